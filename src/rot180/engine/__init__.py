@@ -1,0 +1,1 @@
+"""What `fit` and `predict` run: a network and a batch become losses, gradients and updates."""

@@ -1,0 +1,61 @@
+"""What can go wrong, and what to catch.
+
+    Rot180Error
+    |-- ArgumentError        a value or keyword that cannot be used; also a ValueError
+    |   |-- ShapeError       arrays whose shapes do not fit together
+    |   `-- NotationError    a network text that cannot be read; shows a caret under the place
+    |-- DataError            a file of images or labels that is not what it should be
+    |-- ModelError           a saved model or run that cannot be read or does not fit
+    `-- NonFiniteError       a loss or gradient became infinite or NaN
+
+Every message says the rule, what came, and what to do. The command line prints it as one line and exits 2; any other
+exception is a fault of this program and exits 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["ArgumentError", "DataError", "ModelError", "NonFiniteError", "NotationError", "Rot180Error", "ShapeError"]
+
+
+class Rot180Error(Exception):
+    """The root of every error that a user can cause and mend."""
+
+
+class ArgumentError(Rot180Error, ValueError):
+    """A value or keyword that cannot be used."""
+
+
+class ShapeError(ArgumentError):
+    """Arrays whose shapes do not fit together."""
+
+
+class NotationError(ArgumentError):
+    """A network text that cannot be read. The message ends with the text and a caret under the place."""
+
+
+class DataError(Rot180Error):
+    """A file of images or labels that is not what it should be."""
+
+
+class ModelError(Rot180Error):
+    """A saved model or run that cannot be read, or that does not fit."""
+
+
+class NonFiniteError(Rot180Error):
+    """A loss or gradient became infinite or NaN."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'stride'?"` for a word close to a known one, else a list of the known ones.
+
+    >>> did_you_mean("strides", ["stride", "padding"])
+    "; did you mean 'stride'?"
+    >>> did_you_mean("banana", ["stride", "padding"])
+    '; known: padding, stride'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"

@@ -1,0 +1,1 @@
+"""Seeing inside: every number of a network shown, explained and checked."""

@@ -1,0 +1,1 @@
+"""Layers, containers, initialisers, the notation and the named models."""

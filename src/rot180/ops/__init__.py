@@ -1,0 +1,1 @@
+"""The mathematics: each operation's forward and backward as pure functions of NumPy arrays."""

@@ -1,0 +1,1 @@
+"""The run folder: configuration, history, weights and pictures of one training."""

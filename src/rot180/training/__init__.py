@@ -1,0 +1,1 @@
+"""Optimisers, schedules, the loop, its events, metrics. Neither prints nor draws."""
