@@ -25,7 +25,6 @@ import numpy as np
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops.types import Padding, Pair
 
-
 _INTS = (int, np.integer)
 
 
