@@ -1,0 +1,112 @@
+"""One image on its way through the network: what every layer made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from rot180.pictures.mosaic import color_scale, mosaic, show_sheet
+from rot180.pictures.style import new_figure, style
+
+_CELLS = 64
+"""Units of a fully connected layer in one line of its strip."""
+
+
+def feature_maps(
+    image: ArrayLike,
+    maps: Sequence[tuple[str, ArrayLike]],
+    title: str = "",
+    *,
+    limit: int = 12,
+    class_names: Sequence[str] | None = None,
+) -> Figure:
+    """Draw an image and, under it, a row of feature maps for each layer.
+
+    A layer whose values fall below zero is drawn with white at zero; one that has no negative values from zero up.
+    Each row has its own scale, at its right end.
+
+    Parameters
+    ----------
+    image : (H, W, C) or (H, W) array
+        The image as it was read: integers 0 ... 255 or floats 0 ... 1.
+    maps : sequence of (name, array)
+        In the order of the layers; an array is (H, W, C) for feature maps or (n,) for units.
+    limit : int
+        How many maps of a layer to draw; the row's name says of how many.
+    class_names : sequence of str, optional
+        Written under the last row when it has one unit per class.
+
+    Examples
+    --------
+    >>> figure = feature_maps(np.eye(4), [("conv1", np.ones((4, 4, 2))), ("fc1", np.arange(3.0))])
+    >>> [axes.get_ylabel().replace(chr(10), " ") for axes in figure.axes if axes.get_ylabel()]
+    ['image 4 x 4', 'conv1 4 x 4 x 2', 'fc1 3']
+    """
+    arrays = [(name, np.asarray(array, dtype=np.float64)) for name, array in maps]
+    picture = np.asarray(image)
+    if picture.ndim == 3 and picture.shape[2] == 1:
+        picture = picture[:, :, 0]
+    width = 8.0
+    heights = [0.95] + [_row_height(array, limit, width) for _, array in arrays]
+    with style():
+        figure = new_figure(width, sum(heights) + 0.22 * len(heights) + 0.4)
+        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+        axes = figure.add_subplot(grid[0])
+        top = 1.0 if np.issubdtype(picture.dtype, np.floating) else float(np.iinfo(picture.dtype).max)
+        axes.imshow(picture, cmap="gray", vmin=0.0, vmax=top)
+        axes.set_anchor("W")
+        axes.set_xticks([])
+        _label(axes, "image", picture.shape)
+        if title:
+            axes.set_title(title, loc="left")
+        for row, (name, array) in enumerate(arrays, start=1):
+            last = row == len(arrays)
+            _draw_layer(figure, figure.add_subplot(grid[row]), name, array, limit, class_names if last else None)
+    return figure
+
+
+def _row_height(array: NDArray[np.float64], limit: int, width: float) -> float:
+    if array.ndim == 1:
+        return 0.3 + 0.05 * (-(-array.size // _CELLS) - 1)
+    height, across, _ = array.shape
+    return float(min(0.95, (width - 2.0) / limit * height / across))
+
+
+def _draw_layer(
+    figure: Figure,
+    axes: Axes,
+    name: str,
+    array: NDArray[np.float64],
+    limit: int,
+    class_names: Sequence[str] | None,
+) -> None:
+    cmap, norm = color_scale(array)
+    if array.ndim == 1:
+        columns = min(array.size, _CELLS)
+        sheet = mosaic(array.reshape(-1, 1, 1), columns, gap=0)
+        drawn = show_sheet(axes, sheet, cmap, norm, aspect="auto")
+        names = class_names if class_names is not None and len(class_names) == array.size <= 20 else None
+        axes.set_xticks(range(len(names)) if names else [], names or [])
+    else:
+        tiles = array[:, :, :limit].transpose(2, 0, 1)
+        gap = max(1, array.shape[1] // 14)
+        # Always room for `limit` tiles, so that the columns of all layers stand under each other.
+        drawn = show_sheet(axes, mosaic(tiles, limit, gap), cmap, norm)
+        axes.set_anchor("W")
+        axes.set_xticks([])
+    _label(axes, name, array.shape, shown=min(limit, array.shape[-1]) if array.ndim == 3 else None)
+    figure.colorbar(drawn, ax=axes, fraction=0.015, pad=0.01, ticks=[norm.vmin, norm.vmax], format="%.2g")
+
+
+def _label(axes: Axes, name: str, shape: tuple[int, ...], shown: int | None = None) -> None:
+    """Write a row's name and shape at its left."""
+    text = f"{name}\n{' x '.join(str(size) for size in shape)}"
+    if shown is not None and shown < shape[-1]:
+        text += f"\n(first {shown})"
+    axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8)
+    axes.set_yticks([])
+    axes.set_frame_on(False)
