@@ -1,0 +1,52 @@
+# One word each; every one does its own set-up, in .venv inside this folder.
+#   make train   train on the bundled digits        make test    run all tests
+#   make check   formatting, lint, types, imports   make bench   measure on this machine
+#   make docs    redraw the README's pictures and run its commands and examples
+# ARGS goes to the command: make train ARGS="--epochs 3", make test ARGS="-k conv2d".
+
+.DEFAULT_GOAL := help
+.PHONY: help train test check bench docs clean
+
+# The first Python that is new enough; `make PYTHON=... train` chooses another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+ARGS ?=
+
+help:
+	@sed -n '2,5s/^# *//p' Makefile
+
+.venv/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "rot180 needs Python 3.11 or newer; make PYTHON=/path/to/python names one" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+# Stamps: set-up runs again when what is to be installed changed, and only then.
+.venv/.run: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -c constraints.txt
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@ .venv/.run
+
+train: .venv/.run
+	@$(BIN)/rot180 train $(ARGS)
+
+test: .venv/.dev
+	@$(BIN)/pytest -q --doctest-modules src tests $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.dev
+	@$(BIN)/python benchmarks/step.py $(ARGS)
+
+docs: .venv/.dev
+	$(BIN)/python docs/draw_images.py
+	$(BIN)/pytest -q tests/test_readme.py
+
+clean:
+	rm -rf .venv build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
