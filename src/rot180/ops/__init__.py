@@ -1,1 +1,53 @@
 """The mathematics: each operation's forward and backward as pure functions of NumPy arrays."""
+
+from rot180.ops.activation import (
+    leaky_relu,
+    leaky_relu_backward,
+    noisy_relu,
+    noisy_relu_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    tanh,
+    tanh_backward,
+)
+from rot180.ops.dropout import dropout, dropout_backward, dropout_mask
+from rot180.ops.linear import linear, linear_backward
+from rot180.ops.loss import cross_entropy, cross_entropy_backward, squared_error, squared_error_backward
+from rot180.ops.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from rot180.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from rot180.ops.update import adam_update, rmsprop_update, sgd_update
+
+__all__ = [
+    "adam_update",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "dropout",
+    "dropout_backward",
+    "dropout_mask",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "noisy_relu",
+    "noisy_relu_backward",
+    "relu",
+    "relu_backward",
+    "rmsprop_update",
+    "sgd_update",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "squared_error",
+    "squared_error_backward",
+    "tanh",
+    "tanh_backward",
+]

@@ -1,0 +1,131 @@
+r"""Dropout: switch units off at random during training.
+
+A unit is kept with the probability q = 1 - rate, and what is kept is scaled by 1/q, so that the expected value of y
+stays x (q * x/q + rate * 0 = x) and nothing need change when the network is used:
+
+    y = x * mask,     mask = 1/q with probability q, else 0
+
+The mask does not depend on x, so dx = dy * mask. It is drawn apart from the operation, by a generator that the caller
+names; the operation itself is a function of its arguments.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.ops.recorder import record
+from rot180.ops.types import Array
+
+__all__ = ["dropout", "dropout_backward", "dropout_mask"]
+
+
+def dropout_mask(shape: tuple[int, ...], rate: float, generator: np.random.Generator, dtype: Any = np.float32) -> Array:
+    r"""Draw a mask: 0 with probability `rate`, else 1 / (1 - rate).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of what is to be masked.
+    rate : float
+        The share of units to switch off, at least 0 and below 1.
+    generator : numpy.random.Generator
+        Drawn from in float32 whatever `dtype` is, so a seed switches the same units off in either type.
+    dtype : float32 or float64
+        The type of the mask.
+
+    Returns
+    -------
+    mask : array of that shape and type
+
+    Raises
+    ------
+    ArgumentError
+        The rate is out of range.
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout: a simple way to prevent neural networks
+    from overfitting.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dropout_mask((6,), 0.5, np.random.default_rng(0))
+    array([2., 2., 2., 0., 0., 0.], dtype=float32)
+    """
+    if not 0 <= rate < 1:
+        raise ArgumentError(f"dropout: rate must be at least 0 and below 1; it is {rate!r}; 0.5 switches half off")
+    kept = generator.random(shape, dtype=np.float32) >= rate
+    mask: Array = kept.astype(dtype)
+    mask /= 1 - rate
+    record("mask", mask)
+    return mask
+
+
+def dropout(x: Array, mask: Array) -> Array:
+    r"""Switch units off: y = x * mask.
+
+    Parameters
+    ----------
+    x, mask : arrays of one shape
+        The input, and what `dropout_mask` drew.
+
+    Returns
+    -------
+    y : array of the same shape
+
+    Raises
+    ------
+    ShapeError
+        The shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dropout(np.array([1.0, 2.0]), np.array([2.0, 0.0]))
+    array([2., 0.])
+    """
+    _check(x, mask, "dropout", "x")
+    y: Array = x * mask
+    record("y", y)
+    return y
+
+
+def dropout_backward(dy: Array, mask: Array) -> Array:
+    r"""Let delta through where units were kept: dx = dy * mask, because dy/dx is the mask itself.
+
+    Parameters
+    ----------
+    dy, mask : arrays of one shape
+        dL/dy, and the mask of the forward pass.
+
+    Returns
+    -------
+    dx : array of the same shape
+        dL/dx.
+
+    Raises
+    ------
+    ShapeError
+        The shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dropout_backward(np.array([3.0, 3.0]), np.array([2.0, 0.0]))
+    array([6., 0.])
+    """
+    _check(dy, mask, "dropout_backward", "dy")
+    dx: Array = dy * mask
+    record("dx", dx)
+    return dx
+
+
+def _check(array: Array, mask: Array, name: str, what: str) -> None:
+    if array.shape != mask.shape:
+        raise ShapeError(
+            f"{name}: mask must have the shape of {what}, {array.shape}; it is {mask.shape}; draw it with dropout_mask"
+        )

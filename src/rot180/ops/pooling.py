@@ -1,0 +1,364 @@
+r"""Max-pooling and mean-pooling, forward and backward.
+
+Both look at the pixels of a window one tap (u, v) at a time. Tap (u, v) of all windows together is a strided slice,
+
+    tap_uv[n, i, j, c] = x_pad[n, i*s + u, j*s + v, c],     0 <= i < OH, 0 <= j < OW,
+
+so a window of KH*KW taps costs KH*KW passes over whole arrays and no loop over pixels.
+
+**Max-pooling.** y[n, i, j, c] = max over (u, v) of tap_uv[n, i, j, c]. A small change of the largest pixel changes y by
+as much; a small change of any other pixel changes nothing. So with the winner (u*, v*) remembered from the forward pass
+
+    dL/d tap_uv = dy  where (u, v) = (u*, v*),  else 0,
+
+and a pixel under several windows collects the sum of what each of them sends. Where several pixels of a window are
+equally large, the maximum has no derivative; any one of them alone may take delta, and here the first in row order
+does. Sending delta to all of them would count it several times.
+
+**Mean-pooling.** y = (1 / K) * sum over (u, v) of tap_uv with K = KH*KW, so every tap gets dL/d tap_uv = dy / K. Where
+windows neither overlap nor leave gaps (stride = kernel size), each number of dy becomes a block of KH x KW equal
+numbers, which is a Kronecker product:
+
+    dx = dy (x) ones(KH, KW) / (KH*KW).
+
+**Windows that do not divide the image.** Only whole windows count. Rows and columns left over at the end have no part
+in y, so their dx is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.ops.geometry import Geometry, geometry
+from rot180.ops.recorder import record
+from rot180.ops.types import FLOATS, Array, Padding, Pair
+
+__all__ = ["avg_pool2d", "avg_pool2d_backward", "max_pool2d", "max_pool2d_backward"]
+
+
+def max_pool2d(
+    x: Array, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = "valid"
+) -> tuple[Array, Array]:
+    r"""Take the largest pixel of each window, and remember where it stood.
+
+    y[n, i, j, c] = max_{u, v} x_pad[n, i*s + u, j*s + v, c],     x_pad padded with -inf
+
+    Parameters
+    ----------
+    x : (N, H, W, C) float32 or float64
+        Feature maps, in any unit; the unit is carried into y.
+    kernel_size : int or (int, int)
+        Rows and columns of the window, in pixels.
+    stride : int or (int, int), optional
+        Pixels from window to window; the kernel size if not given.
+    padding : int, (int, int), ((int, int), (int, int)), "valid" or "same"
+        Pixels added around the image.
+
+    Returns
+    -------
+    y : (N, OH, OW, C), of x's type
+        OH = (H + top + bottom - KH) // s + 1, OW likewise. A window with a NaN gives NaN.
+    winners : (N, OH, OW, C) int32
+        Where in its window the maximum stood: u*KW + v, of equal maxima the first, of NaNs the first; never padding.
+
+    Raises
+    ------
+    ShapeError
+        x is not four-dimensional, or the window is larger than the padded image.
+    ArgumentError
+        x holds no floats, a number is out of range, or a window lies wholly in the padding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0, 2, 0, 5], [4, 3, 5, 0]]).reshape(1, 2, 4, 1)
+    >>> y, winners = max_pool2d(x, 2)
+    >>> y[0, :, :, 0], winners[0, :, :, 0]
+    (array([[4., 5.]]), array([[2, 1]], dtype=int32))
+    """
+    g = _pool_geometry(x.shape, kernel_size, stride, padding, "max_pool2d")
+    if x.dtype.type not in FLOATS:
+        raise ArgumentError(f"max_pool2d: x must be float32 or float64; it is {x.dtype}; convert it with x.astype")
+    _check_every_window_has_a_pixel(g, "max_pool2d")
+    x_pad = _pad(x, g, -np.inf)
+    # Taps come in rising order and a winner is only replaced by a later tap, so the winner is the largest k at which
+    # the running maximum rose. That makes it a maximum itself, which NumPy vectorizes; writing through a mask took 14
+    # times as long. One byte holds k for all but huge windows.
+    small = np.dtype(np.uint8 if g.kernel[0] * g.kernel[1] <= 256 else np.int32)
+    places = np.broadcast_to(_first_pixel(g)[None, :, :, None], (x.shape[0], g.out_height, g.out_width, x.shape[3]))
+    places = places.astype(small)
+    (_, first), *others = _taps(x_pad, g)
+    y = first.copy()
+    for k, tap in others:
+        rose = tap > y
+        np.maximum(y, tap, out=y)
+        np.maximum(places, np.multiply(rose, small.type(k), dtype=small), out=places)
+    if np.isnan(y).any():
+        _point_at_nan(places, x_pad, g)
+    winners = places.astype(np.int32)
+    record("winners", winners)
+    record("y", y)
+    return y, winners
+
+
+def max_pool2d_backward(
+    dy: Array,
+    winners: Array,
+    x_shape: tuple[int, ...],
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+) -> Array:
+    r"""Send each number of delta back to where its window's maximum stood.
+
+    dx_pad[n, i*s + u, j*s + v, c] += dy[n, i, j, c]  where winners[n, i, j, c] = u*KW + v
+
+    Deltas of overlapping windows add. The module's text derives it.
+
+    Parameters
+    ----------
+    dy : (N, OH, OW, C)
+        dL/dy.
+    winners : (N, OH, OW, C) int32
+        From `max_pool2d`.
+    x_shape : (N, H, W, C)
+        The shape of x.
+    kernel_size, stride, padding
+        As in `max_pool2d`.
+
+    Returns
+    -------
+    dx : (N, H, W, C), of dy's type
+        dL/dx.
+
+    Raises
+    ------
+    ShapeError
+        dy or winners do not have the shape of y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0, 2, 0, 5], [4, 3, 5, 0]]).reshape(1, 2, 4, 1)
+    >>> y, winners = max_pool2d(x, 2)
+    >>> max_pool2d_backward(np.array([10.0, 20]).reshape(y.shape), winners, x.shape, 2)[0, :, :, 0]
+    array([[ 0.,  0.,  0., 20.],
+           [10.,  0.,  0.,  0.]])
+    """
+    g = _pool_geometry(x_shape, kernel_size, stride, padding, "max_pool2d_backward")
+    _check_delta(dy, x_shape, g, "dy", "max_pool2d_backward")
+    _check_delta(winners, x_shape, g, "winners", "max_pool2d_backward")
+    dx_pad = np.zeros((x_shape[0], g.padded_height, g.padded_width, x_shape[3]), dy.dtype)
+    overlapping = _is_overlapping(g)
+    for k, tap in _taps(dx_pad, g):
+        if overlapping:
+            tap += dy * (winners == k)
+        else:
+            np.multiply(dy, winners == k, out=tap)
+    dx = _crop(dx_pad, g)
+    record("dx", dx)
+    return dx
+
+
+def avg_pool2d(
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+    count_include_pad: bool = True,
+) -> Array:
+    r"""Take the mean of each window.
+
+    y[n, i, j, c] = sum_{u, v} x_pad[n, i*s + u, j*s + v, c] / K,     x_pad padded with 0
+
+    Parameters
+    ----------
+    x : (N, H, W, C) float32 or float64
+        Feature maps, in any unit; the unit is carried into y.
+    kernel_size, stride, padding
+        As in `max_pool2d`.
+    count_include_pad : bool
+        True: K = KH*KW, the zeros of the padding count. False: K is the number of the image's own pixels in the window.
+
+    Returns
+    -------
+    y : (N, OH, OW, C), of x's type
+        OH = (H + top + bottom - KH) // s + 1, OW likewise.
+
+    Raises
+    ------
+    ShapeError
+        x is not four-dimensional, or the window is larger than the padded image.
+    ArgumentError
+        A number is out of range, or without counting the padding a window has no pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0, 2, 0, 5], [4, 3, 5, 0]]).reshape(1, 2, 4, 1)
+    >>> avg_pool2d(x, 2)[0, :, :, 0]
+    array([[2.5, 2.5]])
+    """
+    g = _pool_geometry(x.shape, kernel_size, stride, padding, "avg_pool2d")
+    if x.dtype.type not in FLOATS:
+        raise ArgumentError(f"avg_pool2d: x must be float32 or float64; it is {x.dtype}; convert it with x.astype")
+    y = np.zeros((x.shape[0], g.out_height, g.out_width, x.shape[3]), x.dtype)
+    for _, tap in _taps(_pad(x, g, 0.0), g):
+        y += tap
+    y /= _pixels(g, count_include_pad, "avg_pool2d").astype(x.dtype)
+    record("y", y)
+    return y
+
+
+def avg_pool2d_backward(
+    dy: Array,
+    x_shape: tuple[int, ...],
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+    count_include_pad: bool = True,
+) -> Array:
+    r"""Share each number of delta equally among the pixels of its window.
+
+    dx_pad[n, i*s + u, j*s + v, c] += dy[n, i, j, c] / K  for every tap (u, v)
+
+    Parameters
+    ----------
+    dy : (N, OH, OW, C)
+        dL/dy.
+    x_shape : (N, H, W, C)
+        The shape of x.
+    kernel_size, stride, padding, count_include_pad
+        As in `avg_pool2d`.
+
+    Returns
+    -------
+    dx : (N, H, W, C), of dy's type
+        dL/dx.
+
+    Raises
+    ------
+    ShapeError
+        dy does not have the shape of y.
+
+    Examples
+    --------
+    With stride = kernel size it is a Kronecker product:
+
+    >>> import numpy as np
+    >>> dy = np.array([[4.0, 8]]).reshape(1, 1, 2, 1)
+    >>> dx = avg_pool2d_backward(dy, (1, 2, 4, 1), 2)
+    >>> dx[0, :, :, 0]
+    array([[1., 1., 2., 2.],
+           [1., 1., 2., 2.]])
+    >>> bool(np.all(dx == np.kron(dy, np.ones((1, 2, 2, 1)) / 4)))
+    True
+    """
+    g = _pool_geometry(x_shape, kernel_size, stride, padding, "avg_pool2d_backward")
+    _check_delta(dy, x_shape, g, "dy", "avg_pool2d_backward")
+    share = dy / _pixels(g, count_include_pad, "avg_pool2d_backward").astype(dy.dtype)
+    dx_pad = np.zeros((x_shape[0], g.padded_height, g.padded_width, x_shape[3]), dy.dtype)
+    for _, tap in _taps(dx_pad, g):
+        tap += share
+    dx = _crop(dx_pad, g)
+    record("dx", dx)
+    return dx
+
+
+def _pool_geometry(
+    x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None, padding: Padding, name: str
+) -> Geometry:
+    if len(x_shape) != 4:
+        raise ShapeError(
+            f"{name}: x must have four axes (images, rows, columns, channels); its shape is {tuple(x_shape)}; "
+            f"reshape it, a single gray image to (1, H, W, 1)"
+        )
+    stride = kernel_size if stride is None else stride
+    return geometry(x_shape[1], x_shape[2], kernel_size, stride=stride, padding=padding, name=name)
+
+
+def _check_delta(array: Array, x_shape: tuple[int, ...], g: Geometry, what: str, name: str) -> None:
+    expected = (x_shape[0], g.out_height, g.out_width, x_shape[3])
+    if array.shape != expected:
+        raise ShapeError(
+            f"{name}: {what} must have the shape of y, {expected}; it is {array.shape}; "
+            f"give the kernel_size, stride and padding of the forward pass"
+        )
+
+
+def _check_every_window_has_a_pixel(g: Geometry, name: str) -> None:
+    """Look at the first and the last window of each axis: if they reach the image, those between do."""
+    sizes = (g.height, g.width)
+    outs = (g.out_height, g.out_width)
+    for n, out, k, s, (before, _) in zip(sizes, outs, g.kernel, g.stride, g.padding, strict=True):
+        if before >= k or (out - 1) * s >= before + n:
+            raise ArgumentError(
+                f"{name}: every window must hold a pixel of the image, but padding {g.padding} puts a window of "
+                f"{g.kernel[0]}x{g.kernel[1]} wholly outside; use a padding smaller than the window"
+            )
+
+
+def _taps(x_pad: Array, g: Geometry) -> Iterator[tuple[int, Array]]:
+    """Give each tap's place in the window, in row order, and the view of that tap in all windows."""
+    (s_rows, s_columns), (kh, kw) = g.stride, g.kernel
+    for u in range(kh):
+        rows = slice(u, u + (g.out_height - 1) * s_rows + 1, s_rows)
+        for v in range(kw):
+            yield u * kw + v, x_pad[:, rows, v : v + (g.out_width - 1) * s_columns + 1 : s_columns]
+
+
+def _pad(x: Array, g: Geometry, value: float) -> Array:
+    if not g.is_padded:
+        return x
+    x_pad = np.full((x.shape[0], g.padded_height, g.padded_width, x.shape[3]), value, x.dtype)
+    (top, _), (left, _) = g.padding
+    x_pad[:, top : top + g.height, left : left + g.width] = x
+    record("x_pad", x_pad)
+    return x_pad
+
+
+def _crop(x_pad: Array, g: Geometry) -> Array:
+    if not g.is_padded:
+        return x_pad
+    (top, _), (left, _) = g.padding
+    return np.ascontiguousarray(x_pad[:, top : top + g.height, left : left + g.width])
+
+
+def _is_overlapping(g: Geometry) -> bool:
+    return g.stride[0] < g.kernel[0] or g.stride[1] < g.kernel[1]
+
+
+def _first_pixel(g: Geometry) -> Array:
+    """Give each window's first tap that is no padding, (OH, OW): the winner where all pixels are -inf."""
+    (top, _), (left, _) = g.padding
+    u = np.maximum(top - g.stride[0] * np.arange(g.out_height), 0)
+    v = np.maximum(left - g.stride[1] * np.arange(g.out_width), 0)
+    first: Array = u[:, None] * g.kernel[1] + v
+    return first
+
+
+def _point_at_nan(places: Array, x_pad: Array, g: Geometry) -> None:
+    """Let the first NaN of a window win: comparisons with NaN are false, so the running maximum passed it by."""
+    for k, tap in reversed(list(_taps(x_pad, g))):
+        places[np.isnan(tap)] = k
+
+
+def _pixels(g: Geometry, count_include_pad: bool, name: str) -> Array:
+    """Give the number of pixels by which each window's sum is divided, (OH, OW, 1)."""
+    if count_include_pad or not g.is_padded:
+        return np.full((1, 1, 1), g.kernel[0] * g.kernel[1])
+    _check_every_window_has_a_pixel(g, name)
+    counts = []
+    sizes = (g.height, g.width)
+    outs = (g.out_height, g.out_width)
+    for n, out, k, s, (before, _) in zip(sizes, outs, g.kernel, g.stride, g.padding, strict=True):
+        start = s * np.arange(out)
+        counts.append(np.minimum(start + k, before + n) - np.maximum(start, before))
+    pixels: Array = np.multiply.outer(counts[0], counts[1])[:, :, None]
+    return pixels
