@@ -1,0 +1,40 @@
+"""From the name of a normalization and a data set to the preprocessing that a model is given."""
+
+from __future__ import annotations
+
+from rot180.data.dataset import Dataset
+from rot180.errors import DataError
+from rot180.nn.preprocessing import Preprocessing
+
+
+def preprocessing_for(kind: str, dataset: Dataset) -> Preprocessing:
+    """Return the preprocessing of this kind, with the statistics of the training images where it needs them.
+
+    Parameters
+    ----------
+    kind : {"scale", "image", "dataset", "none"}
+        See `rot180.nn.preprocessing.Preprocessing`.
+    dataset : Dataset
+        Only its training images are looked at: the test set stays unseen.
+
+    Raises
+    ------
+    ArgumentError
+        The kind is not known.
+    DataError
+        The kind is "dataset" and there are no training images.
+
+    Examples
+    --------
+    >>> from rot180.data import load_data
+    >>> preprocessing = preprocessing_for("dataset", load_data("digits"))
+    >>> [round(number, 2) for number in (*preprocessing.mean, *preprocessing.std)]
+    [0.31, 0.38]
+    """
+    if kind != "dataset":
+        return Preprocessing(kind)
+    if not len(dataset.train_images):
+        raise DataError(
+            f"{dataset.name}: mean and deviation need training images; it has none; choose another normalization"
+        )
+    return Preprocessing.of_dataset(dataset.train_images)
