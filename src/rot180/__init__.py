@@ -1,3 +1,130 @@
-"""Convolutional networks you can see through, at the speed of the machine."""
+"""Convolutional networks you can see through, at the speed of the machine.
+
+| what | names |
+|---|---|
+| networks | `network`, `model`, `MODELS`, `Sequential`, `Preprocessing` |
+| layers | `Conv2d`, `MaxPool2d`, `AvgPool2d`, `Flatten`, `Linear`, `ReLU`, `NoisyReLU`, `LeakyReLU`, `Sigmoid`, \
+`Tanh`, `Softmax`, `Dropout` |
+| losses | `CrossEntropyLoss`, `SquaredErrorLoss` |
+| training | `Trainer`, `fit`, `evaluate`, `predict`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
+| data | `load_data`, `Dataset` |
+| saved models and runs | `save_model`, `load_model`, `load_run` |
+| errors | `Rot180Error`, `ArgumentError`, `ShapeError`, `NotationError`, `DataError`, `ModelError`, `NonFiniteError` |
+
+Names are imported when they are first used, so that `import rot180` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rot180.data import Dataset, load_data
+    from rot180.errors import (
+        ArgumentError,
+        DataError,
+        ModelError,
+        NonFiniteError,
+        NotationError,
+        Rot180Error,
+        ShapeError,
+    )
+    from rot180.nn import (
+        MODELS,
+        AvgPool2d,
+        Conv2d,
+        CrossEntropyLoss,
+        Dropout,
+        Flatten,
+        LeakyReLU,
+        Linear,
+        MaxPool2d,
+        NoisyReLU,
+        Preprocessing,
+        ReLU,
+        Sequential,
+        Sigmoid,
+        Softmax,
+        SquaredErrorLoss,
+        Tanh,
+        model,
+        network,
+    )
+    from rot180.runs import load_model, load_run, save_model
+    from rot180.training import SGD, Adam, AdamW, RMSprop, Trainer, evaluate, fit, predict
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "MODELS",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "ArgumentError",
+    "AvgPool2d",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "DataError",
+    "Dataset",
+    "Dropout",
+    "Flatten",
+    "LeakyReLU",
+    "Linear",
+    "MaxPool2d",
+    "ModelError",
+    "NoisyReLU",
+    "NonFiniteError",
+    "NotationError",
+    "Preprocessing",
+    "RMSprop",
+    "ReLU",
+    "Rot180Error",
+    "Sequential",
+    "ShapeError",
+    "Sigmoid",
+    "Softmax",
+    "SquaredErrorLoss",
+    "Tanh",
+    "Trainer",
+    "__version__",
+    "evaluate",
+    "fit",
+    "load_data",
+    "load_model",
+    "load_run",
+    "model",
+    "network",
+    "predict",
+    "save_model",
+]
+
+_HOMES = {
+    "rot180.data": ("Dataset", "load_data"),
+    "rot180.errors": (
+        "ArgumentError",
+        "DataError",
+        "ModelError",
+        "NonFiniteError",
+        "NotationError",
+        "Rot180Error",
+        "ShapeError",
+    ),
+    "rot180.runs": ("load_model", "load_run", "save_model"),
+    "rot180.training": ("SGD", "Adam", "AdamW", "RMSprop", "Trainer", "evaluate", "fit", "predict"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name where it is first used; all that have no other home are of `rot180.nn`."""
+    if name not in __all__:
+        raise AttributeError(f"module 'rot180' has no attribute {name!r}")
+    value = getattr(import_module(_HOME.get(name, "rot180.nn")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

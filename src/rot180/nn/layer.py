@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar
 
 import numpy as np
 
+from rot180.nn.keywords import answering
+from rot180.nn.validation import layer_name, real_number
 from rot180.ops.types import Array
 
 Shape = tuple[int, ...]
@@ -27,26 +30,43 @@ class Layer:
     parameters : dict of str to array
         By local name (`weight`, `bias`); empty before `build` and for layers that have none. Updated in place.
     lr_factor : float
-        Multiplies the learning rate for this layer's parameters.
+        Multiplies the learning rate for this layer's parameters; 0 freezes them.
     """
 
     kind: ClassVar[str] = "layer"
     is_activation: ClassVar[bool] = False
-    """An elementwise function; initialisers look at the one that follows a layer."""
+    """An elementwise function; initializers look at the one that follows a layer."""
+    has_parameters: ClassVar[bool] = False
+    """Whether `build` makes parameters."""
 
+    @answering
     def __init__(self, *, name: str = "", lr_factor: float = 1.0) -> None:
-        self.name = name
-        self.lr_factor = lr_factor
+        self.name = layer_name(name)
+        self.lr_factor = real_number(lr_factor, f"{type(self).__name__}: lr_factor")
         self.parameters: dict[str, Array] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            setattr(cls, "__init__", answering(cls.__dict__["__init__"]))  # noqa: B010  mypy: a method, assigned
+
+    @property
+    def label(self) -> str:
+        """What messages call the layer: its name, or its class before it has one."""
+        return self.name or type(self).__name__
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the output for one image; raise ShapeError where the input does not fit."""
         return input_shape
 
+    def parameter_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return the shape of each parameter that `build` would make for this input."""
+        return {}
+
     def build(
         self, input_shape: Shape, generator: np.random.Generator, *, dtype: Any = np.float32, activation: str = "linear"
     ) -> None:
-        """Make the parameters for this input shape. `activation` names what follows, for the initialiser's gain."""
+        """Make the parameters for this input shape. `activation` names what follows, for the initializer's gain."""
 
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
@@ -62,9 +82,24 @@ class Layer:
         raise NotImplementedError
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        """Return the multiply-adds of one image's forward pass."""
+        """Return the multiply-adds of one image's forward pass, in products of an input and a weight."""
         return 0
 
     def to_notation(self) -> str:
-        """Return the layer as a word of the notation."""
+        """Return the layer as a word of the notation, without its name."""
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        """Return the call that makes the layer, with what differs from the defaults."""
+        arguments = []
+        for name, parameter in list(inspect.signature(type(self).__init__).parameters.items())[1:]:
+            value = getattr(self, name)
+            if parameter.default is parameter.empty:
+                arguments.append(repr(value))
+            elif value != parameter.default and (value, value) != parameter.default:
+                arguments.append(f"{name}={_plain(value)!r}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "__name__", value) if callable(value) else value

@@ -1,0 +1,170 @@
+"""Activations as layers: each keeps the one array that its derivative is written in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.errors import ArgumentError
+from rot180.nn.layer import Layer
+from rot180.nn.validation import real_number
+from rot180.nn.word import join, number
+from rot180.ops.activation import (
+    leaky_relu,
+    leaky_relu_backward,
+    noisy_relu,
+    noisy_relu_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    tanh,
+    tanh_backward,
+)
+from rot180.ops.softmax import softmax, softmax_backward
+from rot180.ops.types import Array
+
+
+class _Activation(Layer):
+    """A function of the input alone, which keeps its shape; its word is its class's name."""
+
+    is_activation = True
+
+    def __init__(self, *, name: str = "") -> None:
+        super().__init__(name=name)
+
+    def to_notation(self) -> str:
+        """Return the word of the notation."""
+        return type(self).__name__.lower()
+
+
+class ReLU(_Activation):
+    """max(0, x).
+
+    >>> ReLU().forward(np.array([[-1.0, 2.0]]))[0]
+    array([[0., 2.]])
+    """
+
+    kind = "relu"
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Array]:
+        """Return y, twice: the derivative is 1 where y > 0."""
+        y = relu(x)
+        return y, y
+
+    def backward(self, dy: Array, saved: Array, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
+        """Return dy where y > 0."""
+        return relu_backward(dy, saved) if needs_dx else None, {}
+
+
+class NoisyReLU(_Activation):
+    """max(0, x + noise) in training, with normal noise of deviation `sigma` in the unit of x; max(0, x) otherwise.
+
+    References
+    ----------
+    Nair and Hinton (2010), whose deviation depends on x; here it is fixed.
+    """
+
+    kind = "relu"
+
+    def __init__(self, sigma: float = 0.1, *, name: str = "") -> None:
+        super().__init__(name=name)
+        self.sigma = real_number(sigma, "NoisyReLU: sigma")
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Array]:
+        """Return y, twice."""
+        if training and self.sigma > 0:
+            if generator is None:
+                raise ArgumentError(f"{self.label}: noise in training draws random numbers; give forward a generator")
+            noise = generator.standard_normal(x.shape, dtype=x.dtype.type)
+            noise *= x.dtype.type(self.sigma)
+            y = noisy_relu(x, noise)
+        else:
+            y = relu(x)
+        return y, y
+
+    def backward(self, dy: Array, saved: Array, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
+        """Return dy where y > 0."""
+        return noisy_relu_backward(dy, saved) if needs_dx else None, {}
+
+    def to_notation(self) -> str:
+        """Return `noisyrelu` or `noisyrelu:sigma=0.2`."""
+        return join("noisyrelu", "" if self.sigma == 0.1 else f"sigma={number(self.sigma)}")
+
+
+class LeakyReLU(_Activation):
+    """x where it is positive, slope*x elsewhere."""
+
+    kind = "relu"
+
+    def __init__(self, slope: float = 0.01, *, name: str = "") -> None:
+        super().__init__(name=name)
+        self.slope = real_number(slope, "LeakyReLU: slope")
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Array]:
+        """Return y and x."""
+        return leaky_relu(x, self.slope), x
+
+    def backward(self, dy: Array, saved: Array, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
+        """Return dy where x > 0, slope*dy elsewhere."""
+        return leaky_relu_backward(dy, saved, self.slope) if needs_dx else None, {}
+
+    def to_notation(self) -> str:
+        """Return `leakyrelu` or `leakyrelu:slope=0.2`."""
+        return join("leakyrelu", "" if self.slope == 0.01 else f"slope={number(self.slope)}")
+
+
+class Sigmoid(_Activation):
+    """1/(1 + exp(-x))."""
+
+    kind = "sigmoid"
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Array]:
+        """Return y, twice: the derivative is y*(1 - y)."""
+        y = sigmoid(x)
+        return y, y
+
+    def backward(self, dy: Array, saved: Array, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
+        """Return dy*y*(1 - y)."""
+        return sigmoid_backward(dy, saved) if needs_dx else None, {}
+
+
+class Tanh(_Activation):
+    """The hyperbolic tangent."""
+
+    kind = "tanh"
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Array]:
+        """Return y, twice: the derivative is 1 - y**2."""
+        y = tanh(x)
+        return y, y
+
+    def backward(self, dy: Array, saved: Array, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
+        """Return dy*(1 - y**2)."""
+        return tanh_backward(dy, saved) if needs_dx else None, {}
+
+
+class Softmax(_Activation):
+    """Probabilities over the last axis; not needed before `CrossEntropyLoss`, which takes logits."""
+
+    kind = "softmax"
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Array]:
+        """Return y, twice."""
+        y = softmax(x)
+        return y, y
+
+    def backward(self, dy: Array, saved: Array, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
+        """Return y*(dy - sum(dy*y))."""
+        return softmax_backward(dy, saved) if needs_dx else None, {}

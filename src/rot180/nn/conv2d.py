@@ -1,0 +1,150 @@
+"""Convolution as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.nn.initializer import Initializer
+from rot180.nn.layer import Shape
+from rot180.nn.validation import as_pair, plain_padding, whole_number
+from rot180.nn.weighted import Weighted
+from rot180.nn.word import join, padding_option, size
+from rot180.ops.conv2d import ALGORITHMS, conv2d, conv2d_backward
+from rot180.ops.geometry import geometry
+from rot180.ops.types import Array, Padding, Pair
+
+
+class Conv2d(Weighted):
+    """Cross-correlate feature maps with filters that are learned.
+
+    Parameters
+    ----------
+    out_channels : int
+        Number of filters F.
+    kernel_size : int or (int, int)
+        Rows and columns of each filter, in pixels.
+    stride, padding, dilation, groups, algorithm
+        As in `rot180.ops.conv2d`.
+    bias : bool
+        Whether each filter has a bias, which starts at zero.
+    initializer : str or function
+        Where the weights start; see `rot180.nn.initializer`.
+    in_channels : int or None
+        Channels of the input; None takes what comes.
+    name, lr_factor
+        As in `Layer`.
+
+    Raises
+    ------
+    ArgumentError
+        A value cannot be used.
+
+    Examples
+    --------
+    >>> layer = Conv2d(8, 5, padding="same")
+    >>> layer.output_shape((28, 28, 1)), layer
+    ((28, 28, 8), Conv2d(8, (5, 5), padding='same'))
+    """
+
+    kind = "conv"
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        stride: Pair = 1,
+        padding: Padding = "valid",
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        initializer: str | Initializer = "auto",
+        in_channels: int | None = None,
+        algorithm: str = "auto",
+        name: str = "",
+        lr_factor: float = 1.0,
+    ) -> None:
+        super().__init__(bias=bias, initializer=initializer, name=name, lr_factor=lr_factor)
+        self.out_channels = whole_number(out_channels, "Conv2d: out_channels")
+        self.kernel_size = as_pair(kernel_size, "Conv2d: kernel_size")
+        self.stride = as_pair(stride, "Conv2d: stride")
+        self.padding = plain_padding(padding)
+        self.dilation = as_pair(dilation, "Conv2d: dilation")
+        self.groups = whole_number(groups, "Conv2d: groups")
+        self.in_channels = None if in_channels is None else whole_number(in_channels, "Conv2d: in_channels")
+        if algorithm not in ("auto", *ALGORITHMS):
+            raise ArgumentError(
+                f"Conv2d: no algorithm is called {algorithm!r}{did_you_mean(str(algorithm), ('auto', *ALGORITHMS))}"
+            )
+        self.algorithm = algorithm
+        if self.out_channels % self.groups or (self.in_channels or 0) % self.groups:
+            raise ArgumentError(
+                f"Conv2d: groups must divide in_channels and out_channels; it is {groups}, in_channels {in_channels}, "
+                f"out_channels {out_channels}"
+            )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keywords that `ops.conv2d` and `ops.conv2d_backward` take."""
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "algorithm": self.algorithm,
+        }
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (OH, OW, F)."""
+        if len(input_shape) != 3:
+            raise ShapeError(f"{self.label}: a convolution takes (height, width, channels); it gets {input_shape}")
+        height, width, channels = input_shape
+        if self.in_channels not in (None, channels):
+            raise ShapeError(
+                f"{self.label}: the input has {channels} channels but in_channels is {self.in_channels} "
+                f"(input {input_shape}); give in_channels={channels} or leave it out"
+            )
+        if channels % self.groups:
+            raise ShapeError(
+                f"{self.label}: groups must divide the input's channels; groups is {self.groups}, "
+                f"the input {input_shape} has {channels}"
+            )
+        options = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        g = geometry(height, width, self.kernel_size, name=self.label, **options)  # type: ignore[arg-type]
+        return g.out_height, g.out_width, self.out_channels
+
+    def weight_shape(self, input_shape: Shape) -> Shape:
+        """Return (KH, KW, C/groups, F)."""
+        return (*self.kernel_size, input_shape[2] // self.groups, self.out_channels)
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Array]:
+        """Return y (N, OH, OW, F) and x."""
+        return conv2d(x, self.weight, self.parameters.get("bias"), **self.options), x
+
+    def backward(self, dy: Array, saved: Array, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
+        """Return dx and the gradients of weight and bias."""
+        dx, dw, db = conv2d_backward(dy, saved, self.weight, needs=self.needs(needs_dx), **self.options)
+        return dx, self.gradients(dw, db)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """Return OH*OW*F * KH*KW*C/groups."""
+        height, width, filters = self.output_shape(input_shape)
+        kernel_height, kernel_width = self.kernel_size
+        return height * width * filters * kernel_height * kernel_width * (input_shape[2] // self.groups)
+
+    def to_notation(self) -> str:
+        """Return the layer as `conv5x5:32:same`."""
+        return join(
+            f"conv{self.kernel_size[0]}x{self.kernel_size[1]}:{self.out_channels}",
+            padding_option(self.padding),
+            f"s{size(self.stride)}" if self.stride != (1, 1) else "",
+            f"d{size(self.dilation)}" if self.dilation != (1, 1) else "",
+            f"g{self.groups}" if self.groups > 1 else "",
+            f"algorithm={self.algorithm}" if self.algorithm != "auto" else "",
+            *self.weight_options(),
+        )

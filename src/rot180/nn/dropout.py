@@ -1,0 +1,64 @@
+"""Dropout: in training, each value is left out with some probability."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.errors import ArgumentError
+from rot180.nn.layer import Layer
+from rot180.nn.validation import real_number
+from rot180.nn.word import number
+from rot180.ops.dropout import dropout, dropout_backward, dropout_mask
+from rot180.ops.types import Array
+
+
+class Dropout(Layer):
+    """Set values to zero with probability `rate` and divide the rest by 1 - rate; outside training, do nothing.
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+    name
+        As in `Layer`.
+
+    References
+    ----------
+    Srivastava et al. (2014), Journal of Machine Learning Research 15.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, _ = Dropout(0.5).forward(np.ones((1, 6)), training=True, generator=np.random.default_rng(1))
+    >>> sorted(set(y.ravel().tolist()))
+    [0.0, 2.0]
+    """
+
+    kind = "dropout"
+
+    def __init__(self, rate: float = 0.5, *, name: str = "") -> None:
+        super().__init__(name=name)
+        self.rate = real_number(rate, "Dropout: rate", 0, 1)
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Array | None]:
+        """Return y and the mask, which is None where nothing was left out."""
+        if not training or self.rate == 0:
+            return x, None
+        if generator is None:
+            raise ArgumentError(f"{self.label}: dropout in training draws random numbers; give forward a generator")
+        mask = dropout_mask(x.shape, self.rate, generator, x.dtype)
+        return dropout(x, mask), mask
+
+    def backward(
+        self, dy: Array, saved: Array | None, *, needs_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        """Return dy through the same mask."""
+        if not needs_dx:
+            return None, {}
+        return dy if saved is None else dropout_backward(dy, saved), {}
+
+    def to_notation(self) -> str:
+        """Return the layer as `dropout0.5`."""
+        return f"dropout{number(self.rate)}"

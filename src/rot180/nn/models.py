@@ -1,0 +1,67 @@
+"""Networks that have a name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rot180.errors import ArgumentError, did_you_mean
+from rot180.nn.notation import network
+from rot180.nn.sequential import Sequential
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A network's notation, and in one line what it is for."""
+
+    notation: str
+    description: str
+
+
+NAMED_MODELS: dict[str, NamedModel] = {
+    "cnn-32-64-512": NamedModel(
+        "28x28x1 > conv5x5:32:same relu maxpool2 > conv5x5:64:same relu maxpool2 > fc512 relu > fc10",
+        "two wide convolutions and a hidden layer, 1.7 million parameters; over 98.5% on MNIST after one epoch",
+    ),
+    "lenet5": NamedModel(
+        "28x28x1 > conv5x5:6:same tanh avgpool2 > conv5x5:16 tanh avgpool2 > fc120 tanh > fc84 tanh > fc10",
+        "LeNet-5 of 1998 with plain tanh and softmax, 62 thousand parameters; trains on any machine",
+    ),
+    "cnn-8-16": NamedModel(
+        "28x28x1 > conv5x5:8 relu maxpool2 > conv5x5:16 relu maxpool2 > fc10",
+        "two small convolutions, 6 thousand parameters; learns from a few hundred images, one at a time",
+    ),
+    "digits": NamedModel(
+        "8x8x1 > conv3x3:16:same relu > conv3x3:32:same relu maxpool2 > fc64 relu > fc10",
+        "for the bundled 8x8 digits; over 98% on unseen ones within seconds",
+    ),
+}
+"""The named models with what they are for."""
+
+MODELS: dict[str, str] = {name: named.notation for name, named in NAMED_MODELS.items()}
+"""The named models' notations; `rot180.model(name)` makes one."""
+
+
+def model(name_or_notation: str) -> Sequential:
+    """Return a named model, or the network that a notation describes; not built yet.
+
+    Raises
+    ------
+    ArgumentError
+        No model has this name.
+    NotationError
+        The notation cannot be read.
+
+    Examples
+    --------
+    >>> model("lenet5").summary().parameters
+    61706
+    """
+    if name_or_notation in MODELS:
+        return network(MODELS[name_or_notation])
+    if isinstance(name_or_notation, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name_or_notation):
+        raise ArgumentError(
+            f"no model is called {name_or_notation!r}{did_you_mean(name_or_notation, MODELS)}; or write a network such "
+            f"as '28x28x1 > conv5x5:8 relu maxpool2 > fc10'"
+        )
+    return network(name_or_notation)

@@ -1,0 +1,50 @@
+"""Networks written as text.
+
+`28x28x1 > conv5x5:32:same relu maxpool2 > conv5x5:64:same relu maxpool2 > fc512 relu > fc10`
+
+The size of an image, then the layers. Spaces and `>` separate and mean the same; `[conv3x3:32:same relu]*2` repeats.
+The words are those of `registry`, their options follow after colons:
+
+| word | layer | options besides `name=stem` |
+|---|---|---|
+| `conv5x5:32`, `conv5:32` | Conv2d | `same` `valid` `pad2` `pad1x2` `pad0,1,0,1` `s2` `s2x1` `d2` `g4` \
+`nobias` `init=...` `lr=0.5` `algorithm=...` |
+| `maxpool2`, `maxpool3x2` | MaxPool2d | `same` `valid` `pad...` `s2` |
+| `avgpool2` | AvgPool2d | the same, and `excludepad` |
+| `fc10` | Linear | `nobias` `init=...` `lr=0.5` |
+| `flatten` | Flatten | put in by itself where `fc` follows feature maps |
+| `relu` `sigmoid` `tanh` `softmax` | ReLU, Sigmoid, Tanh, Softmax | |
+| `noisyrelu` | NoisyReLU | `sigma=0.1` |
+| `leakyrelu` | LeakyReLU | `slope=0.01` |
+| `dropout0.5` | Dropout | |
+
+`pad0,1,0,1` is top, bottom, left, right.
+"""
+
+from __future__ import annotations
+
+from rot180.nn.notation_parser import parse
+from rot180.nn.sequential import Sequential
+
+
+def network(text: str) -> Sequential:
+    """Read a network. Its input shape is known and its shapes are checked; `build` makes its parameters.
+
+    Parameters
+    ----------
+    text : str
+        In the notation of this module.
+
+    Raises
+    ------
+    NotationError
+        The text cannot be read, or a layer does not fit: the first line says why, then a caret shows the place, then
+        stands what could be there.
+
+    Examples
+    --------
+    >>> model = network("28x28x1 > [conv3x3:8:same relu]*2 maxpool2 > fc10")
+    >>> str(model), model.output_shape
+    ('28x28x1 > conv3x3:8:same relu > conv3x3:8:same relu maxpool2 > fc10', (10,))
+    """
+    return parse(text)

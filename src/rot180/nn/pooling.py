@@ -1,0 +1,136 @@
+"""Pooling: each window becomes its maximum or its mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ShapeError
+from rot180.nn.layer import Layer, Shape
+from rot180.nn.validation import as_pair, plain_padding
+from rot180.nn.word import join, padding_option, size
+from rot180.ops.geometry import geometry
+from rot180.ops.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from rot180.ops.types import Array, Padding, Pair
+
+
+class _Pool2d(Layer):
+    """What both poolings share: where the windows lie."""
+
+    kind = "pool"
+
+    def __init__(
+        self, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = "valid", name: str = ""
+    ) -> None:
+        super().__init__(name=name)
+        owner = type(self).__name__
+        self.kernel_size = as_pair(kernel_size, f"{owner}: kernel_size")
+        self.stride = self.kernel_size if stride is None else as_pair(stride, f"{owner}: stride")
+        self.padding = plain_padding(padding)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keywords that the operations take."""
+        return {"stride": self.stride, "padding": self.padding}
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (OH, OW, C)."""
+        if len(input_shape) != 3:
+            raise ShapeError(f"{self.label}: pooling takes (height, width, channels); it gets {input_shape}")
+        height, width, channels = input_shape
+        g = geometry(height, width, self.kernel_size, stride=self.stride, padding=self.padding, name=self.label)
+        return g.out_height, g.out_width, channels
+
+    def _word(self, stem: str, *options: str) -> str:
+        stride = "" if self.stride == self.kernel_size else f"s{size(self.stride)}"
+        return join(f"{stem}{size(self.kernel_size)}", padding_option(self.padding), stride, *options)
+
+
+class MaxPool2d(_Pool2d):
+    """Take the maximum of each window; of equal ones the first, in row order, gets all of delta.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+        Rows and columns of the window, in pixels.
+    stride : int, (int, int) or None
+        Pixels between windows; None puts them side by side.
+    padding
+        As in `rot180.ops.conv2d`; padded with -inf.
+    name
+        As in `Layer`.
+
+    Examples
+    --------
+    >>> MaxPool2d(2).output_shape((28, 28, 8))
+    (14, 14, 8)
+    """
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, tuple[Array, Shape]]:
+        """Return y (N, OH, OW, C), and where each maximum stood."""
+        y, winners = max_pool2d(x, self.kernel_size, **self.options)
+        return y, (winners, x.shape)
+
+    def backward(
+        self, dy: Array, saved: tuple[Array, Shape], *, needs_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        """Return dx: each delta at the place of its maximum."""
+        winners, shape = saved
+        return max_pool2d_backward(dy, winners, shape, self.kernel_size, **self.options) if needs_dx else None, {}
+
+    def to_notation(self) -> str:
+        """Return the layer as `maxpool2`."""
+        return self._word("maxpool")
+
+
+class AvgPool2d(_Pool2d):
+    """Take the mean of each window.
+
+    Parameters
+    ----------
+    kernel_size, stride, name
+        As in `MaxPool2d`.
+    padding
+        As in `rot180.ops.conv2d`; padded with zeros.
+    count_include_pad : bool
+        Whether the padding counts in the mean.
+
+    Examples
+    --------
+    >>> AvgPool2d((2, 4)).output_shape((28, 28, 8))
+    (14, 7, 8)
+    """
+
+    def __init__(
+        self,
+        kernel_size: Pair,
+        *,
+        stride: Pair | None = None,
+        padding: Padding = "valid",
+        count_include_pad: bool = True,
+        name: str = "",
+    ) -> None:
+        super().__init__(kernel_size, stride=stride, padding=padding, name=name)
+        self.count_include_pad = bool(count_include_pad)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keywords that the operations take."""
+        return {**super().options, "count_include_pad": self.count_include_pad}
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Shape]:
+        """Return y (N, OH, OW, C) and the shape of x."""
+        return avg_pool2d(x, self.kernel_size, **self.options), x.shape
+
+    def backward(self, dy: Array, saved: Shape, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
+        """Return dx: each delta shared equally over its window."""
+        return avg_pool2d_backward(dy, saved, self.kernel_size, **self.options) if needs_dx else None, {}
+
+    def to_notation(self) -> str:
+        """Return the layer as `avgpool2`."""
+        return self._word("avgpool", "" if self.count_include_pad else "excludepad")

@@ -1,0 +1,193 @@
+"""What is done to images before a network sees them; part of the model, saved with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.ops.types import FLOATS, Array
+
+KINDS = ("dataset", "image", "none", "scale")
+
+_IMAGES_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From images as they are stored to what a network takes.
+
+    Parameters
+    ----------
+    kind : str
+        - `"scale"`: integers are divided by the largest value of their type (255), which gives [0, 1]; floats stay.
+        - `"image"`: scaled, then each image is brought to mean 0 and deviation 1; a constant image becomes zeros.
+        - `"dataset"`: scaled, then (x - mean) / std, channel by channel.
+        - `"none"`: converted to floats, no more.
+    mean, std : tuple of float
+        For `"dataset"`: of each channel of the scaled training images.
+
+    Raises
+    ------
+    ArgumentError
+        The kind is not known; mean and std are missing, or given where they have no use.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Preprocessing("scale")(np.array([[[0, 51], [102, 255]]], np.uint8))[0, :, :, 0].tolist()
+    [[0.0, 0.20000000298023224], [0.4000000059604645, 1.0]]
+    """
+
+    kind: str = "scale"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ArgumentError(f"no preprocessing is called {self.kind!r}{did_you_mean(str(self.kind), KINDS)}")
+        if self.kind != "dataset":
+            if self.mean is not None or self.std is not None:
+                raise ArgumentError(f"mean and std belong to the preprocessing 'dataset'; it is {self.kind!r}")
+            return
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _numbers(getattr(self, name), name))
+        if len(self.mean or ()) != len(self.std or ()) or min(self.std or (0,)) <= 0:
+            raise ArgumentError(
+                f"mean and std must be as many numbers as there are channels, each std above 0; "
+                f"they are {self.mean} and {self.std}"
+            )
+
+    @classmethod
+    def of_dataset(cls, images: Array) -> Preprocessing:
+        """Return the preprocessing "dataset" with the mean and deviation of training images.
+
+        Parameters
+        ----------
+        images : (N, H, W, C) or (N, H, W)
+            As stored; a channel that is constant is given deviation 1, so that it becomes zeros.
+        """
+        scale = cls("scale")
+        count, total, square = 0, 0.0, 0.0
+        reference: Any = None
+        for start in range(0, len(images), _IMAGES_AT_ONCE):
+            x = scale(images[start : start + _IMAGES_AT_ONCE], np.float64)
+            x = x.reshape(-1, x.shape[-1])
+            if reference is None:
+                reference = x[0]
+            x = x - reference  # sums of squares around a typical value lose fewer digits; a constant gives exactly 0
+            count, total, square = count + len(x), total + x.sum(0), square + (x**2).sum(0)
+        if count == 0:
+            raise ArgumentError("the preprocessing 'dataset' needs at least one image; it got none")
+        mean = np.asarray(total) / count
+        deviation = np.sqrt(np.maximum(np.asarray(square) / count - mean**2, 0))
+        deviation[deviation == 0] = 1
+        return cls("dataset", tuple((reference + mean).tolist()), tuple(deviation.tolist()))
+
+    def __call__(self, images: Array, dtype: Any = np.float32) -> Array:
+        """Return the images as floats.
+
+        Parameters
+        ----------
+        images : (N, H, W, C), (N, H, W) or (N, n)
+            A batch of uint8, uint16, bool or floats; (N, H, W) is given one channel.
+        dtype : float32 or float64
+            Type of the result.
+
+        Returns
+        -------
+        (N, H, W, C) or (N, n)
+            A new array, or the same one where there was nothing to do.
+
+        Raises
+        ------
+        ShapeError
+            The images are no batch, or not of the channels that mean and std are for.
+        ArgumentError
+            Their type says nothing about their range, or dtype is no float.
+        """
+        if dtype not in FLOATS:
+            raise ArgumentError(f"dtype must be float32 or float64; it is {dtype!r}")
+        images = np.asarray(images)
+        if images.ndim == 3:
+            images = images[..., np.newaxis]
+        if images.ndim not in (2, 4):
+            raise ShapeError(f"images must be a batch (N, H, W, C), (N, H, W) or (N, n); they are {images.shape}")
+        x = _scaled(images, dtype, to_one=self.kind != "none")
+        if self.kind == "image":
+            return _each_normalized(x)
+        if self.kind == "dataset":
+            return self._normalized(x)
+        return x
+
+    def _normalized(self, x: Array) -> Array:
+        mean, std = np.array(self.mean, x.dtype), np.array(self.std, x.dtype)
+        if len(mean) not in (1, x.shape[-1]):
+            raise ShapeError(f"mean and std are for {len(mean)} channels; the images {x.shape} have {x.shape[-1]}")
+        normalized: Array = (x - mean) / std
+        return normalized
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        if self.kind != "dataset":
+            return {"kind": self.kind}
+        return {"kind": self.kind, "mean": list(self.mean or ()), "std": list(self.std or ())}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
+        """Read what `to_dict` returned; raise ArgumentError for anything else.
+
+        >>> Preprocessing.from_dict({"kind": "image"})
+        Preprocessing(kind='image', mean=None, std=None)
+        """
+        if not isinstance(values, Mapping):
+            raise ArgumentError(f"a preprocessing is a table with 'kind'; it is {values!r}")
+        for name in values:
+            if name not in ("kind", "mean", "std"):
+                raise ArgumentError(
+                    f"a preprocessing has no {name!r}{did_you_mean(str(name), ('kind', 'mean', 'std'))}"
+                )
+        return cls(values.get("kind", "scale"), values.get("mean"), values.get("std"))
+
+
+def _numbers(values: Any, name: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if not numbers or not np.isfinite(numbers).all():
+        raise ArgumentError(
+            f"the preprocessing 'dataset' needs {name}, a finite number for each channel; it is {values!r}; "
+            f"Preprocessing.of_dataset(images) works them out"
+        )
+    return numbers
+
+
+def _scaled(images: Array, dtype: Any, *, to_one: bool) -> Array:
+    if images.dtype.kind not in "bfiu":
+        raise ArgumentError(f"images must be numbers; they are {images.dtype}")
+    x = images.astype(dtype, copy=False)
+    if not to_one or images.dtype.kind in "bf":
+        return x
+    if images.dtype not in (np.uint8, np.uint16):
+        raise ArgumentError(
+            f"images of {images.dtype} have no known range to scale by; convert them with astype('uint8') if they "
+            f"are 0 to 255, or give floats"
+        )
+    # Divided, not multiplied by 1/255, so that equal pixels give what everyone else's x/255 gives, bit by bit.
+    scaled: Array = x / x.dtype.type(np.iinfo(images.dtype).max)
+    return scaled
+
+
+def _each_normalized(x: Array) -> Array:
+    axes = tuple(range(1, x.ndim))
+    # In float64: rounding of a float32 mean would leave a constant image a deviation of 1e-8, and blow it up to 1.
+    mean = x.mean(axes, dtype=np.float64, keepdims=True)
+    deviation = x.std(axes, dtype=np.float64, keepdims=True)
+    is_constant = x.max(axes, keepdims=True) == x.min(axes, keepdims=True)
+    deviation[is_constant] = np.inf
+    normalized = (x - mean) / deviation
+    return normalized.astype(x.dtype)

@@ -1,0 +1,156 @@
+"""The closed registry of layers: every word of the notation, its options, and the layer it makes.
+
+A network is built from these and nothing else, so a text or a saved model can bring in no code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
+from rot180.nn.conv2d import Conv2d
+from rot180.nn.dropout import Dropout
+from rot180.nn.flatten import Flatten
+from rot180.nn.layer import Layer
+from rot180.nn.linear import Linear
+from rot180.nn.pooling import AvgPool2d, MaxPool2d
+
+Read = Callable[[re.Match[str]], Any]
+
+_INT = "([0-9]{1,7})"
+_PAIR = f"{_INT}(?:x{_INT})?"
+_FLOAT = r"([0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?)"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One form of an option: how it is written, and which argument of the layer it gives."""
+
+    example: str
+    argument: str
+    pattern: re.Pattern[str]
+    read: Read
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word: its stem (`conv`), what may follow the stem, and its options."""
+
+    example: str
+    stem: str
+    layer: type[Layer]
+    size: Option | None = None
+    """What stands right after the stem, as 5x5 in conv5x5."""
+    options: tuple[Option, ...] = ()
+    required: Option | None = None
+    """An option that must be there."""
+    size_is_optional: bool = False
+
+    @property
+    def all_options(self) -> tuple[Option, ...]:
+        """The options in the order in which they are offered."""
+        return (self.required, *self.options) if self.required else self.options
+
+
+def _option(example: str, argument: str, pattern: str, read: Read) -> Option:
+    return Option(example, argument, re.compile(pattern), read)
+
+
+def _int(match: re.Match[str]) -> int:
+    return int(match[1])
+
+
+def _float(match: re.Match[str]) -> float:
+    return float(match[1])
+
+
+def _text(match: re.Match[str]) -> str:
+    return match[1]
+
+
+def _pair(match: re.Match[str]) -> tuple[int, int]:
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _four_sides(match: re.Match[str]) -> tuple[tuple[int, int], tuple[int, int]]:
+    top, bottom, left, right = (int(side) for side in match.groups())
+    return (top, bottom), (left, right)
+
+
+_NAME = _option("name=stem", "name", "name=([A-Za-z_][A-Za-z0-9_-]*)", _text)
+_PADDING = (
+    _option("same", "padding", "(same|valid)", _text),
+    _option("pad2", "padding", f"pad{_PAIR}", _pair),
+    _option("pad0,1,0,1", "padding", f"pad{','.join([_INT] * 4)}", _four_sides),
+)
+_STRIDE = _option("s2", "stride", f"s{_PAIR}", _pair)
+_WEIGHTS = (
+    _option("nobias", "bias", "nobias", lambda match: False),
+    _option("init=he_normal", "initializer", "init=(.*)", _text),
+    _option("lr=0.5", "lr_factor", f"lr={_FLOAT}", _float),
+    _NAME,
+)
+_POOL = (*_PADDING, _STRIDE, _NAME)
+_KERNEL = _option("2", "kernel_size", _PAIR, _pair)
+
+WORDS: dict[str, Word] = {
+    word.stem: word
+    for word in (
+        Word(
+            "conv5x5:32",
+            "conv",
+            Conv2d,
+            size=_option("5x5", "kernel_size", _PAIR, _pair),
+            required=_option("32", "out_channels", _INT, _int),
+            options=(
+                *_PADDING,
+                _STRIDE,
+                _option("d2", "dilation", f"d{_PAIR}", _pair),
+                _option("g2", "groups", f"g{_INT}", _int),
+                _option("algorithm=im2col", "algorithm", "algorithm=(.*)", _text),
+                *_WEIGHTS,
+            ),
+        ),
+        Word("maxpool2", "maxpool", MaxPool2d, size=_KERNEL, options=_POOL),
+        Word(
+            "avgpool2",
+            "avgpool",
+            AvgPool2d,
+            size=_KERNEL,
+            options=(*_POOL, _option("excludepad", "count_include_pad", "excludepad", lambda match: False)),
+        ),
+        Word("fc10", "fc", Linear, size=_option("10", "out_features", _INT, _int), options=_WEIGHTS),
+        Word("flatten", "flatten", Flatten, options=(_NAME,)),
+        Word("relu", "relu", ReLU, options=(_NAME,)),
+        Word(
+            "noisyrelu",
+            "noisyrelu",
+            NoisyReLU,
+            options=(_option("sigma=0.1", "sigma", f"sigma={_FLOAT}", _float), _NAME),
+        ),
+        Word(
+            "leakyrelu",
+            "leakyrelu",
+            LeakyReLU,
+            options=(_option("slope=0.01", "slope", f"slope={_FLOAT}", _float), _NAME),
+        ),
+        Word("sigmoid", "sigmoid", Sigmoid, options=(_NAME,)),
+        Word("tanh", "tanh", Tanh, options=(_NAME,)),
+        Word("softmax", "softmax", Softmax, options=(_NAME,)),
+        Word(
+            "dropout0.5",
+            "dropout",
+            Dropout,
+            size=_option("0.5", "rate", _FLOAT, _float),
+            options=(_NAME,),
+            size_is_optional=True,
+        ),
+    )
+}
+"""Every word of the notation, by its stem."""
+
+LAYERS: dict[str, type[Layer]] = {word.layer.__name__: word.layer for word in WORDS.values()}
+"""Every layer, by the name of its class."""

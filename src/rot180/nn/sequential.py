@@ -1,0 +1,313 @@
+"""Layers one after another, their shapes, and their parameters by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.keywords import answering
+from rot180.nn.layer import Layer, Shape
+from rot180.nn.notation_printer import notation
+from rot180.nn.preprocessing import Preprocessing
+from rot180.nn.summary import Summary, summarize
+from rot180.nn.validation import image_shape, whole_number
+from rot180.ops.types import FLOATS, Array
+
+Saved = list[Any]
+"""What each layer's backward pass needs, in the order of the layers."""
+
+
+class Sequential:
+    """A network: each layer takes what the one before it puts out.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        At least one. Layers without a name are given one: `conv1`, `relu1`, `pool1`, `conv2`, ...
+    input_shape : (H, W, C) or (n,), optional
+        One image; may be given to `build` instead.
+
+    Attributes
+    ----------
+    preprocessing : Preprocessing
+        What is done to images before they come in; saved with the model.
+    class_names : tuple of str or None
+        What the outputs stand for.
+
+    Raises
+    ------
+    ShapeError
+        A layer does not fit the one before it; the message names the layer.
+
+    Examples
+    --------
+    >>> from rot180.nn import Flatten, Linear, ReLU
+    >>> model = Sequential([Flatten(), Linear(16), ReLU(), Linear(10)], input_shape=(8, 8, 1)).build(seed=0)
+    >>> y, saved = model.forward(np.zeros((5, 8, 8, 1), np.float32))
+    >>> y.shape, str(model)
+    ((5, 10), '8x8x1 > fc16 relu > fc10')
+    """
+
+    @answering
+    def __init__(self, layers: Iterable[Layer], *, input_shape: Iterable[int] | None = None) -> None:
+        self.layers: tuple[Layer, ...] = (layers,) if isinstance(layers, Layer) else tuple(layers)
+        self._check_layers()
+        for layer, name in zip(self.layers, automatic_names(self.layers), strict=True):
+            layer.name = layer.name or name
+        self._check_names()
+        self.preprocessing = Preprocessing()
+        self.class_names: tuple[str, ...] | None = None
+        self.is_built = False
+        self._dtype = np.dtype(np.float32)
+        self._input_shape: Shape | None = None
+        self._shapes: list[Shape] = []
+        if input_shape is not None:
+            self._input_shape = image_shape(input_shape)
+            self._shapes = shapes_of(self.layers, self._input_shape)
+
+    def _check_layers(self) -> None:
+        if not self.layers:
+            raise ArgumentError("Sequential needs at least one layer; it got none")
+        for layer in self.layers:
+            if not isinstance(layer, Layer):
+                raise ArgumentError(f"Sequential takes layers such as ReLU(); it got {layer!r}")
+        if len({id(layer) for layer in self.layers}) < len(self.layers):
+            raise ArgumentError("Sequential: the same layer object stands twice in a network; make two layers")
+
+    def _check_names(self) -> None:
+        name, count = Counter(layer.name for layer in self.layers).most_common(1)[0]
+        if count > 1:
+            raise ArgumentError(f"Sequential: {count} layers are called {name!r}; give each a name of its own")
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of one image; raises ArgumentError as long as it is not known."""
+        if self._input_shape is None:
+            raise ArgumentError("the network does not know its input yet; call build((height, width, channels)) first")
+        return self._input_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of the output for one image."""
+        return self.layer_shapes[-1][1]
+
+    @property
+    def layer_shapes(self) -> list[tuple[Shape, Shape]]:
+        """(input shape, output shape) of each layer, for one image."""
+        shapes = [self.input_shape, *self._shapes]
+        return list(pairwise(shapes))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the parameters, and of what goes through; float32 before `build`."""
+        return self._dtype
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The live arrays by full name, such as `conv1.weight`."""
+        return {f"{layer.name}.{name}": array for layer in self.layers for name, array in layer.parameters.items()}
+
+    @property
+    def lr_factors(self) -> dict[str, float]:
+        """What multiplies the learning rate of each parameter, by full name."""
+        return {f"{layer.name}.{name}": layer.lr_factor for layer in self.layers for name in layer.parameters}
+
+    def build(
+        self,
+        input_shape: Iterable[int] | None = None,
+        *,
+        seed: int | np.random.SeedSequence = 0,
+        dtype: Any = np.float32,
+    ) -> Sequential:
+        """Make the parameters of all layers anew, and return the network.
+
+        Parameters
+        ----------
+        input_shape : (H, W, C) or (n,), optional
+            Needed if the network does not know it.
+        seed : int or SeedSequence
+            Each layer draws from a generator of its own, so its weights do not depend on the layers around it.
+        dtype : float32 or float64
+
+        Raises
+        ------
+        ShapeError
+            A layer does not fit the one before it.
+        ArgumentError
+            The input shape is not known, or seed or dtype cannot be used.
+        """
+        shape = self.input_shape if input_shape is None else image_shape(input_shape)
+        if dtype not in FLOATS:
+            raise ArgumentError(f"dtype must be float32 or float64; it is {dtype!r}")
+        if not isinstance(seed, np.random.SeedSequence):
+            seed = np.random.SeedSequence(whole_number(seed, "seed", 0))
+        shapes = shapes_of(self.layers, shape)
+        # Made by key, not by spawn(), which would count up in a caller's SeedSequence and change the next build.
+        seeds = (
+            np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
+            for index in range(len(self.layers))
+        )
+        for index, (layer, layer_seed) in enumerate(zip(self.layers, seeds, strict=True)):
+            layer_input = shapes[index - 1] if index else shape
+            following = following_activation(self.layers, index)
+            layer.build(layer_input, np.random.default_rng(layer_seed), dtype=dtype, activation=following)
+        self._input_shape, self._shapes, self._dtype, self.is_built = shape, shapes, np.dtype(dtype), True
+        return self
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Saved]:
+        """Return the outputs for a batch and what `backward` needs.
+
+        Parameters
+        ----------
+        x : (N, *input_shape) float32 or float64
+            Images after `preprocessing`; converted to the network's dtype.
+        training : bool
+            Switches dropout and noise on; they draw from `generator`.
+
+        Raises
+        ------
+        ShapeError
+            The images are not of the network's input shape.
+        ArgumentError
+            The network is not built, or the images are not floats.
+        """
+        x, saved = self._input(x), []
+        for layer in self.layers:
+            x, kept = layer.forward(x, training=training, generator=generator)
+            saved.append(kept)
+        return x, saved
+
+    def __call__(self, x: Array) -> Array:
+        """Return the outputs for a batch, keeping nothing for a backward pass.
+
+        Shapes and errors as in `forward`.
+        """
+        x = self._input(x)
+        for layer in self.layers:
+            x = layer.forward(x)[0]
+        return x
+
+    def backward(self, dy: Array, saved: Saved, *, needs_dx: bool = False) -> tuple[Array | None, dict[str, Array]]:
+        """Return dL/dx (None if not needed) and the gradient of each parameter by full name.
+
+        Gradients of several batches add: a step over a large batch is the mean of those over its parts.
+
+        Parameters
+        ----------
+        dy : (N, *output_shape)
+            dL/dy.
+        saved
+            What `forward` returned.
+        needs_dx : bool
+            Whether the gradient of the images is wanted; without it the first layer has less to do.
+        """
+        gradients: dict[str, Array] = {}
+        first = 0 if needs_dx else next((i for i, layer in enumerate(self.layers) if layer.parameters), 0)
+        delta: Array | None = np.asarray(dy, self._dtype)
+        for index in range(len(self.layers) - 1, first - 1, -1):
+            layer = self.layers[index]
+            if delta is None:  # pragma: no cover - a layer that breaks the contract
+                raise ShapeError(f"{self.layers[index + 1].name} returned no dx although it was asked for it")
+            delta, own = layer.backward(delta, saved[index], needs_dx=needs_dx or index > first)
+            gradients.update((f"{layer.name}.{name}", gradient) for name, gradient in own.items())
+        ordered = {name: gradients[name] for name in self.parameters if name in gradients}
+        return delta if needs_dx else None, ordered
+
+    def load_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Copy values into the parameters, in place.
+
+        Raises
+        ------
+        ArgumentError
+            A name is missing or unexpected, or the network is not built. Nothing was changed.
+        ShapeError
+            An array has another shape. Nothing was changed.
+        """
+        self._require_built()
+        own = self.parameters
+        missing, unexpected = sorted(own.keys() - parameters.keys()), sorted(parameters.keys() - own.keys())
+        if missing or unexpected:
+            raise ArgumentError(
+                f"the parameters must be those of the network; missing: {', '.join(missing) or 'none'}; "
+                f"unexpected: {', '.join(unexpected) or 'none'}"
+            )
+        for name, array in own.items():
+            given = parameters[name]
+            if np.shape(given) != array.shape or np.asarray(given).dtype.kind != "f":
+                raise ShapeError(
+                    f"{name} must be {array.shape} of floats; it is {np.shape(given)} of {np.asarray(given).dtype}"
+                )
+        for name, array in own.items():
+            np.copyto(array, parameters[name], casting="same_kind")
+
+    def summary(self) -> Summary:
+        """Return the table of layers, output shapes, parameters and multiply-adds per image; print it."""
+        return summarize(self.layers, self.layer_shapes)
+
+    @property
+    def notation(self) -> str:
+        """The network as `rot180.network` reads it; raises ArgumentError as long as the input is not known."""
+        return notation(self.input_shape, self.layers, self.layer_shapes, automatic_names(self.layers))
+
+    def __str__(self) -> str:
+        """Return the notation."""
+        return repr(self) if self._input_shape is None else self.notation
+
+    def __repr__(self) -> str:
+        """Return a call that makes the network."""
+        if self._input_shape is None:
+            return f"Sequential([{', '.join(repr(layer) for layer in self.layers)}])"
+        return f"network({self.notation!r})"
+
+    def _require_built(self) -> None:
+        if not self.is_built:
+            raise ArgumentError("the network has no parameters yet; call build(seed=0) first")
+
+    def _input(self, x: Any) -> Array:
+        self._require_built()
+        x = np.asarray(x)
+        if x.dtype.kind != "f":
+            raise ArgumentError(f"a network takes floats; got {x.dtype}: pass the images through model.preprocessing")
+        if x.shape[1:] != self.input_shape or x.ndim == 0:
+            expected = ", ".join(map(str, ("N", *self.input_shape)))
+            raise ShapeError(f"the network takes images ({expected}); it got {x.shape}")
+        return x.astype(self._dtype, copy=False)
+
+
+def automatic_names(layers: Iterable[Layer]) -> list[str]:
+    """Return the names that layers have where the user gives none: `conv1`, `relu1`, `conv2`, ..."""
+    counts: Counter[str] = Counter()
+    names = []
+    for layer in layers:
+        counts[layer.kind] += 1
+        names.append(f"{layer.kind}{counts[layer.kind]}")
+    return names
+
+
+def following_activation(layers: tuple[Layer, ...], index: int) -> str:
+    """Return the kind of the activation that a layer's output goes through; "linear" if none.
+
+    Pooling, flattening and dropout in between do not count.
+    """
+    for layer in layers[index + 1 :]:
+        if layer.is_activation:
+            return layer.kind
+        if layer.has_parameters:
+            break
+    return "linear"
+
+
+def shapes_of(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
+    """Return the output shape of each layer; raise ShapeError where one does not fit."""
+    shapes = []
+    for layer in layers:
+        shape = layer.output_shape(shape)
+        shapes.append(shape)
+    return shapes

@@ -1,0 +1,77 @@
+"""A network as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rot180.nn.layer import Layer, Shape
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One layer: its name, its word in the notation, and its numbers for one image."""
+
+    name: str
+    word: str
+    output_shape: Shape
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The rows of all layers; `str` is a table of 80 columns."""
+
+    input_shape: Shape
+    rows: tuple[SummaryRow, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Number of all weights and biases."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one image's forward pass."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    def __str__(self) -> str:
+        """Return the table."""
+        rule = "-" * 80
+        lines = [_line("name", "layer", "output", "parameters", "multiply-adds"), rule]
+        lines.append(_line("input", "", _shape(self.input_shape), "", ""))
+        for row in self.rows:
+            numbers = (f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds))
+            lines.append(_line(row.name, row.word, _shape(row.output_shape), *numbers))
+        lines += [rule, _line("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}")]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def summarize(layers: Sequence[Layer], shapes: Sequence[tuple[Shape, Shape]]) -> Summary:
+    """Return the table of a network whose shapes are known; it need not be built.
+
+    >>> from rot180.nn import network
+    >>> print(network("8x8x1 > conv3:4 relu > fc10").summary())
+    name       layer                         output          parameters  multiply-adds
+    """
+    rows = []
+    for layer, (before, after) in zip(layers, shapes, strict=True):
+        parameters = sum(math.prod(shape) for shape in layer.parameter_shapes(before).values())
+        rows.append(SummaryRow(layer.name, layer.to_notation(), after, parameters, layer.multiply_adds(before)))
+    return Summary(shapes[0][0], tuple(rows))
+
+
+def _shape(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def _line(name: str, word: str, shape: str, parameters: str, multiply_adds: str) -> str:
+    return f"{_cut(name, 12):12} {_cut(word, 24):24} {shape:>13} {parameters:>12} {multiply_adds:>15}"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,78 @@
+"""Hyper-parameters checked where a layer is made."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError
+from rot180.ops.geometry import as_pair, geometry
+from rot180.ops.types import Padding
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+
+def whole_number(value: Any, name: str, smallest: int = 1) -> int:
+    """Read an int that is at least `smallest`.
+
+    >>> whole_number(3, "Linear: out_features")
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < smallest:
+        raise ArgumentError(f"{name} must be an int, at least {smallest}; it is {value!r}")
+    return int(value)
+
+
+def real_number(value: Any, name: str, low: float = 0.0, below: float = math.inf) -> float:
+    """Read a number in [low, below).
+
+    >>> real_number(0.5, "Dropout: rate", 0, 1)
+    0.5
+    """
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not is_number or not low <= float(value) < below:
+        limit = f"at least {low:g}" + (f" and below {below:g}" if below < math.inf else " and finite")
+        raise ArgumentError(f"{name} must be a number, {limit}; it is {value!r}")
+    return float(value)
+
+
+def layer_name(value: Any) -> str:
+    """Read a layer's name: letters, digits, `_` and `-`, at most 64; empty for one that is to be given."""
+    if value == "" or (isinstance(value, str) and _NAME.fullmatch(value)):
+        return str(value)
+    raise ArgumentError(
+        f"a layer's name is a letter followed by letters, digits, '_' or '-', at most 64 in all; it is {value!r}"
+    )
+
+
+def plain_padding(padding: Any) -> Padding:
+    """Read a padding and return its plainest form.
+
+    >>> plain_padding(((1, 1), (1, 1))), plain_padding((2, 1)), plain_padding(0)
+    (1, (2, 1), 'valid')
+    """
+    if isinstance(padding, str) and padding in ("valid", "same"):
+        return padding
+    (top, bottom), (left, right) = geometry(1, 1, 1, padding=padding).padding
+    if top != bottom or left != right:
+        return (top, bottom), (left, right)
+    if top != left:
+        return top, left
+    return top or "valid"
+
+
+def image_shape(value: Any) -> tuple[int, ...]:
+    """Read the shape of one input: (H, W, C) or (n,)."""
+    try:
+        shape = tuple(value) if not isinstance(value, (int, np.integer)) else (value,)
+    except TypeError:
+        shape = ()
+    if len(shape) not in (1, 3):
+        raise ArgumentError(f"input_shape must be (height, width, channels) or (n,); it is {value!r}")
+    return tuple(whole_number(n, "each number of input_shape") for n in shape)
+
+
+__all__ = ["as_pair", "image_shape", "layer_name", "plain_padding", "real_number", "whole_number"]
