@@ -1,1 +1,26 @@
-"""What `fit` and `predict` run: a network and a batch become losses, gradients and updates."""
+"""What `fit` and `predict` run: a network, its loss, and a way to compute them."""
+
+from __future__ import annotations
+
+from rot180.engine.interface import Engine, StepResult, Updater
+from rot180.engine.reference import ReferenceEngine
+from rot180.errors import ArgumentError, did_you_mean
+from rot180.nn.loss import Loss
+from rot180.nn.sequential import Sequential
+
+__all__ = ["ENGINES", "Engine", "ReferenceEngine", "StepResult", "Updater", "make_engine"]
+
+ENGINES = ("auto", "numpy")
+
+
+def make_engine(name: str, model: Sequential, loss: Loss) -> Engine:
+    """Return the engine of this name for a built model; `auto` is the fastest one that can run it.
+
+    Raises
+    ------
+    ArgumentError
+        There is no engine of this name.
+    """
+    if name not in ENGINES:
+        raise ArgumentError(f"unknown engine {name!r}{did_you_mean(name, ENGINES)}")
+    return ReferenceEngine(model, loss)

@@ -1,1 +1,41 @@
-"""Optimisers, schedules, the loop, its events, metrics. Neither prints nor draws."""
+"""Optimizers, schedules, the loop, what happened in it, and how good the result is."""
+
+from rot180.training.evaluate import Evaluation, evaluate, predict
+from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
+from rot180.training.fit import fit
+from rot180.training.history import History
+from rot180.training.loop import Progress, Settings, train
+from rot180.training.metrics import accuracy, confusion_matrix
+from rot180.training.optimizer import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, RMSprop, optimizer
+from rot180.training.schedule import SCHEDULES, Schedule, schedule
+from rot180.training.trainer import Trainer
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "EpochDone",
+    "Evaluation",
+    "Event",
+    "History",
+    "Optimizer",
+    "Progress",
+    "RMSprop",
+    "Schedule",
+    "Settings",
+    "StepDone",
+    "Subscriber",
+    "Trainer",
+    "TrainingEnded",
+    "TrainingStarted",
+    "accuracy",
+    "confusion_matrix",
+    "evaluate",
+    "fit",
+    "optimizer",
+    "predict",
+    "schedule",
+    "train",
+]

@@ -1,0 +1,69 @@
+"""What an engine is to the training loop, and what it needs from its surroundings.
+
+`training` stands above `engine`, so the optimizer is described here by what an engine uses of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from rot180.nn.sequential import Sequential
+from rot180.ops.types import Array
+
+
+class StepResult(NamedTuple):
+    """What one batch showed, before its update."""
+
+    loss: float
+    """Mean over the images of the batch."""
+    correct: int
+    """Images whose largest output stood at their label."""
+
+
+class Updater(Protocol):
+    """The part of an optimizer that an engine uses.
+
+    `update` does the whole of it. An engine that fuses the update into the backward pass reads `rule`, the
+    hyper-parameters and `state` instead, and then adds one to `step_count` itself.
+    """
+
+    rule: str
+    lr: float
+    step_count: int
+    state: dict[str, dict[str, Array]]
+
+    def prepare(self, parameters: Mapping[str, Array]) -> None:
+        """Allocate the state for these parameters; what is there already stays."""
+
+    def update(
+        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], lr_factors: Mapping[str, float]
+    ) -> None:
+        """Change the parameters in place."""
+
+
+class Engine(Protocol):
+    """Runs a model: what `fit`, `evaluate` and `predict` call."""
+
+    name: str
+    model: Sequential
+
+    def train_step(
+        self,
+        images: Array,
+        target: Array,
+        optimizer: Updater,
+        generator: np.random.Generator | None = None,
+        *,
+        update: bool = True,
+    ) -> StepResult:
+        """Run one batch forward and backward; with `update`, also change the parameters.
+
+        `images` are preprocessed already. Gradients of batches with `update=False` are kept and joined, each image
+        counting alike, into the next update. `generator` feeds noise and dropout.
+        """
+
+    def forward(self, images: Array) -> Array:
+        """Return the outputs for preprocessed images in inference mode (no dropout, no noise)."""

@@ -1,0 +1,110 @@
+"""The reference engine: the layers one by one, as they are written. What every other engine must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from rot180.engine.interface import StepResult, Updater
+from rot180.nn.loss import Loss
+from rot180.nn.sequential import Sequential
+from rot180.ops.types import Array
+
+
+class ReferenceEngine:
+    """Run a network on plain NumPy.
+
+    Parameters
+    ----------
+    model : Sequential
+        A built network; its parameters are changed in place.
+    loss : Loss
+        Applied to the network's outputs.
+
+    Examples
+    --------
+    >>> import numpy as np, rot180
+    >>> from rot180.nn.loss import CrossEntropyLoss
+    >>> from rot180.training import SGD
+    >>> engine = ReferenceEngine(rot180.network("8x8x1 > fc10").build(seed=0), CrossEntropyLoss())
+    >>> images, labels = np.ones((4, 8, 8, 1), np.float32), np.array([0, 1, 2, 3])
+    >>> losses = [engine.train_step(images, labels, SGD(lr=0.01)).loss for _ in range(5)]
+    >>> losses[-1] < losses[0]
+    True
+    """
+
+    name = "numpy"
+
+    def __init__(self, model: Sequential, loss: Loss) -> None:
+        self.model = model
+        self.loss = loss
+        self._sums: dict[str, Array] = {}
+        self._images = 0
+
+    def train_step(
+        self,
+        images: Array,
+        target: Array,
+        optimizer: Updater,
+        generator: np.random.Generator | None = None,
+        *,
+        update: bool = True,
+    ) -> StepResult:
+        """Run one batch forward and backward; with `update`, also change the parameters.
+
+        Parameters
+        ----------
+        images : (N, H, W, C)
+            Preprocessed already.
+        target : (N,) integer or (N, K) float
+            Labels, or a probability for each class.
+        optimizer : Updater
+            Asked for an update with the gradient of every batch since the last one.
+        generator : numpy.random.Generator, optional
+            Feeds noise and dropout.
+        update : bool
+            False keeps the gradients for the next update.
+
+        Returns
+        -------
+        StepResult
+            Loss and correct images of this batch, before the update.
+        """
+        outputs, saved = self.model.forward(images, training=True, generator=generator)
+        loss, loss_saved = self.loss.forward(outputs, target)
+        # Nothing stands below the first layer: its dx would cost a convolution and be thrown away.
+        _, gradients = self.model.backward(self.loss.backward(loss_saved), saved, needs_dx=False)
+        if self._images or not update:
+            gradients = self._accumulate(gradients, len(images))
+        if update:
+            optimizer.update(self.model.parameters, gradients, self.model.lr_factors)
+            self._sums, self._images = {}, 0
+        return StepResult(float(loss), correct_count(outputs, target))
+
+    def forward(self, images: Array) -> Array:
+        """Return the outputs for preprocessed images in inference mode."""
+        outputs, _ = self.model.forward(images, training=False)
+        return outputs
+
+    def _accumulate(self, gradients: Mapping[str, Array], count: int) -> dict[str, Array]:
+        # Each gradient is a mean over its batch. Weighted by its images, the mean over several batches is that of
+        # one large batch, also when the last of them is shorter.
+        for name, gradient in gradients.items():
+            if name in self._sums:
+                self._sums[name] += gradient * count
+            else:
+                self._sums[name] = gradient * count
+        self._images += count
+        return {name: total / self._images for name, total in self._sums.items()}
+
+
+def correct_count(outputs: Array, target: Array) -> int:
+    """Return how many images have their largest output at the label, or at the most probable class of the target.
+
+    >>> import numpy as np
+    >>> correct_count(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
+    1
+    """
+    labels = target if target.ndim == 1 else target.argmax(axis=1)
+    return int(np.count_nonzero(outputs.argmax(axis=1) == labels))

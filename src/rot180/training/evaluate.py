@@ -1,0 +1,182 @@
+"""Using a trained model: how good it is, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.engine import Engine, make_engine
+from rot180.errors import ArgumentError
+from rot180.nn.activation import Sigmoid, Softmax
+from rot180.nn.loss import Loss, SquaredErrorLoss
+from rot180.nn.sequential import Sequential
+from rot180.nn.validation import whole_number
+from rot180.ops.softmax import softmax
+from rot180.ops.types import Array
+from rot180.training.metrics import check_labels, confusion_matrix
+from rot180.training.trainer import make_loss
+
+BATCH_SIZE = 256
+"""Images at a time in inference: enough for large matrix products, small enough for the caches."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model did on a set of images.
+
+    Attributes
+    ----------
+    count : int
+        Images.
+    loss : float
+        Mean over them.
+    accuracy : float
+        Share that was right, in [0, 1].
+    error_percent : float
+        Share that was wrong, in percent.
+    confusion : (K, K) int64
+        Rows are the true classes, columns the predicted ones.
+    """
+
+    count: int
+    loss: float
+    accuracy: float
+    error_percent: float
+    confusion: Array
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as numbers and lists, ready for JSON."""
+        return {
+            "count": self.count,
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "error_percent": self.error_percent,
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def evaluate(
+    model: Sequential,
+    images: Array,
+    labels: Array,
+    *,
+    batch_size: int = BATCH_SIZE,
+    loss: str | Loss = "auto",
+    engine: str = "auto",
+) -> Evaluation:
+    """Measure a model on images it is given, without changing it.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built.
+    images : (N, H, W, C) or (N, H, W)
+        Raw, as they come from the data; the model's preprocessing is applied.
+    labels : (N,) integer
+    batch_size : int
+        Images at a time; changes memory and speed only.
+    loss, engine
+        As in `Trainer`.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ShapeError, ArgumentError
+        Images, labels and model do not fit together.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> model = rot180.network("2x2x1 > fc2").build(seed=0)
+    >>> evaluate(model, np.zeros((4, 2, 2, 1)), np.array([0, 0, 1, 1])).count
+    4
+    """
+    _check_built(model)
+    the_loss = make_loss(loss, model)
+    return run_evaluation(make_engine(engine, model, the_loss), the_loss, images, labels, batch_size=batch_size)
+
+
+def run_evaluation(
+    engine: Engine, loss: Loss, images: Array, labels: Array, *, batch_size: int = BATCH_SIZE
+) -> Evaluation:
+    """Do what `evaluate` does, with an engine that is there already."""
+    images, labels = np.asarray(images), np.asarray(labels)
+    (classes,) = engine.model.output_shape
+    check_labels(labels, len(images), classes)
+    total, start = 0.0, 0
+    predicted = np.empty(len(images), np.int64)
+    for outputs in _outputs(engine, images, batch_size):
+        end = start + len(outputs)
+        total += float(loss.forward(outputs, labels[start:end])[0]) * len(outputs)
+        predicted[start:end] = outputs.argmax(axis=1)
+        start = end
+    confusion = confusion_matrix(labels, predicted, classes)
+    right = int(np.trace(confusion))
+    count = len(images)
+    return Evaluation(count, total / count, right / count, 100 * (count - right) / count, confusion)
+
+
+def predict(model: Sequential, images: Array, *, batch_size: int = BATCH_SIZE, engine: str = "auto") -> Array:
+    """Return each image's probability for each class.
+
+    The softmax of the outputs; the outputs themselves for a network that ends in softmax, and divided by their sum for
+    one that ends in sigmoid.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built.
+    images : (N, H, W, C) or (N, H, W)
+        Raw, as they come from the data; the model's preprocessing is applied.
+    batch_size, engine
+        As in `evaluate`.
+
+    Returns
+    -------
+    (N, K) float
+        Rows sum to 1.
+
+    Raises
+    ------
+    ShapeError
+        The images do not fit the model.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> model = rot180.network("2x2x1 > fc2").build(seed=0)
+    >>> predict(model, np.zeros((3, 2, 2, 1)))[0].tolist()
+    [0.5, 0.5]
+    """
+    _check_built(model)
+    # Inference needs no loss; this one fits every network.
+    runner = make_engine(engine, model, SquaredErrorLoss())
+    last = model.layers[-1]
+    found = np.empty((len(images), *model.output_shape), model.dtype)
+    start = 0
+    for outputs in _outputs(runner, np.asarray(images), batch_size):
+        if isinstance(last, Sigmoid):
+            outputs = outputs / outputs.sum(axis=1, keepdims=True)
+        elif not isinstance(last, Softmax):
+            outputs = softmax(outputs)
+        found[start : start + len(outputs)] = outputs
+        start += len(outputs)
+    return found
+
+
+def _outputs(engine: Engine, images: Array, batch_size: int) -> Iterator[Array]:
+    size = whole_number(batch_size, "batch_size")
+    model = engine.model
+    for start in range(0, len(images), size):
+        yield engine.forward(model.preprocessing(images[start : start + size], dtype=model.dtype))
+
+
+def _check_built(model: Sequential) -> None:
+    if not model.is_built:
+        raise ArgumentError("the model has no parameters yet; train it, load one, or call model.build(input_shape)")

@@ -1,0 +1,171 @@
+"""`fit`: everything that a training needs, from one call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.loss import Loss
+from rot180.nn.sequential import Sequential
+from rot180.nn.validation import whole_number
+from rot180.ops.types import Array
+from rot180.training.events import Subscriber
+from rot180.training.history import History
+from rot180.training.loop import Settings, train
+from rot180.training.metrics import check_labels
+from rot180.training.optimizer import Optimizer
+from rot180.training.optimizer import optimizer as optimizer_by_name
+from rot180.training.schedule import schedule as schedule_by_name
+from rot180.training.streams import stream
+from rot180.training.trainer import Trainer
+
+
+class TrainingData(Protocol):
+    """What `fit` takes of a data set."""
+
+    @property
+    def train_images(self) -> Array:
+        """(N, H, W, C)."""
+
+    @property
+    def train_labels(self) -> Array:
+        """(N,)."""
+
+
+def fit(
+    model: Sequential,
+    data: TrainingData | tuple[Array, Array],
+    *,
+    epochs: int = 1,
+    batch_size: int = 32,
+    optimizer: str | Optimizer = "adam",
+    lr: float | None = None,
+    schedule: str = "constant",
+    warmup: int = 0,
+    seed: int = 0,
+    validation: float | tuple[Array, Array] | None = None,
+    early_stopping: int | None = None,
+    accumulate: int = 1,
+    loss: str | Loss = "auto",
+    engine: str = "auto",
+    subscribers: Iterable[Subscriber] = (),
+) -> History:
+    """Train a model.
+
+    Ctrl-C ends it after the current batch; the model keeps what it has reached, and the history says where that is.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built for the images if it is not built; trained in place.
+    data : Dataset or (images, labels)
+        Images (N, H, W, C) or (N, H, W), raw; labels (N,) integer. Of a data set, the training part.
+    epochs : int
+        Passes over the images.
+    batch_size : int
+        Images in a batch; the last of an epoch takes what is left.
+    optimizer : str or Optimizer
+        `sgd`, `adam`, `adamw`, `rmsprop`, or one made with hyper-parameters of its own.
+    lr : float, optional
+        Highest learning rate; by default the optimizer's.
+    schedule : str
+        `constant`, `step`, `cosine` or `one-cycle`.
+    warmup : int
+        Updates over which the learning rate climbs at the start.
+    seed : int
+        The same seed gives the same bits: parameters, order, noise, split.
+    validation : float or (images, labels), optional
+        A share in (0, 1) of the data, drawn at random and kept out of the training, or images of its own; measured
+        after every epoch.
+    early_stopping : int, optional
+        End after this many epochs without a lower validation loss, and put the best weights back.
+    accumulate : int
+        Batches whose gradients make one update.
+    loss, engine
+        As in `Trainer`.
+    subscribers : iterable of callables
+        Told every event (`rot180.training.events`).
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        An argument cannot be used, or images, labels and model do not fit together.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> images = np.zeros((20, 2, 2, 1), np.uint8)
+    >>> images[::2] = 255
+    >>> history = fit(rot180.network("2x2x1 > fc2"), (images, np.arange(20) % 2), epochs=30, lr=0.1)
+    >>> history.stopped, history.epochs[-1].train_accuracy
+    ('finished', 1.0)
+    """
+    settings = Settings(
+        epochs=whole_number(epochs, "fit: epochs"),
+        batch_size=whole_number(batch_size, "fit: batch_size"),
+        accumulate=whole_number(accumulate, "fit: accumulate"),
+        early_stopping=None if early_stopping is None else whole_number(early_stopping, "fit: early_stopping"),
+    )
+    if early_stopping is not None and validation is None:
+        raise ArgumentError("early_stopping watches the validation loss; give validation, such as validation=0.1")
+
+    images, labels = _read(data)
+    held_out = None
+    if isinstance(validation, (int, float)):
+        images, labels, held_out = _split(images, labels, validation, seed)
+    elif validation is not None:
+        held_out = _read(validation)
+
+    chosen = optimizer if isinstance(optimizer, Optimizer) else _optimizer(optimizer, lr)
+    if lr is None:
+        lr = chosen.initial_lr
+    rate = schedule_by_name(schedule, lr, settings.updates(len(images)), warmup=warmup)
+    trainer = Trainer(model, optimizer=chosen, loss=loss, engine=engine, seed=seed)
+    trainer.prepare(images.shape[1:])
+    if len(model.output_shape) != 1:
+        raise ShapeError(f"a classifier's output is a vector; this network's is {model.output_shape}; end it in fc")
+    for some in (labels, *((held_out[1],) if held_out else ())):
+        check_labels(some, len(some), model.output_shape[0])
+
+    history = History()
+    train(trainer, images, labels, rate, settings, validation=held_out, subscribers=(history, *subscribers))
+    return history
+
+
+def _read(data: Any) -> tuple[Array, Array]:
+    if isinstance(data, (tuple, list)):
+        if len(data) != 2:
+            raise ArgumentError(f"data must be a data set or a pair (images, labels); it has {len(data)} parts")
+        images, labels = np.asarray(data[0]), np.asarray(data[1])
+    elif hasattr(data, "train_images") and hasattr(data, "train_labels"):
+        images, labels = data.train_images, data.train_labels
+    else:
+        raise ArgumentError(f"data must be a data set or a pair (images, labels); it is {type(data).__name__}")
+    if images.ndim not in (2, 3, 4):
+        raise ShapeError(f"images must be (N, H, W, C) or (N, H, W); they are {images.shape}")
+    check_labels(labels, len(images))
+    return images, labels
+
+
+def _split(images: Array, labels: Array, share: float, seed: int) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Part the data at random; the share is rounded to whole images, and both parts have at least one."""
+    if isinstance(share, bool) or not math.isfinite(share) or not 0 < share < 1:
+        raise ArgumentError(f"validation must be a share above 0 and below 1, or (images, labels); it is {share!r}")
+    if len(images) < 2:
+        raise ArgumentError("validation keeps some of the images out of the training; there is only 1; give more")
+    order = stream(seed, "split").permutation(len(images))
+    count = min(max(round(share * len(images)), 1), len(images) - 1)
+    kept, held_out = np.sort(order[count:]), np.sort(order[:count])
+    return images[kept], labels[kept], (images[held_out], labels[held_out])
+
+
+def _optimizer(name: str, lr: float | None) -> Optimizer:
+    return optimizer_by_name(name) if lr is None else optimizer_by_name(name, lr=lr)

@@ -1,0 +1,205 @@
+"""The training loop, from top to bottom.
+
+All that it knows between two batches is in `Progress`, the model's parameters, the optimizer's state and the trainer's
+generators; the order of the images follows from seed and epoch. Saved after an update and put back, the loop goes on as
+if it had never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from rot180.ops.types import Array
+from rot180.training.evaluate import run_evaluation
+from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
+from rot180.training.interrupt import interruptible
+from rot180.training.schedule import Schedule
+from rot180.training.streams import epoch_order
+from rot180.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the loop is asked to do.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+        Passes over the images; images in a batch. The last batch of an epoch may be shorter.
+    accumulate : int
+        Batches whose gradients make one update. The last update of an epoch takes what is left.
+    early_stopping : int or None
+        Epochs without a lower validation loss after which it ends and puts the best weights back.
+    """
+
+    epochs: int
+    batch_size: int
+    accumulate: int = 1
+    early_stopping: int | None = None
+
+    def batches(self, images: int) -> int:
+        """Return the batches of an epoch."""
+        return -(-images // self.batch_size)
+
+    def updates(self, images: int) -> int:
+        """Return the updates of the whole training."""
+        return self.epochs * -(-self.batches(images) // self.accumulate)
+
+
+@dataclass
+class Progress:
+    """Where the loop is.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        Whole epochs done; batches done in the one after them.
+    step : int
+        Updates done.
+    loss_sum, correct, images, seconds
+        Of this epoch so far: summed loss, images right, images seen, time of the batches.
+    best_loss, best_epoch
+        The lowest validation loss and the epoch (from 1) that had it.
+    best_parameters : dict of str to array
+        Copies of that epoch's weights; kept with early stopping only.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    best_loss: float | None = None
+    best_epoch: int | None = None
+    best_parameters: dict[str, Array] = field(default_factory=dict)
+
+
+def train(
+    trainer: Trainer,
+    images: Array,
+    labels: Array,
+    rate: Schedule,
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    validation: tuple[Array, Array] | None = None,
+    subscribers: Iterable[Subscriber] = (),
+) -> str:
+    """Run the loop from `progress` to its end and return why it ended.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Prepared for these images.
+    images, labels : (N, H, W, C), (N,)
+        Raw images and classes.
+    rate : Schedule
+        Learning rate by updates done.
+    settings : Settings
+    progress : Progress, optional
+        Where to go on, between two updates; changed as the loop runs. The beginning by default.
+    validation : (images, labels), optional
+        Evaluated after every epoch.
+    subscribers : iterable of callables
+        Told every event.
+
+    Returns
+    -------
+    str
+        `finished`, `early_stopping`, `interrupted` or the reason given to `Trainer.stop`.
+    """
+    progress = Progress() if progress is None else progress
+    subscribers = tuple(subscribers)
+    batches = settings.batches(len(images))
+    learning_rate = trainer.optimizer.lr
+    restored: int | None = None
+    trainer.stop_reason = ""
+    began = perf_counter()
+
+    def emit(event: Event) -> None:
+        for subscriber in subscribers:
+            subscriber(event)
+
+    held_out = len(validation[0]) if validation else 0
+    emit(TrainingStarted(trainer, settings, progress, settings.epochs, batches, len(images), held_out))
+
+    with interruptible(lambda: trainer.stop("interrupted")):
+        while progress.epoch < settings.epochs and not trainer.stop_reason:
+            order = epoch_order(trainer.seed, progress.epoch, len(images))
+
+            # one pass over the images, possibly its second half only
+            while progress.batch < batches:
+                start = perf_counter()
+                chosen = order[progress.batch * settings.batch_size : (progress.batch + 1) * settings.batch_size]
+                update = (progress.batch + 1) % settings.accumulate == 0 or progress.batch + 1 == batches
+                trainer.optimizer.lr = learning_rate = rate(progress.step)
+                result = trainer.run_batch(images[chosen], labels[chosen], update=update)
+                seconds = perf_counter() - start
+
+                progress.batch += 1
+                progress.step += update
+                progress.loss_sum += result.loss * len(chosen)
+                progress.correct += result.correct
+                progress.images += len(chosen)
+                progress.seconds += seconds
+                emit(
+                    StepDone(
+                        epoch=progress.epoch + 1,
+                        batch=progress.batch,
+                        images=len(chosen),
+                        loss=result.loss,
+                        correct=result.correct,
+                        learning_rate=learning_rate,
+                        updated=update,
+                        seconds=seconds,
+                    )
+                )
+                # not between two batches that share an update: half a gradient is no place to go on from
+                if trainer.stop_reason and update:
+                    break
+            if progress.batch < batches:
+                break
+
+            # the epoch is whole: how good is it?
+            measured = run_evaluation(trainer.engine, trainer.loss, *validation) if validation else None
+            is_best = measured is not None and (progress.best_loss is None or measured.loss < progress.best_loss)
+            if measured is not None and is_best:
+                progress.best_loss, progress.best_epoch = measured.loss, progress.epoch + 1
+                if settings.early_stopping is not None:
+                    progress.best_parameters = {name: w.copy() for name, w in trainer.model.parameters.items()}
+            done = EpochDone(
+                epoch=progress.epoch + 1,
+                train_loss=progress.loss_sum / progress.images,
+                train_accuracy=progress.correct / progress.images,
+                validation_loss=None if measured is None else measured.loss,
+                validation_accuracy=None if measured is None else measured.accuracy,
+                learning_rate=learning_rate,
+                seconds=progress.seconds,
+                images_per_second=progress.images / max(progress.seconds, 1e-9),
+                is_best=is_best,
+            )
+            progress.epoch, progress.batch = progress.epoch + 1, 0
+            progress.loss_sum, progress.correct, progress.images, progress.seconds = 0.0, 0, 0, 0.0
+            emit(done)
+            if (
+                settings.early_stopping is not None
+                and progress.epoch - (progress.best_epoch or 0) >= settings.early_stopping
+                and progress.epoch < settings.epochs
+                and not trainer.stop_reason
+            ):
+                trainer.stop("early_stopping")
+
+        # an interrupted training keeps what it reached; one that ran out keeps its best
+        if progress.best_parameters and trainer.stop_reason in ("", "early_stopping"):
+            restored = progress.best_epoch
+            for name, w in trainer.model.parameters.items():
+                w[...] = progress.best_parameters[name]
+
+    reason = trainer.stop_reason or "finished"
+    epoch, batch = (progress.epoch + 1, progress.batch) if progress.batch else (progress.epoch, batches)
+    emit(TrainingEnded(reason, epoch, batch, batches, perf_counter() - began, restored))
+    return reason

@@ -1,0 +1,309 @@
+"""Optimizers: hyper-parameters, state, and one update rule of `rot180.ops.update` each.
+
+The state is plain arrays by slot and parameter (`adam.state["m"]["conv1.weight"]`), so a checkpoint can save it and an
+engine can fuse the rule into its backward pass. The learning rate `lr` is set anew before every step by the schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ModelError, ShapeError, did_you_mean
+from rot180.nn.keywords import answering
+from rot180.nn.validation import real_number
+from rot180.ops.types import Array
+from rot180.ops.update import adam_update, rmsprop_update, sgd_update
+
+
+class Optimizer:
+    """The base of all optimizers.
+
+    Attributes
+    ----------
+    rule : str
+        The name by which `optimizer(name)` finds it.
+    lr : float
+        The learning rate of the next update.
+    initial_lr : float
+        The learning rate it was made with; schedules start from it.
+    step_count : int
+        Updates made so far.
+    state : dict of slot to dict of parameter name to array
+        Of each parameter's shape and type; zeros at the start.
+    """
+
+    rule: str = ""
+    slots: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, lr: float) -> None:
+        self.lr = self.initial_lr = real_number(lr, f"{self.rule}: lr")
+        self.step_count = 0
+        self.state: dict[str, dict[str, Array]] = {slot: {} for slot in self.slots}
+
+    def prepare(self, parameters: Mapping[str, Array]) -> None:
+        """Allocate the state for these parameters; what is there already stays.
+
+        Raises
+        ------
+        ShapeError
+            State that was loaded belongs to a parameter of another shape.
+        """
+        for slot in self.state.values():
+            for name, parameter in parameters.items():
+                if name not in slot:
+                    slot[name] = np.zeros_like(parameter)
+                elif slot[name].shape != parameter.shape:
+                    raise ShapeError(
+                        f"{self.rule}: the state of {name} is {slot[name].shape} but the parameter is "
+                        f"{parameter.shape}; use a new optimizer for a new network"
+                    )
+
+    def update(
+        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], lr_factors: Mapping[str, float]
+    ) -> None:
+        """Change every parameter that has a gradient, in place.
+
+        Parameters
+        ----------
+        parameters, gradients : dict of full name to array
+            `conv1.weight` and so on; a gradient has its parameter's shape.
+        lr_factors : dict of full name to float
+            Multiply the learning rate, parameter by parameter; 1 where missing.
+        """
+        self.prepare(parameters)
+        self.step_count += 1
+        for name, gradient in gradients.items():
+            self._update_one(name, parameters[name], gradient, self.lr * lr_factors.get(name, 1.0))
+
+    def _update_one(self, name: str, w: Array, dw: Array, lr: float) -> None:
+        raise NotImplementedError
+
+    def hyper(self) -> dict[str, Any]:
+        """Return the hyper-parameters other than the learning rate."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return rule and hyper-parameters; `optimizer(**to_dict())` makes the same optimizer without its state."""
+        return {"name": self.rule, "lr": self.initial_lr, **self.hyper()}
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return the state as flat names to arrays: `m/conv1.weight`, ..., and `step_count`. Not copies."""
+        flat = {f"{slot}/{name}": array for slot, arrays in self.state.items() for name, array in arrays.items()}
+        return {**flat, "step_count": np.array(self.step_count, np.int64)}
+
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        """Restore what `state_dict` returned, bit for bit.
+
+        Raises
+        ------
+        ModelError
+            The state is that of another kind of optimizer.
+        """
+        if "step_count" not in state:
+            raise ModelError(f"{self.rule}: the saved state has no step_count; it is no optimizer state")
+        loaded: dict[str, dict[str, Array]] = {slot: {} for slot in self.slots}
+        for key, array in state.items():
+            slot, _, name = key.partition("/")
+            if name and slot not in loaded:
+                raise ModelError(f"{self.rule}: the saved state has {slot!r}; it belongs to another optimizer")
+            if name:
+                loaded[slot][name] = np.array(array)
+        self.state = loaded
+        self.step_count = int(state["step_count"])
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{key}={value!r}" for key, value in self.hyper().items())
+        return f"{type(self).__name__}(lr={self.initial_lr!r}{', ' + values if values else ''})"
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if asked.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, at least 0.
+    momentum : float
+        Share of the last velocity that is kept, in [0, 1).
+    nesterov : bool
+        Look ahead along the velocity; needs momentum.
+    weight_decay : float
+        Added to the gradient, times the parameter; at least 0.
+
+    References
+    ----------
+    Sutskever et al. (2013), "On the importance of initialization and momentum in deep learning".
+    """
+
+    rule = "sgd"
+    slots = ("velocity",)
+
+    @answering
+    def __init__(
+        self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(lr)
+        self.momentum = real_number(momentum, f"{self.rule}: momentum", 0, 1)
+        self.nesterov = bool(nesterov)
+        self.weight_decay = real_number(weight_decay, f"{self.rule}: weight_decay")
+        if self.nesterov and not self.momentum:
+            raise ArgumentError("sgd: nesterov needs a momentum above 0; give momentum=0.9")
+
+    def hyper(self) -> dict[str, Any]:
+        """Return the hyper-parameters other than the learning rate."""
+        return {"momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": self.weight_decay}
+
+    def _update_one(self, name: str, w: Array, dw: Array, lr: float) -> None:
+        sgd_update(w, dw, self.state["velocity"][name], lr=lr, **self.hyper())
+
+
+class Adam(Optimizer):
+    """Steps scaled by running means of the gradient and of its square.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, at least 0.
+    betas : (float, float)
+        Share of the old mean kept at each step, of the gradient and of its square, each in [0, 1).
+    eps : float
+        Added to the root of the mean square; at least 0.
+    weight_decay : float
+        Added to the gradient, times the parameter; at least 0.
+
+    References
+    ----------
+    Kingma and Ba (2015), arXiv:1412.6980.
+    """
+
+    rule = "adam"
+    slots = ("m", "v")
+    decoupled: ClassVar[bool] = False
+
+    @answering
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(lr)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ArgumentError(f"{self.rule}: betas must be two numbers; it is {betas!r}")
+        self.betas = (
+            real_number(betas[0], f"{self.rule}: betas[0]", 0, 1),
+            real_number(betas[1], f"{self.rule}: betas[1]", 0, 1),
+        )
+        self.eps = real_number(eps, f"{self.rule}: eps")
+        self.weight_decay = real_number(weight_decay, f"{self.rule}: weight_decay")
+
+    def hyper(self) -> dict[str, Any]:
+        """Return the hyper-parameters other than the learning rate."""
+        return {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
+
+    def _update_one(self, name: str, w: Array, dw: Array, lr: float) -> None:
+        adam_update(
+            w,
+            dw,
+            self.state["m"][name],
+            self.state["v"][name],
+            step=self.step_count,
+            lr=lr,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            decoupled=self.decoupled,
+        )
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks the parameter itself instead of joining the gradient.
+
+    Parameters are those of `Adam`; the decay is multiplied by the learning rate.
+
+    References
+    ----------
+    Loshchilov and Hutter (2019), arXiv:1711.05101.
+    """
+
+    rule = "adamw"
+    decoupled = True
+
+    @answering
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(lr, betas, eps, weight_decay)
+
+
+class RMSprop(Optimizer):
+    """Steps scaled by the running mean of the gradient's square.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, at least 0.
+    alpha : float
+        Share of the old mean kept at each step, in [0, 1).
+    eps : float
+        Added to the root of the mean square; at least 0.
+    weight_decay : float
+        Added to the gradient, times the parameter; at least 0.
+
+    References
+    ----------
+    Tieleman and Hinton (2012), "Neural networks for machine learning", lecture 6.5.
+    """
+
+    rule = "rmsprop"
+    slots = ("square",)
+
+    @answering
+    def __init__(self, lr: float = 1e-3, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0) -> None:
+        super().__init__(lr)
+        self.alpha = real_number(alpha, f"{self.rule}: alpha", 0, 1)
+        self.eps = real_number(eps, f"{self.rule}: eps")
+        self.weight_decay = real_number(weight_decay, f"{self.rule}: weight_decay")
+
+    def hyper(self) -> dict[str, Any]:
+        """Return the hyper-parameters other than the learning rate."""
+        return {"alpha": self.alpha, "eps": self.eps, "weight_decay": self.weight_decay}
+
+    def _update_one(self, name: str, w: Array, dw: Array, lr: float) -> None:
+        rmsprop_update(w, dw, self.state["square"][name], lr=lr, **self.hyper())
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.rule: kind for kind in (SGD, Adam, AdamW, RMSprop)}
+
+
+def optimizer(name: str, **hyper: Any) -> Optimizer:
+    """Make an optimizer by name: sgd, adam, adamw or rmsprop.
+
+    Parameters
+    ----------
+    name : str
+    **hyper
+        Its hyper-parameters, as its class takes them.
+
+    Raises
+    ------
+    ArgumentError
+        Neither the name nor a hyper-parameter may be unknown, nor a value out of its range.
+
+    Examples
+    --------
+    >>> optimizer("sgd", lr=0.1, momentum=0.9)
+    SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
+    """
+    if name not in OPTIMIZERS:
+        raise ArgumentError(f"unknown optimizer {name!r}{did_you_mean(str(name), OPTIMIZERS)}")
+    return OPTIMIZERS[name](**hyper)

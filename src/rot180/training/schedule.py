@@ -1,0 +1,116 @@
+r"""Learning-rate schedules: pure functions of the number of updates made, so that resuming needs no state.
+
+With `warmup` steps the rate first climbs in equal steps, lr/warmup, 2 lr/warmup, ..., lr, and what follows is stretched
+over the T steps that are left. With t the steps since then:
+
+    constant     lr
+    step         lr * factor ** (t // every)
+    cosine       lr * (floor + (1 - floor) * (1 + cos(pi * t / T)) / 2)
+    one-cycle    from lr/25 up to lr over the first 30% of the steps and down to lr/250,000, both on half a cosine
+
+References: Loshchilov and Hutter (2017), arXiv:1608.03983 (cosine); Smith and Topin (2019), arXiv:1708.07120
+(one-cycle); Goyal et al. (2017), arXiv:1706.02677 (warm-up).
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+from rot180.errors import ArgumentError, did_you_mean
+
+Schedule = Callable[[int], float]
+"""From the number of updates made before (0, 1, ...) to the learning rate of the next."""
+
+
+def schedule(name: str, lr: float, total_steps: int, *, warmup: int = 0, **options: float) -> Schedule:
+    """Make a schedule by name.
+
+    Parameters
+    ----------
+    name : str
+        `constant`, `step`, `cosine` or `one-cycle`.
+    lr : float
+        The highest learning rate.
+    total_steps : int
+        Updates of the whole training; steps beyond it keep the last rate.
+    warmup : int
+        Updates over which the rate climbs to lr at the start.
+    **options
+        `every` (steps, default a third of them) and `factor` (default 0.1) of `step`; `floor` (share of lr at the end,
+        default 0) of `cosine`.
+
+    Returns
+    -------
+    Schedule
+
+    Raises
+    ------
+    ArgumentError
+        An unknown name or option, or a warm-up that leaves no step.
+
+    Examples
+    --------
+    >>> rate = schedule("cosine", 0.1, total_steps=100, warmup=10)
+    >>> [round(rate(step), 4) for step in (0, 9, 10, 55, 99)]
+    [0.01, 0.1, 0.1, 0.05, 0.0]
+    """
+    if name not in SCHEDULES:
+        raise ArgumentError(f"unknown schedule {name!r}{did_you_mean(str(name), SCHEDULES)}")
+    if isinstance(warmup, bool) or not isinstance(warmup, int) or not 0 <= warmup < max(total_steps, 1):
+        raise ArgumentError(
+            f"warmup must be a whole number of steps, at least 0 and fewer than all {total_steps}; it is {warmup!r}"
+        )
+    if warmup and name == "one-cycle":
+        raise ArgumentError("one-cycle begins with a warm-up of its own; leave out warmup")
+    known = [key for key in inspect.signature(SCHEDULES[name]).parameters if key not in ("lr", "total")]
+    for key in options:
+        if key not in known:
+            raise ArgumentError(f"schedule {name} has no argument {key!r}{did_you_mean(key, known)}")
+    after = SCHEDULES[name](lr, max(total_steps - warmup, 1), **options)
+
+    def rate(step: int) -> float:
+        return lr * (step + 1) / warmup if step < warmup else after(step - warmup)
+
+    return rate
+
+
+def _constant(lr: float, total: int) -> Schedule:
+    return lambda step: lr
+
+
+def _step(lr: float, total: int, every: int | None = None, factor: float = 0.1) -> Schedule:
+    length = max(math.ceil(total / 3), 1) if every is None else every
+    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        raise ArgumentError(f"schedule step: every must be a whole number of steps, at least 1; it is {every!r}")
+    return lambda step: lr * factor ** (min(step, total - 1) // length)
+
+
+def _cosine(lr: float, total: int, floor: float = 0.0) -> Schedule:
+    return lambda step: lr * (floor + (1 - floor) * (1 + math.cos(math.pi * min(step, total) / total)) / 2)
+
+
+def _one_cycle(lr: float, total: int) -> Schedule:
+    first, last = lr / 25, lr / 25 / 1e4
+    top = max(0.3 * total - 1, 1e-9)  # the same positions as PyTorch's OneCycleLR, so that recipes carry over
+
+    def between(start: float, end: float, share: float) -> float:
+        return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+    def rate(step: int) -> float:
+        step = min(step, total - 1)
+        if step <= top:
+            return between(first, lr, step / top)
+        return between(lr, last, (step - top) / (total - 1 - top))
+
+    return rate
+
+
+SCHEDULES: dict[str, Callable[..., Any]] = {
+    "constant": _constant,
+    "step": _step,
+    "cosine": _cosine,
+    "one-cycle": _one_cycle,
+}

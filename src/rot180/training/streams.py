@@ -1,0 +1,29 @@
+"""The streams of random numbers of one training, each named and each derived from the seed alone.
+
+A stream for every epoch's order means that no generator has to be saved to know which image comes next: the order of
+epoch 7 under seed 3 is always the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.ops.types import Array
+
+_PURPOSES = {"shuffle": 0, "noise": 1, "split": 2}
+
+
+def stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
+    """Return the generator of one purpose (`shuffle`, `noise`, `split`), independent of all others.
+
+    >>> float(stream(0, "noise").random()) == float(stream(0, "noise").random())
+    True
+    >>> float(stream(0, "noise").random()) == float(stream(0, "shuffle").random())
+    False
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_PURPOSES[purpose], index)))
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> Array:
+    """Return the order in which `count` images are seen in this epoch (from 0)."""
+    return stream(seed, "shuffle", epoch).permutation(count)

@@ -1,0 +1,154 @@
+"""A model, an optimizer and a loss, and the one step that training repeats."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.engine import Engine, StepResult, make_engine
+from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.activation import Sigmoid, Softmax, Tanh
+from rot180.nn.keywords import answering
+from rot180.nn.loss import Loss
+from rot180.nn.loss import loss as loss_by_name
+from rot180.nn.sequential import Sequential
+from rot180.nn.validation import whole_number
+from rot180.ops.types import Array
+from rot180.training.optimizer import Optimizer
+from rot180.training.optimizer import optimizer as optimizer_by_name
+from rot180.training.streams import stream
+
+
+class Trainer:
+    """Train a model batch by batch.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built at the first batch, with `seed` and that batch's shape, unless it is built already.
+    optimizer : str or Optimizer
+        A name takes that optimizer's default hyper-parameters.
+    loss : str or Loss
+        `cross_entropy` (on outputs without softmax), `squared_error`, or `auto`: squared error for a network that ends
+        in sigmoid or tanh, cross-entropy for any other.
+    engine : str
+        `auto` or `numpy`.
+    seed : int
+        Of the parameters, the order of the images and all noise.
+
+    Attributes
+    ----------
+    generators : dict of str to numpy.random.Generator
+        `noise` feeds dropout and noise. Its state belongs to a checkpoint; the order of the images is derived from the
+        seed and the epoch (`rot180.training.streams`) and needs none.
+    stop_reason : str
+        Set by `stop`; `fit` ends after the current batch.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> trainer = Trainer(rot180.network("8x8x1 > fc16 relu > fc10"), optimizer="sgd")
+    >>> images, labels = np.full((4, 8, 8, 1), 255, np.uint8), np.array([3, 3, 3, 3])
+    >>> first = trainer.step(images, labels)
+    >>> trainer.step(images, labels) < first
+    True
+    """
+
+    @answering
+    def __init__(
+        self,
+        model: Sequential,
+        *,
+        optimizer: str | Optimizer = "adam",
+        loss: str | Loss = "auto",
+        engine: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer_by_name(optimizer) if isinstance(optimizer, str) else optimizer
+        self.loss = make_loss(loss, model)
+        self.seed = whole_number(seed, "Trainer: seed", 0)
+        self.generators = {"noise": stream(self.seed, "noise")}
+        self.stop_reason = ""
+        self._engine_name = engine
+        self._engine: Engine | None = None
+        if model.is_built:
+            self.prepare(model.input_shape)
+
+    def prepare(self, image_shape: tuple[int, ...]) -> Engine:
+        """Build the model for images of this shape unless it is built, and make the engine that runs it."""
+        if self._engine is None:
+            if not self.model.is_built:
+                self.model.build(self._input_shape(image_shape), seed=self.seed)
+            self.optimizer.prepare(self.model.parameters)
+            self._engine = make_engine(self._engine_name, self.model, self.loss)
+        return self._engine
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the model."""
+        if self._engine is None:
+            raise ArgumentError("the trainer's model is not built yet; call prepare(image_shape) or step first")
+        return self._engine
+
+    def step(self, images: Array, labels: Array) -> float:
+        """Train on one batch.
+
+        Parameters
+        ----------
+        images : (N, H, W, C) or (N, H, W)
+            As they come from the data, uint8 or float; the model's preprocessing is applied.
+        labels : (N,) integer or (N, K) float
+            Classes, or a probability for each.
+
+        Returns
+        -------
+        float
+            The mean loss of the batch before the update.
+
+        Raises
+        ------
+        ShapeError
+            Images and labels do not fit each other or the model.
+        """
+        return self.run_batch(np.asarray(images), np.asarray(labels)).loss
+
+    def run_batch(self, images: Array, labels: Array, *, update: bool = True) -> StepResult:
+        """Train on one batch of raw images; `update=False` keeps the gradients for the next update."""
+        if len(images) != len(labels) or len(images) == 0:
+            raise ShapeError(
+                f"a batch needs one label for each image and at least one; {len(images)} images, {len(labels)} labels"
+            )
+        engine = self.prepare(images.shape[1:])
+        ready = self.model.preprocessing(images, dtype=self.model.dtype)
+        return engine.train_step(ready, labels, self.optimizer, self.generators["noise"], update=update)
+
+    def _input_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+        try:
+            return self.model.input_shape
+        except ArgumentError:  # not given by the user: the data decides
+            return (*image_shape, 1) if len(image_shape) == 2 else image_shape
+
+    def stop(self, reason: str = "stopped") -> None:
+        """Ask `fit` to end after the current batch. May be called from a subscriber or another thread."""
+        self.stop_reason = reason
+
+
+def make_loss(loss: str | Loss, model: Sequential) -> Loss:
+    """Return the loss of this name for this model.
+
+    Raises
+    ------
+    ArgumentError
+        The name is unknown, or the model ends in a softmax that cross-entropy contains already.
+    """
+    last = model.layers[-1]
+    if loss == "auto":
+        loss = "squared_error" if isinstance(last, (Sigmoid, Tanh)) else "cross_entropy"
+    if isinstance(loss, str):
+        loss = loss_by_name(loss)
+    if loss.name == "cross_entropy" and isinstance(last, Softmax):
+        raise ArgumentError(
+            "cross_entropy takes outputs before the softmax, but the network ends in one; leave the softmax out, the "
+            "loss includes it and predict applies it"
+        )
+    return loss

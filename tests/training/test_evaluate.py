@@ -1,0 +1,68 @@
+"""What a trained model is worth, and what it says."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.activation import Sigmoid, Softmax
+from rot180.nn.dropout import Dropout
+from rot180.nn.flatten import Flatten
+from rot180.nn.linear import Linear
+from rot180.nn.sequential import Sequential
+from rot180.training import evaluate, predict
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 255, (23, 4, 4, 1), np.uint8)
+LABELS = RNG.integers(0, 5, 23)
+
+
+def network(*extra) -> Sequential:
+    return Sequential([Flatten(), Linear(5), *extra], input_shape=(4, 4, 1)).build(seed=1)
+
+
+def test_it_counts_and_averages_over_all_batches() -> None:
+    model = network(Dropout(0.5))
+    result = evaluate(model, IMAGES, LABELS, batch_size=10)
+    probabilities = predict(model, IMAGES, batch_size=7)
+    predicted = probabilities.argmax(axis=1)
+    assert result.count == result.confusion.sum() == 23
+    assert result.accuracy == np.mean(predicted == LABELS)
+    assert result.error_percent == pytest.approx(100 * np.mean(predicted != LABELS))
+    assert result.loss == pytest.approx(-np.log(probabilities[np.arange(23), LABELS]).mean(), rel=1e-5)
+    assert result.confusion[3].sum() == np.sum(LABELS == 3)
+    assert json.loads(json.dumps(result.to_dict()))["confusion"] == result.confusion.tolist()
+
+
+def test_probabilities_sum_to_one_whatever_the_end() -> None:
+    for extra in ((), (Softmax(),), (Sigmoid(),)):
+        found = predict(network(*extra), IMAGES)
+        assert found.shape == (23, 5)
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(predict(network(), IMAGES), predict(network(Softmax()), IMAGES), rtol=1e-6)
+    assert predict(network(), IMAGES[:0]).shape == (0, 5)
+
+
+def test_sigmoid_outputs_are_measured_by_squared_error() -> None:
+    model = network(Sigmoid())
+    outputs = model(IMAGES.astype(np.float32) / np.float32(255))
+    expected = 0.5 * np.sum((outputs - np.eye(5)[LABELS]) ** 2) / 23
+    assert evaluate(model, IMAGES, LABELS, batch_size=6).loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    unbuilt = Sequential([Flatten(), Linear(5)])
+    for call in (lambda: evaluate(unbuilt, IMAGES, LABELS), lambda: predict(unbuilt, IMAGES)):
+        with pytest.raises(ArgumentError, match="the model has no parameters yet"):
+            call()
+    with pytest.raises(ShapeError, match="23 images, labels"):
+        evaluate(network(), IMAGES, LABELS[:3])
+    with pytest.raises(ArgumentError, match="from 0 to 4"):
+        evaluate(network(), IMAGES, LABELS + 1)
+    with pytest.raises(ArgumentError, match="batch_size must be an int"):
+        predict(network(), IMAGES, batch_size=0)
+    with pytest.raises(ShapeError, match="the network takes images"):
+        predict(network(), IMAGES[:, 1:])
