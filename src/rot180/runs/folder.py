@@ -1,0 +1,188 @@
+"""The folder that a training leaves behind.
+
+config.toml         everything needed to do it again
+history.jsonl       what happened, a line each
+model.safetensors   the weights, with network, preprocessing and class names
+pictures/           curves, kernels, feature maps, confusion matrix, mistakes
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rot180.errors import ArgumentError, ModelError
+from rot180.nn.sequential import Sequential
+from rot180.runs.config import read_config, write_config
+from rot180.runs.history_file import HistoryWriter, read_history
+from rot180.runs.model_file import load_model, save_model
+from rot180.training.history import History
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the parts of a run lie, and how they are written."""
+
+    path: Path
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration."""
+        return self.path / "config.toml"
+
+    @property
+    def history_path(self) -> Path:
+        """The history."""
+        return self.path / "history.jsonl"
+
+    @property
+    def model_path(self) -> Path:
+        """The weights of the end."""
+        return self.path / "model.safetensors"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of the pictures."""
+        return self.path / "pictures"
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the configuration; see `rot180.runs.config.write_config`."""
+        write_config(self.config_path, config)
+
+    def history_writer(self) -> HistoryWriter:
+        """Return a subscriber that appends to the history."""
+        return HistoryWriter(self.history_path)
+
+    def save_model(self, model: Sequential) -> None:
+        """Write the weights, whole or not at all."""
+        save_model(self.model_path, model)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was read.
+
+    Attributes
+    ----------
+    model : Sequential
+        Built, with the trained weights, preprocessing and class names.
+    config : dict
+        What `config.toml` says; empty for a lone model file.
+    history : History
+        Empty for a lone model file.
+    folder : RunFolder or None
+        None for a lone model file.
+    """
+
+    model: Sequential
+    config: dict[str, Any]
+    history: History
+    folder: RunFolder | None
+
+
+def create_run(path: str | Path) -> RunFolder:
+    """Make a new run folder, and the folders above it.
+
+    Raises
+    ------
+    ArgumentError
+        There is something of this name already; nothing is written over.
+    ModelError
+        The folder cannot be made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = create_run(Path(tempfile.mkdtemp()) / "runs" / "first")
+    >>> sorted(entry.name for entry in folder.path.iterdir())
+    ['pictures']
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True)
+        (path / "pictures").mkdir()
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileExistsError) and os.path.lexists(path):
+            raise ArgumentError(f"{path} exists already; choose another --out or remove it") from None
+        raise ModelError(f"{path}: the run folder cannot be made ({_reason(error)}); choose another --out") from None
+    return RunFolder(path)
+
+
+def create_numbered_run(dataset: str, model: str, parent: str | Path = "runs") -> RunFolder:
+    """Make a new run folder with the next free name, such as `runs/digits-lenet5-001`.
+
+    Parameters
+    ----------
+    dataset, model : str
+        Their names; what does not belong in a folder's name becomes a hyphen.
+    parent : str or Path, default "runs"
+
+    Raises
+    ------
+    ModelError
+        The folder cannot be made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> parent = tempfile.mkdtemp()
+    >>> [create_numbered_run("digits", "lenet5", parent).path.name for _ in range(2)]
+    ['digits-lenet5-001', 'digits-lenet5-002']
+    """
+    stem = f"{_slug(dataset)}-{_slug(model)}"
+    number = 1
+    while True:
+        path = Path(parent) / f"{stem}-{number:03}"
+        # Not asked first whether it exists: another process may make it in between.
+        try:
+            return create_run(path)
+        except ArgumentError:
+            number += 1
+
+
+def load_run(path: str | Path) -> Run:
+    """Read a run folder, or a lone model file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder that `train` left, or a `.safetensors` file.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ModelError
+        There is nothing there, or a part is missing or damaged.
+    """
+    path = Path(path)
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{str(path)!r} cannot be read ({_reason(error)}); check the path") from None
+    if is_file:
+        return Run(load_model(path), {}, History(), None)
+    if not is_folder:
+        raise ModelError(
+            f"{path}: there is no such run; give a folder that `rot180 train` left, or a .safetensors file"
+        )
+    folder = RunFolder(path)
+    if not folder.model_path.is_file():
+        hint = "its training did not end" if folder.config_path.is_file() else "it is no run folder"
+        raise ModelError(f"{path}: expected model.safetensors in it, found none; {hint}")
+    config = read_config(folder.config_path)
+    return Run(load_model(folder.model_path), config, read_history(folder.history_path), folder)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-") or "unnamed"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

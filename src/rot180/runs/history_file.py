@@ -1,0 +1,183 @@
+"""A run's history: a line of JSON for each thing that happened, written while it happens."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from rot180.errors import ModelError
+from rot180.training.events import EpochDone, Event, StepDone, TrainingEnded, TrainingStarted
+from rot180.training.history import History
+
+STEPS_PER_EPOCH = 1000
+"""Lines of steps in an epoch at most; longer epochs put the mean of several steps in one."""
+
+
+class HistoryWriter:
+    """Append what happens in a training to a file; a subscriber of its events.
+
+    Each line is written and closed at once, so that everything told is in the file whenever the process ends, and a
+    history is continued by making another writer of the same path. A line is an object with `event`: `started`, `step`
+    (mean loss and accuracy of the images since the last such line), `epoch`, `ended`, or what `write` is given.
+
+    Parameters
+    ----------
+    path : str or Path
+        `history.jsonl` of a run folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "history.jsonl"
+    >>> HistoryWriter(path).write("test", accuracy=0.98)
+    >>> read_records(path)
+    [{'event': 'test', 'accuracy': 0.98}]
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._every = 1
+        self._start_interval()
+
+    def __call__(self, event: Event) -> None:
+        """Take an event in; raise ModelError if it cannot be written."""
+        if isinstance(event, TrainingStarted):
+            self._every = max(1, math.ceil(event.batches / STEPS_PER_EPOCH))
+            self.write(
+                "started",
+                epochs=event.epochs,
+                batches=event.batches,
+                images=event.images,
+                validation_images=event.validation_images,
+                batches_per_line=self._every,
+            )
+        elif isinstance(event, StepDone):
+            self._images += event.images
+            self._loss += event.loss * event.images
+            self._correct += event.correct
+            self._seconds += event.seconds
+            self._last = event
+            if event.batch % self._every == 0:
+                self._write_interval()
+        elif isinstance(event, EpochDone):
+            self._write_interval()
+            self.write("epoch", **asdict(event))
+        elif isinstance(event, TrainingEnded):
+            self._write_interval()
+            self.write("ended", **asdict(event))
+
+    def write(self, event: str, **values: Any) -> None:
+        """Append a line.
+
+        Parameters
+        ----------
+        event : str
+            Its name.
+        values
+            Strings, numbers, truth values, None, and lists of them; what is not finite becomes null.
+
+        Raises
+        ------
+        ModelError
+            The file cannot be written.
+        """
+        finite = {name: _finite(value) for name, value in values.items()}
+        line = json.dumps({"event": event, **finite}, allow_nan=False)
+        try:
+            with self.path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise ModelError(
+                f"{self.path}: cannot be written ({error.strerror or error}); is the disk full, or the folder gone?"
+            ) from None
+
+    def _start_interval(self) -> None:
+        self._images, self._loss, self._correct, self._seconds = 0, 0.0, 0, 0.0
+        self._last: StepDone | None = None
+
+    def _write_interval(self) -> None:
+        """Write the steps since the last such line, if there are any."""
+        if self._last is None:
+            return
+        self.write(
+            "step",
+            epoch=self._last.epoch,
+            batch=self._last.batch,
+            loss=self._loss / max(self._images, 1),
+            accuracy=self._correct / max(self._images, 1),
+            learning_rate=self._last.learning_rate,
+            seconds=self._seconds,
+        )
+        self._start_interval()
+
+
+def read_records(path: str | Path) -> list[dict[str, Any]]:
+    """Read the lines of a history; a last line that was cut off, as by a power failure, is left out.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, or a line is no JSON object with `event`; the message names the line.
+    """
+    path = Path(path)
+    records = []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    break
+                records.append(_record(path, number, line))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from None
+    return records
+
+
+def read_history(path: str | Path) -> History:
+    """Read a history file as the `History` that `fit` returned; where several steps share a line, their mean.
+
+    Raises
+    ------
+    ModelError
+        As `read_records`, or a line lacks a value.
+    """
+    history = History()
+    for number, record in enumerate(read_records(path), 1):
+        try:
+            if record["event"] == "step":
+                history.losses.append(_number(record["loss"]))
+                history.learning_rates.append(_number(record["learning_rate"]))
+            elif record["event"] == "epoch":
+                history(EpochDone(**{field.name: record[field.name] for field in fields(EpochDone)}))
+            elif record["event"] == "ended":
+                history(TrainingEnded(**{field.name: record[field.name] for field in fields(TrainingEnded)}))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{path}: line {number}: a value is missing or no number ({error}); mend the line"
+            ) from None
+    return history
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict) or not isinstance(record.get("event"), str):
+        raise ModelError(f"{path}: line {number}: expected a JSON object with 'event', found {line[:40]!r}; mend it")
+    return record
+
+
+def _number(value: Any) -> float:
+    """Return a number of a record; null stands for one that was not finite."""
+    return math.nan if value is None else float(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,189 @@
+"""A model as one safetensors file: its weights, and what it takes to use them.
+
+The file's metadata hold the network in the notation, the preprocessing and the class names; so the file alone is enough
+to predict with. Nothing in it is executed: the notation can only name layers of this package.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ModelError, Rot180Error
+from rot180.nn.notation import network
+from rot180.nn.preprocessing import Preprocessing
+from rot180.nn.sequential import Sequential
+from rot180.runs.atomic import write_atomically
+from rot180.runs.safetensors_header import Header, read_header
+
+FORMAT_VERSION = "1"
+"""Counted up when a file of before can no longer be read as it was meant."""
+
+DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+
+MAX_NOTATION = 100_000
+"""Characters of the notation that are read."""
+
+
+def save_model(path: str | Path, model: Sequential) -> None:
+    """Write a model to one file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Usually `model.safetensors`; an existing file is replaced.
+    model : Sequential
+        Built; its parameters are stored in their type, float32 or float64.
+
+    Raises
+    ------
+    ArgumentError
+        The model is not built, or has layers that the notation cannot name.
+    ModelError
+        The file cannot be written; an old one is still there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from rot180.nn import network
+    >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> save_model(path, network("8x8x1 > fc10").build(seed=1))
+    >>> load_model(path)
+    network('8x8x1 > fc10')
+    """
+    from safetensors.numpy import save
+
+    if not model.is_built:
+        raise ArgumentError("save_model: the model has no parameters yet; call build(seed=0) first")
+    notation = model.notation
+    if not _reads_back(notation, model):
+        raise ArgumentError(
+            f"save_model: the network cannot be read back from its notation {notation!r}; use the layers of rot180.nn"
+        )
+    metadata = {
+        "rot180_format": FORMAT_VERSION,
+        "notation": notation,
+        "preprocessing": json.dumps(model.preprocessing.to_dict()),
+        "class_names": json.dumps(model.class_names),
+    }
+    arrays = {name: np.ascontiguousarray(array) for name, array in model.parameters.items()}
+    write_atomically(path, save(arrays, metadata))
+
+
+def load_model(path: str | Path) -> Sequential:
+    """Read a model that `save_model` wrote.
+
+    The header is at most 1 MB with at most 10,000 arrays, and the number of weights, their names, types and shapes are
+    compared with the network that the notation describes before any array is made. Files from strangers are safe to
+    load: a wrong one costs an error, never more memory than its own size calls for.
+
+    Parameters
+    ----------
+    path : str or Path
+        The safetensors file.
+
+    Returns
+    -------
+    Sequential
+        Built, with preprocessing and class names.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, is damaged, was not written by `save_model`, or its parts do not fit together.
+    """
+    path = Path(path)
+    header = read_header(path)
+    version = header.metadata.get("rot180_format")
+    if version != FORMAT_VERSION:
+        found = "none" if version is None else f"{version[:20]!r}"
+        raise ModelError(
+            f"{path}: expected a model of rot180, format {FORMAT_VERSION}, found {found}; "
+            "it comes from another program or a newer version"
+        )
+    model = _described_model(path, header)
+    _compare(path, header, model)
+    model.load_parameters(_read_arrays(path))
+    return model
+
+
+def _described_model(path: Path, header: Header) -> Sequential:
+    """Build the network of the metadata, once it is known to have as many weights as the file."""
+    notation = header.metadata.get("notation", "")
+    if len(notation) > MAX_NOTATION:
+        raise ModelError(f"{path}: the notation has {len(notation)} characters; at most {MAX_NOTATION} are read")
+    stored = sum(int(np.prod(entry.shape, dtype=np.int64)) for entry in header.arrays.values())
+    types = {entry.dtype for entry in header.arrays.values()}
+    try:
+        model = network(notation)
+        described = model.summary().parameters
+        if described != stored:
+            raise ModelError(f"{path}: the notation describes {described} weights, the file holds {stored}")
+        if len(types) > 1:
+            raise ModelError(f"{path}: the weights must be of one type; found {' and '.join(sorted(types))}")
+        model.build(dtype=DTYPES[types.pop() if types else "F32"])
+        model.preprocessing = Preprocessing.from_dict(_json(path, header, "preprocessing"))
+    except ModelError:
+        raise
+    except Rot180Error as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{path}: its description of the network cannot be used ({reason})") from None
+    model.class_names = _class_names(path, header, model)
+    return model
+
+
+def _class_names(path: Path, header: Header, model: Sequential) -> tuple[str, ...] | None:
+    """Return the class names, one for each output."""
+    names = _json(path, header, "class_names")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"{path}: class_names: expected a list of names, found {str(names)[:40]!r}")
+    if len(names) != model.output_shape[-1]:
+        raise ModelError(f"{path}: class_names: expected {model.output_shape[-1]} names, found {len(names)}")
+    return tuple(names)
+
+
+def _compare(path: Path, header: Header, model: Sequential) -> None:
+    """Raise ModelError where names or shapes are not those of the network."""
+    own = {name: array.shape for name, array in model.parameters.items()}
+    missing, unexpected = sorted(own.keys() - header.arrays.keys()), sorted(header.arrays.keys() - own.keys())
+    if missing or unexpected:
+        raise ModelError(
+            f"{path}: the arrays must be those of the network {model.notation[:80]!r}; missing: "
+            f"{', '.join(missing[:4]) or 'none'}; unexpected: {', '.join(unexpected[:4]) or 'none'}"
+        )
+    for name, shape in own.items():
+        if header.arrays[name].shape != shape:
+            raise ModelError(f"{path}: array {name!r}: expected shape {shape}, found {header.arrays[name].shape}")
+
+
+def _json(path: Path, header: Header, key: str) -> Any:
+    try:
+        return json.loads(header.metadata.get(key, "null"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: {key}: expected JSON in the metadata ({str(error)[:80]})") from None
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: the weights cannot be read ({error}); the file is damaged") from None
+
+
+def _reads_back(notation: str, model: Sequential) -> bool:
+    """Say whether the notation describes a network of the same layers and number of weights."""
+    try:
+        again = network(notation)
+    except Rot180Error:
+        return False
+    return again.notation == notation and again.summary().parameters == sum(
+        array.size for array in model.parameters.values()
+    )

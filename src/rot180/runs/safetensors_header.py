@@ -1,0 +1,125 @@
+"""What a safetensors file says it holds, read and checked before any array is made.
+
+    offset 0   8 bytes   length n of the header, uint64, little-endian
+    offset 8   n bytes   JSON: each array's name with its type, shape and place; `__metadata__`, strings by name
+    then                 the arrays, one after another, without gaps
+
+Format: https://github.com/huggingface/safetensors
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rot180.errors import ModelError
+
+MAX_HEADER = 1_000_000
+"""Bytes of header that are read; a network of a thousand layers needs a tenth of it."""
+
+MAX_ARRAYS = 10_000
+"""Arrays that a file may hold."""
+
+ITEM_BYTES = {"F32": 4, "F64": 8}
+"""The types of weights, by the format's name for them."""
+
+
+@dataclass(frozen=True)
+class ArrayEntry:
+    """One array as the header describes it; `dtype` is "F32" or "F64"."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The arrays of a file by name, and the strings that go with them."""
+
+    arrays: dict[str, ArrayEntry]
+    metadata: dict[str, str]
+
+
+def read_header(path: str | Path) -> Header:
+    """Read and check the header of a safetensors file; the arrays stay where they are.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, is no safetensors file, is cut off or too long, its header is over 1 MB, or it has more
+        than 10,000 arrays, or arrays of other types than float32 and float64.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            prefix = file.read(8)
+            length = int.from_bytes(prefix, "little")
+            if len(prefix) < 8 or length > size - 8:
+                raise _fault(path, f"offset 0: a header of {length} bytes is promised, {max(size - 8, 0)} bytes follow")
+            if length > MAX_HEADER:
+                raise _fault(path, f"offset 0: expected a header of at most {MAX_HEADER} bytes, found {length}")
+            text = file.read(length)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: there is no such file; check the path") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
+    try:
+        entries = json.loads(text, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise _fault(path, f"offset 8: the header is no JSON ({str(error)[:80]})") from None
+    if not isinstance(entries, dict):
+        raise _fault(path, "offset 8: expected a table of arrays")
+    metadata = entries.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _fault(path, "__metadata__: expected strings by name")
+    if len(entries) > MAX_ARRAYS:
+        raise _fault(path, f"expected at most {MAX_ARRAYS} arrays, found {len(entries)}")
+    return Header(_check_arrays(path, entries, size - 8 - length), metadata)
+
+
+def _check_arrays(path: Path, entries: dict[str, Any], available: int) -> dict[str, ArrayEntry]:
+    """Return the arrays if each entry is sound, and together they fill the file without gap or overlap."""
+    arrays, places = {}, []
+    for name, entry in entries.items():
+        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+            raise _fault(path, f"array {name[:60]!r}: expected dtype, shape and data_offsets")
+        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
+            raise _fault(path, f"array {name[:60]!r}: expected type F32 or F64, found {str(dtype)[:20]!r}")
+        if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2 or len(shape) > 8:
+            raise _fault(path, f"array {name[:60]!r}: shape and data_offsets must be lists of whole numbers")
+        if offsets[1] - offsets[0] != math.prod(shape) * ITEM_BYTES[dtype]:
+            found = f"found {offsets[1] - offsets[0]} for the shape {tuple(shape)}"
+            raise _fault(path, f"array {name[:60]!r}: expected {math.prod(shape) * ITEM_BYTES[dtype]} bytes, {found}")
+        arrays[name] = ArrayEntry(dtype, tuple(shape))
+        places.append(offsets)
+    end = 0
+    for begin, next_end in sorted(places):
+        if begin != end:
+            raise _fault(path, f"expected an array at byte {end} of the values, found the next at {begin}")
+        end = next_end
+    if end != available:
+        raise _fault(path, f"expected {end} bytes of values, found {available}")
+    return arrays
+
+
+def _are_counts(values: object) -> bool:
+    """Say whether a JSON value is a list of whole numbers from 0 that fit in 48 bits (and are no booleans)."""
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**48 for value in values)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a table of JSON pairs; a name given twice could mean one thing here and another to the next reader."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a name stands in it twice")
+    return table
+
+
+def _fault(path: Path, what: str) -> ModelError:
+    return ModelError(f"{path}: {what}; the file is damaged or no safetensors file")
