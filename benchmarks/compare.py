@@ -1,0 +1,160 @@
+"""Measure this project beside its peers on this machine: `python benchmarks/compare.py --help`.
+
+One run, one process for each contender, turns alternating in shuffled order, medians and quartiles over the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import memory
+import passes
+import startup
+import steps
+from report import insert_entry, ledger_entry, print_tables
+from rounds import thread_environment
+from workloads import PASSES, WORKLOADS
+
+LEDGER = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PARTS = ("steps", "passes", "startup", "memory")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--work",
+        nargs="+",
+        metavar="NAME",
+        default=list(PARTS),
+        help=f"what to measure: {', '.join(PARTS)}, or any part of a name, such as b32 or train-lenet5 (default: all)",
+    )
+    parser.add_argument("--list", action="store_true", help="print the names and end")
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="cores to use (default: 2)")
+    parser.add_argument("--trials", type=int, default=11, help="rounds (default: 11)")
+    parser.add_argument("--turn", type=float, default=0.3, help="seconds of a turn (default: 0.3)")
+    parser.add_argument("--quick", action="store_true", help="3 rounds of 0.1 s: to see that it works, not to quote")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file")
+    parser.add_argument("--ledger", action="store_true", help="add an entry to docs/benchmarks.md")
+    parser.add_argument(
+        "--mnist", type=Path, default=os.environ.get("MNIST_DIR"), help="folder of the IDX files, for the time to 99%%"
+    )
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.trials, options.turn = 3, 0.1
+    return options
+
+
+def chosen(wanted: list[str], part: str, name: str) -> bool:
+    """Tell whether a piece of work was asked for, by its part or by a piece of its name.
+
+    >>> chosen(["steps"], "steps", "train-lenet5-b32"), chosen(["lenet5"], "steps", "train-lenet5-b32")
+    (True, True)
+    >>> chosen(["passes"], "steps", "train-lenet5-b32")
+    False
+    """
+    return part in wanted or any(word in name for word in wanted if word not in PARTS)
+
+
+def speed_of_machine(threads: int) -> dict[str, float]:
+    """Measure peak and bandwidth in a process of its own, with the same number of threads."""
+    code = "import json, machine; print(json.dumps(machine.measure()))"
+    return json.loads(_python(code, threads))
+
+
+def description_of_machine() -> dict[str, Any]:
+    """Return what identifies the machine."""
+    return json.loads(_python("import json, machine; print(json.dumps(machine.describe()))", 1))
+
+
+def _python(code: str, threads: int) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=thread_environment(threads),
+        cwd=Path(__file__).parent,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def commit() -> str:
+    """Return the commit, with a plus where the sources differ from it."""
+
+    def git(*arguments: str) -> str:
+        try:
+            done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True)
+        except OSError:
+            return ""
+        return done.stdout.strip()
+
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if git("status", "--porcelain", "../src") else "")
+
+
+def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Run what was asked for."""
+
+    def note(text: str) -> None:
+        console.print(text, style="dim", highlight=False)
+
+    note("peak and bandwidth")
+    result: dict[str, Any] = {
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(),
+        "machine": description_of_machine(),
+        "speed": speed_of_machine(options.threads),
+        "settings": {"threads": options.threads, "trials": options.trials, "turn_seconds": options.turn},
+        "works": [],
+        "passes": [],
+        "startup": {},
+        "memory": None,
+    }
+    for work in WORKLOADS:
+        if chosen(options.work, "steps", work.name):
+            threads = 1 if work.threads == 1 else options.threads
+            result["works"].append(steps.compare_steps(work, threads, options.trials, options.turn, note))
+    for job in PASSES:
+        if chosen(options.work, "passes", job.name):
+            result["passes"].append(passes.compare_pass(job, options.threads, options.trials, options.turn / 2, note))
+    if "startup" in options.work:
+        note("startup")
+        result["startup"] = startup.measure(options.threads, min(options.trials, 5), options.mnist)
+    if "memory" in options.work:
+        note("memory")
+        result["memory"] = memory.measure(options.threads)
+    versions: dict[str, str] = {}
+    for found in (*result["works"], *result["passes"]):
+        versions |= found["versions"]
+    result["versions"] = versions
+    return result
+
+
+def main() -> int:
+    """Measure, print, write."""
+    options = parse(sys.argv[1:])
+    if options.list:
+        print("\n".join((*PARTS, *(work.name for work in WORKLOADS), *(job.name for job in PASSES))))
+        return 0
+    result = measure(options, Console(stderr=True))
+    print_tables(result, Console(width=None if sys.stdout.isatty() else 160))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    if options.ledger:
+        LEDGER.write_text(insert_entry(LEDGER.read_text(), ledger_entry(result)))
+    disagree = [work["name"] for work in result["works"] if not work["results_agree"]]
+    if disagree:
+        print(f"results differ between contenders, the times mean nothing: {', '.join(disagree)}", file=sys.stderr)
+    return 1 if disagree else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""Results as tables on the terminal, and as an entry of the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Row = tuple[str, ...]
+
+
+def verdict(value: float | None, target: float, *, at_least: bool = True) -> str:
+    """Say whether a figure reaches its target.
+
+    >>> verdict(2.1, 2.0), verdict(1.9, 2.0), verdict(0.2, 0.3, at_least=False), verdict(None, 2.0)
+    ('yes', 'no', 'yes', '-')
+    """
+    if value is None:
+        return "-"
+    return "yes" if (value >= target if at_least else value <= target) else "no"
+
+
+def ratio_rows(works: list[dict[str, Any]]) -> list[Row]:
+    """Return work, our time, the best peer and its time, the ratio with its quartiles, target, reached."""
+    rows = []
+    for work in works:
+        ours, best = work["contenders"].get("rot180"), work["contenders"].get(work["best_peer"])
+        ratio = work["ratio"]
+        spread = " ({:.2f}-{:.2f})".format(*work["ratio_quartiles"]) if ratio else ""
+        rows.append(
+            (
+                work["name"],
+                str(work["threads"]),
+                _milliseconds(ours),
+                f"{work['best_peer']}" if best else "-",
+                _milliseconds(best),
+                f"{ratio:.2f}{spread}" if ratio else "-",
+                f"{work['target']:.1f}",
+                verdict(ratio, work["target"]),
+            )
+        )
+    return rows
+
+
+def _milliseconds(summary: dict[str, float] | None) -> str:
+    if summary is None:
+        return "-"
+    return "{median_ms:.3g} ({quartile1_ms:.3g}-{quartile3_ms:.3g})".format(**summary)
+
+
+def contender_rows(works: list[dict[str, Any]]) -> list[Row]:
+    """Return a row for each contender of each work, fastest first; one that could not run says why."""
+    rows = []
+    for work in works:
+        ranked = sorted(work["contenders"].items(), key=lambda item: item[1]["median_ms"])
+        for name, summary in ranked:
+            rows.append(
+                (
+                    work["name"],
+                    name,
+                    _milliseconds(summary),
+                    f"{summary['images_per_second']:,.0f}",
+                    f"{2e-6 * work['multiply_adds'] / summary['median_ms']:.0f}",
+                    f"{summary['cores']:.2f}",
+                    f"{work['largest_difference'].get(name, float('nan')):.0e}",
+                )
+            )
+        rows += [(work["name"], name, f"not run: {fault}", "", "", "", "") for name, fault in work["faults"].items()]
+    return rows
+
+
+def pass_rows(passes: list[dict[str, Any]]) -> list[Row]:
+    """Return pass, fraction of the peak of this project and of PyTorch, target, reached."""
+    rows = []
+    for work in passes:
+        fraction = work["fraction_of_peak"]
+        ours = fraction.get("rot180")
+        rows.append(
+            (
+                work["name"],
+                f"{ours:.0%}" if ours is not None else "-",
+                f"{fraction['torch']:.0%}" if "torch" in fraction else "-",
+                f"{work['gflops']['peak']:.0f}" if "peak" in work["gflops"] else "-",
+                f"{work['target']:.0%}",
+                verdict(ours, work["target"]),
+            )
+        )
+    return rows
+
+
+def wait_rows(startup: dict[str, Any], memory: dict[str, Any] | None) -> list[Row]:
+    """Return what is waited for, its seconds, at most, reached; and the growth of memory."""
+    rows = []
+    for name, found in startup.items():
+        seconds = found.get("seconds")
+        reached = verdict(seconds, found["target"], at_least=False)
+        accuracy = ""
+        if "test_accuracy" in found:
+            accuracy = f" ({min(found['test_accuracy']):.2%} right)"
+            reached = reached if found["is_accurate"] else "no"
+        text = f"{seconds:.2f} s{accuracy}" if seconds is not None else f"not run: {found['fault']}"
+        rows.append((name, text, f"{found['target']} s", reached))
+    if memory is not None:
+        text = f"{memory['growth'] / 1024:.0f} KiB" if "growth" in memory else f"not run: {memory['fault']}"
+        none = memory.get("is_none")
+        rows.append(
+            ("growth of memory over 2,000 steps", text, "none", "-" if none is None else "yes" if none else "no")
+        )
+    return rows
+
+
+TABLES = {
+    "ratios": ("work", "threads", "rot180 ms", "best peer", "its ms", "ratio", "at least", "reached"),
+    "contenders": ("work", "contender", "ms", "images/s", "GFLOP/s", "cores busy", "difference"),
+    "passes": ("pass", "rot180", "torch", "peak GFLOP/s", "at least", "reached"),
+    "waits": ("what", "measured", "at most", "reached"),
+}
+"""Columns of each table."""
+
+
+def tables(result: dict[str, Any]) -> dict[str, list[Row]]:
+    """Return the rows of each table that has any."""
+    found = {
+        "ratios": ratio_rows(result["works"]),
+        "contenders": contender_rows(result["works"]),
+        "passes": pass_rows(result["passes"]),
+        "waits": wait_rows(result["startup"], result["memory"]),
+    }
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def print_tables(result: dict[str, Any], console: Console) -> None:
+    """Print everything."""
+    console.print(heading(result))
+    for name, rows in tables(result).items():
+        table = Table(title=name, title_justify="left")
+        for position, column in enumerate(TABLES[name]):
+            table.add_column(column, justify="left" if position == 0 else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def heading(result: dict[str, Any]) -> str:
+    """Return machine, versions, commit and trials in a few lines."""
+    machine, settings = result["machine"], result["settings"]
+    speed = result["speed"]
+    cores = (
+        f"{machine['processor']}, LLVM {machine['llvm_cpu']}, {machine['cores']} cores, {machine['system']}, "
+        f"Python {machine['python']}"
+    )
+    rates = (
+        f"peak {speed['peak_one_core_gflops']:.0f} GFLOP/s on one core, {speed['peak_all_cores_gflops']:.0f} on "
+        f"{speed['threads']}; memory {speed['triad_gbytes']:.0f} GB/s (triad), {speed['copy_gbytes']:.0f} (copy)"
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
+    run = f"commit {result['commit']}, {settings['trials']} trials of {settings['turn_seconds']} s each, alternating"
+    return "\n".join(line for line in (cores, rates, versions, run) if line)
+
+
+def ledger_entry(result: dict[str, Any]) -> str:
+    """Return a section of docs/benchmarks.md."""
+    lines = [f"## {result['date']}, commit {result['commit']}", ""]
+    lines += [f"- {line}" for line in heading(result).splitlines()]
+    for name, rows in tables(result).items():
+        columns = TABLES[name]
+        lines += ["", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+        lines += ["| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def insert_entry(ledger: str, entry: str) -> str:
+    """Put an entry before the older ones.
+
+    >>> insert_entry("# Ledger\\n\\nText.\\n\\n## old\\n", "## new\\n")
+    '# Ledger\\n\\nText.\\n\\n## new\\n\\n## old\\n'
+    """
+    head, mark, older = ledger.partition("\n## ")
+    return f"{head.rstrip()}\n\n{entry}" + (f"\n## {older}" if mark else "")
