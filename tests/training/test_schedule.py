@@ -40,6 +40,7 @@ def test_one_cycle_passes_its_three_points() -> None:
 
 def test_warm_up_climbs_in_equal_steps() -> None:
     assert rates("constant", 6, warmup=4) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+    assert rates("constant", 6, warmup=0.7) == rates("constant", 6, warmup=4)
     assert rates("cosine", 8, warmup=4)[3:] == pytest.approx([1, *rates("cosine", 4)])
 
 
@@ -55,8 +56,9 @@ def test_no_rate_leaves_its_bounds(name: str, total: int, step: int) -> None:
         (lambda: schedule("cosin", 1.0, 9), r"unknown schedule 'cosin'; did you mean 'cosine'\?"),
         (lambda: schedule("step", 1.0, 9, evry=3), r"schedule step has no argument 'evry'; did you mean 'every'\?"),
         (lambda: schedule("step", 1.0, 9, every=0), "every must be a whole number of steps"),
-        (lambda: schedule("constant", 1.0, 9, warmup=9), "fewer than all 9; it is 9"),
-        (lambda: schedule("constant", 1.0, 9, warmup=-1), "at least 0"),
+        (lambda: schedule("constant", 1.0, 9, warmup=9), "fewer than all 9, or a share of them below 1.0; it is 9"),
+        (lambda: schedule("constant", 1.0, 9, warmup=-1), "from 0 to fewer"),
+        (lambda: schedule("constant", 1.0, 9, warmup=1.0), "a share of them below 1.0; it is 1.0"),
         (lambda: schedule("one-cycle", 1.0, 9, warmup=2), "a warm-up of its own"),
     ],
 )

@@ -45,7 +45,7 @@ def fit(
     optimizer: str | Optimizer = "adam",
     lr: float | None = None,
     schedule: str = "constant",
-    warmup: int = 0,
+    warmup: int | float = 0,
     seed: int = 0,
     validation: float | tuple[Array, Array] | None = None,
     early_stopping: int | None = None,
@@ -74,8 +74,8 @@ def fit(
         Highest learning rate; by default the optimizer's.
     schedule : str
         `constant`, `step`, `cosine` or `one-cycle`.
-    warmup : int
-        Updates over which the learning rate climbs at the start.
+    warmup : int or float
+        Updates over which the learning rate climbs at the start; a float is a share of all updates.
     seed : int
         The same seed gives the same bits: parameters, order, noise, split.
     validation : float or (images, labels), optional

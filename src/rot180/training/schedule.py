@@ -25,7 +25,7 @@ Schedule = Callable[[int], float]
 """From the number of updates made before (0, 1, ...) to the learning rate of the next."""
 
 
-def schedule(name: str, lr: float, total_steps: int, *, warmup: int = 0, **options: float) -> Schedule:
+def schedule(name: str, lr: float, total_steps: int, *, warmup: int | float = 0, **options: float) -> Schedule:
     """Make a schedule by name.
 
     Parameters
@@ -36,8 +36,8 @@ def schedule(name: str, lr: float, total_steps: int, *, warmup: int = 0, **optio
         The highest learning rate.
     total_steps : int
         Updates of the whole training; steps beyond it keep the last rate.
-    warmup : int
-        Updates over which the rate climbs to lr at the start.
+    warmup : int or float
+        Updates over which the rate climbs to lr at the start; a float is a share of all updates, in [0, 1).
     **options
         `every` (steps, default a third of them) and `factor` (default 0.1) of `step`; `floor` (share of lr at the end,
         default 0) of `cosine`.
@@ -59,22 +59,30 @@ def schedule(name: str, lr: float, total_steps: int, *, warmup: int = 0, **optio
     """
     if name not in SCHEDULES:
         raise ArgumentError(f"unknown schedule {name!r}{did_you_mean(str(name), SCHEDULES)}")
-    if isinstance(warmup, bool) or not isinstance(warmup, int) or not 0 <= warmup < max(total_steps, 1):
-        raise ArgumentError(
-            f"warmup must be a whole number of steps, at least 0 and fewer than all {total_steps}; it is {warmup!r}"
-        )
-    if warmup and name == "one-cycle":
+    steps = _warmup_steps(warmup, total_steps)
+    if steps and name == "one-cycle":
         raise ArgumentError("one-cycle begins with a warm-up of its own; leave out warmup")
     known = [key for key in inspect.signature(SCHEDULES[name]).parameters if key not in ("lr", "total")]
     for key in options:
         if key not in known:
             raise ArgumentError(f"schedule {name} has no argument {key!r}{did_you_mean(key, known)}")
-    after = SCHEDULES[name](lr, max(total_steps - warmup, 1), **options)
+    after = SCHEDULES[name](lr, max(total_steps - steps, 1), **options)
 
     def rate(step: int) -> float:
-        return lr * (step + 1) / warmup if step < warmup else after(step - warmup)
+        return lr * (step + 1) / steps if step < steps else after(step - steps)
 
     return rate
+
+
+def _warmup_steps(warmup: int | float, total_steps: int) -> int:
+    if isinstance(warmup, float) and 0 <= warmup < 1:
+        return int(warmup * total_steps)
+    if isinstance(warmup, int) and not isinstance(warmup, bool) and 0 <= warmup < max(total_steps, 1):
+        return warmup
+    raise ArgumentError(
+        f"warmup must be a number of steps from 0 to fewer than all {total_steps}, or a share of them below 1.0; "
+        f"it is {warmup!r}"
+    )
 
 
 def _constant(lr: float, total: int) -> Schedule:
