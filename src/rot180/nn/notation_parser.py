@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from rot180.errors import ArgumentError, NotationError, did_you_mean
+from rot180.errors import ArgumentError, NotationError, ShapeError, did_you_mean
 from rot180.nn.flatten import Flatten
 from rot180.nn.layer import Layer
 from rot180.nn.linear import Linear
@@ -44,10 +44,10 @@ class Token:
 
 @dataclass(frozen=True)
 class Item:
-    """A word that has been read: the layer's class and arguments, and where it stands."""
+    """A word that has been read: where it stands, what it is, and the layer's arguments."""
 
     token: Token
-    layer: type[Layer]
+    word: Word
     arguments: dict[str, Any]
 
 
@@ -165,7 +165,7 @@ def _word(text: str, token: Token) -> Item:
             f"{head} needs {_spoken(word.required.argument)}, as in {word.example}",
             [f":{word.required.example}"],
         )
-    return Item(token, word.layer, arguments)
+    return Item(token, word, arguments)
 
 
 def _size(text: str, token: Token, word: Word, head: str) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def _assemble(text: str, shape: tuple[int, ...], items: list[Item]) -> Sequentia
     input_shape = shape
     for item in items:
         try:
-            layer = item.layer(**item.arguments)
+            layer = item.word.layer(**item.arguments)
             if isinstance(layer, Linear) and len(shape) == 3:
                 layers.append(Flatten())
                 tokens.append(item.token)
@@ -223,10 +223,17 @@ def _assemble(text: str, shape: tuple[int, ...], items: list[Item]) -> Sequentia
                 layer.name = automatic_names(layers)[-1]
             shape = layer.output_shape(shape)
         except ArgumentError as error:
-            word = item.token
-            raise at(text, word.start, str(error), ["a layer that fits"], len(word.text)) from error
+            expected = _fitting(shape) if isinstance(error, ShapeError) else [item.word.example]
+            raise at(text, item.token.start, str(error), expected, len(item.token.text)) from error
     _check_names(text, layers, tokens)
     return Sequential(layers, input_shape=input_shape)
+
+
+def _fitting(shape: tuple[int, ...]) -> list[str]:
+    if len(shape) == 1:
+        return ["fc10", "relu", "sigmoid", "tanh", "softmax", "dropout0.5"]
+    height, width, channels = shape
+    return [f"a window of at most {height}x{width}", "the option same", f"groups that divide {channels}"]
 
 
 def _check_names(text: str, layers: list[Layer], tokens: list[Token]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
-from rot180.ops.types import FLOATS, Array
+from rot180.nn.validation import float_type
+from rot180.ops.types import Array
 
 KINDS = ("dataset", "image", "none", "scale")
 
@@ -109,8 +110,7 @@ class Preprocessing:
         ArgumentError
             Their type says nothing about their range, or dtype is no float.
         """
-        if dtype not in FLOATS:
-            raise ArgumentError(f"dtype must be float32 or float64; it is {dtype!r}")
+        dtype = float_type(dtype)
         images = np.asarray(images)
         if images.ndim == 3:
             images = images[..., np.newaxis]
@@ -189,5 +189,5 @@ def _each_normalized(x: Array) -> Array:
     deviation = x.std(axes, dtype=np.float64, keepdims=True)
     is_constant = x.max(axes, keepdims=True) == x.min(axes, keepdims=True)
     deviation[is_constant] = np.inf
-    normalized = (x - mean) / deviation
-    return normalized.astype(x.dtype)
+    normalized: Array = ((x - mean) / deviation).astype(x.dtype)
+    return normalized

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -15,8 +16,11 @@ from rot180.nn.layer import Layer, Shape
 from rot180.nn.notation_printer import notation
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.summary import Summary, summarize
-from rot180.nn.validation import image_shape, whole_number
-from rot180.ops.types import FLOATS, Array
+from rot180.nn.validation import float_type, image_shape, whole_number
+from rot180.ops.types import Array
+
+MAX_PARAMETERS = 2**31
+"""8 GiB of float32; a slip in a size is told before it takes the machine's memory."""
 
 Saved = list[Any]
 """What each layer's backward pass needs, in the order of the layers."""
@@ -142,11 +146,11 @@ class Sequential:
             The input shape is not known, or seed or dtype cannot be used.
         """
         shape = self.input_shape if input_shape is None else image_shape(input_shape)
-        if dtype not in FLOATS:
-            raise ArgumentError(f"dtype must be float32 or float64; it is {dtype!r}")
+        dtype = float_type(dtype)
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(whole_number(seed, "seed", 0))
         shapes = shapes_of(self.layers, shape)
+        _check_size(self.layers, [shape, *shapes])
         # Made by key, not by spawn(), which would count up in a caller's SeedSequence and change the next build.
         seeds = (
             np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
@@ -156,7 +160,7 @@ class Sequential:
             layer_input = shapes[index - 1] if index else shape
             following = following_activation(self.layers, index)
             layer.build(layer_input, np.random.default_rng(layer_seed), dtype=dtype, activation=following)
-        self._input_shape, self._shapes, self._dtype, self.is_built = shape, shapes, np.dtype(dtype), True
+        self._input_shape, self._shapes, self._dtype, self.is_built = shape, shapes, dtype, True
         return self
 
     def forward(
@@ -270,9 +274,9 @@ class Sequential:
         if not self.is_built:
             raise ArgumentError("the network has no parameters yet; call build(seed=0) first")
 
-    def _input(self, x: Any) -> Array:
+    def _input(self, images: Any) -> Array:
         self._require_built()
-        x = np.asarray(x)
+        x: Array = np.asarray(images)
         if x.dtype.kind != "f":
             raise ArgumentError(f"a network takes floats; got {x.dtype}: pass the images through model.preprocessing")
         if x.shape[1:] != self.input_shape or x.ndim == 0:
@@ -311,3 +315,13 @@ def shapes_of(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
         shape = layer.output_shape(shape)
         shapes.append(shape)
     return shapes
+
+
+def _check_size(layers: tuple[Layer, ...], shapes: list[Shape]) -> None:
+    total = 0
+    for layer, shape in zip(layers, shapes, strict=False):
+        total += sum(math.prod(size) for size in layer.parameter_shapes(shape).values())
+        if total > MAX_PARAMETERS:
+            raise ArgumentError(
+                f"{layer.name}: a network must have at most {MAX_PARAMETERS:,} parameters; up to here it has {total:,}"
+            )

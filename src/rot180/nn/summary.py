@@ -56,7 +56,15 @@ def summarize(layers: Sequence[Layer], shapes: Sequence[tuple[Shape, Shape]]) ->
 
     >>> from rot180.nn import network
     >>> print(network("8x8x1 > conv3:4 relu > fc10").summary())
-    name       layer                         output          parameters  multiply-adds
+    name         layer                           output   parameters   multiply-adds
+    --------------------------------------------------------------------------------
+    input                                         8x8x1
+    conv1        conv3x3:4                        6x6x4           40           1,296
+    relu1        relu                             6x6x4
+    flatten1     flatten                            144
+    fc1          fc10                                10        1,450           1,440
+    --------------------------------------------------------------------------------
+    total                                                      1,490           2,736
     """
     rows = []
     for layer, (before, after) in zip(layers, shapes, strict=True):
@@ -70,7 +78,7 @@ def _shape(shape: Shape) -> str:
 
 
 def _line(name: str, word: str, shape: str, parameters: str, multiply_adds: str) -> str:
-    return f"{_cut(name, 12):12} {_cut(word, 24):24} {shape:>13} {parameters:>12} {multiply_adds:>15}"
+    return f"{_cut(name, 12):12} {_cut(word, 24):24} {shape:>13} {parameters:>12} {multiply_adds:>15}".rstrip()
 
 
 def _cut(text: str, width: int) -> str:

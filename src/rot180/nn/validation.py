@@ -10,7 +10,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError
 from rot180.ops.geometry import as_pair, geometry
-from rot180.ops.types import Padding
+from rot180.ops.types import FLOATS, Padding
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -75,4 +75,19 @@ def image_shape(value: Any) -> tuple[int, ...]:
     return tuple(whole_number(n, "each number of input_shape") for n in shape)
 
 
-__all__ = ["as_pair", "image_shape", "layer_name", "plain_padding", "real_number", "whole_number"]
+def float_type(value: Any) -> np.dtype[Any]:
+    """Read float32 or float64, by type or name.
+
+    >>> float_type("float64")
+    dtype('float64')
+    """
+    try:
+        dtype: np.dtype[Any] = np.dtype(value)
+    except TypeError:
+        dtype = np.dtype(object)
+    if value is None or dtype not in FLOATS:  # NumPy reads None as float64
+        raise ArgumentError(f"dtype must be float32 or float64; it is {value!r}")
+    return dtype
+
+
+__all__ = ["as_pair", "float_type", "image_shape", "layer_name", "plain_padding", "real_number", "whole_number"]

@@ -1,0 +1,78 @@
+"""The gradient of every layer, and of a network of every layer, against differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rot180.inside.gradient_check import check_gradients
+from rot180.nn import LAYERS, CrossEntropyLoss, Sequential, SquaredErrorLoss, network
+from rot180.nn.loss import Loss
+
+LAYER_TEXTS = [
+    "6x5x2 > conv3x2:4:same:s2",
+    "6x5x4 > conv3x3:6:g2:d2:pad2,1,1,2",
+    "6x5x2 > conv3x3:2:nobias:algorithm=windows",
+    "6x5x2 > conv3x3:2:algorithm=offsets:s2x1",
+    "6x5x2 > conv3x3:2:algorithm=im2col:pad1",
+    "4x4x2 > conv2x2:2:algorithm=loops:d2",
+    "6x5x2 > maxpool2",
+    "6x5x2 > maxpool3x2:same:s1",
+    "6x5x2 > avgpool2:same",
+    "6x5x2 > avgpool3:pad1:s2:excludepad",
+    "6x5x2 > flatten",
+    "7 > fc5",
+    "7 > fc5:nobias",
+    "7 > relu",
+    "7 > noisyrelu:sigma=0.5",
+    "7 > leakyrelu:slope=0.3",
+    "7 > sigmoid",
+    "7 > tanh",
+    "7 > softmax",
+    "7 > dropout0.4",
+]
+
+EVERY_LAYER = (
+    "9x8x2 > conv3x3:4:same relu maxpool2 > conv2x2:6:g2 noisyrelu avgpool2:same > conv1:3 leakyrelu flatten tanh "
+    "dropout0.3 > fc6 sigmoid > fc5 softmax > fc4"
+)
+
+
+def check(model: Sequential, loss: Loss | None = None, seed: int = 0) -> None:
+    """Compare the gradients of all parameters and of the images with differences.
+
+    Without a loss, the sum of the outputs weighted at random stands for one. Noise and masks are the same at each call.
+    """
+    model.build(seed=seed, dtype=np.float64)
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(3, *model.input_shape))
+    weights = generator.normal(size=(3, *model.output_shape))
+    labels = generator.integers(0, model.output_shape[-1], 3)
+
+    def run(arrays: dict[str, np.ndarray]) -> tuple[float, np.ndarray, list[object]]:
+        model.load_parameters({name: array for name, array in arrays.items() if name != "x"})
+        y, saved = model.forward(arrays["x"], training=True, generator=np.random.default_rng(9))
+        if loss is None:
+            return float((weights * y).sum()), weights, saved
+        value, kept = loss.forward(y, labels)
+        return value, loss.backward(kept), saved
+
+    arrays = {"x": x, **{name: array + 0.1 for name, array in model.parameters.items()}}
+    _, dy, saved = run(arrays)
+    dx, gradients = model.backward(dy, saved, needs_dx=True)
+    assert dx is not None
+    result = check_gradients(lambda moved: run(moved)[0], arrays, {"x": dx, **gradients}, tolerance=1e-6)
+    assert result.passed, str(result)
+    assert gradients.keys() == model.parameters.keys()
+
+
+@pytest.mark.parametrize("text", LAYER_TEXTS)
+def test_a_layer(text: str) -> None:
+    check(network(text))
+
+
+@pytest.mark.parametrize("loss", [CrossEntropyLoss(), CrossEntropyLoss(0.1), SquaredErrorLoss(), None], ids=repr)
+def test_a_network_of_every_layer(loss: Loss | None) -> None:
+    model = network(EVERY_LAYER)
+    assert {type(layer) for layer in model.layers} == set(LAYERS.values())
+    check(model, loss, seed=1)

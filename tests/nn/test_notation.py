@@ -1,0 +1,208 @@
+"""The notation: what it reads, and that reading what was printed gives the same model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rot180.errors import ShapeError
+from rot180.nn import (
+    AvgPool2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    NoisyReLU,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    network,
+)
+from rot180.nn.initializer import INITIALIZERS, zeros
+from rot180.nn.notation_parser import MAX_CHARACTERS, MAX_LAYERS
+
+
+def described(model: Sequential) -> list[str]:
+    """Every argument of every layer, the names included."""
+    return [str(model.input_shape), *map(repr, model.layers)]
+
+
+@pytest.mark.parametrize(
+    ("word", "layer"),
+    [
+        ("conv5x3:32", Conv2d(32, (5, 3))),
+        ("conv3:64:same", Conv2d(64, 3, padding="same")),
+        ("conv3:same:64", Conv2d(64, 3, padding="same")),
+        ("conv3:4:valid", Conv2d(4, 3)),
+        ("conv3:4:pad0", Conv2d(4, 3)),
+        ("conv3:4:pad2", Conv2d(4, 3, padding=2)),
+        ("conv3:4:pad1x2", Conv2d(4, 3, padding=(1, 2))),
+        ("conv3:4:pad1,2,0,3", Conv2d(4, 3, padding=((1, 2), (0, 3)))),
+        ("conv3:4:s2:d3:g2", Conv2d(4, 3, stride=2, dilation=3, groups=2)),
+        ("conv3:4:s2x1:d1x2", Conv2d(4, 3, stride=(2, 1), dilation=(1, 2))),
+        ("conv3:4:nobias:init=zeros:lr=.5", Conv2d(4, 3, bias=False, initializer="zeros", lr_factor=0.5)),
+        ("conv3:4:algorithm=im2col:name=stem", Conv2d(4, 3, algorithm="im2col", name="stem")),
+        ("maxpool2", MaxPool2d(2)),
+        ("maxpool3x2:s2:same", MaxPool2d((3, 2), stride=2, padding="same")),
+        ("avgpool2", AvgPool2d(2)),
+        ("avgpool2:pad1:excludepad", AvgPool2d(2, padding=1, count_include_pad=False)),
+        ("fc7:nobias:lr=1e-3", Linear(7, bias=False, lr_factor=1e-3)),
+        ("flatten", Flatten()),
+        ("relu", ReLU()),
+        ("relu:name=gate", ReLU(name="gate")),
+        ("noisyrelu", NoisyReLU()),
+        ("noisyrelu:sigma=2", NoisyReLU(2.0)),
+        ("leakyrelu:slope=1e+1", LeakyReLU(10.0)),
+        ("sigmoid", Sigmoid()),
+        ("tanh", Tanh()),
+        ("softmax", Softmax()),
+        ("dropout", Dropout(0.5)),
+        ("dropout0.25", Dropout(0.25)),
+    ],
+)
+def test_a_word_is_a_layer(word: str, layer: Layer) -> None:
+    model = network(f"16x16x4 > {word}")
+    alone = Sequential([layer])
+    assert repr(model.layers[-1]) == repr(alone.layers[0])
+    assert described(network(str(model))) == described(model)
+
+
+def test_separators_mean_the_same() -> None:
+    texts = (
+        "8x8x1 > conv3:2 relu > fc3",
+        "8x8x1 conv3:2 relu fc3",
+        "8x8x1>conv3:2>relu>fc3",
+        "8x8x1 -> conv3:2 -> relu->fc3",
+        " \n8x8x1\tconv3:2\n  relu >\n fc3 > ",
+    )
+    assert {str(network(text)) for text in texts} == {"8x8x1 > conv3x3:2 relu > fc3"}
+
+
+def test_repetitions_nest() -> None:
+    model = network("16x16x1 > [[conv3:4:same relu]*2 maxpool2]*3 > [fc5 tanh] * 2 > fc3")
+    assert str(model) == (
+        "16x16x1" + " > conv3x3:4:same relu > conv3x3:4:same relu maxpool2" * 3 + " > fc5 tanh" * 2 + " > fc3"
+    )
+    assert len({id(layer) for layer in model.layers}) == len(model.layers)
+
+
+def test_flatten_is_put_in_and_left_out_where_it_is_understood() -> None:
+    assert [type(layer) for layer in network("4x4x2 fc3 fc2").layers] == [Flatten, Linear, Linear]
+    assert str(network("4x4x2 flatten fc3")) == "4x4x2 > fc3"
+    assert str(network("4x4x2 flatten relu fc3")) == "4x4x2 > flatten relu > fc3"
+    assert str(network("4x4x2 flatten:name=rows fc3")) == "4x4x2 > flatten:name=rows > fc3"
+    assert str(network("9 flatten fc3")) == "9 > flatten > fc3"
+    assert str(network("4x4x2 relu flatten")) == "4x4x2 > relu flatten"
+
+
+def test_what_has_no_word_is_left_out() -> None:
+    model = Sequential(
+        [Linear(3, in_features=4, initializer=lambda *given: zeros(*given)), Linear(2, initializer=zeros)],
+        input_shape=(4,),
+    )
+    assert str(model) == "4 > fc3 > fc2:init=zeros"
+
+
+def test_a_long_network_can_be_printed_and_read() -> None:
+    model = network(f"4x4x1 > [conv3x3:2:same]*{MAX_LAYERS}")
+    assert len(str(model)) < MAX_CHARACTERS
+    assert described(network(str(model))) == described(model)
+    assert str(network("4 > " + "[" * 50 + "relu" + "]*1" * 50)) == "4 > relu"
+
+
+pairs = st.one_of(st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(1, 3)))
+sides = st.integers(0, 3)
+paddings = st.one_of(
+    st.sampled_from(["same", "valid"]), sides, st.tuples(sides, sides), st.tuples(*[st.tuples(sides, sides)] * 2)
+)
+floats = st.floats(0, 1e9, allow_nan=False)
+names = st.dictionaries(st.just("name"), st.from_regex(r"[A-Z][A-Za-z0-9_-]{0,8}", fullmatch=True))
+weights = {
+    "bias": st.booleans(),
+    "initializer": st.sampled_from(["auto", *INITIALIZERS]),
+    "lr_factor": st.one_of(st.just(1.0), floats),
+}
+
+
+def layers(make: Any, *required: st.SearchStrategy[Any], **optional: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw a recipe of a layer: its class, and which arguments it is given."""
+    return st.tuples(
+        st.just(make), st.tuples(*required), st.fixed_dictionaries({}, optional=optional), names
+    )  # fmt: skip
+
+
+spatial = st.one_of(
+    layers(
+        Conv2d, st.sampled_from([2, 4, 6]), pairs, stride=pairs, padding=paddings, dilation=pairs,
+        groups=st.sampled_from([1, 2]), algorithm=st.sampled_from(["auto", "im2col", "offsets"]), **weights,
+    ),
+    layers(MaxPool2d, pairs, stride=pairs, padding=paddings),
+    layers(AvgPool2d, pairs, stride=pairs, padding=paddings, count_include_pad=st.booleans()),
+)  # fmt: skip
+anywhere = st.one_of(
+    *(layers(kind) for kind in (ReLU, Sigmoid, Tanh, Softmax, Flatten)),
+    layers(NoisyReLU, floats),
+    layers(LeakyReLU, floats),
+    layers(Dropout, st.floats(0, 1, exclude_max=True)),
+    layers(Linear, st.integers(1, 9), **weights),
+)
+
+
+@st.composite
+def drawn_models(draw: Any) -> Sequential:
+    """Draw layers, and keep those that fit."""
+    input_shape = draw(st.one_of(st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(4)), st.tuples(sides)))
+    input_shape = tuple(max(n, 1) for n in input_shape)
+    shape, chosen, taken = input_shape, [], set()
+    for make, required, optional, name in draw(st.lists(st.one_of(spatial, anywhere), min_size=1, max_size=8)):
+        if make is Linear and len(shape) == 3:
+            chosen.append(Flatten())
+            shape = chosen[-1].output_shape(shape)
+        layer = make(*required, **optional, **({} if name.get("name") in taken else name))
+        try:
+            shape = layer.output_shape(shape)
+        except ShapeError:
+            continue
+        taken.add(layer.name)
+        chosen.append(layer)
+    return Sequential(chosen or [ReLU()], input_shape=input_shape)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(drawn_models())
+def test_reading_what_was_printed_gives_the_same_model(model: Sequential) -> None:
+    again = network(model.notation)
+    assert described(again) == described(model)
+    assert again.layer_shapes == model.layer_shapes
+    assert str(again) == str(model)
+
+
+trees = st.recursive(
+    st.sampled_from(["relu", "conv3x3:4:same", "tanh", "maxpool1", "dropout0.5"]).map(lambda word: [word]),
+    lambda inner: st.tuples(st.lists(inner, min_size=1, max_size=3), st.integers(1, 3)),
+    max_leaves=6,
+)
+
+
+def written(tree: Any) -> str:
+    return tree[0] if isinstance(tree, list) else f"[{' '.join(map(written, tree[0]))}]*{tree[1]}"
+
+
+def spread(tree: Any) -> list[str]:
+    return tree if isinstance(tree, list) else [word for inner in tree[0] for word in spread(inner)] * tree[1]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(trees.filter(lambda tree: len(spread(tree)) <= 200))
+def test_repetitions_stand_for_what_they_repeat(tree: Any) -> None:
+    model = network(f"8x8x4 > {written(tree)}")
+    assert [layer.to_notation() for layer in model.layers] == spread(tree)
+    assert described(network(str(model))) == described(model)
