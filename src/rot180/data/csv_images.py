@@ -96,12 +96,12 @@ def _blocks(path: Path, file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
         if row == 1 and not rest:
             piece = piece.removeprefix(b"\xef\xbb\xbf")  # the byte order mark that spreadsheets write
         whole, newline, rest = (rest + piece + b"\n" * last).rpartition(b"\n")
-        if len(rest) > MAX_LINE:
-            raise DataError(f"{path}: row {row}: expected a line of at most {MAX_LINE} bytes, found more; no CSV file")
         if newline and whole.strip():
             block = whole.replace(b"\r\n", b"\n").removesuffix(b"\r") + b"\n"
             yield row, block
         row += whole.count(b"\n") + bool(newline)
+        if len(rest) > MAX_LINE:
+            raise DataError(f"{path}: row {row}: expected a line of at most {MAX_LINE} bytes, found more; no CSV file")
 
 
 def _first_line(row: int, block: bytes) -> tuple[bytes, int, bytes]:

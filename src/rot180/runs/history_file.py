@@ -40,6 +40,7 @@ class HistoryWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._every = 1
+        self._last: StepDone | None = None
         self._start_interval()
 
     def __call__(self, event: Event) -> None:
@@ -96,7 +97,7 @@ class HistoryWriter:
 
     def _start_interval(self) -> None:
         self._images, self._loss, self._correct, self._seconds = 0, 0.0, 0, 0.0
-        self._last: StepDone | None = None
+        self._last = None
 
     def _write_interval(self) -> None:
         """Write the steps since the last such line, if there are any."""

@@ -106,6 +106,7 @@ def load_model(path: str | Path) -> Sequential:
         )
     model = _described_model(path, header)
     _compare(path, header, model)
+    model.class_names = _class_names(path, header, model)
     model.load_parameters(_read_arrays(path))
     return model
 
@@ -131,7 +132,6 @@ def _described_model(path: Path, header: Header) -> Sequential:
     except Rot180Error as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(f"{path}: its description of the network cannot be used ({reason})") from None
-    model.class_names = _class_names(path, header, model)
     return model
 
 

@@ -1,0 +1,132 @@
+"""The pictures of a run: what is drawn from where, under which name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from rot180.errors import ArgumentError
+from rot180.nn import Conv2d, Flatten, Sequential
+from rot180.ops.types import Array
+from rot180.training import Evaluation, History, evaluate, predict
+
+
+def draw_model(folder: Path, model: Sequential, history: History, test: Evaluation | None = None) -> list[Path]:
+    """Draw what needs no images: the curves and the kernels of each convolution.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to put the files; made if need be.
+    test : Evaluation, optional
+        On the test images, after the training; becomes a mark at the end of the curves.
+
+    Returns
+    -------
+    list of Path
+        The PNG files; an SVG lies beside each.
+    """
+    from rot180.pictures import curves, kernels, save_figure
+
+    drawn = []
+    if history.losses:
+        loss = {part: _column(history, f"{part}_loss") for part in ("train", "validation")}
+        accuracy = {part: _column(history, f"{part}_accuracy") for part in ("train", "validation")}
+        if test is not None and history.epochs:
+            before = [math.nan] * (len(history.epochs) - 1)
+            loss["test"], accuracy["test"] = [*before, test.loss], [*before, test.accuracy]
+        figure = curves(loss, accuracy, step_loss=history.losses, steps_per_epoch=_steps_per_epoch(history))
+        drawn.append(save_figure(figure, folder / "curves")[0])
+    for layer in model.layers:
+        if isinstance(layer, Conv2d):
+            figure = kernels(layer.parameters["weight"], layer.name)
+            drawn.append(save_figure(figure, folder / f"kernels-{layer.name}")[0])
+    return drawn
+
+
+def draw_images(
+    folder: Path,
+    model: Sequential,
+    images: Array,
+    labels: Array,
+    class_names: tuple[str, ...],
+    chosen: Iterable[int] = (),
+) -> list[Path]:
+    """Draw what a model makes of images: confusion matrix, worst mistakes, and the feature maps of a few of them.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to put the files; made if need be.
+    images : (N, H, W, C)
+        As they were read; the model's preprocessing is applied.
+    labels : (N,)
+    class_names : tuple of str
+        Used where the model has none of its own.
+    chosen : iterable of int
+        Whose feature maps to draw; by default the first image and the worst mistake.
+
+    Returns
+    -------
+    list of Path
+        The PNG files; an SVG lies beside each.
+
+    Raises
+    ------
+    ArgumentError
+        There is no image of a chosen number.
+    """
+    from rot180.pictures import confusion_matrix, feature_maps, mistakes, save_figure, worst_mistakes
+
+    probabilities = predict(model, images)
+    classes = probabilities.shape[1]
+    own = model.class_names or class_names
+    # Fewer names than outputs happens with a named model of ten classes on data of three.
+    names = [own[index] if index < len(own) else str(index) for index in range(classes)]
+    indices = list(chosen)
+    for index in indices:
+        if not 0 <= index < len(images):
+            raise ArgumentError(f"there are {len(images)} test images, numbered from 0; there is no number {index}")
+    counts = evaluate(model, images, labels).confusion
+    drawn = [save_figure(confusion_matrix(counts, names), folder / "confusion")[0]]
+    figure = mistakes(images, labels, probabilities, names)
+    drawn.append(save_figure(figure, folder / "mistakes")[0])
+    for index in indices or sorted({0, *worst_mistakes(labels, probabilities, 1).tolist()}):
+        said = int(probabilities[index].argmax())
+        title = (
+            f"test image {index}: {names[labels[index]]}, taken for {names[said]} ({probabilities[index, said]:.1%})"
+        )
+        figure = feature_maps(images[index], layer_outputs(model, images[index]), title, class_names=names)
+        drawn.append(save_figure(figure, folder / f"feature-maps-{index}")[0])
+    return drawn
+
+
+def layer_outputs(model: Sequential, image: Array) -> list[tuple[str, Array]]:
+    """Return what each layer puts out for one image, by the layer's name; flattening is left out.
+
+    >>> from rot180.nn import network
+    >>> model = network("8x8x1 > conv3x3:4 relu > fc10").build(seed=0)
+    >>> [(name, y.shape) for name, y in layer_outputs(model, np.zeros((8, 8, 1), np.uint8))]
+    [('conv1', (6, 6, 4)), ('relu1', (6, 6, 4)), ('fc1', (10,))]
+    """
+    x = model.preprocessing(np.asarray(image)[np.newaxis], dtype=model.dtype)
+    outputs = []
+    for layer in model.layers:
+        x = layer.forward(x)[0]
+        if not isinstance(layer, Flatten):
+            outputs.append((layer.name, x[0]))
+    return outputs
+
+
+def _column(history: History, name: str) -> list[float]:
+    return [math.nan if value is None else value for value in history.column(name)]
+
+
+def _steps_per_epoch(history: History) -> float:
+    """Return the number of losses that make an epoch, whether or not the last one was cut short."""
+    whole, total = len(history.epochs), len(history.losses)
+    extra = history.batch if history.epoch > whole else 0
+    return (total - extra if total > extra else total) / max(whole, 1)

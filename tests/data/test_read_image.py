@@ -1,0 +1,138 @@
+"""Image files: every form that Pillow gives becomes the array that a model takes, or a clear error."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from rot180.data.image import read_image
+from rot180.errors import ArgumentError, DataError
+
+
+@pytest.fixture
+def digit():
+    return np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+
+
+def test_a_picture_of_the_right_size_is_unchanged(tmp_path, digit):
+    Image.fromarray(digit).save(tmp_path / "7.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "7.png", (28, 28, 1))[..., 0], digit)
+    assert read_image(str(tmp_path / "7.png"), (28, 28, 3)).shape == (28, 28, 3)
+
+
+def test_sixteen_bits_are_scaled_and_not_cut(tmp_path, digit):
+    Image.fromarray(digit.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.png", (28, 28, 1))[..., 0], digit)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_formats_and_modes(tmp_path, suffix, mode):
+    picture = Image.new("RGB", (40, 30), "white").convert(mode)
+    path = tmp_path / f"white.{suffix}"
+    (picture.convert("L") if suffix == "jpg" else picture).save(path)
+    found = read_image(path, (6, 8, 1))
+    assert found.shape == (6, 8, 1)
+    assert found.min() >= 254
+
+
+def test_transparency_shows_white(tmp_path):
+    half = Image.new("RGBA", (4, 2), (0, 0, 0, 0))
+    half.paste((255, 0, 0, 255), (0, 0, 2, 2))
+    half.save(tmp_path / "half.png")
+    assert read_image(tmp_path / "half.png", (2, 4, 3))[0].tolist() == [[255, 0, 0]] * 2 + [[255, 255, 255]] * 2
+    palette = Image.new("P", (2, 2), 1)
+    palette.putpalette([0, 0, 0, 9, 9, 9])
+    palette.save(tmp_path / "palette.png", transparency=1)
+    assert read_image(tmp_path / "palette.png", (2, 2, 1)).min() == 255
+
+
+def test_exif_orientation_is_honored(tmp_path):
+    picture = Image.new("L", (16, 8), 0)
+    picture.paste(255, (0, 0, 8, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise: left becomes top
+    picture.save(tmp_path / "turned.png", exif=exif)
+    found = read_image(tmp_path / "turned.png", (16, 8, 1))[..., 0]
+    assert found[:8].min() == 255
+    assert found[8:].max() == 0
+
+
+def test_shrinking_averages(tmp_path):
+    checks = np.indices((64, 64)).sum(0) % 2 * 255
+    Image.fromarray(checks.astype(np.uint8)).save(tmp_path / "checks.png")
+    found = read_image(tmp_path / "checks.png", (8, 8, 1)).astype(int)
+    assert abs(found - 127).max() <= 3
+
+
+def png(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no image at all", "expected an image .PNG, JPEG.*, found none of these"),
+        (b"", "expected an image"),
+        (png(8000, 8000), "expected at most 50 megapixels, found 8000 x 8000"),
+        (png(12000, 12000), "expected at most 50 megapixels"),
+        (png(60000, 60000), "expected at most 50 megapixels, found"),
+        (png(20, 20), "the image cannot be read"),
+        (png(20, 20)[:40], "the image cannot be read|expected an image"),
+    ],
+)
+def test_what_is_no_image(tmp_path, content, message):
+    path = tmp_path / "picture.png"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read_image(path, (28, 28, 1))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_jpeg_missing_file_folder_and_other_formats(tmp_path, digit):
+    Image.fromarray(digit).save(tmp_path / "a.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"the image cannot be read .*truncated"):
+        read_image(tmp_path / "cut.jpg", (28, 28, 1))
+    with pytest.raises(DataError, match="there is no such file"):
+        read_image(tmp_path / "none.jpg", (28, 28, 1))
+    with pytest.raises(DataError, match="the image cannot be read"):
+        read_image(tmp_path, (28, 28, 1))
+    Image.fromarray(digit).save(tmp_path / "a.tiff")
+    with pytest.raises(DataError, match="found none of these"):
+        read_image(tmp_path / "a.tiff", (28, 28, 1))
+
+
+def test_models_of_other_channels_take_arrays(tmp_path):
+    with pytest.raises(ArgumentError, match=r"the model takes \(28, 28, 5\)"):
+        read_image(tmp_path / "any.png", (28, 28, 5))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    position=st.integers(0, 200),
+    junk=st.binary(min_size=1, max_size=12),
+    kind=st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "WEBP"]),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_images_are_read_or_refused(tmp_path_factory, position, junk, kind):
+    path = tmp_path_factory.getbasetemp() / "drawn-image"
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path, kind)
+    content = bytearray(path.read_bytes())
+    content[position : position + len(junk)] = junk
+    path.write_bytes(content)
+    try:
+        assert read_image(path, (8, 8, 1)).shape == (8, 8, 1)
+    except DataError:
+        pass

@@ -1,0 +1,161 @@
+"""Models as files: what is saved comes back, and a wrong file is refused before anything is allocated."""
+
+from __future__ import annotations
+
+import json
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from rot180.errors import ArgumentError, ModelError
+from rot180.nn.layer import Layer
+from rot180.nn.linear import Linear
+from rot180.nn.notation import network
+from rot180.nn.preprocessing import Preprocessing
+from rot180.nn.sequential import Sequential
+from rot180.runs.model_file import load_model, save_model
+
+NOTATION = "8x8x1 > conv3x3:4:same relu maxpool2 > fc10"
+
+
+@pytest.fixture
+def model():
+    made = network(NOTATION).build(seed=3)
+    made.preprocessing = Preprocessing("dataset", (0.3,), (0.4,))
+    made.class_names = tuple("zero one two three four five six seven eight neun-ü".split())
+    return made
+
+
+@pytest.fixture
+def path(tmp_path, model):
+    save_model(tmp_path / "model.safetensors", model)
+    return tmp_path / "model.safetensors"
+
+
+def rewrite(path, *, arrays=None, **metadata):
+    """Write the file again with other arrays or other metadata."""
+    header_length = struct.unpack("<Q", path.read_bytes()[:8])[0]
+    old = json.loads(path.read_bytes()[8 : 8 + header_length])["__metadata__"]
+    kept = {key: value for key, value in (old | metadata).items() if value is not None}
+    save_file(load_file(path) if arrays is None else arrays, path, kept)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_everything_comes_back(tmp_path, model, dtype):
+    model.build(seed=5, dtype=dtype)
+    save_model(tmp_path / "m", model)
+    again = load_model(tmp_path / "m")
+    assert again.notation == model.notation
+    assert again.preprocessing == model.preprocessing
+    assert again.class_names == model.class_names
+    assert again.dtype == dtype
+    for name, array in model.parameters.items():
+        np.testing.assert_array_equal(again.parameters[name], array)
+        assert again.parameters[name].dtype == dtype
+    x = np.random.default_rng(0).random((3, 8, 8, 1)).astype(dtype)
+    np.testing.assert_array_equal(again(x), model(x))
+
+
+def test_a_model_without_class_names_or_weights(tmp_path):
+    save_model(tmp_path / "plain", network("4x4x1 > maxpool2").build())
+    again = load_model(tmp_path / "plain")
+    assert again.class_names is None
+    assert not again.parameters
+
+
+def test_what_cannot_be_saved(tmp_path, model, path):
+    before = path.read_bytes()
+    with pytest.raises(ArgumentError, match="no parameters yet; call build"):
+        save_model(path, network(NOTATION))
+
+    class Strange(Layer):
+        kind = "strange"
+
+        def to_notation(self):
+            return "strange"
+
+    with pytest.raises(ArgumentError, match="cannot be read back from its notation"):
+        save_model(path, Sequential([Strange(), Linear(2)], input_shape=(3,)).build())
+    with pytest.raises(ModelError, match=r"cannot be written \(No such file"):
+        save_model(tmp_path / "nowhere" / "model", model)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"rot180_format": None}, "expected a model of rot180, format 1, found none"),
+        ({"rot180_format": "2"}, "format 1, found '2'"),
+        ({"notation": None}, "description of the network cannot be used"),
+        ({"notation": "8x8x1 > conv3x3:4:sam relu"}, "description of the network cannot be used"),
+        ({"notation": "8x8x1 > conv3x3:8:same relu maxpool2 > fc10"}, "describes 1370 weights, the file holds 690"),
+        ({"notation": "8x8x1 > fc1000000"}, "describes 65000000 weights, the file holds 690"),
+        ({"notation": "8x8x1 > " + "relu " * 30_000}, "at most 100000 are read"),
+        ({"notation": "689x1x1 > fc1"}, r"arrays must be those .*missing: fc1\.bias, .*unexpected: conv1"),
+        ({"preprocessing": None}, "description of the network cannot be used .*preprocessing"),
+        ({"preprocessing": "{"}, "preprocessing: expected JSON"),
+        ({"preprocessing": '{"kind": "magic"}'}, "no preprocessing is called 'magic'"),
+        ({"preprocessing": '{"kind": "dataset", "mean": [1]}'}, "needs std"),
+        ({"class_names": '["one"]'}, "class_names: expected 10 names, found 1"),
+        ({"class_names": '{"a": 1}'}, "class_names: expected a list of names"),
+        ({"class_names": "[" * 5000}, "class_names: expected JSON"),
+    ],
+)
+def test_metadata_that_do_not_fit(path, metadata, message):
+    rewrite(path, **metadata)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=message) as caught:
+            load_model(path)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_that_do_not_fit(path):
+    good = load_file(path)
+    turned = {name: array.reshape(array.shape[::-1]) for name, array in good.items()}
+    rewrite(path, arrays=turned)
+    with pytest.raises(ModelError, match=r"array 'conv1\.weight': expected shape \(3, 3, 1, 4\), found \(4, 1, 3, 3\)"):
+        load_model(path)
+    mixed = good | {"fc1.bias": good["fc1.bias"].astype(np.float64)}
+    rewrite(path, arrays=mixed)
+    with pytest.raises(ModelError, match="must be of one type; found F32 and F64"):
+        load_model(path)
+    rewrite(path, arrays=good | {"fc1.bias": np.zeros(10, np.int32)})
+    with pytest.raises(ModelError, match=r"array 'fc1\.bias': expected type F32 or F64, found 'I32'"):
+        load_model(path)
+
+
+def test_missing_and_foreign_files(tmp_path):
+    with pytest.raises(ModelError, match="there is no such file"):
+        load_model(tmp_path / "none")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(tmp_path)
+    (tmp_path / "text").write_text("a text of more than eight letters")
+    with pytest.raises(ModelError, match=r"offset 0: a header of .* is promised"):
+        load_model(tmp_path / "text")
+    save_file({"w": np.zeros(3, np.float32)}, tmp_path / "foreign")
+    with pytest.raises(ModelError, match="comes from another program"):
+        load_model(tmp_path / "foreign")
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(position=st.integers(0, 700), junk=st.binary(max_size=6), cut=st.integers(0, 60))
+def test_damaged_files_are_read_or_refused(tmp_path_factory, position, junk, cut):
+    path = tmp_path_factory.getbasetemp() / "drawn.safetensors"
+    save_model(path, network("2x2x1 > fc3 relu > fc2").build())
+    content = bytearray(path.read_bytes())
+    content[position : position + len(junk)] = junk
+    path.write_bytes(content[: len(content) - cut])
+    try:
+        load_model(path)
+    except ModelError:
+        pass
