@@ -33,7 +33,7 @@ train: .venv/.run
 	@$(BIN)/rot180 train $(ARGS)
 
 test: .venv/.dev
-	@$(BIN)/pytest -q --doctest-modules src tests $(ARGS)
+	@$(BIN)/pytest -q $(ARGS)
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .

@@ -1,1 +1,31 @@
 """The command line: reading arguments and printing, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0, 2 for the user's mistake, 1 for ours, 130 after Ctrl-C.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments without the program's name; those of the process by default.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    rot180 0.1.0
+    0
+    """
+    from rot180.cli.app import app
+    from rot180.cli.failure import explain
+
+    try:
+        status = app(args=None if argv is None else list(argv), prog_name="rot180", standalone_mode=False)
+    except BaseException as error:
+        return explain(error)
+    return status if isinstance(status, int) else 0

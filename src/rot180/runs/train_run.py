@@ -28,6 +28,7 @@ from rot180.training import (
     evaluate,
     fit,
 )
+from rot180.training import optimizer as optimizer_by_name
 from rot180.training.recipe import Recipe, recipe
 
 
@@ -81,7 +82,7 @@ class RunSettings:
         given = {name: value for name, value in asdict(self).items() if value is not None}
         defaults = asdict(from_recipe)
         if not same_optimizer:
-            defaults["lr"] = OPTIMIZERS[str(self.optimizer)]().initial_lr
+            defaults["lr"] = optimizer_by_name(str(self.optimizer)).initial_lr
         if self.schedule is not None and self.schedule != from_recipe.schedule:
             defaults["warmup"] = 0
         return replace(self, **{**defaults, **given, "model": model})
@@ -162,8 +163,8 @@ def train_run(
     if model.input_shape != dataset.image_shape:
         takes, has = ("x".join(map(str, shape)) for shape in (model.input_shape, dataset.image_shape))
         raise ShapeError(
-            f"the network takes images of {takes} but {dataset.name} has {has}; choose another --model, or write one that "
-            f"begins with '{has} >'"
+            f"the network takes images of {takes} but {dataset.name} has {has}; choose another --model, or write one "
+            f"that begins with '{has} >'"
         )
     settings = settings.filled_in(name, recipe(name))
     model.preprocessing = preprocessing_for(str(settings.normalize), dataset)

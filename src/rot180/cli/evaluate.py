@@ -1,0 +1,55 @@
+"""`rot180 evaluate`: how good a trained network is on some data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="As for train; its test images are used, or all of them where it has no test images."
+        ),
+    ] = "digits",
+    engine: Annotated[str, typer.Option("--engine", help="What computes: auto or numpy.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Measure a trained network on images that it has not seen.
+
+    Examples:
+
+      rot180 evaluate runs/first
+
+      rot180 evaluate runs/mnist path/to/mnist --json
+    """
+    from rot180.cli.output import percent, print_json
+    from rot180.data.load import load_data
+    from rot180.runs import load_run
+    from rot180.training import evaluate as measure
+
+    model = load_run(run).model
+    dataset = load_data(data)
+    images, labels = dataset.test_images, dataset.test_labels
+    if not len(images):
+        images, labels = dataset.train_images, dataset.train_labels
+    result = measure(model, images, labels, engine=engine)
+    if json:
+        print_json(result.to_dict())
+        return
+    right = round(result.accuracy * result.count)
+    print(f"{right} of {result.count} right: accuracy {percent(result.accuracy)}, error {result.error_percent:.2f}%")
+    print(f"loss {result.loss:.4f}")
+    names = model.class_names or dataset.class_names
+    wrong = [
+        (int(count), names[true], names[said])
+        for true, row in enumerate(result.confusion)
+        for said, count in enumerate(row)
+        if true != said and count
+    ]
+    for count, true, said in sorted(wrong, key=lambda found: -found[0])[:5]:
+        print(f"  {count:>5}  {true} taken for {said}")

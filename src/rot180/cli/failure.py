@@ -1,0 +1,51 @@
+"""What went wrong, in one line on stderr, and the exit status that goes with it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from rot180.errors import NotationError, Rot180Error
+
+TRACEBACK = "ROT180_TRACEBACK"
+"""Set in the environment, it adds the traceback to every message."""
+
+USERS_MISTAKE, OUR_FAULT, INTERRUPTED = 2, 1, 130
+
+
+def explain(error: BaseException) -> int:
+    """Print one line for an exception and return the exit status."""
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    # Typer's exceptions are told by what they can do: they have moved between packages over its versions.
+    name = type(error).__name__
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else USERS_MISTAKE
+    if isinstance(error, KeyboardInterrupt) or name == "Abort":
+        return _say("interrupted", INTERRUPTED)
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has gone (`rot180 models | head -1`). Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if isinstance(error, NotationError):
+        return _say(str(error), USERS_MISTAKE)  # its further lines show the text with a caret under the place
+    if isinstance(error, Rot180Error):
+        return _say(_one_line(str(error)), USERS_MISTAKE)
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        return _say(f"{_one_line(error.format_message())} (rot180 --help shows what there is)", USERS_MISTAKE)
+    if isinstance(error, OSError) and error.filename is not None:
+        return _say(
+            f"{error.filename}: {error.strerror or name}; check the path, its rights and the disk", USERS_MISTAKE
+        )
+    hint = "" if os.environ.get(TRACEBACK) else f"; {TRACEBACK}=1 in the environment shows where"
+    return _say(f"a fault of this program, not of yours: {name}: {_one_line(str(error))}{hint}", OUR_FAULT)
+
+
+def _say(message: str, status: int) -> int:
+    print(f"rot180: {message}", file=sys.stderr)
+    return status
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,68 @@
+"""`rot180 models`: the networks that have a name, or one network layer by layer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def models(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL", help="A name or a notation: show this network layer by layer.", show_default=False
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """List the named models, or show one network layer by layer.
+
+    Examples:
+
+      rot180 models
+
+      rot180 models lenet5
+
+      rot180 models "28x28x1 > conv5x5:8 relu maxpool2 > fc10"
+    """
+    from rot180.cli.output import print_json
+    from rot180.nn import MODELS, NAMED_MODELS
+    from rot180.nn import model as make_model
+
+    if model is not None:
+        network = make_model(model)
+        table = network.summary()
+        if json:
+            layers = [
+                {
+                    "name": row.name,
+                    "layer": row.word,
+                    "output_shape": row.output_shape,
+                    "parameters": row.parameters,
+                    "multiply_adds": row.multiply_adds,
+                }
+                for row in table.rows
+            ]
+            total = {"parameters": table.parameters, "multiply_adds": table.multiply_adds}
+            print_json({"notation": network.notation, "input_shape": network.input_shape, **total, "layers": layers})
+        else:
+            print(network.notation, table, sep="\n\n")
+        return
+
+    rows = []
+    for name, named in NAMED_MODELS.items():
+        table = make_model(name).summary()
+        numbers = {"parameters": table.parameters, "multiply_adds": table.multiply_adds}
+        rows.append({"name": name, "notation": MODELS[name], "description": named.description, **numbers})
+    if json:
+        print_json({"models": rows})
+        return
+    for row in rows:
+        print(f"{row['name']}: {row['description']}")
+        print(f"  {row['parameters']:,} parameters, {row['multiply_adds']:,} multiply-adds an image")
+        print(f"  {row['notation']}\n")
+    print(
+        "Train one: rot180 train --model NAME. See its layers: rot180 models NAME. "
+        'Write your own: --model "8x8x1 > fc10".'
+    )

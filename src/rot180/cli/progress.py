@@ -1,0 +1,101 @@
+"""A progress bar on stderr: a subscriber of the training's events."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rot180.training.events import EpochDone, Event, StepDone, TrainingStarted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+class ProgressBar:
+    """Epoch, images a second, loss, accuracy and the time left; silent where stderr is no terminal.
+
+    Use as `with ProgressBar() as bar: fit(..., subscribers=[bar])`: the terminal is put right whatever happens inside.
+
+    Parameters
+    ----------
+    console : rich.console.Console, optional
+        Where to draw; stderr by default.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._console = console or Console(stderr=True)
+        self._bar: Progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:3.0f}%"),
+            TextColumn("{task.fields[rate]:,.0f} images/s"),
+            TextColumn("loss {task.fields[loss]:.4f}"),
+            TextColumn("accuracy {task.fields[accuracy]:.2f}%"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("training", start=False, epoch="", rate=0.0, loss=0.0, accuracy=0.0)
+        self._epochs = 0
+        self._clear()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take an event in."""
+        if self._bar.disable:
+            return
+        if isinstance(event, TrainingStarted):
+            self._epochs = event.epochs
+            done = event.progress.epoch * event.batches + event.progress.batch
+            self._bar.update(self._task, total=event.epochs * event.batches, completed=done, epoch=f"-/{event.epochs}")
+            self._bar.start_task(self._task)
+        elif isinstance(event, StepDone):
+            self._count(event)
+            self._bar.update(
+                self._task,
+                advance=1,
+                epoch=f"{event.epoch}/{self._epochs}",
+                rate=self._images / max(self._seconds, 1e-9),
+                loss=self._loss / self._images,
+                accuracy=100 * self._correct / self._images,
+            )
+        elif isinstance(event, EpochDone):
+            self._console.print(self._line(event), highlight=False)
+            self._clear()
+
+    def _count(self, step: StepDone) -> None:
+        """Add a batch to the running means of its epoch."""
+        self._images += step.images
+        self._loss += step.loss * step.images
+        self._correct += step.correct
+        self._seconds += step.seconds
+
+    def _clear(self) -> None:
+        self._images, self._loss, self._correct, self._seconds = 0, 0.0, 0, 0.0
+
+    def _line(self, epoch: EpochDone) -> str:
+        """Return what stays on the screen of an epoch."""
+        parts = [
+            f"epoch {epoch.epoch}/{self._epochs}",
+            f"loss {epoch.train_loss:.4f}",
+            f"accuracy {100 * epoch.train_accuracy:.2f}%",
+        ]
+        if epoch.validation_loss is not None and epoch.validation_accuracy is not None:
+            best = " (best so far)" if epoch.is_best else ""
+            parts.append(
+                f"validation loss {epoch.validation_loss:.4f}, accuracy {100 * epoch.validation_accuracy:.2f}%{best}"
+            )
+        parts.append(f"{epoch.images_per_second:,.0f} images/s")
+        return "  ".join(parts)

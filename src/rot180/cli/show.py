@@ -1,0 +1,53 @@
+"""`rot180 show`: draw the pictures of a run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="Whose test images to use; those of the training by default.", show_default=False),
+    ] = None,
+    image: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--image",
+            help="Draw the feature maps of this test image, counted from 0; may be given again. By default the first "
+            "and the worst mistake.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Draw a run's pictures again: curves, kernels, feature maps, confusion matrix, worst mistakes.
+
+    Each is written as PNG and SVG into the run's own folder of pictures.
+
+    Examples:
+
+      rot180 show runs/first
+
+      rot180 show runs/first --image 7 --image 12
+    """
+    from rot180.cli.output import print_json
+    from rot180.data import load_data
+    from rot180.errors import ModelError
+    from rot180.runs import load_run
+    from rot180.runs.train_run import draw_run
+
+    loaded = load_run(run)
+    if loaded.folder is None:
+        raise ModelError(f"{run} is a lone model file; show draws the pictures of a run's folder")
+    dataset = load_data(data if data is not None else loaded.config.get("data"))
+    pictures = draw_run(loaded.folder.pictures, loaded.model, loaded.history, dataset, chosen=image or ())
+    if json:
+        print_json({"run": run, "pictures": pictures})
+        return
+    for picture in pictures:
+        print(picture)

@@ -1,0 +1,211 @@
+"""`rot180 train`: train a network and leave a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rot180.runs.train_run import TrainedRun
+    from rot180.training import Event
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
+
+NETWORK, LEARNING, DATA, RUN = "The network", "How it learns", "The data", "The run"
+
+
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder with the IDX files of MNIST, a CSV file (label first), or a folder with train.csv and "
+            "test.csv. Left out: the bundled 8x8 digits.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A name from rot180 models, or a network in the notation. By default one that suits the images.",
+            rich_help_panel=NETWORK,
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", "-e", help="Passes over the images.", rich_help_panel=LEARNING)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", "-b", help="Images in a step.", rich_help_panel=LEARNING)
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option("--optimizer", help="sgd, adam, adamw or rmsprop.", rich_help_panel=LEARNING)
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", "--lr", help="The highest learning rate.", rich_help_panel=LEARNING),
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option("--schedule", help="constant, step, cosine or one-cycle.", rich_help_panel=LEARNING)
+    ] = None,
+    warmup: Annotated[
+        int | None,
+        typer.Option("--warmup", help="Steps in which the learning rate climbs.", rich_help_panel=LEARNING),
+    ] = None,
+    accumulate: Annotated[
+        int, typer.Option("--accumulate", help="Batches whose gradients make one step.", rich_help_panel=LEARNING)
+    ] = 1,
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(
+            "--early-stopping",
+            help="End after so many epochs without a lower validation loss.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", help="The same seed gives the same weights.", rich_help_panel=LEARNING)
+    ] = 0,
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            "--normalize",
+            help="scale: to 0 ... 1; image: each image to mean 0 and deviation 1; dataset: all of them; none.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", help="Use the first so many training images only.", rich_help_panel=DATA),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            "--validation",
+            help="Keep this share of the training images for validation, such as 0.1.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The folder to make; by default the next free number in runs/.", rich_help_panel=RUN
+        ),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="What computes: auto or numpy.", rich_help_panel=RUN)
+    ] = "auto",
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Whether to draw pictures.", rich_help_panel=RUN)
+    ] = True,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=RUN)
+    ] = False,
+) -> None:
+    """Train a network, test it, and leave a run folder with weights, history and pictures.
+
+    What is not said is taken from the network's recipe, the settings that
+    work well for it. Ctrl-C ends the training after the current batch and
+    keeps what was reached.
+
+    Examples:
+
+      rot180 train
+
+      rot180 train path/to/mnist --model lenet5 --epochs 5
+
+      rot180 train my.csv --model "8x8x1 > conv3x3:8 relu > fc10" --lr 0.01
+
+      rot180 train --validation 0.1 --early-stopping 3 --epochs 50
+    """
+    from rot180.cli.output import print_json
+    from rot180.cli.progress import ProgressBar
+    from rot180.runs.train_run import RunSettings, train_run
+
+    settings = RunSettings(
+        data=data,
+        model=model,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        lr=learning_rate,
+        schedule=schedule,
+        warmup=warmup,
+        normalize=normalize,
+        seed=seed,
+        limit=limit,
+        validation=validation,
+        early_stopping=early_stopping,
+        accumulate=accumulate,
+        engine=engine,
+    )
+    with ProgressBar() as bar:
+        run = train_run(settings, out=out, subscribers=[bar] if json else [_say_start, bar], draw=pictures)
+    if json:
+        print_json(result(run))
+    else:
+        _say_result(run)
+    if run.history.stopped == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def result(run: TrainedRun) -> dict[str, Any]:
+    """Return what `--json` prints."""
+    history = run.history
+    last = history.epochs[-1] if history.epochs else None
+    return {
+        "run": run.folder.path,
+        "stopped": history.stopped,
+        "epochs": len(history.epochs),
+        # Of an epoch that was cut short there is no mean but that of its steps.
+        "train_loss": last.train_loss if last else sum(history.losses) / max(len(history.losses), 1),
+        "train_accuracy": last.train_accuracy if last else None,
+        "test_loss": run.test.loss if run.test else None,
+        "test_accuracy": run.test.accuracy if run.test else None,
+        "test_count": run.test.count if run.test else 0,
+        "seconds": history.seconds,
+        "images_per_second": last.images_per_second if last else None,
+        "model": run.settings.model,
+        "network": run.model.notation,
+        "parameters": run.model.summary().parameters,
+        "seed": run.settings.seed,
+        "pictures": run.pictures,
+    }
+
+
+def _say_start(event: Event) -> None:
+    """Say what is about to be trained on what; a subscriber."""
+    from rot180.training import TrainingStarted
+
+    if isinstance(event, TrainingStarted):
+        model = event.trainer.model
+        held_out = f", {event.validation_images:,} kept for validation" if event.validation_images else ""
+        print(f"network: {model} ({model.summary().parameters:,} parameters)")
+        print(f"training on {event.images:,} images{held_out}, epochs: {event.epochs}", flush=True)
+
+
+def _say_result(run: TrainedRun) -> None:
+    from rot180.cli.output import percent
+
+    history, folder = run.history, run.folder.path
+    if history.stopped == "interrupted":
+        print(f"stopped by Ctrl-C in epoch {history.epoch} after batch {history.batch}; what was reached is kept")
+    elif history.stopped == "early_stopping":
+        print(f"stopped early after epoch {history.epoch}; the weights are those of epoch {history.restored_epoch}")
+    if history.epochs:
+        last = history.epochs[-1]
+        print(
+            f"trained: epochs {len(history.epochs)}, {history.seconds:.1f} s, {last.images_per_second:,.0f} images/s, "
+            f"loss {last.train_loss:.4f}, accuracy {percent(last.train_accuracy)}"
+        )
+    if run.test:
+        right = round(run.test.accuracy * run.test.count)
+        print(f"test: {right} of {run.test.count} unseen images right, accuracy {percent(run.test.accuracy)}")
+    print(f"run: {folder}")
+    if run.pictures:
+        print(f"look at {run.folder.pictures}; use it with: rot180 predict {folder} IMAGE")
