@@ -1,7 +1,7 @@
 """Train a network on the bundled digits, measure it on digits it has not seen, save it, and use it.
 
-    python examples/train_digits.py            # twelve passes, some seconds, over 98%
-    python examples/train_digits.py 1          # one pass
+python examples/train_digits.py            # twelve passes, some seconds, over 98%
+python examples/train_digits.py 1          # one pass
 """
 
 from __future__ import annotations
@@ -28,4 +28,6 @@ print(f"{result.count} unseen digits: {100 * result.accuracy:.2f}% right")
 path = Path(tempfile.mkdtemp()) / "digits.safetensors"
 rot180.save_model(path, model)
 probabilities = rot180.predict(rot180.load_model(path), data.test_images[:1])[0]
-print(f"the first is a {data.test_labels[0]}; the saved network says {probabilities.argmax()} ({probabilities.max():.1%})")
+print(
+    f"the first is a {data.test_labels[0]}; the saved network says {probabilities.argmax()} ({probabilities.max():.1%})"
+)

@@ -1,0 +1,102 @@
+"""What the README says to type works, and both READMEs say the same."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rot180
+from rot180.cli import main
+
+ROOT = Path(__file__).parents[1]
+ENGLISH, CHINESE = (ROOT / name for name in ("README.md", "README.zh-CN.md"))
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """Return the code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def outline(path: Path) -> list[str]:
+    """Return what must be equal in both languages, line by line: headings, lists, tables, pictures, links, code."""
+    found, in_code = [], False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            in_code = not in_code
+        if in_code or line.startswith("```"):
+            found.append(line)
+        elif heading := re.match("#+", line):
+            found.append(heading[0])
+        elif line.startswith("- "):
+            found.append("-")
+        elif line.startswith("|"):
+            found.append("|" * line.count("|"))
+        # Links and pictures lead to the same places; file names and commands are the same.
+        found += re.findall(r"\]\(([^)]*)\)", line) if not in_code else []
+    return found
+
+
+def test_both_languages_have_the_same_structure_and_code() -> None:
+    assert outline(ENGLISH) == outline(CHINESE)
+
+
+@pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=["English", "Chinese"])
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)]*)\)", path.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_make_has_every_word_that_the_readme_uses() -> None:
+    words = {
+        line.split()[1] for block in blocks(ENGLISH, "sh") for line in block.splitlines() if line.startswith("make")
+    }
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert words == {"train", "test"}
+    assert words <= targets
+
+
+def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_files()
+    lines = [line for block in blocks(ENGLISH, "sh") for line in block.splitlines() if line.startswith("rot180")]
+    assert len(lines) >= 7
+    for line in lines:
+        arguments = shlex.split(line)[1:]
+        if arguments[0] == "train":
+            arguments += ["--epochs", "1", "--limit", "200", "--no-pictures"]  # the last word counts
+        status = main(arguments)
+        assert status == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks(ENGLISH, "python"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert np.shape(names["probabilities"]) == (5, 10)
+
+
+def make_files() -> None:
+    """Make what the README's commands name: an image, a CSV file, a folder of IDX files."""
+    data = rot180.load_data("digits")
+    Image.fromarray(data.test_images[3][:, :, 0]).save("three.png")
+    rows = [
+        f"{label},{','.join(map(str, image.ravel()))}"
+        for image, label in zip(data.test_images[:60], data.test_labels[:60], strict=True)
+    ]
+    Path("my-digits.csv").write_text("\n".join(rows) + "\n")
+    Path("mnist").mkdir()
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 64), ("t10k", 16)):
+        pixels = generator.integers(256, size=(count, 28, 28), dtype=np.uint8)
+        labels = generator.integers(10, size=count, dtype=np.uint8)
+        (Path("mnist") / f"{part}-images-idx3-ubyte").write_bytes(
+            struct.pack(">iiii", 2051, *pixels.shape) + pixels.tobytes()
+        )
+        (Path("mnist") / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">ii", 2049, count) + labels.tobytes())
