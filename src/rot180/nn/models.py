@@ -28,8 +28,8 @@ NAMED_MODELS: dict[str, NamedModel] = {
         "LeNet-5 of 1998 with plain tanh and softmax, 62 thousand parameters; trains on any machine",
     ),
     "cnn-8-16": NamedModel(
-        "28x28x1 > conv5x5:8:same relu maxpool2 > conv5x5:16:same relu maxpool2 > fc10",
-        "two small convolutions, 11 thousand parameters; learns from a few hundred images, one at a time",
+        "28x28x1 > conv5x5:8 relu maxpool2 > conv5x5:16 relu maxpool2 > fc10",
+        "two small convolutions, 6 thousand parameters; learns from a few hundred images, one at a time",
     ),
     "digits": NamedModel(
         "8x8x1 > conv3x3:16:same relu > conv3x3:32:same relu maxpool2 > fc64 relu > fc10",
