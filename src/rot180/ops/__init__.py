@@ -12,6 +12,14 @@ from rot180.ops.activation import (
     tanh,
     tanh_backward,
 )
+from rot180.ops.conv2d import ALGORITHMS, choose_algorithm, conv2d, conv2d_backward
+from rot180.ops.conv_identities import (
+    bias_gradient_by_sum,
+    data_gradient_by_rotation,
+    weight_gradient_by_correlation,
+)
+from rot180.ops.conv_im2col import col2im, im2col
+from rot180.ops.conv_rotation import rotate180, spread
 from rot180.ops.dropout import dropout, dropout_backward, dropout_mask
 from rot180.ops.linear import linear, linear_backward
 from rot180.ops.loss import cross_entropy, cross_entropy_backward, squared_error, squared_error_backward
@@ -20,14 +28,22 @@ from rot180.ops.softmax import log_softmax, log_softmax_backward, softmax, softm
 from rot180.ops.update import adam_update, rmsprop_update, sgd_update
 
 __all__ = [
+    "ALGORITHMS",
     "adam_update",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "bias_gradient_by_sum",
+    "choose_algorithm",
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
     "cross_entropy",
     "cross_entropy_backward",
+    "data_gradient_by_rotation",
     "dropout",
     "dropout_backward",
     "dropout_mask",
+    "im2col",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
@@ -41,13 +57,16 @@ __all__ = [
     "relu",
     "relu_backward",
     "rmsprop_update",
+    "rotate180",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",
     "softmax",
     "softmax_backward",
+    "spread",
     "squared_error",
     "squared_error_backward",
     "tanh",
     "tanh_backward",
+    "weight_gradient_by_correlation",
 ]

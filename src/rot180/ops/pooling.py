@@ -32,6 +32,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
+from rot180.ops.conv_layout import crop, tap
 from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.recorder import record
 from rot180.ops.types import FLOATS, Array, Padding, Pair
@@ -92,9 +93,9 @@ def max_pool2d(
     places = places.astype(small)
     (_, first), *others = _taps(x_pad, g)
     y = first.copy()
-    for k, tap in others:
-        rose = tap > y
-        np.maximum(y, tap, out=y)
+    for k, seen in others:
+        rose = seen > y
+        np.maximum(y, seen, out=y)
         np.maximum(places, np.multiply(rose, small.type(k), dtype=small), out=places)
     if np.isnan(y).any():
         _point_at_nan(places, x_pad, g)
@@ -154,12 +155,12 @@ def max_pool2d_backward(
     _check_delta(winners, x_shape, g, "winners", "max_pool2d_backward")
     dx_pad = np.zeros((x_shape[0], g.padded_height, g.padded_width, x_shape[3]), dy.dtype)
     overlapping = _is_overlapping(g)
-    for k, tap in _taps(dx_pad, g):
+    for k, seen in _taps(dx_pad, g):
         if overlapping:
-            tap += dy * (winners == k)
+            seen += dy * (winners == k)
         else:
-            np.multiply(dy, winners == k, out=tap)
-    dx = _crop(dx_pad, g)
+            np.multiply(dy, winners == k, out=seen)
+    dx = np.ascontiguousarray(crop(dx_pad, g))
     record("dx", dx)
     return dx
 
@@ -208,8 +209,8 @@ def avg_pool2d(
     if x.dtype.type not in FLOATS:
         raise ArgumentError(f"avg_pool2d: x must be float32 or float64; it is {x.dtype}; convert it with x.astype")
     y = np.zeros((x.shape[0], g.out_height, g.out_width, x.shape[3]), x.dtype)
-    for _, tap in _taps(_pad(x, g, 0.0), g):
-        y += tap
+    for _, seen in _taps(_pad(x, g, 0.0), g):
+        y += seen
     y /= _pixels(g, count_include_pad, "avg_pool2d").astype(x.dtype)
     record("y", y)
     return y
@@ -264,9 +265,9 @@ def avg_pool2d_backward(
     _check_delta(dy, x_shape, g, "dy", "avg_pool2d_backward")
     share = dy / _pixels(g, count_include_pad, "avg_pool2d_backward").astype(dy.dtype)
     dx_pad = np.zeros((x_shape[0], g.padded_height, g.padded_width, x_shape[3]), dy.dtype)
-    for _, tap in _taps(dx_pad, g):
-        tap += share
-    dx = _crop(dx_pad, g)
+    for _, seen in _taps(dx_pad, g):
+        seen += share
+    dx = np.ascontiguousarray(crop(dx_pad, g))
     record("dx", dx)
     return dx
 
@@ -306,28 +307,17 @@ def _check_every_window_has_a_pixel(g: Geometry, name: str) -> None:
 
 def _taps(x_pad: Array, g: Geometry) -> Iterator[tuple[int, Array]]:
     """Give each tap's place in the window, in row order, and the view of that tap in all windows."""
-    (s_rows, s_columns), (kh, kw) = g.stride, g.kernel
-    for u in range(kh):
-        rows = slice(u, u + (g.out_height - 1) * s_rows + 1, s_rows)
-        for v in range(kw):
-            yield u * kw + v, x_pad[:, rows, v : v + (g.out_width - 1) * s_columns + 1 : s_columns]
+    for u, v in np.ndindex(g.kernel):
+        yield u * g.kernel[1] + v, tap(x_pad, g, u, v)
 
 
 def _pad(x: Array, g: Geometry, value: float) -> Array:
     if not g.is_padded:
         return x
     x_pad = np.full((x.shape[0], g.padded_height, g.padded_width, x.shape[3]), value, x.dtype)
-    (top, _), (left, _) = g.padding
-    x_pad[:, top : top + g.height, left : left + g.width] = x
+    crop(x_pad, g)[...] = x
     record("x_pad", x_pad)
     return x_pad
-
-
-def _crop(x_pad: Array, g: Geometry) -> Array:
-    if not g.is_padded:
-        return x_pad
-    (top, _), (left, _) = g.padding
-    return np.ascontiguousarray(x_pad[:, top : top + g.height, left : left + g.width])
 
 
 def _is_overlapping(g: Geometry) -> bool:
@@ -345,8 +335,8 @@ def _first_pixel(g: Geometry) -> Array:
 
 def _point_at_nan(places: Array, x_pad: Array, g: Geometry) -> None:
     """Let the first NaN of a window win: comparisons with NaN are false, so the running maximum passed it by."""
-    for k, tap in reversed(list(_taps(x_pad, g))):
-        places[np.isnan(tap)] = k
+    for k, seen in reversed(list(_taps(x_pad, g))):
+        places[np.isnan(seen)] = k
 
 
 def _pixels(g: Geometry, count_include_pad: bool, name: str) -> Array:
