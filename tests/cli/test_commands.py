@@ -97,7 +97,7 @@ def test_the_same_seed_gives_the_same_weights(rot180: Call, quick: Quick, tmp_pa
         assert array.tobytes() == again[name].tobytes(), name
 
 
-def test_evaluate_counts(rot180: Call, quick: Quick, trained: Path) -> None:
+def test_evaluate_counts(rot180: Call, trained: Path) -> None:
     result = rot180("evaluate", trained, "digits", "--json").json
     assert result.keys() == {"count", "loss", "accuracy", "error_percent", "confusion"}
     confusion = np.array(result["confusion"])
@@ -164,7 +164,7 @@ def test_the_help_imports_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_json_without_numbers_that_json_has_not(rot180: Call, tmp_path: Path) -> None:
+def test_json_without_numbers_that_json_has_not(rot180: Call, quick: Quick, tmp_path: Path) -> None:
     # Diverges at once: whatever the loss is, what is printed can be read by any reader of JSON.
     said = rot180(
         "train", *quick, "--lr", 1e30, "--optimizer", "sgd", "--out", tmp_path / "run", "--no-pictures", "--json"

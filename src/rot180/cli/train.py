@@ -54,8 +54,12 @@ def train(
         str | None, typer.Option("--schedule", help="constant, step, cosine or one-cycle.", rich_help_panel=LEARNING)
     ] = None,
     warmup: Annotated[
-        int | None,
-        typer.Option("--warmup", help="Steps in which the learning rate climbs.", rich_help_panel=LEARNING),
+        float | None,
+        typer.Option(
+            "--warmup",
+            help="Steps in which the learning rate climbs; below 1, their share of all steps.",
+            rich_help_panel=LEARNING,
+        ),
     ] = None,
     accumulate: Annotated[
         int, typer.Option("--accumulate", help="Batches whose gradients make one step.", rich_help_panel=LEARNING)
@@ -135,7 +139,7 @@ def train(
         optimizer=optimizer,
         lr=learning_rate,
         schedule=schedule,
-        warmup=warmup,
+        warmup=int(warmup) if warmup is not None and warmup.is_integer() else warmup,
         normalize=normalize,
         seed=seed,
         limit=limit,

@@ -57,7 +57,7 @@ class RunSettings:
     optimizer: str | None = None
     lr: float | None = None
     schedule: str | None = None
-    warmup: int | None = None
+    warmup: int | float | None = None
     normalize: str | None = None
     seed: int = 0
     limit: int | None = None
