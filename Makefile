@@ -41,8 +41,14 @@ check: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.dev
-	@$(BIN)/python benchmarks/step.py $(ARGS)
+# The peers of the benchmarks, hundreds of megabytes: only here, never in the tests. PyTorch is the build that the ledger
+# in docs/benchmarks.md was measured with.
+.venv/.bench: .venv/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]' torch==2.13.0 -c constraints.txt
+	@touch $@
+
+bench: .venv/.bench
+	@$(BIN)/python benchmarks/compare.py $(ARGS)
 
 docs: .venv/.dev
 	$(BIN)/python docs/draw_images.py

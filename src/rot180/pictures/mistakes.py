@@ -12,7 +12,7 @@ from rot180.pictures.style import VERMILION, new_figure, style
 
 
 def worst_mistakes(labels: ArrayLike, probabilities: ArrayLike, limit: int = 24) -> NDArray[np.int64]:
-    """Return the indices of the wrongly classified images, the most certain mistake first.
+    """Return the indices of the wrongly classified images, the least probability for the truth first.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def mistakes(
         if not len(chosen):
             figure.text(0.5, 0.5, f"no mistakes among {len(labels)} images", ha="center", va="center")
             return figure
-        shown = "" if len(chosen) == count else f"; the {len(chosen)} surest are shown"
+        shown = "" if len(chosen) == count else f"; the worst {len(chosen)} are shown"
         noun = "mistake" if count == 1 else "mistakes"
         figure.suptitle(f"{count} {noun} among {len(labels)} images{shown}", fontsize=10, x=0.01, ha="left")
         for place, index in enumerate(chosen):
