@@ -25,6 +25,8 @@ from rounds import thread_environment
 from workloads import PASSES, WORKLOADS
 
 LEDGER = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DISTURBED = 0.1
+"""Cores that others may keep busy before the run is called disturbed."""
 PARTS = ("steps", "passes", "startup", "memory")
 
 
@@ -135,6 +137,8 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     for found in (*result["works"], *result["passes"]):
         versions |= found["versions"]
     result["versions"] = versions
+    busy = [found["cores_busy_otherwise"] for found in (*result["works"], *result["passes"])]
+    result["settings"]["cores_busy_otherwise"] = max(busy, default=0.0)
     return result
 
 
@@ -150,6 +154,11 @@ def main() -> int:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     if options.ledger:
         LEDGER.write_text(insert_entry(LEDGER.read_text(), ledger_entry(result)))
+    busy = result["settings"]["cores_busy_otherwise"]
+    if busy > DISTURBED:
+        print(
+            f"something else kept {busy:.2f} cores busy between turns; measure again when it is quiet", file=sys.stderr
+        )
     disagree = [work["name"] for work in result["works"] if not work["results_agree"]]
     if disagree:
         print(f"results differ between contenders, the times mean nothing: {', '.join(disagree)}", file=sys.stderr)

@@ -31,7 +31,7 @@ def compare_pass(
                 versions |= worker.versions
             except WorkerError as error:
                 faults[name] = str(error)
-        samples, fallen = alternate(workers, trials, turn_seconds, random.Random(180))
+        samples, fallen, others = alternate(workers, trials, turn_seconds, random.Random(180))
     finally:
         for worker in workers.values():
             worker.close()
@@ -47,6 +47,7 @@ def compare_pass(
         "contenders": {name: taken.summary() for name, taken in samples.items()},
         "faults": faults | fallen,
         "versions": versions,
+        "cores_busy_otherwise": others,
     }
 
 

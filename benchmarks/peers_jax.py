@@ -17,7 +17,7 @@ _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8
 
 
 def _pool(x: jax.Array, layer: Layer) -> jax.Array:
-    # A reshape and a maximum: XLA's CPU backward pass of reduce_window is several times slower.
+    # A reshape and a maximum: with reduce_window, whose backward pass is slow on the CPU, a step takes twice as long.
     k = layer.size
     height, width, channels = layer.output_shape
     windows = x[:, : height * k, : width * k].reshape(-1, height, k, width, k, channels)

@@ -105,22 +105,58 @@ class Samples:
         }
 
 
+def busy_seconds() -> float:
+    """Return the seconds that all cores together have been busy since the start of the machine (Linux; 0 elsewhere)."""
+    try:
+        user, nice, system, _, _, *rest = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return 0.0
+    return sum(int(ticks) for ticks in (user, nice, system, *rest)) / os.sysconf("SC_CLK_TCK")
+
+
+class Quiet:
+    """How many cores are busy between the turns, when nothing of the comparison should run.
+
+    More than a trace means that another program, or a contender's threads that still spin, disturb the measurement.
+    """
+
+    def __init__(self) -> None:
+        self._busy = self._seconds = 0.0
+
+    def pause(self) -> None:
+        """Wait for thread pools to fall asleep; watch the second half of the wait."""
+        time.sleep(PAUSE / 2)
+        busy, start = busy_seconds(), time.perf_counter()
+        time.sleep(PAUSE / 2)
+        self._busy += busy_seconds() - busy
+        self._seconds += time.perf_counter() - start
+
+    @property
+    def cores(self) -> float:
+        """Cores busy, on average."""
+        return self._busy / self._seconds if self._seconds else 0.0
+
+
 def alternate(
     workers: dict[str, Any], trials: int, turn_seconds: float, shuffle: random.Random
-) -> tuple[dict[str, Samples], dict[str, str]]:
-    """Give each worker `trials` turns, alternating; return the samples, and the faults of those that fell out."""
+) -> tuple[dict[str, Samples], dict[str, str], float]:
+    """Give each worker `trials` turns, alternating.
+
+    Return the samples, the faults of those that fell out, and the cores that something else kept busy.
+    """
     samples = {name: Samples() for name in workers}
     faults: dict[str, str] = {}
+    quiet = Quiet()
     for _ in range(trials):
         order = [name for name in workers if name not in faults]
         shuffle.shuffle(order)
         for name in order:
-            time.sleep(PAUSE)
+            quiet.pause()
             try:
                 samples[name].add(workers[name].ask(command="turn", seconds=turn_seconds))
             except WorkerError as error:
                 faults[name] = str(error)
-    return {name: taken for name, taken in samples.items() if name not in faults}, faults
+    return {name: taken for name, taken in samples.items() if name not in faults}, faults, quiet.cores
 
 
 def paired_ratio(peer: list[float], ours: list[float]) -> dict[str, float]:

@@ -44,7 +44,7 @@ def compare_steps(
             except WorkerError as error:
                 faults[name] = str(error)
         note(f"{workload.name}: {trials} rounds of {len(workers)}")
-        samples, fallen = alternate(workers, trials, turn_seconds, random.Random(180))
+        samples, fallen, others = alternate(workers, trials, turn_seconds, random.Random(180))
         faults |= fallen
     finally:
         for worker in workers.values():
@@ -58,6 +58,7 @@ def compare_steps(
         "contenders": {name: taken.summary() for name, taken in samples.items()},
         "faults": faults,
         "versions": versions,
+        "cores_busy_otherwise": others,
         "largest_difference": agreement(losses),
         **best_peer({name: taken.seconds for name, taken in samples.items()}),
     }

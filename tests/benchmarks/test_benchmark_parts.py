@@ -80,7 +80,8 @@ def test_a_ledger_entry_has_machine_commit_trials_and_ratio(part):
     result = {
         "date": "2026-01-01", "commit": "abc1234", "versions": {"torch": "2"}, "works": [work], "passes": [],
         "machine": {"processor": "P", "llvm_cpu": "znver5", "cores": 2, "system": "Linux", "python": "3.11"},
-        "settings": {"trials": 11, "turn_seconds": 0.3}, "speed": speed, "startup": {}, "memory": None,
+        "settings": {"trials": 11, "turn_seconds": 0.3, "cores_busy_otherwise": 0.0},
+        "speed": speed, "startup": {}, "memory": None,
     }  # fmt: skip
     ledger = report.insert_entry("# Ledger\n\nText.\n\n## older\n", report.ledger_entry(result))
     for piece in ("## 2026-01-01, commit abc1234", "11 trials", "2.50 (2.40-2.60) | 2.0 | yes", "not run: ImportError"):
