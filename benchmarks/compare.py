@@ -138,7 +138,7 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         versions |= found["versions"]
     result["versions"] = versions
     busy = [found["cores_busy_otherwise"] for found in (*result["works"], *result["passes"])]
-    result["settings"]["cores_busy_otherwise"] = max(busy, default=0.0)
+    result["settings"]["cores_busy_otherwise"] = max(busy, default=None)
     return result
 
 
@@ -155,7 +155,7 @@ def main() -> int:
     if options.ledger:
         LEDGER.write_text(insert_entry(LEDGER.read_text(), ledger_entry(result)))
     busy = result["settings"]["cores_busy_otherwise"]
-    if busy > DISTURBED:
+    if busy is not None and busy > DISTURBED:
         print(
             f"something else kept {busy:.2f} cores busy between turns; measure again when it is quiet", file=sys.stderr
         )

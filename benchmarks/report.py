@@ -155,8 +155,9 @@ def heading(result: dict[str, Any]) -> str:
         f"{speed['threads']}; memory {speed['triad_gbytes']:.0f} GB/s (triad), {speed['copy_gbytes']:.0f} (copy)"
     )
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
-    run = f"commit {result['commit']}, {settings['trials']} trials of {settings['turn_seconds']} s each, alternating; "
-    run += f"at most {settings['cores_busy_otherwise']:.2f} cores busy with anything else"
+    run = f"commit {result['commit']}, {settings['trials']} trials of {settings['turn_seconds']} s each, alternating"
+    if settings["cores_busy_otherwise"] is not None:
+        run += f"; at most {settings['cores_busy_otherwise']:.2f} cores busy with anything else"
     return "\n".join(line for line in (cores, rates, versions, run) if line)
 
 
