@@ -104,12 +104,12 @@ def sample_seconds(call: Callable[[], object], trials: int) -> list[float]:
 
 
 def measure(trials: int = 25, mebibytes: int = 128) -> dict[str, float]:
-    """Measure peak (GFLOP/s, a multiply-add counts two) and bandwidth (GB/s, bytes named by the program), best of trials."""
+    """Measure peak (GFLOP/s, a multiply-add is two) and bandwidth (GB/s, bytes that the program names), best of many."""
     threads = get_num_threads()
     result: dict[str, float] = {"threads": threads, "lanes": LANES}
     for name, cores in (("peak_one_core_gflops", 1), ("peak_all_cores_gflops", threads)):
         call, count = peak_call(cores)
-        result[name] = 2e-9 * count / min(sample_seconds(call, trials))
+        result[name] = 2e-9 * count / min(sample_seconds(call, 10 * trials))  # each takes less than a millisecond
     size = mebibytes * 2**20 // 4
     a, b, c = (np.full(size, 0.5, np.float32) for _ in range(3))
     triad = min(sample_seconds(lambda: _triad(a, b, c, np.float32(0.3)), trials))
