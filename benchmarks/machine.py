@@ -104,7 +104,7 @@ def sample_seconds(call: Callable[[], object], trials: int) -> list[float]:
 
 
 def measure(trials: int = 25, mebibytes: int = 128) -> dict[str, float]:
-    """Measure peak (GFLOP/s, a multiply-add is two) and bandwidth (GB/s, bytes that the program names), best of many."""
+    """Measure peak (GFLOP/s, a multiply-add is two) and bandwidth (GB/s, bytes the program names), best of many."""
     threads = get_num_threads()
     result: dict[str, float] = {"threads": threads, "lanes": LANES}
     for name, cores in (("peak_one_core_gflops", 1), ("peak_all_cores_gflops", threads)):
