@@ -199,6 +199,7 @@ def test_the_journey_of_the_second_layer_of_the_named_network() -> None:
             "x_pad": (32, 18, 18, 32),
             "x_col": (6272, 800),
             "w_col": (800, 64),
+            "y_col": (6272, 64),
             "y": (32, 14, 14, 64),
         }
         names.clear()
@@ -208,6 +209,7 @@ def test_the_journey_of_the_second_layer_of_the_named_network() -> None:
     assert names["w_rot"] == (5, 5, 64, 32)
     assert names["delta_col"] == (6272, 1600)
     assert (names["dx"], names["dw"], names["db"]) == (x.shape, w.shape, (64,))
+    assert [name for name in names if name in ("dx", "dw", "db")] == ["dx", "dw", "db"]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

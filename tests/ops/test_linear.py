@@ -51,7 +51,7 @@ def test_names_are_recorded(arrays):
     names = []
     with listening(lambda name, array: names.append(name)):
         linear_backward(linear(**arrays), arrays["x"], arrays["w"])
-    assert names == ["y", "dx", "dw", "db"]
+    assert names == ["x_w", "y", "dx", "dw", "db"]
 
 
 def test_wrong_arguments_are_explained(arrays):

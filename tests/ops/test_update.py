@@ -138,7 +138,7 @@ def test_names_are_recorded():
     m, v = np.zeros(SHAPE), np.zeros(SHAPE)
     with listening(lambda name, array: seen.update({name: array.copy()})):
         adam_update(w, dw, m, v, step=1, lr=0.1)
-    assert list(seen) == ["m_hat", "v_hat", "m", "v", "update"]
+    assert list(seen) == ["m", "v", "m_hat", "v_hat", "update"]
     np.testing.assert_allclose(seen["m_hat"], dw, rtol=1e-12)
     np.testing.assert_allclose(seen["v_hat"], dw**2, rtol=1e-12)
     np.testing.assert_allclose(seen["update"], w - start())

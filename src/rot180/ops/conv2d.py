@@ -193,15 +193,15 @@ def conv2d_backward(
     dx: Array | None = None
     dw: Array | None = None
     db: Array | None = None
-    if "b" in wanted:
-        db = dy.sum(axis=(0, 1, 2))
-        record("db", db)
-    if "w" in wanted:
-        dw = _module(algorithm, "weight_gradient", x.shape, g, w.shape[3], groups).weight_gradient(dy, x, g, groups)
-        record("dw", dw)
     if "x" in wanted:
         dx = _module(algorithm, "data_gradient", x.shape, g, w.shape[3], groups).data_gradient(dy, w, g, groups)
         record("dx", dx)
+    if "w" in wanted:
+        dw = _module(algorithm, "weight_gradient", x.shape, g, w.shape[3], groups).weight_gradient(dy, x, g, groups)
+        record("dw", dw)
+    if "b" in wanted:
+        db = dy.sum(axis=(0, 1, 2))
+        record("db", db)
     return dx, dw, db
 
 

@@ -127,6 +127,7 @@ def forward(x: Array, w: Array, g: Geometry, groups: int) -> Array:
     _record_groups("x_col", x_col)
     _record_groups("w_col", w_col)
     y_col = x_col @ w_col  # (groups, N*OH*OW, F//groups)
+    _record_groups("y_col", y_col)
     return join_groups(y_col, (x.shape[0], g.out_height, g.out_width, w.shape[3]))  # (N, OH, OW, F)
 
 
@@ -155,7 +156,9 @@ def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
     w_rot_col = split_groups(w_rot, groups)  # (groups, KH*KW*F//groups, C//groups)
     _record_groups("delta_col", delta_col)
     _record_groups("w_rot_col", w_rot_col)
-    return join_groups(delta_col @ w_rot_col, (n, g.height, g.width, c))  # (N, H, W, C)
+    dx_col = delta_col @ w_rot_col  # (groups, N*H*W, C//groups)
+    _record_groups("dx_col", dx_col)
+    return join_groups(dx_col, (n, g.height, g.width, c))  # (N, H, W, C)
 
 
 def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
@@ -173,6 +176,7 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
     _record_groups("x_col", x_col)
     _record_groups("dy_col", dy_col)
     dw_col = x_col.transpose(0, 2, 1) @ dy_col  # (groups, KH*KW*C//groups, F//groups)
+    _record_groups("dw_col", dw_col)
     return join_groups(dw_col, (*g.kernel, x.shape[3] // groups, dy.shape[3]))  # (KH, KW, C//groups, F)
 
 

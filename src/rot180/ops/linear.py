@@ -62,6 +62,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
     if b is not None:
         if b.shape != (w.shape[1],):
             raise ShapeError(f"linear: b must have one bias a unit, ({w.shape[1]},); it is {b.shape}; see w {w.shape}")
+        record("x_w", y)
         y = y + b
     record("y", y)
     return y

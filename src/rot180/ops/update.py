@@ -199,9 +199,8 @@ def adam_update(
         scratch *= lr / bias1
         wb -= scratch
     if before is not None:
-        record("m_hat", m / bias1)
-        record("v_hat", v / root_bias2**2)
-    _record_update(w, before, {"m": m, "v": v})
+        hats = {"m_hat": m / bias1, "v_hat": v / root_bias2**2}
+        _record_update(w, before, {"m": m, "v": v, **hats})
 
 
 def rmsprop_update(
