@@ -1,0 +1,125 @@
+r"""What works on every number by itself: activations, their gates, noise and dropout's mask.
+
+Arrays are (N, rows, columns, C), and what is worked on may be the middle of a padded one: rows of W*C neighbors.
+`sizes` says where:
+
+    one operand     H, W, x_top, x_left, y_top, y_left
+    two operands    H, W, a_top, a_left, b_top, b_left, y_top, y_left
+
+Vectors (N, n) come as (N, 1, 1, n) with H = W = 1. The result may be an operand: each number is read, then written.
+Rows are dealt out in units of some thousand numbers, whatever the number of threads.
+
+    kind          y                              kind              y
+    RELU          max(0, x)                      GATE              a where b > 0, else 0      (delta, y of a ReLU)
+    LEAKY_RELU    x where x > 0, else slope*x    LEAKY_GATE        a where b > 0, else slope*a          (delta, x)
+    SIGMOID       1 / (1 + exp(-x))              SIGMOID_GATE      a * b * (1 - b)                      (delta, y)
+    TANH          tanh(x)                        TANH_GATE         a * (1 - b^2)                        (delta, y)
+                                                 NOISY_RELU        max(0, a + b)                        (x, noise)
+                                                 MULTIPLY          a * b                                 (x, mask)
+
+With e = exp(-|x|) neither of the two can overflow: sigmoid(x) = (1 where x >= 0, else e) / (1 + e), and with
+d = exp(-2|x|) - 1, tanh|x| = (1 - exp(-2|x|)) / (1 + exp(-2|x|)) = -d / (2 + d), which keeps its digits near zero.
+"""
+
+from __future__ import annotations
+
+from numba import njit, prange
+
+from rot180.kernels.compiling import INLINE, PARALLEL
+from rot180.kernels.exponential import exp_minus_one_of_negative, exp_of_negative
+from rot180.kernels.parts import read, write
+from rot180.kernels.simd import absolute, copysign, lanes, pointer, select, splat
+
+RELU, LEAKY_RELU, SIGMOID, TANH = 0, 1, 2, 3
+GATE, LEAKY_GATE, SIGMOID_GATE, TANH_GATE, NOISY_RELU, MULTIPLY = 0, 1, 2, 3, 4, 5
+
+UNIT = 8_192
+"""Numbers that one unit of work holds, about."""
+
+
+@njit(**INLINE)
+def relu_lanes(x):
+    """max(0, x); NaN stays NaN."""
+    zero = splat(x, 0.0)
+    return select(zero > x, zero, x)
+
+
+@njit(**INLINE)
+def sigmoid_lanes(x):
+    """1 / (1 + exp(-x))."""
+    zero, one = splat(x, 0.0), splat(x, 1.0)
+    e = exp_of_negative(zero - absolute(x))
+    return select(x >= zero, one, e) / (one + e)
+
+
+@njit(**INLINE)
+def tanh_lanes(x):
+    """The hyperbolic tangent."""
+    zero = splat(x, 0.0)
+    d = exp_minus_one_of_negative(splat(x, -2.0) * absolute(x))
+    return copysign((zero - d) / (splat(x, 2.0) + d), x)
+
+
+@njit(**PARALLEL)
+def activate(kind, x, y, slope, sizes):
+    """y = f(x), f by its kind; `slope` is that of LEAKY_RELU."""
+    H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    length = W * x.shape[3]
+    rows = x.shape[0] * H
+    run = max(1, UNIT // max(1, length))
+    L = lanes(x)
+    for unit in prange((rows + run - 1) // run):
+        leak = splat(pointer(x, 0), slope)
+        for row in range(unit * run, min((unit + 1) * run, rows)):
+            n, h = row // H, row % H
+            p = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * x.shape[3])
+            q = pointer(y, ((n * y.shape[1] + y_top + h) * y.shape[2] + y_left) * y.shape[3])
+            for i in range(0, length, L):
+                part = min(L, length - i)
+                value = read(p, i, part)
+                if kind == RELU:
+                    value = relu_lanes(value)
+                elif kind == LEAKY_RELU:
+                    value = select(value > splat(p, 0.0), value, leak * value)
+                elif kind == SIGMOID:
+                    value = sigmoid_lanes(value)
+                elif kind == TANH:
+                    value = tanh_lanes(value)
+                write(q, i, value, part)
+
+
+@njit(**PARALLEL)
+def combine(kind, a, b, y, slope, sizes):
+    """y = f(a, b), f by its kind; `slope` is that of LEAKY_GATE."""
+    H, W, a_top, a_left, b_top, b_left, y_top, y_left = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
+    )  # fmt: skip
+    length = W * a.shape[3]
+    rows = a.shape[0] * H
+    run = max(1, UNIT // max(1, length))
+    L = lanes(a)
+    for unit in prange((rows + run - 1) // run):
+        leak = splat(pointer(a, 0), slope)
+        zero = splat(pointer(a, 0), 0.0)
+        one = splat(pointer(a, 0), 1.0)
+        for row in range(unit * run, min((unit + 1) * run, rows)):
+            n, h = row // H, row % H
+            p = pointer(a, ((n * a.shape[1] + a_top + h) * a.shape[2] + a_left) * a.shape[3])
+            o = pointer(b, ((n * b.shape[1] + b_top + h) * b.shape[2] + b_left) * b.shape[3])
+            q = pointer(y, ((n * y.shape[1] + y_top + h) * y.shape[2] + y_left) * y.shape[3])
+            for i in range(0, length, L):
+                part = min(L, length - i)
+                value, other = read(p, i, part), read(o, i, part)
+                if kind == GATE:
+                    value = select(other > zero, value, zero)
+                elif kind == LEAKY_GATE:
+                    value = select(other > zero, value, leak * value)
+                elif kind == SIGMOID_GATE:
+                    value = value * (other * (one - other))
+                elif kind == TANH_GATE:
+                    value = value * (one - other * other)
+                elif kind == NOISY_RELU:
+                    value = relu_lanes(value + other)
+                elif kind == MULTIPLY:
+                    value = value * other
+                write(q, i, value, part)

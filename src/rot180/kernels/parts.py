@@ -1,0 +1,24 @@
+"""Whole registers where there is a whole one, a masked piece at the end of a row."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from rot180.kernels.compiling import INLINE
+from rot180.kernels.simd import lanes, load, load_part, store, store_part
+
+
+@njit(**INLINE)
+def read(p, offset, count):
+    """Read `count` elements, at most a register; the lanes behind them are zero."""
+    return load(p, offset) if count == lanes(p) else load_part(p, offset, count)
+
+
+@njit(**INLINE)
+def write(p, offset, value, count):
+    """Write `count` lanes."""
+    # Before AVX-512 a masked write is slow on some processors; it is left to the end of a row.
+    if count == lanes(p):
+        store(p, offset, value)
+    else:
+        store_part(p, offset, value, count)
