@@ -17,12 +17,11 @@ from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
 from rot180.runs.atomic import write_atomically
+from rot180.runs.safetensors_file import DTYPES, compare_arrays, read_arrays, serialize
 from rot180.runs.safetensors_header import Header, read_header
 
 FORMAT_VERSION = "1"
 """Counted up when a file of before can no longer be read as it was meant."""
-
-DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 
 MAX_NOTATION = 100_000
 """Characters of the notation that are read."""
@@ -54,8 +53,11 @@ def save_model(path: str | Path, model: Sequential) -> None:
     >>> load_model(path)
     network('8x8x1 > fc10')
     """
-    from safetensors.numpy import save
+    write_atomically(path, model_bytes(model))
 
+
+def model_bytes(model: Sequential) -> bytes:
+    """Return what `save_model` writes; the same model gives the same bytes."""
     if not model.is_built:
         raise ArgumentError("save_model: the model has no parameters yet; call build(seed=0) first")
     notation = model.notation
@@ -69,8 +71,7 @@ def save_model(path: str | Path, model: Sequential) -> None:
         "preprocessing": json.dumps(model.preprocessing.to_dict()),
         "class_names": json.dumps(model.class_names),
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in model.parameters.items()}
-    write_atomically(path, save(arrays, metadata))
+    return serialize(model.parameters, metadata)
 
 
 def load_model(path: str | Path) -> Sequential:
@@ -105,9 +106,10 @@ def load_model(path: str | Path) -> Sequential:
             "it comes from another program or a newer version"
         )
     model = _described_model(path, header)
-    _compare(path, header, model)
+    shapes = {name: array.shape for name, array in model.parameters.items()}
+    compare_arrays(path, header, shapes, f"the network {model.notation[:80]!r}")
     model.class_names = _class_names(path, header, model)
-    model.load_parameters(_read_arrays(path))
+    model.load_parameters(read_arrays(path))
     return model
 
 
@@ -147,35 +149,11 @@ def _class_names(path: Path, header: Header, model: Sequential) -> tuple[str, ..
     return tuple(names)
 
 
-def _compare(path: Path, header: Header, model: Sequential) -> None:
-    """Raise ModelError where names or shapes are not those of the network."""
-    own = {name: array.shape for name, array in model.parameters.items()}
-    missing, unexpected = sorted(own.keys() - header.arrays.keys()), sorted(header.arrays.keys() - own.keys())
-    if missing or unexpected:
-        raise ModelError(
-            f"{path}: the arrays must be those of the network {model.notation[:80]!r}; missing: "
-            f"{', '.join(missing[:4]) or 'none'}; unexpected: {', '.join(unexpected[:4]) or 'none'}"
-        )
-    for name, shape in own.items():
-        if header.arrays[name].shape != shape:
-            raise ModelError(f"{path}: array {name!r}: expected shape {shape}, found {header.arrays[name].shape}")
-
-
 def _json(path: Path, header: Header, key: str) -> Any:
     try:
         return json.loads(header.metadata.get(key, "null"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {key}: expected JSON in the metadata ({str(error)[:80]})") from None
-
-
-def _read_arrays(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: the weights cannot be read ({error}); the file is damaged") from None
 
 
 def _reads_back(notation: str, model: Sequential) -> bool:

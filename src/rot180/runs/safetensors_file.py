@@ -1,0 +1,95 @@
+"""Arrays to the bytes of a safetensors file, the same bytes for the same arrays.
+
+The library's own writer puts the metadata in an order that changes from process to process; two equal models would then
+have different checksums.
+
+Format: https://github.com/huggingface/safetensors
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ModelError
+from rot180.ops.types import Array
+from rot180.runs.safetensors_header import Header
+
+DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def serialize(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return the bytes of a safetensors file.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        float32 or float64, of any shape.
+    metadata : mapping of str to str, optional
+
+    Raises
+    ------
+    ArgumentError
+        An array is of another type.
+
+    Examples
+    --------
+    >>> from safetensors.numpy import load
+    >>> load(serialize({"w": np.ones(2, np.float32)}, {"made": "here"}))
+    {'w': array([1., 1.], dtype=float32)}
+    """
+    header: dict[str, Any] = {"__metadata__": dict(sorted((metadata or {}).items()))} if metadata else {}
+    parts, end = [], 0
+    # The widest first, as the format's own writer has it: every array then begins at a multiple of its item's size.
+    for name, array in sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])):
+        if array.dtype not in _NAMES:
+            raise ArgumentError(f"{name} must be float32 or float64 to be saved; it is {array.dtype}")
+        begin, end = end, end + array.nbytes
+        header[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
+        parts.append(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+
+
+def compare_arrays(path: Path, header: Header, expected: Mapping[str, tuple[int, ...]], of: str) -> None:
+    """Raise ModelError where the names or shapes in a file are not the expected ones; done before any array is read.
+
+    Parameters
+    ----------
+    expected : mapping of str to tuple
+        Shapes by name.
+    of : str
+        Whose arrays they must be, for the message.
+    """
+    missing, unexpected = sorted(expected.keys() - header.arrays.keys()), sorted(header.arrays.keys() - expected.keys())
+    if missing or unexpected:
+        raise ModelError(
+            f"{path}: the arrays must be those of {of}; missing: {', '.join(missing[:4]) or 'none'}; unexpected: "
+            f"{', '.join(name[:60] for name in unexpected[:4]) or 'none'}"
+        )
+    for name, shape in expected.items():
+        if header.arrays[name].shape != shape:
+            raise ModelError(f"{path}: array {name!r}: expected shape {shape}, found {header.arrays[name].shape}")
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Read the arrays of a file whose header was checked.
+
+    Raises
+    ------
+    ModelError
+        The file changed meanwhile, or cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: the arrays cannot be read ({error}); the file is damaged") from None
