@@ -21,6 +21,9 @@ class StepResult(NamedTuple):
     """Mean over the images of the batch."""
     correct: int
     """Images whose largest output stood at their label."""
+    finite: bool = True
+    """Whether loss and gradients are finite numbers. If not, the parameters are best left as they were before the
+    batch, so that the place where it began can still be found."""
 
 
 class Updater(Protocol):

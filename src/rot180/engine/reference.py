@@ -69,12 +69,15 @@ class ReferenceEngine:
         Returns
         -------
         StepResult
-            Loss and correct images of this batch, before the update.
+            Loss and correct images of this batch, before the update. Where loss or gradients are not finite, nothing is
+            changed.
         """
         outputs, saved = self.model.forward(images, training=True, generator=generator)
         loss, loss_saved = self.loss.forward(outputs, target)
         # Nothing stands below the first layer: its dx would cost a convolution and be thrown away.
         _, gradients = self.model.backward(self.loss.backward(loss_saved), saved, needs_dx=False)
+        if not (np.isfinite(loss) and all(is_finite(gradient) for gradient in gradients.values())):
+            return StepResult(float(loss), correct_count(outputs, target), finite=False)
         if self._images or not update:
             gradients = self._accumulate(gradients, len(images))
         if update:
@@ -97,6 +100,19 @@ class ReferenceEngine:
                 self._sums[name] = gradient * count
         self._images += count
         return {name: total / self._images for name, total in self._sums.items()}
+
+
+def is_finite(array: Array) -> bool:
+    """Say whether an array holds neither infinities nor NaN.
+
+    >>> import numpy as np
+    >>> is_finite(np.full(3, 1e30, np.float32)), is_finite(np.array([1.0, np.nan]))
+    (True, False)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        flat = array.ravel()
+        # One product, many times as fast as looking at each value; it may overflow where all of them are finite.
+        return bool(np.isfinite(flat @ flat)) or bool(np.isfinite(flat).all())
 
 
 def correct_count(outputs: Array, target: Array) -> int:

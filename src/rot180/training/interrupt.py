@@ -1,4 +1,4 @@
-"""Ctrl-C during a training: the first asks for an end after the current batch, the second ends at once."""
+"""Signals during a training: the first asks for an end after the current batch, the second acts as it always does."""
 
 from __future__ import annotations
 
@@ -7,25 +7,39 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 @contextmanager
-def interruptible(on_interrupt: Callable[[], None]) -> Iterator[None]:
-    """Call `on_interrupt` at the first Ctrl-C inside the `with` block; the handlers of before are put back after it.
+def interruptible(
+    on_interrupt: Callable[[], None], signals: tuple[signal.Signals, ...] = (signal.SIGINT,)
+) -> Iterator[None]:
+    """Call `on_interrupt` at the first signal inside the `with` block; the handlers of before are put back after it.
 
-    Signals belong to the main thread: in any other, and where SIGINT is ignored (a job under `nohup`), nothing changes.
+    Signals belong to the main thread: in any other nothing changes, nor for a signal that is ignored, as SIGINT is in a
+    background job of a script.
+
+    Parameters
+    ----------
+    on_interrupt : callable
+        Runs between two of the interpreter's instructions: it should set a flag and return.
+    signals : tuple of signal.Signals
+        Ctrl-C by default.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
-        yield
-        return
+    before: dict[signal.Signals, Any] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before[signal.Signals(number)])
         on_interrupt()
 
-    signal.signal(signal.SIGINT, handle)
+    if threading.current_thread() is threading.main_thread():
+        for one in signals:
+            handler = signal.getsignal(one)
+            if handler not in (signal.SIG_IGN, None):
+                before[one] = handler
+                signal.signal(one, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
