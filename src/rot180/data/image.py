@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rot180.errors import ArgumentError, DataError
+from rot180.errors import ArgumentError, DataError, did_you_mean
+from rot180.nn.preprocessing import RESIZES
 from rot180.ops.types import Array
 
 if TYPE_CHECKING:
@@ -24,12 +29,38 @@ MODES = {1: "L", 3: "RGB"}
 """Pillow's name for an image of so many channels."""
 
 
-def read_image(path: str | Path, shape: tuple[int, int, int]) -> Array:
+SUFFIXES = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jfif": "JPEG",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+}
+"""What a file's name says that it is."""
+
+_ORIENTATION = 0x0112
+"""The EXIF tag; 1 is upright, and from 5 on the picture lies on its side."""
+
+_FILTERS = Lock()
+
+
+class ImageFacts(NamedTuple):
+    """What an image file says of itself before it is unpacked."""
+
+    format: str
+    height: int
+    width: int
+    is_gray: bool
+
+
+def read_image(path: str | Path, shape: tuple[int, int, int], *, resize: str = "stretch") -> Array:
     """Read an image file and convert it to the size and channels of a model's input.
 
     A photograph is turned upright as its EXIF orientation says. Where it is transparent, white shows through, as in
     nearly every viewer, so that the model sees what its user sees. Color becomes gray by the weights of ITU-R BT.601.
-    The image is stretched to the size, with antialiasing (a triangle filter, which unlike sharper ones adds no halos).
+    The image is brought to the size with antialiasing (a triangle filter, which unlike sharper ones adds no halos).
     Nothing else is altered: for a model that learned white digits on black, give white digits on black.
 
     Parameters
@@ -38,6 +69,8 @@ def read_image(path: str | Path, shape: tuple[int, int, int]) -> Array:
         PNG, JPEG, GIF (its first picture), BMP or WebP, of 8 or 16 bits, gray, palette or color.
     shape : (H, W, C)
         What the model takes, C being 1 (gray) or 3 (RGB).
+    resize : {"stretch", "crop", "pad"}
+        Whether a picture of other proportions is stretched, loses what sticks out on two sides, or gets black bars.
 
     Returns
     -------
@@ -49,7 +82,7 @@ def read_image(path: str | Path, shape: tuple[int, int, int]) -> Array:
     DataError
         The file is missing, no image, damaged, or larger than 50 megapixels.
     ArgumentError
-        The shape has another number of channels or no pixels.
+        The shape has another number of channels or no pixels, or there is no such way to resize.
 
     Examples
     --------
@@ -61,36 +94,109 @@ def read_image(path: str | Path, shape: tuple[int, int, int]) -> Array:
     >>> read_image(path, (1, 2, 3)).tolist()
     [[[255, 0, 0], [255, 0, 0]]]
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    return decode_image(Path(path), str(path), shape, resize=resize)
+
+
+def decode_image(
+    source: Path | bytes, name: str, shape: tuple[int, int, int], *, resize: str = "stretch", suffix: str | None = None
+) -> Array:
+    """Do what `read_image` does, from a path or from the bytes of a file, which errors call by `name`.
+
+    With `suffix`, the contents must be of the format that it stands for.
+    """
+    from PIL import Image, ImageOps
 
     height, width, channels = shape
     if channels not in MODES or height < 1 or width < 1:
         raise ArgumentError(
             f"image files become (H, W, 1) or (H, W, 3); the model takes {shape}; give it arrays instead"
         )
-    path = Path(path)
+    if resize not in RESIZES:
+        raise ArgumentError(f"no way to resize is called {resize!r}{did_you_mean(resize, RESIZES)}")
+    with _opened(source, name, suffix) as image:
+        # A large JPEG is unpacked at half, a quarter or an eighth of its size, never below twice the size wanted.
+        image.draft(image.mode, (2 * width, 2 * height))
+        image.load()
+        upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+        picture = _opaque(upright).convert(MODES[channels])
+        if picture.size == (width, height):
+            return np.array(picture, np.uint8).reshape(shape)
+        bilinear = Image.Resampling.BILINEAR
+        if resize == "stretch":
+            picture = picture.resize((width, height), bilinear)
+        elif resize == "crop":
+            picture = ImageOps.fit(picture, (width, height), bilinear)
+        else:
+            picture = ImageOps.pad(picture, (width, height), bilinear, color=0)
+    return np.asarray(picture, np.uint8).reshape(shape)
+
+
+def look_at_image(source: Path | bytes, name: str, *, suffix: str | None = None) -> ImageFacts:
+    """Return format, size and color of an image from its header alone.
+
+    Raises
+    ------
+    DataError
+        As from `decode_image`, as far as the header shows it.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> from PIL import Image
+    >>> file = BytesIO()
+    >>> Image.new("RGB", (20, 10)).save(file, "PNG")
+    >>> look_at_image(file.getvalue(), "an image")
+    ImageFacts(format='PNG', height=10, width=20, is_gray=False)
+    """
+    with _opened(source, name, suffix) as image:
+        width, height = image.size
+        if _orientation(image) >= 5:
+            width, height = height, width
+        is_gray = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
+        return ImageFacts(_kind(image), height, width, is_gray)
+
+
+@contextmanager
+def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Image.Image]:
+    """Open an image, ask its size before anything is unpacked, and turn whatever a decoder raises into a DataError."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of large images at a size of its own; ours is asked below, from the header alone.
+        # Pillow warns of large images at a size of its own; ours is asked below, from the header alone. Filters of
+        # warnings belong to all threads, so one sets them at a time.
+        with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise _too_large(path, f"{image.width} x {image.height}")
-                opaque = _opaque(ImageOps.exif_transpose(image))
-                resized = opaque.convert(MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
-    except DataError:
+            opened = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        with opened as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(name, f"{image.width} x {image.height}")
+            wanted = None if suffix is None else SUFFIXES.get(suffix.lower())
+            if wanted is not None and wanted != _kind(image):
+                raise DataError(f"{name}: expected {wanted} by its name, found {_kind(image)}; rename the file")
+            yield image
+    except (DataError, ArgumentError):
         raise
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; check the path") from None
+        raise DataError(f"{name}: there is no such file; check the path") from None
     except Image.DecompressionBombError:
-        raise _too_large(path, "far more") from None
+        raise _too_large(name, "far more") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path}: expected an image ({', '.join(FORMATS)}), found none of these; convert it") from None
+        raise DataError(f"{name}: expected an image ({', '.join(FORMATS)}), found none of these; convert it") from None
     # Damaged files make Pillow's decoders raise almost anything (OSError, SyntaxError, struct.error, IndexError, ...).
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(f"{path}: the image cannot be read ({reason}); the file is damaged or no image") from None
-    return np.asarray(resized, np.uint8).reshape(shape)
+        raise DataError(f"{name}: the image cannot be read ({reason}); the file is damaged or no image") from None
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation. Where the header has none, asking Pillow for it would unpack a PNG."""
+    orientation = image.getexif().get(_ORIENTATION, 1) if "exif" in image.info else 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _kind(image: Image.Image) -> str:
+    """Return the format; a JPEG with a second picture inside, as many cameras write it, is a JPEG."""
+    return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -99,7 +205,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
     if image.mode.startswith("I"):
         # Pillow's own conversion to 8 bits cuts every value above 255 off instead of scaling it.
-        values = np.asarray(image).astype(np.int64) >> 8
+        values = np.asarray(image) >> 8
         return Image.fromarray(values.clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         color = image.convert("RGBA")
@@ -110,6 +216,6 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
-def _too_large(path: Path, found: str) -> DataError:
+def _too_large(path: str, found: str) -> DataError:
     """Make the error for an image of too many pixels."""
     return DataError(f"{path}: expected at most {MAX_PIXELS // 10**6} megapixels, found {found}; make it smaller first")

@@ -14,6 +14,11 @@ from rot180.ops.types import Array
 
 KINDS = ("dataset", "image", "none", "scale")
 
+RESIZES = ("stretch", "crop", "pad")
+"""How an image file of other proportions is brought to a network's size."""
+
+_FIELDS = ("kind", "mean", "std", "resize")
+
 _IMAGES_AT_ONCE = 1024
 
 
@@ -30,11 +35,14 @@ class Preprocessing:
         - `"none"`: converted to floats, no more.
     mean, std : tuple of float
         For `"dataset"`: of each channel of the scaled training images.
+    resize : str
+        How image files were brought to the network's size, so that `predict` does the same: `"stretch"`, `"crop"`
+        (what sticks out on two sides is lost) or `"pad"` (black bars). Arrays are never resized.
 
     Raises
     ------
     ArgumentError
-        The kind is not known; mean and std are missing, or given where they have no use.
+        The kind or the way to resize is not known; mean and std are missing, or given where they have no use.
 
     Examples
     --------
@@ -46,8 +54,11 @@ class Preprocessing:
     kind: str = "scale"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    resize: str = "stretch"
 
     def __post_init__(self) -> None:
+        if self.resize not in RESIZES:
+            raise ArgumentError(f"no way to resize is called {self.resize!r}{did_you_mean(str(self.resize), RESIZES)}")
         if self.kind not in KINDS:
             raise ArgumentError(f"no preprocessing is called {self.kind!r}{did_you_mean(str(self.kind), KINDS)}")
         if self.kind != "dataset":
@@ -132,25 +143,28 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
-        if self.kind != "dataset":
-            return {"kind": self.kind}
-        return {"kind": self.kind, "mean": list(self.mean or ()), "std": list(self.std or ())}
+        values: dict[str, Any] = {"kind": self.kind}
+        if self.kind == "dataset":
+            values |= {"mean": list(self.mean or ()), "std": list(self.std or ())}
+        if self.resize != "stretch":
+            values["resize"] = self.resize
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """Read what `to_dict` returned; raise ArgumentError for anything else.
 
         >>> Preprocessing.from_dict({"kind": "image"})
-        Preprocessing(kind='image', mean=None, std=None)
+        Preprocessing(kind='image', mean=None, std=None, resize='stretch')
         """
         if not isinstance(values, Mapping):
             raise ArgumentError(f"a preprocessing is a table with 'kind'; it is {values!r}")
         for name in values:
-            if name not in ("kind", "mean", "std"):
-                raise ArgumentError(
-                    f"a preprocessing has no {name!r}{did_you_mean(str(name), ('kind', 'mean', 'std'))}"
-                )
-        return cls(values.get("kind", "scale"), values.get("mean"), values.get("std"))
+            if name not in _FIELDS:
+                raise ArgumentError(f"a preprocessing has no {name!r}{did_you_mean(str(name), _FIELDS)}")
+        return cls(
+            values.get("kind", "scale"), values.get("mean"), values.get("std"), values.get("resize", "stretch")
+        )
 
 
 def _numbers(values: Any, name: str) -> tuple[float, ...]:
