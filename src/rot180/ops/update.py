@@ -199,8 +199,11 @@ def adam_update(
         scratch *= lr / bias1
         wb -= scratch
     if before is not None:
-        hats = {"m_hat": m / bias1, "v_hat": v / root_bias2**2}
-        _record_update(w, before, {"m": m, "v": v, **hats})
+        record("m", m)
+        record("v", v)
+        record("m_hat", m / bias1)
+        record("v_hat", v / root_bias2**2)
+        record("update", w - before)
 
 
 def rmsprop_update(

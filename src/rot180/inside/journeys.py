@@ -1,0 +1,306 @@
+"""The way of a batch through the network and back: every array by name, in the order in which it arises.
+
+Forward layer by layer, the loss, backward layer by layer, one update of the optimizer. What is shown is what was
+computed: the arrays come from the recorder in `rot180.ops`, which the operations call beside each step, so the model
+needs no change, and nothing is computed a second time for show. The model that is handed in is left as it is: the
+journey is that of a copy.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.inside.watcher import GIVEN, Step, Watcher, source_of
+from rot180.nn import Conv2d, Linear, Sequential
+from rot180.nn.layer import Layer, Shape
+from rot180.nn.loss import Loss
+from rot180.ops.conv2d import ALGORITHMS
+from rot180.ops.recorder import listening
+from rot180.ops.types import Array
+from rot180.training.optimizer import Optimizer
+from rot180.training.optimizer import optimizer as optimizer_by_name
+from rot180.training.trainer import make_loss
+
+__all__ = ["PHASES", "Journey", "journey"]
+
+PHASES = ("forward", "loss", "backward", "update")
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What a batch became on its way; from `journey`."""
+
+    notation: str
+    batch_size: int
+    algorithm: str
+    optimizer: str
+    loss: float
+    words: dict[str, str]
+    """Each layer's word in the notation, by its name, in the order of the layers."""
+    steps: tuple[Step, ...]
+
+    def __getitem__(self, name: str) -> tuple[Step, ...]:
+        """Return the steps of this name; a name such as `conv2.x_col` may arise forward and backward."""
+        found = tuple(step for step in self.steps if step.name == name)
+        if not found:
+            raise ArgumentError(
+                f"no array of the journey is called {name!r}{did_you_mean(name, [s.name for s in self.steps])}"
+            )
+        return found
+
+    def select(self, layer: str) -> Journey:
+        """Return the part of the journey that belongs to one layer (or to `input` or `loss`).
+
+        Raises
+        ------
+        ArgumentError
+            There is no such layer.
+        """
+        known = dict.fromkeys(step.layer for step in self.steps)
+        if layer not in known:
+            raise ArgumentError(f"no layer of the network is called {layer!r}{did_you_mean(layer, known)}")
+        return replace(self, steps=tuple(step for step in self.steps if step.layer == layer))
+
+    def total(self, phase: str) -> tuple[float, int, int]:
+        """Return a phase's seconds, multiply-adds and bytes; what is handed on is counted once."""
+        steps = [step for step in self.steps if step.phase == phase]
+        own = [step for step in steps if not step.same_as]
+        return sum(s.seconds for s in steps), sum(s.multiply_adds for s in steps), sum(s.bytes for s in own)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the journey without values, for JSON."""
+        return {
+            "notation": self.notation,
+            "batch_size": self.batch_size,
+            "algorithm": self.algorithm,
+            "optimizer": self.optimizer,
+            "loss": self.loss,
+            "layers": self.words,
+            "arrays": [step.to_dict() for step in self.steps],
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the arrays with their values to a safetensors file, and all else as JSON into its metadata.
+
+        An array is found under phase and name, `backward/conv2.delta`; one that was handed on is stored once, under its
+        first name, which the metadata give as `same_as`. The metadata's `journey` is `to_dict()`, with `key` added to
+        each array.
+
+        Raises
+        ------
+        ArgumentError
+            The journey was made without values, or the file exists already.
+        """
+        from safetensors.numpy import save
+
+        path = Path(path)
+        if path.exists():
+            raise ArgumentError(f"{path} exists already and is not written over; give another name")
+        missing = next((step.name for step in self.steps if step.values is None), "")
+        if missing or not self.steps:
+            raise ArgumentError(f"the journey holds no values of {missing or 'any array'}; make it with values=True")
+        arrays: dict[str, Array] = {}
+        keys: dict[str, str] = {}
+        listed = []
+        for step in self.steps:
+            key = keys.get(step.same_as) or f"{step.phase}/{step.name}"
+            keys[step.name] = key
+            if key not in arrays and step.values is not None:
+                arrays[key] = step.values
+            listed.append({**step.to_dict(), "key": key})
+        metadata = {"rot180_journey": "1", "journey": json.dumps({**self.to_dict(), "arrays": listed})}
+        _write(path, save(arrays, metadata))
+        return path
+
+
+def journey(
+    model: Sequential,
+    images: Array,
+    labels: Array,
+    *,
+    algorithm: str = "im2col",
+    optimizer: str | Optimizer = "adam",
+    loss: str | Loss = "auto",
+    seed: int = 0,
+    values: bool = False,
+) -> Journey:
+    """Send a batch through a network and back, and note every array on the way.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built; left as it is.
+    images : (N, H, W, C) or (N, H, W)
+        As they come from the data; the model's preprocessing is applied.
+    labels : (N,) integers
+        What the images show.
+    algorithm : {"im2col", "offsets", "windows", "loops", "auto"}
+        How all convolutions are computed. `auto` leaves each layer the choice, part by part, that training makes.
+    optimizer : str or Optimizer
+        Makes the update; it is copied, with its state.
+    loss : str or Loss
+        As in `rot180.Trainer`.
+    seed : int
+        Of dropout and noise.
+    values : bool
+        Keep a copy of every array, for `Journey.save`. Some hundred megabytes for a large network and batch.
+
+    Returns
+    -------
+    Journey
+        Times are of one pass after a first, unwatched one (`loops`, which is slow, goes once); they are what happened,
+        not the best of many.
+
+    Raises
+    ------
+    ArgumentError
+        The model is not built, or there is no such algorithm.
+    ShapeError
+        Images and labels do not fit each other or the model.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> model = rot180.network("6x6x1 > conv3x3:4:same relu maxpool2 > fc3").build(seed=0)
+    >>> trip = journey(model, np.zeros((2, 6, 6, 1), np.uint8), np.array([0, 2]))
+    >>> [(step.name, step.shape) for step in trip.select("conv1").steps][:3]
+    [('conv1.x', (2, 6, 6, 1)), ('conv1.x_pad', (2, 8, 8, 1)), ('conv1.x_col', (72, 9))]
+    >>> trip["conv1.x_col"][0].source.code
+    'x_col = _unfold(x_pad, g, groups)'
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if not model.is_built:
+        raise ArgumentError("the network has no parameters yet; call build(seed=0) first")
+    if algorithm not in ("auto", *ALGORITHMS):
+        raise ArgumentError(
+            f"journey: there is no algorithm {algorithm!r}{did_you_mean(str(algorithm), ('auto', *ALGORITHMS))}"
+        )
+    if len(images) != len(labels) or len(images) == 0:
+        raise ShapeError(f"journey: {len(images)} images and {len(labels)} labels; give one label for each image")
+    traveler = copy.deepcopy(model)
+    for layer in traveler.layers:
+        if isinstance(layer, Conv2d) and algorithm != "auto":
+            layer.algorithm = algorithm
+    rule = optimizer_by_name(optimizer) if isinstance(optimizer, str) else copy.deepcopy(optimizer)
+    objective = make_loss(loss, traveler)
+    if algorithm != "loops":  # memory and the processor's clock are awake after one pass
+        outputs, saved = traveler.forward(
+            model.preprocessing(images, dtype=model.dtype), training=True, generator=np.random.default_rng(seed)
+        )
+        traveler.backward(objective.backward(objective.forward(outputs, labels)[1]), saved)
+    watcher = Watcher(with_values=values)
+    with listening(watcher.listen):
+        mean_loss, gradients = _there_and_back(traveler, objective, images, labels, seed, watcher)
+        _update(traveler, rule, gradients, watcher)
+    return Journey(
+        notation=str(model),
+        batch_size=len(images),
+        algorithm=algorithm,
+        optimizer=rule.rule,
+        loss=mean_loss,
+        words={layer.name: _word(layer) for layer in model.layers},
+        steps=tuple(watcher.steps),
+    )
+
+
+def _there_and_back(
+    model: Sequential, loss: Loss, images: Array, labels: Array, seed: int, watcher: Watcher
+) -> tuple[float, dict[str, Array]]:
+    """Go forward, through the loss and backward, as `Sequential.forward` and `.backward` do."""
+    generator = np.random.default_rng(seed)
+    shapes = model.layer_shapes
+    watcher.enter("forward", "input")
+    watcher.note("images", images, GIVEN)
+    x = model.preprocessing(images, dtype=model.dtype)
+    watcher.note("x", x, source_of(model.preprocessing, "__call__"))
+    saved = []
+    for layer, (input_shape, _) in zip(model.layers, shapes, strict=True):
+        watcher.enter("forward", layer.name)
+        watcher.note("x", x, GIVEN)
+        y, kept = layer.forward(x, training=True, generator=generator)
+        if not watcher.has_seen(y):
+            watcher.note("y", y, source_of(layer, "forward"))
+        watcher.give_products("forward", layer.name, ("y_col", "x_w", "y"), len(x) * layer.multiply_adds(input_shape))
+        saved.append(kept)
+        x = y
+    watcher.enter("loss", "loss")
+    mean_loss, kept = loss.forward(x, labels)
+    watcher.note("mean", np.asarray(mean_loss), source_of(loss, "forward"))
+    watcher.enter("backward", "loss")
+    delta: Array | None = loss.backward(kept)
+    gradients: dict[str, Array] = {}
+    first = next((i for i, layer in enumerate(model.layers) if layer.parameters), 0)
+    for index in range(len(model.layers) - 1, first - 1, -1):
+        layer = model.layers[index]
+        if delta is None:
+            raise ShapeError(f"{model.layers[index + 1].name} returned no dx although it was asked for it")
+        watcher.enter("backward", layer.name)
+        watcher.note("delta", delta, GIVEN)
+        delta, own = layer.backward(delta, saved[index], needs_dx=index > first)
+        for name, array in (("dx", delta), *((f"d{key}", gradient) for key, gradient in own.items())):
+            if array is not None and not watcher.has_seen(array):
+                watcher.note(name, array, source_of(layer, "backward"))
+        _give_backward_products(watcher, layer, shapes[index][0], len(images))
+        gradients.update((f"{layer.name}.{name}", gradient) for name, gradient in own.items())
+    return float(mean_loss), {name: gradients[name] for name in model.parameters if name in gradients}
+
+
+def _update(model: Sequential, optimizer: Optimizer, gradients: dict[str, Array], watcher: Watcher) -> None:
+    """Update one parameter after the other; each ends with the array that the rule calls `update`."""
+    optimizer.prepare(model.parameters)
+    remaining = iter(gradients)
+
+    def turn() -> None:
+        name = next(remaining, "")
+        if name:
+            watcher.enter("update", name.partition(".")[0], name)
+
+    def listen(name: str, array: Array) -> None:
+        watcher.listen(name, array)
+        if name == "update":
+            turn()
+
+    turn()
+    with listening(listen):
+        optimizer.update(model.parameters, gradients, model.lr_factors)
+
+
+def _give_backward_products(watcher: Watcher, layer: Layer, input_shape: Shape, batch_size: int) -> None:
+    """Each gradient takes the products of forward once more, dw and dx alike."""
+    if not isinstance(layer, (Conv2d, Linear)):
+        return
+    products = batch_size * layer.multiply_adds(input_shape)
+    watcher.give_products("backward", layer.name, ("dw_col", "dw"), products)
+    if isinstance(layer, Conv2d):  # by im2col it is a convolution over every pixel of the input
+        height, width, channels = input_shape
+        kernel = layer.kernel_size[0] * layer.kernel_size[1]
+        every_pixel = batch_size * height * width * channels * kernel * (layer.out_channels // layer.groups)
+        watcher.give_products("backward", layer.name, ("dx_col",), every_pixel)
+    watcher.give_products("backward", layer.name, ("dx_col", "dx_windows", "dx_pad", "dx"), products)
+
+
+def _word(layer: Layer) -> str:
+    try:
+        return layer.to_notation()
+    except NotImplementedError:  # a layer of the user's own need not have a word
+        return repr(layer)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write to a file beside it and rename, so that the name never stands for half a file."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(content)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    os.replace(file.name, path)  # noqa: PTH105  Path.replace is the same, and this says which of the two is made
