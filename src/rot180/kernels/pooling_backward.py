@@ -1,0 +1,144 @@
+r"""Max-pooling and mean-pooling, backward.
+
+Where windows lie apart (stride at least the window's size) each hands its delta out, to its winner or in equal shares,
+and a band of rows under one row of windows belongs to one thread. Where they overlap it is turned round: every pixel
+collects from the windows that it lies in,
+
+    dx[n, p, q, c] = sum over the windows (y, x) with  p = y*s - top + u,  0 <= u < KH, and the same in columns, of
+                     dy[n, y, x, c]      where the winner is u*KW + v            max
+                     dy[n, y, x, c] / K                                          mean
+
+so either way each number belongs to one unit of work, and nothing has to be zeroed before. `sizes` is that of the
+forward kernels, from `pool_sizes`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from rot180.kernels.compiling import INLINE, PARALLEL
+from rot180.kernels.elementwise import UNIT
+from rot180.kernels.integers import load_integers
+from rot180.kernels.parts import read, write
+from rot180.kernels.simd import lanes, pointer, select, splat
+
+_MAX, _MEAN, _MEAN_OF_PIXELS = 0, 1, 2
+
+
+def max_pool_backward(dy, winners, dx, sizes):
+    """Send delta to the winners (N, OH, OW, C); all of the image in dx is overwritten."""
+    kernel = _hand_out if _lie_apart(sizes) else _collect
+    kernel(_MAX, dy, winners, dx, sizes)
+
+
+def avg_pool_backward(dy, dx, count_include_pad, sizes):
+    """Share delta equally among the pixels of its window; all of the image in dx is overwritten."""
+    kernel = _hand_out if _lie_apart(sizes) else _collect
+    kernel(_MEAN if count_include_pad else _MEAN_OF_PIXELS, dy, _NO_WINNERS, dx, sizes)
+
+
+_NO_WINNERS = np.zeros((1, 1, 1, 1), np.int32)
+
+
+def _lie_apart(sizes):
+    return sizes[10] >= sizes[8] and sizes[11] >= sizes[9]
+
+
+@njit(**INLINE)
+def _overlap(size, start, length):
+    """Pixels of a window that starts at `start` which are image."""
+    return min(length, size - start) - max(0, -start)
+
+
+@njit(**PARALLEL)
+def _hand_out(kind, dy, winners, dx, sizes):
+    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
+        sizes[11], sizes[12], sizes[13],
+    )  # fmt: skip
+    C = dx.shape[3]
+    line = dx.shape[2] * C
+    bands = dx.shape[0] * OH
+    run = max(1, UNIT // max(1, stride_h * W * C))
+    L = lanes(dx)
+    gaps = KH != stride_h or KW != stride_w or OH * stride_h < H + pad_top or OW * stride_w < W + pad_left
+    for unit in prange((bands + run - 1) // run):
+        for band in range(unit * run, min((unit + 1) * run, bands)):
+            n, i = band // OH, band % OH
+            top = i * stride_h - pad_top
+            image = pointer(dx, ((n * dx.shape[1] + x_top) * dx.shape[2] + x_left) * C)
+            zero = splat(image, 0.0)
+            if gaps:
+                first = 0 if i == 0 else max(0, top)
+                last = H if i == OH - 1 else min(H, top + stride_h)
+                for h in range(first, last):
+                    for k in range(0, W * C, L):
+                        write(image, h * line + k, zero, min(L, W * C - k))
+            first_u, last_u = max(0, -top), min(KH, H - top)
+            p = pointer(dy, ((n * dy.shape[1] + y_top + i) * dy.shape[2] + y_left) * C)
+            w = pointer(winners, band * OW * C if kind == _MAX else 0)
+            for j in range(OW):
+                left = j * stride_w - pad_left
+                first_v, last_v = max(0, -left), min(KW, W - left)
+                pixels = (last_u - first_u) * (last_v - first_v) if kind == _MEAN_OF_PIXELS else KH * KW
+                divisor = splat(p, float(pixels))
+                for c in range(0, C, L):
+                    part = min(L, C - c)
+                    delta = read(p, j * C + c, part)
+                    if kind == _MAX:
+                        place = load_integers(w, j * C + c, part, zero)
+                    else:
+                        place = zero
+                        delta = delta / divisor
+                    for u in range(first_u, last_u):
+                        for v in range(first_v, last_v):
+                            handed = delta
+                            if kind == _MAX:
+                                handed = select(place == splat(p, float(u * KW + v)), delta, zero)
+                            write(image, (top + u) * line + (left + v) * C + c, handed, part)
+
+
+@njit(**PARALLEL)
+def _collect(kind, dy, winners, dx, sizes):
+    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
+        sizes[11], sizes[12], sizes[13],
+    )  # fmt: skip
+    C = dx.shape[3]
+    rows = dx.shape[0] * H
+    run = max(1, UNIT // max(1, W * C))
+    L = lanes(dx)
+    for unit in prange((rows + run - 1) // run):
+        for row in range(unit * run, min((unit + 1) * run, rows)):
+            n, h = row // H, row % H
+            first_i = max(0, (h + pad_top - KH + stride_h) // stride_h)
+            last_i = min(OH, (h + pad_top) // stride_h + 1)
+            q = pointer(dx, ((n * dx.shape[1] + x_top + h) * dx.shape[2] + x_left) * C)
+            zero = splat(q, 0.0)
+            first_j = last_j = 0
+            for k in range(W):
+                # Divisions would cost more than all the rest.
+                while first_j * stride_w + KW <= k + pad_left:
+                    first_j += 1
+                while last_j < OW and last_j * stride_w <= k + pad_left:
+                    last_j += 1
+                for c in range(0, C, L):
+                    part = min(L, C - c)
+                    collected = zero
+                    for i in range(first_i, last_i):
+                        high = _overlap(H, i * stride_h - pad_top, KH)
+                        for j in range(first_j, last_j):
+                            delta = read(
+                                pointer(dy, ((n * dy.shape[1] + y_top + i) * dy.shape[2] + y_left + j) * C), c, part
+                            )
+                            if kind == _MAX:
+                                tap = (h + pad_top - i * stride_h) * KW + k + pad_left - j * stride_w
+                                place = load_integers(pointer(winners, ((n * OH + i) * OW + j) * C), c, part, zero)
+                                delta = select(place == splat(q, float(tap)), delta, zero)
+                            else:
+                                wide = _overlap(W, j * stride_w - pad_left, KW)
+                                pixels = high * wide if kind == _MEAN_OF_PIXELS else KH * KW
+                                delta = delta / splat(q, float(pixels))
+                            collected = collected + delta
+                    write(q, k * C + c, collected, part)
