@@ -12,6 +12,7 @@ import typer
 
 from rot180 import __version__
 from rot180.cli.evaluate import evaluate
+from rot180.cli.journey import journey
 from rot180.cli.models import models
 from rot180.cli.predict import predict
 from rot180.cli.show import show
@@ -61,4 +62,5 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(show)
+app.command()(journey)
 app.command()(models)

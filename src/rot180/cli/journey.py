@@ -1,0 +1,187 @@
+"""`rot180 journey`: the way of a batch through the network and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rot180.cli.network_argument import HELP
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rot180.inside import Journey, Step
+
+BATCH_SIZE = 32
+"""Images of a random batch, as the articles have it."""
+
+
+def journey(
+    network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
+    image: Annotated[
+        Path | None,
+        typer.Argument(metavar="[IMAGE]", help="Send this image; left out: random ones.", show_default=False),
+    ] = None,
+    random: Annotated[bool, typer.Option("--random", help="Send random images; so it is without IMAGE.")] = False,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", "-l", help="Only this layer, in full: conv2, or input, or loss.", show_default=False),
+    ] = None,
+    algorithm: Annotated[
+        str,
+        typer.Option(
+            "--algorithm", help="How to convolve: im2col, offsets, windows, loops (slow); auto as in training."
+        ),
+    ] = "im2col",
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", "-b", help=f"Images; {BATCH_SIZE} random ones, or 1 copy of IMAGE."),
+    ] = None,
+    label: Annotated[
+        int | None,
+        typer.Option("--label", help="What IMAGE shows, as a number; left out: what the network takes it for."),
+    ] = None,
+    optimizer: Annotated[
+        str, typer.Option("--optimizer", help="Makes the update: sgd, adam, adamw or rmsprop.")
+    ] = "adam",
+    seed: Annotated[int, typer.Option("--seed", help="Of random images, labels and untrained weights.")] = 0,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", help="Write all values to this safetensors file.", show_default=False),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Show every array on the way of a batch through the network and back.
+
+    Forward, loss, backward and one update: each array by name, with shape,
+    memory, multiply-adds, time, share of zeros, and the line that made it;
+    with --layer also type, smallest, largest and mean value, and the code.
+    The model stays as it is.
+
+    Examples:
+
+      rot180 journey cnn-32-64-512 --layer conv2
+
+      rot180 journey lenet5 --algorithm offsets --batch-size 8
+
+      rot180 journey runs/first three.png --label 3 --save journey.safetensors
+    """
+    import numpy as np
+
+    from rot180.cli.network_argument import random_batch, read_network
+    from rot180.cli.output import print_json
+    from rot180.errors import ArgumentError
+    from rot180.inside import journey as travel
+
+    if image is not None and random:
+        raise ArgumentError("journey takes IMAGE or --random, not both; leave one out")
+    if batch_size is not None and batch_size < 1:
+        raise ArgumentError(f"--batch-size must be at least 1; it is {batch_size}")
+    if save is not None and save.exists():
+        raise ArgumentError(f"{save} exists already and is not written over; give another name")
+    model = read_network(network, seed=seed)
+    if image is None:
+        images, labels = random_batch(model, batch_size or BATCH_SIZE, seed)
+        if label is not None:
+            labels = np.full_like(labels, label)
+    else:
+        one, known = _image(image, model, label)
+        images, labels = np.repeat(one, batch_size or 1, axis=0), np.repeat(known, batch_size or 1)
+    trip = travel(model, images, labels, algorithm=algorithm, optimizer=optimizer, seed=seed, values=save is not None)
+    shown = trip if layer is None else trip.select(layer)
+    if save is not None:
+        shown.save(save)
+    if json:
+        print_json({**shown.to_dict(), **({"saved": save} if save else {})})
+        return
+    _print(shown, layer, model.class_names, labels)
+    if save is not None:
+        print(f"saved: {save}")
+
+
+def _image(path: Path, model: Any, label: int | None) -> tuple[Any, Any]:
+    """Return the image as a batch, and its label: the one that is given, or what the network takes it for."""
+    import numpy as np
+
+    from rot180.data.image import read_image
+    from rot180.errors import ModelError
+    from rot180.training import predict
+
+    if len(model.input_shape) != 3:
+        raise ModelError(f"journey reads images, but this network takes {model.input_shape}; leave IMAGE out")
+    height, width, channels = model.input_shape
+    images = read_image(path, (height, width, channels))[None]
+    known = int(predict(model, images)[0].argmax()) if label is None else label
+    return images, np.array([known])
+
+
+def _print(trip: Journey, layer: str | None, class_names: tuple[str, ...] | None, labels: Any) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False)
+    console.print(escape(trip.notation), style="bold")
+    first = class_names[labels[0]] if class_names and 0 <= labels[0] < len(class_names) else labels[0]
+    images = f"{trip.batch_size} images" if trip.batch_size > 1 else f"1 image, label {first}"
+    console.print(f"{images} · {trip.algorithm} · {trip.optimizer} · loss {trip.loss:.4f}")
+    for phase in dict.fromkeys(step.phase for step in trip.steps):
+        _print_phase(console, trip, phase, in_full=layer is not None)
+
+
+def _print_phase(console: Console, trip: Journey, phase: str, *, in_full: bool) -> None:
+    from rot180.cli.quantity import amount, duration, memory
+
+    seconds, products, count = trip.total(phase)
+    console.print()
+    console.print(
+        f"[bold cyan]{phase}[/]  {duration(seconds)} · {amount(products)} multiply-adds · {memory(count)} of arrays"
+    )
+    if not in_full:
+        console.print(_row("", "shape", "memory", "mul-adds", "ms", "zero", "made at"), style="dim", no_wrap=True)
+    present = ""
+    for step in trip.steps:
+        if step.phase != phase:
+            continue
+        if step.layer != present:
+            present = step.layer
+            console.print(f" [bold]{present}[/] [dim]{trip.words.get(present, '')}[/]")
+        if in_full:
+            _print_in_full(console, step)
+        else:
+            _print_row(console, step)
+
+
+def _print_row(console: Console, step: Step) -> None:
+    from rot180.cli.quantity import amount, dimensions, memory, milliseconds
+
+    shape = dimensions(step.shape)
+    if step.same_as:
+        handed_on = _row(step.array, shape, "", "", "", "", f"= {step.same_as}")
+        console.print(handed_on, style="dim", no_wrap=True, overflow="ellipsis", markup=False)
+        return
+    products = amount(step.multiply_adds) if step.multiply_adds else ""
+    place = str(step.source).rpartition("/")[2]
+    zeros, time = f"{100 * step.zeros:.0f}%", milliseconds(step.seconds)
+    row = _row(step.array, shape, memory(step.bytes), products, time, zeros, place)
+    console.print(row, no_wrap=True, overflow="ellipsis", markup=False)
+
+
+def _row(name: str, shape: str, size: str, products: str, time: str, zeros: str, place: str) -> str:
+    return f"  {name:15} {shape:>13} {size:>8} {products:>8} {time:>6} {zeros:>4} {place}"
+
+
+def _print_in_full(console: Console, step: Step) -> None:
+    from rot180.cli.quantity import amount, duration, memory
+
+    shape = f"({', '.join(map(str, step.shape))}{',' if len(step.shape) == 1 else ''})"
+    facts = [f"{shape} {step.dtype}", memory(step.bytes)]
+    if step.multiply_adds:
+        facts.append(f"{amount(step.multiply_adds)} multiply-adds")
+    facts.append(f"= {step.same_as}" if step.same_as else duration(step.seconds))
+    values = f"{step.smallest:.3g} … {step.largest:.3g}, mean {step.mean:.3g}, {100 * step.zeros:.0f}% zeros"
+    console.print(f"  {step.array:13} {' · '.join(facts)}", no_wrap=True, overflow="ellipsis", markup=False)
+    console.print(f"  {'':13} {values}", no_wrap=True, overflow="ellipsis", markup=False)
+    made = f"  {'':13} {step.source}  {step.source.code}".rstrip()
+    console.print(made, style="dim", no_wrap=True, overflow="ellipsis", markup=False)
