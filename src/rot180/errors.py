@@ -45,7 +45,19 @@ class ModelError(Rot180Error):
 
 
 class NonFiniteError(Rot180Error):
-    """A loss or gradient became infinite or NaN."""
+    """A loss or gradient became infinite or NaN.
+
+    Attributes
+    ----------
+    step : int
+        Updates done before.
+    layer, array : str
+        Where it arose: `fc1`, `the output of fc1`; the layer is empty for the images and the loss.
+    """
+
+    def __init__(self, message: str, *, step: int = 0, layer: str = "", array: str = "") -> None:
+        super().__init__(message)
+        self.step, self.layer, self.array = step, layer, array
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

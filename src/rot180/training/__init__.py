@@ -8,6 +8,7 @@ from rot180.training.loop import Progress, Settings, train
 from rot180.training.metrics import accuracy, confusion_matrix
 from rot180.training.optimizer import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, RMSprop, optimizer
 from rot180.training.schedule import SCHEDULES, Schedule, schedule
+from rot180.training.state import TrainingState, capture
 from rot180.training.trainer import Trainer
 
 __all__ = [
@@ -30,7 +31,9 @@ __all__ = [
     "Trainer",
     "TrainingEnded",
     "TrainingStarted",
+    "TrainingState",
     "accuracy",
+    "capture",
     "confusion_matrix",
     "evaluate",
     "fit",

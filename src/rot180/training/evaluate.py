@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,10 @@ class Evaluation:
         }
 
 
+class EvaluationStopped(Exception):
+    """An evaluation was asked to end before it had seen all images; there is no result."""
+
+
 def evaluate(
     model: Sequential,
     images: Array,
@@ -103,9 +107,21 @@ def evaluate(
 
 
 def run_evaluation(
-    engine: Engine, loss: Loss, images: Array, labels: Array, *, batch_size: int = BATCH_SIZE
+    engine: Engine,
+    loss: Loss,
+    images: Array,
+    labels: Array,
+    *,
+    batch_size: int = BATCH_SIZE,
+    stop: Callable[[], object] | None = None,
 ) -> Evaluation:
-    """Do what `evaluate` does, with an engine that is there already."""
+    """Do what `evaluate` does, with an engine that is there already.
+
+    Raises
+    ------
+    EvaluationStopped
+        `stop`, called after every batch, returned something true.
+    """
     images, labels = np.asarray(images), np.asarray(labels)
     (classes,) = engine.model.output_shape
     check_labels(labels, len(images), classes)
@@ -116,6 +132,8 @@ def run_evaluation(
         total += float(loss.forward(outputs, labels[start:end])[0]) * len(outputs)
         predicted[start:end] = outputs.argmax(axis=1)
         start = end
+        if stop is not None and stop():
+            raise EvaluationStopped
     confusion = confusion_matrix(labels, predicted, classes)
     right = int(np.trace(confusion))
     count = len(images)

@@ -15,11 +15,12 @@ from rot180.nn.validation import whole_number
 from rot180.ops.types import Array
 from rot180.training.events import Subscriber
 from rot180.training.history import History
-from rot180.training.loop import Settings, train
+from rot180.training.loop import Progress, Settings, train
 from rot180.training.metrics import check_labels
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as optimizer_by_name
 from rot180.training.schedule import schedule as schedule_by_name
+from rot180.training.state import TrainingState, history_so_far, restore
 from rot180.training.streams import stream
 from rot180.training.trainer import Trainer
 
@@ -53,6 +54,7 @@ def fit(
     loss: str | Loss = "auto",
     engine: str = "auto",
     subscribers: Iterable[Subscriber] = (),
+    resume: TrainingState | None = None,
 ) -> History:
     """Train a model.
 
@@ -89,6 +91,8 @@ def fit(
         As in `Trainer`.
     subscribers : iterable of callables
         Told every event (`rot180.training.events`).
+    resume : TrainingState, optional
+        Go on from there, to the same bits as if it had never stopped; everything else must be as it was.
 
     Returns
     -------
@@ -98,6 +102,8 @@ def fit(
     ------
     ArgumentError, ShapeError
         An argument cannot be used, or images, labels and model do not fit together.
+    NonFiniteError
+        A loss or gradient became infinite or NaN; told in the same step.
 
     Examples
     --------
@@ -135,8 +141,19 @@ def fit(
     for some in (labels, *((held_out[1],) if held_out else ())):
         check_labels(some, len(some), model.output_shape[0])
 
-    history = History()
-    train(trainer, images, labels, rate, settings, validation=held_out, subscribers=(history, *subscribers))
+    history, progress = History(), Progress()
+    if resume is not None:
+        history, progress = history_so_far(resume.history), restore(resume, trainer, settings, len(images))
+    train(
+        trainer,
+        images,
+        labels,
+        rate,
+        settings,
+        progress=progress,
+        validation=held_out,
+        subscribers=(history, *subscribers),
+    )
     return history
 
 

@@ -7,12 +7,14 @@ if it had never stopped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from rot180.errors import NonFiniteError
 from rot180.ops.types import Array
-from rot180.training.evaluate import run_evaluation
+from rot180.training.evaluate import EvaluationStopped, run_evaluation
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
 from rot180.training.interrupt import interruptible
 from rot180.training.schedule import Schedule
@@ -60,6 +62,8 @@ class Progress:
         Updates done.
     loss_sum, correct, images, seconds
         Of this epoch so far: summed loss, images right, images seen, time of the batches.
+    elapsed : float
+        Seconds since the beginning, over all processes that had a part in it.
     best_loss, best_epoch
         The lowest validation loss and the epoch (from 1) that had it.
     best_parameters : dict of str to array
@@ -73,6 +77,7 @@ class Progress:
     correct: int = 0
     images: int = 0
     seconds: float = 0.0
+    elapsed: float = 0.0
     best_loss: float | None = None
     best_epoch: int | None = None
     best_parameters: dict[str, Array] = field(default_factory=dict)
@@ -113,22 +118,28 @@ def train(
         `finished`, `early_stopping`, `interrupted` or the reason given to `Trainer.stop`.
     """
     progress = Progress() if progress is None else progress
+    elapsed = progress.elapsed
     subscribers = tuple(subscribers)
     batches = settings.batches(len(images))
-    learning_rate = trainer.optimizer.lr
+    learning_rate = rate(max(progress.step - 1, 0))
     restored: int | None = None
     trainer.stop_reason = ""
     began = perf_counter()
 
     def emit(event: Event) -> None:
+        progress.elapsed = elapsed + perf_counter() - began
         for subscriber in subscribers:
             subscriber(event)
 
     held_out = len(validation[0]) if validation else 0
-    emit(TrainingStarted(trainer, settings, progress, settings.epochs, batches, len(images), held_out))
-
     with interruptible(lambda: trainer.stop("interrupted")):
+        emit(TrainingStarted(trainer, settings, progress, settings.epochs, batches, len(images), held_out))
+
         while progress.epoch < settings.epochs and not trainer.stop_reason:
+            # looked at here, not after an epoch: a training that was stopped right then ends the same way
+            if settings.early_stopping and progress.epoch - (progress.best_epoch or 0) >= settings.early_stopping:
+                trainer.stop("early_stopping")
+                break
             order = epoch_order(trainer.seed, progress.epoch, len(images))
 
             # one pass over the images, possibly its second half only
@@ -137,7 +148,13 @@ def train(
                 chosen = order[progress.batch * settings.batch_size : (progress.batch + 1) * settings.batch_size]
                 update = (progress.batch + 1) % settings.accumulate == 0 or progress.batch + 1 == batches
                 trainer.optimizer.lr = learning_rate = rate(progress.step)
-                result = trainer.run_batch(images[chosen], labels[chosen], update=update)
+                try:
+                    result = trainer.run_batch(images[chosen], labels[chosen], update=update)
+                except NonFiniteError as error:
+                    place = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {batches}"
+                    raise NonFiniteError(
+                        f"{place}, {error}", step=error.step, layer=error.layer, array=error.array
+                    ) from None
                 seconds = perf_counter() - start
 
                 progress.batch += 1
@@ -164,9 +181,18 @@ def train(
             if progress.batch < batches:
                 break
 
-            # the epoch is whole: how good is it?
-            measured = run_evaluation(trainer.engine, trainer.loss, *validation) if validation else None
-            is_best = measured is not None and (progress.best_loss is None or measured.loss < progress.best_loss)
+            # the epoch is whole: how good is it? (stopped meanwhile, it is asked again when the training goes on)
+            measured = None
+            if validation:
+                try:
+                    measured = run_evaluation(
+                        trainer.engine, trainer.loss, *validation, stop=lambda: trainer.stop_reason
+                    )
+                except EvaluationStopped:
+                    break
+            is_best = measured is not None and measured.loss < (
+                math.inf if progress.best_loss is None else progress.best_loss
+            )
             if measured is not None and is_best:
                 progress.best_loss, progress.best_epoch = measured.loss, progress.epoch + 1
                 if settings.early_stopping is not None:
@@ -185,13 +211,6 @@ def train(
             progress.epoch, progress.batch = progress.epoch + 1, 0
             progress.loss_sum, progress.correct, progress.images, progress.seconds = 0.0, 0, 0, 0.0
             emit(done)
-            if (
-                settings.early_stopping is not None
-                and progress.epoch - (progress.best_epoch or 0) >= settings.early_stopping
-                and progress.epoch < settings.epochs
-                and not trainer.stop_reason
-            ):
-                trainer.stop("early_stopping")
 
         # an interrupted training keeps what it reached; one that ran out keeps its best
         if progress.best_parameters and trainer.stop_reason in ("", "early_stopping"):
@@ -199,7 +218,7 @@ def train(
             for name, w in trainer.model.parameters.items():
                 w[...] = progress.best_parameters[name]
 
-    reason = trainer.stop_reason or "finished"
-    epoch, batch = (progress.epoch + 1, progress.batch) if progress.batch else (progress.epoch, batches)
-    emit(TrainingEnded(reason, epoch, batch, batches, perf_counter() - began, restored))
+        reason = trainer.stop_reason or "finished"
+        epoch, batch = (progress.epoch + 1, progress.batch) if progress.batch else (progress.epoch, batches)
+        emit(TrainingEnded(reason, epoch, batch, batches, elapsed + perf_counter() - began, restored))
     return reason

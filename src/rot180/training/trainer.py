@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rot180.engine import Engine, StepResult, make_engine
-from rot180.errors import ArgumentError, ShapeError
-from rot180.nn.activation import Sigmoid, Softmax, Tanh
+from rot180.errors import ArgumentError, NonFiniteError, ShapeError
+from rot180.nn.activation import NoisyReLU, Sigmoid, Softmax, Tanh
+from rot180.nn.dropout import Dropout
 from rot180.nn.keywords import answering
 from rot180.nn.loss import Loss
 from rot180.nn.loss import loss as loss_by_name
 from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
 from rot180.ops.types import Array
+from rot180.training.diagnosis import find_origin
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as optimizer_by_name
 from rot180.training.streams import stream
@@ -71,6 +75,7 @@ class Trainer:
         self.stop_reason = ""
         self._engine_name = engine
         self._engine: Engine | None = None
+        self._draws = any(isinstance(layer, (Dropout, NoisyReLU)) for layer in model.layers)
         if model.is_built:
             self.prepare(model.input_shape)
 
@@ -109,6 +114,8 @@ class Trainer:
         ------
         ShapeError
             Images and labels do not fit each other or the model.
+        NonFiniteError
+            The loss or a gradient is infinite or NaN; the message says where that began.
         """
         return self.run_batch(np.asarray(images), np.asarray(labels)).loss
 
@@ -120,7 +127,27 @@ class Trainer:
             )
         engine = self.prepare(images.shape[1:])
         ready = self.model.preprocessing(images, dtype=self.model.dtype)
-        return engine.train_step(ready, labels, self.optimizer, self.generators["noise"], update=update)
+        generator = self.generators["noise"]
+        before = generator.bit_generator.state if self._draws else None
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for below, in one place
+            result = engine.train_step(ready, labels, self.optimizer, generator, update=update)
+        if not (result.finite and math.isfinite(result.loss)):
+            if before is not None:
+                generator.bit_generator.state = before
+            raise self._non_finite(result, ready, labels)
+        return result
+
+    def _non_finite(self, result: StepResult, ready: Array, labels: Array) -> NonFiniteError:
+        step, lr = self.optimizer.step_count, self.optimizer.lr
+        found = find_origin(self.model, self.loss, ready, labels, self.generators["noise"], lr)
+        what = "a gradient is not finite" if math.isfinite(result.loss) else f"the loss is {result.loss}"
+        return NonFiniteError(
+            f"step {step + 1}: {what}; the first array that is not finite: {found.array} ({found.detail}); "
+            f"likely cause: {found.cause}",
+            step=step,
+            layer=found.layer,
+            array=found.array,
+        )
 
     def _input_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
         try:

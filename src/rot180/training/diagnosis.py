@@ -1,0 +1,99 @@
+"""Where infinities and NaN come from: the batch once more, layer by layer, until the first array that is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from rot180.nn.loss import Loss
+from rot180.nn.sequential import Sequential
+from rot180.ops.types import Array
+
+
+class Origin(NamedTuple):
+    """The first array that is not finite."""
+
+    layer: str
+    """Its layer's name, such as `fc1`; empty for the images and the loss."""
+    array: str
+    """What it is, such as `the output of fc1`."""
+    detail: str
+    """How many of its values, and what goes with that."""
+    cause: str
+    """What is likely behind it, and what to do."""
+
+
+def find_origin(
+    model: Sequential, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None, lr: float
+) -> Origin:
+    """Run a batch forward and backward on the layers one by one and return the first array that is not finite.
+
+    Parameters
+    ----------
+    model : Sequential
+        With the parameters of before the batch.
+    images : (N, H, W, C)
+        Preprocessed.
+    generator : numpy.random.Generator
+        In the state of before the batch; feeds noise and dropout.
+    lr : float
+        The learning rate, for the advice.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> from rot180.nn.loss import CrossEntropyLoss
+    >>> model = rot180.network("2x2x1 > fc3 relu > fc2").build(seed=0)
+    >>> model.parameters["fc1.weight"][0, 0] = np.inf
+    >>> find_origin(model, CrossEntropyLoss(), np.ones((1, 2, 2, 1)), np.array([0]), None, 0.1)[:3]
+    ('fc1', 'fc1.weight', '1 of 12 values')
+    """
+    with np.errstate(all="ignore"):
+        for layer, name, array in _arrays(model, loss, images, labels, generator):
+            bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+            if bad:
+                detail = f"{bad} of {array.size} values" if array.size > 1 else str(float(array.reshape(-1)[0]))
+                return Origin(layer, name, detail, _cause(layer, name, array, images, lr))
+    cause = "only the engine met it: try --engine numpy, and report this"
+    return Origin("", "none when run layer by layer", "all finite", cause)
+
+
+def _arrays(
+    model: Sequential, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None
+) -> Iterator[tuple[str, str, Array]]:
+    """Yield (layer, name, array) in the order in which a step meets them."""
+    yield "", "the images", images
+    for layer in model.layers:
+        for name, w in layer.parameters.items():
+            yield layer.name, f"{layer.name}.{name}", w
+    x, saved = images, []
+    for layer in model.layers:
+        x, kept = layer.forward(x, training=True, generator=generator)
+        saved.append(kept)
+        yield layer.name, f"the output of {layer.name}", x
+    value, loss_saved = loss.forward(x, labels)
+    yield "", "the loss", np.asarray(value)
+    dx: Array | None = loss.backward(loss_saved)
+    yield "", "the gradient of the outputs", np.asarray(dx)
+    for index in range(len(model.layers) - 1, -1, -1):
+        layer = model.layers[index]
+        dx, own = layer.backward(np.asarray(dx), saved[index], needs_dx=index > 0)
+        for name, gradient in own.items():
+            yield layer.name, f"the gradient of {layer.name}.{name}", gradient
+        if dx is not None:
+            yield layer.name, f"the gradient of {layer.name}'s input", dx
+
+
+def _cause(layer: str, name: str, array: Array, images: Array, lr: float) -> str:
+    if name == "the images":
+        first = int(np.argwhere(~np.isfinite(array))[0][0])
+        return f"the data hold values that are not finite, first in image {first} of the batch: mend the data"
+    largest = float(np.abs(images).max(initial=0.0))
+    lower = f"the learning rate is too high (now {lr:g}): lower --lr or add --warmup"
+    if name == f"{layer}.weight" or name == f"{layer}.bias":
+        return f"the update before made it so, and {lower}"
+    if largest > 100:
+        return f"the images reach {largest:g}: normalize them (--normalize scale); or {lower}"
+    return lower
