@@ -1,0 +1,159 @@
+"""Reading `conv1.weight.grad[2,2,0,7]`: which number is asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.nn.sequential import Sequential
+from rot180.ops.types import Array
+
+_CELL = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)((?:\.[a-z_]+)*)\s*(?:\[([0-9,\s-]*)\])?\s*")
+FORMS = (
+    "conv1.output[3,5,17], conv1.input.grad[3,5,0], conv1.weight.grad[2,2,0,7], conv1.weight.update[2,2,0,7], "
+    "image[3,5,0], output.probability[7] or loss"
+)
+VALUE, GRAD, UPDATE = "value", "grad", "update"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a pass.
+
+    Attributes
+    ----------
+    layer : int
+        Its place in the network; -1 for the image, and the number of layers for what comes after the last.
+    array : str
+        `output`, `probability`, `loss`, or the name of a parameter.
+    what : str
+        `value`, `grad` or `update`.
+    index : tuple of int
+        For maps, units and images with the number of the image in the batch in front.
+    """
+
+    layer: int
+    array: str
+    what: str
+    index: tuple[int, ...]
+
+    def at(self, index: tuple[int, ...]) -> Cell:
+        """Return the cell at another index of the same array."""
+        return Cell(self.layer, self.array, self.what, index)
+
+
+def name_of(cell: Cell, model: Sequential, images: int) -> str:
+    """Write a cell as it is asked for; a batch of one image needs no image number."""
+    if cell.array == "loss":
+        return "loss"
+    last = len(model.layers) - 1
+    is_parameter = cell.array not in ("output", "probability")
+    if cell.layer < 0:
+        start = "image"
+    elif cell.array == "probability":
+        start = "output.probability"
+    else:
+        start = f"{model.layers[min(cell.layer, last)].name}.{cell.array}"
+    index = cell.index if is_parameter or images > 1 else cell.index[1:]
+    suffix = "" if cell.what == VALUE else f".{cell.what}"
+    return f"{start}{suffix}[{','.join(map(str, index))}]"
+
+
+def read_cell(text: str, model: Sequential, images: int) -> Cell:
+    """Read what is asked for.
+
+    An `input` is the output of the layer before, or the image, and its gradient is that one's.
+
+    Parameters
+    ----------
+    text : str
+        `LAYER.ARRAY[INDEX]`, with `.grad` or `.update` after the array.
+    model : Sequential
+        Built.
+    images : int
+        In the batch; with more than one, maps and units may take the image's number as first index, else it is 0.
+
+    Raises
+    ------
+    ArgumentError
+        The text cannot be read, or there is no such layer or array.
+    ShapeError
+        The index does not fit the array's shape.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> model = rot180.network("8x8x1 > conv3x3:2 relu > fc10").build()
+    >>> read_cell("relu1.input.grad[0,5,1]", model, 1)
+    Cell(layer=0, array='output', what='grad', index=(0, 0, 5, 1))
+    """
+    match = _CELL.fullmatch(text)
+    if match is None:
+        raise ArgumentError(f"{text!r} names no number; write it as {FORMS}")
+    start, path = match[1], [part for part in match[2].split(".") if part]
+    layer, array, what = _place(text, model, start, path)
+    if array == "loss":
+        if match[3] is not None:
+            raise ArgumentError(f"{text!r}: the loss is one number; ask for it without an index")
+        return Cell(layer, array, what, ())
+    shape, is_parameter = shape_of(model, layer, array)
+    try:
+        index = tuple(int(number) for number in (match[3] or "").split(",") if number.strip())
+    except ValueError:
+        raise ArgumentError(f"{text!r}: an index is whole numbers with commas between, such as [3,5,17]") from None
+    if not is_parameter:
+        shape = (images, *shape)
+        if len(index) == len(shape) - 1:
+            index = (0, *index)
+    shown = shape if is_parameter or images > 1 else shape[1:]
+    if len(index) != len(shape) or any(not 0 <= i < n for i, n in zip(index, shape, strict=False)):
+        largest = ",".join(str(n - 1) for n in shown)
+        raise ShapeError(
+            f"{text!r}: the array is {' x '.join(map(str, shown))}, so the index goes from "
+            f"[{','.join('0' * len(shown))}] to [{largest}]"
+        )
+    return Cell(layer, array, what, index)
+
+
+def shape_of(model: Sequential, layer: int, array: str) -> tuple[tuple[int, ...], bool]:
+    """Return the shape of an array, for one image, and whether it is a parameter."""
+    if layer < 0:
+        return model.input_shape, False
+    last = len(model.layers) - 1
+    if array in ("output", "probability"):
+        return model.layer_shapes[min(layer, last)][1], False
+    parameter: Array = model.layers[layer].parameters[array]
+    return parameter.shape, True
+
+
+def _place(text: str, model: Sequential, start: str, path: list[str]) -> tuple[int, str, str]:
+    """Return layer, array and what, from the words of a cell."""
+    names = [layer.name for layer in model.layers]
+    count = len(names)
+    what = path.pop() if path and path[-1] in (GRAD, UPDATE) else VALUE
+    if start in names:
+        if len(path) > 1:
+            raise ArgumentError(f"{text!r} names no number; write it as {FORMS}")
+        layer, array = names.index(start), path[0] if path else "output"
+        arrays = ("output", "input", *model.layers[layer].parameters)
+        if array not in arrays:
+            raise ArgumentError(f"{text!r}: {start} has no {array!r}{did_you_mean(array, arrays)}")
+        if array == "input":
+            layer, array = layer - 1, "output"
+    elif start == "loss" and not path and what == VALUE:
+        return count, "loss", VALUE
+    elif start in ("image", "input") and not path:
+        layer, array = -1, "output"
+    elif start in ("output", "outputs") and path in ([], ["probability"]):
+        layer, array = count - 1, path[0] if path else "output"
+    else:
+        raise ArgumentError(
+            f"{text!r}: there is no layer {start!r}{did_you_mean(start, [*names, 'image', 'output', 'loss'])}"
+        )
+    is_parameter = array not in ("output", "probability")
+    if what == UPDATE and not is_parameter:
+        raise ArgumentError(f"{text!r}: only parameters are updated; ask for .grad, or for a weight's .update")
+    if what == GRAD and array == "probability":
+        raise ArgumentError(f"{text!r}: the gradient starts at the outputs; ask for output.grad")
+    return layer, array, what

@@ -1,0 +1,149 @@
+"""Ledgers of the loss, of the gradient it starts, and of the probabilities."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError
+from rot180.inside.explain.activation import softmax_account
+from rot180.inside.explain.cells import VALUE, Cell, name_of
+from rot180.inside.explain.ledger import Account, Factor, Step, Term
+from rot180.inside.explain.trace import Trace
+from rot180.inside.explain.view import Index, View
+from rot180.nn.activation import Sigmoid, Softmax
+from rot180.nn.loss import CrossEntropyLoss, SquaredErrorLoss
+from rot180.ops.softmax import softmax
+from rot180.ops.types import Array
+
+
+def _outputs(trace: Trace, n: int) -> list[Factor]:
+    view = View(trace, len(trace.model.layers) - 1)
+    return [view.output((n, k)) for k in range(trace.outputs[-1].shape[1])]
+
+
+def _targets(trace: Trace) -> Array:
+    """Return the target of each output, (N, K)."""
+    target, shape = trace.target, trace.outputs[-1].shape
+    if target.ndim == 1 and len(shape) == 2:
+        one_hot = np.zeros(shape)
+        one_hot[np.arange(len(target)), target] = 1.0
+        target = one_hot
+    if isinstance(trace.loss, CrossEntropyLoss) and trace.loss.label_smoothing:
+        smoothing = trace.loss.label_smoothing
+        target = (1 - smoothing) * target + smoothing / shape[1]
+    return target.astype(np.float64)
+
+
+def probabilities(trace: Trace) -> Array:
+    """Return the probabilities that `predict` gives, in the network's float type."""
+    outputs, last = trace.outputs[-1], trace.model.layers[-1]
+    if isinstance(last, Softmax):
+        return outputs
+    if isinstance(last, Sigmoid):
+        shares: Array = outputs / outputs.sum(axis=1, keepdims=True)
+        return shares
+    return softmax(outputs)
+
+
+def probability(trace: Trace, index: Index) -> Account:
+    """Explain a probability: softmax, or the output's share for a network that ends in sigmoid."""
+    n, k = index
+    sources = _outputs(trace, n)
+    last = trace.model.layers[-1]
+    if isinstance(last, Softmax):
+        return Account("the network ends in softmax: the output is the probability", (Term((sources[k],)),))
+    if not isinstance(last, Sigmoid):
+        return softmax_account(sources, k)
+    total = math.fsum(source.value for source in sources)
+    share = sources[k].value / total
+    term = Term(
+        tuple(sources),
+        amount=share,
+        formula=f"{sources[k].cell} / sum",
+        slopes=tuple(((i == k) - share) / total for i in range(len(sources))),
+    )
+    steps = (*(Step(source.cell, "", source.value) for source in sources), Step("sum of these", "", total))
+    return Account("the output's share of all outputs", (term,), steps=steps, roundings=2 + len(sources))
+
+
+def value(trace: Trace) -> Account:
+    """Explain the loss."""
+    _known(trace)
+    targets, images = _targets(trace), trace.count
+    if isinstance(trace.loss, SquaredErrorLoss):
+        terms = []
+        for n in range(images):
+            for k, y in enumerate(_outputs(trace, n)):
+                off = y.value - float(targets[n, k])
+                terms.append(
+                    Term(
+                        (y, Factor(float(targets[n, k]), name="target")),
+                        amount=off * off / 2 / images,
+                        formula="(y - target)^2 / 2" + (f" / {images}" if images > 1 else ""),
+                        slopes=(off / images, -off / images),
+                    )
+                )
+        return Account("squared error: half the squared distance from the target", tuple(terms), roundings=3)
+    entries: list[Term] = []
+    steps: list[Step] = []
+    grain = 0.0
+    for n in range(images):
+        sources = _outputs(trace, n)
+        largest = max(source.value for source in sources)
+        total = math.fsum(math.exp(source.value - largest) for source in sources)
+        suffix = f" of image {n}" if images > 1 else ""
+        steps += [
+            Step(f"largest output{suffix}", "", largest),
+            Step(f"log of the sum{suffix}", "sum of exp(output - largest)", math.log(total)),
+        ]
+        p = [math.exp(source.value - largest) / total for source in sources]
+        for k, source in enumerate(sources):
+            weight = float(targets[n, k]) / images
+            if weight:
+                amount = weight * (math.log(total) + largest - source.value)
+                # Where p is nearly 1 its logarithm is nearly 0, and the rounding of the sum, 1, is all that is left.
+                grain += weight * (len(sources) + abs(largest) + abs(source.value))
+                entries.append(
+                    Term(
+                        tuple(sources),
+                        amount=amount,
+                        formula=f"{weight:g} * (log of the sum + largest - {source.cell})"
+                        if weight != 1
+                        else f"log of the sum + largest - {source.cell}",
+                        slopes=tuple(weight * (p[i] - (i == k)) for i in range(len(p))),
+                    )
+                )
+    epsilon = float(np.finfo(trace.outputs[-1].dtype).eps)
+    return Account(
+        "cross-entropy: minus the logarithm of the probability of the label", tuple(entries), tuple(steps),
+        roundings=4, grain=epsilon * grain,
+    )  # fmt: skip
+
+
+def output_grad(trace: Trace, index: Index) -> Account:
+    """Explain where backpropagation starts: (p - t) / N, or (y - t) / N."""
+    _known(trace)
+    n, k = index
+    target = Factor(float(_targets(trace)[n, k]), name="target")
+    share = Factor(1 / trace.count, name=f"1/{trace.count}")
+    if isinstance(trace.loss, SquaredErrorLoss):
+        source = _outputs(trace, n)[k]
+        rule = "squared error backward: output less target"
+    else:
+        cell = Cell(len(trace.model.layers) - 1, "probability", VALUE, index)
+        source = Factor(float(probabilities(trace)[index]), name_of(cell, trace.model, trace.count))
+        rule = "cross-entropy backward: probability less target"
+    if trace.count > 1:
+        rule += ", divided by the images of the batch"
+    minus = Factor(-1.0, name="-1")
+    rest: tuple[Any, ...] = () if trace.count == 1 else (share,)
+    # The loss takes exp of a logarithm, which is off by epsilon times the logarithm's size.
+    return Account(rule, (Term((source, *rest)), Term((target, minus, *rest))), roundings=8 + 16)
+
+
+def _known(trace: Trace) -> None:
+    if not isinstance(trace.loss, (CrossEntropyLoss, SquaredErrorLoss)):
+        raise ArgumentError(f"explain knows cross_entropy and squared_error; the loss is {trace.loss!r}")

@@ -1,0 +1,143 @@
+"""One pass through the network and back, with every array kept: what ledgers are read from."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.activation import NoisyReLU
+from rot180.nn.loss import Loss
+from rot180.nn.sequential import Sequential
+from rot180.ops.types import Array
+from rot180.training.optimizer import Adam, Optimizer
+from rot180.training.trainer import make_loss
+
+
+class Trace:
+    """A batch on its way forward, back, and into one update; no parameter is changed.
+
+    The layers' own `forward` and `backward` compute it, in the network's float type.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built.
+    images : (N, H, W, C), (H, W, C) or (H, W)
+        As they come from the data; the model's preprocessing is applied. One image may come without a batch.
+    labels : int, (N,) integer or (N, K) float, optional
+        What the loss compares with; the likeliest class of each image by default.
+    loss : str or Loss
+        As in `Trainer`.
+    optimizer : Optimizer, optional
+        Whose next update is explained, with its state; Adam before its first update by default. It is not changed.
+    training : bool
+        With noise and dropout, drawn with `seed`; without by default.
+    seed : int
+
+    Attributes
+    ----------
+    images : array
+        The batch as given, with a batch axis.
+    inputs, outputs : list of array
+        Of each layer.
+    """
+
+    def __init__(
+        self,
+        model: Sequential,
+        images: Any,
+        labels: Any = None,
+        *,
+        loss: str | Loss = "auto",
+        optimizer: Optimizer | None = None,
+        training: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if not model.is_built:
+            raise ArgumentError("the model has no parameters yet; train it, load one, or call model.build(input_shape)")
+        self.model = model
+        self.images = _batch(images, model.input_shape)
+        self.loss = make_loss(loss, model)
+        self.optimizer = Adam() if optimizer is None else optimizer
+        self.inputs: list[Array] = []
+        self.outputs: list[Array] = []
+        self.saved: list[Any] = []
+        self.noise: dict[int, Array] = {}
+        x = model.preprocessing(self.images, dtype=model.dtype)
+        generator = np.random.default_rng(seed)
+        for index, layer in enumerate(model.layers):
+            self.inputs.append(x)
+            if training and isinstance(layer, NoisyReLU):
+                # The layer keeps its output alone; the same draw again gives the noise.
+                drawn = copy.deepcopy(generator).standard_normal(x.shape, dtype=x.dtype.type)
+                self.noise[index] = drawn * x.dtype.type(layer.sigma)
+            x, kept = layer.forward(x, training=training, generator=generator)
+            self.outputs.append(x)
+            self.saved.append(kept)
+        self._labels = labels
+
+    @property
+    def count(self) -> int:
+        """Images in the batch."""
+        return len(self.images)
+
+    @cached_property
+    def target(self) -> Array:
+        """What the loss compares with."""
+        if self._labels is None:
+            likeliest: Array = self.outputs[-1].reshape(self.count, -1).argmax(axis=1)
+            return likeliest
+        target: Array = np.atleast_1d(np.asarray(self._labels))
+        return target
+
+    @cached_property
+    def loss_value(self) -> float:
+        """The mean loss of the batch."""
+        return float(self.loss.forward(self.outputs[-1], self.target)[0])
+
+    @cached_property
+    def deltas(self) -> list[Array]:
+        """The gradient of the loss with respect to the images, then to each layer's output."""
+        return self._backward[0]
+
+    @cached_property
+    def gradients(self) -> dict[str, Array]:
+        """The gradient of each parameter, by full name."""
+        return self._backward[1]
+
+    @cached_property
+    def _backward(self) -> tuple[list[Array], dict[str, Array]]:
+        delta: Array | None = self.loss.backward(self.loss.forward(self.outputs[-1], self.target)[1])
+        deltas: list[Array] = [np.asarray(delta)]
+        gradients: dict[str, Array] = {}
+        for layer, kept in zip(reversed(self.model.layers), reversed(self.saved), strict=True):
+            delta, own = layer.backward(deltas[0], kept, needs_dx=True)
+            if delta is None:
+                raise ShapeError(f"{layer.name} returned no dx although it was asked for it")
+            deltas.insert(0, delta)
+            gradients.update({f"{layer.name}.{name}": gradient for name, gradient in own.items()})
+        return deltas, gradients
+
+    @cached_property
+    def updates(self) -> dict[str, Array]:
+        """By how much the optimizer's next update changes each parameter: the value after less that before, exactly."""
+        optimizer = copy.deepcopy(self.optimizer)
+        after = {name: array.copy() for name, array in self.model.parameters.items()}
+        optimizer.update(after, self.gradients, self.model.lr_factors)
+        before = self.model.parameters
+        return {name: array.astype(np.float64) - before[name].astype(np.float64) for name, array in after.items()}
+
+
+def _batch(images: Any, shape: tuple[int, ...]) -> Array:
+    """Return images with a batch axis and a channel axis."""
+    array: Array = np.asarray(images)
+    for candidate in (array, array[np.newaxis], array[..., np.newaxis], array[np.newaxis, ..., np.newaxis]):
+        if candidate.shape[1:] == shape and len(candidate):
+            return candidate
+    raise ShapeError(
+        f"the network takes images of {' x '.join(map(str, shape))}; got an array {array.shape}; resize it first"
+    )

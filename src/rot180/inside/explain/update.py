@@ -1,0 +1,125 @@
+"""Ledgers of an update: gradient, moments, bias correction, step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rot180.errors import ArgumentError
+from rot180.inside.explain.cells import GRAD, VALUE, Cell, name_of
+from rot180.inside.explain.ledger import Account, Factor, Step, Term
+from rot180.inside.explain.trace import Trace
+from rot180.training.optimizer import SGD, Adam, RMSprop
+
+
+def explain_update(trace: Trace, cell: Cell) -> Account:
+    """Explain by how much an optimizer's next update changes one parameter."""
+    layer = trace.model.layers[cell.layer]
+    full = f"{layer.name}.{cell.array}"
+    optimizer = trace.optimizer
+    gradient = _factor(trace, cell, GRAD, float(trace.gradients[full][cell.index]))
+    weight = _factor(trace, cell, VALUE, float(layer.parameters[cell.array][cell.index]))
+    lr = optimizer.lr * layer.lr_factor
+    # The new value is rounded to the float type of the weight, and that grain is all that is left of a small step.
+    grain = float(np.finfo(layer.parameters[cell.array].dtype).eps) * abs(weight.value)
+    decay = float(getattr(optimizer, "weight_decay", 0.0))
+    is_decoupled = bool(getattr(optimizer, "decoupled", False))
+    g = gradient.value + (0.0 if is_decoupled else decay * weight.value)
+    steps = [Step("gradient", gradient.cell, gradient.value), Step("learning rate", "", lr)]
+    if layer.lr_factor != 1:
+        steps[-1] = Step("learning rate", f"{optimizer.lr:g} * {layer.lr_factor:g} of the layer", lr)
+    if decay and not is_decoupled:
+        steps.append(Step("g", f"gradient + {decay:g} * weight", g))
+
+    def state(slot: str) -> float:
+        array = optimizer.state[slot].get(full)
+        return 0.0 if array is None else float(array[cell.index])
+
+    if isinstance(optimizer, SGD):
+        amount, slope, more = _sgd(optimizer, g, lr, state("velocity"))
+    elif isinstance(optimizer, Adam):
+        amount, slope, more = _adam(optimizer, g, lr, state("m"), state("v"))
+    elif isinstance(optimizer, RMSprop):
+        amount, slope, more = _rmsprop(optimizer, g, lr, state("square"))
+    else:
+        raise ArgumentError(f"explain knows sgd, adam, adamw and rmsprop; the optimizer is {optimizer!r}")
+    formula = more[-1].formula
+    after = weight.value + float(trace.updates[full][cell.index])
+    slopes = (slope, 0.0 if is_decoupled else slope * decay)
+    terms = [Term((gradient, weight), amount=amount, formula=formula, slopes=slopes)]
+    if not decay or is_decoupled:
+        terms = [Term((gradient,), amount=amount, formula=formula, slopes=slopes[:1])]
+    if decay and is_decoupled:
+        shrink = Factor(-lr * decay, name=f"-learning rate * {decay:g}")
+        terms.append(Term((weight, shrink)))
+    return Account(
+        f"update {optimizer.step_count + 1} of {optimizer.rule}",
+        tuple(terms),
+        steps=(*steps, *more[:-1]),
+        notes=(f"weight before {weight.value:.9g}, after {after:.9g}; float numbers near it are {grain:.1g} apart",),
+        roundings=12,
+        grain=grain,
+    )
+
+
+def _factor(trace: Trace, cell: Cell, what: str, value: float) -> Factor:
+    return Factor(value, name_of(Cell(cell.layer, cell.array, what, cell.index), trace.model, trace.count))
+
+
+def _sgd(optimizer: SGD, g: float, lr: float, velocity: float) -> tuple[float, float, list[Step]]:
+    """Return the change, its derivative with respect to g, and the steps; the last one is the change."""
+    mu = optimizer.momentum
+    if not mu:
+        return -lr * g, -lr, [Step("step", "-learning rate * gradient", -lr * g)]
+    new = mu * velocity + g
+    steps = [Step("velocity before", "", velocity), Step("velocity", f"{mu:g} * velocity before + gradient", new)]
+    if optimizer.nesterov:
+        formula = f"-learning rate * (gradient + {mu:g} * velocity)"
+        change = -lr * (g + mu * new)
+        return change, -lr * (1 + mu), [*steps, Step("step", formula, change)]
+    return -lr * new, -lr, [*steps, Step("step", "-learning rate * velocity", -lr * new)]
+
+
+def _adam(optimizer: Adam, g: float, lr: float, m: float, v: float) -> tuple[float, float, list[Step]]:
+    """As `_sgd`."""
+    (beta1, beta2), eps, t = optimizer.betas, optimizer.eps, optimizer.step_count + 1
+    new_m, new_v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+    bias1, bias2 = 1 - beta1**t, 1 - beta2**t
+    m_hat, v_hat = new_m / bias1, new_v / bias2
+    root = math.sqrt(v_hat)
+    change = -lr * m_hat / (root + eps) if root + eps else 0.0
+    slope = 0.0
+    if root + eps:
+        slope = -lr * (1 - beta1) / bias1 / (root + eps)
+        if root:
+            slope += lr * m_hat / (root + eps) ** 2 * (1 - beta2) / bias2 * g / root
+    steps = [
+        Step("m before, v before", "first moment, second moment", m),
+        Step("m", f"{beta1:g} * m before + {1 - beta1:g} * gradient", new_m),
+        Step("v", f"{beta2:g} * v before + {1 - beta2:g} * gradient^2", new_v),
+        Step("m corrected", f"m / (1 - {beta1:g}^{t})", m_hat),
+        Step("v corrected", f"v / (1 - {beta2:g}^{t})", v_hat),
+    ]
+    steps[:1] = [Step("m before", "first moment", m), Step("v before", "second moment", v)]
+    formula = f"-learning rate * m corrected / (sqrt(v corrected) + {eps:g})"
+    return change, slope, [*steps, Step("step", formula, change)]
+
+
+def _rmsprop(optimizer: RMSprop, g: float, lr: float, square: float) -> tuple[float, float, list[Step]]:
+    """As `_sgd`."""
+    alpha, eps = optimizer.alpha, optimizer.eps
+    new = alpha * square + (1 - alpha) * g * g
+    root = math.sqrt(new)
+    change = -lr * g / (root + eps) if root + eps else 0.0
+    slope = 0.0
+    if root + eps:
+        slope = -lr / (root + eps)
+        if root:
+            slope += lr * g / (root + eps) ** 2 * (1 - alpha) * g / root
+    steps = [
+        Step("square before", "mean of the squared gradient", square),
+        Step("square", f"{alpha:g} * square before + {1 - alpha:g} * gradient^2", new),
+        Step("step", f"-learning rate * gradient / (sqrt(square) + {eps:g})", change),
+    ]
+    return change, slope, steps

@@ -1,0 +1,328 @@
+"""The ledger of a number adds up to the number, and says what a change of a source would do."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import numpy as np
+import pytest
+
+from rot180 import SGD, Adam, AdamW, RMSprop, load_data, network
+from rot180.errors import ArgumentError, ShapeError
+from rot180.inside.explain import Ledger, Trace, explain, explain_in, markdown, text, way
+from rot180.inside.explain.account import INPUT_GRAD, OUTPUT
+from rot180.inside.explain.cells import GRAD, read_cell
+from rot180.inside.explain.text import lay_out
+from rot180.nn import LAYERS, CrossEntropyLoss
+
+CELLS = 100
+LAYER_TEXTS = {
+    "conv": "9x8x2 > conv3x3:4:same > fc5",
+    "conv-stride": "9x8x2 > conv3x2:4:same:s2 > fc5",
+    "conv-all": "9x8x4 > conv3x3:6:g2:d2:s2:pad2,1,1,2 > fc5",
+    "conv-nobias": "9x8x2 > conv2x3:3:nobias:s3x1 > fc5",
+    "conv-deep": "9x8x2 > conv1:3 tanh conv3x3:3:g3 > fc5",
+    "maxpool": "9x8x2 > maxpool2 > fc5",
+    "maxpool-overlap": "9x8x2 > maxpool3x2:same:s1 > fc5",
+    "avgpool": "9x8x2 > avgpool2:same > fc5",
+    "avgpool-exclude": "9x8x2 > avgpool3:pad1:s2:excludepad > fc5",
+    "flatten": "3x4x2 > flatten > fc5",
+    "fc": "30 > fc9 > fc5",
+    "relu": "30 > relu > fc5",
+    "noisyrelu": "30 > noisyrelu:sigma=0.5 > fc5",
+    "leakyrelu": "30 > leakyrelu:slope=0.3 > fc5",
+    "sigmoid": "30 > sigmoid > fc5",
+    "tanh": "30 > tanh > fc5",
+    "softmax": "30 > softmax > fc5",
+    "dropout": "30 > dropout0.4 > fc5",
+}
+
+
+def make(notation: str, images: int = 2, **options: object) -> Trace:
+    """A pass of random images, negative values among them, in float32."""
+    generator = np.random.default_rng(1)
+    model = network(notation).build(seed=1)
+    for array in model.parameters.values():
+        array += generator.normal(scale=0.1, size=array.shape).astype(np.float32)
+    x = generator.normal(size=(images, *model.input_shape)).astype(np.float32)
+    return Trace(model, x, generator.integers(0, 5, images), training=True, seed=3, **options)
+
+
+def ask(trace: Trace, place: int, what: str, generator: np.random.Generator) -> str:
+    """Draw a cell of an array of a layer."""
+    layer = trace.model.layers[place]
+    array = what.split(".")[0]
+    if array in ("input", "output"):
+        shape = (trace.inputs if array == "input" else trace.outputs)[place].shape
+    else:
+        shape = layer.parameters[array].shape
+    return f"{layer.name}.{what}[{','.join(str(generator.integers(0, n)) for n in shape)}]"
+
+
+def questions(trace: Trace, place: int) -> list[str]:
+    names = trace.model.layers[place].parameters
+    return ["output", "input.grad", *(f"{n}.{w}" for n in names for w in ("grad", "update"))]
+
+
+@pytest.mark.parametrize("key", LAYER_TEXTS)
+def test_every_ledger_adds_up(key: str) -> None:
+    trace = make(LAYER_TEXTS[key])
+    generator = np.random.default_rng(0)
+    for place in range(len(trace.model.layers)):
+        for what in questions(trace, place):
+            for _ in range(CELLS if place == 0 else 20):
+                ledger = explain_in(trace, ask(trace, place, what, generator))
+                assert ledger.adds_up, text(ledger, trace)
+                size = sum(abs(term.value) for term in ledger.terms)
+                assert ledger.allowed <= 2e-7 * (len(ledger.terms) + 80) * (size + 1)  # no bound that proves nothing
+
+
+def test_every_layer_of_the_registry_is_explained() -> None:
+    assert set(OUTPUT) == set(INPUT_GRAD) == set(LAYERS.values())
+    seen = {type(layer) for notation in LAYER_TEXTS.values() for layer in network(notation).layers}
+    assert seen == set(LAYERS.values())
+
+
+def computed(trace: Trace, place: int, asked: str, source: str, change: float) -> float:
+    """Compute a number of a layer in float64, with one of its sources changed."""
+    layer = copy.deepcopy(trace.model.layers[place])
+    layer.parameters = {name: array.astype(np.float64) for name, array in layer.parameters.items()}
+    x, dy = trace.inputs[place].astype(np.float64), trace.deltas[place + 1].astype(np.float64)
+    saved = trace.saved[place]
+    cell, of = (read_cell(name, trace.model, trace.count) for name in (asked, source))
+    if of.array != "output":
+        layer.parameters[of.array][of.index] += change
+    elif of.what == GRAD:
+        dy[of.index] += change
+    elif of.layer == place:  # its own output, which backward reads
+        saved = saved.astype(np.float64)
+        saved[of.index] += change
+    else:
+        x[of.index] += change
+        if layer.kind in ("conv", "fc"):
+            saved = x
+    if cell.array == "output" and cell.what != GRAD:
+        if place in trace.noise:  # drawn anew in float64 it would be another
+            return float(np.maximum(x + trace.noise[place], 0)[cell.index])
+        return float(layer.forward(x, training=True, generator=np.random.default_rng(3))[0][cell.index])
+    dx, gradients = layer.backward(dy, saved, needs_dx=True)
+    return float((dx if cell.array == "output" else gradients[cell.array])[cell.index])
+
+
+@pytest.mark.parametrize("key", LAYER_TEXTS)
+def test_a_change_of_a_source_does_what_the_ledger_says(key: str) -> None:
+    trace = make(LAYER_TEXTS[key])
+    generator = np.random.default_rng(2)
+    h = 1e-5
+    for what in [what for what in questions(trace, 0) if not what.endswith("update")]:
+        for _ in range(CELLS):
+            asked = ask(trace, 0, what, generator)
+            ledger = explain_in(trace, asked)
+            if not ledger.sources:
+                continue
+            source = sorted(ledger.sources)[generator.integers(len(ledger.sources))]
+            up, down = (computed(trace, 0, asked, source, sign * h) for sign in (1, -1))
+            assert (up - down) / (2 * h) == pytest.approx(ledger.slope(source), rel=1e-4, abs=1e-6), (asked, source)
+
+
+OPTIMIZERS = [
+    SGD(0.1),
+    SGD(0.1, momentum=0.9, weight_decay=0.01),
+    SGD(0.1, momentum=0.9, nesterov=True),
+    Adam(),
+    Adam(0.01, weight_decay=0.1),
+    AdamW(0.01),
+    RMSprop(0.01, weight_decay=0.1),
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize("updates", [0, 3])
+def test_updates(optimizer, updates: int) -> None:
+    optimizer = copy.deepcopy(optimizer)
+    trace = make("5x5x2 > conv3x3:3:lr=0.5 tanh > fc5", optimizer=optimizer)
+    for _ in range(updates):
+        gradients = {name: 0.9 * gradient for name, gradient in trace.gradients.items()}
+        optimizer.update({name: a.copy() for name, a in trace.model.parameters.items()}, gradients, {})
+    generator = np.random.default_rng(0)
+    for _ in range(25):
+        asked = ask(trace, 0, "weight.update", generator)
+        ledger = explain_in(trace, asked)
+        assert ledger.adds_up, text(ledger)
+        assert ledger.stored != 0
+        # The slope against the update rule itself, in float64.
+        cell = read_cell(asked, trace.model, trace.count)
+        for source in ledger.sources:
+            changed = []
+            for sign in (1, -1):
+                w = {"conv1.weight": trace.model.parameters["conv1.weight"].astype(np.float64)}
+                dw = {"conv1.weight": trace.gradients["conv1.weight"].astype(np.float64)}
+                (dw if source.startswith("conv1.weight.grad") else w)["conv1.weight"][cell.index] += sign * 1e-6
+                before = w["conv1.weight"][cell.index]
+                rule = copy.deepcopy(optimizer)
+                rule.state = {
+                    slot: {n: a.astype(np.float64) for n, a in arrays.items()} for slot, arrays in rule.state.items()
+                }
+                rule.update(w, dw, trace.model.lr_factors)
+                changed.append(w["conv1.weight"][cell.index] - before)
+            slope = (changed[0] - changed[1]) / 2e-6
+            assert slope == pytest.approx(ledger.slope(source), rel=1e-3, abs=1e-5), source
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error", CrossEntropyLoss(0.2)], ids=str)
+@pytest.mark.parametrize("scale", [1, 30])
+def test_loss_probabilities_and_the_gradient_of_the_outputs(loss, scale: int) -> None:
+    trace = make("6 > fc5", loss=loss)
+    trace.model.parameters["fc1.weight"][:] *= scale
+    trace = Trace(trace.model, trace.images, trace.target, loss=loss)
+    for asked in ["loss", *(f"output.{w}[{n},{k}]" for w in ("probability", "grad") for n in (0, 1) for k in range(5))]:
+        ledger = explain_in(trace, asked)
+        assert ledger.adds_up, text(ledger, trace)
+    ledger = explain_in(trace, "loss")
+    values = []
+    for sign in (1, -1):
+        outputs = trace.outputs[-1].astype(np.float64)
+        outputs[1, 2] += sign * 1e-5
+        values.append(trace.loss.forward(outputs, trace.target)[0])
+    assert (values[0] - values[1]) / 2e-5 == pytest.approx(ledger.slope("fc1.output[1,2]"), rel=1e-4, abs=1e-6)
+
+
+def test_networks_that_end_in_sigmoid_or_softmax() -> None:
+    for notation in ("6 > fc5 sigmoid", "6 > fc5 softmax"):
+        model = network(notation).build(seed=0)
+        trace = Trace(model, np.ones((1, 6)), 2, loss="squared_error")
+        for asked in ("output.probability[3]", "output.grad[3]", "loss", "fc1.weight.grad[2,3]"):
+            assert explain_in(trace, asked).adds_up
+
+
+def test_a_network_in_float64() -> None:
+    model = network("6x6x1 > conv3x3:2 tanh > fc5").build(dtype=np.float64)
+    ledger = explain(model, np.random.default_rng(0).normal(size=(6, 6)), "fc1.weight.grad[3,2]")
+    assert ledger.adds_up
+    assert ledger.allowed < 1e-14
+
+
+@pytest.fixture(scope="module")
+def digit() -> Trace:
+    data = load_data("digits")
+    model = network("8x8x1 > conv3x3:4:same relu maxpool2 > conv3x3:6:same relu > fc10").build(seed=2)
+    return Trace(model, data.test_images[3], data.test_labels[3])
+
+
+def test_gates_and_winners_on_the_way_lead_to_the_next_sum(digit: Trace) -> None:
+    ledger = explain_in(digit, "conv2.output[2,1,5]")
+    assert ledger.account.rule == "convolution: window times kernel 3 x 3, 4 channels: 36 products, and the bias"
+    for cell in ledger.sources:
+        if cell.startswith("pool1"):
+            chain = way(digit, cell)
+            assert chain[0][0] == "largest of 4"
+            if chain[-1][0] == "gate open":
+                assert chain[-1][1].startswith("conv1.output")
+                assert explain_in(digit, chain[-1][1]).stored == ledger.sources[cell]
+            else:
+                assert ledger.sources[cell] == 0
+    backward = [explain_in(digit, f"relu1.output.grad[{i},{j},1]") for i in range(8) for j in range(8)]
+    assert {len(way(digit, ledger.cell)) for ledger in backward} == {1}
+    assert {way(digit, ledger.cell)[0][0] for ledger in backward} == {"won its window", "won no window"}
+
+
+def test_the_rotation_is_said_and_seen(digit: Trace) -> None:
+    ledger = explain_in(digit, "conv2.input.grad[2,1,3]")
+    assert "the kernel is rotated by 180 degrees" in " ".join(ledger.account.notes)
+    taps, windows = [], []
+    for term in ledger.terms:
+        windows.append(re.findall(r"\d+", term.factors[0].cell)[1:3])
+        taps.append(re.findall(r"\d+", term.factors[1].cell)[1:3])
+    assert windows == sorted(windows)
+    assert taps == sorted(taps, reverse=True)
+    assert explain_in(digit, "conv2.input.grad[2,1,3]").stored == explain_in(digit, "pool1.output.grad[2,1,3]").stored
+
+
+def printed_sum(said: str) -> tuple[int, int]:
+    """Return the printed entries added up, and the printed sum, in the last digit."""
+    above, below = said.split("===")[0], said.split("===")[-1]
+    entries = re.findall(r"^  +([+-]\d+\.\d+)  ", above, re.MULTILINE)
+    total = re.search(r"([+-]\d+\.\d+)  sum", below)
+    assert total is not None
+    return sum(int(e.replace(".", "")) for e in entries), int(total[1].replace(".", ""))
+
+
+@pytest.mark.parametrize("asked", ["conv2.output[2,1,5]", "fc1.output[3]", "conv1.weight.grad[1,1,0,2]", "loss"])
+def test_what_is_printed_adds_up_digit_by_digit(digit: Trace, asked: str) -> None:
+    ledger = explain_in(digit, asked)
+    for shown in (8, None):
+        said = text(ledger, digit, shown=shown)
+        entries, total = printed_sum(said)
+        assert entries == total
+        assert max(len(line) for line in said.splitlines()) <= 80
+    assert len(lay_out(ledger).lines) <= 10
+    if len(ledger.terms) > 12:
+        assert f"{len([t for t in ledger.terms if not t.pinned]) - 8} more, together" in text(ledger, digit)
+
+
+def test_markdown(digit: Trace) -> None:
+    said = markdown(explain_in(digit, "conv1.weight.update[1,1,0,2]"), digit)
+    assert said.startswith("### `conv1.weight.update[1,1,0,2]` = ")
+    assert "| m corrected |" in said
+    assert all(line.count("|") == 4 for line in said.splitlines() if line.startswith("|"))
+
+
+def test_json(digit: Trace) -> None:
+    values = explain_in(digit, "fc1.output[3]").to_dict()
+    assert values["adds_up"]
+    assert len(values["terms"]) == 97
+    assert values["terms"][0]["factors"][1] == {
+        "cell": "fc1.weight[0,3]",
+        "name": "",
+        "value": float(digit.model.parameters["fc1.weight"][0, 3]),
+    }
+
+
+def test_nothing_is_changed() -> None:
+    trace = make("5x5x2 > conv3x3:3 > fc5", optimizer=(optimizer := SGD(0.1, momentum=0.9)))
+    before = {name: array.copy() for name, array in trace.model.parameters.items()}
+    explain_in(trace, "conv1.weight.update[0,0,0,0]")
+    assert optimizer.step_count == 0
+    for name, array in trace.model.parameters.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "match"),
+    [
+        ("conv2 output", ArgumentError, "names no number; write it as conv1.output"),
+        ("conv3.output[0,0,0]", ArgumentError, "there is no layer 'conv3'; did you mean 'conv2'"),
+        ("conv1.wieght[0,0,0,0]", ArgumentError, "conv1 has no 'wieght'; did you mean 'weight'"),
+        ("conv1.output.update[0,0,0]", ArgumentError, "only parameters are updated"),
+        ("conv1.output[8,0,0]", ShapeError, r"the array is 8 x 8 x 4, so the index goes from \[0,0,0\] to \[7,7,3\]"),
+        ("conv1.output[-1,0,0]", ShapeError, "the index goes from"),
+        ("conv1.output[0]", ShapeError, "the array is 8 x 8 x 4"),
+        ("conv1.output", ShapeError, "the array is 8 x 8 x 4"),
+        ("conv1.output[1-2,0,0]", ArgumentError, "an index is whole numbers"),
+        ("loss[0]", ArgumentError, "the loss is one number"),
+        ("output.probability.grad[0]", ArgumentError, "ask for output.grad"),
+        ("conv1.a.b[0]", ArgumentError, "names no number"),
+    ],
+)
+def test_questions_that_cannot_be_answered(digit: Trace, asked: str, error: type, match: str) -> None:
+    with pytest.raises(error, match=match):
+        explain_in(digit, asked)
+
+
+def test_networks_that_cannot_be_explained() -> None:
+    with pytest.raises(ArgumentError, match="the model has no parameters yet"):
+        explain(network("4 > fc2"), np.ones(4), "loss")
+    model = network("4x4x1 > conv3x3:2").build()
+    assert explain(model, np.ones((4, 4)), "conv1.output[0,0,0]").adds_up
+    with pytest.raises(ArgumentError, match="let the network end in a fully connected layer"):
+        explain(model, np.ones((4, 4)), "loss")
+    with pytest.raises(ShapeError, match="the network takes images of 4 x 4 x 1; got an array"):
+        explain(model, np.ones((5, 4)), "loss")
+
+
+def test_a_pixel_and_a_parameter_are_where_it_ends(digit: Trace) -> None:
+    pixel = explain_in(digit, "image[2,3,0]")
+    assert isinstance(pixel, Ledger)
+    assert pixel.account.rule.startswith(f"a pixel: {digit.images[0, 2, 3, 0]} as it was read")
+    assert "conv1.bias.update[1] says how it changes" in explain_in(digit, "conv1.bias[1]").account.rule
