@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from rot180.data.lazy import select
 from rot180.errors import ArgumentError, DataError
 from rot180.ops.types import Array
 
@@ -24,7 +26,7 @@ class Dataset:
     ----------
     name : str
         A short name, fit for a folder's name: "digits", "mnist".
-    train_images, test_images : (N, H, W, C) uint8, uint16 or floats
+    train_images, test_images : (N, H, W, C) uint8, uint16 or floats, or LazyImages
         Integers count from black, 0, to white, the largest value of their type (255 for uint8, which all readers of
         this package give); floats are expected in 0 to 1. Either set may be empty, but not both.
     train_labels, test_labels : (N,) integers
@@ -33,6 +35,8 @@ class Dataset:
         One name per class.
     description : str, default ""
         Where the images come from and how the test set was made, in a line.
+    resize : str, default "stretch"
+        How image files were brought to their size; it goes into the model's preprocessing.
 
     Raises
     ------
@@ -52,12 +56,13 @@ class Dataset:
     """
 
     name: str
-    train_images: Array
+    train_images: Any
     train_labels: Array
-    test_images: Array
+    test_images: Any
     test_labels: Array
     class_names: tuple[str, ...]
     description: str = ""
+    resize: str = "stretch"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -92,7 +97,9 @@ class Dataset:
         """
         if count < 1:
             raise ArgumentError(f"limit: at least one training image is needed; came {count}; give 1 or more")
-        return replace(self, train_images=self.train_images[:count], train_labels=self.train_labels[:count])
+        return replace(
+            self, train_images=select(self.train_images, slice(count)), train_labels=self.train_labels[:count]
+        )
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.image_shape))
@@ -115,7 +122,7 @@ def number_names(*label_arrays: Array) -> tuple[str, ...]:
     return tuple(str(number) for number in range(largest + 1))
 
 
-def _check_part(where: str, images: Array, labels: Array, classes: int) -> None:
+def _check_part(where: str, images: Any, labels: Array, classes: int) -> None:
     """Raise DataError where images and labels of one part do not fit together."""
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise DataError(f"{where} images must be (N, H, W, C); came {images.shape}; gray images have C = 1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rot180.data.dataset import Dataset
 from rot180.errors import DataError
 from rot180.nn.preprocessing import Preprocessing
@@ -32,9 +34,9 @@ def preprocessing_for(kind: str, dataset: Dataset) -> Preprocessing:
     [0.31, 0.38]
     """
     if kind != "dataset":
-        return Preprocessing(kind)
+        return Preprocessing(kind, resize=dataset.resize)
     if not len(dataset.train_images):
         raise DataError(
             f"{dataset.name}: mean and deviation need training images; it has none; choose another normalization"
         )
-    return Preprocessing.of_dataset(dataset.train_images)
+    return replace(Preprocessing.of_dataset(dataset.train_images), resize=dataset.resize)

@@ -1,0 +1,155 @@
+"""From encoded images of any sizes to a data set: which size, which channels, in memory or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from rot180.data.dataset import Dataset
+from rot180.data.image import ImageFacts, decode_image, look_at_image
+from rot180.data.lazy import EncodedImage, LazyImages
+from rot180.data.loader import read_ahead
+from rot180.data.options import BadFiles, ImageOptions
+from rot180.data.split import hold_out
+from rot180.errors import DataError
+from rot180.ops.types import Array
+
+KEEP_UP_TO = 96
+"""Images that all have one size, with no side longer than this, keep it."""
+
+PIECE = 64
+"""Images that a thread takes at a time."""
+
+T = TypeVar("T")
+
+
+def load_encoded(
+    name: str,
+    train: Sequence[EncodedImage],
+    test: Sequence[EncodedImage] | None,
+    class_names: tuple[str, ...],
+    options: ImageOptions,
+    bad: BadFiles,
+    description: str,
+) -> Dataset:
+    """Return a data set of encoded images; without test images, every fifth of each class is held out.
+
+    The header of every file is looked at before anything is decoded. What fits in `options.memory` is decoded once, by
+    threads; what does not is decoded batch by batch, in each epoch again.
+
+    Raises
+    ------
+    DataError
+        A file is bad and the options are strict, or too many are; no image is left.
+    """
+    count = len(train)
+    every = [*train, *(test or ())]
+    facts = _each(every, lambda image: look_at_image(image.source, image.name, suffix=image.suffix), options, "looking")
+    kept = [index for index, fact in enumerate(facts) if _is_good(fact, bad)]
+    if not kept:
+        raise DataError(f"{name}: there is no readable image{_first_reason(bad)}; give a folder with some")
+    shape = choose_shape([fact for fact in facts if isinstance(fact, ImageFacts)], options)
+
+    in_memory = len(kept) * int(np.prod(shape)) <= options.memory
+    pixels = np.empty((len(kept) if in_memory else 0, *shape), np.uint8)
+    if in_memory or bad.policy != "strict":
+        places = {index: place for place, index in enumerate(kept)}
+
+        def decode(index: int) -> None:
+            image = every[index]
+            found = decode_image(image.source, image.name, shape, resize=options.resize, suffix=image.suffix)
+            if in_memory:
+                pixels[places[index]] = found
+
+        decoded_each = _each(kept, decode, options, "reading")
+        good = [place for place, found in enumerate(decoded_each) if _is_good(found, bad)]
+        if not good:
+            raise DataError(f"{name}: there is no readable image{_first_reason(bad)}; give a folder with some")
+        if len(good) < len(kept):
+            kept = [kept[place] for place in good]
+            pixels = pixels[good] if in_memory else pixels
+
+    labels = np.array([every[index].label for index in kept], np.int64)
+    images = pixels if in_memory else LazyImages([every[index] for index in kept], shape, options.resize)
+    if test is None:
+        is_test = hold_out(labels)
+        description += ", where every fifth of each class is held out for testing"
+    else:
+        is_test = np.array(kept) >= count
+    parts = [np.flatnonzero(~is_test), np.flatnonzero(is_test)]
+    train_images, test_images = (
+        images.select(part) if isinstance(images, LazyImages) else _part(images, part) for part in parts
+    )
+    return Dataset(
+        name=name,
+        train_images=train_images,
+        train_labels=labels[parts[0]],
+        test_images=test_images,
+        test_labels=labels[parts[1]],
+        class_names=class_names,
+        description=description,
+        resize=options.resize,
+    )
+
+
+def choose_shape(facts: Sequence[ImageFacts], options: ImageOptions) -> tuple[int, int, int]:
+    """Return (H, W, C) for images of these sizes, as far as the options leave it open.
+
+    Images that are all of one small size keep it. Others become squares: of 64 pixels, or of 32 where half of them have
+    a shorter side below 48. Gray if all are.
+
+    Examples
+    --------
+    >>> facts = [ImageFacts("JPEG", 480, 640, False), ImageFacts("PNG", 90, 70, True)]
+    >>> choose_shape(facts, ImageOptions()), choose_shape(facts[1:], ImageOptions())
+    ((64, 64, 3), (90, 70, 1))
+    """
+    channels = options.channels or (1 if all(fact.is_gray for fact in facts) else 3)
+    if options.size is not None:
+        return *options.size, channels
+    sizes = {(fact.height, fact.width) for fact in facts}
+    if len(sizes) == 1 and max(next(iter(sizes))) <= KEEP_UP_TO:
+        return *sizes.pop(), channels
+    shorter = sorted(min(fact.height, fact.width) for fact in facts)[len(facts) // 2]
+    side = 64 if shorter >= 48 else 32
+    return side, side, channels
+
+
+def _each(items: Sequence[T], work: Callable[[T], object], options: ImageOptions, what: str) -> list[object]:
+    """Do some work for each item, by threads; return the results, or the DataError where there was one, in order."""
+
+    def piece(start: int) -> list[object]:
+        found: list[object] = []
+        for item in items[start : start + PIECE]:
+            try:
+                found.append(work(item))
+            except DataError as error:
+                found.append(error)
+        return found
+
+    results: list[object] = []
+    for found in read_ahead(piece, range(0, len(items), PIECE), workers=options.workers, ahead=4):
+        results += found
+        options.progress(what, len(results), len(items))
+    return results
+
+
+def _is_good(found: object, bad: BadFiles) -> bool:
+    """Say whether work gave a result; report the error if it did not."""
+    if isinstance(found, DataError):
+        bad.report(found)
+        return False
+    return True
+
+
+def _first_reason(bad: BadFiles) -> str:
+    return f" ({bad.found[0]})" if bad.found else ""
+
+
+def _part(images: Array, numbers: Array) -> Array:
+    """Return some images, without a copy where they lie together."""
+    if len(numbers) and numbers[-1] - numbers[0] + 1 == len(numbers):
+        return images[numbers[0] : numbers[-1] + 1]
+    return images[numbers]

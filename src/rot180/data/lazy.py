@@ -1,0 +1,109 @@
+"""Images that are decoded when they are asked for: sets larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from rot180.data.image import decode_image
+from rot180.errors import ArgumentError
+from rot180.ops.types import Array
+
+
+class EncodedImage(NamedTuple):
+    """An image that is not decoded yet: a file, or its bytes."""
+
+    name: str
+    """What errors call it."""
+    source: Path | bytes
+    label: int
+    suffix: str | None = None
+    """Of the file's name; the contents must be of its format."""
+
+
+class Images(Protocol):
+    """What a data set's images are: an array (N, H, W, C), or something that is indexed like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C)."""
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the pixels."""
+
+    @property
+    def ndim(self) -> int:
+        """4."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any) -> Array: ...
+
+
+class LazyImages:
+    """Encoded images, indexed like an array (N, H, W, C) of uint8.
+
+    An index that gives one image decodes one; a slice or an array of numbers decodes those. Nothing is kept: each
+    epoch decodes again, so memory holds no more than the batches in flight. May be used by many threads at once.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> path = Path(tempfile.mkdtemp()) / "red.png"
+    >>> Image.new("RGB", (20, 10), "red").save(path)
+    >>> images = LazyImages([EncodedImage("red.png", path, 0)] * 5, (4, 4, 3))
+    >>> images.shape, images[1:3].shape, images[-1].shape, len(images.select(slice(2)))
+    ((5, 4, 4, 3), (2, 4, 4, 3), (4, 4, 3), 2)
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(
+        self, encoded: Sequence[EncodedImage], image_shape: tuple[int, int, int], resize: str = "stretch"
+    ) -> None:
+        self._encoded, self._image_shape, self._resize = encoded, image_shape, resize
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, H, W, C)."""
+        return len(self._encoded), *self._image_shape
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def __getitem__(self, index: Any) -> Array:
+        if isinstance(index, (int, np.integer)):
+            return self._decode(self._encoded[int(index)])
+        found = np.empty((len(numbers := self._numbers(index)), *self._image_shape), np.uint8)
+        for place, number in enumerate(numbers):
+            found[place] = self._decode(self._encoded[number])
+        return found
+
+    def select(self, index: slice | Array) -> LazyImages:
+        """Return some of the images, still not decoded."""
+        return LazyImages([self._encoded[number] for number in self._numbers(index)], self._image_shape, self._resize)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        raise ArgumentError(f"{len(self)} images are too many for memory at once; index some of them")
+
+    def _numbers(self, index: Any) -> Sequence[int]:
+        return [int(number) for number in np.arange(len(self))[index]]
+
+    def _decode(self, image: EncodedImage) -> Array:
+        return decode_image(image.source, image.name, self._image_shape, resize=self._resize, suffix=image.suffix)
+
+
+def select(images: Any, index: slice | Array) -> Any:
+    """Return some images: of an array the array's, of lazy ones lazy ones."""
+    return images.select(index) if isinstance(images, LazyImages) else images[index]
+
+
+def as_images(images: Any) -> Any:
+    """Return lazy images as they are, and anything else as an array."""
+    return images if isinstance(images, LazyImages) else np.asarray(images)
