@@ -139,7 +139,7 @@ def _print_phase(console: Console, trip: Journey, phase: str, *, in_full: bool) 
         f"[bold cyan]{phase}[/]  {duration(seconds)} · {amount(products)} multiply-adds · {memory(count)} of arrays"
     )
     if not in_full:
-        console.print(_row("", "shape", "memory", "mul-adds", "ms", "zero", "made at"), style="dim", no_wrap=True)
+        console.print(_row("", "shape", "memory", "m-adds", "ms", "zero", "made at"), style="dim", no_wrap=True)
     present = ""
     for step in trip.steps:
         if step.phase != phase:
@@ -169,7 +169,7 @@ def _print_row(console: Console, step: Step) -> None:
 
 
 def _row(name: str, shape: str, size: str, products: str, time: str, zeros: str, place: str) -> str:
-    return f"  {name:15} {shape:>13} {size:>8} {products:>8} {time:>6} {zeros:>4} {place}"
+    return f"  {name:17} {shape:>11} {size:>8} {products:>7} {time:>6} {zeros:>4} {place}"
 
 
 def _print_in_full(console: Console, step: Step) -> None:

@@ -41,15 +41,8 @@ def milliseconds(seconds: float) -> str:
     ('3.40', '0.003', '1250')
     """
     value = 1e3 * seconds
-    return (
-        f"{value:.3f}"
-        if value < 1
-        else f"{value:.2f}"
-        if value < 10
-        else f"{value:.1f}"
-        if value < 100
-        else f"{value:.0f}"
-    )
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
 
 
 def dimensions(shape: tuple[int, ...]) -> str:
