@@ -1,0 +1,160 @@
+"""`rot180 explain`: where one number of a network comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rot180.ops.types import Array
+    from rot180.runs import Run
+    from rot180.training.optimizer import Optimizer
+
+FORMATS = ("text", "json", "markdown", "picture")
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
+    image: Annotated[
+        str,
+        typer.Argument(metavar="IMAGE", help="An image file; or a number: that test image of the run's data, from 0."),
+    ],
+    at: Annotated[
+        list[str],
+        typer.Option("--at", metavar="CELL", help='Which number, such as "conv1.output[3,5,2]"; may be given again.'),
+    ],
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--label",
+            help="What the image shows, for the loss and its gradients. By default what a test image's label says; "
+            "for a file, the likeliest class.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[str, typer.Option("--as", help="text, json, markdown or picture.")] = "text",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every entry, in the order of the window, not only the largest.")
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="Whose test images a number means; the run's by default.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="For --as picture: where to write, without .png; by default the cell's name here."
+        ),
+    ] = None,
+    training: Annotated[
+        bool, typer.Option("--training", help="With dropout and noise, as in training; without by default.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of dropout and noise.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="The same as --as json.")] = False,
+) -> None:
+    """Show where one number comes from: every product, gate and winner, summed up again.
+
+    What can be asked for: LAYER.output[...], LAYER.input.grad[...],
+    LAYER.weight.grad[...], LAYER.weight.update[...], image[...],
+    output.probability[...] and loss. An index is row, column, channel; of
+    a weight row, column, input channel, filter. Each source in the answer
+    can be asked for next. An update is the first one that the run's
+    optimizer would make from this image alone, at its highest rate.
+
+    Examples:
+
+      rot180 explain runs/first 7 --at "conv1.output[3,5,2]"
+
+      rot180 explain runs/first my.png --at loss --at "output.probability[7]"
+
+      rot180 explain runs/first 7 --at "conv1.weight.grad[1,1,0,2]" --as picture
+    """
+    from rot180.cli.output import print_json
+    from rot180.errors import ArgumentError, did_you_mean
+    from rot180.inside.explain import Trace, explain_in, markdown, text
+    from rot180.inside.explain.text import SHOWN
+    from rot180.runs import load_run
+
+    form = "json" if json else form
+    if form not in FORMATS:
+        raise ArgumentError(
+            f"--as: a ledger is shown as {', '.join(FORMATS)}; it is {form!r}{did_you_mean(form, FORMATS)}"
+        )
+    loaded = load_run(run)
+    pixels, known = _image(loaded, image, data)
+    target = known if label is None else _label(loaded, label)
+    trace = Trace(loaded.model, pixels, target, optimizer=_optimizer(loaded), training=training, seed=seed)
+    ledgers = [explain_in(trace, cell) for cell in at]
+    names = loaded.model.class_names
+    likeliest = int(trace.outputs[-1][0].ravel().argmax())
+    if form == "json":
+        shown = [ledger.to_dict() for ledger in ledgers]
+        print_json({"run": run, "image": image, "label": target, "likeliest": likeliest, "ledgers": shown})
+        return
+    if form == "picture":
+        _draw(trace, ledgers, out)
+        return
+    limit = None if everything else SHOWN
+    if form == "text":
+        says = names[likeliest] if names and likeliest < len(names) else str(likeliest)
+        against = "" if target is None else f", label {names[target] if names else target}"
+        print(f"image {image}: the network says {says}{against}\n")
+    print("\n\n".join((text if form == "text" else markdown)(ledger, trace, shown=limit) for ledger in ledgers))
+
+
+def _image(run: Run, image: str, data: str | None) -> tuple[Array, int | None]:
+    """Return the pixels and, of a test image, the label."""
+    from rot180.data import load_data
+    from rot180.data.image import read_image
+    from rot180.errors import ArgumentError, ModelError
+
+    shape = run.model.input_shape
+    if image.isascii() and image.isdigit() and not Path(image).exists():
+        dataset = load_data(data if data is not None else run.config.get("data"))
+        count = len(dataset.test_images)
+        if int(image) >= count:
+            raise ArgumentError(
+                f"{dataset.name} has {count} test images, so IMAGE goes from 0 to {count - 1}; it is {image}"
+            )
+        return dataset.test_images[int(image)], int(dataset.test_labels[int(image)])
+    if len(shape) != 3:
+        raise ModelError(f"explain reads images, but this network takes {shape}; use rot180.inside.explain from Python")
+    return read_image(image, (shape[0], shape[1], shape[2])), None
+
+
+def _label(run: Run, label: str) -> int:
+    """Return the class of this name or number."""
+    from rot180.errors import ArgumentError, did_you_mean
+
+    classes = run.model.output_shape[-1]
+    names = list(run.model.class_names or map(str, range(classes)))
+    if label in names:
+        return names.index(label)
+    if label.isascii() and label.isdigit() and int(label) < classes:
+        return int(label)
+    raise ArgumentError(f"--label: no class is called {label!r}{did_you_mean(label, names)}")
+
+
+def _optimizer(run: Run) -> Optimizer | None:
+    """Return the optimizer of the run's configuration, before its first update."""
+    from rot180.training.optimizer import OPTIMIZERS, optimizer
+
+    training: dict[str, Any] = run.config.get("training", {})
+    name, rate = training.get("optimizer"), training.get("lr")
+    if name not in OPTIMIZERS:
+        return None
+    return optimizer(name, lr=rate) if isinstance(rate, (int, float)) else optimizer(name)
+
+
+def _draw(trace: Any, ledgers: list[Any], out: Path | None) -> None:
+    import re
+
+    from rot180.inside.explain.scene import picture
+    from rot180.pictures import save_figure
+
+    for ledger in ledgers:
+        own = re.sub(r"[^a-z0-9.]+", "-", ledger.cell.lower()).strip("-")
+        path = Path(own) if out is None else out if len(ledgers) == 1 else out.with_name(f"{out.name}-{own}")
+        print(save_figure(picture(ledger, trace), path)[0])

@@ -1,0 +1,178 @@
+"""What the picture of a ledger shows: which maps, which windows, which entries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from rot180.inside.explain.cells import GRAD, UPDATE, VALUE, Cell, read_cell
+from rot180.inside.explain.ledger import Ledger
+from rot180.inside.explain.text import lay_out
+from rot180.inside.explain.trace import Trace
+from rot180.nn.conv2d import Conv2d
+from rot180.nn.pooling import AvgPool2d, MaxPool2d
+from rot180.ops.geometry import Geometry, geometry
+from rot180.ops.types import Array
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from rot180.pictures.explain import Panel
+
+Mark = tuple[int, int, int, int]
+"""(top, left, height, width)"""
+
+
+def picture(ledger: Ledger, trace: Trace) -> Figure:
+    """Draw a ledger: the image with what reached the number marked, window, kernel and map, and the largest entries.
+
+    Of many channels the one is drawn that the largest entry comes from.
+    """
+    from rot180.pictures.explain import ledger_picture
+
+    layout = lay_out(ledger, shown=10)
+    scale = 10.0**layout.decimals
+    bars = [(line.says, line.units / scale) for line in layout.lines]
+    footer = f"sum {layout.amount(layout.total)}, stored {layout.amount(layout.stored)}"
+    return ledger_picture(f"{ledger.cell} = {ledger.stored:.9g}", panels(ledger, trace), bars, footer)
+
+
+def panels(ledger: Ledger, trace: Trace) -> list[Panel]:
+    """Return what is drawn above the entries; nothing for numbers that lie in no map."""
+    from rot180.pictures.explain import Panel
+
+    cell = read_cell(ledger.cell, trace.model, trace.count)
+    layers = trace.model.layers
+    if cell.array == "output" and cell.what == VALUE and len(cell.index) == 4:
+        top = _image(trace, cell, Panel)
+        return [*top, *(_forward(trace, cell, ledger, Panel) if cell.layer >= 0 else [])]
+    if cell.array == "output" and cell.what == GRAD and len(cell.index) == 4 and cell.layer + 1 < len(layers):
+        return _backward(trace, cell, ledger, Panel)
+    if cell.array == "weight" and cell.what in (GRAD, UPDATE) and isinstance(layers[cell.layer], Conv2d):
+        return _weight(trace, cell, ledger, Panel)
+    return []
+
+
+def _window(g: Geometry, i: int, j: int) -> Mark:
+    reach = [d * (k - 1) + 1 for d, k in zip(g.dilation, g.kernel, strict=True)]
+    return i * g.stride[0] - g.padding[0][0], j * g.stride[1] - g.padding[1][0], reach[0], reach[1]
+
+
+def _geometry(trace: Trace, place: int) -> Geometry | None:
+    layer = trace.model.layers[place]
+    if not isinstance(layer, (Conv2d, MaxPool2d, AvgPool2d)):
+        return None
+    _, height, width, _ = trace.inputs[place].shape
+    dilation = layer.dilation if isinstance(layer, Conv2d) else 1
+    return geometry(height, width, layer.kernel_size, stride=layer.stride, padding=layer.padding, dilation=dilation)
+
+
+def _receptive_field(trace: Trace, cell: Cell) -> Mark:
+    """Return the part of the image that can have an influence on a cell of a map."""
+    _, i, j, _ = cell.index
+    top, left, bottom, right = i, j, i, j
+    for place in range(cell.layer, -1, -1):
+        g = _geometry(trace, place)
+        if g is not None:
+            top, left, _, _ = _window(g, top, left)
+            low, far, high, wide = _window(g, bottom, right)
+            bottom, right = low + high - 1, far + wide - 1
+    height, width = trace.inputs[0].shape[1:3]
+    top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height - 1), min(right, width - 1)
+    return top, left, bottom - top + 1, right - left + 1
+
+
+def _image(trace: Trace, cell: Cell, panel: type[Panel]) -> list[Panel]:
+    image = trace.images[cell.index[0]]
+    return [panel("image", image.mean(axis=2), [_receptive_field(trace, cell)], is_image=True)]
+
+
+def _largest(ledger: Ledger, trace: Trace) -> list[Cell]:
+    """Return the cells of the largest entry."""
+    terms = [term for term in ledger.terms if not term.pinned and len(term.factors) > 0]
+    if not terms:
+        return []
+    best = max(terms, key=lambda term: abs(term.value))
+    return [read_cell(f.cell, trace.model, trace.count) for f in best.factors if f.cell]
+
+
+def _forward(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> list[Panel]:
+    n, i, j, f = cell.index
+    layer = trace.model.layers[cell.layer]
+    g = _geometry(trace, cell.layer)
+    found: list[Panel] = []
+    chosen = _largest(ledger, trace)
+    c = chosen[0].index[3] if chosen and len(chosen[0].index) == 4 else f
+    if trace.inputs[cell.layer].ndim == 4:
+        mark: Mark = _window(g, i, j) if g else (i, j, 1, 1)
+        if cell.layer or trace.inputs[0].shape[3] > 1 or isinstance(layer, Conv2d):
+            found.append(panel(f"input of {layer.name}, channel {c}", trace.inputs[cell.layer][n, :, :, c], [mark]))
+    if isinstance(layer, Conv2d):
+        channels, filters = layer.weight.shape[2:]
+        own = c - f // (filters // layer.groups) * channels
+        kernel = layer.weight[:, :, own, f]
+        if g is not None and chosen:
+            found.append(panel(f"kernel of filter {f}, channel {c}", kernel))
+            products = _products(trace.inputs[cell.layer][n, :, :, c], kernel, g, i, j)
+            found.append(panel(f"window * kernel, channel {c}", products))
+    return [*found, panel(f"output of {layer.name}, map {f}", trace.outputs[cell.layer][n, :, :, f], [(i, j, 1, 1)])]
+
+
+def _products(x: Array, kernel: Array, g: Geometry, i: int, j: int) -> Array:
+    padded = np.pad(x, g.padding)
+    (s_row, s_column), (d_row, d_column), (kh, kw) = g.stride, g.dilation, g.kernel
+    rows, columns = i * s_row + d_row * np.arange(kh), j * s_column + d_column * np.arange(kw)
+    products: Array = padded[np.ix_(rows, columns)] * kernel
+    return products
+
+
+def _backward(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> list[Panel]:
+    """Delta of the layer above with the windows that read the pixel, the kernel rotated, and dx."""
+    n, p, q, c = cell.index
+    above = cell.layer + 1
+    layer = trace.model.layers[above]
+    delta, dx = trace.deltas[above + 1], trace.deltas[above]
+    found: list[Panel] = []
+    chosen = _largest(ledger, trace)
+    if delta.ndim == 4:
+        f = chosen[0].index[3] if chosen else 0
+        sources = [read_cell(t.factors[0].cell, trace.model, trace.count).index for t in ledger.terms]
+        rows, columns = [s[1] for s in sources if s[3] == f], [s[2] for s in sources if s[3] == f]
+        marks: list[Mark] = []
+        if rows:
+            marks = [(min(rows), min(columns), max(rows) - min(rows) + 1, max(columns) - min(columns) + 1)]
+        found.append(panel(f"delta of {layer.name}, map {f}", delta[n, :, :, f], marks))
+        if isinstance(layer, Conv2d) and chosen:
+            u, v, own, _ = chosen[1].index
+            kh, kw = layer.kernel_size
+            rotated = layer.weight[::-1, ::-1, own, f]
+            mark = (kh - 1 - u, kw - 1 - v, 1, 1)
+            found.append(panel(f"kernel {own} to {f}, rotated by 180 degrees", rotated, [mark]))
+    name = f"gradient of {layer.name}'s input, channel {c}"
+    return [*found, panel(name, dx[n, :, :, c], [(p, q, 1, 1)])]
+
+
+def _weight(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> list[Panel]:
+    """The input with all pixels that the weight met, delta, and the gradient of the kernel."""
+    u, v, c, f = cell.index
+    layer = cast(Conv2d, trace.model.layers[cell.layer])
+    full = f"{layer.name}.weight"
+    channels, filters = layer.weight.shape[2:]
+    channel = f // (filters // layer.groups) * channels + c
+    g = cast(Geometry, _geometry(trace, cell.layer))
+    top, left = u * g.dilation[0] - g.padding[0][0], v * g.dilation[1] - g.padding[1][0]
+    met = (top, left, (g.out_height - 1) * g.stride[0] + 1, (g.out_width - 1) * g.stride[1] + 1)
+    x = trace.inputs[cell.layer][0, :, :, channel]
+    found = [
+        panel(f"input of {layer.name}, channel {channel}: what the weight met", x, [met]),
+        panel(f"delta of {layer.name}, map {f}", trace.deltas[cell.layer + 1][0, :, :, f]),
+        panel(f"gradient of kernel {c} to {f}", trace.gradients[full][:, :, c, f], [(u, v, 1, 1)]),
+    ]  # fmt: skip
+    if cell.what == UPDATE:
+        return [
+            panel(f"kernel {c} to {f}", layer.weight[:, :, c, f], [(u, v, 1, 1)]),
+            found[2],
+            panel("its update", trace.updates[full][:, :, c, f], [(u, v, 1, 1)]),
+        ]
+    return found
