@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -88,6 +89,14 @@ class LazyImages:
     def select(self, index: slice | Array) -> LazyImages:
         """Return some of the images, still not decoded."""
         return LazyImages([self._encoded[number] for number in self._numbers(index)], self._image_shape, self._resize)
+
+    def fingerprint(self) -> bytes:
+        """Return a checksum of the files' names and sizes and the way they are resized; none of them is read."""
+        found = hashlib.sha256(f"{self._image_shape} {self._resize}".encode())
+        for image in self._encoded:
+            size = image.source.stat().st_size if isinstance(image.source, Path) else len(image.source)
+            found.update(f"{image.name}\0{size}\0".encode("utf-8", "surrogateescape"))
+        return found.digest()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         raise ArgumentError(f"{len(self)} images are too many for memory at once; index some of them")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -91,9 +93,51 @@ class HistoryWriter:
             with self.path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(line + "\n")
         except OSError as error:
-            raise ModelError(
-                f"{self.path}: cannot be written ({error.strerror or error}); is the disk full, or the folder gone?"
-            ) from None
+            raise self._fault(error) from None
+
+    def state(self) -> dict[str, Any]:
+        """Return where the file ends and what waits for the next line, after flushing the file to the disk.
+
+        Raises
+        ------
+        ModelError
+            The file is gone, or cannot be flushed.
+        """
+        try:
+            with self.path.open("rb+") as file:
+                os.fsync(file.fileno())
+                size = file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise self._fault(error) from None
+        last = None if self._last is None else asdict(self._last)
+        sums = {"images": self._images, "loss": self._loss, "correct": self._correct, "seconds": self._seconds}
+        return {"bytes": size, "every": self._every, "last": last, **sums}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned: lines written since then are taken back, as they will come again.
+
+        Raises
+        ------
+        ModelError
+            The state is damaged, or the file cannot be changed.
+        """
+        try:
+            size, self._every = int(state["bytes"]), max(1, int(state["every"]))
+            self._images, self._correct = int(state["images"]), int(state["correct"])
+            self._loss, self._seconds = float(state["loss"]), float(state["seconds"])
+            self._last = None if state["last"] is None else StepDone(**state["last"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ModelError(f"{self.path}: the checkpoint's place in it cannot be used ({error})") from None
+        try:
+            with self.path.open("ab+") as file:
+                file.truncate(min(max(size, 0), file.seek(0, os.SEEK_END)))
+        except OSError as error:
+            raise self._fault(error) from None
+
+    def _fault(self, error: OSError) -> ModelError:
+        return ModelError(
+            f"{self.path}: cannot be written ({error.strerror or error}); is the disk full, or the folder gone?"
+        )
 
     def _start_interval(self) -> None:
         self._images, self._loss, self._correct, self._seconds = 0, 0.0, 0, 0.0

@@ -17,7 +17,7 @@ from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
 from rot180.runs.atomic import write_atomically
-from rot180.runs.safetensors_file import DTYPES, compare_arrays, read_arrays, serialize
+from rot180.runs.safetensors_file import DTYPES, compare_arrays, entry_of, read_arrays, serialize
 from rot180.runs.safetensors_header import Header, read_header
 
 FORMAT_VERSION = "1"
@@ -106,8 +106,8 @@ def load_model(path: str | Path) -> Sequential:
             "it comes from another program or a newer version"
         )
     model = _described_model(path, header)
-    shapes = {name: array.shape for name, array in model.parameters.items()}
-    compare_arrays(path, header, shapes, f"the network {model.notation[:80]!r}")
+    entries = {name: entry_of(array) for name, array in model.parameters.items()}
+    compare_arrays(path, header, entries, f"the network {model.notation[:80]!r}")
     model.class_names = _class_names(path, header, model)
     model.load_parameters(read_arrays(path))
     return model

@@ -17,7 +17,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ModelError
 from rot180.ops.types import Array
-from rot180.runs.safetensors_header import Header
+from rot180.runs.safetensors_header import ArrayEntry, Header
 
 DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -57,13 +57,13 @@ def serialize(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = 
     return b"".join([len(text).to_bytes(8, "little"), text, *parts])
 
 
-def compare_arrays(path: Path, header: Header, expected: Mapping[str, tuple[int, ...]], of: str) -> None:
-    """Raise ModelError where the names or shapes in a file are not the expected ones; done before any array is read.
+def compare_arrays(path: Path, header: Header, expected: Mapping[str, ArrayEntry], of: str) -> None:
+    """Raise ModelError where the names, types or shapes in a file are not the expected ones, before any array is read.
 
     Parameters
     ----------
-    expected : mapping of str to tuple
-        Shapes by name.
+    expected : mapping of str to ArrayEntry
+        Types and shapes by name.
     of : str
         Whose arrays they must be, for the message.
     """
@@ -73,9 +73,21 @@ def compare_arrays(path: Path, header: Header, expected: Mapping[str, tuple[int,
             f"{path}: the arrays must be those of {of}; missing: {', '.join(missing[:4]) or 'none'}; unexpected: "
             f"{', '.join(name[:60] for name in unexpected[:4]) or 'none'}"
         )
-    for name, shape in expected.items():
-        if header.arrays[name].shape != shape:
-            raise ModelError(f"{path}: array {name!r}: expected shape {shape}, found {header.arrays[name].shape}")
+    for name, entry in expected.items():
+        found = header.arrays[name]
+        if found.shape != entry.shape:
+            raise ModelError(f"{path}: array {name!r}: expected shape {entry.shape}, found {found.shape}")
+        if found.dtype != entry.dtype:
+            raise ModelError(f"{path}: array {name!r}: expected type {entry.dtype}, found {found.dtype}")
+
+
+def entry_of(array: Array) -> ArrayEntry:
+    """Return the type and shape of an array as a header has them.
+
+    >>> entry_of(np.zeros((2, 3), np.float32))
+    ArrayEntry(dtype='F32', shape=(2, 3))
+    """
+    return ArrayEntry(_NAMES[array.dtype], array.shape)
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

@@ -1,0 +1,105 @@
+"""Where a run is computed and on what: the versions, the machine, the threads, the fingerprint of the data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rot180 import __version__
+from rot180.data import Dataset
+from rot180.engine.threads import threads
+
+PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "safetensors")
+"""Whose version may change a bit of the result."""
+
+
+def environment(dataset: Dataset, engine: str) -> dict[str, Any]:
+    """Return what the bits of a run depend on beside its configuration, as flat names to strings and numbers.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        As it is trained on.
+    engine : str
+        What computes, such as `compiled`.
+
+    Examples
+    --------
+    >>> from rot180.data import load_data
+    >>> found = environment(load_data("digits"), "numpy")
+    >>> found["engine"], len(found["data"]), sorted(found)[:4]
+    ('numpy', 64, ['blas', 'cores', 'data', 'engine'])
+    """
+    return {
+        "rot180": __version__,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "blas": _blas(),
+        "engine": engine,
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": threads(),
+        "data": fingerprint(dataset),
+    }
+
+
+def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return what has changed, a text each, such as `numpy was 2.0.0 and is 2.1.0`.
+
+    >>> differences({"numpy": "2.0.0", "cores": 4}, {"numpy": "2.1.0", "cores": 4})
+    ['numpy was 2.0.0 and is 2.1.0']
+    """
+    names = [name for name in now if name in then] + [name for name in then if name not in now]
+    return [
+        f"{name} was {then[name]} and is {now.get(name, 'unknown')}" for name in names if then[name] != now.get(name)
+    ]
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Return the SHA-256 of all images and labels, in their order, with types and shapes.
+
+    Of images that are decoded only when they are needed, names and sizes of the files count instead of their pixels.
+    """
+    found = hashlib.sha256()
+    parts = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
+    for part in parts:
+        found.update(f"{part.dtype} {tuple(part.shape)};".encode())
+        if isinstance(part, np.ndarray):
+            found.update(np.ascontiguousarray(part).data)
+        else:
+            found.update(part.fingerprint())
+    found.update("\0".join(dataset.class_names).encode())
+    return found.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _blas() -> str:
+    """Return the library of NumPy's matrix products: which one decides their last bit."""
+    try:
+        found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        return f"{found['name']} {found['version']}"
+    except (KeyError, TypeError):
+        return "unknown"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
