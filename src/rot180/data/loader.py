@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def read_ahead(make: Callable[[int], T], numbers: Iterable[int], *, workers: int, ahead: int = 2) -> Iterator[T]:
+def read_ahead(make: Callable[[int], T], numbers: Iterable[int], *, workers: int, ahead: int = 2) -> Generator[T]:
     """Yield `make(number)` for each number, in order, made by threads ahead of time.
 
     Threads, because Pillow and NumPy let others run while they work, and because nothing has to be copied between

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from rot180.data.lazy import Images, LazyImages, as_images
+from rot180.data.loader import read_ahead
 from rot180.engine import Engine, make_engine
 from rot180.errors import ArgumentError
 from rot180.nn.activation import Sigmoid, Softmax
@@ -64,7 +67,7 @@ class EvaluationStopped(Exception):
 
 def evaluate(
     model: Sequential,
-    images: Array,
+    images: Images,
     labels: Array,
     *,
     batch_size: int = BATCH_SIZE,
@@ -109,7 +112,7 @@ def evaluate(
 def run_evaluation(
     engine: Engine,
     loss: Loss,
-    images: Array,
+    images: Images,
     labels: Array,
     *,
     batch_size: int = BATCH_SIZE,
@@ -122,7 +125,7 @@ def run_evaluation(
     EvaluationStopped
         `stop`, called after every batch, returned something true.
     """
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = as_images(images), np.asarray(labels)
     (classes,) = engine.model.output_shape
     check_labels(labels, len(images), classes)
     total, start = 0.0, 0
@@ -140,7 +143,7 @@ def run_evaluation(
     return Evaluation(count, total / count, right / count, 100 * (count - right) / count, confusion)
 
 
-def predict(model: Sequential, images: Array, *, batch_size: int = BATCH_SIZE, engine: str = "auto") -> Array:
+def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, engine: str = "auto") -> Array:
     """Return each image's probability for each class.
 
     The softmax of the outputs; the outputs themselves for a network that ends in softmax, and divided by their sum for
@@ -178,7 +181,7 @@ def predict(model: Sequential, images: Array, *, batch_size: int = BATCH_SIZE, e
     last = model.layers[-1]
     found = np.empty((len(images), *model.output_shape), model.dtype)
     start = 0
-    for outputs in _outputs(runner, np.asarray(images), batch_size):
+    for outputs in _outputs(runner, as_images(images), batch_size):
         if isinstance(last, Sigmoid):
             outputs = outputs / outputs.sum(axis=1, keepdims=True)
         elif not isinstance(last, Softmax):
@@ -188,11 +191,14 @@ def predict(model: Sequential, images: Array, *, batch_size: int = BATCH_SIZE, e
     return found
 
 
-def _outputs(engine: Engine, images: Array, batch_size: int) -> Iterator[Array]:
+def _outputs(engine: Engine, images: Images, batch_size: int) -> Iterator[Array]:
     size = whole_number(batch_size, "batch_size")
     model = engine.model
-    for start in range(0, len(images), size):
-        yield engine.forward(model.preprocessing(images[start : start + size], dtype=model.dtype))
+    # Images that are still to be decoded are, by threads, while the network works on those before them.
+    workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
+    pieces = read_ahead(lambda start: images[start : start + size], range(0, len(images), size), workers=workers)
+    for piece in pieces:
+        yield engine.forward(model.preprocessing(piece, dtype=model.dtype))
 
 
 def _check_built(model: Sequential) -> None:

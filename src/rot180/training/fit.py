@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
 
+from rot180.data.augment import Augmentation, parse_augmentation
+from rot180.data.lazy import Images, LazyImages, as_images, select
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
@@ -29,7 +32,7 @@ class TrainingData(Protocol):
     """What `fit` takes of a data set."""
 
     @property
-    def train_images(self) -> Array:
+    def train_images(self) -> Images:
         """(N, H, W, C)."""
 
     @property
@@ -39,7 +42,7 @@ class TrainingData(Protocol):
 
 def fit(
     model: Sequential,
-    data: TrainingData | tuple[Array, Array],
+    data: TrainingData | tuple[Images, Array],
     *,
     epochs: int = 1,
     batch_size: int = 32,
@@ -48,9 +51,11 @@ def fit(
     schedule: str = "constant",
     warmup: int | float = 0,
     seed: int = 0,
-    validation: float | tuple[Array, Array] | None = None,
+    validation: float | tuple[Images, Array] | None = None,
     early_stopping: int | None = None,
     accumulate: int = 1,
+    augment: str | Augmentation | None = None,
+    workers: int | None = None,
     loss: str | Loss = "auto",
     engine: str = "auto",
     subscribers: Iterable[Subscriber] = (),
@@ -87,6 +92,11 @@ def fit(
         End after this many epochs without a lower validation loss, and put the best weights back.
     accumulate : int
         Batches whose gradients make one update.
+    augment : str or Augmentation, optional
+        Alter each batch at random, such as "shift:2,flip" (`rot180.data.augment`).
+    workers : int, optional
+        Threads that decode and alter batches ahead of the training; by default as many as there are processors, at
+        most 4, and none where there is nothing to do. Their number never changes the result.
     loss, engine
         As in `Trainer`.
     subscribers : iterable of callables
@@ -119,11 +129,16 @@ def fit(
         batch_size=whole_number(batch_size, "fit: batch_size"),
         accumulate=whole_number(accumulate, "fit: accumulate"),
         early_stopping=None if early_stopping is None else whole_number(early_stopping, "fit: early_stopping"),
+        augment=parse_augmentation(augment) if isinstance(augment, str) else augment,
     )
     if early_stopping is not None and validation is None:
         raise ArgumentError("early_stopping watches the validation loss; give validation, such as validation=0.1")
 
     images, labels = _read(data)
+    if settings.augment is not None and images.ndim != 4:
+        raise ShapeError(f"augmentation alters images (N, H, W, C); these are {images.shape}")
+    if workers is None:
+        workers = min(os.cpu_count() or 1, 4) if settings.augment or isinstance(images, LazyImages) else 0
     held_out = None
     if isinstance(validation, (int, float)):
         images, labels, held_out = _split(images, labels, validation, seed)
@@ -150,6 +165,7 @@ def fit(
         labels,
         rate,
         settings,
+        workers=whole_number(workers, "fit: workers", 0),
         progress=progress,
         validation=held_out,
         subscribers=(history, *subscribers),
@@ -157,11 +173,11 @@ def fit(
     return history
 
 
-def _read(data: Any) -> tuple[Array, Array]:
+def _read(data: Any) -> tuple[Any, Array]:
     if isinstance(data, (tuple, list)):
         if len(data) != 2:
             raise ArgumentError(f"data must be a data set or a pair (images, labels); it has {len(data)} parts")
-        images, labels = np.asarray(data[0]), np.asarray(data[1])
+        images, labels = as_images(data[0]), np.asarray(data[1])
     elif hasattr(data, "train_images") and hasattr(data, "train_labels"):
         images, labels = data.train_images, data.train_labels
     else:
@@ -172,7 +188,7 @@ def _read(data: Any) -> tuple[Array, Array]:
     return images, labels
 
 
-def _split(images: Array, labels: Array, share: float, seed: int) -> tuple[Array, Array, tuple[Array, Array]]:
+def _split(images: Any, labels: Array, share: float, seed: int) -> tuple[Any, Array, tuple[Any, Array]]:
     """Part the data at random; the share is rounded to whole images, and both parts have at least one."""
     if isinstance(share, bool) or not math.isfinite(share) or not 0 < share < 1:
         raise ArgumentError(f"validation must be a share above 0 and below 1, or (images, labels); it is {share!r}")
@@ -181,7 +197,7 @@ def _split(images: Array, labels: Array, share: float, seed: int) -> tuple[Array
     order = stream(seed, "split").permutation(len(images))
     count = min(max(round(share * len(images)), 1), len(images) - 1)
     kept, held_out = np.sort(order[count:]), np.sort(order[:count])
-    return images[kept], labels[kept], (images[held_out], labels[held_out])
+    return select(images, kept), labels[kept], (select(images, held_out), labels[held_out])
 
 
 def _optimizer(name: str, lr: float | None) -> Optimizer:

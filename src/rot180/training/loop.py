@@ -10,15 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 
+from rot180.data.augment import Augmentation
+from rot180.data.lazy import Images
+from rot180.data.loader import read_ahead
 from rot180.errors import NonFiniteError
 from rot180.ops.types import Array
 from rot180.training.evaluate import EvaluationStopped, run_evaluation
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
 from rot180.training.interrupt import interruptible
 from rot180.training.schedule import Schedule
-from rot180.training.streams import epoch_order
+from rot180.training.streams import epoch_order, stream
 from rot180.training.trainer import Trainer
 
 
@@ -34,12 +38,15 @@ class Settings:
         Batches whose gradients make one update. The last update of an epoch takes what is left.
     early_stopping : int or None
         Epochs without a lower validation loss after which it ends and puts the best weights back.
+    augment : Augmentation or None
+        Done to each batch.
     """
 
     epochs: int
     batch_size: int
     accumulate: int = 1
     early_stopping: int | None = None
+    augment: Augmentation | None = None
 
     def batches(self, images: int) -> int:
         """Return the batches of an epoch."""
@@ -85,13 +92,14 @@ class Progress:
 
 def train(
     trainer: Trainer,
-    images: Array,
+    images: Images,
     labels: Array,
     rate: Schedule,
     settings: Settings,
     *,
+    workers: int = 0,
     progress: Progress | None = None,
-    validation: tuple[Array, Array] | None = None,
+    validation: tuple[Images, Array] | None = None,
     subscribers: Iterable[Subscriber] = (),
 ) -> str:
     """Run the loop from `progress` to its end and return why it ended.
@@ -105,6 +113,8 @@ def train(
     rate : Schedule
         Learning rate by updates done.
     settings : Settings
+    workers : int
+        Threads that make batches ahead; 0 makes each when it is needed. Never changes the result.
     progress : Progress, optional
         Where to go on, between two updates; changed as the loop runs. The beginning by default.
     validation : (images, labels), optional
@@ -142,14 +152,17 @@ def train(
                 break
             order = epoch_order(trainer.seed, progress.epoch, len(images))
 
+            make = partial(_batch, images, labels, order, settings, trainer, progress.epoch)
+            made = read_ahead(make, range(progress.batch, batches), workers=workers)
+
             # one pass over the images, possibly its second half only
             while progress.batch < batches:
                 start = perf_counter()
-                chosen = order[progress.batch * settings.batch_size : (progress.batch + 1) * settings.batch_size]
+                batch_images, batch_labels = next(made)
                 update = (progress.batch + 1) % settings.accumulate == 0 or progress.batch + 1 == batches
                 trainer.optimizer.lr = learning_rate = rate(progress.step)
                 try:
-                    result = trainer.run_batch(images[chosen], labels[chosen], update=update)
+                    result = trainer.run_batch(batch_images, batch_labels, update=update)
                 except NonFiniteError as error:
                     place = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {batches}"
                     raise NonFiniteError(
@@ -159,15 +172,15 @@ def train(
 
                 progress.batch += 1
                 progress.step += update
-                progress.loss_sum += result.loss * len(chosen)
+                progress.loss_sum += result.loss * len(batch_labels)
                 progress.correct += result.correct
-                progress.images += len(chosen)
+                progress.images += len(batch_labels)
                 progress.seconds += seconds
                 emit(
                     StepDone(
                         epoch=progress.epoch + 1,
                         batch=progress.batch,
-                        images=len(chosen),
+                        images=len(batch_labels),
                         loss=result.loss,
                         correct=result.correct,
                         learning_rate=learning_rate,
@@ -178,6 +191,7 @@ def train(
                 # not between two batches that share an update: half a gradient is no place to go on from
                 if trainer.stop_reason and update:
                     break
+            made.close()
             if progress.batch < batches:
                 break
 
@@ -222,3 +236,21 @@ def train(
         epoch, batch = (progress.epoch + 1, progress.batch) if progress.batch else (progress.epoch, batches)
         emit(TrainingEnded(reason, epoch, batch, batches, elapsed + perf_counter() - began, restored))
     return reason
+
+
+def _batch(
+    images: Images,
+    labels: Array,
+    order: Array,
+    settings: Settings,
+    trainer: Trainer,
+    epoch: int,
+    batch: int,
+) -> tuple[Array, Array]:
+    """Return the images and labels of one batch, made from their numbers, the seed, the epoch and the batch alone."""
+    chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
+    batch_images, batch_labels = images[chosen], labels[chosen]
+    if settings.augment is None:
+        return batch_images, batch_labels
+    generator = stream(trainer.seed, "augment", epoch, batch)
+    return settings.augment(batch_images, batch_labels, generator, trainer.model.output_shape[0])

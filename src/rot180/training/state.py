@@ -127,6 +127,7 @@ def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]
         "accumulate": settings.accumulate,
         "epochs": settings.epochs,
         "early_stopping": settings.early_stopping,
+        "augment": None if settings.augment is None else str(settings.augment),
         "loss": trainer.loss.name,
         "optimizer": trainer.optimizer.to_dict(),
     }

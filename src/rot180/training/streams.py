@@ -10,18 +10,20 @@ import numpy as np
 
 from rot180.ops.types import Array
 
-_PURPOSES = {"shuffle": 0, "noise": 1, "split": 2}
+_PURPOSES = {"shuffle": 0, "noise": 1, "split": 2, "augment": 3}
 
 
-def stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
-    """Return the generator of one purpose (`shuffle`, `noise`, `split`), independent of all others.
+def stream(seed: int, purpose: str, *index: int) -> np.random.Generator:
+    """Return the generator of one purpose (`shuffle`, `noise`, `split`, `augment`), independent of all others.
+
+    `index` tells apart what each epoch, or each batch of each epoch, has of its own.
 
     >>> float(stream(0, "noise").random()) == float(stream(0, "noise").random())
     True
     >>> float(stream(0, "noise").random()) == float(stream(0, "shuffle").random())
     False
     """
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_PURPOSES[purpose], index)))
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_PURPOSES[purpose], *(index or (0,)))))
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> Array:

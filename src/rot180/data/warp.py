@@ -1,0 +1,107 @@
+"""Resampling a batch of images at other places: rotation, scale and elastic distortion in one pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.ops.types import Array
+
+
+def grid(height: int, width: int) -> Array:
+    """Return the (row, column) of each pixel from the middle of the image, (2, H, W) float32.
+
+    >>> grid(2, 2)[0].tolist()
+    [[-0.5, -0.5], [0.5, 0.5]]
+    """
+    rows = np.arange(height, dtype=np.float32) - (height - 1) / 2
+    columns = np.arange(width, dtype=np.float32) - (width - 1) / 2
+    return np.stack(np.broadcast_arrays(rows[:, np.newaxis], columns)).astype(np.float32)
+
+
+def turned_and_scaled(places: Array, angle: Array, scale: Array) -> Array:
+    """Return where each pixel of a turned and enlarged image comes from.
+
+    Parameters
+    ----------
+    places : (2, H, W)
+        From `grid`.
+    angle : (N,)
+        Radians, counterclockwise.
+    scale : (N,)
+        Above 1 enlarges.
+
+    Returns
+    -------
+    (2, N, H, W) float32
+    """
+    sine, cosine = (f(angle).astype(np.float32)[:, np.newaxis, np.newaxis] for f in (np.sin, np.cos))
+    factor = (1 / scale).astype(np.float32)[:, np.newaxis, np.newaxis]
+    rows, columns = places
+    return np.stack(((rows * cosine + columns * sine) * factor, (columns * cosine - rows * sine) * factor))
+
+
+def elastic_field(
+    count: int, height: int, width: int, strength: float, smoothness: float, generator: np.random.Generator
+) -> Array:
+    """Return displacements for an elastic distortion: noise, smoothed by a Gaussian.
+
+    Parameters
+    ----------
+    strength : float
+        Root mean square of each displacement, in pixels.
+    smoothness : float
+        Deviation of the Gaussian, in pixels.
+
+    Returns
+    -------
+    (2, N, H, W) float32
+
+    References
+    ----------
+    Simard, Steinkraus and Platt (2003), Best practices for convolutional neural networks applied to visual document
+    analysis, ICDAR.
+    """
+    noise = generator.standard_normal((2, count, height, width), np.float32)
+    # The Gaussian in each direction is a small matrix; its rows have length 1, so that the noise keeps its deviation.
+    field: Array = strength * (_smoother(height, smoothness) @ noise @ _smoother(width, smoothness).T)
+    return field
+
+
+def _smoother(size: int, smoothness: float) -> Array:
+    steps = np.arange(size)
+    weights = np.exp(-0.5 * ((steps[:, np.newaxis] - steps) / smoothness) ** 2)
+    smoother: Array = (weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))).astype(np.float32)
+    return smoother
+
+
+def sample(images: Array, places: Array) -> Array:
+    """Return images sampled at places between their pixels; black lies around them.
+
+    Bilinear: y = sum over the four pixels around a place of pixel * (1 - row distance) * (1 - column distance).
+
+    Parameters
+    ----------
+    images : (N, H, W, C)
+    places : (2, N, H, W) or (2, 1, H, W)
+        From the middle of the image, in pixels.
+
+    Returns
+    -------
+    (N, H, W, C) float32
+    """
+    count, height, width, channels = images.shape
+    # A frame of two black pixels: every place is clipped into it, and no neighbor lies outside the array.
+    framed = np.zeros((count, height + 4, width + 4, channels), images.dtype)
+    framed[:, 2:-2, 2:-2] = images
+    row = np.clip(places[0] + ((height - 1) / 2 + 2), 0, height + 2.5)
+    column = np.clip(places[1] + ((width - 1) / 2 + 2), 0, width + 2.5)
+    top, left = row.astype(np.int32), column.astype(np.int32)
+    row_share, column_share = (row - top)[..., np.newaxis], (column - left)[..., np.newaxis]
+    stride = width + 4
+    first = np.arange(count, dtype=np.int32).reshape(-1, 1, 1) * np.int32((height + 4) * stride)
+    index = first + top * np.int32(stride) + left
+    flat = framed.reshape(-1, channels)
+    upper = flat[index] * (1 - column_share) + flat[index + 1] * column_share
+    lower = flat[index + stride] * (1 - column_share) + flat[index + stride + 1] * column_share
+    sampled: Array = upper * (1 - row_share) + lower * row_share
+    return sampled
