@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -40,6 +40,9 @@ class Updater(Protocol):
 
     def prepare(self, parameters: Mapping[str, Array]) -> None:
         """Allocate the state for these parameters; what is there already stays."""
+
+    def hyper(self) -> dict[str, Any]:
+        """Return the hyper-parameters other than the learning rate."""
 
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], lr_factors: Mapping[str, float]

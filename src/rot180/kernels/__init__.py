@@ -1,1 +1,60 @@
-"""Compiled twins of `rot180.ops` (Numba): same names and arguments, no policy."""
+"""Compiled twins of `rot180.ops` (Numba): same names and arguments, no policy.
+
+Numba takes a moment to import, so nothing here does until a function is used for the first time.
+
+>>> import numpy as np
+>>> import rot180.kernels as kernels
+>>> kernels.relu(np.array([-1.0, 2.0]))
+array([0., 2.])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_TWINS = {
+    "twin_conv2d": ("conv2d", "conv2d_backward"),
+    "twin_elementwise": (
+        "dropout",
+        "dropout_backward",
+        "leaky_relu",
+        "leaky_relu_backward",
+        "noisy_relu",
+        "noisy_relu_backward",
+        "relu",
+        "relu_backward",
+        "sigmoid",
+        "sigmoid_backward",
+        "tanh",
+        "tanh_backward",
+    ),
+    "twin_linear": ("linear", "linear_backward"),
+    "twin_loss": (
+        "cross_entropy",
+        "cross_entropy_backward",
+        "log_softmax",
+        "log_softmax_backward",
+        "softmax",
+        "softmax_backward",
+        "squared_error",
+        "squared_error_backward",
+    ),
+    "twin_pooling": ("avg_pool2d", "avg_pool2d_backward", "max_pool2d", "max_pool2d_backward"),
+    "twin_update": ("adam_update", "rmsprop_update", "sgd_update"),
+}
+_HOMES = {name: module for module, names in _TWINS.items() for name in names}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

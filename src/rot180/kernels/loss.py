@@ -66,6 +66,16 @@ def cross_entropy_of_probabilities(logits, target, smoothing, count, dlogits, lo
 
 
 @njit(**PARALLEL)
+def delta_of_probabilities(probabilities, target, smoothing, dlogits):
+    """dlogits = (p - t) / N, t = (1 - smoothing) * target + smoothing / K, where the probabilities are there already."""
+    N, K = probabilities.shape
+    for n in prange(N):
+        for k in range(K):
+            wanted = (1 - smoothing) * target[n, k] + smoothing / K
+            dlogits[n, k] = (probabilities[n, k] - wanted) / N
+
+
+@njit(**PARALLEL)
 def squared_error_of_labels(y, labels, count, dy, losses, hits):
     """dy = (y - t) / count, where t has a one at the label and zeros elsewhere."""
     N, K = y.shape

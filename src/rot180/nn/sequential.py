@@ -182,7 +182,7 @@ class Sequential:
         ArgumentError
             The network is not built, or the images are not floats.
         """
-        x, saved = self._input(x), []
+        x, saved = self.accept(x), []
         for layer in self.layers:
             x, kept = layer.forward(x, training=training, generator=generator)
             saved.append(kept)
@@ -193,7 +193,7 @@ class Sequential:
 
         Shapes and errors as in `forward`.
         """
-        x = self._input(x)
+        x = self.accept(x)
         for layer in self.layers:
             x = layer.forward(x)[0]
         return x
@@ -274,7 +274,8 @@ class Sequential:
         if not self.is_built:
             raise ArgumentError("the network has no parameters yet; call build(seed=0) first")
 
-    def _input(self, images: Any) -> Array:
+    def accept(self, images: Any) -> Array:
+        """Return a batch in the network's type; raise ShapeError or ArgumentError where it does not fit."""
         self._require_built()
         x: Array = np.asarray(images)
         if x.dtype.kind != "f":

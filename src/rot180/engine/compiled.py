@@ -1,0 +1,214 @@
+"""The compiled engine: plans of kernels, made for a network and a batch size, run step after step."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+from numba import config
+
+from rot180.engine.arena import Arena
+from rot180.engine.interface import StepResult, Updater
+from rot180.engine.losing import BatchLoss
+from rot180.engine.plan import Plan, make_plan
+from rot180.engine.threads import apply_threads
+from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, fill_hyper, kernel_rule
+from rot180.kernels.update import update
+from rot180.nn.linear import Linear
+from rot180.nn.loss import Loss
+from rot180.nn.sequential import Sequential
+from rot180.ops.types import Array
+
+KEPT_PLANS = 4
+"""Batch sizes whose buffers are kept."""
+
+
+class CompiledEngine:
+    """Run a network on the compiled kernels.
+
+    The parameters and the optimizer's state are moved into aligned memory; they are found where they were, under
+    `model.parameters` and `optimizer.state`, and stay up to date there.
+
+    Parameters
+    ----------
+    model : Sequential
+        A built network.
+    loss : Loss
+        Applied to the network's outputs.
+    """
+
+    name = "compiled"
+
+    def __init__(self, model: Sequential, loss: Loss) -> None:
+        self.model, self.loss = model, loss
+        self._fused = [f"{layer.name}.weight" for layer in model.layers if type(layer) is Linear]
+        self._shapes = {name: array.shape for name, array in model.parameters.items()}
+        factors = model.lr_factors
+        loose = sorted((name for name in self._shapes if name not in self._fused), key=lambda name: factors[name])
+        self._order = [*loose, *self._fused]
+        self._factors = factors
+        self._runs = [(factor, list(names)) for factor, names in groupby(loose, key=lambda name: factors[name])]
+        self._gradients: Arena | None = None
+        self._sums: Arena | None = None
+        self._summed = 0
+        self._parameters = self._new_arena()
+        self._states: dict[str, Arena] = {}
+        self._optimizer: Updater | None = None
+        self._held_state: dict[str, dict[str, Array]] | None = None
+        self._rule = NO_RULE
+        self._hyper = {factor: np.zeros(9) for factor in {*factors.values(), 1.0}}
+        self._generator: dict[str, np.random.Generator | None] = {"noise": None}
+        self._plans: dict[tuple[int, str], Plan] = {}
+
+    def _new_arena(self) -> Arena:
+        return Arena({name: self._shapes[name] for name in self._order}, self.model.dtype)
+
+    def train_step(
+        self,
+        images: Array,
+        target: Array,
+        optimizer: Updater,
+        generator: np.random.Generator | None = None,
+        *,
+        update: bool = True,
+    ) -> StepResult:
+        """Run one batch forward and backward; with `update`, also change the parameters."""
+        images = self.model.accept(images)
+        apply_threads()
+        self._hold_parameters()
+        self._hold_state(optimizer)
+        fuse = update and self._summed == 0 and self._rule != NO_RULE
+        plan = self._plan(len(images), "fused" if fuse else "kept")
+        self._generator["noise"] = generator
+        if fuse:
+            self._next_step(optimizer)
+        np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
+        plan.run_forward()
+        if plan.dy is None or plan.loss is None:
+            raise TypeError("a plan for training has a loss")
+        result = plan.loss(plan.y.vectors, target, plan.dy.vectors)
+        plan.run_backward()
+        if fuse:
+            self._update_loose()
+        else:
+            self._collect(len(images), optimizer, update)
+        return result
+
+    def forward(self, images: Array) -> Array:
+        """Return the outputs for preprocessed images in inference mode (no dropout, no noise)."""
+        images = self.model.accept(images)
+        apply_threads()
+        self._hold_parameters()
+        plan = self._plan(len(images), "inference")
+        np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
+        plan.run_forward()
+        return plan.y.vectors.copy().reshape(len(images), *self.model.output_shape)
+
+    def plan(self, batch_size: int) -> Plan:
+        """The plan of a training step, for looking at: `print(engine.plan(32))`."""
+        return self._plan(batch_size, "kept" if self._optimizer is None else "fused")
+
+    def _plan(self, count: int, kind: str) -> Plan:
+        plan = self._plans.pop((count, kind), None)
+        if plan is None:
+            while len(self._plans) >= KEPT_PLANS:
+                self._plans.pop(next(iter(self._plans)))
+            plan = self._make_plan(count, kind)
+        self._plans[count, kind] = plan  # the latest used stands last
+        return plan
+
+    def _make_plan(self, count: int, kind: str) -> Plan:
+        threads = config.NUMBA_NUM_THREADS
+        if kind == "inference":
+            return make_plan(self.model, count, training=False, threads=threads)
+        if self._gradients is None:
+            self._gradients = self._new_arena()
+        updates = {}
+        if kind == "fused":
+            for name in self._fused:
+                w = self._parameters[name]
+                m, v = self._state_of(name, w)
+                updates[name] = (w, m, v, self._rule, self._hyper[self._factors[name]])
+        return make_plan(
+            self.model,
+            count,
+            training=True,
+            loss=BatchLoss(self.loss, count),
+            threads=threads,
+            gradients=dict(self._gradients.items()),
+            generator=self._generator,
+            updates=updates,
+        )
+
+    def _state_of(self, name: str, w: Array) -> tuple[Array, Array]:
+        """The two state arrays as the kernels take them: velocity or mean first, mean of squares second."""
+        first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
+        return (w if first is None else first[name]), (w if second is None else second[name])
+
+    def _hold_parameters(self) -> None:
+        """Keep the parameters in the arena; whoever put another array in their place finds it copied."""
+        for layer in self.model.layers:
+            for local, array in layer.parameters.items():
+                held = self._parameters[f"{layer.name}.{local}"]
+                if array is not held:
+                    np.copyto(held, array)
+                    layer.parameters[local] = held
+                    self._plans.clear()
+
+    def _hold_state(self, optimizer: Updater) -> None:
+        """Keep the optimizer's state in arenas, likewise."""
+        if optimizer is not self._optimizer or optimizer.state is not self._held_state:
+            optimizer.prepare(self._parameters_by_name())
+            self._optimizer, self._held_state, self._rule = optimizer, optimizer.state, kernel_rule(optimizer)
+            self._states = {slot: self._new_arena() for slot in optimizer.state}
+            self._plans.clear()
+        for slot, arena in self._states.items():
+            arrays = optimizer.state[slot]
+            for name in self._order:
+                if arrays[name] is not arena[name]:
+                    np.copyto(arena[name], arrays[name])
+                    arrays[name] = arena[name]
+
+    def _parameters_by_name(self) -> dict[str, Array]:
+        return dict(self._parameters.items())
+
+    def _next_step(self, optimizer: Updater) -> None:
+        optimizer.step_count += 1
+        for factor, hyper in self._hyper.items():
+            fill_hyper(hyper, self._rule, optimizer, factor)
+
+    def _update_loose(self) -> None:
+        """Update the parameters whose gradients were stored, all of one learning rate in one call."""
+        for factor, names in self._runs:
+            self._update_part(factor, names, self._gradients)
+
+    def _update_part(self, factor: float, names: list[str], gradients: Arena | None) -> None:
+        if gradients is None:
+            return
+        w = self._parameters.part(names)
+        first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
+        m = w if first is None else first.part(names)
+        v = w if second is None else second.part(names)
+        update(self._rule, w, gradients.part(names), m, v, self._hyper[factor])
+
+    def _collect(self, count: int, optimizer: Updater, finish: bool) -> None:
+        """Add the batch's gradients, weighted by its images, to what waits; update with the mean if it is time."""
+        if self._gradients is None:
+            return
+        if self._sums is None:
+            self._sums = self._new_arena()
+        # Each gradient is a mean over its batch; weighted by images it joins into that of one large batch.
+        self._gradients.flat *= count
+        self._sums.flat += self._gradients.flat
+        self._summed += count
+        if not finish:
+            return
+        self._sums.flat /= self._summed
+        if self._rule == NO_RULE:
+            optimizer.update(self._parameters_by_name(), dict(self._sums.items()), self._factors)
+        else:
+            self._next_step(optimizer)
+            for factor, names in (*self._runs, *((self._factors[name], [name]) for name in self._fused)):
+                self._update_part(factor, names, self._sums)
+        self._sums.flat[:] = 0
+        self._summed = 0

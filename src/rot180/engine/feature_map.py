@@ -1,0 +1,65 @@
+"""Where a feature map, or its delta, lives: the inside of a padded buffer that the next step reads as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rot180.kernels.memory import aligned
+from rot180.ops.types import Array
+
+Sides = tuple[tuple[int, int], tuple[int, int]]
+NO_PADDING: Sides = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """Images or vectors inside a buffer.
+
+    `array` is (N, Hp, Wp, C); the map's own pixels are rows top to top + height, columns left to left + width. What
+    lies around them stays zero. A batch of vectors is (N, 1, 1, n).
+    """
+
+    array: Array
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def inside(self) -> Array:
+        """A view of the map's own pixels, (N, height, width, C)."""
+        return self.array[:, self.top : self.top + self.height, self.left : self.left + self.width]
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether the buffer is larger than the map."""
+        return self.array.shape[1:3] != (self.height, self.width)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """(top, left)"""
+        return self.top, self.left
+
+    def reshaped(self, shape: tuple[int, ...]) -> FeatureMap:
+        """The same memory as maps of another shape (without the batch); only where there is no padding."""
+        height, width, channels = three(shape)
+        return FeatureMap(self.array.reshape(len(self.array), height, width, channels), 0, 0, height, width)
+
+    @property
+    def vectors(self) -> Array:
+        """The same memory as (N, n); only where there is no padding."""
+        return self.array.reshape(len(self.array), -1)
+
+
+def three(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Read (H, W, C) or (n,) as three numbers."""
+    return (1, 1, *shape) if len(shape) == 1 else shape  # type: ignore[return-value]
+
+
+def new_map(count: int, shape: tuple[int, ...], padding: Sides, dtype: Any) -> FeatureMap:
+    """Make a zeroed buffer for `count` maps of this shape (without the batch)."""
+    height, width, channels = three(shape)
+    (top, bottom), (left, right) = padding
+    array = aligned((count, top + height + bottom, left + width + right, channels), dtype)
+    return FeatureMap(array, top, left, height, width)

@@ -1,0 +1,63 @@
+"""Which layers run as one stage."""
+
+from __future__ import annotations
+
+import warnings
+
+from rot180.engine.stage import Stage
+from rot180.engine.stage_convolution import ConvolutionStage, fuses_pool
+from rot180.engine.stage_linear import LinearStage
+from rot180.engine.stage_pooling import PoolingStage
+from rot180.engine.stage_simple import SIMPLE, FlattenStage, LayerStage
+from rot180.nn.activation import ReLU
+from rot180.nn.conv2d import Conv2d
+from rot180.nn.flatten import Flatten
+from rot180.nn.layer import Layer
+from rot180.nn.linear import Linear
+from rot180.nn.pooling import AvgPool2d, MaxPool2d
+from rot180.nn.sequential import Sequential
+
+_told: set[type[Layer]] = set()
+
+
+def stages_of(model: Sequential) -> list[Stage]:
+    """Group a built network's layers: convolution, ReLU and max-pool; fully connected and ReLU; the others alone."""
+    layers, shapes = list(model.layers), model.layer_shapes
+    stages: list[Stage] = []
+    index = 0
+    while index < len(layers):
+        layer, shape = layers[index], shapes[index][0]
+        end = index + 1
+        stage: Stage
+        if type(layer) is Conv2d:
+            relu, pool = False, None
+            while end < len(layers):
+                following = layers[end]
+                if type(following) is ReLU and not relu:
+                    relu = True
+                elif type(following) is MaxPool2d and pool is None and fuses_pool(layer, following, shapes[end][0]):
+                    pool = following
+                else:
+                    break
+                end += 1
+            stage = ConvolutionStage(layers[index:end], shape, shapes[end - 1][1], relu, pool)
+        elif type(layer) is Linear:
+            relu = end < len(layers) and type(layers[end]) is ReLU
+            end += relu
+            stage = LinearStage(layers[index:end], shape, shapes[end - 1][1], relu)
+        elif type(layer) is Flatten:
+            stage = FlattenStage([layer], shape, shapes[index][1])
+        elif type(layer) in (MaxPool2d, AvgPool2d):
+            stage = PoolingStage([layer], shape, shapes[index][1])
+        elif type(layer) in SIMPLE:
+            stage = SIMPLE[type(layer)]([layer], shape, shapes[index][1])
+        else:
+            if type(layer) not in _told:
+                _told.add(type(layer))
+                warnings.warn(
+                    f"{layer.name}: {type(layer).__name__} has no compiled kernel and runs in NumPy", stacklevel=2
+                )
+            stage = LayerStage(layer, shape, shapes[index][1])
+        stages.append(stage)
+        index = end
+    return stages

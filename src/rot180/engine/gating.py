@@ -1,0 +1,28 @@
+"""Elementwise steps between feature maps, wherever they lie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.engine.feature_map import FeatureMap
+from rot180.engine.step import Step
+from rot180.kernels.elementwise import GATE, activate, combine
+
+
+def activate_step(names: str, does: str, kind: int, x: FeatureMap, y: FeatureMap, slope: float = 0.0) -> Step:
+    """y = f(x)"""
+    sizes = np.array([x.height, x.width, *x.place, *y.place], np.int64)
+    return Step(names, does, activate, (kind, x.array, y.array, slope, sizes))
+
+
+def combine_step(
+    names: str, does: str, kind: int, a: FeatureMap, b: FeatureMap, y: FeatureMap, slope: float = 0.0
+) -> Step:
+    """y = f(a, b)"""
+    sizes = np.array([a.height, a.width, *a.place, *b.place, *y.place], np.int64)
+    return Step(names, does, combine, (kind, a.array, b.array, y.array, slope, sizes))
+
+
+def relu_backward_step(names: str, dy: FeatureMap, y: FeatureMap, dx: FeatureMap) -> Step:
+    """dx = dy where y > 0"""
+    return combine_step(names, "ReLU gate", GATE, dy, y, dx)

@@ -1,0 +1,141 @@
+"""From a network and a batch size to the steps that run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.engine.feature_map import NO_PADDING, FeatureMap, Sides
+from rot180.engine.fusing import stages_of
+from rot180.engine.gating import relu_backward_step
+from rot180.engine.losing import BatchLoss
+from rot180.engine.stage import Context, Stage
+from rot180.engine.step import Step
+from rot180.nn.sequential import Sequential
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Buffers and steps for batches of one size."""
+
+    x: FeatureMap
+    """Where the images go."""
+    y: FeatureMap
+    """Where the outputs are."""
+    dy: FeatureMap | None
+    """Where the gradient of the outputs goes; None in a plan for inference."""
+    forward: list[Step]
+    backward: list[Step]
+    loss: BatchLoss | None = None
+    """Turns outputs and labels into dy."""
+
+    def run_forward(self) -> None:
+        """Turn x into y."""
+        for step in self.forward:
+            step.call(*step.arguments)
+
+    def run_backward(self) -> None:
+        """Turn dy into gradients."""
+        for step in self.backward:
+            step.call(*step.arguments)
+
+    def __str__(self) -> str:
+        """One line a step: layers, what is done, multiply-adds, bytes of the arrays it touches."""
+        lines = [f"{'layers':24} {'step':32} {'multiply-adds':>14} {'bytes':>12}"]
+        for direction, steps in (("forward", self.forward), ("backward", self.backward)):
+            if steps:
+                lines.append(f"-- {direction}")
+            lines += [f"{s.layers:24} {s.does:32} {s.multiply_adds:>14,} {s.bytes:>12,}" for s in steps]
+        return "\n".join(lines)
+
+
+def make_plan(
+    model: Sequential,
+    count: int,
+    *,
+    training: bool,
+    threads: int,
+    loss: BatchLoss | None = None,
+    gradients: dict[str, np.ndarray[Any, Any]] | None = None,
+    generator: dict[str, np.random.Generator | None] | None = None,
+    updates: dict[str, tuple[Any, ...]] | None = None,
+) -> Plan:
+    """Plan batches of `count` images.
+
+    Parameters
+    ----------
+    training : bool
+        With backward steps, dropout and noise.
+    gradients : dict of full name to array
+        Where gradients go.
+    generator : dict
+        `noise` is read at each step.
+    updates : dict of full name to (parameter, state, state, rule, hyper-parameters)
+        Parameters whose update is applied as soon as their gradient is there, without storing it.
+    """
+    context = Context(
+        count, model.dtype, training, threads, gradients or {}, generator or {"noise": None}, updates or {}
+    )
+    stages = stages_of(model)
+    _forbid_overwriting(stages)
+    steps: list[Step] = []
+    first = here = context.new_map(model.input_shape, _padding(stages, 0))
+    inputs = []
+    for index, stage in enumerate(stages):
+        inputs.append(here)
+        if stage.in_place:
+            there = here
+        elif stage.moves_nothing:
+            there = here.reshaped(stage.output_shape)
+        else:
+            there = context.new_map(stage.output_shape, _padding(stages, index + 1))
+        steps += stage.forward(context, here, there)
+        here = there
+    if not training:
+        return Plan(first, here, None, steps, [])
+    backward, last = _backward(context, stages)
+    return Plan(first, here, last, steps, backward, loss)
+
+
+def _forbid_overwriting(stages: list[Stage]) -> None:
+    """Let no stage work in place on an output that is still needed."""
+    kept = False
+    for stage in stages:
+        stage.in_place = stage.in_place and not kept
+        kept = stage.keeps_output or (kept and stage.moves_nothing)
+
+
+def _padding(stages: list[Stage], index: int) -> Sides:
+    """What the first stage that moves anything wants around its input."""
+    for stage in stages[index:]:
+        if not stage.in_place:
+            return stage.padding
+    return NO_PADDING
+
+
+def _backward(context: Context, stages: list[Stage]) -> tuple[list[Step], FeatureMap]:
+    steps: list[Step] = []
+    learning = [index for index, stage in enumerate(stages) if any(layer.parameters for layer in stage.layers)]
+    lowest = learning[0] if learning else len(stages)
+    wanted: FeatureMap | None = stages[-1].delta(context)
+    first = delta = wanted
+    gated = False
+    for index in range(len(stages) - 1, lowest - 1, -1):
+        stage, gate = stages[index], stages[index].gate()
+        if delta is None or wanted is None:
+            raise TypeError(f"{stage.names}: the stage above made no delta")
+        if gate is not None and not gated:
+            steps.append(relu_backward_step(stage.names, delta, gate, wanted))
+            delta = wanted
+        elif delta is not wanted and stage.insists:
+            steps.append(Step(stage.names, "move delta", np.copyto, (wanted.inside, delta.inside)))
+            delta = wanted
+        below = stages[index - 1] if index > lowest else None
+        wanted = below.delta(context) if below else None
+        made, delta, gated = stage.backward(context, delta, wanted, below.gate() if below else None)
+        steps += made
+    if first is None:
+        raise TypeError("a network has a last stage")
+    return steps, first

@@ -1,0 +1,79 @@
+"""A stage of a plan: one layer, or several that run as one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.engine.feature_map import NO_PADDING, FeatureMap, Sides, new_map
+from rot180.engine.step import Step
+from rot180.nn.layer import Layer, Shape
+
+
+@dataclass
+class Context:
+    """What all stages of a plan share.
+
+    `gradient` gives the array into which the gradient of a parameter goes, `fused` the arguments of an optimizer's
+    update to be applied where the gradient is formed, or None where it is to be kept.
+    """
+
+    count: int
+    dtype: np.dtype[Any]
+    training: bool
+    threads: int
+    gradients: dict[str, np.ndarray[Any, Any]]
+    generator: dict[str, np.random.Generator | None]
+    updates: dict[str, tuple[Any, ...]]
+
+    def new_map(self, shape: Shape, padding: Sides = NO_PADDING) -> FeatureMap:
+        """A zeroed buffer for this batch."""
+        return new_map(self.count, shape, padding, self.dtype)
+
+
+class Stage(ABC):
+    """Makes the steps of its layers. `input_shape` and `output_shape` are those of one image."""
+
+    padding: Sides = NO_PADDING
+    """What it wants around its input."""
+    in_place: bool = False
+    """Whether its output may take the place of its input."""
+    keeps_output: bool = False
+    """Whether its backward pass reads its output, so that nobody may write over it."""
+    moves_nothing: bool = False
+    """Whether its output is its input under another shape."""
+    insists: bool = False
+    """Whether it can use delta only where it likes to find it."""
+
+    def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape) -> None:
+        self.layers, self.input_shape, self.output_shape = layers, input_shape, output_shape
+
+    @property
+    def names(self) -> str:
+        """The layers it runs, such as `conv1 relu1 pool1`."""
+        return " ".join(layer.name for layer in self.layers)
+
+    @abstractmethod
+    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+        """Make the forward steps from x to y, and the buffers that backward needs."""
+
+    def delta(self, context: Context) -> FeatureMap:
+        """The buffer in which it likes to find the delta of its output."""
+        return context.new_map(self.output_shape)
+
+    def gate(self) -> FeatureMap | None:
+        """Its output, if delta passes only where that is positive and whoever makes delta may see to it."""
+        return None
+
+    @abstractmethod
+    def backward(
+        self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
+    ) -> tuple[list[Step], FeatureMap | None, bool]:
+        """Make the backward steps.
+
+        `dx` is where the stage below likes to find its delta, None if nobody needs it. Returns the steps, where delta
+        is instead, and whether it has passed the gate of the stage below.
+        """

@@ -1,0 +1,175 @@
+"""Convolution forward, and with other operands its data gradient, as tiles over rows of padded images.
+
+    out[n, y, x, f] = finish( sum over u, i, k of  xp[n, y*s + u*d, ...][i, k] * panels[g, b, (u, i, k), j] )
+
+One call of the tile makes up to 14 neighboring pixels of two registers of filters, straight from the padded image. They
+land in a scratch row that stays in the first-level cache, and are finished there: bias and ReLU, or the max-pool behind
+them, or the ReLU gate of the layer below. Work is split into runs of output rows times blocks of filters; each output
+is made by one unit, so its bits do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from numba import get_thread_id, njit, prange
+
+from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.simd import (
+    advance,
+    lanes,
+    load,
+    load_part,
+    pointer,
+    select,
+    splat,
+    store,
+    store_bytes,
+    store_part,
+)
+from rot180.kernels.tile import tile
+
+PLAIN, BIAS, BIAS_RELU, GATE = 0, 1, 2, 3
+"""How a pixel is finished: as it is, plus bias, plus bias then ReLU, or kept where the gate's array is positive."""
+
+CLOSED = 255
+"""In place of a winner: the largest value of the window did not pass the ReLU."""
+
+
+@njit(**PARALLEL)
+def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, finish):
+    """Cross-correlate padded images with packed kernels.
+
+    Parameters
+    ----------
+    address : int
+        The compiled tile.
+    xp : (N, Hp, Wp, C)
+        Padded images.
+    panels : (G, blocks, KH*KW*Cg, width)
+        From `pack_panels` or `pack_rotated`.
+    bias : (F,)
+        Used where `finish` says so.
+    out : (N, Ho, Wo, F)
+        Pixel (y, x) goes to row top + y*step_h, column left + x*step_w.
+    gate : (N, Hg, Wg, F)
+        For GATE: pixel (y, x) passes where gate[n, y + gate_top, x + gate_left] > 0.
+    scratch : (threads, at least OW*width)
+    strides : from `tile_strides`
+    sizes : (18,) int64
+        KH, OH, OW, stride_h, stride_w, first_row, first_column (of the first window in xp), top, left, step_h, step_w,
+        gate_top, gate_left, rows of a unit, pixels of a tile, dilation_h, and the first and last + 1 row of xp that are
+        no padding: kernel rows that fall on padding are skipped.
+    finish : PLAIN, BIAS, BIAS_RELU or GATE
+    """
+    N, Hp, Wp, C = xp.shape
+    G, blocks, K, width = panels.shape
+    F = out.shape[3]
+    Cg, Fg = C // G, F // G
+    KH, OH, OW, stride_h, stride_w, first_row, first_column, top, left, step_h, step_w = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
+    )  # fmt: skip
+    gate_top, gate_left, run, block, dilation, real, beyond = (
+        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15], sizes[16], sizes[17],
+    )  # fmt: skip
+    L = lanes(xp)
+    runs = (N * OH + run - 1) // run
+    for unit in prange(runs * G * blocks):
+        panel = unit % (G * blocks)
+        g, b = panel // blocks, panel % blocks
+        first = g * Fg + b * width
+        count = min(width, Fg - b * width)
+        vectors = (count + L - 1) // L
+        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        begin = unit // (G * blocks) * run
+        for row in range(begin, min(begin + run, N * OH)):
+            n, y = row // OH, row % OH
+            base = first_row + y * stride_h
+            u = max(0, (real - base + dilation - 1) // dilation)
+            count_u = max(0, min(KH, (beyond - 1 - base) // dilation + 1) - u)
+            start = ((n * Hp + base + u * dilation) * Wp + first_column) * C + g * Cg
+            taps = pointer(panels, (panel * KH + u) * (K // KH) * width)
+            for x in range(0, OW, block):
+                tile(
+                    address, min(block, OW - x), vectors, pointer(xp, start + x * stride_w * C), taps,
+                    advance(s, x * width), count_u, 0, strides,
+                )  # fmt: skip
+            target = pointer(out, ((n * out.shape[1] + top + y * step_h) * out.shape[2] + left) * F + first)
+            for v in range(vectors):
+                part = min(L, count - v * L)
+                zero = splat(s, 0.0)
+                if finish == BIAS or finish == BIAS_RELU:
+                    added = load_part(pointer(bias, first), v * L, part)
+                else:
+                    added = zero
+                for x in range(OW):
+                    value = load(s, x * width + v * L) + added
+                    if finish == BIAS_RELU:
+                        value = select(zero > value, zero, value)
+                    elif finish == GATE:
+                        at = ((n * gate.shape[1] + gate_top + y) * gate.shape[2] + gate_left + x) * F + first + v * L
+                        value = select(load_part(pointer(gate, at), 0, part) > zero, value, zero)
+                    if part == L:
+                        store(target, x * step_w * F + v * L, value)
+                    else:
+                        store_part(target, x * step_w * F + v * L, value, part)
+
+
+@njit(**PARALLEL)
+def convolve_pool(address, xp, panels, bias, out, winners, scratch, strides, sizes, relu):
+    """Convolution, bias, ReLU if asked for, and a max-pool whose windows touch, in one pass.
+
+    The largest value is sought before bias and ReLU, which keep the order; equal values go to the first in row order.
+    `sizes` (17,): KH, OH, OW of the pooled image, stride_h, stride_w, first_row, first_column, top, left, PH, PW, rows
+    of a unit, pixels of a tile, columns to convolve, dilation_h, first and last + 1 row that are no padding.
+    `winners` (N, OH, OW, F) uint8 holds u*PW + v, or CLOSED.
+    """
+    N, Hp, Wp, C = xp.shape
+    G, blocks, K, width = panels.shape
+    F = out.shape[3]
+    Cg, Fg = C // G, F // G
+    KH, OH, OW, stride_h, stride_w, first_row, first_column, top, left, PH, PW, run, block, columns = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
+        sizes[11], sizes[12], sizes[13],
+    )  # fmt: skip
+    dilation, real, beyond = sizes[14], sizes[15], sizes[16]
+    L = lanes(xp)
+    runs = (N * OH + run - 1) // run
+    for unit in prange(runs * G * blocks):
+        panel = unit % (G * blocks)
+        g, b = panel // blocks, panel % blocks
+        first = g * Fg + b * width
+        count = min(width, Fg - b * width)
+        vectors = (count + L - 1) // L
+        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        begin = unit // (G * blocks) * run
+        for row in range(begin, min(begin + run, N * OH)):
+            n, y = row // OH, row % OH
+            for r in range(PH):
+                base = first_row + (y * PH + r) * stride_h
+                u = max(0, (real - base + dilation - 1) // dilation)
+                count_u = max(0, min(KH, (beyond - 1 - base) // dilation + 1) - u)
+                start = ((n * Hp + base + u * dilation) * Wp + first_column) * C + g * Cg
+                taps = pointer(panels, (panel * KH + u) * (K // KH) * width)
+                for x in range(0, columns, block):
+                    tile(
+                        address, min(block, columns - x), vectors, pointer(xp, start + x * stride_w * C), taps,
+                        advance(s, (r * columns + x) * width), count_u, 0, strides,
+                    )  # fmt: skip
+            target = pointer(out, ((n * out.shape[1] + top + y) * out.shape[2] + left) * F + first)
+            winner = pointer(winners, (n * OH + y) * OW * F + first)
+            zero = splat(s, 0.0)
+            for v in range(vectors):
+                part = min(L, count - v * L)
+                added = load_part(pointer(bias, first), v * L, part)
+                for x in range(OW):
+                    best = load(s, x * PW * width + v * L)
+                    place = zero
+                    for q in range(1, PH * PW):
+                        value = load(s, (q // PW * columns + x * PW + q % PW) * width + v * L)
+                        place = select(value > best, splat(s, float(q)), place)
+                        best = select(value > best, value, best)
+                    best = best + added
+                    if relu:
+                        place = select(zero >= best, splat(s, float(CLOSED)), place)
+                        best = select(zero > best, zero, best)
+                    store_part(target, x * F + v * L, best, part)
+                    store_bytes(winner, x * F + v * L, place, part)

@@ -1,0 +1,124 @@
+"""Fully connected layers as tiles.
+
+    y[n, o]  = b[o] + sum over i of x[n, i] * w[i, o]        rows n, columns o
+    dx[n, i] = sum over o of dy[n, o] * w[i, o]              both read along o: the dot tile
+    dw[i, o] = sum over n of x[n, i] * dy[n, o]              rows i, columns o; used up by the optimizer at once
+
+Most parameters of a network sit in its first fully connected layer. Its dw is formed a few rows at a time in a scratch
+that stays in the cache, and the optimizer's rule is applied there: dw never goes to memory and back.
+"""
+
+from __future__ import annotations
+
+from numba import get_thread_id, njit, prange
+
+from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.simd import (
+    advance,
+    lanes,
+    load,
+    load_part,
+    pointer,
+    select,
+    splat,
+    store_part,
+)
+from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, tile
+from rot180.kernels.update import update_lanes
+
+KEEP = -1
+"""In place of a rule: write the gradient to where the parameter would be."""
+
+
+@njit(**PARALLEL)
+def affine(address, x, w, bias, y, scratch, strides, sizes):
+    """y = x @ w + bias, then ReLU if asked for.
+
+    x : (N, I), y : (N, O)
+    w : the weights (I, O) where O is whole blocks of columns, else the panels (1, blocks, I, width) of `pack_panels`
+    scratch : (threads, at least rows*width)
+    sizes : (5,) int64: elements from one block of columns to the next in w, columns of a block, rows of a tile, 1 for a
+        bias, 1 for ReLU
+    """
+    N, I = x.shape
+    O = y.shape[1]
+    step, width, block, has_bias, relu = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    L = lanes(x)
+    for b in prange((O + width - 1) // width):
+        first = b * width
+        count = min(width, O - first)
+        vectors = (count + L - 1) // L
+        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        zero = splat(s, 0.0)
+        for n in range(0, N, block):
+            rows = min(block, N - n)
+            tile(address, rows, vectors, pointer(x, n * I), pointer(w, b * step), s, 1, 0, strides)
+            for v in range(vectors):
+                part = min(L, count - v * L)
+                added = load_part(pointer(bias, first), v * L, part) if has_bias else zero
+                for r in range(rows):
+                    value = load(s, r * width + v * L) + added
+                    if relu:
+                        value = select(zero > value, zero, value)
+                    store_part(pointer(y, (n + r) * O + first), v * L, value, part)
+
+
+@njit(**PARALLEL)
+def affine_data_gradient(address, dy, w, dx, strides):
+    """dx = dy @ w.T, for dy (N, O), w (I, O), dx (N, I); `strides` of the dot tile."""
+    N, O = dy.shape
+    I = w.shape[0]
+    for b in prange((I + DOT_COLUMNS - 1) // DOT_COLUMNS):
+        i = b * DOT_COLUMNS
+        columns = min(DOT_COLUMNS, I - i)
+        for n in range(0, N, DOT_ROWS):
+            tile(
+                address, min(DOT_ROWS, N - n), columns, pointer(dy, n * O), pointer(w, i * O), pointer(dx, n * I + i),
+                O, 0, strides,
+            )  # fmt: skip
+
+
+@njit(**PARALLEL)
+def affine_weight_gradient(address, x, dy, w, first_state, second_state, scratch, strides, sizes, rule, hyper):
+    """dw = x.T @ dy, a few rows at a time, and the optimizer's update of these rows of w.
+
+    x : (N, I), dy : (N, O) with room for one register behind its end
+    w, first_state, second_state : (I, O); with the rule KEEP the gradient is written to w
+    scratch : (threads, at least rows of a tile * O rounded up to whole blocks of columns)
+    sizes : (2,) int64: rows of a tile, length of a scratch row
+    """
+    N, I = x.shape
+    O = dy.shape[1]
+    block, length = sizes[0], sizes[1]
+    L = lanes(x)
+    width = TILE_VECTORS * L
+    for b in prange((I + block - 1) // block):
+        i = b * block
+        rows = min(block, I - i)
+        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        for o in range(0, O, width):
+            vectors = min(TILE_VECTORS, (O - o + L - 1) // L)
+            tile(address, rows, vectors, pointer(x, i), pointer(dy, o), advance(s, o), N, 0, strides)
+        p, m, v = pointer(w, i * O), pointer(first_state, i * O), pointer(second_state, i * O)
+        for r in range(rows):
+            for o in range(0, O, L):
+                part = min(L, O - o)
+                g = load(s, r * length + o)
+                if rule == KEEP:
+                    store_part(p, r * O + o, g, part)
+                else:
+                    update_lanes(rule, g, p, m, v, r * O + o, part, hyper)
+
+
+@njit(**PARALLEL)
+def column_sums(dy, db):
+    """db[o] = sum over n of dy[n, o]."""
+    N, O = dy.shape
+    L = lanes(dy)
+    for b in prange((O + L - 1) // L):
+        part = min(L, O - b * L)
+        p = pointer(dy, b * L)
+        summed = splat(p, 0.0)
+        for n in range(N):
+            summed = summed + load_part(p, n * O, part)
+        store_part(pointer(db, b * L), 0, summed, part)

@@ -1,0 +1,333 @@
+"""Vectors as values: what a compiled loop needs to say exactly which instructions it wants.
+
+`load(p, i)` reads as many neighbours as one register holds (16 float32 with AVX-512, 8 with AVX2, 4 with NEON; half as
+many float64), the usual operators work on all of them, `store(p, i, v)` writes them. Loops left to LLVM's vectorizer
+reach half the speed or less, because it cannot prove that arrays do not overlap.
+
+    p, q = pointer(x, 0), pointer(y, 0)
+    for i in range(0, n, lanes(x)):
+        count = min(lanes(x), n - i)
+        store_part(q, i, maximum(load_part(p, i, count), splat(p, 0.0)), count)
+
+`load_part` and `store_part` touch only the first `count` elements, so no array needs room behind its end.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import models, register_default
+from numba.extending import intrinsic, lower_builtin, type_callable
+
+from rot180.kernels.processor import VECTOR_BYTES
+
+_I32 = ir.IntType(32)
+_I64 = ir.IntType(64)
+
+
+def lane_count(dtype: types.Float) -> int:
+    """Elements of `dtype` in one register."""
+    return VECTOR_BYTES // (dtype.bitwidth // 8)
+
+
+class Vector(types.Type):
+    """Numba's name for a register of floats, or of the truth values that comparing two of them gives."""
+
+    def __init__(self, dtype: types.Type, count: int) -> None:
+        self.dtype, self.count = dtype, count
+        super().__init__(name=f"Vector({dtype}, {count})")
+
+
+@register_default(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, ir.VectorType(_element(kind.dtype), kind.count))
+
+
+def _element(dtype):
+    if dtype == types.boolean:
+        return ir.IntType(1)
+    return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+
+
+def _vector(dtype):
+    return Vector(dtype, lane_count(dtype))
+
+
+def llvm_vector(dtype):
+    """The LLVM type of a register of `dtype`."""
+    return ir.VectorType(_element(dtype), lane_count(dtype))
+
+
+def _suffix(vector_type):
+    bits = 32 if isinstance(vector_type.element, ir.FloatType) else 64
+    return f"v{vector_type.count}f{bits}"
+
+
+def call_llvm(builder, name, *args):
+    """Call the vector intrinsic `llvm.NAME` on vectors of one type."""
+    kind = args[0].type
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, [kind] * len(args)), f"llvm.{name}.{_suffix(kind)}"
+    )
+    return builder.call(function, args)
+
+
+def broadcast(builder, scalar, count):
+    """Put one scalar into every lane."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, count), [0] * count))
+
+
+def vector_pointer(builder, base, offset, kind):
+    """The address of element `offset` behind `base`, as that of a vector."""
+    return builder.bitcast(builder.gep(base, [offset]), kind.as_pointer())
+
+
+@intrinsic
+def pointer(typingctx, array, offset):
+    """Address of element `offset` of a contiguous array."""
+    signature = types.CPointer(array.dtype)(array, types.intp)
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return builder.gep(data, [args[1]])
+
+    return signature, codegen
+
+
+@intrinsic
+def advance(typingctx, p, offset):
+    """The address `offset` elements behind p."""
+    signature = p(p, types.intp)
+    return signature, lambda context, builder, sig, args: builder.gep(args[0], [args[1]])
+
+
+@intrinsic
+def lanes(typingctx, array):
+    """Elements of the array's (or the address's) type in one register, a constant for the compiler."""
+    count = lane_count(array.dtype)
+    return types.intp(array), lambda context, builder, sig, args: ir.Constant(_I64, count)
+
+
+@intrinsic
+def load(typingctx, p, offset):
+    """Read one register from p[offset] on."""
+    signature = _vector(p.dtype)(p, types.intp)
+
+    def codegen(context, builder, sig, args):
+        kind = llvm_vector(sig.args[0].dtype)
+        return builder.load(vector_pointer(builder, *args, kind), align=4)
+
+    return signature, codegen
+
+
+@intrinsic
+def store(typingctx, p, offset, value):
+    """Write one register to p[offset] and on."""
+    signature = types.void(p, types.intp, value)
+
+    def codegen(context, builder, sig, args):
+        base, at, vector = args
+        builder.store(vector, vector_pointer(builder, base, at, vector.type), align=4)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def first_lanes(builder, count, total):
+    """Truth values: lane i < count."""
+    numbers = ir.Constant(ir.VectorType(_I32, total), list(range(total)))
+    return builder.icmp_signed("<", numbers, broadcast(builder, builder.trunc(count, _I32), total))
+
+
+def masked_load(builder, address, count):
+    """Read the first `count` lanes from a vector's address; the others are zero."""
+    kind = address.type.pointee
+    mask = first_lanes(builder, count, kind.count)
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(kind, [address.type, _I32, mask.type, kind]),
+        f"llvm.masked.load.{_suffix(kind)}.p0",
+    )
+    return builder.call(function, [address, ir.Constant(_I32, 4), mask, ir.Constant(kind, [0.0] * kind.count)])
+
+
+@intrinsic
+def load_part(typingctx, p, offset, count):
+    """Read `count` elements into the first lanes; the others are zero."""
+    signature = _vector(p.dtype)(p, types.intp, types.intp)
+
+    def codegen(context, builder, sig, args):
+        base, at, n = args
+        return masked_load(builder, vector_pointer(builder, base, at, llvm_vector(sig.args[0].dtype)), n)
+
+    return signature, codegen
+
+
+@intrinsic
+def store_part(typingctx, p, offset, value, count):
+    """Write the first `count` lanes."""
+    signature = types.void(p, types.intp, value, types.intp)
+
+    def codegen(context, builder, sig, args):
+        base, at, vector, n = args
+        kind = vector.type
+        address = vector_pointer(builder, base, at, kind)
+        mask = first_lanes(builder, n, kind.count)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), _I32, mask.type]),
+            f"llvm.masked.store.{_suffix(kind)}.p0",
+        )
+        builder.call(function, [vector, address, ir.Constant(_I32, 4), mask])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def store_bytes(typingctx, p, offset, value, count):
+    """Write the first `count` lanes, whole numbers from 0 to 255, as bytes to the uint8 address p."""
+    signature = types.void(p, types.intp, value, types.intp)
+
+    def codegen(context, builder, sig, args):
+        base, at, vector, n = args
+        kind = ir.VectorType(ir.IntType(8), vector.type.count)
+        whole = builder.fptosi(vector, ir.VectorType(_I32, vector.type.count))
+        mask = first_lanes(builder, n, kind.count)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), _I32, mask.type]),
+            f"llvm.masked.store.v{kind.count}i8.p0",
+        )
+        builder.call(
+            function, [builder.trunc(whole, kind), vector_pointer(builder, base, at, kind), ir.Constant(_I32, 1), mask]
+        )
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def splat(typingctx, p, value):
+    """The scalar `value` in every lane of a vector of p's type."""
+    signature = _vector(p.dtype)(p, value)
+
+    def codegen(context, builder, sig, args):
+        scalar = context.cast(builder, args[1], sig.args[1], sig.args[0].dtype)
+        return broadcast(builder, scalar, lane_count(sig.args[0].dtype))
+
+    return signature, codegen
+
+
+@intrinsic
+def fma(typingctx, a, b, c):
+    """a*b + c, rounded once."""
+    return a(a, b, c), lambda context, builder, sig, args: call_llvm(builder, "fma", *args)
+
+
+@intrinsic
+def sqrt(typingctx, a):
+    """The square root of each lane."""
+    return a(a), lambda context, builder, sig, args: call_llvm(builder, "sqrt", *args)
+
+
+@intrinsic
+def absolute(typingctx, a):
+    """The magnitude of each lane."""
+    return a(a), lambda context, builder, sig, args: call_llvm(builder, "fabs", *args)
+
+
+@intrinsic
+def copysign(typingctx, a, b):
+    """Magnitudes of a with the signs of b."""
+    return a(a, b), lambda context, builder, sig, args: call_llvm(builder, "copysign", *args)
+
+
+@intrinsic
+def select(typingctx, mask, a, b):
+    """a where mask is true, else b."""
+    return a(mask, a, b), lambda context, builder, sig, args: builder.select(*args)
+
+
+def sum_lanes(builder, vector):
+    """The sum of all lanes, halves added to halves."""
+    count = vector.type.count
+    while count > 1:
+        count //= 2
+        undefined = ir.Constant(vector.type, ir.Undefined)
+        low, high = (
+            builder.shuffle_vector(
+                vector, undefined, ir.Constant(ir.VectorType(_I32, count), list(range(first, first + count)))
+            )
+            for first in (0, count)
+        )
+        vector = builder.fadd(low, high)
+    return builder.extract_element(vector, ir.Constant(_I32, 0))
+
+
+@intrinsic
+def total(typingctx, a):
+    """The sum of all lanes, halves added to halves."""
+    return a.dtype(a), lambda context, builder, sig, args: sum_lanes(builder, *args)
+
+
+@intrinsic
+def round_to_power(typingctx, a):
+    """(r, 2**r) for r = a rounded to the nearest integer, |r| small enough for a normal power."""
+    bits, bias, shift = (32, 127, 23) if a.dtype == types.float32 else (64, 1023, 52)
+    signature = types.UniTuple(a, 2)(a)
+
+    def codegen(context, builder, sig, args):
+        kind = args[0].type
+        integers = ir.VectorType(ir.IntType(bits), kind.count)
+        rounded = call_llvm(builder, "rint", args[0])
+        exponent = builder.fptosi(rounded, integers)
+        biased = builder.add(exponent, ir.Constant(integers, [bias] * kind.count))
+        power = builder.bitcast(builder.shl(biased, ir.Constant(integers, [shift] * kind.count)), kind)
+        return context.make_tuple(builder, sig.return_type, [rounded, power])
+
+    return signature, codegen
+
+
+def _define_operators():
+    arithmetic = {
+        operator.add: "fadd",
+        operator.sub: "fsub",
+        operator.mul: "fmul",
+        operator.truediv: "fdiv",
+    }
+    for symbol, instruction in arithmetic.items():
+
+        @type_callable(symbol)
+        def _type_arithmetic(context):
+            return lambda a, b: a if isinstance(a, Vector) and a == b else None
+
+        @lower_builtin(symbol, Vector, Vector)
+        def _lower_arithmetic(context, builder, sig, args, instruction=instruction):
+            return getattr(builder, instruction)(*args)
+
+    for symbol, comparison in {operator.gt: ">", operator.ge: ">=", operator.lt: "<", operator.eq: "=="}.items():
+
+        @type_callable(symbol)
+        def _type_comparison(context):
+            return lambda a, b: Vector(types.boolean, a.count) if isinstance(a, Vector) and a == b else None
+
+        @lower_builtin(symbol, Vector, Vector)
+        def _lower_comparison(context, builder, sig, args, comparison=comparison):
+            return builder.fcmp_ordered(comparison, *args)
+
+
+_define_operators()
+
+
+def lane_count_of(dtype: Any) -> int:
+    """Elements of a NumPy type in one register."""
+    return int(VECTOR_BYTES // np.dtype(dtype).itemsize)

@@ -1,0 +1,65 @@
+"""One compiled function for every size of a register block, behind a switch, called by address.
+
+A block of `rows` x `columns` registers must be known to the compiler; which one is needed, the running program decides.
+So the code for all of them stands in one function, compiled once per float type. Kernels call it by its address and
+need not compile it again. An address is valid in its process only and is never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import cfunc, types
+from numba.extending import intrinsic
+
+_I64 = ir.IntType(64)
+
+Emit = Callable[..., None]
+
+
+def switched(emit: Emit, sizes: list[tuple[int, int]]) -> Any:
+    """Return an intrinsic f(rows, columns, *operands): `emit(builder, rows, columns, operands, dtype)` for each size.
+
+    `dtype` is the float type of the first operand, an address.
+    """
+    most = max(columns for _, columns in sizes) + 1
+
+    @intrinsic
+    def body(typingctx, rows, columns, operands):
+        signature = types.void(rows, columns, operands)
+
+        def codegen(context, builder, sig, args):
+            rows, columns, packed = args
+            values = [builder.extract_value(packed, i) for i in range(len(sig.args[2].types))]
+            dtype = sig.args[2].types[0].dtype
+            end = builder.append_basic_block("end")
+            switch = builder.switch(builder.add(builder.mul(rows, ir.Constant(_I64, most)), columns), end)
+            for r, q in sizes:
+                block = builder.append_basic_block(f"block_{r}x{q}")
+                switch.add_case(ir.Constant(_I64, r * most + q), block)
+                builder.position_at_end(block)
+                emit(builder, r, q, values, dtype)
+                builder.branch(end)
+            builder.position_at_end(end)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return body
+
+
+@cache
+def compiled(function: Any, signature: Callable[[types.Type], Any], dtype: np.dtype[Any]) -> Any:
+    """Compile a callback for float32 or float64, or read it from Numba's cache."""
+    value = types.float32 if dtype == np.float32 else types.float64
+    return cfunc(signature(value), cache=True)(function)
+
+
+def emit_call(builder, address, values):
+    """Call the function at `address`, which returns nothing."""
+    kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+    builder.call(builder.inttoptr(address, kind.as_pointer()), values)

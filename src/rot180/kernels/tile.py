@@ -1,0 +1,218 @@
+"""The register tile: the whole speed of convolutions and matrix products in one compiled function.
+
+    c[p, v] = sum over j < J, i < I, k < K of  a[j*a_j + i*a_i + k*a_k + p*a_row] * b[j*b_j + i*b_i + k*b_k + v]
+
+for p < rows and v < vectors registers of columns. Each of `rows` scalars of `a` is spread over a register and
+multiplied with `vectors` registers of `b`; the sums stay in registers for the whole reduction. Nothing is unfolded in
+memory: in a padded NHWC image, one output row of a convolution is a matrix product whose A rows overlap. With
+R = KW*C (or C, where dilation or groups tear the run of a window's row apart) the same tile computes
+
+    convolution        a = padded images           j, i, k over kernel rows, kernel columns, channels;   b = weights
+    its data gradient  a = padded delta            the same, with the kernel rotated by 180 degrees
+    weight gradient    a = padded images           j, i, k over images, rows, pixels; rows p over R;     b = delta
+    fully connected    a = x, k over inputs        b = weights
+    its weights' dw    a = x, k over the batch     rows p over inputs;                                   b = delta
+
+The dot tile is its sibling for products with a transposed matrix, c[p, q] = sum over k of a[p, k] * b[q, k], both read
+along k: the data gradient of a fully connected layer.
+
+Both are compiled for every count of rows and columns and called by address (`rot180.kernels.switch`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from rot180.kernels.processor import REGISTERS, TILE_ROWS, TILE_VECTORS
+from rot180.kernels.simd import (
+    broadcast,
+    call_llvm,
+    lane_count,
+    llvm_vector,
+    masked_load,
+    sum_lanes,
+    vector_pointer,
+)
+from rot180.kernels.switch import compiled, emit_call, switched
+
+__all__ = [
+    "DOT_COLUMNS",
+    "DOT_ROWS",
+    "TILE_ROWS",
+    "TILE_VECTORS",
+    "dot_tile_address",
+    "even_blocks",
+    "tile",
+    "tile_address",
+    "tile_strides",
+]
+
+DOT_ROWS, DOT_COLUMNS = (4, 6) if REGISTERS == 32 else (3, 3)
+
+_I64 = ir.IntType(64)
+
+
+def tile_strides(
+    counts: tuple[int, int], a: tuple[int, int, int], b: tuple[int, int, int], *, a_row: int, c_row: int
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Pack what a tile needs to know: (I, K), the strides of a and b in elements over j, i, k, and between rows."""
+    return np.array([*counts, *a, *b, a_row, c_row], np.int64)
+
+
+def even_blocks(count: int, most: int = TILE_ROWS) -> int:
+    """Return the size of the blocks into which `count` falls apart most evenly, none larger than `most`.
+
+    >>> even_blocks(28, 14), even_blocks(16, 14), even_blocks(160, 14), even_blocks(3, 14)
+    (14, 8, 14, 3)
+    """
+    blocks = -(-count // most)
+    return -(-count // blocks) if count else 1
+
+
+def _emit_tile(builder, rows, vectors, operands, dtype):
+    a, b, c, count, accumulate, packed = operands
+    kind, lanes = llvm_vector(dtype), lane_count(dtype)
+    strides = [builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(10)]
+    counts = (count, *strides[:2])
+    a_steps, b_steps, (a_row, c_row) = strides[2:5], strides[5:8], strides[8:]
+
+    def constant(n):
+        return ir.Constant(_I64, n)
+
+    def c_at(p, v):
+        return vector_pointer(builder, c, builder.add(builder.mul(c_row, constant(p)), constant(v * lanes)), kind)
+
+    sums = [[cgutils.alloca_once(builder, kind) for _ in range(vectors)] for _ in range(rows)]
+    places = [(p, v) for p in range(rows) for v in range(vectors)]
+    with builder.if_else(builder.icmp_signed("!=", accumulate, constant(0))) as (continued, fresh):
+        with continued:
+            for p, v in places:
+                builder.store(builder.load(c_at(p, v), align=4), sums[p][v])
+        with fresh:
+            for p, v in places:
+                builder.store(ir.Constant(kind, [0.0] * lanes), sums[p][v])
+
+    def nest(level, a, b):
+        b_now = cgutils.alloca_once_value(builder, b)
+        # One running address for every four rows: with a single one LLVM derives each row's address from the one
+        # before, a chain of additions that holds the multiply-adds back.
+        bases = range(0, rows, 4 if level == 2 else rows)
+        a_now = [
+            cgutils.alloca_once_value(builder, builder.gep(a, [builder.mul(a_row, constant(p))]) if p else a)
+            for p in bases
+        ]
+        with cgutils.for_range(builder, counts[level]):
+            a_here, b_here = [builder.load(base) for base in a_now], builder.load(b_now)
+            if level < 2:
+                nest(level + 1, a_here[0], b_here)
+            else:
+                columns = [
+                    builder.load(vector_pointer(builder, b_here, constant(v * lanes), kind), align=4)
+                    for v in range(vectors)
+                ]
+                for p in range(rows):
+                    at = builder.gep(a_here[p // 4], [builder.mul(a_row, constant(p % 4))])
+                    spread = broadcast(builder, builder.load(at), lanes)
+                    for v in range(vectors):
+                        summed = call_llvm(builder, "fma", spread, columns[v], builder.load(sums[p][v]))
+                        builder.store(summed, sums[p][v])
+            for here, base in zip(a_here, a_now, strict=True):
+                builder.store(builder.gep(here, [a_steps[level]]), base)
+            builder.store(builder.gep(b_here, [b_steps[level]]), b_now)
+
+    nest(0, a, b)
+    for p, v in places:
+        builder.store(builder.load(sums[p][v]), c_at(p, v), align=4)
+
+
+def _emit_dot_tile(builder, rows, columns, operands, dtype):
+    a, b, c, length, _, packed = operands
+    kind, lanes = llvm_vector(dtype), lane_count(dtype)
+    a_row, b_row, c_row = (builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(3))
+
+    def constant(n):
+        return ir.Constant(_I64, n)
+
+    sums = [
+        [cgutils.alloca_once_value(builder, ir.Constant(kind, [0.0] * lanes)) for _ in range(columns)]
+        for _ in range(rows)
+    ]
+
+    def add_products(read):
+        right = [read(b, builder.mul(b_row, constant(q))) for q in range(columns)]
+        for p in range(rows):
+            left = read(a, builder.mul(a_row, constant(p)))
+            for q in range(columns):
+                builder.store(call_llvm(builder, "fma", left, right[q], builder.load(sums[p][q])), sums[p][q])
+
+    whole = builder.udiv(length, constant(lanes))
+    with cgutils.for_range(builder, whole) as loop:
+        start = builder.mul(loop.index, constant(lanes))
+        add_products(
+            lambda base, row: builder.load(vector_pointer(builder, base, builder.add(row, start), kind), align=4)
+        )
+    rest = builder.urem(length, constant(lanes))
+    with builder.if_then(builder.icmp_signed(">", rest, constant(0)), likely=False):
+        start = builder.mul(whole, constant(lanes))
+        add_products(
+            lambda base, row: masked_load(builder, vector_pointer(builder, base, builder.add(row, start), kind), rest)
+        )
+    for p in range(rows):
+        for q in range(columns):
+            at = builder.add(builder.mul(c_row, constant(p)), constant(q))
+            builder.store(sum_lanes(builder, builder.load(sums[p][q])), builder.gep(c, [at]))
+
+
+def _sizes(most_rows, most_columns):
+    return [(r, q) for r in range(1, most_rows + 1) for q in range(1, most_columns + 1)]
+
+
+_tile_body = switched(_emit_tile, _sizes(TILE_ROWS, TILE_VECTORS))
+_dot_body = switched(_emit_dot_tile, _sizes(DOT_ROWS, DOT_COLUMNS))
+
+
+def _tile(rows, vectors, a, b, c, count, accumulate, strides):
+    _tile_body(rows, vectors, (a, b, c, count, accumulate, strides))
+
+
+def _dot_tile(rows, columns, a, b, c, count, accumulate, strides):
+    _dot_body(rows, columns, (a, b, c, count, accumulate, strides))
+
+
+def _signature(value):
+    intp, address = types.intp, types.CPointer(value)
+    return types.void(intp, intp, address, address, address, intp, intp, types.CPointer(types.int64))
+
+
+def tile_address(dtype: Any) -> int:
+    """Address of the compiled tile for float32 or float64; the first call compiles it or reads Numba's cache."""
+    return int(compiled(_tile, _signature, np.dtype(dtype)).address)
+
+
+def dot_tile_address(dtype: Any) -> int:
+    """Address of the compiled dot tile."""
+    return int(compiled(_dot_tile, _signature, np.dtype(dtype)).address)
+
+
+@intrinsic
+def tile(typingctx, address, rows, columns, a, b, c, count, accumulate, strides):
+    """Call a tile by its address.
+
+    `count` is J (for the dot tile: the length of the products), `accumulate` 1 adds to what c holds (the dot tile never
+    does), `strides` is the array that `tile_strides` gives (for the dot tile: a_row, b_row, c_row).
+    """
+    intp = types.intp
+    signature = types.void(intp, intp, intp, a, b, c, intp, intp, strides)
+
+    def codegen(context, builder, sig, args):
+        address, *rest, strides = args
+        emit_call(builder, address, [*rest, context.make_array(sig.args[-1])(context, builder, strides).data])
+        return context.get_dummy_value()
+
+    return signature, codegen

@@ -1,0 +1,103 @@
+"""The compiled twins of `rot180.ops.activation` and `rot180.ops.dropout`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.kernels import elementwise as kinds
+from rot180.kernels.elementwise import UNIT, activate, combine
+from rot180.kernels.operands import contiguous, float_type, integers
+from rot180.ops.activation import _check
+from rot180.ops.dropout import _check as _check_mask
+from rot180.ops.types import Array
+
+
+def relu(x: Array) -> Array:
+    """Compiled twin of `rot180.ops.relu`."""
+    return _activate("relu", kinds.RELU, x)
+
+
+def relu_backward(dy: Array, y: Array) -> Array:
+    """Compiled twin of `rot180.ops.relu_backward`."""
+    return _combine("relu_backward", kinds.GATE, dy=dy, y=y)
+
+
+def noisy_relu(x: Array, noise: Array) -> Array:
+    """Compiled twin of `rot180.ops.noisy_relu`."""
+    _check(noise, x, "noisy_relu", "noise", "x")
+    return _combine("noisy_relu", kinds.NOISY_RELU, x=x, noise=noise)
+
+
+def noisy_relu_backward(dy: Array, y: Array) -> Array:
+    """Compiled twin of `rot180.ops.noisy_relu_backward`."""
+    return _combine("noisy_relu_backward", kinds.GATE, dy=dy, y=y)
+
+
+def leaky_relu(x: Array, slope: float = 0.01) -> Array:
+    """Compiled twin of `rot180.ops.leaky_relu`."""
+    return _activate("leaky_relu", kinds.LEAKY_RELU, x, slope)
+
+
+def leaky_relu_backward(dy: Array, x: Array, slope: float = 0.01) -> Array:
+    """Compiled twin of `rot180.ops.leaky_relu_backward`."""
+    return _combine("leaky_relu_backward", kinds.LEAKY_GATE, slope, dy=dy, x=x)
+
+
+def sigmoid(x: Array) -> Array:
+    """Compiled twin of `rot180.ops.sigmoid`."""
+    return _activate("sigmoid", kinds.SIGMOID, x)
+
+
+def sigmoid_backward(dy: Array, y: Array) -> Array:
+    """Compiled twin of `rot180.ops.sigmoid_backward`."""
+    return _combine("sigmoid_backward", kinds.SIGMOID_GATE, dy=dy, y=y)
+
+
+def tanh(x: Array) -> Array:
+    """Compiled twin of `rot180.ops.tanh`."""
+    return _activate("tanh", kinds.TANH, x)
+
+
+def tanh_backward(dy: Array, y: Array) -> Array:
+    """Compiled twin of `rot180.ops.tanh_backward`."""
+    return _combine("tanh_backward", kinds.TANH_GATE, dy=dy, y=y)
+
+
+def dropout(x: Array, mask: Array) -> Array:
+    """Compiled twin of `rot180.ops.dropout`."""
+    _check_mask(x, mask, "dropout", "x")
+    return _combine("dropout", kinds.MULTIPLY, x=x, mask=mask)
+
+
+def dropout_backward(dy: Array, mask: Array) -> Array:
+    """Compiled twin of `rot180.ops.dropout_backward`."""
+    _check_mask(dy, mask, "dropout_backward", "dy")
+    return _combine("dropout_backward", kinds.MULTIPLY, dy=dy, mask=mask)
+
+
+def _rows(array: Array) -> list[Array]:
+    """Cut an array into rows that can be dealt out to threads, and what is left over."""
+    flat = array.reshape(-1)
+    whole = flat.size // UNIT * UNIT
+    pieces = [flat[:whole].reshape(-1, 1, 1, UNIT)] if whole else []
+    return [*pieces, flat[whole:].reshape(1, 1, 1, -1)] if whole < flat.size else pieces
+
+
+def _activate(name: str, kind: int, x: Array, slope: float = 0.0) -> Array:
+    dtype = float_type(name, x=x)
+    x = contiguous(x, dtype)
+    y = np.empty(x.shape, dtype)
+    for source, target in zip(_rows(x), _rows(y), strict=True):
+        activate(kind, source, target, float(slope), integers(1, 1, 0, 0, 0, 0))
+    return y
+
+
+def _combine(name: str, kind: int, slope: float = 0.0, **operands: Array) -> Array:
+    (what, a), (whose, b) = operands.items()
+    _check(a, b, name, what, whose)
+    dtype = float_type(name, **operands)
+    a, b = contiguous(a, dtype), contiguous(b, dtype)
+    y = np.empty(a.shape, dtype)
+    for left, right, target in zip(_rows(a), _rows(b), _rows(y), strict=True):
+        combine(kind, left, right, target, float(slope), integers(1, 1, 0, 0, 0, 0, 0, 0))
+    return y

@@ -1,0 +1,98 @@
+"""The weight gradient of a convolution: the correlation of its input with delta, as tiles.
+
+    dw[u, (v, c), f] = sum over n, y, x of  xp[n, y*s + u*d, x*s + v*d, c] * delta[n, y, x, f]
+
+For one kernel row u the cells (v, c) lie side by side in the padded image, so a tile takes up to 14 of them as its
+rows, two registers of filters as its columns, and sums over the pixels of an image; images follow one another and add
+to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it.
+"""
+
+from __future__ import annotations
+
+from numba import njit, prange
+
+from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.simd import lanes, load, pointer, splat, store_part
+from rot180.kernels.tile import TILE_VECTORS, tile
+
+
+@njit(**PARALLEL)
+def correlate(address, xp, delta, dw, strides, sizes):
+    """Correlate padded images with delta.
+
+    Parameters
+    ----------
+    address : int
+        The compiled tile.
+    xp : (N, Hp, Wp, C)
+        Padded images.
+    delta : (N, Hd, Wd, F)
+        With room for one register behind its end; the pixels to sum over are found by `strides` and `sizes`.
+    dw : (KH*KW*Cg, Fp)
+        Fp is F rounded up to whole registers (with groups: Fg rounded up, group after group); overwritten.
+    strides : from `tile_strides`
+        j over rows of delta, i once, k over its columns.
+    sizes : (18,) int64
+        runs, row length of a run's (v, c), runs within a kernel row, dilation_h, dilation_w, first_row, first_column
+        (of the first window in xp), top, left (of the first delta), groups, cells of a tile, images that stay in the
+        cache together, units, OH, stride_h, step_h (rows of delta from one to the next), first and last + 1 row of xp
+        that are no padding (rows of delta whose window row falls on padding are skipped).
+    """
+    N, Hp, Wp, C = xp.shape
+    _, Hd, Wd, F = delta.shape
+    runs, length, per_row, dilation_h, dilation_w, first_row, first_column, top, left = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8],
+    )  # fmt: skip
+    groups, block, together, units = sizes[9], sizes[10], sizes[11], sizes[12]
+    OH, stride, step, real, beyond = sizes[13], sizes[14], sizes[15], sizes[16], sizes[17]
+    Cg, Fg = C // groups, F // groups
+    L = lanes(xp)
+    padded = dw.shape[1] // groups
+    width = TILE_VECTORS * L
+    columns = (padded + width - 1) // width
+    pieces = (length + block - 1) // block
+    tiles = groups * columns * runs * pieces
+    for unit in prange(units):
+        begin, end = unit * tiles // units, (unit + 1) * tiles // units
+        for start in range(0, N, together):
+            stop = min(start + together, N)
+            for t in range(begin, end):
+                piece = t % pieces
+                run = t // pieces % runs
+                column = t // (pieces * runs) % columns
+                g = t // (pieces * runs * columns)
+                vectors = min(TILE_VECTORS, padded // L - column * TILE_VECTORS)
+                rows = min(block, length - piece * block)
+                u, v = run // per_row, run % per_row
+                base = first_row + u * dilation_h
+                y = max(0, (real - base + stride - 1) // stride)
+                count = max(0, min(OH, (beyond - 1 - base) // stride + 1) - y)
+                c = (run * length + piece * block) * dw.shape[1] + g * padded + column * width
+                for n in range(start, stop):
+                    a = ((n * Hp + base + y * stride) * Wp + first_column + v * dilation_w) * C + g * Cg
+                    b = ((n * Hd + top + y * step) * Wd + left) * F + g * Fg + column * width
+                    tile(
+                        address, rows, vectors, pointer(xp, a + piece * block), pointer(delta, b), pointer(dw, c),
+                        count, 1 if n > 0 else 0, strides,
+                    )  # fmt: skip
+
+
+@njit(**PARALLEL)
+def bias_gradient(delta, db, sizes):
+    """db[f] = sum over images, rows and columns of delta; `sizes`: top, left, rows, columns, step_h, step_w."""
+    N, Hd, Wd, F = delta.shape
+    top, left, OH, OW, step_h, step_w = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    L = lanes(delta)
+    for block in prange((F + L - 1) // L):
+        first = block * L
+        p = pointer(delta, first)
+        total = splat(p, 0.0)
+        for n in range(N):
+            image = splat(p, 0.0)
+            for y in range(OH):
+                row = splat(p, 0.0)
+                for x in range(OW):
+                    row = row + load(p, ((n * Hd + top + y * step_h) * Wd + left + x * step_w) * F)
+                image = image + row
+            total = total + image
+        store_part(pointer(db, first), 0, total, min(L, F - first))

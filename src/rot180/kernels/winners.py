@@ -1,0 +1,130 @@
+r"""Backward through a max-pool and the convolution below it, visiting only the winners.
+
+Behind a max-pool each window hands its delta to one pixel and zero to the others, so three quarters (2x2) of the delta
+that reaches the convolution are zero. Instead of spreading it over an image and correlating that, list for every image
+n and filter f the winners: where in the padded image their window starts, and their delta g. Then
+
+    dw[u, (v, c), f]            = sum over n and winners of  xp[start + u*row + (v, c)] * g
+    dxp[start + u*row + (v, c)] = sum over f and winners of  w[u, (v, c), f] * g
+
+A kernel row (v, c) lies side by side in the padded image: it is read as registers. The first keeps a filter's dw in
+registers while it walks over the winners, the second keeps the filter's weights there. Lists are cut into bands of
+pooled rows, so that the piece of image a band touches stays in the first-level cache.
+
+Registers reach beyond the end of a kernel row; what they sum there is never used, and the weights there are zeros.
+"""
+
+from __future__ import annotations
+
+from numba import njit, prange
+
+from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.convolution import CLOSED
+from rot180.kernels.simd import lanes, load_part, pointer, splat, store, store_part, total
+from rot180.kernels.walk import walk
+
+
+@njit(**PARALLEL)
+def list_winners(d, winners, offsets, values, counts, sizes):
+    """List the winners of each image, band and filter.
+
+    d : (N, Hd, Wd, F) delta of the pooled image, which starts at row top, column left
+    winners : (N, PH, PW, F) uint8 from `convolve_pool`
+    offsets : (N, bands, F, most) int32, values : the same shape, counts : (N, bands, F) int32; filled
+    sizes : (9,) int64: top, left, pool height, pool width, stride_h, stride_w, Wp, C (of the padded image), band rows
+    """
+    N, PH, PW, F = winners.shape
+    top, left, kh, kw, stride_h, stride_w, Wp, C, rows = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8],
+    )  # fmt: skip
+    bands = offsets.shape[1]
+    for unit in prange(N * bands):
+        n, band = unit // bands, unit % bands
+        for f in range(F):
+            counts[n, band, f] = 0
+        for y in range(band * rows, min((band + 1) * rows, PH)):
+            for x in range(PW):
+                for f in range(F):
+                    place = winners[n, y, x, f]
+                    at = counts[n, band, f]
+                    offsets[n, band, f, at] = (
+                        (y * kh + place // kw) * stride_h * Wp + (x * kw + place % kw) * stride_w
+                    ) * C
+                    values[n, band, f, at] = d[n, top + y, left + x, f]
+                    counts[n, band, f] = at + (1 if place != CLOSED else 0)
+
+
+@njit(**PARALLEL)
+def gather_winners(address, xp, offsets, values, counts, rows, db, sizes):
+    """The weight and bias gradients.
+
+    xp : (N, Hp, Wp, C) with room for one register behind its end
+    rows : (F, KH, length) dw, filter by filter as in `pack_rows`, length whole registers; overwritten
+    db : (F,)
+    sizes : (7,) int64: elements between kernel rows in xp, offset of the first window, kernel rows and registers of a
+        walk, registers of a kernel row, KH, units
+    """
+    N, bands, F, most = offsets.shape
+    row, first, r, j, registers, KH, units = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6],
+    )  # fmt: skip
+    image = xp.shape[1] * xp.shape[2] * xp.shape[3]
+    length = rows.shape[2]
+    L = lanes(xp)
+    for unit in prange(units):
+        begin, end = unit * F // units, (unit + 1) * F // units
+        p = pointer(rows, 0)
+        zero = splat(p, 0.0)
+        for i in range(begin * KH * length, end * KH * length, L):
+            store(p, i, zero)
+        for f in range(begin, end):
+            db[f] = 0
+        for n in range(N):
+            for band in range(bands):
+                for u in range(0, KH, r):
+                    for q in range(0, registers, j):
+                        x = pointer(xp, n * image + first + u * row + q * L)
+                        for f in range(begin, end):
+                            at = ((n * bands + band) * F + f) * most
+                            walk(
+                                address, min(r, KH - u), min(j, registers - q), x, row,
+                                pointer(rows, (f * KH + u) * length + q * L), length,
+                                pointer(offsets, at), pointer(values, at), counts[n, band, f],
+                            )  # fmt: skip
+                for f in range(begin, end):
+                    at = pointer(values, ((n * bands + band) * F + f) * most)
+                    count = counts[n, band, f]
+                    summed = zero
+                    for k in range(0, count, L):
+                        summed = summed + load_part(at, k, min(L, count - k))
+                    db[f] += total(summed)
+
+
+@njit(**PARALLEL)
+def scatter_winners(address, rows, offsets, values, counts, dxp, sizes):
+    """The data gradient, in the padded layout of the images.
+
+    rows : (F, KH, length) from `pack_rows`, zeros beyond KW*C
+    dxp : (N, Hp, Wp, C) with room for one register behind its end; overwritten
+    sizes : as for `gather_winners`
+    """
+    N, bands, F, most = offsets.shape
+    row, first, r, j, registers, KH = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    image = dxp.shape[1] * dxp.shape[2] * dxp.shape[3]
+    length = rows.shape[2]
+    L = lanes(dxp)
+    for n in prange(N):
+        p = pointer(dxp, n * image)
+        for i in range(0, image, L):
+            store_part(p, i, splat(p, 0.0), min(L, image - i))
+        for band in range(bands):
+            for f in range(F):
+                at = ((n * bands + band) * F + f) * most
+                for u in range(0, KH, r):
+                    for q in range(0, registers, j):
+                        walk(
+                            address, min(r, KH - u), min(j, registers - q),
+                            pointer(dxp, n * image + first + u * row + q * L), row,
+                            pointer(rows, (f * KH + u) * length + q * L), length,
+                            pointer(offsets, at), pointer(values, at), counts[n, band, f],
+                        )  # fmt: skip
