@@ -65,3 +65,38 @@ def model(name_or_notation: str) -> Sequential:
             f"as '28x28x1 > conv5x5:8 relu maxpool2 > fc10'"
         )
     return network(name_or_notation)
+
+
+def default_network(shape: tuple[int, int, int], classes: int) -> str:
+    """Return the notation of a small network for images of any shape.
+
+    Convolutions of 3 x 3 and pooling, twice as many filters each time, until a side is at most 8 pixels long; then a
+    hidden layer.
+
+    Parameters
+    ----------
+    shape : (H, W, C)
+    classes : int
+
+    Examples
+    --------
+    >>> default_network((64, 48, 3), 5)
+    '64x48x3 > conv3x3:32:same relu maxpool2 > conv3x3:64:same relu maxpool2 > conv3x3:128:same relu maxpool2 > fc128 relu > fc5'
+    """  # noqa: E501, an example cannot be wrapped
+    height, width, _ = shape
+    blocks: list[str] = []
+    filters = 32
+    while (not blocks or max(height, width) > 8) and min(height, width) >= 2 and len(blocks) < 5:
+        blocks.append(f"conv3x3:{filters}:same relu maxpool2")
+        height, width, filters = height // 2, width // 2, min(2 * filters, 128)
+    return " > ".join(["x".join(map(str, shape)), *blocks, "fc128 relu" if blocks else "fc64 relu", f"fc{classes}"])
+
+
+def adapted_model(name: str, shape: tuple[int, int, int], classes: int) -> str:
+    """Return the notation of a named model with another input shape and another number of classes.
+
+    >>> adapted_model("cnn-8-16", (32, 32, 3), 4)
+    '32x32x3 > conv5x5:8 relu maxpool2 > conv5x5:16 relu maxpool2 > fc4'
+    """
+    _, *middle, _ = MODELS[name].split(" > ")
+    return " > ".join(["x".join(map(str, shape)), *middle, f"fc{classes}"])

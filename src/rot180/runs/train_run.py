@@ -10,10 +10,13 @@ from typing import Any
 
 from rot180 import __version__
 from rot180.data import Dataset, load_data, preprocessing_for
+from rot180.data.augment import parse_augmentation
+from rot180.data.options import ImageOptions, Progress, parse_resize
 from rot180.engine import ENGINES
 from rot180.errors import ArgumentError, DataError, ShapeError, did_you_mean
 from rot180.nn import MODELS, Sequential
 from rot180.nn import model as make_model
+from rot180.nn.models import adapted_model, default_network
 from rot180.nn.preprocessing import KINDS
 from rot180.runs.draw import draw_images, draw_model
 from rot180.runs.folder import RunFolder, create_numbered_run, create_run
@@ -31,6 +34,9 @@ from rot180.training import (
 from rot180.training import optimizer as optimizer_by_name
 from rot180.training.recipe import Recipe, recipe
 
+NOT_OF_FIT = ("data", "model", "normalize", "limit", "resize", "on_bad_file")
+"""Settings that are dealt with before the training."""
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -44,6 +50,12 @@ class RunSettings:
         A name or a notation; None is chosen by the size of the images.
     epochs, batch_size, optimizer, lr, schedule, warmup, seed, validation, early_stopping, accumulate, engine
         As in `fit`.
+    augment : str or None
+        Such as "shift:2,flip"; see `rot180.data.augment`.
+    resize : str or None
+        How image files are brought to one size, such as "64" or "crop:64x48"; see `rot180.data.options`.
+    on_bad_file : str
+        `strict` or `skip`; see `rot180.data.options`.
     normalize : str or None
         `scale`, `image`, `dataset` or `none`; see `Preprocessing`.
     limit : int or None
@@ -64,6 +76,9 @@ class RunSettings:
     validation: float | None = None
     early_stopping: int | None = None
     accumulate: int = 1
+    augment: str | None = None
+    resize: str | None = None
+    on_bad_file: str = "strict"
     engine: str = "auto"
 
     def check_names(self) -> None:
@@ -72,6 +87,15 @@ class RunSettings:
         _known("schedule", self.schedule, SCHEDULES)
         _known("normalization", self.normalize, KINDS)
         _known("engine", self.engine, ENGINES)
+        self.image_options()
+        if self.augment is not None:
+            parse_augmentation(self.augment)
+
+    def image_options(self, progress: Progress | None = None) -> ImageOptions:
+        """Return how image files are to be read."""
+        size, channels, way = (None, None, "stretch") if self.resize is None else parse_resize(self.resize)
+        options = ImageOptions(size=size, channels=channels, resize=way, on_bad_file=self.on_bad_file)
+        return options if progress is None else replace(options, progress=progress)
 
     def filled_in(self, model: str, from_recipe: Recipe) -> RunSettings:
         """Return the settings with what was left open taken from a recipe.
@@ -120,6 +144,7 @@ def train_run(
     *,
     out: str | Path | None = None,
     subscribers: Iterable[Subscriber] = (),
+    progress: Progress | None = None,
     draw: bool = True,
 ) -> TrainedRun:
     """Train as the settings say, and leave a run folder.
@@ -134,6 +159,8 @@ def train_run(
         The folder to make; it may not exist. By default the next free number in `runs/`.
     subscribers : iterable of callables
         Told every event of the training.
+    progress : callable, optional
+        Told how far the reading of the data is.
     draw : bool
         Whether to draw the pictures.
 
@@ -153,13 +180,15 @@ def train_run(
     if out is not None and os.path.lexists(out):
         raise ArgumentError(f"{out} exists already; choose another --out or remove it")
     model = None if settings.model is None else make_model(settings.model)
-    dataset = load_data(settings.data)
+    dataset = load_data(settings.data, settings.image_options(progress))
     if settings.limit is not None:
         dataset = dataset.limit(settings.limit)
     if not len(dataset.train_images):
         raise DataError(f"{dataset.name}: there are no training images; name the data to train on")
     name = settings.model or default_model(dataset)
     model = model or make_model(name)
+    if name in MODELS and not _fits(model, dataset):
+        model = make_model(adapted_model(name, dataset.image_shape, len(dataset.class_names)))
     if model.input_shape != dataset.image_shape:
         takes, has = ("x".join(map(str, shape)) for shape in (model.input_shape, dataset.image_shape))
         raise ShapeError(
@@ -176,7 +205,7 @@ def train_run(
     history = fit(
         model,
         dataset,
-        **{key: value for key, value in asdict(settings).items() if key not in ("data", "model", "normalize", "limit")},
+        **{key: value for key, value in asdict(settings).items() if key not in NOT_OF_FIT},
         subscribers=[recorder, *subscribers],
     )
     folder = recorder.folder
@@ -219,10 +248,15 @@ def default_model(dataset: Dataset) -> str:
         return "digits"
     if classes <= 10 and shape == (28, 28, 1):
         return "cnn-32-64-512"
-    start = "x".join(map(str, shape))
-    if min(shape[:2]) < 4:
-        return f"{start} > fc64 relu > fc{classes}"
-    return f"{start} > conv3x3:32:same relu maxpool2 > conv3x3:64:same relu maxpool2 > fc128 relu > fc{classes}"
+    return default_network(shape, classes)
+
+
+def _fits(model: Sequential, dataset: Dataset) -> bool:
+    """Say whether a named model can stay as it is; more outputs than numbered classes are no harm."""
+    classes, outputs = dataset.class_names, model.output_shape[0]
+    if model.input_shape != dataset.image_shape or len(classes) > outputs:
+        return False
+    return len(classes) == outputs or classes == tuple(map(str, range(len(classes))))
 
 
 class _Recorder:
