@@ -67,7 +67,7 @@ def cross_entropy_of_probabilities(logits, target, smoothing, count, dlogits, lo
 
 @njit(**PARALLEL)
 def delta_of_probabilities(probabilities, target, smoothing, dlogits):
-    """dlogits = (p - t) / N, t = (1 - smoothing) * target + smoothing / K, where the probabilities are there already."""
+    """dlogits = (p - t) / N, t = (1 - smoothing) * target + smoothing / K, of probabilities that are there already."""
     N, K = probabilities.shape
     for n in prange(N):
         for k in range(K):

@@ -118,7 +118,7 @@ def _convolve(
 ) -> None:
     N, Hp, Wp, C = xp.shape
     _, OH, OW, _ = out.shape
-    groups, _, rows, width = panels.shape
+    groups, _, _, width = panels.shape
     (KH, KW), depth = kernel, C // groups
     if dilation[1] == 1 and groups == 1:  # columns and channels of a kernel row lie side by side
         strides = tile_strides(
