@@ -30,7 +30,7 @@ def inner_loops(function, signature):
         block.append(line)
         jump = re.match(r"\s+j\w+\s+(\.LBB\w+)", line)
         if jump and jump[1] == label and any("vfmadd" in instruction for instruction in block):
-            yield block
+            yield list(block)
 
 
 def spills(block):
