@@ -1,13 +1,18 @@
 """The folder that a training leaves behind.
 
 config.toml         everything needed to do it again
+environment.json    versions, machine, threads, fingerprint of the data
 history.jsonl       what happened, a line each
-model.safetensors   the weights, with network, preprocessing and class names
+checkpoints/        the newest two; the training goes on from them
+best.safetensors    the weights of the lowest validation loss, where there is validation
+model.safetensors   the weights of the end, with network, preprocessing and class names
 pictures/           curves, kernels, feature maps, confusion matrix, mistakes
+report.html         all of it on one page
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -17,10 +22,15 @@ from typing import Any
 
 from rot180.errors import ArgumentError, ModelError
 from rot180.nn.sequential import Sequential
+from rot180.runs.atomic import write_atomically
+from rot180.runs.checkpoint import load_newest
 from rot180.runs.config import read_config, write_config
 from rot180.runs.history_file import HistoryWriter, read_history
 from rot180.runs.model_file import load_model, save_model
 from rot180.training.history import History
+
+MAX_ENVIRONMENT = 100_000
+"""Bytes of `environment.json` that are read."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,26 @@ class RunFolder:
         """The folder of the pictures."""
         return self.path / "pictures"
 
+    @property
+    def best_path(self) -> Path:
+        """The weights of the lowest validation loss."""
+        return self.path / "best.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def environment_path(self) -> Path:
+        """Versions, machine, threads, fingerprint of the data."""
+        return self.path / "environment.json"
+
+    @property
+    def report_path(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the configuration; see `rot180.runs.config.write_config`."""
         write_config(self.config_path, config)
@@ -60,6 +90,23 @@ class RunFolder:
     def save_model(self, model: Sequential) -> None:
         """Write the weights, whole or not at all."""
         save_model(self.model_path, model)
+
+    def save_best(self, model: Sequential) -> None:
+        """Write the best weights so far, whole or not at all."""
+        save_model(self.best_path, model)
+
+    def write_environment(self, values: Mapping[str, Any]) -> None:
+        """Write what `rot180.runs.environment.environment` found."""
+        write_atomically(self.environment_path, json.dumps(values, indent=1).encode())
+
+    def read_environment(self) -> dict[str, Any]:
+        """Read what `write_environment` wrote; empty where it is missing or damaged, as nothing depends on it."""
+        try:
+            with self.environment_path.open("rb") as file:
+                found = json.loads(file.read(MAX_ENVIRONMENT))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -99,12 +146,13 @@ def create_run(path: str | Path) -> RunFolder:
     >>> import tempfile
     >>> folder = create_run(Path(tempfile.mkdtemp()) / "runs" / "first")
     >>> sorted(entry.name for entry in folder.path.iterdir())
-    ['pictures']
+    ['checkpoints', 'pictures']
     """
     path = Path(path)
     try:
         path.mkdir(parents=True)
         (path / "pictures").mkdir()
+        (path / "checkpoints").mkdir()
     except (OSError, ValueError) as error:
         if isinstance(error, FileExistsError) and os.path.lexists(path):
             raise ArgumentError(f"{path} exists already; choose another --out or remove it") from None
@@ -150,7 +198,7 @@ def load_run(path: str | Path) -> Run:
     Parameters
     ----------
     path : str or Path
-        A folder that `train` left, or a `.safetensors` file.
+        A folder that `train` left, or a `.safetensors` file. Of a training that has not ended, the newest checkpoint.
 
     Returns
     -------
@@ -173,11 +221,13 @@ def load_run(path: str | Path) -> Run:
             f"{path}: there is no such run; give a folder that `rot180 train` left, or a .safetensors file"
         )
     folder = RunFolder(path)
-    if not folder.model_path.is_file():
-        hint = "its training did not end" if folder.config_path.is_file() else "it is no run folder"
-        raise ModelError(f"{path}: expected model.safetensors in it, found none; {hint}")
-    config = read_config(folder.config_path)
-    return Run(load_model(folder.model_path), config, read_history(folder.history_path), folder)
+    if not folder.config_path.is_file():
+        raise ModelError(f"{path}: expected config.toml in it, found none; it is no run folder")
+    config, history = read_config(folder.config_path), read_history(folder.history_path)
+    if folder.model_path.is_file():
+        return Run(load_model(folder.model_path), config, history, folder)
+    # Its training did not end yet: the weights are those of the newest checkpoint.
+    return Run(load_newest(folder.checkpoints)[0].model, config, history, folder)
 
 
 def _slug(name: str) -> str:

@@ -1,0 +1,113 @@
+"""Data, network and settings that fit together, before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rot180 import __version__
+from rot180.data import Dataset, load_data, preprocessing_for
+from rot180.data.options import Progress
+from rot180.errors import DataError, ShapeError
+from rot180.nn import MODELS, Sequential
+from rot180.nn import model as make_model
+from rot180.nn.models import adapted_model, default_network
+from rot180.runs.settings import RunSettings
+from rot180.training.recipe import recipe
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a training needs.
+
+    Attributes
+    ----------
+    settings : RunSettings
+        With everything filled in.
+    dataset : Dataset
+    model : Sequential
+        With preprocessing and class names; not built yet.
+    name : str
+        The model's name or notation, as it was asked for.
+    """
+
+    settings: RunSettings
+    dataset: Dataset
+    model: Sequential
+    name: str
+
+    def config(self) -> dict[str, Any]:
+        """Return what config.toml holds."""
+        settings = asdict(self.settings)
+        source = self.settings.data
+        # A path is kept whole: the run may be looked at from elsewhere.
+        data = str(Path(source).absolute()) if source is not None and Path(source).exists() else source or "digits"
+        return {
+            "rot180": __version__,
+            "data": data,
+            "model": settings.pop("model"),
+            "network": self.model.notation,
+            "training": {key: value for key, value in settings.items() if key != "data"},
+        }
+
+
+def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared:
+    """Read the data, make the network and fill in what was left open.
+
+    Parameters
+    ----------
+    settings : RunSettings
+    progress : callable, optional
+        Told how far the reading of the data is.
+
+    Raises
+    ------
+    Rot180Error
+        A name is unknown, or data, network and settings do not fit together.
+    """
+    settings.check_names()
+    model = None if settings.model is None else make_model(settings.model)
+    dataset = load_data(settings.data, settings.image_options(progress))
+    if settings.limit is not None:
+        dataset = dataset.limit(settings.limit)
+    if not len(dataset.train_images):
+        raise DataError(f"{dataset.name}: there are no training images; name the data to train on")
+    name = settings.model or default_model(dataset)
+    model = model or make_model(name)
+    if name in MODELS and not _fits(model, dataset):
+        model = make_model(adapted_model(name, dataset.image_shape, len(dataset.class_names)))
+    if model.input_shape != dataset.image_shape:
+        takes, has = ("x".join(map(str, shape)) for shape in (model.input_shape, dataset.image_shape))
+        raise ShapeError(
+            f"the network takes images of {takes} but {dataset.name} has {has}; choose another --model, or write one "
+            f"that begins with '{has} >'"
+        )
+    settings = settings.filled_in(name, recipe(name))
+    model.preprocessing = preprocessing_for(str(settings.normalize), dataset)
+    if len(model.output_shape) == 1:
+        numbers = [str(index) for index in range(model.output_shape[0])]
+        model.class_names = (*dataset.class_names, *numbers[len(dataset.class_names) :])[: len(numbers)]
+    return Prepared(settings, dataset, model, name)
+
+
+def default_model(dataset: Dataset) -> str:
+    """Return the name or notation of a network that suits a data set.
+
+    >>> default_model(load_data("digits"))
+    'digits'
+    """
+    shape, classes = dataset.image_shape, len(dataset.class_names)
+    if classes <= 10 and shape == (8, 8, 1):
+        return "digits"
+    if classes <= 10 and shape == (28, 28, 1):
+        return "cnn-32-64-512"
+    return default_network(shape, classes)
+
+
+def _fits(model: Sequential, dataset: Dataset) -> bool:
+    """Say whether a named model can stay as it is; more outputs than numbered classes are no harm."""
+    classes, outputs = dataset.class_names, model.output_shape[0]
+    if model.input_shape != dataset.image_shape or len(classes) > outputs:
+        return False
+    return len(classes) == outputs or classes == tuple(map(str, range(len(classes))))

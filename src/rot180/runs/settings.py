@@ -1,0 +1,122 @@
+"""What a run is asked to do, as the command line, a call or config.toml says it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from rot180.data.augment import parse_augmentation
+from rot180.data.options import ImageOptions, Progress, parse_resize
+from rot180.engine import ENGINES
+from rot180.errors import ArgumentError, ModelError, did_you_mean
+from rot180.nn.preprocessing import KINDS
+from rot180.training import OPTIMIZERS, SCHEDULES
+from rot180.training import optimizer as optimizer_by_name
+from rot180.training.recipe import Recipe
+
+NOT_OF_FIT = ("data", "model", "normalize", "limit", "resize", "on_bad_file")
+"""Settings that are dealt with before the training."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run is asked to do; None stands for what the model's recipe says.
+
+    Attributes
+    ----------
+    data : str or None
+        As in `load_data`; None is the bundled digits.
+    model : str or None
+        A name or a notation; None is chosen by the size of the images.
+    epochs, batch_size, optimizer, lr, schedule, warmup, seed, validation, early_stopping, accumulate, engine
+        As in `fit`.
+    augment : str or None
+        Such as "shift:2,flip"; see `rot180.data.augment`.
+    resize : str or None
+        How image files are brought to one size, such as "64" or "crop:64x48"; see `rot180.data.options`.
+    on_bad_file : str
+        `strict` or `skip`; see `rot180.data.options`.
+    normalize : str or None
+        `scale`, `image`, `dataset` or `none`; see `Preprocessing`.
+    limit : int or None
+        Train on the first so many images only.
+    """
+
+    data: str | None = None
+    model: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: str | None = None
+    lr: float | None = None
+    schedule: str | None = None
+    warmup: int | float | None = None
+    normalize: str | None = None
+    seed: int = 0
+    limit: int | None = None
+    validation: float | None = None
+    early_stopping: int | None = None
+    accumulate: int = 1
+    augment: str | None = None
+    resize: str | None = None
+    on_bad_file: str = "strict"
+    engine: str = "auto"
+
+    def check_names(self) -> None:
+        """Raise ArgumentError for a name that nothing has; done before any data is read."""
+        _known("optimizer", self.optimizer, OPTIMIZERS)
+        _known("schedule", self.schedule, SCHEDULES)
+        _known("normalization", self.normalize, KINDS)
+        _known("engine", self.engine, ENGINES)
+        self.image_options()
+        if self.augment is not None:
+            parse_augmentation(self.augment)
+
+    def image_options(self, progress: Progress | None = None) -> ImageOptions:
+        """Return how image files are to be read."""
+        size, channels, way = (None, None, "stretch") if self.resize is None else parse_resize(self.resize)
+        options = ImageOptions(size=size, channels=channels, resize=way, on_bad_file=self.on_bad_file)
+        return options if progress is None else replace(options, progress=progress)
+
+    def filled_in(self, model: str, from_recipe: Recipe) -> RunSettings:
+        """Return the settings with what was left open taken from a recipe.
+
+        A learning rate suits one optimizer: with another than the recipe's, that optimizer's own default is taken.
+        """
+        same_optimizer = self.optimizer in (None, from_recipe.optimizer)
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        defaults = asdict(from_recipe)
+        if not same_optimizer:
+            defaults["lr"] = optimizer_by_name(str(self.optimizer)).initial_lr
+        if self.schedule is not None and self.schedule != from_recipe.schedule:
+            defaults["warmup"] = 0
+        return replace(self, **{**defaults, **given, "model": model})
+
+
+def settings_from(config: Mapping[str, Any], path: Path) -> RunSettings:
+    """Return the settings that a config.toml holds.
+
+    Raises
+    ------
+    ModelError
+        A value is unknown or of another type.
+    """
+    training = config.get("training")
+    if not isinstance(training, dict):
+        raise ModelError(f"{path}: expected a table [training], found none; it is no configuration of a run")
+    known = {field.name: str(field.type) for field in fields(RunSettings)}
+    values = {"data": config.get("data"), "model": config.get("model"), **training}
+    for name, value in values.items():
+        if name not in known:
+            raise ModelError(f"{path}: unknown setting {name[:40]!r}{did_you_mean(name, known)}")
+        kinds = {kind.strip() for kind in known[name].split("|")}
+        found = "None" if value is None else type(value).__name__
+        if found not in kinds and not (found == "int" and "float" in kinds):
+            raise ModelError(f"{path}: {name} must be {known[name]}; it is {str(value)[:40]!r}")
+    return RunSettings(**values)
+
+
+def _known(what: str, name: str | None, names: Collection[str]) -> None:
+    if name is not None and name not in names:
+        raise ArgumentError(f"unknown {what} {name!r}{did_you_mean(name, names)}")
