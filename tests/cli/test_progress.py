@@ -34,9 +34,14 @@ def test_it_is_silent_where_there_is_no_terminal() -> None:
 
 def test_the_terminal_is_put_right_after_an_error() -> None:
     text = io.StringIO()
+
+    def fail(event: object) -> None:
+        raise ValueError("in between")
+
+    data = rot180.load_data("digits").limit(32)
     with (
         pytest.raises(ValueError, match="in between"),
-        ProgressBar(Console(file=text, force_terminal=True, color_system=None)),
+        ProgressBar(Console(file=text, force_terminal=True, color_system=None)) as bar,
     ):
-        raise ValueError("in between")
+        rot180.fit(rot180.network("8x8x1 > fc10"), data, subscribers=[bar, fail])
     assert text.getvalue().rfind("\x1b[?25h") > text.getvalue().rfind("\x1b[?25l")  # the cursor shows again

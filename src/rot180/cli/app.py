@@ -11,6 +11,9 @@ from typing import Annotated
 import typer
 
 from rot180 import __version__
+from rot180.cli.compare import compare
+from rot180.cli.cost import cost
+from rot180.cli.data import data
 from rot180.cli.evaluate import evaluate
 from rot180.cli.journey import journey
 from rot180.cli.models import models
@@ -63,4 +66,7 @@ app.command()(evaluate)
 app.command()(predict)
 app.command()(show)
 app.command()(journey)
+app.command()(cost)
+app.command()(compare)
 app.command()(models)
+app.add_typer(data, name="data")

@@ -16,6 +16,9 @@ def evaluate(
             metavar="DATA", help="As for train; its test images are used, or all of them where it has no test images."
         ),
     ] = "digits",
+    on_bad_file: Annotated[
+        str, typer.Option("--on-bad-file", help="strict: stop at an image that cannot be read; skip: leave it out.")
+    ] = "strict",
     engine: Annotated[str, typer.Option("--engine", help="What computes: auto or numpy.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
@@ -28,12 +31,15 @@ def evaluate(
       rot180 evaluate runs/mnist path/to/mnist --json
     """
     from rot180.cli.output import percent, print_json
-    from rot180.data.load import load_data
+    from rot180.cli.reading import reading_bar
+    from rot180.data.for_model import load_data_for
+    from rot180.data.options import ImageOptions
     from rot180.runs import load_run
     from rot180.training import evaluate as measure
 
     model = load_run(run).model
-    dataset = load_data(data)
+    with reading_bar() as progress:
+        dataset = load_data_for(model, data, ImageOptions(on_bad_file=on_bad_file, progress=progress))
     images, labels = dataset.test_images, dataset.test_labels
     if not len(images):
         images, labels = dataset.train_images, dataset.train_labels

@@ -45,7 +45,8 @@ def predict(
             f"predict reads images, but this network takes {model.input_shape}; give it arrays from Python"
         )
     height, width, channels = model.input_shape
-    batch = np.stack([read_image(path, (height, width, channels)) for path in images])
+    resize = model.preprocessing.resize
+    batch = np.stack([read_image(path, (height, width, channels), resize=resize) for path in images])
     found: list[list[dict[str, Any]]] = []
     for probabilities in probabilities_of(model, batch):
         names = model.class_names or [str(number) for number in range(len(probabilities))]

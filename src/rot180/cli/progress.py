@@ -46,7 +46,6 @@ class ProgressBar:
         self._clear()
 
     def __enter__(self) -> Self:
-        self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -60,6 +59,7 @@ class ProgressBar:
             self._epochs = event.epochs
             done = event.progress.epoch * event.batches + event.progress.batch
             self._bar.update(self._task, total=event.epochs * event.batches, completed=done, epoch=f"-/{event.epochs}")
+            self._bar.start()  # not before: the data may have a bar of its own
             self._bar.start_task(self._task)
         elif isinstance(event, StepDone):
             self._count(event)

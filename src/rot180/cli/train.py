@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from rot180.runs.train_run import TrainedRun
-    from rot180.training import Event
+    from rot180.training import Event, Subscriber
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
@@ -22,8 +23,9 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A folder with the IDX files of MNIST, a CSV file (label first), or a folder with train.csv and "
-            "test.csv. Left out: the bundled 8x8 digits.",
+            help="A folder of images with a sub-folder for each class; a folder with MNIST's IDX files; a CSV file "
+            "(label first) or a folder with train.csv and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, "
+            "kmnist, cifar10, which are downloaded once. Left out: the bundled 8x8 digits.",
             show_default=False,
         ),
     ] = None,
@@ -83,6 +85,31 @@ def train(
             rich_help_panel=DATA,
         ),
     ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            "--augment",
+            help="Alter each batch at random, such as shift:2,flip,rotate:10; rot180 data show --augment shows it.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    resize: Annotated[
+        str | None,
+        typer.Option(
+            "--resize",
+            help="Bring image files to this size: 64, 64x48, 28x28x1; crop:64 or pad:64 keeps their proportions. "
+            "By default a size that suits them.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    on_bad_file: Annotated[
+        str,
+        typer.Option(
+            "--on-bad-file",
+            help="strict: stop at an image that cannot be read; skip: leave it out, and stop above 0.1%.",
+            rich_help_panel=DATA,
+        ),
+    ] = "strict",
     limit: Annotated[
         int | None,
         typer.Option("--limit", help="Use the first so many training images only.", rich_help_panel=DATA),
@@ -123,12 +150,15 @@ def train(
 
       rot180 train path/to/mnist --model lenet5 --epochs 5
 
+      rot180 train path/to/folder-of-images --augment shift:4,flip
+
       rot180 train my.csv --model "8x8x1 > conv3x3:8 relu > fc10" --lr 0.01
 
       rot180 train --validation 0.1 --early-stopping 3 --epochs 50
     """
     from rot180.cli.output import print_json
     from rot180.cli.progress import ProgressBar
+    from rot180.cli.reading import reading_bar
     from rot180.runs.train_run import RunSettings, train_run
 
     settings = RunSettings(
@@ -142,14 +172,18 @@ def train(
         warmup=int(warmup) if warmup is not None and warmup.is_integer() else warmup,
         normalize=normalize,
         seed=seed,
+        augment=augment,
+        resize=resize,
+        on_bad_file=on_bad_file,
         limit=limit,
         validation=validation,
         early_stopping=early_stopping,
         accumulate=accumulate,
         engine=engine,
     )
-    with ProgressBar() as bar:
-        run = train_run(settings, out=out, subscribers=[bar] if json else [_say_start, bar], draw=pictures)
+    with reading_bar() as progress, ProgressBar() as bar:
+        subscribers: list[Subscriber] = [bar] if json else [partial(_say_start, model), bar]
+        run = train_run(settings, out=out, subscribers=subscribers, progress=progress, draw=pictures)
     if json:
         print_json(result(run))
     else:
@@ -182,13 +216,17 @@ def result(run: TrainedRun) -> dict[str, Any]:
     }
 
 
-def _say_start(event: Event) -> None:
+def _say_start(asked: str | None, event: Event) -> None:
     """Say what is about to be trained on what; a subscriber."""
+    from rot180.nn import MODELS
+    from rot180.nn import model as make_model
     from rot180.training import TrainingStarted
 
     if isinstance(event, TrainingStarted):
         model = event.trainer.model
         held_out = f", {event.validation_images:,} kept for validation" if event.validation_images else ""
+        if asked in MODELS and make_model(asked).notation != model.notation:
+            print(f"{asked} takes other images or classes than these: its first and last part are adapted")
         print(f"network: {model} ({model.summary().parameters:,} parameters)")
         print(f"training on {event.images:,} images{held_out}, epochs: {event.epochs}", flush=True)
 

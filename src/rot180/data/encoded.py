@@ -50,7 +50,11 @@ def load_encoded(
     kept = [index for index, fact in enumerate(facts) if _is_good(fact, bad)]
     if not kept:
         raise DataError(f"{name}: there is no readable image{_first_reason(bad)}; give a folder with some")
-    shape = choose_shape([fact for fact in facts if isinstance(fact, ImageFacts)], options)
+    known = [fact for fact in facts if isinstance(fact, ImageFacts)]
+    if options.on_fact is not None:
+        for fact in known:
+            options.on_fact(fact)
+    shape = choose_shape(known, options)
 
     in_memory = len(kept) * int(np.prod(shape)) <= options.memory
     pixels = np.empty((len(kept) if in_memory else 0, *shape), np.uint8)

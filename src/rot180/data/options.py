@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rot180.data.image import ImageFacts
 from rot180.errors import ArgumentError, DataError, did_you_mean
 from rot180.nn.preprocessing import RESIZES
 
@@ -50,6 +51,8 @@ class ImageOptions:
         Threads that read and decode. Their number never changes the result.
     progress : callable
         Told what is going on.
+    on_fact : callable, optional
+        Told format, size and color of each image file, as it stands before resizing.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class ImageOptions:
     memory: int = 1024**3
     workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
     progress: Progress = _silent
+    on_fact: Callable[[ImageFacts], None] | None = None
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZES:

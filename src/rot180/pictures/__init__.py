@@ -4,10 +4,20 @@ Importing this room imports Matplotlib; do so inside the function that draws.
 """
 
 from rot180.pictures.confusion import confusion_matrix
+from rot180.pictures.contact_sheet import contact_sheet
 from rot180.pictures.curves import curves
 from rot180.pictures.feature_maps import feature_maps
 from rot180.pictures.kernels import kernels
 from rot180.pictures.mistakes import mistakes, worst_mistakes
 from rot180.pictures.save import save_figure
 
-__all__ = ["confusion_matrix", "curves", "feature_maps", "kernels", "mistakes", "save_figure", "worst_mistakes"]
+__all__ = [
+    "confusion_matrix",
+    "contact_sheet",
+    "curves",
+    "feature_maps",
+    "kernels",
+    "mistakes",
+    "save_figure",
+    "worst_mistakes",
+]

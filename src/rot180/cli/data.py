@@ -1,0 +1,149 @@
+"""`rot180 data`: look at data before training on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rot180.data.inspect import Inspection
+    from rot180.data.options import ImageOptions, Progress
+
+data = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
+
+Source = Annotated[str, typer.Argument(metavar="DATA", help="As for train: a path or a name.")]
+Resize = Annotated[str | None, typer.Option("--resize", help="As for train.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@data.command()
+def inspect(
+    source: Source = "digits",
+    resize: Resize = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where to write the contact sheet, without a suffix.")
+    ] = Path("contact-sheet"),
+    picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Whether to draw the contact sheet.")] = True,
+    json: Json = False,
+) -> None:
+    """Say what a data set is: counts, classes, sizes, balance, bad files, duplicates; draw some of each class.
+
+    Bad files are listed, each with its reason, and never stop this command.
+
+    Examples:
+
+      rot180 data inspect path/to/folder-of-images
+
+      rot180 data inspect mnist --json
+    """
+    from rot180.cli.output import print_json
+    from rot180.cli.reading import reading_bar
+    from rot180.data.inspect import examples, inspect_data
+    from rot180.pictures import contact_sheet, save_figure
+
+    with reading_bar() as progress:
+        found, dataset = inspect_data(source, _options(resize, progress))
+    drawn = None
+    if picture:
+        rows, names = examples(dataset)
+        drawn = save_figure(contact_sheet(rows, names, f"{found.name}: training images"), out)[0]
+    if json:
+        print_json({**found.to_dict(), "contact_sheet": drawn})
+        return
+    _say(found)
+    if drawn:
+        print(f"contact sheet: {drawn}")
+
+
+@data.command()
+def show(
+    source: Source = "digits",
+    augment: Annotated[
+        str | None, typer.Option("--augment", help="Such as shift:2,flip,rotate:10.", show_default=False)
+    ] = None,
+    resize: Resize = None,
+    images: Annotated[int, typer.Option("--images", help="How many images to show.", min=1, max=50)] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Of the augmentation.")] = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the picture, without a suffix.")] = Path(
+        "data"
+    ),
+    json: Json = False,
+) -> None:
+    """Draw training images, with --augment also what augmentation makes of them.
+
+    Each row is an image as it is, then as seven epochs would show it.
+
+    Examples:
+
+      rot180 data show
+
+      rot180 data show mnist --augment shift:2,rotate:10,elastic:1.5
+    """
+    import numpy as np
+
+    from rot180.cli.output import print_json
+    from rot180.cli.reading import reading_bar
+    from rot180.data.augment import parse_augmentation
+    from rot180.data.inspect import examples
+    from rot180.data.load import load_data
+    from rot180.pictures import contact_sheet, save_figure
+    from rot180.training.streams import stream
+
+    alter = None if augment is None else parse_augmentation(augment)
+    with reading_bar() as progress:
+        dataset = load_data(source, _options(resize, progress))
+    if alter is None:
+        rows, names = examples(dataset, each=8, classes=images)
+        figure = contact_sheet(rows, names, f"{dataset.name}: training images")
+    else:
+        chosen = np.linspace(0, len(dataset.train_images) - 1, min(images, len(dataset.train_images))).astype(int)
+        batch, labels = dataset.train_images[chosen], dataset.train_labels[chosen]
+        classes = len(dataset.class_names)
+        altered = [alter(batch, labels, stream(seed, "augment", epoch, 0), classes)[0] for epoch in range(7)]
+        rows = [[batch[row], *(some[row] for some in altered)] for row in range(len(batch))]
+        names = [dataset.class_names[label] for label in labels]
+        figure = contact_sheet(rows, names, f"{dataset.name}, {alter}", column_names=["as it is"])
+    drawn = save_figure(figure, out)[0]
+    if json:
+        print_json({"picture": drawn, "augment": None if alter is None else str(alter)})
+        return
+    print(drawn)
+
+
+def _options(resize: str | None, progress: Progress) -> ImageOptions:
+    from rot180.data.options import ImageOptions, parse_resize
+
+    size, channels, way = (None, None, "stretch") if resize is None else parse_resize(resize)
+    return ImageOptions(size=size, channels=channels, resize=way, progress=progress)
+
+
+def _say(found: Inspection) -> None:
+    """Print what was found, for people."""
+    train, test = sum(found.train_counts.values()), sum(found.test_counts.values())
+    shape = "x".join(map(str, found.image_shape))
+    print(f"{found.name}: {train:,} training and {test:,} test images of {shape}, {len(found.train_counts)} classes")
+    print(f"  {found.description}")
+    if found.sizes:
+        sizes = ", ".join(f"{size} ({count:,})" for size, count in list(found.sizes.items())[:5])
+        more = f" and {len(found.sizes) - 5:,} other sizes" if len(found.sizes) > 5 else ""
+        print(f"  files: {', '.join(f'{kind} ({count:,})' for kind, count in found.formats.items())}")
+        print(f"  sizes: {sizes}{more}")
+    print(f"  pixels: mean {found.mean:.3f}, deviation {found.deviation:.3f} (black 0, white 1)")
+    print(f"  balance: the largest class has {found.imbalance:.2f} times the images of the smallest")
+    width = max((len(name) for name in found.train_counts), default=0)
+    for name, count in list(found.train_counts.items())[:50]:
+        print(f"    {name:<{width}}  {count:>8,} train  {found.test_counts[name]:>8,} test")
+    if len(found.train_counts) > 50:
+        print(f"    ... and {len(found.train_counts) - 50:,} more classes")
+    print(f"  duplicates: {found.duplicates_within_train:,} within train, {found.duplicates_within_test:,} within test")
+    if found.duplicates_across:
+        first = found.examples_across[0]
+        print(
+            f"  WARNING: {found.duplicates_across:,} test images are in the training set too, such as test image "
+            f"{first[1]} (training image {first[0]}); the test says too much good"
+        )
+    print(f"  bad files: {found.bad_files:,}")
+    for reason in found.bad_file_reasons:
+        print(f"    {reason}")
