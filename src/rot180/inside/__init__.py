@@ -3,11 +3,13 @@
 | what | names |
 |---|---|
 | the way of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
-| what a network costs before it runs | `cost`, `Cost` |
-| the convolution algorithms on this machine | `compare`, `Comparison` |
+| what a network costs before it runs | `cost`, `Cost`, `LayerCost` |
+| the ways to convolve, on this machine | `compare`, `Comparison`, `Way` |
 """
 
+from rot180.inside.comparison import Comparison, Way, compare
+from rot180.inside.costs import Cost, LayerCost, cost
 from rot180.inside.journeys import Journey, journey
 from rot180.inside.watcher import Source, Step
 
-__all__ = ["Journey", "Source", "Step", "journey"]
+__all__ = ["Comparison", "Cost", "Journey", "LayerCost", "Source", "Step", "Way", "compare", "cost", "journey"]

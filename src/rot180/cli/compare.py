@@ -1,0 +1,77 @@
+"""`rot180 compare`: the ways to convolve, on this network and this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rot180.cli.network_argument import HELP
+
+if TYPE_CHECKING:
+    from rot180.inside import Comparison
+
+
+def compare(
+    network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images.")] = 32,
+    seed: Annotated[int, typer.Option("--seed", help="Of weights, images and deltas.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Compute the network's convolutions in every way there is, side by side.
+
+    The four algorithms and the compiled kernels, on random images: the largest
+    difference from the same in float64, the time forward and backward, and the
+    memory at its peak. A star marks the fastest.
+
+    Examples:
+
+      rot180 compare cnn-32-64-512
+
+      rot180 compare "32x32x64 > conv3x3:64:same:g64 > fc10" --batch-size 8
+    """
+    from rot180.cli.network_argument import read_network
+    from rot180.cli.output import print_json
+    from rot180.inside import compare as find_ways
+
+    found = find_ways(read_network(network), batch_size, seed=seed)
+    if json:
+        print_json(found.to_dict())
+    else:
+        _print(found)
+
+
+def _print(found: Comparison) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from rot180.cli.quantity import memory, milliseconds
+
+    console = Console(highlight=False)
+    console.print(escape(found.notation), style="bold")
+    console.print(f"a batch of {found.batch_size}, float32" if found.batch_size > 1 else "one image, float32")
+    console.print()
+    heads = ("", "forward, ms", "backward, ms", "both, ms", "memory", "difference")
+    console.print(_row(*heads), style="dim", no_wrap=True)
+    layer = ""
+    for way in found.ways:
+        if way.layer != layer:
+            layer = way.layer
+            console.print(f"[bold]{layer}[/] [dim]{escape(found.words[layer])}[/]")
+        about = "~" if way.extrapolated else ""
+        times = (
+            f"{about}{milliseconds(seconds)}" for seconds in (way.forward, way.backward, way.forward + way.backward)
+        )
+        row = _row(f"{'*' if way.fastest else ' '} {way.name}", *times, memory(way.peak_bytes), f"{way.difference:.1e}")
+        console.print(row, style="bold green" if way.fastest else None, no_wrap=True)
+    console.print()
+    console.print("* fastest; difference: from float64, as a share of the largest value", style="dim")
+    if any(way.extrapolated for way in found.ways):
+        console.print("~ one image was computed, and its time multiplied; the memory is that of one", style="dim")
+    for name, reason in found.left_out.items():
+        console.print(f"left out: {name}: {reason}", style="dim", markup=False)
+
+
+def _row(name: str, *columns: str) -> str:
+    widths = (12, 13, 11, 10, 11)
+    return f"{name:14}" + "".join(f" {column:>{width}}" for column, width in zip(columns, widths, strict=True))

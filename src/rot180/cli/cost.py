@@ -1,0 +1,119 @@
+"""`rot180 cost`: what a network costs before it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rot180.cli.network_argument import HELP
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rot180.inside import Cost
+
+
+def cost(
+    network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of a step.")] = 32,
+    engine: Annotated[str, typer.Option("--engine", help="Whose time is predicted: numpy.")] = "numpy",
+    measure: Annotated[bool, typer.Option("--measure", help="Also run each layer, and show both times.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Tell what a network costs on this machine, layer by layer, before it runs.
+
+    Parameters, multiply-adds forward and backward, memory of the activations
+    and of what each convolution algorithm would unfold, and the time, which is
+    predicted from the machine's speed at copies, products and the like.
+
+    Examples:
+
+      rot180 cost cnn-32-64-512
+
+      rot180 cost lenet5 --batch-size 128 --measure
+
+      rot180 cost "28x28x1 > conv5x5:8 relu maxpool2 > fc10" --json
+    """
+    from rot180.cli.network_argument import read_network
+    from rot180.cli.output import print_json
+    from rot180.inside import cost as find_cost
+
+    found = find_cost(read_network(network), batch_size, engine=engine, measure=measure)
+    if json:
+        print_json(found.to_dict())
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    _print_layers(console, found, measure)
+    _print_unfolded(console, found)
+
+
+def _print_layers(console: Console, found: Cost, measure: bool) -> None:
+    from rich.markup import escape
+
+    from rot180.cli.quantity import amount, memory, milliseconds
+
+    def time(seconds: float | None) -> str:
+        return "-" if seconds is None else milliseconds(seconds) if seconds else ""
+
+    console.print(escape(found.notation), style="bold")
+    images = f"a batch of {found.batch_size}" if found.batch_size > 1 else "one image"
+    console.print(
+        f"{images}, {found.dtype}, {found.engine} engine; this machine: {amount(found.peak)} multiply-adds/s, "
+        f"copies {memory(found.bandwidth)}/s"
+    )
+    console.print()
+    heads = ("layer", "params", "forward", "backward", "memory", "forward", "backward")
+    measured = ("forward", "backward") if measure else ()
+    title = f"{'':20}{'multiply-adds':>16}{'':8}{'predicted, ms':>18}" + (f"{'measured, ms':>18}" if measure else "")
+    console.print(title, style="dim", no_wrap=True)
+    console.print(_row(*heads, *measured), style="dim", no_wrap=True)
+    for layer in found.layers:
+        times = [layer.predicted_forward, layer.predicted_backward]
+        if measure:
+            times += [layer.measured_forward, layer.measured_backward]
+        console.print(
+            _row(
+                layer.name,
+                f"{layer.parameters:,}" if layer.parameters else "",
+                amount(layer.multiply_adds_forward) if layer.multiply_adds_forward else "",
+                amount(layer.multiply_adds_backward) if layer.multiply_adds_backward else "",
+                memory(layer.activation_bytes),
+                *(time(seconds) for seconds in times),
+            ),
+            no_wrap=True,
+        )
+    fields = ["predicted_forward", "predicted_backward"]
+    fields += ["measured_forward", "measured_backward"] if measure else []
+    total = _row(
+        "total",
+        f"{found.total('parameters') or 0:,.0f}",
+        amount(found.total("multiply_adds_forward") or 0),
+        amount(found.total("multiply_adds_backward") or 0),
+        memory(found.total("activation_bytes") or 0),
+        *(time(found.total(field)) for field in fields),
+    )
+    console.print(total, style="bold", no_wrap=True)
+
+
+def _row(name: str, parameters: str, forward: str, backward: str, size: str, *times: str) -> str:
+    name = name if len(name) <= 9 else name[:8] + "…"
+    return f"{name:9} {parameters:>9} {forward:>7} {backward:>8} {size:>7}" + "".join(f" {t:>8}" for t in times)
+
+
+def _print_unfolded(console: Console, found: Cost) -> None:
+    """Show what windows would be copied to, at its largest of forward, data gradient and weight gradient."""
+    from rot180.cli.quantity import memory
+
+    convolutions = [layer for layer in found.layers if layer.unfolded_bytes]
+    if not convolutions:
+        return
+    algorithms = list(convolutions[0].unfolded_bytes)
+    console.print()
+    console.print("copies of windows at their largest, by algorithm", style="dim")
+    console.print(f"{'':9}" + "".join(f" {algorithm:>9}" for algorithm in algorithms), style="dim", no_wrap=True)
+    for layer in convolutions:
+        sizes = [max(layer.unfolded_bytes[algorithm].values()) for algorithm in algorithms]
+        console.print(f"{layer.name:9}" + "".join(f" {memory(size):>9}" for size in sizes), no_wrap=True)

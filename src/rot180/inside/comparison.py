@@ -1,0 +1,211 @@
+"""The ways to convolve, side by side on a network's own layers and on this machine."""
+
+from __future__ import annotations
+
+import importlib
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from rot180 import ops
+from rot180.errors import ArgumentError
+from rot180.inside.machine import best_time
+from rot180.nn import Conv2d, Sequential
+from rot180.nn.layer import Shape
+from rot180.ops.conv2d import ALGORITHMS
+from rot180.ops.types import Array
+
+__all__ = ["Comparison", "Way", "compare"]
+
+LOOPS = 60_000
+"""Windows times filters that the loops may visit in an image; about a second. Layers with more are left out."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to compute one layer, forward and backward."""
+
+    layer: str
+    name: str
+    """loops, im2col, offsets, windows, or compiled."""
+    difference: float
+    """The largest deviation from the same in float64, of output and gradients, each as a share of its largest value."""
+    forward: float
+    """Seconds for the batch, the best of several calls."""
+    backward: float
+    """Seconds for all gradients that training asks for: the first layer of a network needs no dx."""
+    peak_bytes: int
+    """The most memory that NumPy held at once for it, forward or backward, beside the arrays that came in."""
+    extrapolated: bool
+    """Whether only one image was computed and times and memory are those of one, times and output for the batch."""
+    fastest: bool = False
+    """Whether no other way needs less time, forward and backward together."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All ways to compute all convolutions of a network; from `compare`."""
+
+    notation: str
+    batch_size: int
+    ways: tuple[Way, ...]
+    words: dict[str, str]
+    """Each convolution's word in the notation, by the layer's name."""
+    left_out: dict[str, str]
+    """Ways that are not there, with the reason; for a single layer as `conv1.loops`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, for JSON."""
+        return {**vars(self), "ways": [vars(way) for way in self.ways]}
+
+
+def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Comparison:
+    """Compute each convolution of a network by every algorithm, and by the compiled kernels.
+
+    Images and deltas are random. Loops compute one image only, and their time is multiplied by the batch size.
+
+    Parameters
+    ----------
+    model : Sequential
+        Whose input shape is known.
+    batch_size : int
+        Images.
+    seed : int
+        Of weights, images and deltas.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ArgumentError
+        The network has no convolution, its input shape is not known, or the batch is empty.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> table = compare(rot180.network("6x6x1 > conv3x3:2 relu > fc3"), batch_size=2)
+    >>> sorted({way.name for way in table.ways} - {"compiled"})
+    ['im2col', 'loops', 'offsets', 'windows']
+    >>> all(way.difference < 1e-5 for way in table.ways)
+    True
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ArgumentError(f"compare: batch_size must be an int, at least 1; it is {batch_size!r}")
+    layers = [
+        (layer, before)
+        for layer, (before, _) in zip(model.layers, model.layer_shapes, strict=True)
+        if isinstance(layer, Conv2d)
+    ]
+    if not layers:
+        raise ArgumentError("compare: the network has no convolution; give one that has, such as cnn-32-64-512")
+    kernels, left_out = _kernels()
+    first = next(layer for layer in model.layers if layer.has_parameters)
+    ways: list[Way] = []
+    for layer, before in layers:
+        case = _Case(layer, before, batch_size, layer is not first, seed)
+        found = []
+        for algorithm in ALGORITHMS:
+            if algorithm == "loops" and (work := _loops(layer, before)) > LOOPS:
+                left_out[f"{layer.name}.loops"] = f"{work:,} windows times filters in an image, at most {LOOPS:,}"
+                continue
+            found.append(case.measure(algorithm, ops, algorithm))
+        if kernels is not None:
+            found.append(case.measure("compiled", kernels, "auto"))
+        best = min(found, key=lambda way: way.forward + way.backward)
+        ways += [replace(way, fastest=way is best) for way in found]
+    words = {layer.name: layer.to_notation() for layer, _ in layers}
+    return Comparison(str(model), batch_size, tuple(ways), words, left_out)
+
+
+def _kernels() -> tuple[ModuleType | None, dict[str, str]]:
+    """Return the compiled twins, or why they are not there."""
+    try:
+        kernels = importlib.import_module("rot180.kernels")
+        if callable(getattr(kernels, "conv2d", None)) and callable(getattr(kernels, "conv2d_backward", None)):
+            return kernels, {}
+    except ImportError as error:
+        return None, {"compiled": f"the compiled kernels cannot be imported: {error}"}
+    return None, {"compiled": "this version has no compiled convolution"}
+
+
+def _loops(layer: Conv2d, before: Shape) -> int:
+    height, width, filters = layer.output_shape(before)
+    return height * width * filters
+
+
+class _Case:
+    """One layer's arrays, and their results in float64 for each number of images."""
+
+    def __init__(self, layer: Conv2d, before: Shape, batch_size: int, needs_dx: bool, seed: int) -> None:
+        self.layer, self.batch_size = layer, batch_size
+        self.needs = layer.needs(needs_dx)
+        self.options = {key: value for key, value in layer.options.items() if key != "algorithm"}
+        generator = np.random.default_rng(seed)
+        after = layer.output_shape(before)
+        weight = layer.weight_shape(before)
+        self.x = generator.standard_normal((batch_size, *before), np.float32)
+        self.w = generator.standard_normal(weight, np.float32) / np.float32(np.sqrt(np.prod(weight[:-1])))
+        self.b = generator.standard_normal(weight[-1:], np.float32) if layer.bias else None
+        self.dy = generator.standard_normal((batch_size, *after), np.float32)
+        self._exact: dict[int, list[Array]] = {}
+
+    def measure(self, name: str, room: Any, algorithm: str) -> Way:
+        """Compute the layer by one way: its differences, times and memory."""
+        images = 1 if name == "loops" else self.batch_size
+        options = {**self.options, "algorithm": algorithm}
+        x, dy = self.x[:images], self.dy[:images]
+
+        def forward() -> Any:
+            return room.conv2d(x, self.w, self.b, **options)
+
+        def backward() -> Any:
+            return room.conv2d_backward(dy, x, self.w, needs=self.needs, **options)
+
+        results = [forward(), *(array for array in backward() if array is not None)]
+        exact = self._expected(images)
+        scale = self.batch_size / images
+        peak = max(_peak(forward), _peak(backward))
+        budget, least = (0.0, 1) if name == "loops" else (0.15, 3)
+        return Way(
+            layer=self.layer.name,
+            name=name,
+            difference=max(_difference(a, b) for a, b in zip(results, exact, strict=True)),
+            forward=scale * best_time(forward, budget=budget, least=least),
+            backward=scale * best_time(backward, budget=budget, least=least),
+            peak_bytes=peak,
+            extrapolated=images < self.batch_size,
+        )
+
+    def _expected(self, images: int) -> list[Array]:
+        if images not in self._exact:
+            x, w, dy = (a.astype(np.float64) for a in (self.x[:images], self.w, self.dy[:images]))
+            y = ops.conv2d(x, w, None if self.b is None else self.b.astype(np.float64), **self.options)
+            gradients = ops.conv2d_backward(dy, x, w, needs=self.needs, **self.options)
+            self._exact[images] = [y, *(array for array in gradients if array is not None)]
+        return self._exact[images]
+
+
+def _difference(found: Array, exact: Array) -> float:
+    largest = float(np.abs(exact).max()) or 1.0
+    return float(np.abs(found - exact).max()) / largest
+
+
+def _peak(call: Callable[[], Any]) -> int:
+    """Return the most bytes that Python's allocators, NumPy's among them, held during a call."""
+    was_tracing = tracemalloc.is_tracing()
+    if not was_tracing:
+        tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        call()
+        return max(0, tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        if not was_tracing:
+            tracemalloc.stop()

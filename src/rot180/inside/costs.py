@@ -1,0 +1,215 @@
+"""What a network costs before it runs: parameters, multiply-adds, memory, and time on this machine, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, did_you_mean
+from rot180.inside.machine import Machine, best_time, this_machine
+from rot180.inside.time_model import conv_geometry, predict_backward, predict_forward
+from rot180.nn import Conv2d, Sequential
+from rot180.nn.layer import Layer, Shape
+
+__all__ = ["ENGINES", "Cost", "LayerCost", "cost"]
+
+ENGINES = ("numpy",)
+"""The engines whose time can be predicted."""
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer's cost for a batch, in one training step without the update."""
+
+    name: str
+    word: str
+    output_shape: Shape
+    parameters: int
+    multiply_adds_forward: int
+    multiply_adds_backward: int
+    """Weight gradient and data gradient; the first layer needs no data gradient."""
+    activation_bytes: int
+    """The output for the batch, which backward needs."""
+    unfolded_bytes: dict[str, dict[str, int]]
+    """For a convolution, what windows are copied to: by algorithm, then forward, data_gradient, weight_gradient."""
+    predicted_forward: float | None
+    """Seconds; None for a layer that is not one of this package."""
+    predicted_backward: float | None
+    """Seconds; 0 below the first layer that has parameters, where backward does not come."""
+    measured_forward: float | None
+    """Seconds; None if not measured."""
+    measured_backward: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs; from `cost`."""
+
+    notation: str
+    batch_size: int
+    dtype: str
+    engine: str
+    peak: float
+    """Multiply-adds a second of the fastest matrix product on this machine."""
+    bandwidth: float
+    """Bytes a second that a copy reads and writes together."""
+    layers: tuple[LayerCost, ...]
+
+    def total(self, field: str) -> float | None:
+        """Return the sum of a field over the layers; None if a layer does not have it."""
+        values = [getattr(layer, field) for layer in self.layers]
+        return None if None in values else sum(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, for JSON."""
+        return {**vars(self), "layers": [vars(layer) for layer in self.layers]}
+
+
+def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", measure: bool = False) -> Cost:
+    """Say what a network costs, and how long each layer will take on this machine.
+
+    The prediction adds up what the lines of each operation cost in primitives, such as copies and matrix products, that
+    are measured on this machine once in a process, in about a second (`rot180.inside.machine`). No layer is run for it.
+
+    Parameters
+    ----------
+    model : Sequential
+        Whose input shape is known. It need not be built.
+    batch_size : int
+        Images of a step.
+    engine : {"numpy"}
+        Whose time is predicted and measured.
+    measure : bool
+        Also run each layer, with random images, and take the best time of several calls in a row. Arrays are then at
+        hand in the cache; in a whole step they often are not.
+
+    Returns
+    -------
+    Cost
+
+    Raises
+    ------
+    ArgumentError
+        The input shape is not known, the batch is empty, or the engine is another.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> table = cost(rot180.model("lenet5"), batch_size=1)
+    >>> conv2 = table.layers[3]
+    >>> conv2.name, conv2.parameters, conv2.multiply_adds_forward, conv2.unfolded_bytes["im2col"]["forward"]
+    ('conv2', 2416, 240000, 60000)
+    """
+    if engine not in ENGINES:
+        raise ArgumentError(f"cost: no time model for engine {engine!r}{did_you_mean(engine, ENGINES)}")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ArgumentError(f"cost: batch_size must be an int, at least 1; it is {batch_size!r}")
+    machine = this_machine()
+    measured = _measured(model, batch_size) if measure else {}
+    first = _first_with_parameters(model)
+    layers = []
+    for index, (layer, (before, _)) in enumerate(zip(model.layers, model.layer_shapes, strict=True)):
+        layers.append(
+            _layer_cost(
+                machine, model, layer, before, batch_size, index - first, measured.get(layer.name, (None, None))
+            )
+        )
+    return Cost(str(model), batch_size, str(model.dtype), engine, machine.peak, machine.bandwidth, tuple(layers))
+
+
+def _layer_cost(
+    machine: Machine,
+    model: Sequential,
+    layer: Layer,
+    before: Shape,
+    batch_size: int,
+    above_first: int,
+    measured: tuple[float | None, float | None],
+) -> LayerCost:
+    after = layer.output_shape(before)
+    shapes = layer.parameter_shapes(before)
+    products = batch_size * layer.multiply_adds(before)
+    gradients = 0 if above_first < 0 else 1 if above_first == 0 else 2
+    itemsize = model.dtype.itemsize
+    # The primitives are timed in float32; twice the bytes take twice the time, in memory as in registers.
+    scale = itemsize / 4
+    forward = predict_forward(machine, layer, before, batch_size)
+    backward: float | None = 0.0
+    if above_first >= 0:
+        backward = predict_backward(machine, layer, before, batch_size, needs_dx=above_first > 0)
+    return LayerCost(
+        name=layer.name,
+        word=layer.to_notation(),
+        output_shape=after,
+        parameters=sum(math.prod(shape) for shape in shapes.values()),
+        multiply_adds_forward=products,
+        multiply_adds_backward=gradients * products,
+        activation_bytes=batch_size * math.prod(after) * itemsize,
+        unfolded_bytes=unfolded_bytes(layer, before, batch_size, itemsize) if isinstance(layer, Conv2d) else {},
+        predicted_forward=None if forward is None else scale * forward,
+        predicted_backward=None if backward is None else scale * backward,
+        measured_forward=measured[0],
+        measured_backward=measured[1],
+    )
+
+
+def unfolded_bytes(layer: Conv2d, input_shape: Shape, batch_size: int, itemsize: int = 4) -> dict[str, dict[str, int]]:
+    """Return what each algorithm copies windows to, in bytes, for each part of the work.
+
+    Examples
+    --------
+    >>> layer = Conv2d(64, 5, padding="same")
+    >>> unfolded_bytes(layer, (14, 14, 32), 1)["im2col"]  # 800, 1,600 and 800 float32 for each of 196 pixels
+    {'forward': 627200, 'data_gradient': 1254400, 'weight_gradient': 627200}
+    """
+    g = conv_geometry(layer, input_shape)
+    taps, channels = g.kernel[0] * g.kernel[1], input_shape[2]
+    pixels = batch_size * g.out_height * g.out_width
+    windows = pixels * taps * channels * itemsize
+    delta = batch_size * g.height * g.width * taps * layer.out_channels * itemsize
+    shifted = pixels * channels * itemsize
+    parts = ("forward", "data_gradient", "weight_gradient")
+    return {
+        "loops": dict.fromkeys(parts, 0),
+        "im2col": dict(zip(parts, (windows, delta, windows), strict=True)),
+        "offsets": dict.fromkeys(parts, shifted),
+        "windows": dict.fromkeys(parts, windows),
+    }
+
+
+def _measured(model: Sequential, batch_size: int) -> dict[str, tuple[float, float]]:
+    """Return the best time of each layer, forward and backward, over calls in a row."""
+    if not model.is_built:
+        model = _fresh(model)
+    generator = np.random.default_rng(0)
+    x = generator.random((batch_size, *model.input_shape)).astype(model.dtype)
+    first, times = _first_with_parameters(model), {}
+    for index, layer in enumerate(model.layers):
+
+        def forward(layer: Layer = layer, x: Any = x) -> Any:
+            return layer.forward(x, training=True, generator=generator)
+
+        seconds = best_time(forward, budget=0.1, least=5)
+        y, saved = forward()
+        dy = generator.standard_normal(y.shape).astype(model.dtype)
+
+        def backward(layer: Layer = layer, dy: Any = dy, saved: Any = saved, needs_dx: bool = index > first) -> Any:
+            return layer.backward(dy, saved, needs_dx=needs_dx)
+
+        times[layer.name] = (seconds, best_time(backward, budget=0.1, least=5) if index >= first else 0.0)
+        x = y
+    return times
+
+
+def _fresh(model: Sequential) -> Sequential:
+    """Return the same network with weights, without giving any to the one that came."""
+    import copy
+
+    return copy.deepcopy(model).build(seed=0)
+
+
+def _first_with_parameters(model: Sequential) -> int:
+    return next((index for index, layer in enumerate(model.layers) if layer.has_parameters), 0)
