@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,13 +13,17 @@ if TYPE_CHECKING:
     from rot180.runs.train_run import TrainedRun
     from rot180.training import Event, Subscriber
 
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
+INTERRUPTED = 75
+"""The exit status of a training that was interrupted and can be resumed: EX_TEMPFAIL of sysexits.h, "try again"."""
+
+WITH_RESUME = ("data", "resume", "force", "checkpoint_every", "checkpoint_minutes", "tensorboard", "pictures", "json")
+"""What may be said beside `--resume`; all else is as the run began."""
 
 NETWORK, LEARNING, DATA, RUN = "The network", "How it learns", "The data", "The run"
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         str | None,
         typer.Argument(
@@ -128,6 +133,35 @@ def train(
             "--out", "-o", help="The folder to make; by default the next free number in runs/.", rich_help_panel=RUN
         ),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Go on with this interrupted run; its settings stay. Name DATA only if it was moved.",
+            rich_help_panel=RUN,
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --resume: go on although the data differ.", rich_help_panel=RUN)
+    ] = False,
+    checkpoint_every: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint-every",
+            help="Write a checkpoint after so many steps, beside the end of each epoch.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float,
+        typer.Option("--checkpoint-minutes", help="Write a checkpoint after so much time.", rich_help_panel=RUN),
+    ] = 5.0,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Write event files into the run's folder tensorboard.", rich_help_panel=RUN),
+    ] = False,
     engine: Annotated[
         str, typer.Option("--engine", help="What computes: auto or numpy.", rich_help_panel=RUN)
     ] = "auto",
@@ -141,8 +175,12 @@ def train(
     """Train a network, test it, and leave a run folder with weights, history and pictures.
 
     What is not said is taken from the network's recipe, the settings that
-    work well for it. Ctrl-C ends the training after the current batch and
-    keeps what was reached.
+    work well for it.
+
+    Ctrl-C and SIGTERM end the training after the current batch, in a
+    checkpoint; the exit status is then 75. With --resume it goes on to the
+    very weights that it would have reached without a break, also after a
+    crash or a power failure.
 
     Examples:
 
@@ -155,11 +193,26 @@ def train(
       rot180 train my.csv --model "8x8x1 > conv3x3:8 relu > fc10" --lr 0.01
 
       rot180 train --validation 0.1 --early-stopping 3 --epochs 50
+
+      rot180 train --resume runs/first
     """
     from rot180.cli.output import print_json
     from rot180.cli.progress import ProgressBar
     from rot180.cli.reading import reading_bar
+    from rot180.errors import ArgumentError
+    from rot180.runs.recorder import CheckpointPolicy
+    from rot180.runs.resume import resume_run
     from rot180.runs.train_run import RunSettings, train_run
+
+    checkpoints = CheckpointPolicy(checkpoint_every, checkpoint_minutes)
+    if tensorboard:
+        from rot180.runs.tensorboard import require_tensorboard
+
+        require_tensorboard()
+    if resume is not None:
+        _check_alone(context)
+    elif force:
+        raise ArgumentError("--force goes with --resume: it goes on although the data differ")
 
     settings = RunSettings(
         data=data,
@@ -183,13 +236,38 @@ def train(
     )
     with reading_bar() as progress, ProgressBar() as bar:
         subscribers: list[Subscriber] = [bar] if json else [partial(_say_start, model), bar]
-        run = train_run(settings, out=out, subscribers=subscribers, progress=progress, draw=pictures)
+        options: dict[str, Any] = {
+            "subscribers": subscribers,
+            "progress": progress,
+            "draw": pictures,
+            "checkpoints": checkpoints,
+            "tensorboard": tensorboard,
+        }
+        if resume is None:
+            run = train_run(settings, out=out, **options)
+        else:
+            run = resume_run(resume, data=data, force=force, tell=_warn, **options)
     if json:
         print_json(result(run))
     else:
         _say_result(run)
     if run.history.stopped == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _check_alone(context: typer.Context) -> None:
+    """Raise ArgumentError for options that a resumed run has already."""
+    from rot180.errors import ArgumentError
+
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in WITH_RESUME and source is not None and source.name == "COMMANDLINE":
+            option = "--" + {"learning_rate": "lr"}.get(name, name).replace("_", "-")
+            raise ArgumentError(f"--resume goes on with the settings that the run began with; leave {option} out")
+
+
+def _warn(text: str) -> None:
+    print(f"rot180: {text}", file=sys.stderr, flush=True)
 
 
 def result(run: TrainedRun) -> dict[str, Any]:
@@ -236,7 +314,8 @@ def _say_result(run: TrainedRun) -> None:
 
     history, folder = run.history, run.folder.path
     if history.stopped == "interrupted":
-        print(f"stopped by Ctrl-C in epoch {history.epoch} after batch {history.batch}; what was reached is kept")
+        print(f"interrupted in epoch {history.epoch} after batch {history.batch}; go on with:")
+        print(f"  rot180 train --resume {folder}")
     elif history.stopped == "early_stopping":
         print(f"stopped early after epoch {history.epoch}; the weights are those of epoch {history.restored_epoch}")
     if history.epochs:

@@ -73,6 +73,13 @@ class RunRecorder:
         self._writer: HistoryWriter | None = None
         self._epoch_pending = False
 
+    @property
+    def opened(self) -> RunFolder:
+        """The folder, once the training has started."""
+        if self.folder is None:
+            raise ArgumentError("the run folder is made when the training starts")
+        return self.folder
+
     def stop(self) -> None:
         """End the training after its current batch; before it has begun, end at once."""
         if self._started is None:

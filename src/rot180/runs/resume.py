@@ -32,6 +32,7 @@ def resume_run(
     progress: Progress | None = None,
     draw: bool = True,
     checkpoints: CheckpointPolicy | None = None,
+    tensorboard: bool = False,
     tell: Callable[[str], None] = warnings.warn,
 ) -> TrainedRun:
     """Go on from a run's newest checkpoint, to the bits that the training would have reached without a break.
@@ -47,7 +48,7 @@ def resume_run(
         Where the data lies now, if it was moved.
     force : bool
         Go on although the data differ.
-    subscribers, progress, draw, checkpoints
+    subscribers, progress, draw, checkpoints, tensorboard
         As in `train_run`.
     tell : callable
         Called with each thing worth knowing beforehand: what differs, and checkpoints that are damaged.
@@ -104,4 +105,4 @@ def resume_run(
             return folder
 
         recorder = RunRecorder(open_folder, checkpoints or CheckpointPolicy(), checkpoint)
-        return run_training(prepared, recorder, subscribers, draw=draw, checkpoint=checkpoint)
+        return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, checkpoint=checkpoint)

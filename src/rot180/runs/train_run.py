@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rot180.data import Dataset
 from rot180.data.options import Progress
-from rot180.errors import ArgumentError, ModelError, NonFiniteError
+from rot180.errors import ArgumentError, NonFiniteError
 from rot180.nn import MODELS, Sequential
 from rot180.runs.checkpoint import Checkpoint
 from rot180.runs.draw import draw_images, draw_model
@@ -22,6 +22,7 @@ from rot180.runs.prepare import Prepared, default_model, prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
 from rot180.runs.report import write_report
 from rot180.runs.settings import NOT_OF_FIT, RunSettings
+from rot180.runs.tensorboard import TensorBoardWriter, require_tensorboard
 from rot180.training import Evaluation, History, Subscriber, TrainingStarted, evaluate, fit
 from rot180.training.interrupt import interruptible
 
@@ -63,6 +64,7 @@ def train_run(
     progress: Progress | None = None,
     draw: bool = True,
     checkpoints: CheckpointPolicy | None = None,
+    tensorboard: bool = False,
 ) -> TrainedRun:
     """Train as the settings say, and leave a run folder.
 
@@ -82,6 +84,8 @@ def train_run(
         Whether to draw the pictures.
     checkpoints : CheckpointPolicy, optional
         When to write them, beside the end of each epoch.
+    tensorboard : bool
+        Whether to write event files; needs the extra of this name.
 
     Raises
     ------
@@ -110,7 +114,7 @@ def train_run(
             return folder
 
         recorder = RunRecorder(open_folder, checkpoints or CheckpointPolicy())
-        return run_training(prepared, recorder, subscribers, draw=draw)
+        return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard)
 
 
 def run_training(
@@ -119,10 +123,14 @@ def run_training(
     subscribers: Iterable[Subscriber] = (),
     *,
     draw: bool = True,
+    tensorboard: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> TrainedRun:
     """Train, test, draw; an interrupted training is saved and left at that, as whoever ended it waits."""
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
+    if tensorboard:
+        require_tensorboard()
+        subscribers = [*subscribers, TensorBoardWriter(lambda: recorder.opened.path / "tensorboard")]
     try:
         with interruptible(recorder.stop, (signal.SIGTERM,)):
             history = fit(
@@ -138,9 +146,7 @@ def run_training(
             recorder.folder.history_writer().write("failed", reason=str(error), **place)
             write_report(recorder.folder, model)
         raise
-    folder = recorder.folder
-    if folder is None:
-        raise ModelError("the training told no start")
+    folder = recorder.opened
     folder.save_model(model)
     if history.stopped == "interrupted":
         return TrainedRun(folder, model, dataset, settings, history, None, ())

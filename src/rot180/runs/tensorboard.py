@@ -1,0 +1,64 @@
+"""The curves of a run as TensorBoard's event files; a subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rot180.errors import ArgumentError
+from rot180.training import EpochDone, Event, StepDone, TrainingEnded, TrainingStarted
+
+
+class TensorBoardWriter:
+    """Write each step's loss and learning rate, and each epoch's measures.
+
+    A training that is resumed goes on in a file of its own; what was told after its checkpoint is not shown twice.
+
+    Parameters
+    ----------
+    folder : callable
+        Returns where the event files go, made if need be; called when the training starts.
+
+    Raises
+    ------
+    ArgumentError
+        The extra `tensorboard` is not installed.
+    """
+
+    def __init__(self, folder: Callable[[], Path]) -> None:
+        require_tensorboard()
+        self._folder, self._step = folder, 0
+
+    def __call__(self, event: Event) -> None:
+        """Take an event in."""
+        if isinstance(event, TrainingStarted):
+            from tensorboardX import SummaryWriter
+
+            progress = event.progress
+            self._step = progress.epoch * event.batches + progress.batch
+            self._writer = SummaryWriter(str(self._folder()), purge_step=self._step + 1 if self._step else None)
+        elif isinstance(event, StepDone):
+            self._step += 1
+            self._add("step", loss=event.loss, learning_rate=event.learning_rate)
+        elif isinstance(event, EpochDone):
+            self._add("train", loss=event.train_loss, accuracy=event.train_accuracy)
+            self._add("speed", images_per_second=event.images_per_second)
+            if event.validation_loss is not None and event.validation_accuracy is not None:
+                self._add("validation", loss=event.validation_loss, accuracy=event.validation_accuracy)
+            self._writer.flush()
+        elif isinstance(event, TrainingEnded):
+            self._writer.close()
+
+    def _add(self, group: str, **values: float) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(f"{group}/{name}", value, self._step)
+
+
+def require_tensorboard() -> None:
+    """Raise ArgumentError unless event files can be written; asked before a training starts."""
+    try:
+        import tensorboardX  # noqa: F401
+    except ImportError:
+        raise ArgumentError(
+            "--tensorboard needs a package that is not installed; install it with: pip install 'rot180[tensorboard]'"
+        ) from None
