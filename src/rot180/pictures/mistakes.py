@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ def worst_mistakes(labels: ArrayLike, probabilities: ArrayLike, limit: int = 24)
 
 
 def mistakes(
-    images: ArrayLike,
+    images: Any,
     labels: ArrayLike,
     probabilities: ArrayLike,
     class_names: Sequence[str] | None = None,
@@ -44,7 +45,8 @@ def mistakes(
     Parameters
     ----------
     images : (N, H, W, C) or (N, H, W) array
-        Integers 0 ... 255 or floats 0 ... 1.
+        Integers 0 ... 255 or floats 0 ... 1. Whatever gives one image for a number will do: only those shown are asked
+        for.
     labels : (N,) array of int
     probabilities : (N, K) array
 
@@ -54,14 +56,11 @@ def mistakes(
     >>> figure.axes[0].get_title()
     'true: dog\\nsaid: cat (75%)'
     """
-    pictures, labels = np.asarray(images), np.asarray(labels)
+    labels = np.asarray(labels)
     probabilities = np.asarray(probabilities, dtype=np.float64)
     names = list(class_names) if class_names is not None else [str(k) for k in range(probabilities.shape[1])]
     chosen = worst_mistakes(labels, probabilities, limit)
     count = int((probabilities.argmax(axis=1) != labels).sum())
-    if pictures.ndim == 4 and pictures.shape[3] == 1:
-        pictures = pictures[..., 0]
-    top = 1.0 if np.issubdtype(pictures.dtype, np.floating) else float(np.iinfo(pictures.dtype).max)
     columns = min(8, max(len(chosen), 4))
     rows = max(1, -(-len(chosen) // columns))
     with style():
@@ -74,7 +73,11 @@ def mistakes(
         figure.suptitle(f"{count} {noun} among {len(labels)} images{shown}", fontsize=10, x=0.01, ha="left")
         for place, index in enumerate(chosen):
             axes = figure.add_subplot(rows, columns, place + 1)
-            axes.imshow(pictures[index], cmap="gray", vmin=0.0, vmax=top)
+            picture = np.asarray(images[index])
+            if picture.ndim == 3 and picture.shape[2] == 1:
+                picture = picture[..., 0]
+            top = 1.0 if np.issubdtype(picture.dtype, np.floating) else float(np.iinfo(picture.dtype).max)
+            axes.imshow(picture, cmap="gray", vmin=0.0, vmax=top)
             axes.set_xticks([])
             axes.set_yticks([])
             taken = int(probabilities[index].argmax())

@@ -83,7 +83,7 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
             f"the network takes images of {takes} but {dataset.name} has {has}; choose another --model, or write one "
             f"that begins with '{has} >'"
         )
-    settings = settings.filled_in(name, recipe(name))
+    settings = settings.filled_in(name, recipe(name, len(dataset.train_images)))
     model.preprocessing = preprocessing_for(str(settings.normalize), dataset)
     if len(model.output_shape) == 1:
         numbers = [str(index) for index in range(model.output_shape[0])]

