@@ -11,7 +11,7 @@ from pathlib import Path
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, ModelError
 from rot180.runs.atomic import remove_unfinished
-from rot180.runs.checkpoint import load_newest
+from rot180.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
 from rot180.runs.config import read_config
 from rot180.runs.environment import differences, environment
 from rot180.runs.folder import RunFolder
@@ -56,7 +56,7 @@ def resume_run(
     Raises
     ------
     Rot180Error
-        It is no run folder, it has no checkpoint, another process trains it, or the data differ; and as `train_run`.
+        It is no run folder, its checkpoints are damaged, another process trains it, or the data differ; and as `train_run`.
 
     Examples
     --------
@@ -77,9 +77,7 @@ def resume_run(
         held.callback(RunLock(folder.path).release)
         remove_unfinished(folder.path)
         remove_unfinished(folder.checkpoints)
-        checkpoint, damaged = load_newest(folder.checkpoints)
-        for fault in damaged:
-            tell(f"an older checkpoint is taken: {fault}")
+        checkpoint = _newest_checkpoint(folder, tell)
         config = read_config(folder.config_path)
         settings = settings_from(config, folder.config_path)
         prepared = prepare(replace(settings, data=data) if data is not None else settings, progress)
@@ -88,8 +86,9 @@ def resume_run(
                 f"{path}: the run's network is {str(config.get('network'))[:200]!r}, but here {settings.model} is "
                 f"{prepared.model.notation!r}; give the same data, and use the version of rot180 that began the run"
             )
-        # What was computed from the data at the start, such as their mean, comes from there.
-        prepared.model.preprocessing = checkpoint.model.preprocessing
+        if checkpoint is not None:
+            # What was computed from the data at the start, such as their mean, comes from there.
+            prepared.model.preprocessing = checkpoint.model.preprocessing
 
         def open_folder(event: TrainingStarted) -> RunFolder:
             then, now = folder.read_environment(), environment(prepared.dataset, event.trainer.engine.name)
@@ -100,9 +99,23 @@ def resume_run(
                         f"{now['data'][:12]}, then {str(then['data'])[:12]}); give the same data, or --force"
                     )
                 tell("the data differ from those the run was trained on")
-            if changed := differences({**then, "data": now["data"]} if then else now, now):
+            if checkpoint is None:
+                folder.history_path.unlink(missing_ok=True)
+                folder.write_environment(now)
+            elif changed := differences({**then, "data": now["data"]} if then else now, now):
                 tell(f"the result may differ in its last bits: {'; '.join(changed)}")
             return folder
 
         recorder = RunRecorder(open_folder, checkpoints or CheckpointPolicy(), checkpoint)
         return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, checkpoint=checkpoint)
+
+
+def _newest_checkpoint(folder: RunFolder, tell: Callable[[str], None]) -> Checkpoint | None:
+    """Return where to go on from; None where the process ended before it had written its first checkpoint."""
+    if not list_checkpoints(folder.checkpoints):
+        tell("there is no checkpoint yet: the training begins anew")
+        return None
+    checkpoint, damaged = load_newest(folder.checkpoints)
+    for fault in damaged:
+        tell(f"an older checkpoint is taken: {fault}")
+    return checkpoint

@@ -1,0 +1,275 @@
+"""Ends trainings at random moments and takes them up again: nothing may be lost, and not a bit may change.
+
+    python tests/runs/kill_resume.py kill --count 200      kill -9, every fifth inside a checkpoint's write
+    python tests/runs/kill_resume.py terminate --count 50  SIGTERM: saved and gone in how many seconds?
+
+Prints one JSON object; the exit status is 1 if anything was not as it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rot180.cli import main as rot180
+from rot180.runs.checkpoint import list_checkpoints, load_newest
+from rot180.runs.history_file import read_history
+
+SETTINGS = [
+    *("--model", "8x8x1 > conv3x3:4 relu maxpool2 > fc16 relu dropout0.2 > fc10", "--limit", "200"),
+    *("--epochs", "3", "--batch-size", "8", "--validation", "0.1", "--engine", "numpy"),
+]
+EVERY = ["--checkpoint-every", "9", "--no-pictures", "--json"]
+CHECKPOINTS = 10
+"""About as many as such a training writes."""
+CALLS = 20
+"""System calls of writing one checkpoint."""
+
+# Forked from a process that has imported everything but never trained: a start takes milliseconds, not a second.
+PROCESSES = multiprocessing.get_context("forkserver")
+
+
+def child(arguments: list[str], die_at: tuple[int, int] | None) -> None:
+    """Run the command line; with `die_at`, end it at this system call of this checkpoint's write."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    if die_at is not None:
+        die_inside_a_checkpoint(*die_at)
+    sys.exit(rot180(arguments))
+
+
+def die_inside_a_checkpoint(checkpoint: int, call: int) -> None:
+    """Arrange for `kill -9` at a system call inside the write of a checkpoint, a write being half done by then."""
+    from rot180.runs import checkpoint as module
+
+    write, seen = module.write_folder_atomically, [0]
+
+    def counted(name: str) -> Any:
+        original = getattr(os, name)
+
+        def wrapper(*arguments: Any, **options: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                if name == "write":
+                    original(arguments[0], arguments[1][: len(arguments[1]) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*arguments, **options)
+
+        return wrapper
+
+    left = [0]
+
+    def write_and_die(*arguments: Any) -> None:
+        seen[0] += 1
+        if seen[0] == checkpoint:
+            left[0] = call
+            for name in ("open", "write", "fsync", "mkdir", "rename", "close"):
+                setattr(os, name, counted(name))
+        write(*arguments)
+
+    module.write_folder_atomically = write_and_die
+
+
+def start(arguments: list[str], die_at: tuple[int, int] | None = None) -> Any:
+    """Start a process and return it."""
+    process = PROCESSES.Process(target=child, args=(arguments, die_at))
+    process.start()
+    return process
+
+
+@dataclass
+class Reference:
+    """The training that nothing interrupts."""
+
+    checksum: str
+    losses: list[float]
+    validation: list[float | None]
+    seconds: float
+
+
+def checksum(run: Path) -> str:
+    """Return the SHA-256 of a run's weights."""
+    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+
+
+def uninterrupted(folder: Path) -> Reference:
+    """Train without a break, and measure how long that takes."""
+    seconds = []
+    for number in range(2):  # the first also warms up
+        run = folder / f"reference-{number}"
+        began = time.monotonic()
+        process = start(["train", *SETTINGS, *EVERY, "--out", str(run)])
+        process.join()
+        seconds.append(time.monotonic() - began)
+        if process.exitcode:
+            raise SystemExit(f"the uninterrupted training ended with {process.exitcode}")
+    history = read_history(run / "history.jsonl")
+    return Reference(checksum(run), history.losses, history.column("validation_loss"), min(seconds))
+
+
+@dataclass
+class Tally:
+    """What was seen."""
+
+    trainings: int = 0
+    finished: int = 0
+    same_weights: int = 0
+    same_history: int = 0
+    interruptions: int = 0
+    inside_a_write: int = 0
+    before_a_checkpoint: int = 0
+    lost_epochs: int = 0
+    damaged_checkpoints: int = 0
+    wrong_exits: list[int | None] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether everything was as it must be."""
+        return (
+            self.trainings == self.finished == self.same_weights == self.same_history
+            and not self.lost_epochs
+            and not self.damaged_checkpoints
+            and not self.wrong_exits
+            and max(self.seconds, default=0) < 5
+        )
+
+
+def look_at(run: Path, tally: Tally) -> None:
+    """Count epochs that were told as finished and are in no checkpoint, and checkpoints that do not load."""
+    told = len(read_history(run / "history.jsonl").epochs)
+    if not list_checkpoints(run / "checkpoints"):
+        tally.before_a_checkpoint += 1
+        tally.lost_epochs += told
+        return
+    checkpoint, damaged = load_newest(run / "checkpoints")
+    tally.damaged_checkpoints += len(damaged)
+    tally.lost_epochs += max(0, told - len(checkpoint.state.history.epochs))
+
+
+def killed(process: Any, run: Path, reference: Reference, rng: random.Random) -> bool:
+    """Kill a process at a random moment after it began to write; say whether that came before its end."""
+    wait_for(process, run / "config.toml")
+    process.join(rng.uniform(0, reference.seconds))
+    process.kill()
+    process.join()
+    return bool(process.exitcode == -signal.SIGKILL)
+
+
+def wait_for(process: Any, path: Path) -> None:
+    """Wait until a file is there, or the process ended."""
+    while process.is_alive() and not path.exists():
+        time.sleep(0.001)
+
+
+def finish(run: Path, reference: Reference, tally: Tally) -> None:
+    """Take a run up for the last time and compare it with the one without a break."""
+    process = start(["train", "--resume", str(run), *EVERY])
+    process.join()
+    tally.trainings += 1
+    if process.exitcode:
+        tally.wrong_exits.append(process.exitcode)
+        return
+    tally.finished += 1
+    history = read_history(run / "history.jsonl")
+    tally.same_weights += checksum(run) == reference.checksum
+    tally.same_history += (history.losses, history.column("validation_loss")) == (
+        reference.losses,
+        reference.validation,
+    )
+
+
+def kill(count: int, folder: Path, seed: int = 0) -> Tally:
+    """Kill trainings so many times in all, one to three times each, and finish them."""
+    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder)
+    while tally.interruptions < count:
+        run = folder / f"run-{tally.trainings}-{tally.interruptions}"
+        began = False
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            if tally.interruptions >= count:
+                break
+            arguments = ["train", "--resume", str(run), *EVERY] if began else ["train", *SETTINGS, *EVERY]
+            arguments += [] if began else ["--out", str(run)]
+            inside = tally.interruptions % 5 == 4
+            if inside:
+                process = start(arguments, (rng.randint(1, CHECKPOINTS), rng.randint(1, CALLS)))
+                process.join()
+                hit = process.exitcode == -signal.SIGKILL
+            else:
+                hit = killed(start(arguments), run, reference, rng)
+            if not (run / "config.toml").exists():
+                continue
+            began = True
+            if hit:
+                tally.interruptions += 1
+                tally.inside_a_write += inside
+                look_at(run, tally)
+            elif process_failed(run):
+                tally.wrong_exits.append(None)
+        if began:
+            finish(run, reference, tally)
+    return tally
+
+
+def process_failed(run: Path) -> bool:
+    """Say whether a training that was not killed left no weights."""
+    return not (run / "model.safetensors").exists()
+
+
+def terminate(count: int, folder: Path, seed: int = 0) -> Tally:
+    """Send SIGTERM at random moments, measure the time to the exit, and finish the training."""
+    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder)
+    while tally.interruptions < count:
+        run = folder / f"run-{tally.trainings}-{rng.random()}"
+        process = start(["train", *SETTINGS, *EVERY, "--out", str(run)])
+        wait_for(process, run / "history.jsonl")
+        time.sleep(rng.uniform(0, reference.seconds / 2))
+        if not process.is_alive() or (run / "model.safetensors").exists():
+            process.join()
+            continue
+        began = time.monotonic()
+        process.terminate()
+        process.join()
+        if process.exitcode == 0:
+            continue  # it was over already
+        tally.interruptions += 1
+        tally.seconds.append(time.monotonic() - began)
+        if process.exitcode != 75:
+            tally.wrong_exits.append(process.exitcode)
+        look_at(run, tally)
+        finish(run, reference, tally)
+    return tally
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("kill", "terminate"))
+    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    PROCESSES.set_forkserver_preload(["kill_resume", "rot180.runs.resume"])
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        tally = (kill if arguments.what == "kill" else terminate)(arguments.count, Path(folder), arguments.seed)
+    told = {name: value for name, value in vars(tally).items() if name != "seconds"}
+    if tally.seconds:
+        told["slowest"] = round(max(tally.seconds), 3)
+    print(json.dumps({"what": arguments.what, **told, "took": round(time.monotonic() - began, 1)}))
+    return 0 if tally.is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
