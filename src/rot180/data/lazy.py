@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -97,16 +96,6 @@ class LazyImages:
         for image in self._encoded:
             size = image.source.stat().st_size if isinstance(image.source, Path) else len(image.source)
             found.update(f"{image.name}\0{size}\0".encode("utf-8", "surrogateescape"))
-        return found.digest()
-
-    def fingerprint(self) -> bytes:
-        """Return a SHA-256 of what the images are read from: names and sizes of the files, not their pixels."""
-        found = hashlib.sha256(f"{self._image_shape} {self._resize}".encode())
-        for image in self._encoded:
-            path = image.source
-            size = len(path) if isinstance(path, bytes) else path.stat().st_size
-            name = image.name if isinstance(path, bytes) else "/".join(path.parts[-2:])
-            found.update(f"{name}\0{size}\0".encode())
         return found.digest()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
