@@ -1,0 +1,530 @@
+"""Is every gradient of this network right, and if not, what is wrong?
+
+Each layer is checked by itself, in float64: its backward is given a random delta, and what it returns for its input and
+for each parameter is held against differences of its forward (`rot180.inside.gradient_check`). So a fault is blamed on
+the layer that has it. Then the loss, and the network as a whole. A gradient that is wrong is handed to
+`rot180.inside.mistakes`, which names the known mistake that it looks like.
+
+Nothing is asked of a layer but `forward`, `backward` and `parameters`: one that a user wrote is checked like any other.
+"""
+
+from __future__ import annotations
+
+import copy
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, Rot180Error
+from rot180.inside.gradient_check import GradientCheck, check_gradients
+from rot180.inside.mistakes import Case, Mistake, name_loss_mistake, name_mistake
+from rot180.nn.activation import Softmax
+from rot180.nn.layer import Layer
+from rot180.nn.loss import CrossEntropyLoss, Loss
+from rot180.nn.sequential import Sequential
+from rot180.ops.softmax import softmax
+from rot180.ops.types import Array
+from rot180.training.trainer import make_loss
+
+__all__ = ["ArrayCheck", "CheckReport", "PartCheck", "check", "check_layer"]
+
+RIGHT, WRONG, UNDECIDED = "right", "WRONG", "undecided"
+WIDTH = 80
+IMAGES = 3
+"""In a batch: the batch mean, forgotten or taken twice, is then a factor that no other mistake makes."""
+MEASURED = 2000
+"""Arrays of up to so many entries are measured whole where a mistake is to be named."""
+
+
+@dataclass(frozen=True)
+class ArrayCheck:
+    """One gradient of one part.
+
+    Attributes
+    ----------
+    name : str
+        `x` for the part's input, else the parameter.
+    result : GradientCheck or None
+        None where there was nothing to compare.
+    problem : str
+        Why not: the shape, an exception.
+    mistake : Mistake or None
+        What a wrong gradient looks like.
+    """
+
+    name: str
+    result: GradientCheck | None
+    problem: str = ""
+    mistake: Mistake | None = None
+
+    @property
+    def verdict(self) -> str:
+        """`right`, `WRONG`, or `undecided` where every point lay at a kink."""
+        if self.problem:
+            return WRONG
+        if self.result is None or not self.result.checked:
+            return UNDECIDED
+        return RIGHT if self.result.max_error <= self.result.tolerance else WRONG
+
+
+@dataclass(frozen=True)
+class PartCheck:
+    """A layer, the loss, or the whole network.
+
+    Attributes
+    ----------
+    name : str
+        `conv1`, `loss`, `network`.
+    layer : str
+        What it is.
+    arrays : tuple of ArrayCheck
+    """
+
+    name: str
+    layer: str
+    arrays: tuple[ArrayCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing in it is wrong."""
+        return all(array.verdict != WRONG for array in self.arrays)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What the check of a network found.
+
+    Attributes
+    ----------
+    subject : str
+        What was checked.
+    parts : tuple of PartCheck
+    """
+
+    subject: str
+    parts: tuple[PartCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gradient is wrong."""
+        return all(part.passed for part in self.parts)
+
+    @property
+    def blamed(self) -> tuple[str, ...]:
+        """The layers with a wrong gradient, and the loss; the network as a whole only if no part of it is to blame."""
+        wrong = [part.name for part in self.parts if not part.passed]
+        return tuple(name for name in wrong if name != "network") or tuple(wrong)
+
+    @property
+    def mistakes(self) -> dict[str, str]:
+        """What each wrong gradient looks like, by `conv1.x` or `conv1.weight`; empty where it looks like nothing."""
+        return {
+            f"{part.name}.{array.name}": str(array.mistake) if array.mistake else array.problem
+            for part in self.parts
+            for array in part.arrays
+            if array.verdict == WRONG and part.name in self.blamed
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as lists, numbers and strings, ready for JSON."""
+        return {
+            "subject": self.subject,
+            "passed": self.passed,
+            "blamed": list(self.blamed),
+            "parts": [
+                {
+                    "name": part.name,
+                    "layer": part.layer,
+                    "gradients": [_values(array) for array in part.arrays],
+                }
+                for part in self.parts
+            ],
+        }
+
+    def __str__(self) -> str:
+        """Return the table of all gradients, then what is wrong."""
+        rows: list[tuple[str, ...]] = [("part", "gradient", "largest error", "at", "checked", "left out", "")]
+        for part in self.parts:
+            name = part.name
+            for array in part.arrays:
+                rows.append((name, *_row(array)))
+                name = ""
+        widths = [max(len(row[column]) for row in rows) for column in range(7)]
+        right_aligned = (2, 4, 5)
+        lines = [
+            "  ".join(
+                cell.rjust(width) if column in right_aligned else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        return "\n".join([*lines, "", *self._verdict()])
+
+    def _verdict(self) -> Iterator[str]:
+        arrays = [array for part in self.parts for array in part.arrays]
+        left_out = sum(array.result.skipped for array in arrays if array.result)
+        if self.passed:
+            kinks = f"; {left_out} points left out at kinks" if left_out else ""
+            yield f"every gradient is right, in float64{kinks}"
+            undecided = [f"{p.name}.{a.name}" for p in self.parts for a in p.arrays if a.verdict == UNDECIDED]
+            if undecided:
+                yield f"undecided, all at kinks: {', '.join(undecided)}"
+            return
+        for part in self.parts:
+            if part.name not in self.blamed:
+                continue
+            for array in part.arrays:
+                if array.verdict == WRONG:
+                    yield from textwrap.wrap(
+                        f"{part.name}: the gradient of {array.name} is wrong ({_evidence(array)})",
+                        WIDTH,
+                        subsequent_indent="  ",
+                    )
+                    if array.mistake or not array.problem:
+                        says = f"it looks like: {array.mistake or 'no mistake that is known'}"
+                        yield from textwrap.wrap(says, WIDTH, initial_indent="  ", subsequent_indent="    ")
+        if self.blamed == ("network",):
+            yield "  each layer and the loss are right by themselves; look at what joins them"
+
+
+def _values(array: ArrayCheck) -> dict[str, Any]:
+    result = array.result
+    values: dict[str, Any] = {"name": array.name, "verdict": array.verdict, "problem": array.problem}
+    values["mistake"] = array.mistake.name if array.mistake else None
+    values["advice"] = array.mistake.advice if array.mistake else None
+    if result is not None:
+        values |= {
+            "max_error": result.max_error,
+            "tolerance": result.tolerance,
+            "worst_index": result.worst_index,
+            "claimed": result.claimed,
+            "measured": result.measured,
+            "checked": result.checked,
+            "left_out": result.skipped,
+        }
+    return values
+
+
+def _row(array: ArrayCheck) -> tuple[str, ...]:
+    result = array.result
+    if result is None:
+        return array.name, "-", "", "0", "0", array.verdict
+    if not result.checked:
+        return array.name, "-", "", "0", str(result.skipped), array.verdict
+    at = "a direction" if result.worst_index is None else f"[{','.join(map(str, result.worst_index))}]"
+    return array.name, f"{result.max_error:.1e}", at, str(result.checked), str(result.skipped), array.verdict
+
+
+def _evidence(array: ArrayCheck) -> str:
+    if array.problem or array.result is None:
+        return array.problem
+    at = "along a direction" if array.result.worst_index is None else f"at {list(array.result.worst_index)}"
+    return f"{at}: claimed {array.result.claimed:.6g}, measured {array.result.measured:.6g}"
+
+
+def check(
+    model: Sequential | Layer,
+    input_shape: tuple[int, ...] | None = None,
+    *,
+    loss: str | Loss = "auto",
+    tolerance: float = 1e-6,
+    coordinates: int = 12,
+    directions: int = 4,
+    seed: int = 0,
+) -> CheckReport:
+    """Check every gradient of a network, or of one layer.
+
+    Parameters
+    ----------
+    model : Sequential or Layer
+        Built or not; it is not changed. A layer may be of any class that keeps the contract of
+        `rot180.nn.layer.Layer`.
+    input_shape : (H, W, C) or (n,), optional
+        Of one image. Needed for a layer, and for a network that does not know its input.
+    loss : str or Loss
+        As in `Trainer`.
+    tolerance : float
+        The largest relative error allowed.
+    coordinates, directions : int
+        Points drawn in each array; see `check_gradients`.
+    seed : int
+        Of the parameters (of a network that is not built), the images, deltas and points.
+
+    Returns
+    -------
+    CheckReport
+        Print it.
+
+    Raises
+    ------
+    ArgumentError
+        The input's shape is not known.
+    ShapeError
+        A layer does not fit the one before it.
+    Rot180Error
+        A layer refuses its input.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> report = check(rot180.network("6x6x1 > conv3x3:2 relu maxpool2 > fc3"))
+    >>> report.passed, [part.name for part in report.parts]
+    (True, ['conv1', 'relu1', 'pool1', 'flatten1', 'fc1', 'loss', 'network'])
+    """
+    options: dict[str, Any] = {
+        "tolerance": tolerance,
+        "coordinates": coordinates,
+        "directions": directions,
+        "seed": seed,
+    }
+    if isinstance(model, Layer):
+        if input_shape is None:
+            raise ArgumentError("to check a layer its input's shape is needed; give input_shape=(6, 5, 2) or (7,)")
+        part = check_layer(model, input_shape, **options)
+        return CheckReport(f"{part.layer} on {'x'.join(map(str, input_shape))}", (part,))
+    if not model.is_built:
+        model = copy.deepcopy(model).build(input_shape, seed=seed, dtype=np.float64)
+    parts = [
+        check_layer(layer, shape, **options) for layer, (shape, _) in zip(model.layers, model.layer_shapes, strict=True)
+    ]
+    the_loss = _loss(loss, model)
+    if the_loss is not None:
+        parts.append(_check_loss(the_loss, model.output_shape[0], options))
+    if not any(array.problem for part in parts for array in part.arrays):
+        parts.append(_check_network(model, the_loss, options))
+    return CheckReport(_title(model), tuple(parts))
+
+
+def check_layer(
+    layer: Layer, input_shape: tuple[int, ...], *, tolerance: float, coordinates: int, directions: int, seed: int
+) -> PartCheck:
+    """Check the backward pass of one layer by itself; parameters as in `check`."""
+    bench = _Bench(layer, input_shape, seed)
+    points = {"tolerance": tolerance, "coordinates": coordinates, "directions": directions}
+    name = layer.name or type(layer).__name__
+    arrays = [_check_array(bench, array, points) for array in bench.names]
+    if not bench.parameters:
+        # Whole numbers bring ties, where max-pooling must choose; what they find wrong is wrong.
+        tied = _Bench(layer, input_shape, seed, ties=True)
+        second = _check_array(tied, "x", points)
+        if arrays[0].verdict != WRONG and second.verdict == WRONG:
+            arrays[0] = second
+        elif arrays[0].result and second.result:
+            arrays[0] = _joined(arrays[0], arrays[0].result, second.result)
+    return PartCheck(name, _says(layer), tuple(arrays))
+
+
+def _joined(array: ArrayCheck, first: GradientCheck, second: GradientCheck) -> ArrayCheck:
+    worst = first if first.max_error >= second.max_error or not second.checked else second
+    result = GradientCheck(
+        worst.tolerance,
+        worst.max_error,
+        worst.worst_name,
+        worst.worst_index,
+        worst.claimed,
+        worst.measured,
+        checked=first.checked + second.checked,
+        skipped=first.skipped + second.skipped,
+        unchecked=(),
+    )
+    return ArrayCheck(array.name, result, array.problem, array.mistake)
+
+
+class _Bench:
+    """A copy of a layer in float64, with an input and a delta drawn at random."""
+
+    def __init__(self, layer: Layer, input_shape: tuple[int, ...], seed: int, *, ties: bool = False) -> None:
+        self.seed = seed
+        generator = np.random.default_rng([seed, ties])
+        self.layer = copy.deepcopy(layer)
+        if not self.layer.parameters:
+            self.layer.build(input_shape, generator, dtype=np.float64)
+        self.layer.parameters = {
+            # Biases start at zero and weights may be tiny; any values must do.
+            name: array.astype(np.float64) + 0.1 * generator.normal(size=array.shape)
+            for name, array in self.layer.parameters.items()
+        }
+        shape = (IMAGES, *input_shape)
+        self.x: Array = generator.normal(size=shape)
+        if ties:
+            self.x = generator.integers(-2, 3, shape).astype(np.float64)
+        self.parameters = {name: array.copy() for name, array in self.layer.parameters.items()}
+        self.problem = ""
+        try:
+            self.y, saved = self.forward(self.x)
+        except Rot180Error:
+            raise  # an input that the layer refuses is no fault of its gradient
+        except Exception as error:  # a user's layer may raise anything; the report says what
+            self.problem = f"forward raised {type(error).__name__}: {error}"
+            return
+        self.dy: Array = generator.normal(size=np.shape(self.y))
+        try:
+            self.claimed = self._backward(saved)
+        except Exception as error:
+            self.problem = f"backward raised {type(error).__name__}: {error}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("x", *self.parameters)
+
+    def forward(self, x: Array) -> tuple[Array, Any]:
+        # The same draws at each call: noise and masks must not move while differences are taken. Not those of x.
+        return self.layer.forward(x.copy(), training=True, generator=np.random.default_rng([self.seed, 2]))
+
+    def _backward(self, saved: Any) -> dict[str, Array]:
+        dx, gradients = self.layer.backward(self.dy.copy(), saved, needs_dx=True)
+        found = {"x": dx, **gradients}
+        return {name: np.asarray(array) for name, array in found.items() if array is not None}
+
+    def value(self, arrays: dict[str, Array], dy: Array) -> float:
+        for name, array in self.layer.parameters.items():
+            np.copyto(array, arrays[name])
+        return float(np.sum(dy * self.forward(arrays["x"])[0]))
+
+    def arrays(self) -> dict[str, Array]:
+        return {"x": self.x, **self.parameters}
+
+    def measure(self, name: str, dy: Array) -> Array:
+        """Return the gradient of an array by differences, entry by entry."""
+        arrays = self.arrays()
+        moved = arrays[name].copy()
+        gradient = np.zeros_like(moved)
+        h = 1e-5
+        for index in np.ndindex(moved.shape):
+            here = moved[index]
+            values = []
+            for step in (h, -h):
+                moved[index] = here + step
+                values.append(self.value({**arrays, name: moved}, dy))
+            moved[index] = here
+            gradient[index] = (values[0] - values[1]) / (2 * h)
+        return gradient
+
+
+def _check_array(bench: _Bench, name: str, points: dict[str, Any]) -> ArrayCheck:
+    if bench.problem:
+        return ArrayCheck(name, None, bench.problem if name == "x" else "")
+    array = bench.arrays()[name]
+    if name not in bench.claimed:
+        return ArrayCheck(name, None, f"backward returns no gradient for {name}", None)
+    claimed = bench.claimed[name]
+    if claimed.shape != array.shape:
+        problem = f"the gradient is {claimed.shape}, the array {array.shape}"
+        return ArrayCheck(name, None, problem, _mistake(bench, name))
+
+    def compare(seed: int) -> GradientCheck:
+        return check_gradients(
+            lambda arrays: bench.value(arrays, bench.dy), bench.arrays(), {name: claimed}, seed=seed, **points
+        )
+
+    result = compare(bench.seed)
+    if not result.checked or result.max_error <= result.tolerance:
+        return ArrayCheck(name, result)
+    # A mistake is found wherever one looks; what is found once only is a kink that passed for smooth.
+    again = compare(bench.seed + 1)
+    if again.checked and again.max_error <= again.tolerance:
+        return ArrayCheck(name, again)
+    return ArrayCheck(name, result, "", _mistake(bench, name))
+
+
+def _mistake(bench: _Bench, name: str) -> Mistake | None:
+    measure: Callable[[Array], Array] | None = None
+    if bench.arrays()[name].size <= MEASURED:
+
+        def measure(dy: Array) -> Array:
+            return bench.measure(name, dy)
+
+    for parameter, array in bench.parameters.items():
+        np.copyto(bench.layer.parameters[parameter], array)
+    case = Case(name, bench.claimed[name], bench.x, np.asarray(bench.y), bench.dy, bench.parameters, measure)
+    return name_mistake(bench.layer, case)
+
+
+def _loss(loss: str | Loss, model: Sequential) -> Loss | None:
+    """Return the loss to check with; None where the network's output is no vector of classes."""
+    if len(model.output_shape) != 1:
+        return None
+    if loss == "auto" and isinstance(model.layers[-1], Softmax):
+        loss = "squared_error"
+    return make_loss(loss, model)
+
+
+def _check_loss(loss: Loss, classes: int, options: dict[str, Any]) -> PartCheck:
+    generator = np.random.default_rng(options["seed"])
+    outputs = generator.normal(size=(IMAGES, classes))
+    target = generator.integers(0, classes, IMAGES)
+    arrays = {"outputs": outputs}
+
+    def f(moved: dict[str, Array]) -> float:
+        return float(loss.forward(moved["outputs"], target)[0])
+
+    claimed = np.asarray(loss.backward(loss.forward(outputs, target)[1]))
+    result = None
+    if claimed.shape == outputs.shape:
+        result = check_gradients(f, arrays, {"outputs": claimed}, **options)
+        if result.passed:
+            return PartCheck("loss", repr(loss), (ArrayCheck("outputs", result),))
+    right = np.zeros_like(outputs)
+    for index in np.ndindex(outputs.shape):
+        unit = np.zeros_like(outputs)
+        unit[index] = 1e-5
+        right[index] = (f({"outputs": outputs + unit}) - f({"outputs": outputs - unit})) / 2e-5
+    is_cross = isinstance(loss, CrossEntropyLoss) or getattr(loss, "name", "") == "cross_entropy"
+    mistake = name_loss_mistake(claimed, right, softmax(outputs) if is_cross else None)
+    problem = "" if result else f"the gradient is {claimed.shape}, the array {outputs.shape}"
+    return PartCheck("loss", repr(loss), (ArrayCheck("outputs", result, problem, mistake),))
+
+
+def _check_network(model: Sequential, loss: Loss | None, options: dict[str, Any]) -> PartCheck:
+    """Check the network from images to loss: what joins the parts."""
+    generator = np.random.default_rng(options["seed"])
+    network = copy.deepcopy(model)
+    network.build(model.input_shape, seed=options["seed"], dtype=np.float64)
+    x = generator.normal(size=(IMAGES, *model.input_shape))
+    arrays = {"x": x}
+    for name, array in model.parameters.items():
+        spread = 0.1 * (float(np.std(array)) or 1.0)
+        arrays[name] = array.astype(np.float64) + spread * generator.normal(size=array.shape)
+    weights = generator.normal(size=(IMAGES, *model.output_shape))
+    target = generator.integers(0, model.output_shape[-1], IMAGES)
+
+    def run(moved: dict[str, Array]) -> tuple[float, Array, Any]:
+        for name, parameter in network.parameters.items():
+            np.copyto(parameter, moved[name])
+        y, saved = network.forward(moved["x"], training=True, generator=np.random.default_rng([options["seed"], 2]))
+        if loss is None:
+            return float((weights * y).sum()), weights, saved
+        value, kept = loss.forward(y, target)
+        return float(value), np.asarray(loss.backward(kept)), saved
+
+    _, dy, saved = run(arrays)
+    dx, gradients = network.backward(dy, saved, needs_dx=True)
+    found = []
+    few = {**options, "coordinates": min(4, options["coordinates"]), "directions": min(2, options["directions"])}
+    for name, claimed in {"x": np.asarray(dx), **gradients}.items():
+        result = check_gradients(lambda moved: run(moved)[0], arrays, {name: claimed}, **few)
+        if result.checked and result.max_error > result.tolerance:
+            again = {**few, "seed": few["seed"] + 1}
+            result = max(
+                (result, check_gradients(lambda moved: run(moved)[0], arrays, {name: claimed}, **again)),
+                key=lambda one: -one.max_error if one.checked else -np.inf,
+            )
+        found.append(ArrayCheck(name, result))
+    return PartCheck("network", "images to loss", tuple(found))
+
+
+def _says(layer: Layer) -> str:
+    try:
+        return repr(layer)
+    except Exception:  # a user's class may not keep its arguments as attributes
+        return type(layer).__name__
+
+
+def _title(model: Sequential) -> str:
+    try:
+        return model.notation
+    except (ArgumentError, NotImplementedError, AttributeError, KeyError):
+        return " > ".join(_says(layer) for layer in model.layers)

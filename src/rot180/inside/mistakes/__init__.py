@@ -1,0 +1,103 @@
+"""Which known mistake a wrong gradient looks like.
+
+What the layer computes is recognized from its output, each mistake known for that operation is made on purpose, and the
+one whose result is the wrong gradient, to five digits, is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rot180.inside.mistakes import activation, convolution, general, linear, pooling
+from rot180.inside.mistakes.case import Candidates, Case, Mistake, is_same
+from rot180.inside.mistakes.recognize import Operation, recognize
+from rot180.ops.types import Array
+
+__all__ = ["Case", "Mistake", "name_loss_mistake", "name_mistake"]
+
+_Gradients = Callable[[Case, Operation, Array], dict[str, Array]]
+_Candidates = Callable[[Case, Operation], Candidates]
+_FAMILIES: dict[str, tuple[_Gradients, _Candidates]] = {
+    "convolution": (convolution.gradients, convolution.candidates),
+    "linear": (linear.gradients, linear.candidates),
+    "linear_transposed": (linear.gradients, linear.candidates),
+    "max_pool": (pooling.gradients, pooling.candidates),
+    "avg_pool": (pooling.gradients, pooling.candidates),
+}
+_ACTIVATIONS = (activation.gradients, activation.candidates)
+
+
+def name_mistake(layer: Any, case: Case) -> Mistake | None:
+    """Return the known mistake that a wrong gradient looks like, None if it looks like none.
+
+    Parameters
+    ----------
+    layer : Layer
+        Asked for attributes such as `stride` only.
+    case : Case
+        The wrong gradient and what was around it.
+    """
+    operation = recognize(layer, case.x, case.y, case.parameters)
+    if np.shape(case.claimed) != case.array.shape:
+        return general.shape_mistake(case, operation)
+    if not np.all(np.isfinite(case.claimed)):
+        return Mistake("not finite", "there are NaN or infinities; look for a division by zero or log(0)")
+
+    right: Callable[[Array], Array] | None = case.measure
+    known: _Candidates | None = None
+    if operation is not None:
+        gradients, known = _FAMILIES.get(operation.kind, _ACTIVATIONS)
+        found = operation
+
+        def right(dy: Array) -> Array:
+            return gradients(case, found, dy)[case.name]
+
+    if operation is not None and known is not None:
+        for mistake, wrong in known(case, operation):
+            # What gives the right gradient here is no mistake here, as a ReLU gate where every unit is on.
+            if is_same(case.claimed, wrong):
+                return mistake
+    if right is None:
+        return None if np.any(case.claimed) else general.ZERO
+    whole = right(case.dy)
+    by_factor = general.factor(case, whole)
+    if by_factor is not None:
+        return by_factor
+    for mistake, wrong in general.candidates(case, right):
+        if is_same(case.claimed, wrong, 1e-4):
+            return mistake
+    if case.name == "x" and case.claimed.shape == case.dy.shape and is_same(case.claimed, case.dy):
+        return activation.NONE
+    return _where(case, whole)
+
+
+def name_loss_mistake(claimed: Array, right: Array, probabilities: Array | None) -> Mistake | None:
+    """Return the known mistake that a loss's gradient looks like; `probabilities` are those of cross-entropy."""
+    if claimed.shape != right.shape:
+        return Mistake(f"the shape is {claimed.shape}", f"a gradient has the shape of its array, {right.shape}")
+    case = Case("x", claimed, right, right, right, {}, None)
+    by_factor = general.factor(case, right)
+    if by_factor is not None:
+        return by_factor
+    if probabilities is not None:
+        p = probabilities
+        for share in (1.0, 1 / len(p)):
+            if is_same(claimed, share * p):
+                return Mistake("target not subtracted", "the gradient of the outputs is (p - t) / N")
+        if is_same(claimed, p * (right - (right * p).sum(-1, keepdims=True))):
+            return Mistake("softmax's derivative taken twice", "(p - t) / N is that of the outputs before the softmax")
+    return None
+
+
+def _where(case: Case, right: Array) -> Mistake | None:
+    """Describe a mistake that is not known by where the wrong entries are."""
+    off = np.abs(case.claimed - right) > 1e-4 * max(float(np.abs(right).max()), 1e-30)
+    if right.ndim != 4 or case.name != "x" or min(right.shape[1:3]) < 3:
+        return None
+    inner = off[:, 1:-1, 1:-1]
+    if off.any() and not inner.any():
+        return Mistake("unknown, at the border only", "look at padding, cropping and the last row and column")
+    return None
