@@ -11,8 +11,9 @@ from rot180.engine.gating import relu_backward_step
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step
 from rot180.kernels.convolution import BIAS, BIAS_RELU, GATE, PLAIN, convolve, convolve_pool
+from rot180.kernels.folding import fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
-from rot180.kernels.pack import pack_panels, pack_rotated, pack_rows, unpack_rows
+from rot180.kernels.pack import pack_folded, pack_panels, pack_rotated, pack_rows, unfold_gradient, unpack_rows
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
 from rot180.kernels.walk import block_shape, gather_address, scatter_address
@@ -29,6 +30,8 @@ CACHED_RUN = 1 << 18
 """Bytes of images that one run of rows reads at most: with the kernels they stay in the second-level cache."""
 CACHED_BAND = 1 << 15
 """Bytes of padded image that a band of winners touches: two thirds of the first-level cache."""
+FEW_CHANNELS = 9
+"""Below this many, the data gradient is folded from kernel rows: dx's channels would leave half a register empty."""
 CACHED_TOGETHER = 400_000
 """Bytes of images and delta that the weight gradient's tiles walk over again and again."""
 
@@ -61,8 +64,9 @@ class ConvolutionStage(Stage):
         self.groups = conv.groups
         self.channels, self.filters = input_shape[2], conv.out_channels
         self.keeps_output = relu and pool is None
-        self.insists = pool is None and conv.stride == (1, 1)
         self.merged = conv.dilation[1] == 1 and conv.groups == 1
+        self.folds = pool is None and self.merged and conv.stride[0] == 1 and self.channels < FEW_CHANNELS
+        self.insists = pool is None and conv.stride == (1, 1) and not self.folds
 
     @property
     def weight(self) -> np.ndarray:
@@ -84,22 +88,30 @@ class ConvolutionStage(Stage):
         KH, KW, Cg, F = w.shape
         panels = self._panels(context, F // self.groups, KH * KW * Cg)
         bias = self.conv.parameters.get("bias", np.zeros(F, context.dtype))
-        strides = self._strides(x.array.shape, KW, Cg, self.channels, a_row=g.stride[1] * self.channels)
         (top, _), (_, _) = g.padding
-        shared = (*g.stride, 0, 0)
         steps = [Step(self.names, "pack weights", pack_panels, (w, panels))]
         address = tile_address(context.dtype)
+        fold = self._fold()
         if self.pool is None:
-            block = even_blocks(g.out_width)
-            scratch = aligned((context.threads, g.out_width * self.panel_width + self.panel_width), context.dtype)
+            columns = g.out_width // fold
+            if fold > 1:
+                KW = KW + (fold - 1) * g.stride[1]
+                panels, plain = self._panels(context, fold * F, KH * KW * Cg), bias
+                bias = aligned((fold * F,), context.dtype)
+                pack = (w, plain, fold, g.stride[1], panels, bias)
+                steps = [Step(self.names, f"pack weights for {fold} pixels", pack_folded, pack)]
+            strides = self._strides(x.array.shape, KW, Cg, self.channels, a_row=fold * g.stride[1] * self.channels)
+            scratch = aligned((context.threads, (columns + 1) * self.panel_width), context.dtype)
             run = self._run(context.count * g.out_height, g.stride[0], x)
             sizes = integers(
-                KH, g.out_height, g.out_width, *shared, *y.place, 1, 1, 0, 0, run, block, g.dilation[0], top,
-                top + g.height,
+                KH, g.out_height, columns, g.stride[0], fold * g.stride[1], 0, 0, *y.place, 1, 1, 0, 0, run,
+                even_blocks(columns), g.dilation[0], top, top + g.height, fold,
             )  # fmt: skip
             finish = BIAS_RELU if self.relu else BIAS
             call = (address, x.array, panels, bias, y.array, y.array, scratch, strides, sizes, finish)
             return [*steps, Step(self.names, "convolve", convolve, call, context.count * self.multiply_adds)]
+        strides = self._strides(x.array.shape, KW, Cg, self.channels, a_row=g.stride[1] * self.channels)
+        shared = (*g.stride, 0, 0)
         ph, pw = self.pool.kernel_size
         height, width = y.height, y.width
         columns = width * pw
@@ -112,6 +124,14 @@ class ConvolutionStage(Stage):
         )  # fmt: skip
         call = (address, x.array, panels, bias, y.array, self.winners, scratch, strides, sizes, self.relu)
         return [*steps, Step(self.names, "convolve and pool", convolve_pool, call, context.count * self.multiply_adds)]
+
+    def _fold(self) -> int:
+        """How many neighboring pixels share a register, so that few filters fill it."""
+        if not self.merged or self.filters * 2 > self.lanes:
+            return 1
+        # Each more pixel widens the window by the stride: worth it while the register fills faster than that.
+        widths = (q for q in range(1, self.lanes // self.filters + 1) if self.geometry.out_width % q == 0)
+        return min(widths, key=lambda q: (self.geometry.kernel[1] + (q - 1) * self.geometry.stride[1]) / q)
 
     def _panels(self, context: Context, columns: int, rows: int) -> np.ndarray:
         blocks = -(-columns // self.panel_width)
@@ -135,15 +155,11 @@ class ConvolutionStage(Stage):
 
     def gate(self) -> FeatureMap | None:
         """Its output, where a ReLU ends it and delta is not listed by winners."""
-        return self.y if self.relu and self.pool is None and self.geometry.stride == (1, 1) else None
+        return self.y if self.relu and self.insists else None
 
     def delta(self, context: Context) -> FeatureMap:
         """Delta with the padding that the data gradient needs (winners are listed from wherever delta lies)."""
-        if self.pool is not None:
-            return super().delta(context)
-        if self.geometry.stride != (1, 1):
-            return super().delta(context)
-        return self._padded_delta(context)
+        return self._padded_delta(context) if self.insists else super().delta(context)
 
     def _padded_delta(self, context: Context) -> FeatureMap:
         g = self.geometry
@@ -176,26 +192,31 @@ class ConvolutionStage(Stage):
         g, x, w = self.geometry, self.x, self.weight
         KH, KW, Cg, F = w.shape
         Fg, macs = F // self.groups, context.count * self.multiply_adds
-        steps = []
-        if g.stride != (1, 1):
+        steps, step = [], g.stride
+        if self.folds or g.stride != (1, 1):
             if self.relu:
                 steps.append(relu_backward_step(self.names, dy, self.y, dy))
+        if self.folds:
+            delta, step = dy, (1, 1)
+        elif g.stride != (1, 1):
             delta = self._padded_delta(context)
             spread = delta.inside[:, :: g.stride[0], :: g.stride[1]]
             steps.append(Step(self.names, "spread delta by the stride", np.copyto, (spread, dy.inside)))
         else:
             delta = dy
-        # The weight gradient, into whole registers of filters.
-        padded = -(-Fg // self.lanes) * self.lanes
+        # The weight gradient, into whole registers of filters, or of filters times pixels.
+        fold = self._fold()
+        padded = -(-fold * Fg // self.lanes) * self.lanes
         target = context.gradients[f"{self.conv.name}.weight"]
         whole = padded == Fg
+        KW = KW + (fold - 1) * g.stride[1]
         rows = KH * KW * Cg
         dw = target.reshape(rows, F) if whole else aligned((rows, self.groups * padded), context.dtype)
         runs, length, per_row = (KH, KW * Cg, 1) if self.merged else (KH * KW, Cg, KW)
         strides = tile_strides(
-            (1, g.out_width),
-            (g.stride[0] * x.array.shape[2] * self.channels, 0, g.stride[1] * self.channels),
-            (g.stride[0] * delta.array.shape[2] * F, 0, g.stride[1] * F),
+            (1, g.out_width // fold),
+            (g.stride[0] * x.array.shape[2] * self.channels, 0, fold * g.stride[1] * self.channels),
+            (step[0] * delta.array.shape[2] * F, 0, fold * step[1] * F),
             a_row=1,
             c_row=dw.shape[1],
         )
@@ -205,21 +226,25 @@ class ConvolutionStage(Stage):
         top = g.padding[0][0]
         sizes = integers(
             runs, length, per_row, *g.dilation, 0, 0, *delta.place, self.groups, block, together,
-            min(tiles, 4 * context.threads), g.out_height, g.stride[0], g.stride[0], top, top + g.height,
+            min(tiles, 4 * context.threads), g.out_height, g.stride[0], step[0], top, top + g.height,
         )  # fmt: skip
         address = tile_address(context.dtype)
         steps.append(
             Step(self.names, "weight gradient", correlate, (address, x.array, delta.array, dw, strides, sizes), macs)
         )
-        if not whole:
+        if fold > 1:
+            steps.append(Step(self.names, "add up the pixels", unfold_gradient, (dw, fold, g.stride[1], target)))
+        elif not whole:
             view = dw.reshape(rows, self.groups, padded)[:, :, :Fg]
             steps.append(Step(self.names, "crop", np.copyto, (target.reshape(rows, self.groups, Fg), view)))
         if "bias" in self.conv.parameters:
             db = context.gradients[f"{self.conv.name}.bias"]
-            sizes = integers(*delta.place, g.out_height, g.out_width, *g.stride)
+            sizes = integers(*delta.place, g.out_height, g.out_width, *step)
             steps.append(Step(self.names, "bias gradient", bias_gradient, (delta.array, db, sizes)))
         if dx is None:
             return steps, None, False
+        if self.folds:
+            return [*steps, *self._fold_rows(context, delta, dx, macs)], dx, False
         # The data gradient: the same convolution, with the kernel rotated by 180 degrees.
         panels = self._panels(context, Cg, KH * KW * Fg)
         strides = self._strides(delta.array.shape, KW, Fg, F, a_row=F)
@@ -228,7 +253,7 @@ class ConvolutionStage(Stage):
         sizes = integers(
             KH, g.height, g.width, 1, 1, self.first_row, self.first_column, *dx.place, 1, 1, *gate_place,
             self._run(context.count * g.height, 1, delta), even_blocks(g.width), g.dilation[0], delta.top,
-            delta.top + delta.height,
+            delta.top + delta.height, 1,
         )  # fmt: skip
         call = (
             address, delta.array, panels, np.zeros(self.channels, context.dtype), dx.array,
@@ -239,6 +264,37 @@ class ConvolutionStage(Stage):
             Step(self.names, "data gradient", convolve, call, macs),
         ]
         return steps, dx, gate is not None
+
+    def _spread(self, context: Context) -> FeatureMap:
+        """A buffer like the input's for its delta, with rows between the images.
+
+        What is added behind the last kernel row of an image are zeros, but two threads must not add to one place.
+        """
+        x = self.x
+        count, height, width, channels = x.array.shape
+        extra = -(-self.lanes // (width * channels))
+        array = aligned((count, height + extra, width, channels), context.dtype)
+        return FeatureMap(array, x.top, x.left, x.height, x.width)
+
+    def _fold_rows(self, context: Context, delta: FeatureMap, dx: FeatureMap, macs: int) -> list[Step]:
+        """The data gradient over few channels."""
+        g, w = self.geometry, self.weight
+        KH, KW, C, F = w.shape
+        width, blocks = self.panel_width, -(-KW * C // self.panel_width)
+        panels = aligned((blocks, KH, F, width), context.dtype)
+        piece = blocks * width + 2 * self.lanes
+        scratch = aligned((context.threads, g.out_width * piece), context.dtype)
+        back = -g.dilation[0] * delta.array.shape[2] * F
+        strides = tile_strides((1, F), (back, 0, 1), (F * width, 0, width), a_row=F, c_row=piece)
+        sizes = integers(
+            *delta.place, g.out_height, g.out_width, g.stride[1], g.dilation[0], even_blocks(g.out_width), KW * C,
+            g.height, g.width, g.padding[0][0], g.padding[1][0], *dx.place,
+        )  # fmt: skip
+        call = (tile_address(context.dtype), delta.array, panels, dx.array, scratch, strides, sizes)
+        return [
+            Step(self.names, "pack kernel rows", pack_kernel_rows, (w, panels)),
+            Step(self.names, "data gradient by rows", fold_data_gradient, call, macs),
+        ]
 
     def _backward_winners(
         self, context: Context, dy: FeatureMap, dx: FeatureMap | None
@@ -277,7 +333,7 @@ class ConvolutionStage(Stage):
         if dx is None:
             return steps, None, False
         weights = aligned(packed.shape, context.dtype)
-        spread = FeatureMap(aligned(x.array.shape, context.dtype), x.top, x.left, x.height, x.width)
+        spread = self._spread(context)
         scatter = (scatter_address(context.dtype), weights, *lists, spread.array, sizes)
         steps += [
             Step(self.names, "pack weights by filter", pack_rows, (w, weights)),

@@ -54,22 +54,24 @@ def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, fini
         For GATE: pixel (y, x) passes where gate[n, y + gate_top, x + gate_left] > 0.
     scratch : (threads, at least OW*width)
     strides : from `tile_strides`
-    sizes : (18,) int64
+    sizes : (19,) int64
         KH, OH, OW, stride_h, stride_w, first_row, first_column (of the first window in xp), top, left, step_h, step_w,
-        gate_top, gate_left, rows of a unit, pixels of a tile, dilation_h, and the first and last + 1 row of xp that are
-        no padding: kernel rows that fall on padding are skipped.
+        gate_top, gate_left, rows of a unit, pixels of a tile, dilation_h, the first and last + 1 row of xp that are no
+        padding (kernel rows that fall on padding are skipped), and the pixels that share a register (`pack_folded`):
+        OW, stride_w and bias are those of the folded window then.
     finish : PLAIN, BIAS, BIAS_RELU or GATE
     """
     N, Hp, Wp, C = xp.shape
     G, blocks, K, width = panels.shape
     F = out.shape[3]
-    Cg, Fg = C // G, F // G
     KH, OH, OW, stride_h, stride_w, first_row, first_column, top, left, step_h, step_w = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
     )  # fmt: skip
-    gate_top, gate_left, run, block, dilation, real, beyond = (
-        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15], sizes[16], sizes[17],
+    gate_top, gate_left, run, block, dilation, real, beyond, fold = (
+        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15], sizes[16], sizes[17], sizes[18],
     )  # fmt: skip
+    Cg, Fg = C // G, fold * F // G
+    pixel = fold * F
     L = lanes(xp)
     runs = (N * OH + run - 1) // run
     for unit in prange(runs * G * blocks):
@@ -105,12 +107,13 @@ def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, fini
                     if finish == BIAS_RELU:
                         value = select(zero > value, zero, value)
                     elif finish == GATE:
-                        at = ((n * gate.shape[1] + gate_top + y) * gate.shape[2] + gate_left + x) * F + first + v * L
+                        row_at = ((n * gate.shape[1] + gate_top + y) * gate.shape[2] + gate_left) * F
+                        at = row_at + x * pixel + first + v * L
                         value = select(load_part(pointer(gate, at), 0, part) > zero, value, zero)
                     if part == L:
-                        store(target, x * step_w * F + v * L, value)
+                        store(target, x * step_w * pixel + v * L, value)
                     else:
-                        store_part(target, x * step_w * F + v * L, value, part)
+                        store_part(target, x * step_w * pixel + v * L, value, part)
 
 
 @njit(**PARALLEL)

@@ -10,95 +10,87 @@ from __future__ import annotations
 
 import math
 
-from numba import njit, prange
+from numba import njit
 
-from rot180.kernels.compiling import INLINE, PARALLEL
-from rot180.kernels.softmax_rows import UNIT, exponentials, largest
+from rot180.kernels.compiling import INLINE
+from rot180.kernels.softmax_rows import exponentials, largest
 
 
-@njit(**PARALLEL)
+@njit(**INLINE)
 def cross_entropy_of_labels(logits, labels, smoothing, count, dlogits, losses, hits):
     """dlogits = (softmax(logits) - t) / count, where t has 1 - smoothing more at the label than elsewhere."""
     N, K = logits.shape
-    run = max(1, UNIT // max(1, K))
-    for unit in prange((N + run - 1) // run):
-        for n in range(unit * run, min((unit + 1) * run, N)):
-            at, label = largest(logits, n), labels[n]
-            shift = logits[n, at]
-            hits[n] = 1 if at == label else 0
-            chosen = float(logits[n, label] - shift)
-            spread = 0.0
-            if smoothing != 0.0:
-                for k in range(K):
-                    spread += float(logits[n, k] - shift)
-            total = exponentials(logits, dlogits, n, shift)
-            losses[n] = (1 - smoothing) * (math.log(total) - chosen)
-            if smoothing != 0.0:
-                losses[n] += smoothing * (math.log(total) - spread / K)
+    for n in range(N):
+        at, label = largest(logits, n), labels[n]
+        shift = logits[n, at]
+        hits[n] = 1 if at == label else 0
+        chosen = float(logits[n, label] - shift)
+        spread = 0.0
+        if smoothing != 0.0:
             for k in range(K):
-                dlogits[n, k] = (dlogits[n, k] / total - smoothing / K) / count
-            dlogits[n, label] -= (1 - smoothing) / count
+                spread += float(logits[n, k] - shift)
+        total = exponentials(logits, dlogits, n, shift)
+        losses[n] = (1 - smoothing) * (math.log(total) - chosen)
+        if smoothing != 0.0:
+            losses[n] += smoothing * (math.log(total) - spread / K)
+        for k in range(K):
+            dlogits[n, k] = (dlogits[n, k] / total - smoothing / K) / count
+        dlogits[n, label] -= (1 - smoothing) / count
 
 
-@njit(**PARALLEL)
+@njit(**INLINE)
 def cross_entropy_of_probabilities(logits, target, smoothing, count, dlogits, losses, hits):
     """dlogits = (softmax(logits) - t) / count, t = (1 - smoothing) * target + smoothing / K."""
     N, K = logits.shape
-    run = max(1, UNIT // max(1, K))
-    for unit in prange((N + run - 1) // run):
-        for n in range(unit * run, min((unit + 1) * run, N)):
-            at = largest(logits, n)
-            shift = logits[n, at]
-            hits[n] = 1 if at == largest(target, n) else 0
-            chosen = spread = weight = 0.0
-            for k in range(K):
-                chosen += target[n, k] * float(logits[n, k] - shift)
-                weight += target[n, k]
-                if smoothing != 0.0:
-                    spread += float(logits[n, k] - shift)
-            total = exponentials(logits, dlogits, n, shift)
-            losses[n] = (1 - smoothing) * (weight * math.log(total) - chosen)
+    for n in range(N):
+        at = largest(logits, n)
+        shift = logits[n, at]
+        hits[n] = 1 if at == largest(target, n) else 0
+        chosen = spread = weight = 0.0
+        for k in range(K):
+            chosen += target[n, k] * float(logits[n, k] - shift)
+            weight += target[n, k]
             if smoothing != 0.0:
-                losses[n] += smoothing * (math.log(total) - spread / K)
-            for k in range(K):
-                wanted = (1 - smoothing) * target[n, k] + smoothing / K
-                dlogits[n, k] = (dlogits[n, k] / total - wanted) / count
+                spread += float(logits[n, k] - shift)
+        total = exponentials(logits, dlogits, n, shift)
+        losses[n] = (1 - smoothing) * (weight * math.log(total) - chosen)
+        if smoothing != 0.0:
+            losses[n] += smoothing * (math.log(total) - spread / K)
+        for k in range(K):
+            wanted = (1 - smoothing) * target[n, k] + smoothing / K
+            dlogits[n, k] = (dlogits[n, k] / total - wanted) / count
 
 
-@njit(**PARALLEL)
+@njit(**INLINE)
 def delta_of_probabilities(probabilities, target, smoothing, dlogits):
     """dlogits = (p - t) / N, t = (1 - smoothing) * target + smoothing / K, of probabilities that are there already."""
     N, K = probabilities.shape
-    for n in prange(N):
+    for n in range(N):
         for k in range(K):
             wanted = (1 - smoothing) * target[n, k] + smoothing / K
             dlogits[n, k] = (probabilities[n, k] - wanted) / N
 
 
-@njit(**PARALLEL)
+@njit(**INLINE)
 def squared_error_of_labels(y, labels, count, dy, losses, hits):
     """dy = (y - t) / count, where t has a one at the label and zeros elsewhere."""
     N, K = y.shape
-    run = max(1, UNIT // max(1, K))
-    for unit in prange((N + run - 1) // run):
-        for n in range(unit * run, min((unit + 1) * run, N)):
-            hits[n] = 1 if largest(y, n) == labels[n] else 0
-            losses[n] = 0.0
-            for k in range(K):
-                _square(y[n, k] - (1 if k == labels[n] else 0), n, k, count, dy, losses)
+    for n in range(N):
+        hits[n] = 1 if largest(y, n) == labels[n] else 0
+        losses[n] = 0.0
+        for k in range(K):
+            _square(y[n, k] - (1 if k == labels[n] else 0), n, k, count, dy, losses)
 
 
-@njit(**PARALLEL)
+@njit(**INLINE)
 def squared_error_of_values(y, target, count, dy, losses, hits):
     """dy = (y - target) / count."""
     N, K = y.shape
-    run = max(1, UNIT // max(1, K))
-    for unit in prange((N + run - 1) // run):
-        for n in range(unit * run, min((unit + 1) * run, N)):
-            hits[n] = 1 if largest(y, n) == largest(target, n) else 0
-            losses[n] = 0.0
-            for k in range(K):
-                _square(y[n, k] - target[n, k], n, k, count, dy, losses)
+    for n in range(N):
+        hits[n] = 1 if largest(y, n) == largest(target, n) else 0
+        losses[n] = 0.0
+        for k in range(K):
+            _square(y[n, k] - target[n, k], n, k, count, dy, losses)
 
 
 @njit(**INLINE)

@@ -7,6 +7,11 @@ that do not fill the last panel are zeros there, so no kernel needs to know.
     rotated[g, b, (u, v, f), j] = w[KH-1-u, KW-1-v, b*width + j, g*Fg + f]    data gradient: kernel rotated by 180
                                                                               degrees, channel axes exchanged
     rows[f, u, (v, c)]          = w[u, v, c, f]                               filter by filter, for the winners
+
+Few filters leave most of a register empty. Then q neighboring pixels share one: a wider window that moves on by q
+pixels, with q times the filters, each a shifted copy of w.
+
+    folded[(u, t, c), (r, f)]   = w[u, t - r*s, c, f]  or zero                t < KW + (q-1)*s, r < q
 """
 
 from __future__ import annotations
@@ -14,25 +19,62 @@ from __future__ import annotations
 from numba import njit, prange
 
 from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.parts import read, write
+from rot180.kernels.simd import lanes, pointer, splat
+
+_SQUARE = 16
+"""Side of the squares in which a transposition is done: both sides of it stay in the first-level cache."""
 
 
 @njit(**PARALLEL)
 def pack_panels(w, panels):
     """Fill panels (G, blocks, KH*KW*Cg, width) from w (KH, KW, Cg, F)."""
     KH, KW, Cg, F = w.shape
-    G, blocks, _, width = panels.shape
+    G, blocks, rows, width = panels.shape
     Fg = F // G
-    for row in prange(KH * KW * Cg):
-        c = row % Cg
-        v = (row // Cg) % KW
-        u = row // (Cg * KW)
+    L = lanes(w)
+    for row in prange(rows):
         for g in range(G):
             for b in range(blocks):
-                count = min(width, Fg - b * width)
-                for j in range(count):
-                    panels[g, b, row, j] = w[u, v, c, g * Fg + b * width + j]
-                for j in range(count, width):
-                    panels[g, b, row, j] = 0
+                p = pointer(w, row * F + g * Fg + b * width)
+                q = pointer(panels, ((g * blocks + b) * rows + row) * width)
+                for j in range(0, width, L):
+                    count = min(L, Fg - b * width - j)
+                    write(q, j, read(p, j, count) if count > 0 else splat(p, 0.0), L)
+
+
+@njit(**PARALLEL)
+def pack_folded(w, bias, q, stride, panels, biases):
+    """Fill panels (1, 1, KH*(KW + (q-1)*stride)*C, width) and biases (q*F) for windows of q pixels; they stay zero else.
+
+    w (KH, KW, C, F), bias (F)
+    """
+    KH, KW, C, F = w.shape
+    wide = KW + (q - 1) * stride
+    for u in prange(KH):
+        for r in range(q):
+            for v in range(KW):
+                for c in range(C):
+                    for f in range(F):
+                        panels[0, 0, (u * wide + v + r * stride) * C + c, r * F + f] = w[u, v, c, f]
+    for r in range(q):
+        for f in range(F):
+            biases[r * F + f] = bias[f]
+
+
+@njit(**PARALLEL)
+def unfold_gradient(folded, q, stride, dw):
+    """dw[u, v, c, f] = sum over r of folded[(u, v + r*stride, c), (r, f)]: every copy of a weight has its share."""
+    KH, KW, C, F = dw.shape
+    wide = KW + (q - 1) * stride
+    for u in prange(KH):
+        for v in range(KW):
+            for c in range(C):
+                for f in range(F):
+                    total = folded[(u * wide + v) * C + c, f]
+                    for r in range(1, q):
+                        total += folded[(u * wide + v + r * stride) * C + c, r * F + f]
+                    dw[u, v, c, f] = total
 
 
 @njit(**PARALLEL)
@@ -59,19 +101,23 @@ def pack_rotated(w, panels):
 def pack_rows(w, rows):
     """Fill rows (F, KH, length) with length >= KW*C from w (KH, KW, C, F); what is beyond KW*C stays as it is."""
     KH, KW, C, F = w.shape
-    for u in prange(KH):
-        for v in range(KW):
-            for c in range(C):
-                for f in range(F):
-                    rows[f, u, v * C + c] = w[u, v, c, f]
+    for tap in prange(KH * KW):
+        u, v = tap // KW, tap % KW
+        for first_c in range(0, C, _SQUARE):
+            for first_f in range(0, F, _SQUARE):
+                for f in range(first_f, min(F, first_f + _SQUARE)):
+                    for c in range(first_c, min(C, first_c + _SQUARE)):
+                        rows[f, u, v * C + c] = w[u, v, c, f]
 
 
 @njit(**PARALLEL)
 def unpack_rows(rows, w):
     """The way back from `pack_rows`."""
     KH, KW, C, F = w.shape
-    for u in prange(KH):
-        for v in range(KW):
-            for c in range(C):
-                for f in range(F):
-                    w[u, v, c, f] = rows[f, u, v * C + c]
+    for tap in prange(KH * KW):
+        u, v = tap // KW, tap % KW
+        for first_c in range(0, C, _SQUARE):
+            for first_f in range(0, F, _SQUARE):
+                for c in range(first_c, min(C, first_c + _SQUARE)):
+                    for f in range(first_f, min(F, first_f + _SQUARE)):
+                        w[u, v, c, f] = rows[f, u, v * C + c]

@@ -1,22 +1,20 @@
 """Softmax of rows, its logarithm, and their backward passes; rows (N, K), the formulas of `rot180.ops.softmax`.
 
 Exponentials are made register by register, sums number by number in float64 and in the order of the row, so that they
-do not depend on the width of the registers. The result may be the operand.
+do not depend on the width of the registers. One thread does all: behind a whole network a batch of logits is little,
+and waking the others takes as long. The result may be the operand.
 """
 
 from __future__ import annotations
 
 import math
 
-from numba import njit, prange
+from numba import njit
 
-from rot180.kernels.compiling import INLINE, PARALLEL
+from rot180.kernels.compiling import INLINE
 from rot180.kernels.exponential import exp_of_negative
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, pointer, splat
-
-UNIT = 2_048
-"""Numbers that one unit of work holds, about."""
 
 
 @njit(**INLINE)
@@ -45,58 +43,50 @@ def exponentials(x, y, n, shift):
     return total
 
 
-@njit(**PARALLEL)
+@njit(**INLINE)
 def softmax_rows(x, y):
     """y_k = exp(x_k) / sum of exp(x_j)."""
     N, K = x.shape
-    run = max(1, UNIT // max(1, K))
-    for unit in prange((N + run - 1) // run):
-        for n in range(unit * run, min((unit + 1) * run, N)):
-            total = exponentials(x, y, n, x[n, largest(x, n)])
-            for k in range(K):
-                y[n, k] = y[n, k] / total
+    for n in range(N):
+        total = exponentials(x, y, n, x[n, largest(x, n)])
+        for k in range(K):
+            y[n, k] = y[n, k] / total
 
 
-@njit(**PARALLEL)
+@njit(**INLINE)
 def softmax_backward_rows(dy, y, dx):
     """dx = y * (dy - sum of dy_k y_k)."""
     N, K = y.shape
-    run = max(1, UNIT // max(1, K))
-    for unit in prange((N + run - 1) // run):
-        for n in range(unit * run, min((unit + 1) * run, N)):
-            mean = 0.0
-            for k in range(K):
-                mean += float(dy[n, k]) * float(y[n, k])
-            for k in range(K):
-                dx[n, k] = y[n, k] * (dy[n, k] - mean)
+    for n in range(N):
+        mean = 0.0
+        for k in range(K):
+            mean += float(dy[n, k]) * float(y[n, k])
+        for k in range(K):
+            dx[n, k] = y[n, k] * (dy[n, k] - mean)
 
 
-@njit(**PARALLEL)
+@njit(**INLINE)
 def log_softmax_rows(x, y, scratch):
     """y_k = x_k - c - log sum of exp(x_j - c), c the largest; `scratch` of y's shape is overwritten."""
     N, K = x.shape
-    run = max(1, UNIT // max(1, K))
-    for unit in prange((N + run - 1) // run):
-        for n in range(unit * run, min((unit + 1) * run, N)):
-            shift = x[n, largest(x, n)]
-            logarithm = math.log(exponentials(x, scratch, n, shift))
-            for k in range(K):
-                y[n, k] = float(x[n, k] - shift) - logarithm
+    for n in range(N):
+        shift = x[n, largest(x, n)]
+        logarithm = math.log(exponentials(x, scratch, n, shift))
+        for k in range(K):
+            y[n, k] = float(x[n, k] - shift) - logarithm
 
 
-@njit(**PARALLEL)
+@njit(**INLINE)
 def log_softmax_backward_rows(dy, y, dx):
     """dx = dy - exp(y) * sum of dy_k."""
     N, K = y.shape
     L = lanes(y)
-    run = max(1, UNIT // max(1, K))
-    for unit in prange((N + run - 1) // run):
-        for n in range(unit * run, min((unit + 1) * run, N)):
-            summed = 0.0
-            for k in range(K):
-                summed += dy[n, k]
-            p, q, r = pointer(dy, n * K), pointer(y, n * K), pointer(dx, n * K)
-            for i in range(0, K, L):
-                part = min(L, K - i)
-                probability = exp_of_negative(read(q, i, part))
-                write(r, i, read(p, i, part) - probability * splat(p, summed), part)
+    for n in range(N):
+        summed = 0.0
+        for k in range(K):
+            summed += dy[n, k]
+        p, q, r = pointer(dy, n * K), pointer(y, n * K), pointer(dx, n * K)
+        for i in range(0, K, L):
+            part = min(L, K - i)
+            probability = exp_of_negative(read(q, i, part))
+            write(r, i, read(p, i, part) - probability * splat(p, summed), part)

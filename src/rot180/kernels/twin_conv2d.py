@@ -54,7 +54,7 @@ def conv2d(
     panels = _panels(groups, F // groups, KH * KW * Cg, dtype)
     pack_panels(contiguous(w, dtype), panels)
     bias = np.zeros(F, dtype) if b is None else contiguous(b, dtype)
-    _convolve(_pad(contiguous(x, dtype), g), panels, bias, y, g.kernel, g.stride, g.dilation, BIAS)
+    _convolve(_pad(contiguous(x, dtype), g), panels, bias, y, g.kernel, g.stride, g.dilation, _image_rows(g), BIAS)
     return y
 
 
@@ -114,9 +114,10 @@ def _convolve(
     kernel: tuple[int, int],
     stride: tuple[int, int],
     dilation: tuple[int, int],
+    real: tuple[int, int],
     finish: int,
 ) -> None:
-    N, Hp, Wp, C = xp.shape
+    N, _, Wp, C = xp.shape
     _, OH, OW, _ = out.shape
     groups, _, _, width = panels.shape
     (KH, KW), depth = kernel, C // groups
@@ -138,9 +139,15 @@ def _convolve(
         )
     scratch = aligned((config.NUMBA_NUM_THREADS, (OW + 1) * width), xp.dtype)
     sizes = integers(
-        KH, OH, OW, *stride, 0, 0, 0, 0, 1, 1, 0, 0, max(1, -(-N * OH // _UNITS)), even_blocks(OW), dilation[0], 0, Hp
-    )
+        KH, OH, OW, *stride, 0, 0, 0, 0, 1, 1, 0, 0, max(1, -(-N * OH // _UNITS)), even_blocks(OW), dilation[0],
+        *real, 1,
+    )  # fmt: skip
     convolve(tile_address(xp.dtype), xp, panels, bias, out, out, scratch, strides, sizes, finish)
+
+
+def _image_rows(g: Geometry) -> tuple[int, int]:
+    """The first row of the padded image that is no padding, and the first that is padding again."""
+    return g.padding[0][0], g.padding[0][0] + g.height
 
 
 def _data_gradient(delta: Array, w: Array, g: Geometry, groups: int, x_shape: tuple[int, ...]) -> Array:
@@ -148,7 +155,7 @@ def _data_gradient(delta: Array, w: Array, g: Geometry, groups: int, x_shape: tu
     KH, KW, Cg, F = w.shape
     height, width = (n + d * (k - 1) for n, d, k in zip((g.height, g.width), g.dilation, g.kernel, strict=True))
     if g.stride == (1, 1) and not g.is_padded and g.kernel == (1, 1):
-        padded = delta
+        padded, real = delta, (0, height)
     else:
         padded = aligned((delta.shape[0], height, width, F), delta.dtype)
         rows, columns = (
@@ -166,10 +173,12 @@ def _data_gradient(delta: Array, w: Array, g: Geometry, groups: int, x_shape: tu
         if rows[0] and columns[0]:
             (high, from_row, to_row), (wide, from_column, to_column) = rows, columns
             copy(delta, padded, integers(high, wide, from_row, from_column, to_row, to_column, *g.stride))
+        real = (rows[2], rows[2] + max(0, (rows[0] - 1) * g.stride[0] + 1)) if rows[0] else (0, 0)
     panels = _panels(groups, Cg, KH * KW * (F // groups), delta.dtype)
     pack_rotated(w, panels)
     dx = np.empty(x_shape, delta.dtype)
-    _convolve(padded, panels, np.zeros(x_shape[3], delta.dtype), dx, g.kernel, (1, 1), g.dilation, PLAIN)
+    zeros = np.zeros(x_shape[3], delta.dtype)
+    _convolve(padded, panels, zeros, dx, g.kernel, (1, 1), g.dilation, real, PLAIN)
     return dx
 
 
@@ -203,7 +212,7 @@ def _weight_gradient(delta: Array, x: Array, g: Geometry, groups: int, w_shape: 
     together = max(1, _CACHED_TOGETHER * max(1, x.shape[0]) // max(1, xp.nbytes + delta.nbytes))
     sizes = integers(
         runs, length, per_row, *g.dilation, 0, 0, 0, 0, groups, block, together, min(tiles, _UNITS), g.out_height,
-        g.stride[0], 1, 0, xp.shape[1],
+        g.stride[0], 1, *_image_rows(g),
     )  # fmt: skip
     correlate(tile_address(delta.dtype), xp, delta, dw, strides, sizes)
     return np.ascontiguousarray(dw.reshape(cells, groups, padded)[:, :, :Fg]).reshape(w_shape)

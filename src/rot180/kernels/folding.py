@@ -1,0 +1,79 @@
+"""The data gradient of a convolution over few channels: multiply, then add the overlapping pieces of a row.
+
+    t[x, (v, c)]          = sum over u, f of  delta[n, r - u*d, x, f] * w[u, (v, c), f]
+    dxp[n, r, x*s + v, c] = sum over x, v of  t[x, (v, c)]
+
+As a convolution of delta with the rotated kernel, a tile's columns would be the channels of dx: six channels fill six
+lanes of sixteen. Here they are the whole kernel row, KW*C. t is one row of what im2col would unfold; it stays in a
+scratch, with zeros around each piece, so that a register of dx adds up shifted reads from it and is written once.
+"""
+
+from __future__ import annotations
+
+from numba import get_thread_id, njit, prange
+
+from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.parts import write
+from rot180.kernels.simd import advance, lanes, load, pointer, splat
+from rot180.kernels.tile import tile
+
+
+@njit(**PARALLEL)
+def pack_kernel_rows(w, panels):
+    """Fill panels (blocks, KH, F, width) from w (KH, KW, C, F): panels[b, u, f, j] is w[u, (v, c) = b*width + j, f]."""
+    KH, KW, C, F = w.shape
+    width = panels.shape[3]
+    for u in prange(KH):
+        for v in range(KW):
+            for c in range(C):
+                b, j = (v * C + c) // width, (v * C + c) % width
+                for f in range(F):
+                    panels[b, u, f, j] = w[u, v, c, f]
+
+
+@njit(**PARALLEL)
+def fold_data_gradient(address, delta, panels, dx, scratch, strides, sizes):
+    """Add up the data gradient row by row; rows of windows must follow one another (stride_h 1).
+
+    delta : (N, Hd, Wd, F)
+    panels : (blocks, KH, F, width) from `pack_kernel_rows`
+    dx : (N, Ho, Wo, C)
+    scratch : (threads, OW*(blocks*width + 2 registers)), zeros at the start
+    strides : of the tile, j over kernel rows (delta's rows backwards), k over filters
+    sizes : (14,) int64: top, left (of delta), OH, OW, stride_w, dilation_h, pixels of a tile, KW*C, H, W (of the
+        image), pad_top, pad_left, top, left (of the image in dx)
+    """
+    N, Hd, Wd, F = delta.shape
+    blocks, KH, _, width = panels.shape
+    C = dx.shape[3]
+    top, left, OH, OW, stride, dilation, block, length, H, W, pad_top, pad_left, to_top, to_left = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
+        sizes[11], sizes[12], sizes[13],
+    )  # fmt: skip
+    L = lanes(delta)
+    piece = blocks * width + 2 * L
+    shift = stride * C
+    for row in prange(N * H):
+        n, r = row // H, row % H + pad_top
+        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        first = max(0, (r - OH + dilation) // dilation)
+        count = max(0, min(KH - 1, r // dilation) - first + 1)
+        source = pointer(delta, ((n * Hd + top + r - first * dilation) * Wd + left) * F)
+        for b in range(blocks):
+            vectors = min(width // L, (length - b * width + L - 1) // L)
+            for x in range(0, OW, block):
+                tile(
+                    address, min(block, OW - x), vectors, advance(source, x * F),
+                    pointer(panels, (b * KH + first) * F * width), advance(s, x * piece + L + b * width), count, 0,
+                    strides,
+                )  # fmt: skip
+        target = pointer(dx, ((n * dx.shape[1] + to_top + row % H) * dx.shape[2] + to_left) * C)
+        for i in range(0, W * C, L):
+            at = pad_left * C + i
+            # Pieces x with x*shift - L < at < x*shift + length reach into this register.
+            begin = max(0, (at - length + shift) // shift)
+            end = min(OW, (at + L - 1) // shift + 1)
+            total = splat(s, 0.0)
+            for x in range(begin, end):
+                total = total + load(s, x * piece + L + at - x * shift)
+            write(target, i, total, min(L, W * C - i))
