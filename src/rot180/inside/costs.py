@@ -10,6 +10,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError, did_you_mean
 from rot180.inside.machine import Machine, best_time, this_machine
+from rot180.inside.naming import network_text, word
 from rot180.inside.time_model import conv_geometry, predict_backward, predict_forward
 from rot180.nn import Conv2d, Sequential
 from rot180.nn.layer import Layer, Shape
@@ -117,7 +118,9 @@ def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", meas
                 machine, model, layer, before, batch_size, index - first, measured.get(layer.name, (None, None))
             )
         )
-    return Cost(str(model), batch_size, str(model.dtype), engine, machine.peak, machine.bandwidth, tuple(layers))
+    return Cost(
+        network_text(model), batch_size, str(model.dtype), engine, machine.peak, machine.bandwidth, tuple(layers)
+    )
 
 
 def _layer_cost(
@@ -142,7 +145,7 @@ def _layer_cost(
         backward = predict_backward(machine, layer, before, batch_size, needs_dx=above_first > 0)
     return LayerCost(
         name=layer.name,
-        word=layer.to_notation(),
+        word=word(layer),
         output_shape=after,
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         multiply_adds_forward=products,

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.inside.naming import network_text, word
 from rot180.inside.watcher import GIVEN, Step, Watcher, source_of
 from rot180.nn import Conv2d, Linear, Sequential
 from rot180.nn.layer import Layer, Shape
@@ -202,12 +203,12 @@ def journey(
         mean_loss, gradients = _there_and_back(traveler, objective, images, labels, seed, watcher)
         _update(traveler, rule, gradients, watcher)
     return Journey(
-        notation=str(model),
+        notation=network_text(model),
         batch_size=len(images),
         algorithm=algorithm,
         optimizer=rule.rule,
         loss=mean_loss,
-        words={layer.name: _word(layer) for layer in model.layers},
+        words={layer.name: word(layer) for layer in model.layers},
         steps=tuple(watcher.steps),
     )
 
@@ -286,13 +287,6 @@ def _give_backward_products(watcher: Watcher, layer: Layer, input_shape: Shape, 
         every_pixel = batch_size * height * width * channels * kernel * (layer.out_channels // layer.groups)
         watcher.give_products("backward", layer.name, ("dx_col",), every_pixel)
     watcher.give_products("backward", layer.name, ("dx_col", "dx_windows", "dx_pad", "dx"), products)
-
-
-def _word(layer: Layer) -> str:
-    try:
-        return layer.to_notation()
-    except NotImplementedError:  # a layer of the user's own need not have a word
-        return repr(layer)
 
 
 def _write(path: Path, content: bytes) -> None:

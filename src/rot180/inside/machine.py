@@ -35,6 +35,8 @@ LARGEST_PRODUCT = 2**27
 """Multiply-adds of the largest product that is timed, a millisecond or two."""
 TRIALS = 5
 """Of a product that seems to have been disturbed."""
+PATIENCE = 1.5
+"""Seconds for all products; a quiet machine needs half of them."""
 BUDGET = 0.001
 """Seconds for which one point is tried again."""
 
@@ -249,6 +251,7 @@ def _products() -> Surface:
     generator = np.random.default_rng(0)
     axes = (PRODUCT_SIDES,) * 3
     rates = np.full([len(axis) for axis in axes], np.nan)
+    deadline = time.perf_counter() + PATIENCE
     for place in sorted(product(*(range(len(axis)) for axis in axes)), key=sum):
         m, k, n = (PRODUCT_SIDES[i] for i in place)
         shorter = rates[_shorter(place)] if any(place) else 0.0
@@ -262,7 +265,7 @@ def _products() -> Surface:
         for _ in range(TRIALS):
             rate = max(rate, m * k * n / best_time(lambda a=a, b=b: a @ b))  # type: ignore[misc]
             # A longer product is hardly ever much slower. If it is, a neighbor had one of the threads' processors.
-            if rate > shorter / 2:
+            if rate > shorter / 2 or time.perf_counter() > deadline:
                 break
         rates[place] = rate
     return Surface(axes, np.log(rates))

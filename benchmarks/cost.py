@@ -1,0 +1,58 @@
+"""Is the time that `rot180 cost` predicts near the time a layer takes? For every layer of the named models.
+
+Each round measures the machine anew in a process of its own, predicts, and then runs the layers. A layer's ratio is
+that of its best prediction to its best measurement over the rounds, since a busy neighbor can only slow things down.
+Exits 1 if a ratio is beyond the factor.
+
+    python benchmarks/cost.py [--rounds 3] [--factor 1.5] [--batch-size 32]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import defaultdict
+
+import rot180
+
+SINGLE = "import sys; from rot180.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def main() -> int:
+    """Print a table of all layers; return 1 if one is out of bounds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--factor", type=float, default=1.5)
+    parser.add_argument("--batch-size", type=int, default=32)
+    options = parser.parse_args()
+    worst = 1.0
+    for name in rot180.MODELS:
+        best = best_times(name, options.batch_size, options.rounds)
+        print(f"{name}, batches of {options.batch_size}{'predicted':>24}{'measured, µs':>14}{'ratio':>8}")
+        for (layer, way), (predicted, measured) in best.items():
+            if not measured:
+                continue
+            ratio = predicted / measured
+            worst = max(worst, ratio, 1 / ratio)
+            mark = "  <--" if not 1 / options.factor <= ratio <= options.factor else ""
+            print(f"  {layer:10} {way:9} {1e6 * predicted:26.1f} {1e6 * measured:13.1f} {ratio:7.2f}{mark}")
+    print(f"the furthest is off by a factor of {worst:.2f}; {options.factor} is allowed")
+    return int(worst > options.factor)
+
+
+def best_times(name: str, batch_size: int, rounds: int) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return the least predicted and the least measured time by (layer, forward or backward)."""
+    times: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    arguments = ["cost", name, "--measure", "--json", "--batch-size", str(batch_size)]
+    for _ in range(rounds):
+        said = subprocess.run([sys.executable, "-c", SINGLE, *arguments], capture_output=True, text=True, check=True)
+        for layer in json.loads(said.stdout)["layers"]:
+            for way in ("forward", "backward"):
+                times[layer["name"], way].append((layer[f"predicted_{way}"], layer[f"measured_{way}"]))
+    return {key: (min(p for p, _ in pairs), min(m for _, m in pairs)) for key, pairs in times.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""All ways to convolve are there, agree, and the fastest is marked."""
+
+from __future__ import annotations
+
+import pytest
+
+import rot180
+import rot180.inside
+from rot180.errors import ArgumentError
+from rot180.inside import comparison
+
+
+def test_every_way_for_every_convolution() -> None:
+    found = rot180.inside.compare(rot180.network("8x8x1 > conv3x3:4:same relu > conv3x3:4:s2 > fc3"), 4)
+    ways = {"loops", "im2col", "offsets", "windows"}
+    for layer in ("conv1", "conv2"):
+        own = [way for way in found.ways if way.layer == layer]
+        assert ways <= {way.name for way in own}
+        assert sum(way.fastest for way in own) == 1
+        best = next(way for way in own if way.fastest)
+        assert all(best.forward + best.backward <= way.forward + way.backward for way in own)
+        assert all(0 < way.difference < 1e-5 for way in own)
+        assert [way.name for way in own if way.extrapolated] == ["loops"]
+        assert all(way.peak_bytes > 0 for way in own)
+        memory = {way.name: way.peak_bytes for way in own}
+        assert memory["offsets"] < memory["im2col"]
+    assert found.words == {"conv1": "conv3x3:4:same", "conv2": "conv3x3:4:s2"}
+
+
+def test_without_kernels_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError("no numba here")
+
+    monkeypatch.setattr(comparison.importlib, "import_module", missing)
+    found = rot180.inside.compare(rot180.network("5x5x1 > conv3x3:2 > fc3"), 1)
+    assert found.left_out == {"compiled": "the compiled kernels cannot be imported: no numba here"}
+    assert not any(way.extrapolated for way in found.ways)
+
+
+def test_loops_are_left_out_of_large_layers() -> None:
+    found = rot180.inside.compare(rot180.network("64x64x1 > conv3x3:16:same > fc3"), 1)
+    assert "loops" not in {way.name for way in found.ways}
+    assert found.left_out["conv1.loops"] == "65,536 windows times filters in an image, at most 60,000"
+
+
+def test_mistakes_are_explained() -> None:
+    with pytest.raises(ArgumentError, match="the network has no convolution"):
+        rot180.inside.compare(rot180.network("4x4x1 > fc3"))
+    with pytest.raises(ArgumentError, match="batch_size must be an int, at least 1; it is True"):
+        rot180.inside.compare(rot180.model("digits"), True)
