@@ -11,13 +11,17 @@ from typing import Annotated
 import typer
 
 from rot180 import __version__
+from rot180.cli.check import check
 from rot180.cli.compare import compare
 from rot180.cli.cost import cost
 from rot180.cli.data import data
 from rot180.cli.evaluate import evaluate
+from rot180.cli.explain import explain
+from rot180.cli.health import health
 from rot180.cli.journey import journey
 from rot180.cli.models import models
 from rot180.cli.predict import predict
+from rot180.cli.runs import runs
 from rot180.cli.show import show
 from rot180.cli.train import train
 
@@ -66,7 +70,11 @@ app.command()(evaluate)
 app.command()(predict)
 app.command()(show)
 app.command()(journey)
+app.command()(explain)
+app.command()(check)
+app.command()(health)
 app.command()(cost)
 app.command()(compare)
 app.command()(models)
+app.command()(runs)
 app.add_typer(data, name="data")

@@ -77,3 +77,15 @@ def _try_lock(descriptor: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def is_locked(folder: Path) -> bool:
+    """Say whether a process trains this run now."""
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _try_lock(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,81 @@
+"""`rot180 runs`: the runs there are, or where some of them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rot180.runs.overview import RunSummary
+
+
+def runs(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="A folder of runs, or several runs to compare; by default runs/.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """List runs, or compare some: how far each came, how good it is, and the settings in which they differ.
+
+    An interrupted run goes on with: rot180 train --resume RUN
+
+    Examples:
+
+      rot180 runs
+
+      rot180 runs runs/first runs/second
+    """
+    from dataclasses import asdict
+
+    from rot180.cli.output import print_json
+    from rot180.runs.overview import list_runs, setting_differences, summarize_run
+
+    found = [summarize_run(run) for path in paths or [Path("runs")] for run in list_runs(path)]
+    differing = setting_differences(found) if len(found) > 1 else {}
+    if json:
+        print_json({"runs": [asdict(run) for run in found], "differing": differing})
+        return
+    if not found:
+        print("there are no runs here; make one with: rot180 train")
+        return
+    _print_columns([["run", *COLUMNS], *([str(run.path), *(show(run) for show in COLUMNS.values())] for run in found)])
+    if differing:
+        print("\nwhere they differ")
+        names = [str(run.path) for run in found]
+        # A row for each run: of many runs a column each would not fit.
+        rows = [[name, *(str(values[at])[:40] for values in differing.values())] for at, name in enumerate(names)]
+        _print_columns([["run", *differing], *rows])
+
+
+def _share(value: float | None) -> str:
+    from rot180.cli.output import percent
+
+    return "-" if value is None else percent(value)
+
+
+def _plain(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+COLUMNS: dict[str, Callable[[RunSummary], str]] = {
+    "status": lambda run: run.status,
+    "epochs": lambda run: f"{run.epochs}/{run.planned}",
+    "train loss": lambda run: _plain(run.train_loss, 4),
+    "validation": lambda run: _share(run.validation_accuracy),
+    "test": lambda run: _share(run.test_accuracy),
+    "seconds": lambda run: _plain(run.seconds, 1),
+}
+
+
+def _print_columns(rows: list[list[Any]]) -> None:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
