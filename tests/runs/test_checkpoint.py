@@ -1,0 +1,206 @@
+"""Checkpoints: whole or not there at all, whatever fails; safe to load from strangers."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rot180.errors import ModelError, NonFiniteError
+from rot180.nn.notation import network
+from rot180.runs import load_model
+from rot180.runs.checkpoint import list_checkpoints, load_checkpoint, load_newest, save_checkpoint
+from rot180.training import History, TrainingStarted, capture, fit
+
+CALLS = ("open", "write", "fsync", "mkdir", "rename", "close")
+EXTRA = {"note": 1}
+
+
+def trained(history: History | None = None, **options):
+    """A small training that is over, and its state."""
+    seen = []
+    model = network("4x4x1 > fc5 relu > fc3")
+    images = np.random.default_rng(0).integers(0, 255, (12, 4, 4, 1), np.uint8)
+    done = fit(
+        model,
+        (images, np.arange(12) % 3),
+        batch_size=4,
+        engine="numpy",
+        validation=0.25,
+        subscribers=[lambda event: seen.append(event) if isinstance(event, TrainingStarted) else None],
+        **options,
+    )
+    at = seen[0]
+    return model, capture(at.trainer, at.settings, at.progress, at.images, history or done)
+
+
+MODEL, STATE = trained(epochs=2, early_stopping=5)
+
+
+def test_it_comes_back_to_the_bit(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, MODEL, STATE, EXTRA)
+    assert path.name == "000001"
+    found = load_checkpoint(path)
+    assert (found.state.plan, found.state.progress, found.state.generators, found.state.step_count, found.extra) == (
+        STATE.plan,
+        STATE.progress,
+        STATE.generators,
+        STATE.step_count,
+        EXTRA,
+    )
+    assert (found.state.history.losses, found.state.history.epochs) == (STATE.history.losses, STATE.history.epochs)
+    for part in ("parameters", "optimizer_state", "best_parameters"):
+        own, loaded = getattr(STATE, part), getattr(found.state, part)
+        assert own.keys() == loaded.keys()
+        assert all(own[name].tobytes() == loaded[name].tobytes() for name in own)
+    assert load_model(path / "model.safetensors").notation == MODEL.notation
+
+
+def test_the_newest_two_are_kept(tmp_path: Path) -> None:
+    for _ in range(4):
+        save_checkpoint(tmp_path, MODEL, STATE, EXTRA)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["000003", "000004"]
+
+
+def calls_of_a_checkpoint(monkeypatch: pytest.MonkeyPatch, folder: Path, fail_at: int = 0) -> int:
+    """Write a checkpoint while one of its system calls fails, a write after half of it; return how many there are."""
+    count = 0
+
+    def counted(name):
+        original = getattr(os, name)
+
+        def wrapper(*arguments, **options):
+            nonlocal count
+            count += 1
+            if count != fail_at:
+                return original(*arguments, **options)
+            if name == "write":
+                original(arguments[0], arguments[1][: len(arguments[1]) // 2])
+            if name == "close":
+                original(*arguments)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+        return wrapper
+
+    with monkeypatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, counted(name))
+        save_checkpoint(folder, MODEL, STATE, {"number": 2})
+    return count
+
+
+def test_a_full_disk_at_every_call_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch) -> None:
+    first = tmp_path / "count"
+    first.mkdir()
+    save_checkpoint(first, MODEL, STATE, {"number": 1})
+    total = calls_of_a_checkpoint(monkeypatch, first)
+    assert total >= 20  # three files, a folder, a name
+    for call in range(1, total + 1):
+        folder = tmp_path / str(call)
+        folder.mkdir()
+        save_checkpoint(folder, MODEL, STATE, {"number": 1})
+        with pytest.raises(ModelError, match="cannot be written .No space left on device.; make room"):
+            calls_of_a_checkpoint(monkeypatch, folder, call)
+        found, damaged = load_newest(folder)
+        assert damaged == []
+        # once it has its name, it is whole: then the new one counts
+        assert found.extra["number"] == (1 if call <= total - 3 else 2), call
+        assert not [entry for entry in folder.iterdir() if entry.name.startswith(".")]
+
+
+def test_one_write_after_another(tmp_path: Path, monkeypatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:100]))
+    assert load_checkpoint(save_checkpoint(tmp_path, MODEL, STATE, EXTRA)).extra == EXTRA
+
+
+def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be written .No such file or directory"):
+        save_checkpoint(tmp_path / "gone", MODEL, STATE, EXTRA)
+    assert not (tmp_path / "gone").exists()
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    model, state = trained()
+    model.parameters["fc2.weight"][0, 0] = np.nan
+    with pytest.raises(NonFiniteError, match=r"fc2\.weight is not finite after its update") as caught:
+        save_checkpoint(tmp_path, model, state, EXTRA)
+    assert (caught.value.layer, caught.value.array) == ("fc2", "fc2.weight")
+    assert list_checkpoints(tmp_path) == []
+
+
+def test_a_damaged_one_is_passed_over(tmp_path: Path) -> None:
+    for number in (1, 2):
+        save_checkpoint(tmp_path, MODEL, STATE, {"number": number})
+    weights = tmp_path / "000002" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    found, damaged = load_newest(tmp_path)
+    assert found.extra == {"number": 1}
+    assert "its checksum is not that of state.json" in damaged[0]
+    weights.unlink()
+    assert "cannot be read" in load_newest(tmp_path)[1][0]
+    with pytest.raises(ModelError, match="there is no checkpoint"):
+        load_newest(tmp_path / "000001" / "none")
+
+
+def change(path: Path, **values) -> None:
+    """Write other values into state.json."""
+    table = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps({**table, **values}))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"format": 2}, "it comes from another version"),
+        ({"steps": 10**9}, r"'history/learning_rates': expected shape \(1000000000,\)|'history/losses': expected shape"),
+        ({"steps": -1}, "expected a whole number, found '-1'"),
+        ({"plan": {"optimizer": {"name": "sgd"}}}, "arrays must be those of sgd .*unexpected: optimizer/m/"),
+        ({"plan": {"optimizer": {"name": "evil"}}}, "unknown optimizer 'evil'"),
+        ({"plan": {}}, "a value is missing or of another kind"),
+        ({"has_best": False}, "unexpected: best/"),
+        ({"progress": {"epoch": "2"}}, "found '2'"),
+        ({"progress": {**STATE.progress, "loss_sum": "1"}}, "expected a number, found '1'"),
+        ({"progress": {**STATE.progress, "best_loss": []}}, "expected a number"),
+        ({"epochs": []}, "as many as were done"),
+        ({"epochs": [{}, {}]}, "a value is missing"),
+        ({"generators": []}, "of another kind"),
+        ({"sha256": {}}, "of another kind"),
+        ({"extra": 7}, "of another kind"),
+    ],
+)
+def test_a_state_from_a_stranger_is_looked_through(tmp_path: Path, values, message) -> None:
+    path = save_checkpoint(tmp_path, MODEL, STATE, EXTRA)
+    change(path, **values)
+    with pytest.raises(ModelError, match=message):
+        load_checkpoint(path)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_drawn_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("drawn")
+    path = save_checkpoint(folder, MODEL, STATE, EXTRA)
+    content = bytearray((path / "state.json").read_bytes())
+    start = data.draw(st.integers(0, len(content) - 1))
+    content[start : start + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=40))
+    (path / "state.json").write_bytes(content)
+    try:
+        load_checkpoint(path)
+    except ModelError:
+        pass
+
+
+def test_a_state_of_gigabytes_is_not_read(tmp_path: Path, monkeypatch) -> None:
+    path = save_checkpoint(tmp_path, MODEL, STATE, EXTRA)
+    monkeypatch.setattr("rot180.runs.checkpoint.MAX_STATE_BYTES", 100)
+    with pytest.raises(ModelError, match="expected at most 100 bytes, found more"):
+        load_checkpoint(path)

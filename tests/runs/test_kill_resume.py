@@ -1,0 +1,28 @@
+"""`kill -9` and SIGTERM at random moments; `kill_resume.py` does the same with any count."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import kill_resume
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has neither signal")
+
+
+@pytest.fixture(autouse=True)
+def preload() -> None:
+    kill_resume.PROCESSES.set_forkserver_preload(["kill_resume", "rot180.runs.resume"])
+
+
+def test_nothing_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
+    tally = kill_resume.kill(10, tmp_path, seed=1)
+    assert (tally.interruptions, tally.inside_a_write) == (10, 2)
+    assert tally.is_right, tally
+
+
+def test_it_saves_and_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+    tally = kill_resume.terminate(3, tmp_path, seed=1)
+    assert tally.interruptions == 3
+    assert tally.is_right, tally

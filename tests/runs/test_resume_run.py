@@ -1,0 +1,264 @@
+"""Runs that go on: the same weights, the same history; and every way in which that can be impossible."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rot180.errors import ArgumentError, ModelError, NonFiniteError
+from rot180.runs import load_run
+from rot180.runs.checkpoint import list_checkpoints
+from rot180.runs.history_file import read_history, read_records
+from rot180.runs.lock import RunLock, is_locked
+from rot180.runs.recorder import CheckpointPolicy
+from rot180.runs.resume import resume_run
+from rot180.runs.train_run import RunSettings, train_run
+from rot180.training import EpochDone, StepDone, TrainingStarted
+
+SETTINGS = RunSettings(
+    model="8x8x1 > conv3x3:2 relu maxpool2 > dropout0.2 > fc10",
+    epochs=3,
+    batch_size=16,
+    limit=120,
+    validation=0.2,
+    normalize="dataset",
+    engine="numpy",
+)
+
+
+class StopAt:
+    """Stops a training after so many batches."""
+
+    def __init__(self, batches: int) -> None:
+        self.left = batches
+
+    def __call__(self, event) -> None:
+        if isinstance(event, TrainingStarted):
+            self.trainer = event.trainer
+        if isinstance(event, StepDone):
+            self.left -= 1
+            if not self.left:
+                self.trainer.stop("interrupted")
+
+
+def weights(run: Path) -> bytes:
+    return (run / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing interrupted."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    train_run(SETTINGS, out=path, draw=False)
+    return path
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Path:
+    """A run that was interrupted in its second epoch."""
+    path = tmp_path / "run"
+    run = train_run(SETTINGS, out=path, subscribers=[StopAt(8)], draw=False)
+    assert (run.history.stopped, run.test, run.pictures) == ("interrupted", None, ())
+    return path
+
+
+@pytest.mark.parametrize("batches", [1, 5, 6, 7, 13])
+def test_interrupted_equals_uninterrupted(tmp_path: Path, whole: Path, batches: int) -> None:
+    path = tmp_path / "run"
+    train_run(SETTINGS, out=path, subscribers=[StopAt(batches)], draw=False)
+    told = []
+    run = resume_run(path, draw=False, tell=told.append)
+    assert told == []
+    assert run.test is not None
+    assert weights(path) == weights(whole)
+    assert (path / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
+    own, other = read_history(path / "history.jsonl"), read_history(whole / "history.jsonl")
+    assert (own.losses, own.learning_rates) == (other.losses, other.learning_rates)
+    assert own.column("validation_loss") == other.column("validation_loss")
+    assert run.history.losses == other.losses
+
+
+def test_what_a_folder_holds(whole: Path) -> None:
+    names = {"config.toml", "environment.json", "history.jsonl", "checkpoints", "best.safetensors", "model.safetensors"}
+    assert names | {"pictures", "report.html", ".lock"} == {entry.name for entry in whole.iterdir()}
+    environment = json.loads((whole / "environment.json").read_text())
+    assert {"numpy", "python", "processor", "threads", "data", "engine", "blas"} <= environment.keys()
+
+
+def test_a_run_that_is_over_is_tested_again(tmp_path: Path, whole: Path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(whole, path)
+    (path / "model.safetensors").unlink()
+    assert load_run(path).model.is_built  # of the newest checkpoint
+    resume_run(path, draw=False)
+    assert weights(path) == weights(whole)
+    assert [record["event"] for record in read_records(path / "history.jsonl")].count("test") == 1
+
+
+def test_lines_of_after_the_checkpoint_come_once(interrupted: Path, whole: Path) -> None:
+    with (interrupted / "history.jsonl").open("a") as file:
+        file.write('{"event": "step", "epoch": 2, "batch": 99, "loss": 0, "learning_rate": 1}\n{"event": "st')
+    (interrupted / "checkpoints" / ".000009.1.tmp").mkdir()
+    (interrupted / ".model.safetensors.1.tmp").write_text("half")
+    resume_run(interrupted, draw=False)
+    assert read_history(interrupted / "history.jsonl").losses == read_history(whole / "history.jsonl").losses
+    assert not list(interrupted.rglob("*.tmp"))
+
+
+def test_a_run_without_a_checkpoint_begins_anew(interrupted: Path, whole: Path) -> None:
+    for checkpoint in list_checkpoints(interrupted / "checkpoints"):
+        shutil.rmtree(checkpoint)
+    told = []
+    resume_run(interrupted, draw=False, tell=told.append)
+    assert told == ["there is no checkpoint yet: the training begins anew"]
+    assert weights(interrupted) == weights(whole)
+
+
+def test_every_step_and_every_minute(tmp_path: Path) -> None:
+    counts = []
+
+    def look(event) -> None:
+        if isinstance(event, StepDone):
+            counts.append(int(list_checkpoints(tmp_path / "run" / "checkpoints")[0].name))
+
+    run = replace(SETTINGS, epochs=1)
+    train_run(run, out=tmp_path / "run", subscribers=[look], draw=False, checkpoints=CheckpointPolicy(every=2))
+    assert counts == [1, 2, 2, 3, 3, 3]
+    counts.clear()
+    shutil.rmtree(tmp_path / "run")
+    train_run(run, out=tmp_path / "run", subscribers=[look], draw=False, checkpoints=CheckpointPolicy(minutes=1e-9))
+    assert counts == [2, 3, 4, 5, 6, 6]
+    for wrong in ({"every": 0}, {"minutes": 0}):
+        with pytest.raises(ArgumentError, match="a checkpoint is written every"):
+            CheckpointPolicy(**wrong)
+
+
+def test_what_differs_is_told_before_it_starts(interrupted: Path) -> None:
+    path = interrupted / "environment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "numpy": "1.0", "threads": 99}))
+    told = []
+    resume_run(interrupted, draw=False, tell=told.append)
+    assert len(told) == 1
+    assert "may differ in its last bits: numpy was 1.0 and is" in told[0]
+    assert "threads was 99 and is" in told[0]
+
+
+def test_other_data_are_refused_unless_forced(interrupted: Path) -> None:
+    path = interrupted / "environment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data": "0" * 64}))
+    with pytest.raises(ArgumentError, match=r"digits: the data differ from .*then 000000000000\); give the same data"):
+        resume_run(interrupted, draw=False)
+    told = []
+    resume_run(interrupted, draw=False, force=True, tell=told.append)
+    assert told == ["the data differ from those the run was trained on"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs = 3", "epochs = 4", "belongs to another training: epochs 3, here 4"),
+        ("epochs = 3", 'epochs = "3"', "epochs must be int | None; it is '3'"),
+        ("epochs = 3", "epoch = 3", "unknown setting 'epoch'; did you mean 'epochs'"),
+        ("[training]", "[learning]", r"expected a table \[training\]"),
+        ("conv3x3:2", "conv3x3:3", r"the checkpoint's conv1\.weight must be \(3, 3, 1, 3\) float32; it is"),
+        ("network = ", "networks = ", "the run's network is 'None', but here"),
+    ],
+)
+def test_a_changed_configuration(interrupted: Path, old: str, new: str, message: str) -> None:
+    path = interrupted / "config.toml"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises((ArgumentError, ModelError), match=message):
+        resume_run(interrupted, draw=False)
+
+
+def test_two_processes_on_one_run(interrupted: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from rot180.runs.lock import RunLock\n"
+        "lock = RunLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(interrupted)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        assert is_locked(interrupted)
+        with pytest.raises(ModelError, match=f"is being trained by process {process.pid}; wait for it, or stop it"):
+            resume_run(interrupted, draw=False)
+    finally:
+        process.kill()
+        process.communicate()
+    RunLock(interrupted).release()  # the system let go of it with the process
+    assert not is_locked(interrupted)
+
+
+def test_a_folder_removed_under_the_run(tmp_path: Path) -> None:
+    def remove(event) -> None:
+        if isinstance(event, EpochDone):
+            shutil.rmtree(tmp_path / "run")
+
+    with pytest.raises(ModelError, match="cannot be written .No such file or directory"):
+        train_run(SETTINGS, out=tmp_path / "run", subscribers=[remove], draw=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_first_step(tmp_path: Path, monkeypatch) -> None:
+    steps = []
+    write = os.write
+
+    def full(descriptor: int, data) -> int:
+        if len(data) > 2000:
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(ModelError, match="checkpoints/000001: cannot be written .No space left"):
+        train_run(SETTINGS, out=tmp_path / "run", subscribers=[steps.append], draw=False)
+    assert steps == []
+
+
+def test_a_second_checkpoint_must_fit(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10))
+    with pytest.raises(ModelError, match=r"two checkpoints of 0\.0 MB must fit"):
+        train_run(SETTINGS, out=tmp_path / "run", draw=False)
+
+
+def test_a_full_disk_later_says_how_to_go_on(tmp_path: Path, whole: Path, monkeypatch) -> None:
+    path, fsync = tmp_path / "run", os.fsync
+
+    def full(descriptor: int) -> None:
+        if len(list_checkpoints(path / "checkpoints")) == 2:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ModelError, match=f"make room .*; then go on with: rot180 train --resume {path}"):
+            train_run(SETTINGS, out=path, draw=False)
+    resume_run(path, draw=False)
+    assert weights(path) == weights(whole)
+
+
+def test_what_is_not_finite_fails_the_run_and_is_never_the_best(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    wild = replace(SETTINGS, optimizer="sgd", lr=1e30, schedule="constant")
+    with pytest.raises(NonFiniteError, match=r"epoch 1, batch \d of 6, step \d: .* the learning rate is too high"):
+        train_run(wild, out=path, draw=False)
+    last = read_records(path / "history.jsonl")[-1]
+    assert last["event"] == "failed"
+    assert last["array"] in last["reason"]
+    assert "The training failed." in (path / "report.html").read_text()
+    assert not (path / "best.safetensors").exists()
+    assert not (path / "model.safetensors").exists()
+    assert all(np.isfinite(w).all() for w in load_run(path).model.parameters.values())
+
+
+def test_what_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="expected config.toml in it, found none; it is no run folder"):
+        resume_run(tmp_path)
