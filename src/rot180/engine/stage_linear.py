@@ -20,6 +20,7 @@ from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import (
     TILE_ROWS,
     TILE_VECTORS,
+    WIDE,
     dot_tile_address,
     even_blocks,
     tile_address,
@@ -44,6 +45,8 @@ class LinearStage(Stage):
         inputs, outputs = w.shape
         self.x, self.y = x, y
         width = TILE_VECTORS * lane_count_of(context.dtype)
+        if context.count == 1 and outputs % (WIDE * lane_count_of(context.dtype)) == 0:
+            width = WIDE * lane_count_of(context.dtype)
         has_bias = "bias" in self.linear.parameters
         bias = self.linear.parameters["bias"] if has_bias else np.zeros(outputs, context.dtype)
         block = even_blocks(context.count)

@@ -46,6 +46,7 @@ __all__ = [
     "DOT_ROWS",
     "TILE_ROWS",
     "TILE_VECTORS",
+    "WIDE",
     "dot_tile_address",
     "even_blocks",
     "tile",
@@ -53,6 +54,8 @@ __all__ = [
     "tile_strides",
 ]
 
+WIDE = 16 if REGISTERS == 32 else 8
+"""Registers of columns in a tile of one row, at most."""
 DOT_ROWS, DOT_COLUMNS = (4, 6) if REGISTERS == 32 else (3, 3)
 
 _I64 = ir.IntType(64)
@@ -173,7 +176,10 @@ def _sizes(most_rows, most_columns):
     return [(r, q) for r in range(1, most_rows + 1) for q in range(1, most_columns + 1)]
 
 
-_tile_body = switched(_emit_tile, _sizes(TILE_ROWS, TILE_VECTORS))
+# A single row reads each weight once: what counts is how long a piece of memory it reads in one go.
+_tile_body = switched(
+    _emit_tile, [*_sizes(TILE_ROWS, TILE_VECTORS), *((1, q) for q in range(TILE_VECTORS + 1, WIDE + 1))]
+)
 _dot_body = switched(_emit_dot_tile, _sizes(DOT_ROWS, DOT_COLUMNS))
 
 

@@ -25,18 +25,18 @@ from rot180.kernels.walk import walk
 
 
 @njit(**PARALLEL)
-def list_winners(d, winners, offsets, values, counts, sizes):
+def list_winners(d, winners, offsets, values, counts, shifts, sizes):
     """List the winners of each image, band and filter.
 
     d : (N, Hd, Wd, F) delta of the pooled image, which starts at row top, column left
     winners : (N, PH, PW, F) uint8 from `convolve_pool`
     offsets : (N, bands, F, most) int32, values : the same shape, counts : (N, bands, F) int32; filled
-    sizes : (9,) int64: top, left, pool height, pool width, stride_h, stride_w, Wp, C (of the padded image), band rows
+    shifts : (256,) int32, by place in a window: the offset of that place in the padded image
+    sizes : (5,) int64: top, left, offset from one row of windows to the next, from one window to the next, rows of a
+        band
     """
     N, PH, PW, F = winners.shape
-    top, left, kh, kw, stride_h, stride_w, Wp, C, rows = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8],
-    )  # fmt: skip
+    top, left, row_step, step, rows = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
     bands = offsets.shape[1]
     for unit in prange(N * bands):
         n, band = unit // bands, unit % bands
@@ -44,13 +44,13 @@ def list_winners(d, winners, offsets, values, counts, sizes):
             counts[n, band, f] = 0
         for y in range(band * rows, min((band + 1) * rows, PH)):
             for x in range(PW):
+                start = y * row_step + x * step
                 for f in range(F):
                     place = winners[n, y, x, f]
                     at = counts[n, band, f]
-                    offsets[n, band, f, at] = (
-                        (y * kh + place // kw) * stride_h * Wp + (x * kw + place % kw) * stride_w
-                    ) * C
+                    offsets[n, band, f, at] = start + shifts[place]
                     values[n, band, f, at] = d[n, top + y, left + x, f]
+                    # Written in any case, kept only if the window's winner passed the ReLU: no branch to foretell.
                     counts[n, band, f] = at + (1 if place != CLOSED else 0)
 
 
