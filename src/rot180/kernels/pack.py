@@ -29,7 +29,7 @@ _SQUARE = 16
 @njit(**PARALLEL)
 def pack_panels(w, panels):
     """Fill panels (G, blocks, KH*KW*Cg, width) from w (KH, KW, Cg, F)."""
-    KH, KW, Cg, F = w.shape
+    F = w.shape[3]
     G, blocks, rows, width = panels.shape
     Fg = F // G
     L = lanes(w)
@@ -45,9 +45,9 @@ def pack_panels(w, panels):
 
 @njit(**PARALLEL)
 def pack_folded(w, bias, q, stride, panels, biases):
-    """Fill panels (1, 1, KH*(KW + (q-1)*stride)*C, width) and biases (q*F) for windows of q pixels; they stay zero else.
+    """Fill panels (1, 1, KH*(KW + (q-1)*stride)*C, width) and biases (q*F) from w (KH, KW, C, F) and bias (F).
 
-    w (KH, KW, C, F), bias (F)
+    Cells that belong to no weight are left alone: they are zeros from the start.
     """
     KH, KW, C, F = w.shape
     wide = KW + (q - 1) * stride
