@@ -251,6 +251,7 @@ def train(
         print_json(result(run))
     else:
         _say_result(run)
+        _say_health(run)
     if run.history.stopped == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
@@ -307,6 +308,19 @@ def _say_start(asked: str | None, event: Event) -> None:
             print(f"{asked} takes other images or classes than these: its first and last part are adapted")
         print(f"network: {model} ({model.summary().parameters:,} parameters)")
         print(f"training on {event.images:,} images{held_out}, epochs: {event.epochs}", flush=True)
+
+
+def _say_health(run: TrainedRun) -> None:
+    """Say on stderr what ails the network, in three lines at most."""
+    import sys
+    from dataclasses import asdict
+
+    from rot180.cli.health import examine, lines
+
+    if run.history.stopped != "interrupted":
+        report = examine(run.model, run.history, run.dataset, asdict(run.settings))
+        for line in lines(report, limit=3):
+            print(line, file=sys.stderr)
 
 
 def _say_result(run: TrainedRun) -> None:

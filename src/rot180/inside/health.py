@@ -1,0 +1,431 @@
+"""What ails a trained network: each finding with its evidence and what to try.
+
+The network is given a few hundred images forward and back, and a copy of it a few updates; the history of the training
+is read for the rest. The limits are rules of thumb, named beside each and stated in the evidence, not laws.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ShapeError
+from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Tanh
+from rot180.nn.loss import Loss
+from rot180.nn.sequential import Sequential
+from rot180.ops.types import Array
+from rot180.training.history import History
+from rot180.training.optimizer import SGD, Adam, Optimizer
+from rot180.training.trainer import make_loss
+
+__all__ = ["Finding", "HealthReport", "health"]
+
+IMAGES = 256
+"""Images looked at, the first of those given."""
+DEAD = 0.3
+"""Share of a layer's units that may give zero for every image."""
+SATURATED = 0.5
+"""Share of a layer's outputs that may lie where the derivative is below a tenth of its largest."""
+VANISHED, EXPLODED = 1e-3, 1e3
+"""Delta's size at the first layer over that at the last."""
+SLOW_UPDATE, FAST_UPDATE = 1e-5, 0.1
+"""An update's size over the weight's; about 1e-3 is usual."""
+IMBALANCE = 3.0
+"""Images of the most frequent class over those of the rarest."""
+GAP = 0.05
+"""Accuracy on the training images less that on others."""
+RISE = 1.1
+"""Validation loss at the end over its lowest."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes
+    ----------
+    what : str
+        `dead units`, `vanishing deltas`, `overfitting`, ...
+    where : str
+        The layer; empty for the whole training.
+    evidence : str
+        What was measured, and what would be usual.
+    advice : str
+        What to try.
+    """
+
+    what: str
+    where: str
+    evidence: str
+    advice: str
+
+    def __str__(self) -> str:
+        """One line."""
+        place = f" in {self.where}" if self.where else ""
+        return f"{self.what}{place}: {self.evidence}; {self.advice}"
+
+
+@dataclass(frozen=True)
+class LayerHealth:
+    """What was measured of one layer; None where it does not apply.
+
+    Attributes
+    ----------
+    name : str
+    delta : float
+        Root mean square of the gradient of its output, for one image's loss.
+    dead : float or None
+        Share of its units that are zero for every image (ReLU).
+    saturated : float or None
+        Share of its outputs where the derivative is below a tenth of its largest (sigmoid, tanh).
+    update : float or None
+        Size of an update over the size of the weight.
+    """
+
+    name: str
+    delta: float
+    dead: float | None = None
+    saturated: float | None = None
+    update: float | None = None
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """What was found, the gravest first, and the measurements by layer."""
+
+    findings: tuple[Finding, ...]
+    layers: tuple[LayerHealth, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as lists, numbers and strings, ready for JSON."""
+        return {
+            "healthy": self.healthy,
+            "findings": [asdict(finding) for finding in self.findings],
+            "layers": [asdict(layer) for layer in self.layers],
+        }
+
+    def table(self) -> str:
+        """Return the measurements, a line for each layer."""
+        rows = [("layer", "delta", "dead", "saturated", "update/weight")]
+        for layer in self.layers:
+            rows.append(
+                (
+                    layer.name,
+                    f"{layer.delta:.1e}",
+                    "" if layer.dead is None else f"{100 * layer.dead:.0f}%",
+                    "" if layer.saturated is None else f"{100 * layer.saturated:.0f}%",
+                    "" if layer.update is None else f"{layer.update:.1e}",
+                )
+            )
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if column else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        )
+
+
+def health(
+    model: Sequential,
+    history: History | None = None,
+    images: Array | None = None,
+    labels: Array | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    loss: str | Loss = "auto",
+    class_counts: Array | None = None,
+    seed: int = 0,
+) -> HealthReport:
+    """Examine a network and its training.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built; it is not changed.
+    history : History, optional
+        Of its training; without it nothing is said of learning rate and overfitting.
+    images, labels : (N, H, W, C) and (N,), optional
+        Raw images, best such as it was not trained on; the first 256 are looked at. Without them only the history is.
+    optimizer : Optimizer, optional
+        Of the training, for the size of its updates; Adam by default. It is not changed.
+    loss : str or Loss
+        As in `Trainer`.
+    class_counts : (K,) integer, optional
+        Training images of each class; those of `labels` by default.
+    seed : int
+        Of noise and dropout.
+
+    Returns
+    -------
+    HealthReport
+
+    Raises
+    ------
+    ShapeError
+        Images and labels do not fit each other or the model.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> data = rot180.load_data("digits").limit(300)
+    >>> model = rot180.network("8x8x1 > fc16 sigmoid > fc10")
+    >>> history = rot180.fit(model, data, epochs=1, lr=1e-6)
+    >>> for finding in health(model, history, data.test_images, data.test_labels).findings:
+    ...     print(finding.what)
+    learning rate too low
+    """
+    findings: list[Finding] = []
+    layers: tuple[LayerHealth, ...] = ()
+    if history is not None:
+        findings += _learning_rate(history)
+    if images is not None and labels is not None and len(images):
+        images, labels = np.asarray(images)[:IMAGES], np.asarray(labels)[:IMAGES]
+        if len(images) != len(labels):
+            raise ShapeError(f"each image needs one label; {len(images)} images, {len(labels)} labels")
+        the_loss = make_loss(loss, model)
+        layers = tuple(_measure(model, images, labels, the_loss, optimizer or Adam(), history, seed))
+        findings += [finding for layer in layers for finding in _units(layer)]
+        findings += _deltas(model, layers)
+        findings += _updates(layers)
+    if history is not None:
+        findings += _overfitting(history, model, images, labels)
+    counts = class_counts if class_counts is not None else _counts(labels, model)
+    if counts is not None:
+        findings += _imbalance(np.asarray(counts), model)
+    return HealthReport(tuple(findings), layers)
+
+
+def _measure(
+    model: Sequential,
+    images: Array,
+    labels: Array,
+    loss: Loss,
+    optimizer: Optimizer,
+    history: History | None,
+    seed: int,
+) -> Iterator[LayerHealth]:
+    x = model.preprocessing(images, dtype=model.dtype)
+    ratios = _update_ratios(model, x, labels, loss, optimizer, history, seed)
+    outputs: list[Array] = []
+    saved: list[Any] = []
+    y = x
+    for layer in model.layers:
+        y, kept = layer.forward(y)
+        outputs.append(y)
+        saved.append(kept)
+    delta: Array | None = loss.backward(loss.forward(y, labels)[1])
+    deltas: list[float] = []
+    for layer, kept in zip(reversed(model.layers), reversed(saved), strict=True):
+        if delta is None:
+            break
+        # Times N: the loss is a mean over the batch, and one image's delta does not depend on its company.
+        deltas.append(float(np.sqrt(np.mean(np.square(delta, dtype=np.float64)))) * len(x))
+        delta, _ = layer.backward(delta, kept, needs_dx=True)
+    last = len(model.layers) - 1
+    for index, (layer, output, size) in enumerate(zip(model.layers, outputs, reversed(deltas), strict=True)):
+        dead = saturated = None
+        flat = output.reshape(-1, output.shape[-1])
+        if isinstance(layer, (ReLU, NoisyReLU)) and not isinstance(layer, LeakyReLU):
+            dead = float(np.mean(flat.max(axis=0) <= 0))
+        elif isinstance(layer, Sigmoid) and index < last:
+            saturated = float(np.mean(flat * (1 - flat) < 0.025))
+        elif isinstance(layer, Tanh) and index < last:
+            saturated = float(np.mean(1 - flat * flat < 0.1))
+        yield LayerHealth(layer.name, size, dead, saturated, ratios.get(f"{layer.name}.weight"))
+
+
+def _update_ratios(
+    model: Sequential,
+    x: Array,
+    labels: Array,
+    loss: Loss,
+    optimizer: Optimizer,
+    history: History | None,
+    seed: int,
+) -> dict[str, float]:
+    """Return the size of an update over that of the weight, by parameter: the largest of some updates of a copy.
+
+    The first steps of Adam and RMSprop are larger than any later one while their means fill, and do not count.
+    """
+    twin = copy.deepcopy(model)
+    rule = copy.deepcopy(optimizer)
+    if history is not None and history.learning_rates:
+        rule.lr = float(np.median(history.learning_rates))
+    generator = np.random.default_rng(seed)
+    parameters = twin.parameters
+    largest: dict[str, float] = {}
+    first = 0 if isinstance(rule, SGD) else 6
+    with np.errstate(all="ignore"):  # a training that blew up goes on to do so
+        for step in range(first + 6):
+            chosen = generator.integers(0, len(x), min(32, len(x)))
+            y, saved = twin.forward(x[chosen], training=True, generator=generator)
+            _, gradients = twin.backward(loss.backward(loss.forward(y, labels[chosen])[1]), saved)
+            before = {name: array.copy() for name, array in parameters.items()}
+            rule.update(parameters, gradients, twin.lr_factors)
+            for name, array in parameters.items():
+                size = float(np.linalg.norm(before[name]))
+                if step >= first and size and twin.lr_factors.get(name, 1.0):
+                    ratio = float(np.linalg.norm(array - before[name])) / size
+                    largest[name] = max(ratio, largest.get(name, 0.0))
+    return largest
+
+
+def _units(layer: LayerHealth) -> Iterator[Finding]:
+    if layer.dead is not None and layer.dead > DEAD:
+        yield Finding(
+            "dead units",
+            layer.name,
+            f"{100 * layer.dead:.0f}% give zero for every image (usual: under {100 * DEAD:.0f}%)",
+            "try a lower learning rate, warm-up, leakyrelu, or fewer units",
+        )
+    if layer.saturated is not None and layer.saturated > SATURATED:
+        yield Finding(
+            "saturated units",
+            layer.name,
+            f"{100 * layer.saturated:.0f}% of the outputs lie where the derivative is below a tenth of its largest",
+            "try relu, smaller initial weights, inputs around zero (--normalize dataset), or a lower learning rate",
+        )
+
+
+def _deltas(model: Sequential, layers: tuple[LayerHealth, ...]) -> Iterator[Finding]:
+    weighted = [layer for layer, own in zip(layers, model.layers, strict=True) if own.has_parameters]
+    if len(weighted) < 2:
+        return
+    first, last = weighted[0], weighted[-1]
+    if not all(math.isfinite(layer.delta) for layer in weighted):
+        yield Finding(
+            "exploding deltas", first.name, "the gradient is not finite", "train again with a lower learning rate"
+        )
+        return
+    if last.delta == 0:
+        return
+    ratio = first.delta / last.delta
+    evidence = f"delta is {first.delta:.1e} at {first.name} and {last.delta:.1e} at {last.name}, a ratio of {ratio:.1e}"
+    if ratio < VANISHED:
+        yield Finding(
+            "vanishing deltas",
+            first.name,
+            f"{evidence} (usual: above {VANISHED:g})",
+            "try relu instead of sigmoid, fewer layers, or another initializer (init=he_normal)",
+        )
+    elif ratio > EXPLODED:
+        yield Finding(
+            "exploding deltas",
+            first.name,
+            f"{evidence} (usual: below {EXPLODED:g})",
+            "try smaller initial weights or a lower learning rate",
+        )
+
+
+def _updates(layers: tuple[LayerHealth, ...]) -> Iterator[Finding]:
+    for layer in layers:
+        if layer.update is None or not math.isfinite(layer.update):
+            continue
+        evidence = f"an update is {layer.update:.1e} of the weight (usual: about 1e-03)"
+        if layer.update > FAST_UPDATE:
+            yield Finding("updates too large", layer.name, evidence, "try a lower learning rate")
+        elif layer.update < SLOW_UPDATE:
+            yield Finding("updates too small", layer.name, evidence, "try a higher learning rate, or adam")
+
+
+def _learning_rate(history: History) -> Iterator[Finding]:
+    losses = np.asarray(history.losses, np.float64)
+    if not np.all(np.isfinite(losses)):
+        step = int(np.argmin(np.isfinite(losses))) + 1
+        yield Finding(
+            "learning rate too high",
+            "",
+            f"the loss was no longer finite after step {step}",
+            f"try {_rate(history, 0.1)}, or warm-up",
+        )
+        return
+    if len(losses) < 8:
+        return
+    part = max(2, len(losses) // 8)
+    start, end = float(losses[:part].mean()), float(losses[-part:].mean())
+    worst = float(losses[part:].max())
+    if end > start or (worst > 10 * start and end > 0.9 * start):
+        yield Finding(
+            "learning rate too high",
+            "",
+            f"the loss went from {start:.3g} to {end:.3g}, at worst {worst:.3g}",
+            f"try {_rate(history, 0.1)}, or warm-up",
+        )
+        return
+    middle = float(losses[len(losses) // 2 - part // 2 :][:part].mean())
+    noise = 2 * float(losses[-part:].std()) / math.sqrt(part)
+    is_slow = end > 0.7 * start and end < start
+    is_falling = middle - end > max(noise, 0.2 * (start - end))
+    if is_slow and (is_falling or end > 0.95 * start):
+        yield Finding(
+            "learning rate too low",
+            "",
+            f"the loss went from {start:.3g} to {end:.3g} only",
+            f"try {_rate(history, 10)}, or more epochs",
+        )
+
+
+def _rate(history: History, times: float) -> str:
+    highest = max(history.learning_rates, default=0.0)
+    return f"--lr {highest * times:.1g}" if highest else ("a lower one" if times < 1 else "a higher one")
+
+
+def _overfitting(history: History, model: Sequential, images: Array | None, labels: Array | None) -> Iterator[Finding]:
+    if not history.epochs:
+        return
+    last = history.epochs[-1]
+    advice = "try more images, dropout, weight decay (adamw), --early-stopping, or fewer parameters"
+    losses = [epoch.validation_loss for epoch in history.epochs if epoch.validation_loss is not None]
+    if losses and last.validation_accuracy is not None:
+        gap = last.train_accuracy - last.validation_accuracy
+        best = min(losses)
+        if history.restored_epoch is None and losses[-1] > RISE * best and len(losses) > 2:
+            epoch = losses.index(best) + 1
+            evidence = f"the validation loss was {best:.3g} after epoch {epoch} and is {losses[-1]:.3g} now"
+            yield Finding("overfitting", "", evidence, advice)
+        elif gap > GAP:
+            yield Finding("overfitting", "", _gap(last.train_accuracy, last.validation_accuracy, "validation"), advice)
+    elif images is not None and labels is not None and len(images) >= 50:
+        outputs = model(model.preprocessing(images, dtype=model.dtype))
+        accuracy = float(np.mean(outputs.argmax(axis=1) == labels))
+        # What chance alone does to an accuracy on so few images.
+        chance = 2 * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / len(images))
+        if last.train_accuracy - accuracy > GAP + chance:
+            yield Finding("overfitting", "", _gap(last.train_accuracy, accuracy, "other"), advice)
+
+
+def _gap(train: float, other: float, name: str) -> str:
+    return f"{100 * train:.1f}% of the training images are right but {100 * other:.1f}% of the {name} images"
+
+
+def _counts(labels: Array | None, model: Sequential) -> Array | None:
+    if labels is None or labels.ndim != 1 or len(model.output_shape) != 1:
+        return None
+    return np.bincount(labels, minlength=model.output_shape[0])
+
+
+def _imbalance(counts: Array, model: Sequential) -> Iterator[Finding]:
+    names = model.class_names or tuple(str(k) for k in range(len(counts)))
+    if counts.sum() < 20 * len(counts):  # with so few images of a class its number says little
+        return
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[least] * IMBALANCE < counts[most]:
+        evidence = f"{counts[most]:,} images of {names[most]} but {counts[least]:,} of {names[least]}"
+        yield Finding(
+            "class imbalance",
+            "",
+            evidence,
+            "collect more of the rare class, or repeat its images; look at the confusion",
+        )

@@ -1,0 +1,179 @@
+"""The commands that explain a number, check gradients and look for illnesses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import rot180 as package
+
+Call = Callable[..., Any]
+
+LAYER = """
+import numpy as np
+from rot180.nn.layer import Layer
+
+
+class Scale(Layer):
+    def __init__(self, start=1.0):
+        super().__init__()
+        self.start = start
+
+    def build(self, input_shape, generator, *, dtype=np.float32, activation="linear"):
+        self.parameters = {"factor": np.full(input_shape[-1:], self.start, dtype)}
+
+    def forward(self, x, *, training=False, generator=None):
+        return x * self.parameters["factor"], x
+
+    def backward(self, dy, saved, *, needs_dx=True):
+        return dy * self.parameters["factor"], {"factor": (dy * saved).sum((0, 1, 2))}
+
+
+class Wrong(Scale):
+    def backward(self, dy, saved, *, needs_dx=True):
+        dx, gradients = super().backward(dy, saved)
+        return dx, {"factor": gradients["factor"] / len(dy)}
+"""
+
+
+def test_explain_as_text(rot180: Call, trained: Path) -> None:
+    said = rot180("explain", trained, 7, "--at", "conv1.output[3,2,1]", "--at", "loss")
+    assert said.status == 0, said.err
+    assert said.out.startswith("image 7: the network says ")
+    assert "conv1.output[3,2,1] = " in said.out
+    assert "stored by the network" in said.out
+    assert "\nloss = " in said.out
+    assert max(len(line) for line in said.out.splitlines()) <= 80
+
+
+def test_explain_as_json(rot180: Call, trained: Path) -> None:
+    for flags in (["--as", "json"], ["--json"]):
+        result = rot180("explain", trained, 7, "--at", "fc1.weight.update[3,2]", *flags).json
+        (ledger,) = result["ledgers"]
+        assert ledger["adds_up"]
+        assert ledger["cell"] == "fc1.weight.update[3,2]"
+        assert result["label"] == package.load_data("digits").test_labels[7]
+
+
+def test_explain_all_and_markdown(rot180: Call, trained: Path) -> None:
+    few = rot180("explain", trained, 0, "--at", "fc1.output[3]").out
+    every = rot180("explain", trained, 0, "--at", "fc1.output[3]", "--all").out
+    assert "28 more, together" in few
+    assert "more, together" not in every
+    assert every.count("fc1.weight[") == 36
+    assert rot180("explain", trained, 0, "--at", "fc1.output[3]", "--as", "markdown").out.startswith("### `fc1.output")
+
+
+def test_explain_an_image_file_with_a_label(rot180: Call, trained: Path, tmp_path: Path) -> None:
+    data = package.load_data("digits")
+    Image.fromarray(data.test_images[7][:, :, 0]).save(tmp_path / "7.png")
+    file = rot180("explain", trained, tmp_path / "7.png", "--at", "loss", "--label", "3", "--json").json
+    test = rot180("explain", trained, 7, "--at", "loss", "--label", "3", "--json").json
+    assert file["label"] == 3
+    assert file["ledgers"] == test["ledgers"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "conv1.output[2,3,1]",
+        "pool1.output[1,1,2]",
+        "relu1.output[1,1,2]",
+        "pool1.input.grad[2,2,1]",
+        "conv1.input.grad[2,2,0]",
+        "conv1.weight.grad[1,1,0,2]",
+        "conv1.weight.update[1,1,0,2]",
+        "fc1.weight.grad[3,4]",
+        "loss",
+    ],
+)
+def test_explain_as_picture(rot180: Call, trained: Path, tmp_path: Path, cell: str) -> None:
+    said = rot180("explain", trained, 7, "--at", cell, "--as", "picture", "--out", tmp_path / "ledger")
+    assert said.out.strip() == str(tmp_path / "ledger.png")
+    assert (tmp_path / "ledger.png").stat().st_size > 5000
+    assert (tmp_path / "ledger.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["7", "--at", "conv9.output[0,0,0]"], "there is no layer 'conv9'; did you mean 'conv1'?"),
+        (["7", "--at", "conv1.output[9,9,9]"], "so the index goes from [0,0,0] to [5,5,3]"),
+        (["9999", "--at", "loss"], "digits has 362 test images"),
+        (["none.png", "--at", "loss"], "there is no such file"),
+        (["7", "--at", "loss", "--as", "table"], "--as: a ledger is shown as text, json, markdown, picture"),
+        (["7", "--at", "loss", "--label", "ten"], "--label: no class is called 'ten'"),
+    ],
+)
+def test_explain_says_what_is_wrong(rot180: Call, trained: Path, arguments: list[str], says: str) -> None:
+    said = rot180("explain", trained, *arguments)
+    assert said.status == 2
+    assert said.err.count("\n") == 1
+    assert says in said.err
+
+
+def test_check_a_network_and_a_run(rot180: Call, trained: Path) -> None:
+    said = rot180("check", "6x6x1 > conv3x3:2 relu > fc3")
+    assert said.status == 0
+    assert "every gradient is right, in float64" in said.out
+    assert max(len(line) for line in said.out.splitlines()) <= 80
+    result = rot180("check", trained, "--json").json
+    assert result["passed"]
+    assert result["blamed"] == []
+
+
+def test_check_a_layer_that_the_user_wrote(rot180: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("scale_layers.py").write_text(LAYER)
+    right = rot180("check", "--layer", "scale_layers:Scale", "--input-shape", "4x5x3", "--set", "start=0.5")
+    assert right.status == 0, right.err
+    wrong = rot180("check", "--layer", "scale_layers.py:Wrong")
+    assert wrong.status == 1
+    assert "it looks like: batch mean taken twice" in wrong.out
+    said = json.loads(rot180("check", "--layer", "scale_layers:Wrong", "--json").out)
+    assert said["parts"][0]["gradients"][1]["mistake"] == "batch mean taken twice"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "check takes a MODEL-OR-RUN or --layer MODULE:CLASS, one of them"),
+        (["lenet5", "--layer", "a:B"], "one of them"),
+        (["--layer", "Scale"], "--layer is MODULE:CLASS"),
+        (["--layer", "no_such_module:Scale"], "no_such_module cannot be imported (ModuleNotFoundError"),
+        (["--layer", "rot180.nn.conv2d:Conv3d"], "has no layer class 'Conv3d'; did you mean 'Conv2d'?"),
+        (["--layer", "rot180.nn.conv2d:Conv2d"], "Conv2d"),
+        (["--layer", "rot180.nn.activation:ReLU", "--input-shape", "5x5"], "--input-shape is rows x columns"),
+        (["--layer", "rot180.nn.activation:LeakyReLU", "--set", "slope"], "--set is NAME=VALUE"),
+        (["lenet5", "--set", "a=1"], "--set gives arguments to the class of --layer"),
+        (["nothing-of-this-name"], "nothing-of-this-name"),
+    ],
+)
+def test_check_says_what_is_wrong(rot180: Call, arguments: list[str], says: str) -> None:
+    said = rot180("check", *arguments)
+    assert said.status == 2
+    assert says in said.err
+
+
+def test_health(rot180: Call, trained: Path) -> None:
+    said = rot180("health", trained)
+    assert said.status == 0, said.err
+    assert said.out.startswith("layer ")
+    assert max(len(line) for line in said.out.splitlines()) <= 80
+    result = rot180("health", trained, "--json").json
+    assert {"healthy", "findings", "layers"} <= result.keys()
+    assert result["layers"][0]["name"] == "conv1"
+
+
+def test_train_ends_with_three_lines_of_health_at_most(rot180: Call, tmp_path: Path) -> None:
+    sick = ["--limit", "200", "--epochs", "3", "--lr", "1", "--model", "8x8x1 > fc32 relu fc32 relu fc32 relu > fc10"]
+    said = rot180("train", *sick, "--out", tmp_path / "run", "--no-pictures")
+    lines = said.err.splitlines()
+    assert 1 <= len(lines) <= 3
+    assert all(line.startswith("health: ") for line in lines)
+    assert rot180("train", *sick, "--out", tmp_path / "json", "--no-pictures", "--json").err == ""

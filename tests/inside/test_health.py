@@ -1,0 +1,143 @@
+"""Each illness, brought about on purpose, is found; a healthy training has none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rot180 import SGD, Dataset, Sequential, evaluate, fit, load_data, network
+from rot180.errors import ShapeError
+from rot180.inside.health import HealthReport, health
+from rot180.training import History
+from rot180.training.events import EpochDone
+
+NOTATION = "8x8x1 > conv3x3:8 relu maxpool2 > fc24 relu > fc10"
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_data("digits")
+
+
+def trained(notation: str, data: Dataset, **options: object) -> tuple[Sequential, History]:
+    model = network(notation)
+    return model, fit(model, data, **{"epochs": 2, "lr": 0.005, **options})
+
+
+def found(report: HealthReport) -> set[str]:
+    return {finding.what for finding in report.findings}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_healthy_training_has_no_finding(digits: Dataset, seed: int) -> None:
+    model, history = trained(NOTATION, digits, epochs=5, lr=0.002, seed=seed)
+    assert evaluate(model, digits.test_images, digits.test_labels).accuracy > 0.9
+    report = health(model, history, digits.test_images, digits.test_labels)
+    assert report.healthy, [str(finding) for finding in report.findings]
+    assert [layer.name for layer in report.layers] == [layer.name for layer in model.layers]
+    assert "conv1" in report.table()
+    assert max(len(line) for line in report.table().splitlines()) <= 80
+    assert report.to_dict()["healthy"]
+
+
+def test_dead_units(digits: Dataset) -> None:
+    model, history = trained(NOTATION, digits)
+    model.parameters["conv1.bias"][:4] = -100
+    report = health(model, history, digits.test_images, digits.test_labels)
+    finding = next(finding for finding in report.findings if finding.what == "dead units")
+    assert finding.where == "relu1"
+    assert finding.evidence.startswith("50% give zero for every image")
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_saturated_units(digits: Dataset, activation: str) -> None:
+    model = network(f"8x8x1 > fc24 {activation} > fc10").build(seed=0)
+    assert "saturated units" not in found(health(model, None, digits.test_images, digits.test_labels))
+    model.parameters["fc1.weight"][:] *= 100
+    assert "saturated units" in found(health(model, None, digits.test_images, digits.test_labels))
+
+
+def test_outputs_at_their_ends_are_no_saturation(digits: Dataset) -> None:
+    model = network("8x8x1 > fc10 sigmoid").build(seed=0)
+    model.parameters["fc1.weight"][:] *= 100
+    assert "saturated units" not in found(health(model, None, digits.test_images, digits.test_labels))
+
+
+def test_vanishing_and_exploding_deltas(digits: Dataset) -> None:
+    model = network("8x8x1 > " + " ".join(["fc24 sigmoid"] * 6) + " > fc10").build(seed=0)
+    assert "vanishing deltas" in found(health(model, None, digits.test_images, digits.test_labels))
+    model = network("8x8x1 > " + " ".join(["fc24 relu"] * 6) + " > fc10").build(seed=0)
+    assert not {"vanishing deltas", "exploding deltas"} & found(
+        health(model, None, digits.test_images, digits.test_labels)
+    )
+    for name, array in model.parameters.items():
+        array *= 10 if name.endswith("weight") else 1
+    assert "exploding deltas" in found(health(model, None, digits.test_images, digits.test_labels))
+
+
+def test_sizes_of_updates(digits: Dataset) -> None:
+    model = network(NOTATION).build(seed=0)
+    images, labels = digits.test_images, digits.test_labels
+    assert "updates too small" in found(health(model, None, images, labels, optimizer=SGD(1e-8)))
+    assert "updates too large" in found(health(model, None, images, labels, optimizer=SGD(5)))
+    assert not found(health(model, None, images, labels, optimizer=SGD(0.01)))
+
+
+@pytest.mark.parametrize("rate", [3.0, 1e6])
+def test_a_learning_rate_that_is_too_high(digits: Dataset, rate: float) -> None:
+    losses = [2.3, *np.random.default_rng(0).normal(4, 1, 60)]
+    history = History(losses=losses if rate < 10 else [2.3, 9.0, float("nan"), float("nan")], learning_rates=[rate])
+    (finding,) = health(network(NOTATION).build(), history).findings
+    assert finding.what == "learning rate too high"
+    assert f"try --lr {rate / 10:.1g}" in finding.advice
+
+
+def test_a_learning_rate_that_is_too_low(digits: Dataset) -> None:
+    model, history = trained(NOTATION, digits, lr=1e-5)
+    report = health(model, history, digits.test_images, digits.test_labels)
+    assert "learning rate too low" in found(report)
+    assert "try --lr 0.0001" in str(report.findings[0])
+
+
+def test_class_imbalance(digits: Dataset) -> None:
+    model = network(NOTATION).build()
+    counts = np.array([500] * 9 + [20])
+    (finding,) = health(model, None, class_counts=counts).findings
+    assert finding.evidence == "500 images of 0 but 20 of 9"
+    assert health(model, None, class_counts=np.full(10, 40)).healthy
+
+
+def test_overfitting(digits: Dataset) -> None:
+    few = replace(digits, train_images=digits.train_images[:40], train_labels=digits.train_labels[:40])
+    model, history = trained("8x8x1 > fc64 relu > fc10", few, epochs=40)
+    report = health(model, history, digits.test_images, digits.test_labels)
+    assert found(report) >= {"overfitting"}
+
+
+def test_a_validation_loss_that_rises() -> None:
+    def epoch(number: int, loss: float, accuracy: float = 0.97) -> EpochDone:
+        return EpochDone(number, 0.1, 0.99, loss, accuracy, 1e-3, 1.0, 100.0, False)
+
+    model = network(NOTATION).build()
+    rising = History(epochs=[epoch(1, 0.5), epoch(2, 0.3), epoch(3, 0.4)])
+    (finding,) = health(model, rising).findings
+    assert finding.evidence == "the validation loss was 0.3 after epoch 2 and is 0.4 now"
+    assert not found(health(model, History(epochs=rising.epochs, restored_epoch=2)))
+    assert found(health(model, History(epochs=[epoch(1, 0.5, 0.8)]))) == {"overfitting"}
+
+
+def test_images_and_labels_that_do_not_fit(digits: Dataset) -> None:
+    with pytest.raises(ShapeError, match="each image needs one label; 5 images, 4 labels"):
+        health(network(NOTATION).build(), None, digits.test_images[:5], digits.test_labels[:4])
+
+
+def test_the_model_and_the_optimizer_stay_as_they_are(digits: Dataset) -> None:
+    model = network(NOTATION).build(seed=0)
+    before = {name: array.copy() for name, array in model.parameters.items()}
+    optimizer = SGD(0.1, momentum=0.9)
+    health(model, None, digits.test_images, digits.test_labels, optimizer=optimizer)
+    assert optimizer.step_count == 0
+    for name, array in model.parameters.items():
+        np.testing.assert_array_equal(array, before[name])
