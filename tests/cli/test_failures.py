@@ -145,7 +145,7 @@ def test_an_image_that_is_none(rot180: Call, trained: Path, tmp_path: Path) -> N
 def test_a_run_that_is_none(rot180: Call, tmp_path: Path) -> None:
     for command in (["evaluate"], ["predict", "x.png"], ["show"]):
         assert_refused(rot180(command[0], tmp_path / "gone", *command[1:]), r"there is no such run")
-    assert_refused(rot180("evaluate", tmp_path), r"model\.safetensors")
+    assert_refused(rot180("evaluate", tmp_path), r"config\.toml")
 
 
 def test_data_of_another_size_than_the_networks(rot180: Call, trained: Path, tmp_path: Path) -> None:

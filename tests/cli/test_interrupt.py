@@ -1,8 +1,7 @@
-"""Ctrl-C: the run is kept, and its place is told."""
+"""Ctrl-C and SIGTERM: the run is saved, the exit status says that it can go on, and it does."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,9 +15,11 @@ from rot180.runs import load_run
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
-def test_ctrl_c_keeps_what_was_reached(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_keeps_what_was_reached(tmp_path: Path, rot180, number: signal.Signals) -> None:
     folder = tmp_path / "run"
-    arguments = ["train", "--epochs", "100000", "--model", "8x8x1 > fc10", "--no-pictures", "--out", str(folder)]
+    options = ["--epochs", "100000", "--model", "8x8x1 > fc10", "--no-pictures", "--engine", "numpy"]
+    arguments = ["train", *options, "--out", str(folder)]
     code = f"import sys; from rot180.cli import main; sys.exit(main({arguments!r}))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -26,14 +27,40 @@ def test_ctrl_c_keeps_what_was_reached(tmp_path: Path) -> None:
         history = folder / "history.jsonl"
         while time.monotonic() < deadline and not (history.exists() and '"epoch"' in history.read_text()):
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        sent = time.monotonic()
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, err
-    assert "stopped by Ctrl-C in epoch" in out
-    assert str(folder) in out
+    assert time.monotonic() - sent < 5
+    assert process.returncode == 75, err
+    assert "interrupted in epoch" in out
+    assert f"rot180 train --resume {folder}" in out
     assert err == ""
     run = load_run(folder)
     assert run.history.stopped == "interrupted"
-    assert json.loads((folder / "history.jsonl").read_text().splitlines()[-1])["event"] == "test"
+    assert rot180("runs", folder, "--json").json["runs"][0]["status"] == "interrupted"
+
+
+def test_a_resumed_run_has_its_settings(trained: Path, tmp_path: Path, rot180) -> None:
+    for arguments, option in ((["--lr", 0.1], "--lr"), (["-e", 9], "--epochs"), (["--seed", 0], "--seed")):
+        said = rot180("train", "--resume", trained, *arguments)
+        assert said.status == 2
+        assert f"--resume goes on with the settings that the run began with; leave {option} out" in said.err
+    assert rot180("train", "--force").status == 2
+    said = rot180("train", "--resume", tmp_path)
+    assert (said.status, "it is no run folder" in said.err) == (2, True)
+
+
+def test_runs_are_listed_and_compared(trained: Path, tmp_path: Path, rot180, monkeypatch) -> None:
+    said = rot180("runs", trained.parent)
+    assert "finished" in said.out
+    assert "1/1" in said.out
+    said = rot180("train", "--limit", 100, "--epochs", 1, "--no-pictures", "--out", tmp_path / "other")
+    said = rot180("runs", trained, tmp_path / "other")
+    assert "where they differ" in said.out
+    assert "limit" in said.out
+    (tmp_path / "empty").mkdir()
+    assert "there are no runs here" in rot180("runs", tmp_path / "empty").out
+    monkeypatch.chdir(tmp_path)
+    assert rot180("runs").status == 2

@@ -203,7 +203,7 @@ def test_a_folder_removed_under_the_run(tmp_path: Path) -> None:
         if isinstance(event, EpochDone):
             shutil.rmtree(tmp_path / "run")
 
-    with pytest.raises(ModelError, match="cannot be written .No such file or directory"):
+    with pytest.raises(ModelError, match=r"cannot be written \(No such file or directory"):
         train_run(SETTINGS, out=tmp_path / "run", subscribers=[remove], draw=False)
     assert not (tmp_path / "run").exists()
 
@@ -218,7 +218,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_first_step(tmp_path
         return write(descriptor, data)
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(ModelError, match="checkpoints/000001: cannot be written .No space left"):
+    with pytest.raises(ModelError, match=r"checkpoints/000001: cannot be written \(No space left"):
         train_run(SETTINGS, out=tmp_path / "run", subscribers=[steps.append], draw=False)
     assert steps == []
 
@@ -260,5 +260,5 @@ def test_what_is_not_finite_fails_the_run_and_is_never_the_best(tmp_path: Path) 
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="expected config.toml in it, found none; it is no run folder"):
+    with pytest.raises(ModelError, match=r"expected config\.toml in it, found none; it is no run folder"):
         resume_run(tmp_path)

@@ -36,7 +36,9 @@ class TensorBoardWriter:
 
             progress = event.progress
             self._step = progress.epoch * event.batches + progress.batch
-            self._writer = SummaryWriter(str(self._folder()), purge_step=self._step + 1 if self._step else None)
+            purge = self._step + 1 if self._step else None
+            # The suffix: the name holds the second, in which another part of the training may have begun.
+            self._writer = SummaryWriter(str(self._folder()), purge_step=purge, filename_suffix=f".{self._step}")
         elif isinstance(event, StepDone):
             self._step += 1
             self._add("step", loss=event.loss, learning_rate=event.learning_rate)
