@@ -205,14 +205,14 @@ class ConvolutionStage(Stage):
         else:
             delta = dy
         # The weight gradient, into whole registers of filters, or of filters times pixels.
-        fold = self._fold()
+        fold = self._fold() if step[1] == 1 else 1  # spread pixels are no neighbors
         padded = -(-fold * Fg // self.lanes) * self.lanes
         target = context.gradients[f"{self.conv.name}.weight"]
         whole = padded == Fg
-        KW = KW + (fold - 1) * g.stride[1]
-        rows = KH * KW * Cg
+        window = KW + (fold - 1) * g.stride[1]
+        rows = KH * window * Cg
         dw = target.reshape(rows, F) if whole else aligned((rows, self.groups * padded), context.dtype)
-        runs, length, per_row = (KH, KW * Cg, 1) if self.merged else (KH * KW, Cg, KW)
+        runs, length, per_row = (KH, window * Cg, 1) if self.merged else (KH * KW, Cg, KW)
         strides = tile_strides(
             (1, g.out_width // fold),
             (g.stride[0] * x.array.shape[2] * self.channels, 0, fold * g.stride[1] * self.channels),
