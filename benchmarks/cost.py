@@ -2,7 +2,8 @@
 
 Each round measures the machine anew in a process of its own, predicts, and then runs the layers. A layer's ratio is
 that of its best prediction to its best measurement over the rounds, since a busy neighbor can only slow things down.
-Exits 1 if a ratio is beyond the factor.
+Exits 1 if a ratio is beyond the factor. On a machine that cannot be left alone, OPENBLAS_NUM_THREADS=1 in the
+environment helps: a product on two threads waits for the one whose processor a neighbor has.
 
     python benchmarks/cost.py [--rounds 3] [--factor 1.5] [--batch-size 32]
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,16 @@ def test_dropout_and_noise_are_on_the_way() -> None:
     first, second = (journey(model, *batch(model, 4), seed=5, values=True) for _ in range(2))
     assert first["dropout1.mask"][0].zeros > 0
     assert np.array_equal(first["fc2.y"][0].values, second["fc2.y"][0].values)
+
+
+def test_the_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "journey.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "journey.md", "exec"), names)
+    assert len(blocks) == 2
 
 
 def test_mistakes_are_explained() -> None:
