@@ -136,7 +136,9 @@ def _receive(url: str, remote: RemoteFile, part: Path, progress: Progress, timeo
             with part.open("r+b" if offset else "wb") as file:
                 file.seek(offset)
                 while offset < remote.size:
-                    piece = response.read(min(PIECE, remote.size - offset))
+                    piece = response.read1(
+                        min(PIECE, remote.size - offset)
+                    )  # what has come; `read` loses it at a stall
                     if not piece:
                         raise _Broken(f"ended after {offset} of {remote.size} bytes")
                     file.write(piece)

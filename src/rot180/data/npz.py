@@ -61,7 +61,7 @@ def read_npz(path: str | Path) -> Dataset:
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as file:
-            return _dataset(path, _read_arrays(path, file))
+            return _dataset(path, _read_arrays(path, file), file.namelist())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
     except _DAMAGE as error:
@@ -69,12 +69,12 @@ def read_npz(path: str | Path) -> Dataset:
         raise DataError(f"{path}: expected a zip of NumPy arrays ({reason}); damaged, copy it again") from None
 
 
-def _dataset(path: Path, arrays: dict[str, Array]) -> Dataset:
+def _dataset(path: Path, arrays: dict[str, Array], there: list[str]) -> Dataset:
     for names in NAMES:
         if names[0] in arrays and names[1] in arrays:
             break
     else:
-        found = ", ".join(sorted(arrays)[:8]) or "no array"
+        found = ", ".join(name.removesuffix(".npy")[:40] for name in there[:8]) or "no array"
         raise DataError(f"{path}: expected the arrays x_train and y_train, or images and labels; found {found}")
     images, labels = _images(path, names[0], arrays[names[0]]), _labels(path, names[1], arrays[names[1]])
     if names[2] in arrays and names[3] in arrays:

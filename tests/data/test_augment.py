@@ -1,0 +1,153 @@
+"""Augmentation: what each step does, that it repeats, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rot180
+from rot180.data.augment import STEPS, parse_augmentation
+from rot180.errors import ArgumentError, ShapeError
+
+GENERATOR = np.random.default_rng(0)
+IMAGES = GENERATOR.integers(0, 256, (24, 12, 10, 3), dtype=np.uint8)
+LABELS = GENERATOR.integers(0, 4, 24)
+
+
+def altered(text: str, images: np.ndarray = IMAGES, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    return parse_augmentation(text)(images, LABELS[: len(images)], np.random.default_rng(seed), 4)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("name", STEPS)
+def test_every_step_repeats_with_its_seed_and_keeps_shape_type_and_input(name: str, dtype: type) -> None:
+    images = (IMAGES / 255).astype(dtype) if dtype == np.float32 else IMAGES.astype(dtype)
+    before = images.copy()
+    found, labels = altered(name, images)
+    assert (found.shape, found.dtype) == (images.shape, dtype)
+    assert (found != images).any()
+    np.testing.assert_array_equal(images, before)
+    np.testing.assert_array_equal(found, altered(name, images)[0])
+    assert (found != altered(name, images, seed=2)[0]).any()
+    assert labels.shape == ((24, 4) if name == "mixup" else (24,))
+    assert found.min() >= 0
+    assert found.max() <= (1 if dtype == np.float32 else np.iinfo(dtype).max)
+
+
+def test_shift_moves_and_fills_with_black() -> None:
+    white = np.full((50, 6, 6, 1), 255, np.uint8)
+    found = altered("shift:2", white)[0]
+    blacks = {(int((image[:, 3] == 0).sum()), int((image[3] == 0).sum())) for image in found}
+    assert len(blacks) > 5
+    assert max(max(pair) for pair in blacks) == 2
+    for image in found:
+        rows, columns = (image[..., 0] > 0).any(1).sum(), (image[..., 0] > 0).any(0).sum()
+        assert (image > 0).sum() == rows * columns  # what is left is a rectangle
+
+
+def test_crop_shows_only_what_was_there() -> None:
+    found = altered("crop:4")[0]
+    for image, original in zip(found, IMAGES, strict=True):
+        assert set(map(tuple, image.reshape(-1, 3))) <= set(map(tuple, original.reshape(-1, 3)))
+
+
+def test_flip_mirrors_about_half() -> None:
+    found = altered("flip")[0]
+    mirrored = [np.array_equal(image, original[:, ::-1]) for image, original in zip(found, IMAGES, strict=True)]
+    same = [np.array_equal(image, original) for image, original in zip(found, IMAGES, strict=True)]
+    assert sum(mirrored) + sum(same) == 24
+    assert 6 <= sum(mirrored) <= 18
+    np.testing.assert_array_equal(altered("flip:1")[0], IMAGES[:, :, ::-1])
+
+
+def test_rotation_by_nothing_is_nothing_and_a_turn_keeps_the_middle() -> None:
+    np.testing.assert_array_equal(altered("rotate:0.0001")[0], IMAGES)
+    dot = np.zeros((24, 11, 11, 1), np.uint8)
+    dot[:, 5, 5] = 255
+    assert (altered("rotate:90", dot)[0][:, 5, 5] == 255).all()
+
+
+def test_scale_changes_the_area() -> None:
+    square = np.zeros((24, 21, 21, 1), np.uint8)
+    square[:, 7:14, 7:14] = 255
+    areas = altered("scale:0.5", square)[0].sum((1, 2, 3)) / 255 / 49
+    assert areas.min() < 0.75
+    assert areas.max() > 1.5
+    assert areas.min() > 1 / 2.6
+    assert areas.max() < 2.6
+
+
+def test_elastic_moves_by_about_so_many_pixels() -> None:
+    from rot180.data.warp import elastic_field
+
+    field = elastic_field(200, 28, 28, 1.5, 4.0, np.random.default_rng(0))
+    assert field.std() == pytest.approx(1.5, rel=0.05)
+    assert np.abs(np.diff(field, axis=2)).mean() < 0.5  # neighbors move together
+
+
+def test_brightness_and_contrast() -> None:
+    gray = np.full((24, 4, 4, 1), 100, np.uint8)
+    np.testing.assert_array_equal(altered("contrast:0.5", gray)[0], gray)  # nothing to spread
+    bright = altered("brightness:0.2", gray)[0]
+    assert all(len(np.unique(image)) == 1 for image in bright)
+    assert abs(bright.astype(int) - 100).max() <= 51
+
+
+def test_cutout_covers_at_most_its_square() -> None:
+    white = np.full((24, 12, 12, 1), 255, np.uint8)
+    covered = (altered("cutout:5", white)[0] == 0).sum((1, 2, 3))
+    assert covered.max() == 25
+    assert covered.min() >= 4
+
+
+def test_mixup_mixes_labels_as_it_mixes_images() -> None:
+    images = np.zeros((24, 2, 2, 4), np.float32)
+    images[np.arange(24), :, :, LABELS] = 1  # the image is its label
+    found, probabilities = altered("mixup:1", images)
+    np.testing.assert_allclose(found[:, 0, 0], probabilities, atol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
+
+
+def test_order_in_the_text_does_not_matter() -> None:
+    np.testing.assert_array_equal(altered("flip, shift:2")[0], altered("shift:2,flip")[0])
+    assert str(parse_augmentation("flip,shift")) == "shift:2,flip:0.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("shft:2", "no augmentation is called 'shft'; did you mean 'shift'"),
+        ("", "no augmentation is called ''"),
+        ("flip,flip", "flip is there twice"),
+        ("flip:2", r"above 0 and at most 1 .*came '2'"),
+        ("rotate:nan", "above 0 and at most 180"),
+        ("rotate:x", "came 'x'"),
+        ("shift:1.5", "counts whole pixels"),
+        ("scale:1", "at most 0.9"),
+    ],
+)
+def test_what_cannot_be_read(text: str, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        parse_augmentation(text)
+
+
+@pytest.mark.parametrize("augment", ["shift:1,rotate:5", "mixup"])
+def test_training_with_it_is_the_same_for_any_workers(augment: str) -> None:
+    data = rot180.load_data("digits").limit(200)
+
+    def weights(workers: int) -> np.ndarray:
+        model = rot180.network("8x8x1 > fc10")
+        rot180.fit(model, data, epochs=2, augment=augment, workers=workers, seed=3, engine="numpy")
+        return model.parameters["fc1.weight"]
+
+    first = weights(0)
+    np.testing.assert_array_equal(first, weights(1))
+    np.testing.assert_array_equal(first, weights(4))
+    plain = rot180.network("8x8x1 > fc10")
+    rot180.fit(plain, data, epochs=2, seed=3, engine="numpy")
+    assert (plain.parameters["fc1.weight"] != first).any()
+
+
+def test_only_images_can_be_altered() -> None:
+    with pytest.raises(ShapeError, match=r"augmentation alters images \(N, H, W, C\)"):
+        rot180.fit(rot180.network("4 > fc2"), (np.zeros((4, 4)), np.zeros(4, int)), augment="flip")

@@ -1,0 +1,124 @@
+"""NumPy's zip of arrays: its names, its shapes, its faults."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rot180.data import load_data
+from rot180.data.npz import read_npz
+from rot180.errors import DataError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, 4, 5), dtype=np.uint8)
+LABELS = np.arange(10) % 2
+
+
+def test_names_of_keras_and_medmnist(tmp_path: Path) -> None:
+    np.savez(tmp_path / "keras.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:3], y_test=LABELS[:3])
+    data = load_data(tmp_path / "keras.npz")
+    assert (data.name, len(data.train_images), len(data.test_images)) == ("keras", 10, 3)
+    np.testing.assert_array_equal(data.train_images[..., 0], IMAGES)
+    parts = {"train_images": IMAGES, "train_labels": LABELS[:, np.newaxis]}
+    np.savez_compressed(tmp_path / "med.npz", **parts, test_images=IMAGES, test_labels=LABELS, val_images=IMAGES)
+    assert load_data(tmp_path / "med.npz").test_labels.tolist() == LABELS.tolist()
+
+
+@pytest.mark.parametrize(
+    ("images", "shape"),
+    [
+        (IMAGES, (4, 5, 1)),
+        (np.asfortranarray(IMAGES), (4, 5, 1)),
+        (IMAGES.astype(">i4"), (4, 5, 1)),
+        (IMAGES > 100, (4, 5, 1)),
+        (IMAGES / 255, (4, 5, 1)),
+        (np.zeros((10, 3, 8, 8), np.uint8), (8, 8, 3)),
+        (np.zeros((10, 8, 8, 3), np.uint8), (8, 8, 3)),
+        (np.zeros((10, 64), np.uint8), (8, 8, 1)),
+        (IMAGES.astype(np.uint16) * 257, (4, 5, 1)),
+    ],
+)
+def test_forms_of_images(tmp_path: Path, images: np.ndarray, shape: tuple[int, int, int]) -> None:
+    np.savez(tmp_path / "a.npz", images=images, labels=LABELS)
+    data = read_npz(tmp_path / "a.npz")
+    assert (data.image_shape, len(data.train_images), len(data.test_images)) == (shape, 8, 2)
+
+
+def test_one_hot_labels_and_class_names(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=IMAGES, y=np.eye(2)[LABELS], class_names=np.array(["cat", "dog"]))
+    data = read_npz(tmp_path / "a.npz")
+    assert data.class_names == ("cat", "dog")
+    assert data.train_labels.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pictures": IMAGES}, "expected the arrays x_train and y_train.*found pictures"),
+        ({"images": IMAGES, "labels": LABELS[:5]}, "10 images but 5 labels"),
+        ({"images": IMAGES.astype(float), "labels": LABELS}, "floats from 0 to 1, found .* to 2"),
+        ({"images": np.full((2, 2, 2), np.nan), "labels": LABELS[:2]}, "floats from 0 to 1, found nan"),
+        ({"images": IMAGES.astype(int) * 2, "labels": LABELS}, "pixels from 0 to 255"),
+        ({"images": np.zeros((10, 7), np.uint8), "labels": LABELS}, r"squares \(N, pixels\)"),
+        ({"images": IMAGES, "labels": LABELS / 2}, "expected integers"),
+        ({"images": IMAGES, "labels": LABELS - 5}, "labels must be 0 to"),
+        ({"images": np.array(["a"] * 10, object), "labels": LABELS}, "objects are never read"),
+    ],
+)
+def test_what_is_no_data_set(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        read_npz(tmp_path / "a.npz")
+
+
+def npy_with_header(header: str) -> bytes:
+    text = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + b"\0" * 32
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000), }"), "promises"),
+        (npy_with_header("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }"), "objects are never read"),
+        (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-2,), }"), "promises|cannot be read"),
+        (npy_with_header("__import__('os')"), "header cannot be read"),
+        (npy_with_header("{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }"), "found more"),
+        (b"not an array", "expected a zip of NumPy arrays"),
+    ],
+)
+def test_headers_that_lie(tmp_path: Path, member: bytes, message: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("images.npy", member)
+    with pytest.raises(DataError, match=message):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_no_zip_and_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"PK nothing")
+    with pytest.raises(DataError, match="expected a zip of NumPy arrays"):
+        read_npz(tmp_path / "a.npz")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_npz(tmp_path / "b.npz")
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(position=st.integers(0, 900), junk=st.binary(min_size=1, max_size=8))
+def test_damaged_files_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, position: int, junk: bytes
+) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, images=IMAGES, labels=LABELS)
+    content = bytearray(buffer.getvalue())
+    content[position : position + len(junk)] = junk
+    path = tmp_path_factory.getbasetemp() / "drawn.npz"
+    path.write_bytes(content)
+    try:
+        assert len(read_npz(path).train_images)
+    except DataError:
+        pass
