@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-import rot180
 from rot180.ops.types import Array
 
 __all__ = ["Source", "Step", "Watcher", "source_of"]
 
-PACKAGE = Path(rot180.__file__).parent
+PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
