@@ -10,6 +10,8 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0, 2 for the user's mistake, 1 for ours, 130 after Ctrl-C.
 
+    A training that was interrupted and can be resumed ends with 75.
+
     Parameters
     ----------
     argv : sequence of str, optional
