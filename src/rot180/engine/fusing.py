@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 
 from rot180.engine.stage import Stage
-from rot180.engine.stage_convolution import ConvolutionStage, fuses_pool
+from rot180.engine.stage_convolution_dense import DenseConvolutionStage
+from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
 from rot180.engine.stage_linear import LinearStage
 from rot180.engine.stage_pooling import PoolingStage
 from rot180.engine.stage_simple import SIMPLE, FlattenStage, LayerStage
@@ -40,7 +41,11 @@ def stages_of(model: Sequential) -> list[Stage]:
                 else:
                     break
                 end += 1
-            stage = ConvolutionStage(layers[index:end], shape, shapes[end - 1][1], relu, pool)
+            group, output = layers[index:end], shapes[end - 1][1]
+            if pool is None:
+                stage = DenseConvolutionStage(group, shape, output, relu)
+            else:
+                stage = PooledConvolutionStage(group, shape, output, relu, pool)
         elif type(layer) is Linear:
             relu = end < len(layers) and type(layers[end]) is ReLU
             end += relu

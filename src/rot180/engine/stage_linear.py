@@ -7,7 +7,7 @@ import numpy as np
 from rot180.engine.feature_map import FeatureMap
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step
-from rot180.kernels.linear import (
+from rot180.kernels.affine import (
     KEEP,
     affine,
     affine_data_gradient,

@@ -8,7 +8,7 @@ import numpy as np
 from numba import config
 
 from rot180.errors import ArgumentError, ShapeError
-from rot180.kernels.linear import KEEP, affine, affine_data_gradient, affine_weight_gradient, column_sums
+from rot180.kernels.affine import KEEP, affine, affine_data_gradient, affine_weight_gradient, column_sums
 from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type, integers
 from rot180.kernels.pack import pack_panels

@@ -1,0 +1,204 @@
+"""A convolution whose delta comes dense: with ReLU or without, no max-pool behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.engine.feature_map import FeatureMap
+from rot180.engine.gating import relu_backward_step
+from rot180.engine.stage import Context
+from rot180.engine.stage_convolution import ConvolutionStage, integers
+from rot180.engine.step import Step
+from rot180.kernels.convolution import BIAS, BIAS_RELU, GATE, PLAIN, convolve
+from rot180.kernels.folding import fold_data_gradient, pack_kernel_rows
+from rot180.kernels.memory import aligned
+from rot180.kernels.pack import pack_folded, pack_panels, pack_rotated, unfold_gradient
+from rot180.kernels.tile import even_blocks, tile_address, tile_strides
+from rot180.kernels.weight_gradient import bias_gradient, correlate
+from rot180.nn.layer import Layer, Shape
+
+FEW_CHANNELS = 9
+"""Below this many, the data gradient is folded from kernel rows: dx's channels would leave half a register empty."""
+CACHED_TOGETHER = 400_000
+"""Bytes of images and delta that the weight gradient's tiles walk over again and again."""
+
+
+class DenseConvolutionStage(ConvolutionStage):
+    """Conv2d and ReLU.
+
+    Delta lies in a padded buffer in which the data gradient is a convolution again; over few channels it is folded from
+    kernel rows instead, and may lie anywhere.
+    """
+
+    def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape, relu: bool) -> None:
+        super().__init__(layers, input_shape, output_shape, relu)
+        stride = self.geometry.stride
+        self.keeps_output = relu
+        self.folds = self.merged and stride[0] == 1 and self.channels < FEW_CHANNELS
+        self.insists = stride == (1, 1) and not self.folds
+
+    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+        """Pack the weights, then convolve straight into the next stage's buffer."""
+        bias = self._hold(context, x, y)
+        g, w = self.geometry, self.weight
+        KH, KW, Cg, F = w.shape
+        fold = self._fold()
+        if fold > 1:
+            KW = KW + (fold - 1) * g.stride[1]
+            panels, plain, bias = self._panels(context, fold * F, KH * KW * Cg), bias, aligned((fold * F,), bias.dtype)
+            pack = (w, plain, fold, g.stride[1], panels, bias)
+            packing = Step(self.names, f"pack weights for {fold} pixels", pack_folded, pack)
+        else:
+            panels = self._panels(context, F // self.groups, KH * KW * Cg)
+            packing = Step(self.names, "pack weights", pack_panels, (w, panels))
+        columns, (top, _) = g.out_width // fold, g.padding[0]
+        strides = self._strides(x.array.shape, KW, Cg, self.channels, a_row=fold * g.stride[1] * self.channels)
+        scratch = aligned((context.threads, (columns + 1) * self.panel_width), context.dtype)
+        sizes = integers(
+            KH, g.out_height, columns, g.stride[0], fold * g.stride[1], 0, 0, *y.place, 1, 1, 0, 0,
+            self._run(context.count * g.out_height, g.stride[0], x), even_blocks(columns), g.dilation[0], top,
+            top + g.height, fold,
+        )  # fmt: skip
+        call = (
+            tile_address(context.dtype), x.array, panels, bias, y.array, y.array, scratch, strides, sizes,
+            BIAS_RELU if self.relu else BIAS,
+        )  # fmt: skip
+        return [packing, Step(self.names, "convolve", convolve, call, context.count * self.multiply_adds)]
+
+    def _fold(self) -> int:
+        """How many neighboring pixels share a register, so that few filters fill it."""
+        if not self.merged or self.filters * 2 > self.lanes:
+            return 1
+        # Each more pixel widens the window by the stride: worth it while the register fills faster than that.
+        widths = (q for q in range(1, self.lanes // self.filters + 1) if self.geometry.out_width % q == 0)
+        return min(widths, key=lambda q: (self.geometry.kernel[1] + (q - 1) * self.geometry.stride[1]) / q)
+
+    def gate(self) -> FeatureMap | None:
+        """Its output, where a ReLU ends it and whoever makes delta can see to it."""
+        return self.y if self.relu and self.insists else None
+
+    def delta(self, context: Context) -> FeatureMap:
+        """Delta with the padding that the data gradient needs."""
+        return self._padded_delta(context) if self.insists else super().delta(context)
+
+    def _padded_delta(self, context: Context) -> FeatureMap:
+        g = self.geometry
+        sides = []
+        for k, s, d, p, n, out in zip(
+            g.kernel, g.stride, g.dilation, g.padding, (g.height, g.width), (g.out_height, g.out_width), strict=True
+        ):
+            before = d * (k - 1) - p[0]
+            start = max(0, before)
+            end = start + (out - 1) * s + 1
+            total = max(start - before + n + d * (k - 1), end)
+            sides.append((start, total - start, start - before))
+        (top, height, self.first_row), (left, width, self.first_column) = sides
+        array = aligned((context.count, top + height, left + width, self.filters), context.dtype)
+        spread_height = (g.out_height - 1) * g.stride[0] + 1
+        spread_width = (g.out_width - 1) * g.stride[1] + 1
+        return FeatureMap(array, top, left, spread_height, spread_width)
+
+    def backward(
+        self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
+    ) -> tuple[list[Step], FeatureMap | None, bool]:
+        """Bring delta to its place, correlate it with the input, convolve it with the rotated kernel."""
+        steps: list[Step] = []
+        if self.relu and not self.insists:
+            steps.append(relu_backward_step(self.names, dy, self.y, dy))
+        delta, step = dy, (1, 1)
+        if not self.insists and not self.folds:
+            delta, step = self._padded_delta(context), self.geometry.stride
+            spread = delta.inside[:, :: step[0], :: step[1]]
+            steps.append(Step(self.names, "spread delta by the stride", np.copyto, (spread, dy.inside)))
+        steps += self._weight_gradient(context, delta, step)
+        if dx is None:
+            return steps, None, False
+        if self.folds:
+            return [*steps, *self._fold_rows(context, delta, dx)], dx, False
+        return [*steps, *self._data_gradient(context, delta, dx, gate)], dx, gate is not None
+
+    def _weight_gradient(self, context: Context, delta: FeatureMap, step: tuple[int, int]) -> list[Step]:
+        """Into whole registers of filters, or of filters times pixels; `step` is how far apart delta's pixels lie."""
+        g, x = self.geometry, self.x
+        KH, KW, Cg, F = self.weight.shape
+        Fg = F // self.groups
+        fold = self._fold() if step[1] == 1 else 1  # spread pixels are no neighbors
+        padded = -(-fold * Fg // self.lanes) * self.lanes
+        target = context.gradients[f"{self.conv.name}.weight"]
+        whole = padded == Fg
+        window = KW + (fold - 1) * g.stride[1]
+        rows = KH * window * Cg
+        dw = target.reshape(rows, F) if whole else aligned((rows, self.groups * padded), context.dtype)
+        runs, length, per_row = (KH, window * Cg, 1) if self.merged else (KH * KW, Cg, KW)
+        strides = tile_strides(
+            (1, g.out_width // fold),
+            (g.stride[0] * x.array.shape[2] * self.channels, 0, fold * g.stride[1] * self.channels),
+            (step[0] * delta.array.shape[2] * F, 0, fold * step[1] * F),
+            a_row=1,
+            c_row=dw.shape[1],
+        )
+        block = even_blocks(length)
+        tiles = self.groups * runs * -(-length // block) * -(-padded // self.panel_width)
+        together = max(1, CACHED_TOGETHER // (x.array[0].nbytes + delta.array[0].nbytes))
+        top = g.padding[0][0]
+        sizes = integers(
+            runs, length, per_row, *g.dilation, 0, 0, *delta.place, self.groups, block, together,
+            min(tiles, 4 * context.threads), g.out_height, g.stride[0], step[0], top, top + g.height,
+        )  # fmt: skip
+        call = (tile_address(context.dtype), x.array, delta.array, dw, strides, sizes)
+        steps = [Step(self.names, "weight gradient", correlate, call, context.count * self.multiply_adds)]
+        if fold > 1:
+            steps.append(Step(self.names, "add up the pixels", unfold_gradient, (dw, fold, g.stride[1], target)))
+        elif not whole:
+            view = dw.reshape(rows, self.groups, padded)[:, :, :Fg]
+            steps.append(Step(self.names, "crop", np.copyto, (target.reshape(rows, self.groups, Fg), view)))
+        if "bias" in self.conv.parameters:
+            db = context.gradients[f"{self.conv.name}.bias"]
+            sizes = integers(*delta.place, g.out_height, g.out_width, *step)
+            steps.append(Step(self.names, "bias gradient", bias_gradient, (delta.array, db, sizes)))
+        return steps
+
+    def _data_gradient(
+        self, context: Context, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None
+    ) -> list[Step]:
+        """The same convolution, with the kernel rotated by 180 degrees and its channel axes exchanged."""
+        g, w = self.geometry, self.weight
+        KH, KW, Cg, F = w.shape
+        Fg = F // self.groups
+        panels = self._panels(context, Cg, KH * KW * Fg)
+        strides = self._strides(delta.array.shape, KW, Fg, F, a_row=F)
+        scratch = aligned((context.threads, (g.width + 1) * self.panel_width), context.dtype)
+        gate_place = gate.place if gate else (0, 0)
+        sizes = integers(
+            KH, g.height, g.width, 1, 1, self.first_row, self.first_column, *dx.place, 1, 1, *gate_place,
+            self._run(context.count * g.height, 1, delta), even_blocks(g.width), g.dilation[0], delta.top,
+            delta.top + delta.height, 1,
+        )  # fmt: skip
+        call = (
+            tile_address(context.dtype), delta.array, panels, np.zeros(self.channels, context.dtype), dx.array,
+            gate.array if gate else dx.array, scratch, strides, sizes, GATE if gate else PLAIN,
+        )  # fmt: skip
+        return [
+            Step(self.names, "pack weights, rotated", pack_rotated, (w, panels)),
+            Step(self.names, "data gradient", convolve, call, context.count * self.multiply_adds),
+        ]
+
+    def _fold_rows(self, context: Context, delta: FeatureMap, dx: FeatureMap) -> list[Step]:
+        """The data gradient over few channels."""
+        g, w = self.geometry, self.weight
+        KH, KW, C, F = w.shape
+        width, blocks = self.panel_width, -(-KW * C // self.panel_width)
+        panels = aligned((blocks, KH, F, width), context.dtype)
+        piece = blocks * width + 2 * self.lanes
+        scratch = aligned((context.threads, g.out_width * piece), context.dtype)
+        back = -g.dilation[0] * delta.array.shape[2] * F
+        strides = tile_strides((1, F), (back, 0, 1), (F * width, 0, width), a_row=F, c_row=piece)
+        sizes = integers(
+            *delta.place, g.out_height, g.out_width, g.stride[1], g.dilation[0], even_blocks(g.out_width), KW * C,
+            g.height, g.width, g.padding[0][0], g.padding[1][0], *dx.place,
+        )  # fmt: skip
+        call = (tile_address(context.dtype), delta.array, panels, dx.array, scratch, strides, sizes)
+        return [
+            Step(self.names, "pack kernel rows", pack_kernel_rows, (w, panels)),
+            Step(self.names, "data gradient by rows", fold_data_gradient, call, context.count * self.multiply_adds),
+        ]

@@ -1,0 +1,133 @@
+"""A convolution with the max-pool behind it, run as one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rot180.engine.feature_map import FeatureMap
+from rot180.engine.stage import Context
+from rot180.engine.stage_convolution import ConvolutionStage, integers
+from rot180.engine.step import Step
+from rot180.kernels.convolution import convolve_pool
+from rot180.kernels.memory import aligned
+from rot180.kernels.pack import pack_panels, pack_rows, unpack_rows
+from rot180.kernels.tile import even_blocks, tile_address
+from rot180.kernels.walk import block_shape, gather_address, scatter_address
+from rot180.kernels.winners import gather_winners, list_winners, scatter_winners
+from rot180.nn.conv2d import Conv2d
+from rot180.nn.layer import Layer, Shape
+from rot180.nn.pooling import MaxPool2d
+from rot180.ops.geometry import geometry
+
+CACHED_BAND = 1 << 15
+"""Bytes of padded image that a band of winners touches: two thirds of the first-level cache."""
+
+
+class PooledConvolutionStage(ConvolutionStage):
+    """Conv2d, a max-pool of touching windows, and ReLU before or behind it.
+
+    Delta reaches the convolution as a list of winners, and both gradients visit only these.
+    """
+
+    def __init__(
+        self, layers: list[Layer], input_shape: Shape, output_shape: Shape, relu: bool, pool: MaxPool2d
+    ) -> None:
+        super().__init__(layers, input_shape, output_shape, relu)
+        self.pool = pool
+
+    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+        """Pack the weights, then convolve and pool straight into the next stage's buffer."""
+        bias = self._hold(context, x, y)
+        g, w = self.geometry, self.weight
+        KH, KW, C, F = w.shape
+        panels = self._panels(context, F, KH * KW * C)
+        strides = self._strides(x.array.shape, KW, C, C, a_row=g.stride[1] * C)
+        ph, pw = self.pool.kernel_size
+        height, width = y.height, y.width
+        columns, (top, _) = width * pw, g.padding[0]
+        scratch = aligned((context.threads, (ph * columns + 1) * self.panel_width), context.dtype)
+        self.winners = aligned((context.count, height, width, F), np.uint8)
+        run = self._run(context.count * height, ph * g.stride[0], x)
+        sizes = integers(
+            KH, height, width, *g.stride, 0, 0, *y.place, ph, pw, run, even_blocks(columns), columns, g.dilation[0],
+            top, top + g.height,
+        )  # fmt: skip
+        call = (
+            tile_address(context.dtype), x.array, panels, bias, y.array, self.winners, scratch, strides, sizes,
+            self.relu,
+        )  # fmt: skip
+        return [
+            Step(self.names, "pack weights", pack_panels, (w, panels)),
+            Step(self.names, "convolve and pool", convolve_pool, call, context.count * self.multiply_adds),
+        ]
+
+    def backward(
+        self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
+    ) -> tuple[list[Step], FeatureMap | None, bool]:
+        """List the winners from wherever delta lies, then walk along the lists."""
+        g, x, w = self.geometry, self.x, self.weight
+        KH, KW, C, F = w.shape
+        ph, pw = self.pool.kernel_size
+        height, width = self.winners.shape[1:3]
+        _, _, Wp, _ = x.array.shape
+        # Bands of pooled rows whose piece of image stays in the first-level cache.
+        reach = (g.dilation[0] * (KH - 1)) // (ph * g.stride[0])
+        rows = max(1, CACHED_BAND // (x.array[0, 0].nbytes * ph * g.stride[0]) - reach)
+        bands = -(-height // min(rows, height))
+        rows = -(-height // bands)
+        shape = (context.count, bands, F)
+        offsets, values = aligned((*shape, rows * width), np.int32), aligned((*shape, rows * width), context.dtype)
+        counts = aligned(shape, np.int32)
+        places = np.arange(256)
+        shifts = (((places // pw) * g.stride[0] * Wp + (places % pw) * g.stride[1]) * C).astype(np.int32)
+        sizes = integers(*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, rows)
+        listing = (dy.array, self.winners, offsets, values, counts, shifts, sizes)
+        registers = -(-KW * C // self.lanes)
+        r, j = block_shape(KH, registers)
+        sizes = integers(g.dilation[0] * Wp * C, 0, r, j, registers, KH, min(F, 4 * context.threads))
+        packed = aligned((F, KH, registers * self.lanes), context.dtype)
+        dw = context.gradients[f"{self.conv.name}.weight"]
+        db = context.gradients.get(f"{self.conv.name}.bias", np.zeros(F, context.dtype))
+        macs = context.count * self.multiply_adds
+        lists = (offsets, values, counts)
+        gather = (gather_address(context.dtype), x.array, *lists, packed, db, sizes)
+        steps = [
+            Step(self.names, "list winners", list_winners, listing),
+            Step(self.names, "weight gradient from winners", gather_winners, gather, macs),
+            Step(self.names, "order weight gradient", unpack_rows, (packed, dw)),
+        ]
+        if dx is None:
+            return steps, None, False
+        weights = aligned(packed.shape, context.dtype)
+        spread = self._spread(context)
+        scatter = (scatter_address(context.dtype), weights, *lists, spread.array, sizes)
+        steps += [
+            Step(self.names, "pack weights by filter", pack_rows, (w, weights)),
+            Step(self.names, "data gradient from winners", scatter_winners, scatter, macs),
+        ]
+        return steps, spread, False
+
+    def _spread(self, context: Context) -> FeatureMap:
+        """A buffer like the input's for its delta, with rows between the images.
+
+        What is added behind the last kernel row of an image are zeros, but two threads must not add to one place.
+        """
+        x = self.x
+        count, height, width, channels = x.array.shape
+        extra = -(-self.lanes // (width * channels))
+        array = aligned((count, height + extra, width, channels), context.dtype)
+        return FeatureMap(array, x.top, x.left, x.height, x.width)
+
+
+def fuses_pool(conv: Conv2d, pool: Layer, shape: Shape) -> bool:
+    """Whether a max-pool can run inside the convolution: touching windows without padding, few enough to be counted."""
+    return (
+        isinstance(pool, MaxPool2d)
+        and conv.groups == 1
+        and conv.dilation[1] == 1
+        and pool.stride == pool.kernel_size
+        and 1 < math.prod(pool.kernel_size) < 255
+        and not geometry(shape[0], shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding).is_padded
+    )
