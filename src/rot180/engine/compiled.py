@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import groupby
 
 import numpy as np
@@ -13,6 +14,7 @@ from rot180.engine.losing import BatchLoss
 from rot180.engine.plan import Plan, make_plan
 from rot180.engine.threads import apply_threads
 from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, fill_hyper, kernel_rule
+from rot180.kernels.finite import all_finite
 from rot180.kernels.update import update
 from rot180.nn.linear import Linear
 from rot180.nn.loss import Loss
@@ -45,6 +47,7 @@ class CompiledEngine:
         self._shapes = {name: array.shape for name, array in model.parameters.items()}
         factors = model.lr_factors
         loose = sorted((name for name in self._shapes if name not in self._fused), key=lambda name: factors[name])
+        self._loose = loose
         self._order = [*loose, *self._fused]
         self._factors = factors
         self._runs = [(factor, list(names)) for factor, names in groupby(loose, key=lambda name: factors[name])]
@@ -72,7 +75,11 @@ class CompiledEngine:
         *,
         update: bool = True,
     ) -> StepResult:
-        """Run one batch forward and backward; with `update`, also change the parameters."""
+        """Run one batch forward and backward; with `update`, also change the parameters.
+
+        A loss that is not finite changes nothing. Gradients are looked at when all are there; a fully connected weight
+        has been updated by then, from a delta that came of a finite loss.
+        """
         images = self.model.accept(images)
         apply_threads()
         self._hold_parameters()
@@ -80,14 +87,18 @@ class CompiledEngine:
         fuse = update and self._summed == 0 and self._rule != NO_RULE
         plan = self._plan(len(images), "fused" if fuse else "kept")
         self._generator["noise"] = generator
-        if fuse:
-            self._next_step(optimizer)
         np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
         plan.run_forward()
         if plan.dy is None or plan.loss is None:
             raise TypeError("a plan for training has a loss")
         result = plan.loss(plan.y.vectors, target, plan.dy.vectors)
+        if not math.isfinite(result.loss):
+            return result._replace(finite=False)
+        if fuse:
+            self._next_step(optimizer)
         plan.run_backward()
+        if not all_finite(self._formed_gradients(fuse)):
+            return result._replace(finite=False)
         if fuse:
             self._update_loose()
         else:
@@ -171,6 +182,14 @@ class CompiledEngine:
 
     def _parameters_by_name(self) -> dict[str, Array]:
         return dict(self._parameters.items())
+
+    def _formed_gradients(self, fuse: bool) -> Array:
+        """The gradients that were stored: all of them, or those that no kernel used up at once."""
+        if self._gradients is None:
+            raise TypeError("a plan for training has gradients")
+        if not fuse:
+            return self._gradients.flat
+        return self._gradients.part(self._loose) if self._loose else self._gradients.flat[:0]
 
     def _next_step(self, optimizer: Updater) -> None:
         optimizer.step_count += 1
