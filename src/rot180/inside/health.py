@@ -27,8 +27,9 @@ __all__ = ["Finding", "HealthReport", "health"]
 
 IMAGES = 256
 """Images looked at, the first of those given."""
-DEAD = 0.3
-"""Share of a layer's units that may give zero for every image."""
+DEAD_FILTERS, DEAD_UNITS = 0.1, 0.5
+"""Share of a layer's maps, or units, that may be zero for every image. Units of a fully connected layer that follows
+ReLU see positive numbers only, and a quarter of them is often dead from the start."""
 SATURATED = 0.5
 """Share of a layer's outputs that may lie where the derivative is below a tenth of its largest."""
 VANISHED, EXPLODED = 1e-3, 1e3
@@ -85,6 +86,8 @@ class LayerHealth:
         Share of its outputs where the derivative is below a tenth of its largest (sigmoid, tanh).
     update : float or None
         Size of an update over the size of the weight.
+    is_map : bool
+        Whether its outputs are maps, not units.
     """
 
     name: str
@@ -92,6 +95,7 @@ class LayerHealth:
     dead: float | None = None
     saturated: float | None = None
     update: float | None = None
+    is_map: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,9 +186,9 @@ def health(
     >>> data = rot180.load_data("digits").limit(300)
     >>> model = rot180.network("8x8x1 > fc16 sigmoid > fc10")
     >>> history = rot180.fit(model, data, epochs=1, lr=1e-6)
-    >>> for finding in health(model, history, data.test_images, data.test_labels).findings:
-    ...     print(finding.what)
-    learning rate too low
+    >>> report = health(model, history, data.test_images, data.test_labels)
+    >>> sorted({finding.what for finding in report.findings})
+    ['learning rate too low', 'updates too small']
     """
     findings: list[Finding] = []
     layers: tuple[LayerHealth, ...] = ()
@@ -243,7 +247,7 @@ def _measure(
             saturated = float(np.mean(flat * (1 - flat) < 0.025))
         elif isinstance(layer, Tanh) and index < last:
             saturated = float(np.mean(1 - flat * flat < 0.1))
-        yield LayerHealth(layer.name, size, dead, saturated, ratios.get(f"{layer.name}.weight"))
+        yield LayerHealth(layer.name, size, dead, saturated, ratios.get(f"{layer.name}.weight"), output.ndim == 4)
 
 
 def _update_ratios(
@@ -283,12 +287,13 @@ def _update_ratios(
 
 
 def _units(layer: LayerHealth) -> Iterator[Finding]:
-    if layer.dead is not None and layer.dead > DEAD:
+    limit = DEAD_FILTERS if layer.is_map else DEAD_UNITS
+    if layer.dead is not None and layer.dead > limit:
         yield Finding(
-            "dead units",
+            "dead filters" if layer.is_map else "dead units",
             layer.name,
-            f"{100 * layer.dead:.0f}% give zero for every image (usual: under {100 * DEAD:.0f}%)",
-            "try a lower learning rate, warm-up, leakyrelu, or fewer units",
+            f"{100 * layer.dead:.0f}% give zero for every image (usual: under {100 * limit:.0f}%)",
+            "try a lower learning rate, warm-up, leakyrelu, inputs around zero (--normalize dataset), or fewer of them",
         )
     if layer.saturated is not None and layer.saturated > SATURATED:
         yield Finding(
@@ -356,7 +361,8 @@ def _learning_rate(history: History) -> Iterator[Finding]:
     part = max(2, len(losses) // 8)
     start, end = float(losses[:part].mean()), float(losses[-part:].mean())
     worst = float(losses[part:].max())
-    if end > start or (worst > 10 * start and end > 0.9 * start):
+    blew_up = end > 1.1 * start or (worst > 3 * start and end > 0.8 * start)
+    if blew_up or (end > 0.95 * start and end > 1.3 * float(losses[:2].mean())):
         yield Finding(
             "learning rate too high",
             "",
@@ -366,7 +372,7 @@ def _learning_rate(history: History) -> Iterator[Finding]:
         return
     middle = float(losses[len(losses) // 2 - part // 2 :][:part].mean())
     noise = 2 * float(losses[-part:].std()) / math.sqrt(part)
-    is_slow = end > 0.7 * start and end < start
+    is_slow = end > 0.7 * start
     is_falling = middle - end > max(noise, 0.2 * (start - end))
     if is_slow and (is_falling or end > 0.95 * start):
         yield Finding(
