@@ -262,3 +262,11 @@ def test_what_is_not_finite_fails_the_run_and_is_never_the_best(tmp_path: Path) 
 def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"expected config\.toml in it, found none; it is no run folder"):
         resume_run(tmp_path)
+
+
+def test_the_compiled_engine_goes_on_as_well(tmp_path: Path) -> None:
+    compiled = replace(SETTINGS, engine="compiled", accumulate=2)
+    train_run(compiled, out=tmp_path / "whole", draw=False)
+    train_run(compiled, out=tmp_path / "run", subscribers=[StopAt(7)], draw=False)
+    resume_run(tmp_path / "run", draw=False)
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")

@@ -129,17 +129,17 @@ class Trainer:
         ready = self.model.preprocessing(images, dtype=self.model.dtype)
         generator = self.generators["noise"]
         before = generator.bit_generator.state if self._draws else None
+        step = self.optimizer.step_count  # an engine that finds out late has counted this one already
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for below, in one place
             result = engine.train_step(ready, labels, self.optimizer, generator, update=update)
         if not (result.finite and math.isfinite(result.loss)):
             if before is not None:
                 generator.bit_generator.state = before
-            raise self._non_finite(result, ready, labels)
+            raise self._non_finite(result, ready, labels, step)
         return result
 
-    def _non_finite(self, result: StepResult, ready: Array, labels: Array) -> NonFiniteError:
-        step, lr = self.optimizer.step_count, self.optimizer.lr
-        found = find_origin(self.model, self.loss, ready, labels, self.generators["noise"], lr)
+    def _non_finite(self, result: StepResult, ready: Array, labels: Array, step: int) -> NonFiniteError:
+        found = find_origin(self.model, self.loss, ready, labels, self.generators["noise"], self.optimizer.lr)
         what = "a gradient is not finite" if math.isfinite(result.loss) else f"the loss is {result.loss}"
         return NonFiniteError(
             f"step {step + 1}: {what}; the first array that is not finite: {found.array} ({found.detail}); "
