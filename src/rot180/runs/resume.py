@@ -56,7 +56,7 @@ def resume_run(
     Raises
     ------
     Rot180Error
-        It is no run folder, its checkpoints are damaged, another process trains it, the data differ; and as `train_run`.
+        It is no run folder, its checkpoints are damaged, another process trains it, the data differ; as `train_run`.
 
     Examples
     --------
