@@ -157,3 +157,10 @@ def test_any_bytes_are_an_array_or_a_data_error(tmp_path_factory, prefix, rest, 
         assert read_idx(path).size <= 64
     except DataError:
         pass
+
+
+def test_no_values_in_an_impossible_shape(tmp_path):
+    path = tmp_path / "empty"
+    path.write_bytes(struct.pack(">HBB3I", 0, 8, 3, 0, 2**32 - 1, 2**32 - 1))
+    with pytest.raises(DataError, match=r"expected 0 bytes .* but at most 2147483648 are read"):
+        read_idx(path)

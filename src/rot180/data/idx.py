@@ -92,7 +92,8 @@ def read_idx(path: str | Path, *, dimensions: int | None = None) -> Array:
         shape = tuple(int.from_bytes(sizes[i : i + 4], "big") for i in range(0, len(sizes), 4))
         start, expected = 4 + len(sizes), math.prod(shape) * dtype.itemsize
         promise = f"{path}: offset {start}: expected {expected} bytes of values for the shape {shape}"
-        if expected > MAX_BYTES:
+        # With a size of 0 there are no values, yet NumPy makes no array whose other sizes multiply to too much.
+        if math.prod(size for size in shape if size) * dtype.itemsize > MAX_BYTES:
             raise DataError(f"{promise}, but at most {MAX_BYTES} are read; a damaged header, or split the file")
         if start + expected > capacity:
             raise DataError(f"{promise}, found at most {max(capacity - start, 0)}; cut off, copy or download it again")
