@@ -338,6 +338,43 @@ class Strange(Scale):
         return np.sin(dy), {"factor": np.sin(dy).sum((0, 1, 2))}
 
 
+class Foreign(Layer):
+    """A convolution of which nothing but the numbers shows that it is one."""
+
+    def __init__(self, mistake: str) -> None:
+        super().__init__()
+        self.mistake = mistake
+
+    def build(self, input_shape, generator, *, dtype=np.float32, activation="linear"):
+        self.parameters = {
+            "k": generator.normal(size=(3, 3, input_shape[2], 4)).astype(dtype),
+            "shift": np.zeros(4, dtype),
+        }
+
+    def forward(self, x, *, training=False, generator=None):
+        return conv2d(x, self.parameters["k"], self.parameters["shift"], stride=2, padding=1), x
+
+    def backward(self, dy, saved, *, needs_dx=True):
+        k = self.parameters["k"]
+        g = geometry(saved.shape[1], saved.shape[2], 3, stride=2, padding=1)
+        x_pad, dx_pad = pad(saved, g), np.zeros_like(pad(saved, g))
+        dk = np.zeros_like(k)
+        for u, v in np.ndindex(3, 3):
+            t, r = (2 - u, 2 - v) if self.mistake == "kernel not rotated" else (u, v)
+            view = tap(dx_pad, g, t, r)
+            view += dy @ k[u, v].T
+            dk[u, v] = np.tensordot(tap(x_pad, g, u, v), dy, axes=((0, 1, 2), (0, 1, 2)))
+        crop = slice(0, -2) if self.mistake == "padding not cropped" else slice(1, -1)
+        return dx_pad[:, crop, crop], {"k": dk, "shift": dy.sum((0, 1, 2))}
+
+
+@pytest.mark.parametrize("mistake", ["", "kernel not rotated", "padding not cropped"])
+def test_a_convolution_that_someone_wrote(mistake: str) -> None:
+    report = check(Foreign(mistake), (7, 6, 2))
+    assert report.passed == (not mistake)
+    assert [said.split(";")[0] for said in report.mistakes.values()] == ([mistake] if mistake else [])
+
+
 def test_a_layer_that_is_not_ours() -> None:
     assert check(Scale(), (4, 5, 3)).passed
     with pytest.raises(ArgumentError, match="to check a layer its input's shape is needed"):

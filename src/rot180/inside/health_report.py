@@ -1,0 +1,105 @@
+"""What an examination found, and how it is printed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Finding", "HealthReport", "LayerHealth"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes
+    ----------
+    what : str
+        `dead units`, `vanishing deltas`, `overfitting`, ...
+    where : str
+        The layer; empty for the whole training.
+    evidence : str
+        What was measured, and what would be usual.
+    advice : str
+        What to try.
+    """
+
+    what: str
+    where: str
+    evidence: str
+    advice: str
+
+    def __str__(self) -> str:
+        """One line."""
+        place = f" in {self.where}" if self.where else ""
+        return f"{self.what}{place}: {self.evidence}; {self.advice}"
+
+
+@dataclass(frozen=True)
+class LayerHealth:
+    """What was measured of one layer; None where it does not apply.
+
+    Attributes
+    ----------
+    name : str
+    delta : float
+        Root mean square of the gradient of its output, for one image's loss.
+    dead : float or None
+        Share of its units that are zero for every image (ReLU).
+    saturated : float or None
+        Share of its outputs where the derivative is below a tenth of its largest (sigmoid, tanh).
+    update : float or None
+        Size of an update over the size of the weight.
+    is_map : bool
+        Whether its outputs are maps, not units.
+    """
+
+    name: str
+    delta: float
+    dead: float | None = None
+    saturated: float | None = None
+    update: float | None = None
+    is_map: bool = False
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """What was found, the gravest first, and the measurements by layer."""
+
+    findings: tuple[Finding, ...]
+    layers: tuple[LayerHealth, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as lists, numbers and strings, ready for JSON."""
+        return {
+            "healthy": self.healthy,
+            "findings": [asdict(finding) for finding in self.findings],
+            "layers": [asdict(layer) for layer in self.layers],
+        }
+
+    def table(self) -> str:
+        """Return the measurements, a line for each layer."""
+        rows = [("layer", "delta", "dead", "saturated", "update/weight")]
+        for layer in self.layers:
+            rows.append(
+                (
+                    layer.name,
+                    f"{layer.delta:.1e}",
+                    "" if layer.dead is None else f"{100 * layer.dead:.0f}%",
+                    "" if layer.saturated is None else f"{100 * layer.saturated:.0f}%",
+                    "" if layer.update is None else f"{layer.update:.1e}",
+                )
+            )
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if column else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        )
