@@ -21,6 +21,10 @@ ELASTIC_SMOOTHNESS = 4.0
 """Deviation of the Gaussian, in pixels: the proportion to 28 pixels that Simard et al. found best."""
 
 
+PIXELS_AT_ONCE = 16 * 1024
+"""Pixels that are warped together: a batch of 64 x 64 is over twice as fast as in one piece."""
+
+
 class Step(NamedTuple):
     """One kind of alteration: its number's default, the largest that makes sense, what it does."""
 
@@ -133,10 +137,18 @@ def _warp(images: Array, steps: dict[str, float], generator: np.random.Generator
     angle = np.radians(generator.uniform(-1, 1, count) * steps.get("rotate", 0.0))
     # As often half as large as twice as large: uniform on the scale of logarithms.
     scale = (1 + steps.get("scale", 0.0)) ** generator.uniform(-1, 1, count)
-    places = turned_and_scaled(grid(height, width), angle, scale)
-    if "elastic" in steps:
-        places += elastic_field(count, height, width, steps["elastic"], ELASTIC_SMOOTHNESS, generator)
-    return _as(sample(images, places), images)
+    middle = grid(height, width)
+    warped = np.empty_like(images)
+    # Some images at a time: arrays that stay in the cache, and are not fetched from the system anew for each operation.
+    at_once = max(1, PIXELS_AT_ONCE // (height * width))
+    for start in range(0, count, at_once):
+        part = slice(start, min(start + at_once, count))
+        places = turned_and_scaled(middle, angle[part], scale[part])
+        if "elastic" in steps:
+            size = part.stop - part.start
+            places += elastic_field(size, height, width, steps["elastic"], ELASTIC_SMOOTHNESS, generator)
+        warped[part] = _as(sample(images[part], places), images)
+    return warped
 
 
 def _shift(images: Array, pixels: float, generator: np.random.Generator) -> Array:
@@ -162,7 +174,9 @@ def _cut_out_of(framed: Array, shape: tuple[int, ...], generator: np.random.Gene
 
 def _flip(images: Array, probability: float, generator: np.random.Generator) -> Array:
     is_flipped = generator.random(len(images)) < probability
-    return np.where(is_flipped[:, np.newaxis, np.newaxis, np.newaxis], images[:, :, ::-1], images)
+    flipped = images.copy()
+    flipped[is_flipped] = images[is_flipped, :, ::-1]
+    return flipped
 
 
 def _brightness(images: Array, share: float, generator: np.random.Generator) -> Array:
@@ -185,7 +199,9 @@ def _cutout(images: Array, pixels: float, generator: np.random.Generator) -> Arr
         steps = np.arange(size)
         masks.append((steps >= start) & (steps < start + int(pixels)))
     covered = masks[0][:, :, np.newaxis] & masks[1][:, np.newaxis, :]
-    return np.where(covered[..., np.newaxis], images.dtype.type(0), images)
+    cut = images.copy()
+    cut[covered] = 0
+    return cut
 
 
 def _mixup(

@@ -1,0 +1,129 @@
+"""Do decoding and augmenting keep up with the training? Images per second of each, beside those of the networks.
+
+    python benchmarks/loading.py [--workers N] [--seconds 1.0]
+
+Everything is made on the spot: drawn JPEGs of 80 to 400 pixels a side, noise as PNG of 28 x 28. Decoding and
+augmentation run in threads ahead of the training, on the same processors; "alone" is what they reach with nothing else
+to do, "with training" what a whole training reaches, beside the same training on images that lie ready in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import rot180
+from make_photos import make_photos
+from rot180.data import load_data
+from rot180.data.augment import STEPS, parse_augmentation
+from rot180.data.loader import read_ahead
+from rot180.data.options import ImageOptions
+from rot180.nn.models import default_network
+
+BATCH = 64
+
+USUAL = "shift:2,rotate:10,scale:0.1"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 4))
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each measurement")
+    arguments = parser.parse_args()
+    workers, seconds = arguments.workers, arguments.seconds
+    generator = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        photos, digits = Path(folder) / "photos", Path(folder) / "digits"
+        make_photos(photos, 400)
+        for number in range(2000):
+            path = digits / str(number % 10) / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(generator.integers(0, 256, (28, 28), dtype=np.uint8)).save(path)
+        print(f"{os.cpu_count()} processors, {workers} workers, batches of {BATCH}\n\nalone, images/s")
+        lazy = {
+            name: load_data(path, ImageOptions(memory=0)) for name, path in (("photos", photos), ("digits", digits))
+        }
+        kept = {name: load_data(path) for name, path in (("photos", photos), ("digits", digits))}
+        say("decode JPEG of 80 to 400 pixels to 64x64x3", alone(batch_of(lazy["photos"]), workers, seconds))
+        say("decode PNG of 28x28x1", alone(batch_of(lazy["digits"]), workers, seconds))
+        for text in (*STEPS, USUAL):
+            for data in kept.values():
+                shape = "x".join(map(str, data.image_shape))
+                say(f"{text} on {shape}", alone(batch_of(data, text), workers, seconds))
+        print("\nwith training, images/s: from memory, and what it is as share of that")
+        networks = [("digits", "cnn-8-16"), ("digits", "cnn-32-64-512"), ("photos", default_network((64, 64, 3), 4))]
+        for name, model in networks:
+            still = training(kept[name], model, None, seconds, workers)
+            say(f"{model[:46] + '...' * (len(model) > 46)} from memory", still)
+            for what, data, augment in (
+                (USUAL, kept[name], USUAL),
+                ("decoded each time", lazy[name], None),
+            ):
+                found = training(data, model, augment, seconds, workers)
+                say(f"    {what}", found, f"{found / still:.0%}")
+
+
+def batch_of(data: rot180.Dataset, augment: str | None = None) -> Callable[[int], object]:
+    """Return what makes one batch."""
+    alter = None if augment is None else parse_augmentation(augment)
+    classes = len(data.class_names)
+
+    def make(number: int) -> object:
+        generator = np.random.default_rng(number)
+        chosen = generator.integers(0, len(data.train_images), BATCH)
+        images = data.train_images[chosen]
+        return images if alter is None else alter(images, data.train_labels[chosen], generator, classes)
+
+    return make
+
+
+def alone(make: Callable[[int], object], workers: int, seconds: float) -> float:
+    """Return images per second of making batches and nothing else."""
+    made = read_ahead(make, range(10**9), workers=workers)
+    next(made)
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        next(made)
+        count += BATCH
+    passed = time.perf_counter() - began
+    made.close()
+    return count / passed
+
+
+def training(data: rot180.Dataset, model: str, augment: str | None, seconds: float, workers: int) -> float:
+    """Return images per second of a training, without its first epoch."""
+    network = rot180.model(model)
+    times: list[float] = []
+
+    def watch(event: object) -> None:
+        if type(event).__name__ == "EpochDone":
+            times.append(event.images_per_second)  # type: ignore[attr-defined]
+            if time.perf_counter() - began > 3 * seconds and len(times) > 2:
+                trainers[0].stop()
+        elif type(event).__name__ == "TrainingStarted":
+            trainers.append(event.trainer)  # type: ignore[attr-defined]
+
+    trainers: list[rot180.Trainer] = []
+    began = time.perf_counter()
+    # In memory and with nothing to do, no workers: that is how `fit` does it.
+    is_still = augment is None and isinstance(data.train_images, np.ndarray)
+    rot180.fit(network, data, epochs=1000, batch_size=BATCH, augment=augment, workers=0 if is_still else workers,
+               subscribers=[watch])  # fmt: skip
+    return float(np.median(times[1:]))
+
+
+def say(what: str, number: float, more: str = "") -> None:
+    """Print one line."""
+    print(f"  {what:<64}{number:>12,.0f}  {more}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
