@@ -136,3 +136,15 @@ def test_damaged_images_are_read_or_refused(tmp_path_factory, position, junk, ki
         assert read_image(path, (8, 8, 1)).shape == (8, 8, 1)
     except DataError:
         pass
+
+
+def test_a_small_file_that_promises_many_pixels(tmp_path):
+    path = tmp_path / "a.gif"
+    Image.new("P", (30, 20)).save(path)
+    content = bytearray(path.read_bytes())
+    content[6:10] = struct.pack("<HH", 6000, 8000)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"promises 6000 x 8000 pixels, which \d+ bytes cannot hold"):
+        read_image(path, (28, 28, 1))
+    Image.new("1", (7000, 7000)).save(tmp_path / "empty.png")  # as much as deflate can pack
+    assert read_image(tmp_path / "empty.png", (28, 28, 1)).max() == 0

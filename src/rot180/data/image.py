@@ -25,6 +25,9 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_PIXELS = 50_000_000
 """Larger images are refused before they are unpacked: a file of a few kilobytes may hold gigabytes of black."""
 
+MOST_PIXELS_PER_BYTE = 8 * 1032
+"""What deflate makes of one byte where a pixel is one bit (PNG); GIF, BMP and JPEG hold less, WebP may hold more."""
+
 MODES = {1: "L", 3: "RGB"}
 """Pillow's name for an image of so many channels."""
 
@@ -170,6 +173,12 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
         with opened as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(name, f"{image.width} x {image.height}")
+            size = len(source) if isinstance(source, bytes) else source.stat().st_size
+            if image.format != "WEBP" and image.width * image.height > max(size * MOST_PIXELS_PER_BYTE, 10**6):
+                raise DataError(
+                    f"{name}: the header promises {image.width} x {image.height} pixels, which {size} bytes cannot "
+                    "hold; the file is damaged"
+                )
             wanted = None if suffix is None else SUFFIXES.get(suffix.lower())
             if wanted is not None and wanted != _kind(image):
                 raise DataError(f"{name}: expected {wanted} by its name, found {_kind(image)}; rename the file")

@@ -74,7 +74,7 @@ def _dataset(path: Path, arrays: dict[str, Array], there: list[str]) -> Dataset:
         if names[0] in arrays and names[1] in arrays:
             break
     else:
-        found = ", ".join(name.removesuffix(".npy")[:40] for name in there[:8]) or "no array"
+        found = ", ".join(ascii(name.removesuffix(".npy")[:40])[1:-1] for name in there[:8]) or "no array"
         raise DataError(f"{path}: expected the arrays x_train and y_train, or images and labels; found {found}")
     images, labels = _images(path, names[0], arrays[names[0]]), _labels(path, names[1], arrays[names[1]])
     if names[2] in arrays and names[3] in arrays:
