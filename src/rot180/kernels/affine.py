@@ -10,9 +10,9 @@ that stays in the cache, and the optimizer's rule is applied there: dw never goe
 
 from __future__ import annotations
 
-from numba import get_thread_id, njit, prange
+from numba import get_thread_id, prange
 
-from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.compiling import kernel
 from rot180.kernels.simd import (
     advance,
     lanes,
@@ -30,7 +30,7 @@ KEEP = -1
 """In place of a rule: write the gradient to where the parameter would be."""
 
 
-@njit(**PARALLEL)
+@kernel
 def affine(address, x, w, bias, y, scratch, strides, sizes):
     """y = x @ w + bias, then ReLU if asked for.
 
@@ -63,7 +63,7 @@ def affine(address, x, w, bias, y, scratch, strides, sizes):
                     store_part(pointer(y, (n + r) * O + first), v * L, value, part)
 
 
-@njit(**PARALLEL)
+@kernel
 def affine_data_gradient(address, dy, w, dx, strides):
     """dx = dy @ w.T, for dy (N, O), w (I, O), dx (N, I); `strides` of the dot tile."""
     N, O = dy.shape
@@ -78,7 +78,7 @@ def affine_data_gradient(address, dy, w, dx, strides):
             )  # fmt: skip
 
 
-@njit(**PARALLEL)
+@kernel
 def affine_weight_gradient(address, x, dy, w, first_state, second_state, scratch, strides, sizes, rule, hyper):
     """dw = x.T @ dy, a few rows at a time, and the optimizer's update of these rows of w.
 
@@ -110,7 +110,7 @@ def affine_weight_gradient(address, x, dy, w, first_state, second_state, scratch
                     update_lanes(rule, g, p, m, v, r * O + o, part, hyper)
 
 
-@njit(**PARALLEL)
+@kernel
 def column_sums(dy, db):
     """db[o] = sum over n of dy[n, o]."""
     N, O = dy.shape

@@ -1,19 +1,67 @@
-"""How every kernel is compiled."""
+"""How every kernel is compiled, and where the result is kept.
+
+Numba keeps compiled code and compiles anew when the function's own file has changed, but does not see a change in what
+it calls from another file. A kernel that still holds yesterday's register block would write where it must not. So the
+code is kept in a folder named after the content of all kernel files: in the user's cache, or in NUMBA_CACHE_DIR.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-PARALLEL: dict[str, Any] = {
-    "parallel": True,
+import platformdirs
+from numba import cfunc, njit
+from numba.core import config
+
+_OPTIONS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "boundscheck": False,
     "error_model": "numpy",
+    # Fused multiply-adds are allowed; nothing reorders a sum, so that the same seed gives the same bits for any number
+    # of threads.
     "fastmath": {"contract", "nsz"},
 }
-"""Options of a kernel whose `prange` splits the work. `contract` allows fused multiply-adds; nothing reorders a sum, so
-that the same seed gives the same bits for any number of threads."""
 
-INLINE: dict[str, Any] = {**PARALLEL, "parallel": False, "inline": "never"}
-"""Options of a function that kernels call."""
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function whose `prange` splits the work among threads."""
+    with _own_cache():
+        return njit(parallel=True, **_OPTIONS)(function)
+
+
+def subroutine(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call, or that is too short to be split."""
+    with _own_cache():
+        return njit(**_OPTIONS)(function)
+
+
+def callback(function: Callable[..., Any], signature: Any) -> Any:
+    """Compile a function that is called by its address."""
+    with _own_cache():
+        return cfunc(signature, cache=True)(function)
+
+
+@cache
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """Let what is compiled in the `with` block be kept in the folder of these kernels, and nothing else."""
+    given = config.CACHE_DIR
+    base = Path(given) if given else Path(platformdirs.user_cache_dir("rot180"))
+    config.CACHE_DIR = str(base / f"kernels-{_fingerprint()}")
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = given

@@ -10,9 +10,9 @@ is made by one unit, so its bits do not depend on the number of threads.
 
 from __future__ import annotations
 
-from numba import get_thread_id, njit, prange
+from numba import get_thread_id, prange
 
-from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.compiling import kernel
 from rot180.kernels.simd import (
     advance,
     lanes,
@@ -34,7 +34,7 @@ CLOSED = 255
 """In place of a winner: the largest value of the window did not pass the ReLU."""
 
 
-@njit(**PARALLEL)
+@kernel
 def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, finish):
     """Cross-correlate padded images with packed kernels.
 
@@ -116,7 +116,7 @@ def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, fini
                         store_part(target, x * step_w * pixel + v * L, value, part)
 
 
-@njit(**PARALLEL)
+@kernel
 def convolve_pool(address, xp, panels, bias, out, winners, scratch, strides, sizes, relu):
     """Convolution, bias, ReLU if asked for, and a max-pool whose windows touch, in one pass.
 

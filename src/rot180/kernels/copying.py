@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from numba import njit, prange
+from numba import prange
 
-from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.compiling import kernel
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, pointer
 
 
-@njit(**PARALLEL)
+@kernel
 def copy(x, y, sizes):
     """Copy an H x W piece of (N, rows, columns, C) images to places that may lie apart.
 

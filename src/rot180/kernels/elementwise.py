@@ -23,9 +23,9 @@ d = exp(-2|x|) - 1, tanh|x| = (1 - exp(-2|x|)) / (1 + exp(-2|x|)) = -d / (2 + d)
 
 from __future__ import annotations
 
-from numba import njit, prange
+from numba import prange
 
-from rot180.kernels.compiling import INLINE, PARALLEL
+from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.exponential import exp_minus_one_of_negative, exp_of_negative
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import absolute, copysign, lanes, pointer, select, splat
@@ -37,14 +37,14 @@ UNIT = 8_192
 """Numbers that one unit of work holds, about."""
 
 
-@njit(**INLINE)
+@subroutine
 def relu_lanes(x):
     """max(0, x); NaN stays NaN."""
     zero = splat(x, 0.0)
     return select(zero > x, zero, x)
 
 
-@njit(**INLINE)
+@subroutine
 def sigmoid_lanes(x):
     """1 / (1 + exp(-x))."""
     zero, one = splat(x, 0.0), splat(x, 1.0)
@@ -52,7 +52,7 @@ def sigmoid_lanes(x):
     return select(x >= zero, one, e) / (one + e)
 
 
-@njit(**INLINE)
+@subroutine
 def tanh_lanes(x):
     """The hyperbolic tangent."""
     zero = splat(x, 0.0)
@@ -60,7 +60,7 @@ def tanh_lanes(x):
     return copysign((zero - d) / (splat(x, 2.0) + d), x)
 
 
-@njit(**PARALLEL)
+@kernel
 def activate(kind, x, y, slope, sizes):
     """y = f(x), f by its kind; `slope` is that of LEAKY_RELU."""
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
@@ -88,7 +88,7 @@ def activate(kind, x, y, slope, sizes):
                 write(q, i, value, part)
 
 
-@njit(**PARALLEL)
+@kernel
 def combine(kind, a, b, y, slope, sizes):
     """y = f(a, b), f by its kind; `slope` is that of LEAKY_GATE."""
     H, W, a_top, a_left, b_top, b_left, y_top, y_left = (

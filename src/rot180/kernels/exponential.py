@@ -19,10 +19,10 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-from rot180.kernels.compiling import INLINE
+from rot180.kernels.compiling import subroutine
 from rot180.kernels.simd import call_llvm, fma, round_to_power, select, splat
 
 _LN2_BEYOND_FLOAT64 = 2.3190468138462996e-17
@@ -64,7 +64,7 @@ def _series(typingctx, f):
     return f(f), codegen
 
 
-@njit(**INLINE)
+@subroutine
 def _power_and_rest(x, limit, inverse, hi, lo):
     """2^r and q; for x below the limit, or NaN, 2^r belongs to the limit."""
     r, power = round_to_power(select(x > limit, x, limit) * inverse)
@@ -73,7 +73,7 @@ def _power_and_rest(x, limit, inverse, hi, lo):
     return power, fma(f * f, _series(f), f)
 
 
-@njit(**INLINE)
+@subroutine
 def exp_of_negative(x):
     """exp(x) for x <= 0, within 1 unit in the last place or so."""
     inverse, hi, lo, limit = _constants(x)
@@ -81,7 +81,7 @@ def exp_of_negative(x):
     return select(limit > x, splat(x, 0.0), fma(power, q, power))
 
 
-@njit(**INLINE)
+@subroutine
 def exp_minus_one_of_negative(x):
     """exp(x) - 1 for x <= 0, as accurate near zero."""
     inverse, hi, lo, limit = _constants(x)

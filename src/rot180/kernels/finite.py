@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from numba import njit
-
-from rot180.kernels.compiling import INLINE
+from rot180.kernels.compiling import subroutine
 from rot180.kernels.parts import read
 from rot180.kernels.simd import lanes, pointer, splat, total
 
 
-@njit(**INLINE)
+@subroutine
 def all_finite(x):
     """Say whether all of a flat array is finite: x - x is 0 for every finite number and NaN for the others."""
     p = pointer(x, 0)

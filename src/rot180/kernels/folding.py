@@ -10,15 +10,15 @@ scratch, with zeros around each piece, so that a register of dx adds up shifted 
 
 from __future__ import annotations
 
-from numba import get_thread_id, njit, prange
+from numba import get_thread_id, prange
 
-from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import write
 from rot180.kernels.simd import advance, lanes, load, pointer, splat
 from rot180.kernels.tile import tile
 
 
-@njit(**PARALLEL)
+@kernel
 def pack_kernel_rows(w, panels):
     """Fill panels (blocks, KH, F, width) from w (KH, KW, C, F): panels[b, u, f, j] is w[u, (v, c) = b*width + j, f]."""
     KH, KW, C, F = w.shape
@@ -31,7 +31,7 @@ def pack_kernel_rows(w, panels):
                     panels[b, u, f, j] = w[u, v, c, f]
 
 
-@njit(**PARALLEL)
+@kernel
 def fold_data_gradient(address, delta, panels, dx, scratch, strides, sizes):
     """Add up the data gradient row by row; rows of windows must follow one another (stride_h 1).
 

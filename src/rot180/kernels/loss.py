@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
-from rot180.kernels.compiling import INLINE
+from rot180.kernels.compiling import subroutine
 from rot180.kernels.softmax_rows import exponentials, largest
 
 
-@njit(**INLINE)
+@subroutine
 def cross_entropy_of_labels(logits, labels, smoothing, count, dlogits, losses, hits):
     """dlogits = (softmax(logits) - t) / count, where t has 1 - smoothing more at the label than elsewhere."""
     N, K = logits.shape
@@ -38,7 +36,7 @@ def cross_entropy_of_labels(logits, labels, smoothing, count, dlogits, losses, h
         dlogits[n, label] -= (1 - smoothing) / count
 
 
-@njit(**INLINE)
+@subroutine
 def cross_entropy_of_probabilities(logits, target, smoothing, count, dlogits, losses, hits):
     """dlogits = (softmax(logits) - t) / count, t = (1 - smoothing) * target + smoothing / K."""
     N, K = logits.shape
@@ -61,7 +59,7 @@ def cross_entropy_of_probabilities(logits, target, smoothing, count, dlogits, lo
             dlogits[n, k] = (dlogits[n, k] / total - wanted) / count
 
 
-@njit(**INLINE)
+@subroutine
 def delta_of_probabilities(probabilities, target, smoothing, dlogits):
     """dlogits = (p - t) / N, t = (1 - smoothing) * target + smoothing / K, of probabilities that are there already."""
     N, K = probabilities.shape
@@ -71,7 +69,7 @@ def delta_of_probabilities(probabilities, target, smoothing, dlogits):
             dlogits[n, k] = (probabilities[n, k] - wanted) / N
 
 
-@njit(**INLINE)
+@subroutine
 def squared_error_of_labels(y, labels, count, dy, losses, hits):
     """dy = (y - t) / count, where t has a one at the label and zeros elsewhere."""
     N, K = y.shape
@@ -82,7 +80,7 @@ def squared_error_of_labels(y, labels, count, dy, losses, hits):
             _square(y[n, k] - (1 if k == labels[n] else 0), n, k, count, dy, losses)
 
 
-@njit(**INLINE)
+@subroutine
 def squared_error_of_values(y, target, count, dy, losses, hits):
     """dy = (y - target) / count."""
     N, K = y.shape
@@ -93,13 +91,13 @@ def squared_error_of_values(y, target, count, dy, losses, hits):
             _square(y[n, k] - target[n, k], n, k, count, dy, losses)
 
 
-@njit(**INLINE)
+@subroutine
 def _square(difference, n, k, count, dy, losses):
     losses[n] += 0.5 * float(difference) * float(difference)
     dy[n, k] = difference / count
 
 
-@njit(**INLINE)
+@subroutine
 def mean_loss(losses, hits, count):
     """The sum of the losses over count, and how many images hit; added up in order."""
     loss, correct = 0.0, 0

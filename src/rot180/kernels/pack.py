@@ -16,9 +16,9 @@ pixels, with q times the filters, each a shifted copy of w.
 
 from __future__ import annotations
 
-from numba import njit, prange
+from numba import prange
 
-from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, pointer, splat
 
@@ -26,7 +26,7 @@ _SQUARE = 16
 """Side of the squares in which a transposition is done: both sides of it stay in the first-level cache."""
 
 
-@njit(**PARALLEL)
+@kernel
 def pack_panels(w, panels):
     """Fill panels (G, blocks, KH*KW*Cg, width) from w (KH, KW, Cg, F)."""
     F = w.shape[3]
@@ -43,7 +43,7 @@ def pack_panels(w, panels):
                     write(q, j, read(p, j, count) if count > 0 else splat(p, 0.0), L)
 
 
-@njit(**PARALLEL)
+@kernel
 def pack_folded(w, bias, q, stride, panels, biases):
     """Fill panels (1, 1, KH*(KW + (q-1)*stride)*C, width) and biases (q*F) from w (KH, KW, C, F) and bias (F).
 
@@ -62,7 +62,7 @@ def pack_folded(w, bias, q, stride, panels, biases):
             biases[r * F + f] = bias[f]
 
 
-@njit(**PARALLEL)
+@kernel
 def unfold_gradient(folded, q, stride, dw):
     """dw[u, v, c, f] = sum over r of folded[(u, v + r*stride, c), (r, f)]: every copy of a weight has its share."""
     KH, KW, C, F = dw.shape
@@ -77,7 +77,7 @@ def unfold_gradient(folded, q, stride, dw):
                     dw[u, v, c, f] = total
 
 
-@njit(**PARALLEL)
+@kernel
 def pack_rotated(w, panels):
     """Fill panels (G, blocks, KH*KW*Fg, width) from w (KH, KW, Cg, F), rotated, with its channel axes exchanged."""
     KH, KW, Cg, F = w.shape
@@ -97,7 +97,7 @@ def pack_rotated(w, panels):
                         panels[g, b, tap * Fg + f, j] = 0
 
 
-@njit(**PARALLEL)
+@kernel
 def pack_rows(w, rows):
     """Fill rows (F, KH, length) with length >= KW*C from w (KH, KW, C, F); what is beyond KW*C stays as it is."""
     KH, KW, C, F = w.shape
@@ -110,7 +110,7 @@ def pack_rows(w, rows):
                         rows[f, u, v * C + c] = w[u, v, c, f]
 
 
-@njit(**PARALLEL)
+@kernel
 def unpack_rows(rows, w):
     """The way back from `pack_rows`."""
     KH, KW, C, F = w.shape

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from numba import njit
-
-from rot180.kernels.compiling import INLINE
+from rot180.kernels.compiling import subroutine
 from rot180.kernels.simd import lanes, load, load_part, store, store_part
 
 
-@njit(**INLINE)
+@subroutine
 def read(p, offset, count):
     """Read `count` elements, at most a register; the lanes behind them are zero."""
     return load(p, offset) if count == lanes(p) else load_part(p, offset, count)
 
 
-@njit(**INLINE)
+@subroutine
 def write(p, offset, value, count):
     """Write `count` lanes."""
     # Before AVX-512 a masked write is slow on some processors; it is left to the end of a row.

@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.compiling import kernel
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.integers import store_integers
 from rot180.kernels.parts import read, write
@@ -35,7 +35,7 @@ def pool_sizes(
     )
 
 
-@njit(**PARALLEL)
+@kernel
 def max_pool(x, y, winners, sizes):
     """Take the largest pixel of each window; winners (N, OH, OW, C), of any integer type, gets u*KW + v of the first.
 
@@ -76,7 +76,7 @@ def max_pool(x, y, winners, sizes):
                     store_integers(w, c, place, part)
 
 
-@njit(**PARALLEL)
+@kernel
 def avg_pool(x, y, count_include_pad, sizes):
     """Take the mean of each window, of KH*KW pixels or, without the padding, of those that are image."""
     H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (

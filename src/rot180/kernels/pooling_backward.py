@@ -15,9 +15,9 @@ forward kernels, from `pool_sizes`.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from rot180.kernels.compiling import INLINE, PARALLEL
+from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.integers import load_integers
 from rot180.kernels.parts import read, write
@@ -45,13 +45,13 @@ def _lie_apart(sizes):
     return sizes[10] >= sizes[8] and sizes[11] >= sizes[9]
 
 
-@njit(**INLINE)
+@subroutine
 def _overlap(size, start, length):
     """Pixels of a window that starts at `start` which are image."""
     return min(length, size - start) - max(0, -start)
 
 
-@njit(**PARALLEL)
+@kernel
 def _hand_out(kind, dy, winners, dx, sizes):
     H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
@@ -99,7 +99,7 @@ def _hand_out(kind, dy, winners, dx, sizes):
                             write(image, (top + u) * line + (left + v) * C + c, handed, part)
 
 
-@njit(**PARALLEL)
+@kernel
 def _collect(kind, dy, winners, dx, sizes):
     H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
-from rot180.kernels.compiling import INLINE
+from rot180.kernels.compiling import subroutine
 from rot180.kernels.exponential import exp_of_negative
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, pointer, splat
 
 
-@njit(**INLINE)
+@subroutine
 def largest(x, n):
     """Where in row n the largest number stands, the first of equals or of NaNs."""
     at = 0
@@ -28,7 +26,7 @@ def largest(x, n):
     return at
 
 
-@njit(**INLINE)
+@subroutine
 def exponentials(x, y, n, shift):
     """Write exp(x - shift) to row n of y, for a shift no number exceeds; return their sum."""
     K = x.shape[1]
@@ -43,7 +41,7 @@ def exponentials(x, y, n, shift):
     return total
 
 
-@njit(**INLINE)
+@subroutine
 def softmax_rows(x, y):
     """y_k = exp(x_k) / sum of exp(x_j)."""
     N, K = x.shape
@@ -53,7 +51,7 @@ def softmax_rows(x, y):
             y[n, k] = y[n, k] / total
 
 
-@njit(**INLINE)
+@subroutine
 def softmax_backward_rows(dy, y, dx):
     """dx = y * (dy - sum of dy_k y_k)."""
     N, K = y.shape
@@ -65,7 +63,7 @@ def softmax_backward_rows(dy, y, dx):
             dx[n, k] = y[n, k] * (dy[n, k] - mean)
 
 
-@njit(**INLINE)
+@subroutine
 def log_softmax_rows(x, y, scratch):
     """y_k = x_k - c - log sum of exp(x_j - c), c the largest; `scratch` of y's shape is overwritten."""
     N, K = x.shape
@@ -76,7 +74,7 @@ def log_softmax_rows(x, y, scratch):
             y[n, k] = float(x[n, k] - shift) - logarithm
 
 
-@njit(**INLINE)
+@subroutine
 def log_softmax_backward_rows(dy, y, dx):
     """dx = dy - exp(y) * sum of dy_k."""
     N, K = y.shape

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, types
+from numba import types
 from numba.extending import intrinsic
+
+from rot180.kernels.compiling import callback
 
 _I64 = ir.IntType(64)
 
@@ -56,7 +58,7 @@ def switched(emit: Emit, sizes: list[tuple[int, int]]) -> Any:
 def compiled(function: Any, signature: Callable[[types.Type], Any], dtype: np.dtype[Any]) -> Any:
     """Compile a callback for float32 or float64, or read it from Numba's cache."""
     value = types.float32 if dtype == np.float32 else types.float64
-    return cfunc(signature(value), cache=True)(function)
+    return callback(function, signature(value))
 
 
 def emit_call(builder, address, values):

@@ -25,9 +25,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from rot180.kernels.compiling import INLINE, PARALLEL
+from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import fma, lanes, pointer, splat, sqrt
 
@@ -67,7 +67,7 @@ def hyper_parameters(
     return hyper
 
 
-@njit(**INLINE)
+@subroutine
 def update_lanes(rule, g, w, m, v, offset, count, hyper):
     """Change `count` weights, at most a register, at w[offset], given their gradient g; m and v are addresses too."""
     rate = splat(w, hyper[0])
@@ -98,7 +98,7 @@ def update_lanes(rule, g, w, m, v, offset, count, hyper):
     write(w, offset, weight, count)
 
 
-@njit(**PARALLEL)
+@kernel
 def update(rule, w, g, m, v, hyper):
     """Change the weights w by their gradient g; all flat and of one length, m and v the state or, if unused, w."""
     size = w.shape[0]

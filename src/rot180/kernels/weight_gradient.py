@@ -9,14 +9,14 @@ to what is there. Every unit owns its cells of dw and sums in the same order who
 
 from __future__ import annotations
 
-from numba import njit, prange
+from numba import prange
 
-from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.compiling import kernel
 from rot180.kernels.simd import lanes, load, pointer, splat, store_part
 from rot180.kernels.tile import TILE_VECTORS, tile
 
 
-@njit(**PARALLEL)
+@kernel
 def correlate(address, xp, delta, dw, strides, sizes):
     """Correlate padded images with delta.
 
@@ -77,7 +77,7 @@ def correlate(address, xp, delta, dw, strides, sizes):
                     )  # fmt: skip
 
 
-@njit(**PARALLEL)
+@kernel
 def bias_gradient(delta, db, sizes):
     """db[f] = sum over images, rows and columns of delta; `sizes`: top, left, rows, columns, step_h, step_w."""
     N, Hd, Wd, F = delta.shape

@@ -16,15 +16,15 @@ Registers reach beyond the end of a kernel row; what they sum there is never use
 
 from __future__ import annotations
 
-from numba import njit, prange
+from numba import prange
 
-from rot180.kernels.compiling import PARALLEL
+from rot180.kernels.compiling import kernel
 from rot180.kernels.convolution import CLOSED
 from rot180.kernels.simd import lanes, load_part, pointer, splat, store, store_part, total
 from rot180.kernels.walk import walk
 
 
-@njit(**PARALLEL)
+@kernel
 def list_winners(d, winners, offsets, values, counts, shifts, sizes):
     """List the winners of each image, band and filter.
 
@@ -54,7 +54,7 @@ def list_winners(d, winners, offsets, values, counts, shifts, sizes):
                     counts[n, band, f] = at + (1 if place != CLOSED else 0)
 
 
-@njit(**PARALLEL)
+@kernel
 def gather_winners(address, xp, offsets, values, counts, rows, db, sizes):
     """The weight and bias gradients.
 
@@ -100,7 +100,7 @@ def gather_winners(address, xp, offsets, values, counts, rows, db, sizes):
                     db[f] += total(summed)
 
 
-@njit(**PARALLEL)
+@kernel
 def scatter_winners(address, rows, offsets, values, counts, dxp, sizes):
     """The data gradient, in the padded layout of the images.
 
