@@ -83,7 +83,7 @@ def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def make_files() -> None:
-    """Make what the README's commands name: an image, a CSV file, a folder of IDX files."""
+    """Make what the README's commands name: an image, folders of images and of IDX files, a CSV file."""
     data = rot180.load_data("digits")
     Image.fromarray(data.test_images[3][:, :, 0]).save("three.png")
     rows = [
@@ -91,6 +91,11 @@ def make_files() -> None:
         for image, label in zip(data.test_images[:60], data.test_labels[:60], strict=True)
     ]
     Path("my-digits.csv").write_text("\n".join(rows) + "\n")
+    colors = np.random.default_rng(1)
+    for number in range(12):
+        path = Path("photos") / ("cat" if number % 2 else "dog") / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(colors.integers(256, size=(90 + number, 80, 3), dtype=np.uint8)).save(path)
     Path("mnist").mkdir()
     generator = np.random.default_rng(0)
     for part, count in (("train", 64), ("t10k", 16)):
