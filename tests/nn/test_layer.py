@@ -212,7 +212,7 @@ def constant(shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.ra
 def test_the_base_is_abstract() -> None:
     layer = Layer()
     for call in (lambda: layer.forward(images(1)), lambda: layer.backward(images(1), None), layer.to_notation):
-        with pytest.raises(NotImplementedError, match="^$"):
+        with pytest.raises(NotImplementedError, match=r"^$"):
             call()
 
 

@@ -13,10 +13,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rot180 import __version__
 from rot180.data.options import Progress, _silent
 from rot180.errors import DataError
 
@@ -121,7 +121,7 @@ def _try_mirror(
 def _receive(url: str, remote: RemoteFile, part: Path, progress: Progress, timeout: float) -> None:
     """Receive what is missing, and no byte more: what a server says of the length is not relied on."""
     offset = _size(part)
-    request = urllib.request.Request(url, headers={"User-Agent": f"rot180/{__version__}"})
+    request = urllib.request.Request(url, headers={"User-Agent": f"rot180/{version('rot180')}"})
     if offset:
         request.add_header("Range", f"bytes={offset}-")
     try:
