@@ -7,6 +7,7 @@
 `Tanh`, `Softmax`, `Dropout` |
 | losses | `CrossEntropyLoss`, `SquaredErrorLoss` |
 | training | `Trainer`, `fit`, `evaluate`, `predict`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
+| speed | `set_threads`, `threads` |
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
 | errors | `Rot180Error`, `ArgumentError`, `ShapeError`, `NotationError`, `DataError`, `ModelError`, `NonFiniteError` |
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rot180.data import Dataset, load_data
+    from rot180.engine.threads import set_threads, threads
     from rot180.errors import (
         ArgumentError,
         DataError,
@@ -97,10 +99,13 @@ __all__ = [
     "network",
     "predict",
     "save_model",
+    "set_threads",
+    "threads",
 ]
 
 _HOMES = {
     "rot180.data": ("Dataset", "load_data"),
+    "rot180.engine.threads": ("set_threads", "threads"),
     "rot180.errors": (
         "ArgumentError",
         "DataError",

@@ -192,7 +192,7 @@ def test_a_step_that_is_not_finite_changes_nothing(bad: float, where: str) -> No
     assert optimizer.step_count == 1
 
 
-@pytest.mark.parametrize("layers", ["conv2x2:4", "conv1x1:4 maxpool2", "conv1x1:4 relu conv2x2:3:same"])
+@pytest.mark.parametrize("layers", ["conv2x2:4", "conv1x1:4 maxpool2"])
 def test_a_gradient_that_overflows_although_the_loss_does_not_is_told_of(layers: str) -> None:
     model = built(f"2x2x1 > {layers} > fc3", np.float32)
     for name, w in model.parameters.items():

@@ -9,7 +9,7 @@ from rot180.nn.models import MODELS, NAMED_MODELS, model
 
 
 def test_the_named_models() -> None:
-    assert sorted(MODELS) == ["cnn-32-64-512", "cnn-8-16", "digits", "lenet5"]
+    assert sorted(MODELS) == ["cnn-16-32-128", "cnn-32-64-512", "cnn-8-16", "digits", "lenet5"]
     for name, text in MODELS.items():
         assert str(model(name)) == text
         assert model(name).output_shape == (10,)

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from rot180.cli.train import train
+from rot180.errors import ArgumentError
 from rot180.nn import MODELS, model
 from rot180.nn.preprocessing import Preprocessing
 from rot180.training import fit
-from rot180.training.recipe import DEFAULT, RECIPES, recipe
+from rot180.training.recipe import DEFAULT, FAST, NAMED_RECIPES, RECIPES, recipe
 
 
 def test_every_named_model_has_one_and_any_other_the_default() -> None:
     assert set(RECIPES) == set(MODELS)
     assert recipe("9x9x1 > fc2") is DEFAULT
+
+
+def test_recipes_by_name() -> None:
+    assert recipe("lenet5", kind="fast") is FAST
+    assert recipe("lenet5", 60_000, "fast") == FAST
+    assert recipe("lenet5", 1_000, "fast").epochs == 20
+    assert recipe("lenet5", 1_000) is RECIPES["lenet5"]
+    with pytest.raises(ArgumentError, match="unknown recipe 'fats'; did you mean 'fast'"):
+        recipe("lenet5", kind="fats")
+
+
+def test_the_help_names_each_recipe() -> None:
+    text = str(inspect.signature(train).parameters["recipe"].annotation)
+    assert all(name in text for name in NAMED_RECIPES)
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))

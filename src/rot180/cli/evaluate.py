@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
@@ -19,7 +21,8 @@ def evaluate(
     on_bad_file: Annotated[
         str, typer.Option("--on-bad-file", help="strict: stop at an image that cannot be read; skip: leave it out.")
     ] = "strict",
-    engine: Annotated[str, typer.Option("--engine", help="What computes: auto or numpy.")] = "auto",
+    engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a trained network on images that it has not seen.
@@ -30,6 +33,7 @@ def evaluate(
 
       rot180 evaluate runs/mnist path/to/mnist --json
     """
+    from rot180.cli.computing import note_compiling, use_threads
     from rot180.cli.output import percent, print_json
     from rot180.cli.reading import reading_bar
     from rot180.data.for_model import load_data_for
@@ -37,12 +41,15 @@ def evaluate(
     from rot180.runs import load_run
     from rot180.training import evaluate as measure
 
+    use_threads(threads, engine)
     model = load_run(run).model
     with reading_bar() as progress:
         dataset = load_data_for(model, data, ImageOptions(on_bad_file=on_bad_file, progress=progress))
     images, labels = dataset.test_images, dataset.test_labels
     if not len(images):
         images, labels = dataset.train_images, dataset.train_labels
+    if not json and engine != "numpy":
+        note_compiling()
     result = measure(model, images, labels, engine=engine)
     if json:
         print_json(result.to_dict())

@@ -16,7 +16,7 @@ def models(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """List the named models, or show one network layer by layer.
+    """List the named models and recipes, or show one network layer by layer.
 
     Examples:
 
@@ -29,6 +29,7 @@ def models(
     from rot180.cli.output import print_json
     from rot180.nn import MODELS, NAMED_MODELS
     from rot180.nn import model as make_model
+    from rot180.training.recipe import NAMED_RECIPES
 
     if model is not None:
         network = make_model(model)
@@ -56,7 +57,8 @@ def models(
         numbers = {"parameters": table.parameters, "multiply_adds": table.multiply_adds}
         rows.append({"name": name, "notation": MODELS[name], "description": named.description, **numbers})
     if json:
-        print_json({"models": rows})
+        recipes = [{"name": name, "description": named.description} for name, named in NAMED_RECIPES.items()]
+        print_json({"models": rows, "recipes": recipes})
         return
     for row in rows:
         print(f"{row['name']}: {row['description']}")
@@ -64,5 +66,8 @@ def models(
         print(f"  {row['notation']}\n")
     print(
         "Train one: rot180 train --model NAME. See its layers: rot180 models NAME. "
-        'Write your own: --model "8x8x1 > fc10".'
+        'Write your own: --model "8x8x1 > fc10".\n'
     )
+    print("Recipes, settings for the training (rot180 train --recipe NAME):")
+    for name, recipe in NAMED_RECIPES.items():
+        print(f"  {name}: {recipe.description}")

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+
 TOP = 3
 """Labels to name for each image."""
 
@@ -17,6 +19,8 @@ def predict(
         list[Path],
         typer.Argument(metavar="IMAGE...", help="PNG, JPEG, GIF, BMP or WebP; converted to the model's size."),
     ],
+    engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Name the three likeliest labels of each image, with their probabilities.
@@ -33,12 +37,14 @@ def predict(
     """
     import numpy as np
 
+    from rot180.cli.computing import note_compiling, use_threads
     from rot180.cli.output import print_json
     from rot180.data.image import read_image
     from rot180.errors import ModelError
     from rot180.runs import load_run
     from rot180.training import predict as probabilities_of
 
+    use_threads(threads, engine)
     model = load_run(run).model
     if len(model.input_shape) != 3:
         raise ModelError(
@@ -47,8 +53,10 @@ def predict(
     height, width, channels = model.input_shape
     resize = model.preprocessing.resize
     batch = np.stack([read_image(path, (height, width, channels), resize=resize) for path in images])
+    if not json and engine != "numpy":
+        note_compiling()
     found: list[list[dict[str, Any]]] = []
-    for probabilities in probabilities_of(model, batch):
+    for probabilities in probabilities_of(model, batch, engine=engine):
         names = model.class_names or [str(number) for number in range(len(probabilities))]
         likeliest = np.argsort(-probabilities, kind="stable")[:TOP]
         found.append([{"label": names[index], "probability": float(probabilities[index])} for index in likeliest])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+
 if TYPE_CHECKING:
     from rot180.runs.train_run import TrainedRun
     from rot180.training import Event, Subscriber
@@ -16,7 +18,17 @@ if TYPE_CHECKING:
 INTERRUPTED = 75
 """The exit status of a training that was interrupted and can be resumed: EX_TEMPFAIL of sysexits.h, "try again"."""
 
-WITH_RESUME = ("data", "resume", "force", "checkpoint_every", "checkpoint_minutes", "tensorboard", "pictures", "json")
+WITH_RESUME = (
+    "data",
+    "resume",
+    "force",
+    "checkpoint_every",
+    "checkpoint_minutes",
+    "tensorboard",
+    "threads",
+    "pictures",
+    "json",
+)
 """What may be said beside `--resume`; all else is as the run began."""
 
 NETWORK, LEARNING, DATA, RUN = "The network", "How it learns", "The data", "The run"
@@ -44,6 +56,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            help="Settings for all that is not said below. default: what suits the network; fast: few epochs at a "
+            "high rate, on MNIST's images with a small network.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = "default",
     epochs: Annotated[
         int | None, typer.Option("--epochs", "-e", help="Passes over the images.", rich_help_panel=LEARNING)
     ] = None,
@@ -162,9 +183,8 @@ def train(
         bool,
         typer.Option("--tensorboard", help="Write event files into the run's folder tensorboard.", rich_help_panel=RUN),
     ] = False,
-    engine: Annotated[
-        str, typer.Option("--engine", help="What computes: auto or numpy.", rich_help_panel=RUN)
-    ] = "auto",
+    engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP, rich_help_panel=RUN)] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP, rich_help_panel=RUN)] = None,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Whether to draw pictures.", rich_help_panel=RUN)
     ] = True,
@@ -174,8 +194,8 @@ def train(
 ) -> None:
     """Train a network, test it, and leave a run folder with weights, history and pictures.
 
-    What is not said is taken from the network's recipe, the settings that
-    work well for it.
+    What is not said is taken from a recipe: by default from the network's
+    own, the settings that work well for it.
 
     Ctrl-C and SIGTERM end the training after the current batch, in a
     checkpoint; the exit status is then 75. With --resume it goes on to the
@@ -185,6 +205,8 @@ def train(
     Examples:
 
       rot180 train
+
+      rot180 train path/to/mnist --recipe fast
 
       rot180 train path/to/mnist --model lenet5 --epochs 5
 
@@ -196,6 +218,7 @@ def train(
 
       rot180 train --resume runs/first
     """
+    from rot180.cli.computing import use_threads
     from rot180.cli.output import print_json
     from rot180.cli.progress import ProgressBar
     from rot180.cli.reading import reading_bar
@@ -204,6 +227,7 @@ def train(
     from rot180.runs.resume import resume_run
     from rot180.runs.train_run import RunSettings, train_run
 
+    use_threads(threads, engine)
     checkpoints = CheckpointPolicy(checkpoint_every, checkpoint_minutes)
     if tensorboard:
         from rot180.runs.tensorboard import require_tensorboard
@@ -217,6 +241,7 @@ def train(
     settings = RunSettings(
         data=data,
         model=model,
+        recipe=recipe,
         epochs=epochs,
         batch_size=batch_size,
         optimizer=optimizer,
@@ -235,7 +260,7 @@ def train(
         engine=engine,
     )
     with reading_bar() as progress, ProgressBar() as bar:
-        subscribers: list[Subscriber] = [bar] if json else [partial(_say_start, model), bar]
+        subscribers: list[Subscriber] = [bar] if json else [partial(_say_start, model), bar, _note_compiling]
         options: dict[str, Any] = {
             "subscribers": subscribers,
             "progress": progress,
@@ -293,6 +318,15 @@ def result(run: TrainedRun) -> dict[str, Any]:
         "seed": run.settings.seed,
         "pictures": run.pictures,
     }
+
+
+def _note_compiling(event: Event) -> None:
+    """Say so if the first step has to wait for the compiler; a subscriber."""
+    from rot180.cli.computing import note_compiling
+    from rot180.training import TrainingStarted
+
+    if isinstance(event, TrainingStarted) and event.trainer.engine.name == "compiled":
+        note_compiling()
 
 
 def _say_start(asked: str | None, event: Event) -> None:

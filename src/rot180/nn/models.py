@@ -19,6 +19,10 @@ class NamedModel:
 
 
 NAMED_MODELS: dict[str, NamedModel] = {
+    "cnn-16-32-128": NamedModel(
+        "28x28x1 > conv5x5:16 relu maxpool2 > conv5x5:32 relu maxpool2 > fc128 relu > fc10",
+        "two convolutions and a hidden layer, 80 thousand parameters; over 99% on MNIST within seconds",
+    ),
     "cnn-32-64-512": NamedModel(
         "28x28x1 > conv5x5:32:same relu maxpool2 > conv5x5:64:same relu maxpool2 > fc512 relu > fc10",
         "two wide convolutions and a hidden layer, 1.7 million parameters; over 98.5% on MNIST after one epoch",

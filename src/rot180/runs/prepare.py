@@ -14,7 +14,7 @@ from rot180.nn import MODELS, Sequential
 from rot180.nn import model as make_model
 from rot180.nn.models import adapted_model, default_network
 from rot180.runs.settings import RunSettings
-from rot180.training.recipe import recipe
+from rot180.training.recipe import NAMED_RECIPES, recipe
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
         dataset = dataset.limit(settings.limit)
     if not len(dataset.train_images):
         raise DataError(f"{dataset.name}: there are no training images; name the data to train on")
-    name = settings.model or default_model(dataset)
+    name = settings.model or default_model(dataset, settings.recipe)
     model = model or make_model(name)
     if name in MODELS and not _fits(model, dataset):
         model = make_model(adapted_model(name, dataset.image_shape, len(dataset.class_names)))
@@ -83,7 +83,7 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
             f"the network takes images of {takes} but {dataset.name} has {has}; choose another --model, or write one "
             f"that begins with '{has} >'"
         )
-    settings = settings.filled_in(name, recipe(name, len(dataset.train_images)))
+    settings = settings.filled_in(name, recipe(name, len(dataset.train_images), settings.recipe))
     model.preprocessing = preprocessing_for(str(settings.normalize), dataset)
     if len(model.output_shape) == 1:
         numbers = [str(index) for index in range(model.output_shape[0])]
@@ -91,13 +91,16 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
     return Prepared(settings, dataset, model, name)
 
 
-def default_model(dataset: Dataset) -> str:
-    """Return the name or notation of a network that suits a data set.
+def default_model(dataset: Dataset, recipe: str = "default") -> str:
+    """Return the name or notation of a network that suits a data set, the recipe's own one where it does.
 
     >>> default_model(load_data("digits"))
     'digits'
     """
     shape, classes = dataset.image_shape, len(dataset.class_names)
+    own = NAMED_RECIPES[recipe].model
+    if own is not None and _fits(make_model(own), dataset):
+        return own
     if classes <= 10 and shape == (8, 8, 1):
         return "digits"
     if classes <= 10 and shape == (28, 28, 1):

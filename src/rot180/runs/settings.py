@@ -14,22 +14,24 @@ from rot180.errors import ArgumentError, ModelError, did_you_mean
 from rot180.nn.preprocessing import KINDS
 from rot180.training import OPTIMIZERS, SCHEDULES
 from rot180.training import optimizer as optimizer_by_name
-from rot180.training.recipe import Recipe
+from rot180.training.recipe import NAMED_RECIPES, Recipe
 
-NOT_OF_FIT = ("data", "model", "normalize", "limit", "resize", "on_bad_file")
+NOT_OF_FIT = ("data", "model", "recipe", "normalize", "limit", "resize", "on_bad_file")
 """Settings that are dealt with before the training."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run is asked to do; None stands for what the model's recipe says.
+    """What a run is asked to do; None stands for what the recipe says.
 
     Attributes
     ----------
     data : str or None
         As in `load_data`; None is the bundled digits.
     model : str or None
-        A name or a notation; None is chosen by the size of the images.
+        A name or a notation; None is chosen by the recipe and the size of the images.
+    recipe : str
+        A name from `rot180.training.recipe.NAMED_RECIPES`.
     epochs, batch_size, optimizer, lr, schedule, warmup, seed, validation, early_stopping, accumulate, engine
         As in `fit`.
     augment : str or None
@@ -62,6 +64,7 @@ class RunSettings:
     resize: str | None = None
     on_bad_file: str = "strict"
     engine: str = "auto"
+    recipe: str = "default"
 
     def check_names(self) -> None:
         """Raise ArgumentError for a name that nothing has; done before any data is read."""
@@ -69,6 +72,7 @@ class RunSettings:
         _known("schedule", self.schedule, SCHEDULES)
         _known("normalization", self.normalize, KINDS)
         _known("engine", self.engine, ENGINES)
+        _known("recipe", self.recipe, NAMED_RECIPES)
         self.image_options()
         if self.augment is not None:
             parse_augmentation(self.augment)
