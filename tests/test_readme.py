@@ -9,37 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import ROOT, blocks, links, outline
 from PIL import Image
 
 import rot180
 from rot180.cli import main
 
-ROOT = Path(__file__).parents[1]
 ENGLISH, CHINESE = (ROOT / name for name in ("README.md", "README.zh-CN.md"))
-
-
-def blocks(path: Path, language: str) -> list[str]:
-    """Return the code blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
-def outline(path: Path) -> list[str]:
-    """Return what must be equal in both languages, line by line: headings, lists, tables, pictures, links, code."""
-    found, in_code = [], False
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("```"):
-            in_code = not in_code
-        if in_code or line.startswith("```"):
-            found.append(line)
-        elif heading := re.match("#+", line):
-            found.append(heading[0])
-        elif line.startswith("- "):
-            found.append("-")
-        elif line.startswith("|"):
-            found.append("|" * line.count("|"))
-        # Links and pictures lead to the same places; file names and commands are the same.
-        found += re.findall(r"\]\(([^)]*)\)", line) if not in_code else []
-    return found
 
 
 def test_both_languages_have_the_same_structure_and_code() -> None:
@@ -48,7 +24,7 @@ def test_both_languages_have_the_same_structure_and_code() -> None:
 
 @pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=["English", "Chinese"])
 def test_links_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)]*)\)", path.read_text(encoding="utf-8")):
+    for target in links(path):
         assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
