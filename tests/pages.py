@@ -15,16 +15,15 @@ def blocks(path: Path, language: str) -> list[str]:
 
 def links(path: Path) -> list[str]:
     """Return where the links and pictures of a page lead."""
-    return re.findall(
-        r"\]\(([^)]*)\)", re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
-    )
+    prose = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"\]\(([^)]*)\)", prose)
 
 
 def outline(path: Path) -> list[str]:
     """Return what must be equal in both languages, in order: headings, lists, tables, code; then where links lead.
 
-    A line of prose may break elsewhere in a translation, and its links may change places, so links are sorted. A link to
-    a page that there is in both languages leads to the one in the reader's.
+    A line of prose may break elsewhere in a translation, and its links may change places, so links are sorted. A link
+    to a page that there is in both languages leads to the one in the reader's.
     """
     found, in_code = [], False
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import ROOT, blocks, links, outline
 from PIL import Image
 
 import rot180
+from pages import ROOT, blocks, links, outline
 from rot180.cli import main
 
 ENGLISH, CHINESE = (ROOT / name for name in ("README.md", "README.zh-CN.md"))
