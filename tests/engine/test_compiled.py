@@ -42,6 +42,7 @@ avgpool2
 avgpool3:s2:same
 relu
 leakyrelu
+leakyrelu:slope=0 relu
 noisyrelu
 sigmoid
 tanh

@@ -13,6 +13,7 @@ from rot180.engine.interface import StepResult, Updater
 from rot180.engine.losing import BatchLoss
 from rot180.engine.plan import Plan, make_plan
 from rot180.engine.threads import apply_threads
+from rot180.engine.turns import Turn
 from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, fill_hyper, kernel_rule
 from rot180.kernels.finite import all_finite
 from rot180.kernels.update import update
@@ -29,7 +30,7 @@ class CompiledEngine:
     """Run a network on the compiled kernels.
 
     The parameters and the optimizer's state are moved into aligned memory; they are found where they were, under
-    `model.parameters` and `optimizer.state`, and stay up to date there.
+    `model.parameters` and `optimizer.state`, and stay up to date there. Threads that share a model take turns.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ class CompiledEngine:
         self._hyper = {factor: np.zeros(9) for factor in {*factors.values(), 1.0}}
         self._generator: dict[str, np.random.Generator | None] = {"noise": None}
         self._plans: dict[tuple[int, str], Plan] = {}
+        self._turn = Turn(model)
 
     def _new_arena(self) -> Arena:
         return Arena({name: self._shapes[name] for name in self._order}, self.model.dtype)
@@ -81,6 +83,12 @@ class CompiledEngine:
         has been updated by then, from a delta that came of a finite loss.
         """
         images = self.model.accept(images)
+        with self._turn:
+            return self._train_step(images, target, optimizer, generator, update)
+
+    def _train_step(
+        self, images: Array, target: Array, optimizer: Updater, generator: np.random.Generator | None, update: bool
+    ) -> StepResult:
         apply_threads()
         self._hold_parameters()
         self._hold_state(optimizer)
@@ -108,16 +116,18 @@ class CompiledEngine:
     def forward(self, images: Array) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise)."""
         images = self.model.accept(images)
-        apply_threads()
-        self._hold_parameters()
-        plan = self._plan(len(images), "inference")
-        np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
-        plan.run_forward()
-        return plan.y.vectors.copy().reshape(len(images), *self.model.output_shape)
+        with self._turn:
+            apply_threads()
+            self._hold_parameters()
+            plan = self._plan(len(images), "inference")
+            np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
+            plan.run_forward()
+            return plan.y.vectors.copy().reshape(len(images), *self.model.output_shape)
 
     def plan(self, batch_size: int) -> Plan:
         """The plan of a training step, for looking at: `print(engine.plan(32))`."""
-        return self._plan(batch_size, "kept" if self._optimizer is None else "fused")
+        with self._turn:
+            return self._plan(batch_size, "kept" if self._optimizer is None else "fused")
 
     def _plan(self, count: int, kind: str) -> Plan:
         plan = self._plans.pop((count, kind), None)
