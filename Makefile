@@ -52,7 +52,7 @@ bench: .venv/.bench
 
 docs: .venv/.dev
 	$(BIN)/python docs/draw_images.py
-	$(BIN)/pytest -q tests/test_readme.py
+	$(BIN)/pytest -q tests/test_readme.py tests/test_docs.py
 
 clean:
 	rm -rf .venv build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
