@@ -125,7 +125,7 @@ def _draw_bars(axes: Axes, bars: Sequence[tuple[str, float]], footer: str) -> No
     axes.set_yticks(places, [label for label, _ in bars], fontsize=6.5)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
-    axes.margins(x=0.18)
+    axes.margins(x=0.25)
     for place, value in zip(places, values, strict=True):
         side = "left" if value >= 0 else "right"
         axes.annotate(
