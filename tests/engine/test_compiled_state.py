@@ -205,3 +205,14 @@ def test_a_gradient_that_overflows_although_the_loss_does_not_is_told_of(layers:
     assert np.isfinite(result.loss)
     assert not result.finite
     assert all(np.array_equal(w, before[name]) for name, w in model.parameters.items() if name.startswith("conv"))
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("layers", ["conv1x1:4 relu maxpool2", "conv1x1:4 maxpool2 relu", "conv1x1:4 > maxpool2"])
+def test_a_pixel_that_is_no_number_is_not_pooled_away(layers: str, place: int) -> None:
+    engine = make_engine("compiled", built(f"2x2x1 > {layers} > fc3", np.float32), CrossEntropyLoss())
+    images = np.ones((2, 2, 2, 1), np.float32)
+    images[0].flat[place] = np.nan
+    assert np.isnan(engine.forward(images)[0]).all()
+    assert np.isfinite(engine.forward(images)[1]).all()
+    assert not engine.train_step(images, np.array([0, 1]), SGD(lr=0.1)).finite

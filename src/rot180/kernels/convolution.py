@@ -120,7 +120,8 @@ def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, fini
 def convolve_pool(address, xp, panels, bias, out, winners, scratch, strides, sizes, relu):
     """Convolution, bias, ReLU if asked for, and a max-pool whose windows touch, in one pass.
 
-    The largest value is sought before bias and ReLU, which keep the order; equal values go to the first in row order.
+    The largest value is sought before bias and ReLU, which keep the order; equal values go to the first in row order,
+    and NaN is larger than all else.
     `sizes` (17,): KH, OH, OW of the pooled image, stride_h, stride_w, first_row, first_column, top, left, PH, PW, rows
     of a unit, pixels of a tile, columns to convolve, dilation_h, first and last + 1 row that are no padding.
     `winners` (N, OH, OW, F) uint8 holds u*PW + v, or CLOSED.
@@ -165,12 +166,14 @@ def convolve_pool(address, xp, panels, bias, out, winners, scratch, strides, siz
                 added = load_part(pointer(bias, first), v * L, part)
                 for x in range(OW):
                     best = load(s, x * PW * width + v * L)
-                    place = zero
+                    place, numbers = zero, best
                     for q in range(1, PH * PW):
                         value = load(s, (q // PW * columns + x * PW + q % PW) * width + v * L)
                         place = select(value > best, splat(s, float(q)), place)
                         best = select(value > best, value, best)
-                    best = best + added
+                        numbers = select(numbers == numbers, value, numbers)
+                    # A NaN is never larger: it would be lost if it did not come first.
+                    best = select(numbers == numbers, best, numbers) + added
                     if relu:
                         place = select(zero >= best, splat(s, float(CLOSED)), place)
                         best = select(zero > best, zero, best)
