@@ -20,6 +20,7 @@ from rot180.cli.explain import explain
 from rot180.cli.health import health
 from rot180.cli.journey import journey
 from rot180.cli.models import models
+from rot180.cli.plan import plan
 from rot180.cli.predict import predict
 from rot180.cli.runs import runs
 from rot180.cli.show import show
@@ -74,6 +75,7 @@ app.command()(explain)
 app.command()(check)
 app.command()(health)
 app.command()(cost)
+app.command()(plan)
 app.command()(compare)
 app.command()(models)
 app.command()(runs)

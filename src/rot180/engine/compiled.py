@@ -9,10 +9,11 @@ import numpy as np
 from numba import config
 
 from rot180.engine.arena import Arena
+from rot180.engine.governor import Governor
 from rot180.engine.interface import StepResult, Updater
 from rot180.engine.losing import BatchLoss
 from rot180.engine.plan import Plan, make_plan
-from rot180.engine.threads import apply_threads
+from rot180.engine.threads import most_threads
 from rot180.engine.turns import Turn
 from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, fill_hyper, kernel_rule
 from rot180.kernels.finite import all_finite
@@ -64,6 +65,7 @@ class CompiledEngine:
         self._generator: dict[str, np.random.Generator | None] = {"noise": None}
         self._plans: dict[tuple[int, str], Plan] = {}
         self._turn = Turn(model)
+        self._governor = Governor(most_threads())
 
     def _new_arena(self) -> Arena:
         return Arena({name: self._shapes[name] for name in self._order}, self.model.dtype)
@@ -83,13 +85,12 @@ class CompiledEngine:
         has been updated by then, from a delta that came of a finite loss.
         """
         images = self.model.accept(images)
-        with self._turn:
+        with self._turn, self._governor.running((len(images), update)):
             return self._train_step(images, target, optimizer, generator, update)
 
     def _train_step(
         self, images: Array, target: Array, optimizer: Updater, generator: np.random.Generator | None, update: bool
     ) -> StepResult:
-        apply_threads()
         self._hold_parameters()
         self._hold_state(optimizer)
         fuse = update and self._summed == 0 and self._rule != NO_RULE
@@ -116,18 +117,24 @@ class CompiledEngine:
     def forward(self, images: Array) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise)."""
         images = self.model.accept(images)
-        with self._turn:
-            apply_threads()
+        with self._turn, self._governor.running((len(images), "inference")):
             self._hold_parameters()
             plan = self._plan(len(images), "inference")
             np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
             plan.run_forward()
             return plan.y.vectors.copy().reshape(len(images), *self.model.output_shape)
 
-    def plan(self, batch_size: int) -> Plan:
-        """The plan of a training step, for looking at: `print(engine.plan(32))`."""
+    def plan(self, batch_size: int, optimizer: Updater | None = None, *, training: bool = True) -> Plan:
+        """Return the plan of a training step, or of inference, for looking at: `print(engine.plan(32))`.
+
+        Without an optimizer it is that of the steps so far, or of one that keeps all gradients.
+        """
         with self._turn:
-            return self._plan(batch_size, "kept" if self._optimizer is None else "fused")
+            self._hold_parameters()
+            if optimizer is not None:
+                self._hold_state(optimizer)
+            fused = self._optimizer is not None and self._rule != NO_RULE
+            return self._plan(batch_size, ("fused" if fused else "kept") if training else "inference")
 
     def _plan(self, count: int, kind: str) -> Plan:
         plan = self._plans.pop((count, kind), None)

@@ -12,7 +12,7 @@ from rot180.engine.fusing import stages_of
 from rot180.engine.gating import relu_backward_step
 from rot180.engine.losing import BatchLoss
 from rot180.engine.stage import Context, Stage
-from rot180.engine.step import Step
+from rot180.engine.step import Step, root_of
 from rot180.nn.sequential import Sequential
 
 
@@ -41,14 +41,66 @@ class Plan:
         for step in self.backward:
             step.call(*step.arguments)
 
+    @property
+    def batch_size(self) -> int:
+        """Images that it takes."""
+        return len(self.x.array)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one image, all steps together; counted densely, also where only winners are visited."""
+        return sum(step.multiply_adds for step in (*self.forward, *self.backward)) // self.batch_size
+
+    @property
+    def buffers(self) -> int:
+        """Pieces of memory that the steps work on."""
+        return len(self._memory())
+
+    @property
+    def bytes(self) -> int:
+        """Size of these buffers: feature maps, their deltas, packed weights, parameters, gradients, optimizer state."""
+        return sum(self._memory().values())
+
+    def _memory(self) -> dict[int, int]:
+        roots = [root_of(array) for step in (*self.forward, *self.backward) for array in step.arrays]
+        return {id(root): root.nbytes for root in roots}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as numbers, texts and lists, ready for JSON."""
+        return {
+            "batch_size": self.batch_size,
+            "dtype": self.x.array.dtype.name,
+            "forward": [step.to_dict() for step in self.forward],
+            "backward": [step.to_dict() for step in self.backward],
+            "buffers": self.buffers,
+            "bytes": self.bytes,
+            "multiply_adds_per_image": self.multiply_adds,
+        }
+
     def __str__(self) -> str:
-        """One line a step: layers, what is done, multiply-adds, bytes of the arrays it touches."""
-        lines = [f"{'layers':24} {'step':32} {'multiply-adds':>14} {'bytes':>12}"]
+        """One line a step, 80 columns wide: layers, what is done, multiply-adds of one image, bytes that it touches."""
+        rule = "-" * 80
+        lines = [_line("layers", "step", "multiply-adds", "touches"), rule]
         for direction, steps in (("forward", self.forward), ("backward", self.backward)):
-            if steps:
-                lines.append(f"-- {direction}")
-            lines += [f"{s.layers:24} {s.does:32} {s.multiply_adds:>14,} {s.bytes:>12,}" for s in steps]
-        return "\n".join(lines)
+            if not steps:
+                continue
+            lines.append(f"{direction}:")
+            for step in steps:
+                macs = f"{step.multiply_adds // self.batch_size:,}" if step.multiply_adds else ""
+                lines.append(_line(step.layers, step.does, macs, _size(step.bytes)))
+        what = f"{self.batch_size} x {self.x.array.dtype}, {self.buffers} buffers"
+        return "\n".join(
+            [*lines, rule, _line("total of one image", what, f"{self.multiply_adds:,}", _size(self.bytes))]
+        )
+
+
+def _line(layers: str, does: str, multiply_adds: str, touched: str) -> str:
+    layers = layers if len(layers) <= 23 else layers[:22] + "…"
+    return f"{layers:23} {does:29} {multiply_adds:>14} {touched:>11}".rstrip()
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e3:,.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
 def make_plan(

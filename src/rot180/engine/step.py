@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rot180.ops.types import Array
 
 
@@ -32,3 +34,21 @@ class Step:
     def bytes(self) -> int:
         """Bytes of all arrays it reads and writes, each counted once."""
         return sum({id(a): a.nbytes for a in self.arrays}.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is said about it, ready for JSON."""
+        layers, does = self.layers.split(), self.does
+        return {"layers": layers, "step": does, "multiply_adds": self.multiply_adds, "bytes": self.bytes}
+
+
+def root_of(array: Array) -> Array:
+    """Return the array that owns the memory of a view.
+
+    >>> import numpy as np
+    >>> a = np.zeros(8)
+    >>> root_of(a[2:].reshape(3, 2)) is a
+    True
+    """
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array

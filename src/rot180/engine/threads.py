@@ -10,8 +10,10 @@ from rot180.errors import ArgumentError
 _threads: int | None = None
 
 
-def set_threads(count: int) -> None:
+def set_threads(count: int | None) -> None:
     """Let the compiled kernels use `count` cores from now on. The results do not depend on it.
+
+    With None, as at the start, each engine chooses between all cores and one by what is faster.
 
     Raises
     ------
@@ -23,21 +25,25 @@ def set_threads(count: int) -> None:
     >>> set_threads(1)
     >>> threads()
     1
+    >>> set_threads(None)
     """
+    global _threads
+    if count is None:
+        _threads = None
+        return
     most = most_threads()
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
         raise ArgumentError(
             f"threads must be a whole number from 1 to {most}, the cores of this process; it is {count!r} (more than "
             f"that only if NUMBA_NUM_THREADS is set before Python starts)"
         )
-    global _threads
     _threads = count
     if "numba" in sys.modules:
-        apply_threads()
+        apply_threads(count)
 
 
 def threads() -> int:
-    """Return how many cores the compiled kernels use."""
+    """Return how many cores the compiled kernels use at most."""
     return most_threads() if _threads is None else _threads
 
 
@@ -56,9 +62,13 @@ def most_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def apply_threads() -> None:
-    """Tell Numba, whose setting belongs to the calling thread."""
-    if _threads is not None:
-        from numba import set_num_threads
+def chosen_threads() -> int | None:
+    """Return what `set_threads` was told, if it was."""
+    return _threads
 
-        set_num_threads(_threads)
+
+def apply_threads(count: int) -> None:
+    """Tell Numba, whose setting belongs to the calling thread."""
+    from numba import set_num_threads
+
+    set_num_threads(count)

@@ -1,0 +1,50 @@
+"""`rot180 plan`: how the compiled engine runs a network."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rot180.cli.network_argument import HELP
+
+
+def plan(
+    network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of a step.")] = 32,
+    optimizer: Annotated[str, typer.Option("--optimizer", help="sgd, adam, adamw or rmsprop.")] = "adam",
+    inference: Annotated[bool, typer.Option("--inference", help="Forward only.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Tell how the compiled engine runs a network: which layers are fused, and in which steps.
+
+    Each step with the layers it serves, the multiply-adds of one image and
+    the memory that it reads and writes; at the end the size of all buffers.
+
+    Examples:
+
+      rot180 plan cnn-32-64-512
+
+      rot180 plan runs/first --batch-size 1 --inference
+    """
+    from rot180.cli.computing import note_compiling
+    from rot180.cli.network_argument import read_network
+    from rot180.cli.output import print_json
+    from rot180.nn.validation import whole_number
+    from rot180.training import Trainer
+
+    whole_number(batch_size, "--batch-size")
+    model = read_network(network)
+    trainer = Trainer(model, optimizer=optimizer, engine="compiled")
+    if not json:
+        note_compiling()
+    from rot180.engine.compiled import CompiledEngine
+
+    engine = trainer.prepare(model.input_shape)
+    if not isinstance(engine, CompiledEngine):
+        raise TypeError("the compiled engine was asked for")
+    found = engine.plan(batch_size, trainer.optimizer, training=not inference)
+    if json:
+        print_json({"network": model.notation, **found.to_dict()})
+        return
+    print(model.notation, found, sep="\n\n")
