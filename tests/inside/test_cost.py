@@ -31,6 +31,7 @@ def test_counts_of_the_named_network() -> None:
         "offsets": {"forward": pixels * 32, "data_gradient": pixels * 32, "weight_gradient": pixels * 32},
         "windows": {"forward": pixels * 800, "data_gradient": pixels * 800, "weight_gradient": pixels * 800},
     }
+    assert conv1.unfolded_bytes["im2col"]["data_gradient"] == 0
     assert fc1.parameters == 3136 * 512 + 512
     assert found.total("parameters") == rot180.model("cnn-32-64-512").summary().parameters
     assert all(layer.predicted_forward and layer.predicted_backward is not None for layer in found.layers)

@@ -211,9 +211,18 @@ def constant(shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.ra
 
 def test_the_base_is_abstract() -> None:
     layer = Layer()
-    for call in (lambda: layer.forward(images(1)), lambda: layer.backward(images(1), None), layer.to_notation):
+    for call in (lambda: layer.forward(images(1)), lambda: layer.backward(images(1), None)):
         with pytest.raises(NotImplementedError, match=r"^$"):
             call()
+
+
+def test_a_layer_of_the_users_own_is_shown_by_its_call() -> None:
+    class Scale(Layer):
+        def __init__(self, start: float = 1.0, noted: bool = False) -> None:
+            super().__init__()
+            self.start = start
+
+    assert Scale(2.0).to_notation() == "Scale(start=2.0)"
 
 
 def test_the_registry_holds_every_layer() -> None:

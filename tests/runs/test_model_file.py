@@ -76,9 +76,6 @@ def test_what_cannot_be_saved(tmp_path, model, path):
     class Strange(Layer):
         kind = "strange"
 
-        def to_notation(self):
-            return "strange"
-
     with pytest.raises(ArgumentError, match="cannot be read back from its notation"):
         save_model(path, Sequential([Strange(), Linear(2)], input_shape=(3,)).build())
     with pytest.raises(ModelError, match=r"cannot be written \(No such file"):

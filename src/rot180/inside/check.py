@@ -337,5 +337,5 @@ def _says(layer: Layer) -> str:
 def _title(model: Sequential) -> str:
     try:
         return model.notation
-    except (ArgumentError, NotImplementedError, AttributeError, KeyError):
+    except (ArgumentError, AttributeError, KeyError):
         return " > ".join(_says(layer) for layer in model.layers)

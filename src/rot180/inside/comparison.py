@@ -15,7 +15,6 @@ import numpy as np
 from rot180 import ops
 from rot180.errors import ArgumentError
 from rot180.inside.machine import best_time
-from rot180.inside.naming import network_text, word
 from rot180.nn import Conv2d, Sequential
 from rot180.nn.layer import Shape
 from rot180.ops.conv2d import ALGORITHMS
@@ -123,8 +122,8 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
             found.append(case.measure("compiled", kernels, "auto"))
         best = min(found, key=lambda way: way.forward + way.backward)
         ways += [replace(way, fastest=way is best) for way in found]
-    words = {layer.name: word(layer) for layer, _ in layers}
-    return Comparison(network_text(model), batch_size, tuple(ways), words, left_out)
+    words = {layer.name: layer.to_notation() for layer, _ in layers}
+    return Comparison(str(model), batch_size, tuple(ways), words, left_out)
 
 
 def _kernels() -> tuple[ModuleType | None, dict[str, str]]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from rot180.errors import ArgumentError, did_you_mean
 from rot180.inside.machine import Machine, best_time, this_machine
-from rot180.inside.naming import network_text, word
 from rot180.inside.time_model import conv_geometry, predict_backward, predict_forward
 from rot180.nn import Conv2d, Sequential
 from rot180.nn.layer import Layer, Shape
@@ -35,7 +34,8 @@ class LayerCost:
     activation_bytes: int
     """The output for the batch, which backward needs."""
     unfolded_bytes: dict[str, dict[str, int]]
-    """For a convolution, what windows are copied to: by algorithm, then forward, data_gradient, weight_gradient."""
+    """For a convolution, what windows are copied to: by algorithm, then forward, data_gradient, weight_gradient.
+    The first layer computes no data gradient."""
     predicted_forward: float | None
     """Seconds; None for a layer that is not one of this package."""
     predicted_backward: float | None
@@ -119,7 +119,7 @@ def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", meas
             )
         )
     return Cost(
-        network_text(model), batch_size, str(model.dtype), engine, machine.peak, machine.bandwidth, tuple(layers)
+        str(model), batch_size, str(model.dtype), engine, machine.peak, machine.bandwidth, tuple(layers)
     )
 
 
@@ -137,6 +137,10 @@ def _layer_cost(
     products = batch_size * layer.multiply_adds(before)
     gradients = 0 if above_first < 0 else 1 if above_first == 0 else 2
     itemsize = model.dtype.itemsize
+    unfolded = unfolded_bytes(layer, before, batch_size, itemsize) if isinstance(layer, Conv2d) else {}
+    if above_first <= 0:
+        for parts in unfolded.values():
+            parts["data_gradient"] = 0
     # The primitives are timed in float32; twice the bytes take twice the time, in memory as in registers.
     scale = itemsize / 4
     forward = predict_forward(machine, layer, before, batch_size)
@@ -145,13 +149,13 @@ def _layer_cost(
         backward = predict_backward(machine, layer, before, batch_size, needs_dx=above_first > 0)
     return LayerCost(
         name=layer.name,
-        word=word(layer),
+        word=layer.to_notation(),
         output_shape=after,
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         multiply_adds_forward=products,
         multiply_adds_backward=gradients * products,
         activation_bytes=batch_size * math.prod(after) * itemsize,
-        unfolded_bytes=unfolded_bytes(layer, before, batch_size, itemsize) if isinstance(layer, Conv2d) else {},
+        unfolded_bytes=unfolded,
         predicted_forward=None if forward is None else scale * forward,
         predicted_backward=None if backward is None else scale * backward,
         measured_forward=measured[0],

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
-from rot180.inside.naming import network_text, word
 from rot180.inside.watcher import GIVEN, Step, Watcher, source_of
 from rot180.nn import Conv2d, Linear, Sequential
 from rot180.nn.layer import Layer, Shape
@@ -203,12 +202,12 @@ def journey(
         mean_loss, gradients = _there_and_back(traveler, objective, images, labels, seed, watcher)
         _update(traveler, rule, gradients, watcher)
     return Journey(
-        notation=network_text(model),
+        notation=str(model),
         batch_size=len(images),
         algorithm=algorithm,
         optimizer=rule.rule,
         loss=mean_loss,
-        words={layer.name: word(layer) for layer in model.layers},
+        words={layer.name: layer.to_notation() for layer in model.layers},
         steps=tuple(watcher.steps),
     )
 

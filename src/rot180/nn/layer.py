@@ -86,13 +86,19 @@ class Layer:
         return 0
 
     def to_notation(self) -> str:
-        """Return the layer as a word of the notation, without its name."""
-        raise NotImplementedError
+        """Return the layer as a word of the notation, without its name.
+
+        A layer of the user's own, for which there is no word, is shown by the call that makes it; `rot180.network`
+        does not read that, and `save_model` refuses it.
+        """
+        return repr(self)
 
     def __repr__(self) -> str:
         """Return the call that makes the layer, with what differs from the defaults."""
         arguments = []
         for name, parameter in list(inspect.signature(type(self).__init__).parameters.items())[1:]:
+            if not hasattr(self, name):  # a user's class may not keep its arguments
+                continue
             value = getattr(self, name)
             if parameter.default is parameter.empty:
                 arguments.append(repr(value))
