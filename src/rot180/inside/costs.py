@@ -118,9 +118,7 @@ def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", meas
                 machine, model, layer, before, batch_size, index - first, measured.get(layer.name, (None, None))
             )
         )
-    return Cost(
-        str(model), batch_size, str(model.dtype), engine, machine.peak, machine.bandwidth, tuple(layers)
-    )
+    return Cost(str(model), batch_size, str(model.dtype), engine, machine.peak, machine.bandwidth, tuple(layers))
 
 
 def _layer_cost(
