@@ -222,7 +222,10 @@ def test_a_layer_of_the_users_own_is_shown_by_its_call() -> None:
             super().__init__()
             self.start = start
 
-    assert Scale(2.0).to_notation() == "Scale(start=2.0)"
+    layer = Scale(2.0)
+    assert layer.to_notation() == "Scale(start=2.0)"
+    layer.parameters = {"weight": np.ones(4)}
+    assert layer.parameter_shapes((6, 6, 4)) == {"weight": (4,)}
 
 
 def test_the_registry_holds_every_layer() -> None:

@@ -60,8 +60,8 @@ class Layer:
         return input_shape
 
     def parameter_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        """Return the shape of each parameter that `build` would make for this input."""
-        return {}
+        """Return the shape of each parameter that `build` would make for this input; here, of those it has made."""
+        return {name: array.shape for name, array in self.parameters.items()}
 
     def build(
         self, input_shape: Shape, generator: np.random.Generator, *, dtype: Any = np.float32, activation: str = "linear"

@@ -10,7 +10,8 @@ numbers: dx = dy * f'(x). What differs is f'(x), and from what it is cheapest to
     sigmoid      1 / (1 + exp(-x))        y * (1 - y)                 y
     tanh         tanh(x)                  1 - y^2                     y
 
-Where it comes from y, backward needs no second forward pass, and x need not be kept.
+Where it comes from y, backward needs no second forward pass, and x need not be kept. Every function of two arrays
+raises ShapeError where their shapes differ.
 """
 
 from __future__ import annotations
@@ -54,7 +55,6 @@ def relu(x: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
@@ -79,14 +79,8 @@ def relu_backward(dy: Array, y: Array) -> Array:
     dx : array of the same shape
         dL/dx.
 
-    Raises
-    ------
-    ShapeError
-        The shapes differ.
-
     Examples
     --------
-    >>> import numpy as np
     >>> relu_backward(np.array([5.0, 5.0, 5.0]), relu(np.array([-1.0, 0.0, 2.0])))
     array([0., 0., 5.])
     """
@@ -106,18 +100,12 @@ def noisy_relu(x: Array, noise: Array) -> Array:
     -------
     y : array of x's shape
 
-    Raises
-    ------
-    ShapeError
-        The shapes differ.
-
     References
     ----------
     Nair and Hinton (2010), Rectified linear units improve restricted Boltzmann machines.
 
     Examples
     --------
-    >>> import numpy as np
     >>> noisy_relu(np.array([-1.0, 1.0]), np.array([1.5, 0.5]))
     array([0.5, 1.5])
     """
@@ -140,14 +128,8 @@ def noisy_relu_backward(dy: Array, y: Array) -> Array:
     dx : array of the same shape
         dL/dx.
 
-    Raises
-    ------
-    ShapeError
-        The shapes differ.
-
     Examples
     --------
-    >>> import numpy as np
     >>> noisy_relu_backward(np.array([3.0, 3.0]), np.array([0.5, 0.0]))
     array([3., 0.])
     """
@@ -173,7 +155,6 @@ def leaky_relu(x: Array, slope: float = 0.01) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> leaky_relu(np.array([-2.0, 2.0]), 0.5)
     array([-1.,  2.])
     """
@@ -197,14 +178,8 @@ def leaky_relu_backward(dy: Array, x: Array, slope: float = 0.01) -> Array:
     dx : array of the same shape
         dL/dx.
 
-    Raises
-    ------
-    ShapeError
-        The shapes differ.
-
     Examples
     --------
-    >>> import numpy as np
     >>> leaky_relu_backward(np.array([3.0, 3.0]), np.array([-2.0, 2.0]), 0.5)
     array([1.5, 3. ])
     """
@@ -236,7 +211,6 @@ def sigmoid(x: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
@@ -266,14 +240,8 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
     dx : array of the same shape
         dL/dx.
 
-    Raises
-    ------
-    ShapeError
-        The shapes differ.
-
     Examples
     --------
-    >>> import numpy as np
     >>> sigmoid_backward(np.array([8.0]), sigmoid(np.array([0.0])))
     array([2.])
     """
@@ -298,7 +266,6 @@ def tanh(x: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> tanh(np.array([-100.0, 0.0, 100.0]))
     array([-1.,  0.,  1.])
     """
@@ -324,14 +291,8 @@ def tanh_backward(dy: Array, y: Array) -> Array:
     dx : array of the same shape
         dL/dx.
 
-    Raises
-    ------
-    ShapeError
-        The shapes differ.
-
     Examples
     --------
-    >>> import numpy as np
     >>> tanh_backward(np.array([8.0]), np.array([0.5]))
     array([6.])
     """

@@ -52,7 +52,6 @@ def dropout_mask(shape: tuple[int, ...], rate: float, generator: np.random.Gener
 
     Examples
     --------
-    >>> import numpy as np
     >>> dropout_mask((6,), 0.5, np.random.default_rng(0))
     array([2., 2., 2., 0., 0., 0.], dtype=float32)
     """
@@ -84,7 +83,6 @@ def dropout(x: Array, mask: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> dropout(np.array([1.0, 2.0]), np.array([2.0, 0.0]))
     array([2., 0.])
     """
@@ -114,7 +112,6 @@ def dropout_backward(dy: Array, mask: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> dropout_backward(np.array([3.0, 3.0]), np.array([2.0, 0.0]))
     array([6., 0.])
     """

@@ -60,7 +60,6 @@ def cross_entropy(logits: Array, target: Array, *, label_smoothing: float = 0.0)
 
     Examples
     --------
-    >>> import numpy as np
     >>> loss, probabilities = cross_entropy(np.array([[0.0, 0.0], [1e4, 0.0]]), np.array([0, 1]))
     >>> round(loss, 4)                                                  # (log 2 + 10000) / 2
     5000.3466
@@ -106,7 +105,6 @@ def cross_entropy_backward(probabilities: Array, target: Array, *, label_smoothi
 
     Examples
     --------
-    >>> import numpy as np
     >>> cross_entropy_backward(np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([0, 1]))
     array([[-0.375,  0.375],
            [ 0.25 , -0.25 ]])
@@ -147,7 +145,6 @@ def squared_error(y: Array, target: Array) -> float:
 
     Examples
     --------
-    >>> import numpy as np
     >>> y = np.array([[1.0, 2.0]])
     >>> squared_error(y, np.array([[0.0, 0.0]])), squared_error(y, np.array([0]))
     (2.5, 2.0)
@@ -176,7 +173,6 @@ def squared_error_backward(y: Array, target: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> squared_error_backward(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, 1]))
     array([[0. , 1. ],
            [1.5, 1.5]])

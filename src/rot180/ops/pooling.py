@@ -74,7 +74,6 @@ def max_pool2d(
 
     Examples
     --------
-    >>> import numpy as np
     >>> x = np.array([[1.0, 2, 0, 5], [4, 3, 5, 0]]).reshape(1, 2, 4, 1)
     >>> y, winners = max_pool2d(x, 2)
     >>> y[0, :, :, 0], winners[0, :, :, 0]
@@ -143,7 +142,6 @@ def max_pool2d_backward(
 
     Examples
     --------
-    >>> import numpy as np
     >>> x = np.array([[1.0, 2, 0, 5], [4, 3, 5, 0]]).reshape(1, 2, 4, 1)
     >>> y, winners = max_pool2d(x, 2)
     >>> max_pool2d_backward(np.array([10.0, 20]).reshape(y.shape), winners, x.shape, 2)[0, :, :, 0]
@@ -200,7 +198,6 @@ def avg_pool2d(
 
     Examples
     --------
-    >>> import numpy as np
     >>> x = np.array([[1.0, 2, 0, 5], [4, 3, 5, 0]]).reshape(1, 2, 4, 1)
     >>> avg_pool2d(x, 2)[0, :, :, 0]
     array([[2.5, 2.5]])
@@ -252,7 +249,6 @@ def avg_pool2d_backward(
     --------
     With stride = kernel size it is a Kronecker product:
 
-    >>> import numpy as np
     >>> dy = np.array([[4.0, 8]]).reshape(1, 1, 2, 1)
     >>> dx = avg_pool2d_backward(dy, (1, 2, 4, 1), 2)
     >>> dx[0, :, :, 0]

@@ -51,7 +51,6 @@ def softmax(x: Array, axis: int = -1) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> softmax(np.array([[0.0, 0.0], [1e4, 0.0]]))
     array([[0.5, 0.5],
            [1. , 0. ]])
@@ -84,7 +83,6 @@ def softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> softmax_backward(np.array([[4.0, 0.0]]), np.array([[0.5, 0.5]]))
     array([[ 1., -1.]])
     """
@@ -111,7 +109,6 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> log_softmax(np.array([[1e4, 0.0]]))
     array([[     0., -10000.]])
     """
@@ -143,7 +140,6 @@ def log_softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> log_softmax_backward(np.array([[4.0, 0.0]]), np.log(np.array([[0.5, 0.5]])))
     array([[ 2., -2.]])
     """

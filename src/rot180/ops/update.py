@@ -89,7 +89,6 @@ def sgd_update(
 
     Examples
     --------
-    >>> import numpy as np
     >>> w, velocity = np.array([1.0, 2.0]), np.zeros(2)
     >>> for _ in range(2):
     ...     sgd_update(w, np.array([1.0, -1.0]), velocity, lr=0.5, momentum=0.5)
@@ -167,7 +166,6 @@ def adam_update(
     --------
     The first step is lr against the sign of the gradient, however large that is:
 
-    >>> import numpy as np
     >>> w = np.array([1.0, 2.0])
     >>> adam_update(w, np.array([300.0, -0.5]), np.zeros(2), np.zeros(2), step=1, lr=0.25)
     >>> w.round(6)
@@ -248,7 +246,6 @@ def rmsprop_update(
 
     Examples
     --------
-    >>> import numpy as np
     >>> w = np.array([1.0, 2.0])
     >>> rmsprop_update(w, np.array([300.0, -0.5]), np.zeros(2), lr=0.25, alpha=0.75)
     >>> w.round(6)
