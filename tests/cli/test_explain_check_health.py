@@ -152,6 +152,7 @@ def test_check_a_layer_that_the_user_wrote(rot180: Call, tmp_path: Path, monkeyp
         (["--layer", "rot180.nn.activation:LeakyReLU", "--set", "slope"], "--set is NAME=VALUE"),
         (["lenet5", "--set", "a=1"], "--set gives arguments to the class of --layer"),
         (["nothing-of-this-name"], "nothing-of-this-name"),
+        (["runs/nothing"], "runs/nothing: there is no such"),
     ],
 )
 def test_check_says_what_is_wrong(rot180: Call, arguments: list[str], says: str) -> None:

@@ -65,6 +65,7 @@ def check(
 
       rot180 check --layer my_layers:Scale --input-shape 6x5x2
     """
+    from rot180.cli.network_argument import read_network
     from rot180.cli.output import print_json
     from rot180.errors import ArgumentError
     from rot180.inside.check import check as check_gradients
@@ -78,24 +79,13 @@ def check(
     else:
         if argument:
             raise ArgumentError("--set gives arguments to the class of --layer; a network has its own in the notation")
-        report = check_gradients(_network(str(model)), shape, tolerance=tolerance, seed=seed)
+        report = check_gradients(read_network(str(model)), shape, tolerance=tolerance, seed=seed)
     if json:
         print_json(report.to_dict())
     else:
         print(f"{report.subject}\n\n{report}")
     if not report.passed:
         raise typer.Exit(WRONG_GRADIENT)
-
-
-def _network(model: str) -> Any:
-    """Return a run's network, or the one that a name or notation stands for."""
-    from rot180.nn import MODELS
-    from rot180.nn import model as make_model
-    from rot180.runs import load_run
-
-    if model not in MODELS and ">" not in model and Path(model).exists():
-        return load_run(model).model
-    return make_model(model)
 
 
 def _shape(text: str) -> tuple[int, ...]:
