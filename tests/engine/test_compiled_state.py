@@ -13,7 +13,7 @@ from rot180.engine import Engine, make_engine
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from rot180.nn.layer import Layer, Shape
-from rot180.nn.loss import CrossEntropyLoss
+from rot180.nn.loss import CrossEntropyLoss, SquaredErrorLoss
 from rot180.training import SGD, Adam, Trainer
 
 TEXT = "7x7x2 > conv3x3:8:same relu maxpool2 > fc9 relu > fc5"
@@ -168,6 +168,24 @@ def test_targets_of_another_shape_are_refused() -> None:
         trainer = Trainer(built(TEXT, np.float32), engine=engine)
         with pytest.raises((ArgumentError, ShapeError), match="target"):
             trainer.step(np.zeros((3, 7, 7, 2)), np.ones((3, 4)))
+
+
+@pytest.mark.parametrize("loss", [CrossEntropyLoss(), SquaredErrorLoss()])
+@pytest.mark.parametrize("labels", [np.array([1]), np.array([0.0, 1.0]), np.array([True, False]), np.array(3)])
+@pytest.mark.parametrize("name", ["compiled", "numpy"])
+def test_labels_are_not_stretched_nor_rounded(name: str, labels: np.ndarray, loss: Any) -> None:
+    engine = make_engine(name, built(TEXT, np.float32), loss)
+    with pytest.raises((ArgumentError, ShapeError), match="label"):
+        engine.train_step(np.zeros((2, 7, 7, 2), np.float32), labels, SGD(lr=0.1))
+
+
+def test_a_batch_of_no_images() -> None:
+    for name in ("compiled", "numpy"):
+        engine = make_engine(name, built(TEXT, np.float32), CrossEntropyLoss())
+        none = np.zeros((0, 7, 7, 2), np.float32)
+        assert engine.forward(none).shape == (0, 5)
+        with pytest.raises(ShapeError, match="empty"):
+            engine.train_step(none, np.zeros(0, int), SGD(lr=0.1))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

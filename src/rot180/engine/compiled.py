@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 from numba import config
 
-from rot180.engine.arena import Arena
+from rot180.engine.arena import Arena, parameter_arena
 from rot180.engine.governor import Governor
 from rot180.engine.interface import StepResult, Updater
 from rot180.engine.losing import BatchLoss
@@ -16,6 +16,7 @@ from rot180.engine.plan import Plan, make_plan
 from rot180.engine.threads import most_threads
 from rot180.engine.turns import Turn
 from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, fill_hyper, kernel_rule
+from rot180.errors import ShapeError
 from rot180.kernels.finite import all_finite
 from rot180.kernels.update import update
 from rot180.nn.linear import Linear
@@ -56,7 +57,7 @@ class CompiledEngine:
         self._gradients: Arena | None = None
         self._sums: Arena | None = None
         self._summed = 0
-        self._parameters = self._new_arena()
+        self._parameters = parameter_arena(model, self._ordered_shapes())
         self._states: dict[str, Arena] = {}
         self._optimizer: Updater | None = None
         self._held_state: dict[str, dict[str, Array]] | None = None
@@ -68,7 +69,10 @@ class CompiledEngine:
         self._governor = Governor(most_threads())
 
     def _new_arena(self) -> Arena:
-        return Arena({name: self._shapes[name] for name in self._order}, self.model.dtype)
+        return Arena(self._ordered_shapes(), self.model.dtype)
+
+    def _ordered_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: self._shapes[name] for name in self._order}
 
     def train_step(
         self,
@@ -85,6 +89,8 @@ class CompiledEngine:
         has been updated by then, from a delta that came of a finite loss.
         """
         images = self.model.accept(images)
+        if len(images) == 0:
+            raise ShapeError("a training step needs at least one image; the batch is empty")
         with self._turn, self._governor.running((len(images), update)):
             return self._train_step(images, target, optimizer, generator, update)
 
@@ -117,6 +123,8 @@ class CompiledEngine:
     def forward(self, images: Array) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise)."""
         images = self.model.accept(images)
+        if len(images) == 0:
+            return np.empty((0, *self.model.output_shape), self.model.dtype)
         with self._turn, self._governor.running((len(images), "inference")):
             self._hold_parameters()
             plan = self._plan(len(images), "inference")
@@ -181,7 +189,6 @@ class CompiledEngine:
                 if array is not held:
                     np.copyto(held, array)
                     layer.parameters[local] = held
-                    self._plans.clear()
 
     def _hold_state(self, optimizer: Updater) -> None:
         """Keep the optimizer's state in arenas, likewise."""

@@ -6,13 +6,13 @@ import numpy as np
 
 from rot180.engine.interface import StepResult
 from rot180.engine.reference import correct_count
-from rot180.errors import ArgumentError
 from rot180.kernels.loss import (
     cross_entropy_of_labels,
     mean_loss,
     squared_error_of_labels,
 )
 from rot180.nn.loss import CrossEntropyLoss, Loss, SquaredErrorLoss
+from rot180.ops.loss import _check_labels
 from rot180.ops.types import Array
 
 
@@ -31,13 +31,8 @@ class BatchLoss:
             loss, saved = self._loss.forward(outputs, target)
             np.copyto(dy, self._loss.backward(saved))
             return StepResult(loss, correct_count(outputs, target))
-        classes = outputs.shape[1]
+        _check_labels(outputs, target, self._loss.name)
         np.copyto(self._labels, target, casting="same_kind")
-        if self._labels.min() < 0 or self._labels.max() >= classes:
-            raise ArgumentError(
-                f"labels must be from 0 to {classes - 1}, the network's outputs; they reach from {self._labels.min()} "
-                f"to {self._labels.max()}"
-            )
         if isinstance(self._loss, CrossEntropyLoss):
             smoothing = self._loss.label_smoothing
             cross_entropy_of_labels(outputs, self._labels, smoothing, self._count, dy, self._losses, self._hits)
