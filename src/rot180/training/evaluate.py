@@ -11,14 +11,15 @@ import numpy as np
 
 from rot180.data.lazy import Images, LazyImages, as_images
 from rot180.data.loader import read_ahead
-from rot180.engine import Engine, make_engine
+from rot180.engine import Engine
 from rot180.errors import ArgumentError
 from rot180.nn.activation import Sigmoid, Softmax
-from rot180.nn.loss import Loss, SquaredErrorLoss
+from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
 from rot180.ops.softmax import softmax
 from rot180.ops.types import Array
+from rot180.training.inference import inference_engine
 from rot180.training.metrics import check_labels, confusion_matrix
 from rot180.training.trainer import make_loss
 
@@ -106,7 +107,7 @@ def evaluate(
     """
     _check_built(model)
     the_loss = make_loss(loss, model)
-    return run_evaluation(make_engine(engine, model, the_loss), the_loss, images, labels, batch_size=batch_size)
+    return run_evaluation(inference_engine(engine, model), the_loss, images, labels, batch_size=batch_size)
 
 
 def run_evaluation(
@@ -176,8 +177,7 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     [0.5, 0.5]
     """
     _check_built(model)
-    # Inference needs no loss; this one fits every network.
-    runner = make_engine(engine, model, SquaredErrorLoss())
+    runner = inference_engine(engine, model)
     last = model.layers[-1]
     found = np.empty((len(images), *model.output_shape), model.dtype)
     start = 0
