@@ -1,4 +1,9 @@
-"""The mathematics: each operation's forward and backward as pure functions of NumPy arrays."""
+"""The mathematics: each operation's forward and backward as pure functions of NumPy arrays.
+
+To read it: `geometry` (where windows lie), `conv_loops` (the definition), `conv_offsets` (the weight gradient in four
+stages), `conv_im2col`, `conv_windows`, `conv_rotation` (the kernel turned by 180 degrees), `conv_identities`; then
+`pooling`, `activation`, `linear`, `softmax`, `loss`, `update`. docs/backpropagation.md leads the same way in one page.
+"""
 
 from rot180.ops.activation import (
     leaky_relu,
