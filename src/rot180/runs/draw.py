@@ -11,7 +11,8 @@ import numpy as np
 from rot180.errors import ArgumentError
 from rot180.nn import Conv2d, Flatten, Sequential
 from rot180.ops.types import Array
-from rot180.training import Evaluation, History, evaluate, predict
+from rot180.training import Evaluation, History, predict
+from rot180.training.metrics import confusion_matrix as count_confusions
 
 
 def draw_model(folder: Path, model: Sequential, history: History, test: Evaluation | None = None) -> list[Path]:
@@ -90,7 +91,7 @@ def draw_images(
     for index in indices:
         if not 0 <= index < len(images):
             raise ArgumentError(f"there are {len(images)} test images, numbered from 0; there is no number {index}")
-    counts = evaluate(model, images, labels).confusion
+    counts = count_confusions(labels, probabilities.argmax(axis=1), classes)
     drawn = [save_figure(confusion_matrix(counts, names), folder / "confusion")[0]]
     figure = mistakes(images, labels, probabilities, names)
     drawn.append(save_figure(figure, folder / "mistakes")[0])
