@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import Any
 
@@ -104,6 +105,21 @@ def test_two_engines_on_one_model() -> None:
     for seed in range(4):
         step(engine if seed % 2 else other, a, seed), step(plain, b, seed)
     assert_agree(Outcome(model, a), Outcome(plain_model, b), 1e-4)
+
+
+def test_a_copied_trainer_goes_on_by_itself() -> None:
+    trainer = Trainer(built(TEXT, np.float32), engine="compiled", optimizer=momentum())
+    parts = batches(trainer.model, [4, 3, 5, 4])
+    for index, (images, labels) in enumerate(parts[:2]):
+        trainer.run_batch(images, labels, update=index == 0)
+    twin = copy.deepcopy(trainer)
+    before = {name: w.copy() for name, w in trainer.model.parameters.items()}
+    for images, labels in parts[2:]:
+        twin.step(images, labels)
+    assert all(np.array_equal(w, before[name]) for name, w in trainer.model.parameters.items())
+    for images, labels in parts[2:]:
+        trainer.step(images, labels)
+    assert all(np.array_equal(w, twin.model.parameters[name]) for name, w in trainer.model.parameters.items())
 
 
 class Halved(Layer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numba import config
@@ -67,6 +68,18 @@ class CompiledEngine:
         self._plans: dict[tuple[int, str], Plan] = {}
         self._turn = Turn(model)
         self._governor = Governor(most_threads())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, or what comes out of a pickle, plans anew: copied buffers would no longer be views of one another."""
+        waiting = dict(self._sums.items()) if self._sums is not None and self._summed else {}
+        return type(self), (self.model, self.loss), (self._summed, waiting)
+
+    def __setstate__(self, state: tuple[int, dict[str, Array]]) -> None:
+        self._summed, waiting = state
+        if waiting:
+            self._sums = self._new_arena()
+            for name, array in waiting.items():
+                np.copyto(self._sums[name], array)
 
     def _new_arena(self) -> Arena:
         return Arena(self._ordered_shapes(), self.model.dtype)

@@ -11,6 +11,7 @@ why.
 from __future__ import annotations
 
 import os
+import sys
 from threading import Lock, RLock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -75,7 +76,7 @@ def _find_out() -> bool:
 
 def _after_fork() -> None:
     global _forked_too_late
-    _forked_too_late = _layer() == "omp"
+    _forked_too_late = _layer() == "omp" and sys.platform == "linux"  # GNU's; LLVM's, on macOS, goes on
 
 
 if hasattr(os, "register_at_fork"):
