@@ -21,6 +21,8 @@ def explain(error: BaseException) -> int:
     # Typer's exceptions are told by what they can do: they have moved between packages over its versions.
     name = type(error).__name__
     if isinstance(error, SystemExit):
+        if error.code == INTERRUPTED:  # Typer has caught Ctrl-C
+            return _say("interrupted", INTERRUPTED)
         return error.code if isinstance(error.code, int) else USERS_MISTAKE
     if isinstance(error, KeyboardInterrupt) or name == "Abort":
         return _say("interrupted", INTERRUPTED)
@@ -32,12 +34,19 @@ def explain(error: BaseException) -> int:
         return _say(str(error), USERS_MISTAKE)  # its further lines show the text with a caret under the place
     if isinstance(error, Rot180Error):
         return _say(_one_line(str(error)), USERS_MISTAKE)
+    if name == "NoArgsIsHelpError":
+        return USERS_MISTAKE  # the help itself is what it says
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         return _say(f"{_one_line(error.format_message())} (rot180 --help shows what there is)", USERS_MISTAKE)
     if isinstance(error, OSError) and error.filename is not None:
         return _say(
             f"{error.filename}: {error.strerror or name}; check the path, its rights and the disk", USERS_MISTAKE
         )
+    if isinstance(error, OSError) and error.strerror:
+        return _say(f"the output cannot be written ({error.strerror}); check where it goes", USERS_MISTAKE)
+    if isinstance(error, MemoryError):
+        what = _one_line(str(error)) or "an array does not fit"
+        return _say(f"not enough memory: {what}; choose a smaller batch, image or network", USERS_MISTAKE)
     hint = "" if os.environ.get(TRACEBACK) else f"; {TRACEBACK}=1 in the environment shows where"
     return _say(f"a fault of this program, not of yours: {name}: {_one_line(str(error))}{hint}", OUR_FAULT)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ def print_json(values: Mapping[str, Any]) -> None:
     >>> print_json({"loss": float("nan"), "run": Path("runs") / "a", "classes": ("cat", "dog")})
     {"loss": null, "run": "runs/a", "classes": ["cat", "dog"]}
     """
-    print(json.dumps(_plain(values), ensure_ascii=False, allow_nan=False))
+    # Where the terminal cannot show all letters, JSON's own escapes are the ones that a reader understands.
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(_plain(values), ensure_ascii=not unicode, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:

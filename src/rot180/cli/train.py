@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -361,9 +362,10 @@ def _say_result(run: TrainedRun) -> None:
     from rot180.cli.output import percent
 
     history, folder = run.history, run.folder.path
+    typed = shlex.quote(str(folder))  # to be copied into a shell
     if history.stopped == "interrupted":
         print(f"interrupted in epoch {history.epoch} after batch {history.batch}; go on with:")
-        print(f"  rot180 train --resume {folder}")
+        print(f"  rot180 train --resume {typed}")
     elif history.stopped == "early_stopping":
         print(f"stopped early after epoch {history.epoch}; the weights are those of epoch {history.restored_epoch}")
     if history.epochs:
@@ -377,4 +379,4 @@ def _say_result(run: TrainedRun) -> None:
         print(f"test: {right} of {run.test.count} unseen images right, accuracy {percent(run.test.accuracy)}")
     print(f"run: {folder}")
     if run.pictures:
-        print(f"look at {run.folder.pictures}; use it with: rot180 predict {folder} IMAGE")
+        print(f"look at {run.folder.pictures}; use it with: rot180 predict {typed} IMAGE")
