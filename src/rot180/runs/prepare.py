@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from rot180 import __version__
 from rot180.data import Dataset, load_data, preprocessing_for
 from rot180.data.options import Progress
-from rot180.errors import DataError, ShapeError
+from rot180.errors import DataError, NotationError, ShapeError
 from rot180.nn import MODELS, Sequential
 from rot180.nn import model as make_model
 from rot180.nn.models import adapted_model, default_network
@@ -76,7 +77,9 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
     name = settings.model or default_model(dataset, settings.recipe)
     model = model or make_model(name)
     if name in MODELS and not _fits(model, dataset):
-        model = make_model(adapted_model(name, dataset.image_shape, len(dataset.class_names)))
+        # Where the images are too small for it, the network stays as it is and is refused below.
+        with suppress(NotationError):
+            model = make_model(adapted_model(name, dataset.image_shape, len(dataset.class_names)))
     if model.input_shape != dataset.image_shape:
         takes, has = ("x".join(map(str, shape)) for shape in (model.input_shape, dataset.image_shape))
         raise ShapeError(
