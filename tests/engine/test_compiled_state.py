@@ -226,6 +226,22 @@ def test_a_step_that_is_not_finite_changes_nothing(bad: float, where: str) -> No
     assert optimizer.step_count == 1
 
 
+@pytest.mark.parametrize("name", ["compiled", "numpy"])
+@pytest.mark.parametrize("layers", ["fc4 tanh", "fc4 sigmoid > fc3", "flatten fc4 relu"])
+def test_infinity_that_the_loss_does_not_see_changes_nothing(layers: str, name: str) -> None:
+    model = built(f"3x3x1 > {layers} > fc2", np.float32)
+    np.abs(model.parameters["fc1.weight"], out=model.parameters["fc1.weight"])
+    before = {key: w.copy() for key, w in model.parameters.items()}
+    images = np.ones((2, 3, 3, 1), np.float32)
+    images[0, 1, 1] = -np.inf
+    with np.errstate(all="ignore"):
+        result = make_engine(name, model, CrossEntropyLoss()).train_step(images, np.array([0, 1]), SGD(lr=0.1))
+    assert np.isfinite(result.loss)
+    assert not result.finite
+    if name == "compiled":
+        assert all(np.array_equal(w, before[key]) for key, w in model.parameters.items())
+
+
 @pytest.mark.parametrize("layers", ["conv2x2:4", "conv1x1:4 maxpool2"])
 def test_a_gradient_that_overflows_although_the_loss_does_not_is_told_of(layers: str) -> None:
     model = built(f"2x2x1 > {layers} > fc3", np.float32)

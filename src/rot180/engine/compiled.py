@@ -98,8 +98,9 @@ class CompiledEngine:
     ) -> StepResult:
         """Run one batch forward and backward; with `update`, also change the parameters.
 
-        A loss that is not finite changes nothing. Gradients are looked at when all are there; a fully connected weight
-        has been updated by then, from a delta that came of a finite loss.
+        A loss that is not finite changes nothing, nor do images that are not: a tanh may hide them from the loss.
+        Gradients are looked at when all are there; a fully connected weight has been updated by then, from images and
+        a loss that were finite.
         """
         images = self.model.accept(images)
         if len(images) == 0:
@@ -120,7 +121,7 @@ class CompiledEngine:
         if plan.dy is None or plan.loss is None:
             raise TypeError("a plan for training has a loss")
         result = plan.loss(plan.y.vectors, target, plan.dy.vectors)
-        if not math.isfinite(result.loss):
+        if not math.isfinite(result.loss) or (fuse and not all_finite(plan.x.array.reshape(-1))):
             return result._replace(finite=False)
         if fuse:
             self._next_step(optimizer)
