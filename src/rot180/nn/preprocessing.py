@@ -162,9 +162,7 @@ class Preprocessing:
         for name in values:
             if name not in _FIELDS:
                 raise ArgumentError(f"a preprocessing has no {name!r}{did_you_mean(str(name), _FIELDS)}")
-        return cls(
-            values.get("kind", "scale"), values.get("mean"), values.get("std"), values.get("resize", "stretch")
-        )
+        return cls(values.get("kind", "scale"), values.get("mean"), values.get("std"), values.get("resize", "stretch"))
 
 
 def _numbers(values: Any, name: str) -> tuple[float, ...]:
