@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from rot180.errors import ArgumentError, did_you_mean
 
 Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 def answering(init: Callable[Arguments, None]) -> Callable[Arguments, None]:
@@ -36,3 +37,23 @@ def answering(init: Callable[Arguments, None]) -> Callable[Arguments, None]:
         cast(Any, init)(self, *args, **kwargs)
 
     return cast(Callable[Arguments, None], wrapper)
+
+
+def answering_call(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Wrap a function so that a keyword that it does not have raises ArgumentError instead of TypeError.
+
+    >>> from rot180.training import fit
+    >>> fit(None, None, epoch=3)
+    Traceback (most recent call last):
+    rot180.errors.ArgumentError: fit has no argument 'epoch'; did you mean 'epochs'?
+    """
+    known = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        for keyword in kwargs:
+            if keyword not in known:
+                raise ArgumentError(f"{function.__name__} has no argument {keyword!r}{did_you_mean(keyword, known)}")
+        return function(*args, **kwargs)
+
+    return wrapper

@@ -14,6 +14,7 @@ from rot180.data.loader import read_ahead
 from rot180.engine import Engine
 from rot180.errors import ArgumentError
 from rot180.nn.activation import Sigmoid, Softmax
+from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
@@ -66,6 +67,7 @@ class EvaluationStopped(Exception):
     """An evaluation was asked to end before it had seen all images; there is no result."""
 
 
+@answering_call
 def evaluate(
     model: Sequential,
     images: Images,
@@ -144,6 +146,7 @@ def run_evaluation(
     return Evaluation(count, total / count, right / count, 100 * (count - right) / count, confusion)
 
 
+@answering_call
 def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, engine: str = "auto") -> Array:
     """Return each image's probability for each class.
 

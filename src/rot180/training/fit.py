@@ -12,6 +12,7 @@ import numpy as np
 from rot180.data.augment import Augmentation, parse_augmentation
 from rot180.data.lazy import Images, LazyImages, as_images, select
 from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
@@ -40,6 +41,7 @@ class TrainingData(Protocol):
         """(N,)."""
 
 
+@answering_call
 def fit(
     model: Sequential,
     data: TrainingData | tuple[Images, Array],
