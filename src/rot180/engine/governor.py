@@ -9,6 +9,7 @@ results do not depend on the number of threads, the engine is free to choose.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Self
 
@@ -21,7 +22,7 @@ REMEMBERED = 64
 PATIENCE = 1.0
 """Seconds after which the other number of threads is tried again."""
 SHARE = 50
-"""A try that took long is repeated after this many times its own time: at most 2% are spent on tries."""
+"""A try that took long is repeated after more and more of its own time, up to so many times: 2% are spent on tries."""
 
 
 class Governor:
@@ -49,10 +50,7 @@ class Governor:
 
     def __init__(self, most: int, clock: Callable[[], float] = perf_counter) -> None:
         self._most, self._clock = most, clock
-        self._current = most
-        self._retry = 0.0
-        self._runs: dict[Hashable, int] = {}
-        self._seconds: dict[Hashable, dict[int, float]] = {}
+        self._known: dict[Hashable, _Times] = {}
         self._plan: Hashable = None
         self._now, self._began = most, 0.0
 
@@ -73,31 +71,46 @@ class Governor:
 
     def threads(self, plan: Hashable) -> int:
         """Return how many threads the next run of this plan should take."""
-        if self._most == 1 or self._runs.get(plan, 0) < UNTIMED:
-            return self._current
-        other = 1 if self._current != 1 else self._most
-        seconds = self._seconds.setdefault(plan, {})
-        if self._current in seconds and (other not in seconds or self._clock() >= self._retry):
+        times = self._known.get(plan)
+        if times is None or times.runs < UNTIMED:
+            return self._most
+        other = self._most + 1 - times.best
+        if times.best in times.seconds and (other not in times.seconds or self._clock() >= times.retry):
             return other
-        return self._current
+        return times.best
 
     def took(self, plan: Hashable, threads: int, seconds: float) -> None:
         """Learn from a run."""
         if self._most == 1:
             return
-        if len(self._runs) >= REMEMBERED and plan not in self._runs:
-            self._runs.clear()
-            self._seconds.clear()
-        runs = self._runs[plan] = self._runs.get(plan, 0) + 1
-        if runs <= UNTIMED:
-            return
-        known = self._seconds.setdefault(plan, {})
-        is_try = threads != self._current
+        times = self._known.get(plan)
+        if times is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            times = self._known[plan] = _Times(self._most)
+        times.runs += 1
+        if times.runs > UNTIMED:
+            times.learn(threads, seconds, self._clock())
+
+
+@dataclass(slots=True)
+class _Times:
+    """What is known of a plan: the better number of threads, and when the other is tried again."""
+
+    best: int
+    runs: int = 0
+    seconds: dict[int, float] = field(default_factory=dict)
+    failed: int = 0
+    retry: float = 0.0
+
+    def learn(self, threads: int, seconds: float, now: float) -> None:
+        is_try = threads != self.best
+        known = self.seconds
         known[threads] = seconds if is_try or threads not in known else 0.5 * (known[threads] + seconds)
         best = min(known, key=lambda count: (known[count], -count))
-        now = self._clock()
-        if is_try:
-            self._retry = now + max(PATIENCE, SHARE * seconds)
-        elif best != self._current:  # it became slow; perhaps for a moment only
-            self._retry = now + max(0.02 * PATIENCE, 0.2 * SHARE * seconds)
-        self._current = best
+        if best != self.best and not is_try:  # it became slow; perhaps for a moment only
+            self.failed, self.retry = 0, now + 2 * max(seconds, 0.01 * PATIENCE)
+        elif is_try:
+            self.failed = self.failed + 1 if best == self.best else 0
+            self.retry = now + max(PATIENCE, min(SHARE, 4 * 2**self.failed) * seconds)
+        self.best = best
