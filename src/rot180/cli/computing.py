@@ -6,7 +6,7 @@ import sys
 
 ENGINE_HELP = "What computes: compiled, numpy, or auto for the faster one."
 THREADS_HELP = "Cores to compute on, by default all; results do not depend on it."
-NOTE = "compiling the kernels for this machine, once: some 20 seconds"
+NOTE = "compiling the kernels for this machine, once: 10 to 20 seconds"
 
 _told = False
 
