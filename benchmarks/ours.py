@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -55,21 +54,36 @@ class Contender:
 
 
 def conv_pass(job: ConvPass, threads: int) -> Callable[[], object]:
-    """Return a function that runs one pass of one convolution with the compiled twins of `rot180.ops`.
+    """Return a function that runs one pass of one convolution as a training step does: the engine's steps for it.
 
-    Raises
-    ------
-    ImportError
-        The kernels are not there.
+    The convolution stands above another one, so that there is a data gradient, and ends in a ReLU.
     """
-    from rot180.kernels import conv2d, conv2d_backward
+    from numba import config
+
+    from rot180 import Conv2d, ReLU, Sequential
+    from rot180.engine.plan import make_plan
 
     set_threads(threads)
-    x, w, dy = job.arrays()
-    if job.which == "forward":
-        return lambda: conv2d(x, w, padding="same")
-    needs = {"data": ("x",), "weights": ("w",)}[job.which]
-    options: dict[str, Any] = {"padding": "same", "needs": needs}
-    if "algorithm" in inspect.signature(conv2d_backward).parameters:
-        options["algorithm"] = "auto"
-    return lambda: conv2d_backward(dy, x, w, **options)
+    layers = [Conv2d(job.channels, 1, name="below"), ReLU(), Conv2d(job.filters, job.size, padding="same", name="it")]
+    model = Sequential([*layers, ReLU()], input_shape=(job.height, job.width, 1)).build(seed=0)
+    gradients = {name: np.zeros_like(array) for name, array in model.parameters.items()}
+    plan = make_plan(model, job.batch, training=True, threads=config.NUMBA_NUM_THREADS, gradients=gradients)
+    generator = np.random.default_rng(180)
+    plan.x.inside[:] = generator.random(plan.x.inside.shape)
+    plan.run_forward()
+    plan.dy.inside[:] = generator.standard_normal(plan.dy.inside.shape)
+    plan.run_backward()
+    wanted = {
+        "forward": ("pack weights", "convolve"),
+        "data": ("pack weights, rotated", "data gradient"),
+        "weights": ("weight gradient", "crop"),
+    }[job.which]
+    steps = [s for s in (*plan.forward, *plan.backward) if s.layers.split()[0] == "it" and s.does in wanted]
+    if not any(step.multiply_adds for step in steps):
+        raise ImportError(f"the plan has no step for {job.name}")
+
+    def run() -> None:
+        for step in steps:
+            step.call(*step.arguments)
+
+    return run

@@ -131,6 +131,15 @@ def test_arrays_that_do_not_fit(path):
         load_model(path)
 
 
+def test_weights_that_are_not_finite(path):
+    arrays = load_file(path)
+    name = next(iter(arrays))
+    arrays[name].flat[3] = np.nan
+    rewrite(path, arrays=arrays)
+    with pytest.raises(ModelError, match=rf"{name} holds numbers that are not finite"):
+        load_model(path)
+
+
 def test_missing_and_foreign_files(tmp_path):
     with pytest.raises(ModelError, match="there is no such file"):
         load_model(tmp_path / "none")

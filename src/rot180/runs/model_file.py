@@ -109,7 +109,11 @@ def load_model(path: str | Path) -> Sequential:
     entries = {name: entry_of(array) for name, array in model.parameters.items()}
     compare_arrays(path, header, entries, f"the network {model.notation[:80]!r}")
     model.class_names = _class_names(path, header, model)
-    model.load_parameters(read_arrays(path))
+    arrays = read_arrays(path)
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"{path}: {name} holds numbers that are not finite; the file is damaged, use another copy")
+    model.load_parameters(arrays)
     return model
 
 
