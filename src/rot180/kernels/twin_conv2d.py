@@ -26,8 +26,6 @@ from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array, Padding, Pair
 
 _UNITS = 16
-_CACHED_TOGETHER = 400_000
-"""Bytes of images and delta that the weight gradient's tiles walk over again and again."""
 
 
 def conv2d(
@@ -209,9 +207,8 @@ def _weight_gradient(delta: Array, x: Array, g: Geometry, groups: int, w_shape: 
     )
     block = even_blocks(length)
     tiles = groups * runs * -(-length // block) * -(-padded // (TILE_VECTORS * lanes))
-    together = max(1, _CACHED_TOGETHER * max(1, x.shape[0]) // max(1, xp.nbytes + delta.nbytes))
     sizes = integers(
-        runs, length, per_row, *g.dilation, 0, 0, 0, 0, groups, block, together, min(tiles, _UNITS), g.out_height,
+        runs, length, per_row, *g.dilation, 0, 0, 0, 0, groups, block, 1, min(tiles, _UNITS), g.out_height,
         g.stride[0], 1, *_image_rows(g),
     )  # fmt: skip
     correlate(tile_address(delta.dtype), xp, delta, dw, strides, sizes)

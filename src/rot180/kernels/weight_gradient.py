@@ -31,11 +31,11 @@ def correlate(address, xp, delta, dw, strides, sizes):
     dw : (KH*KW*Cg, Fp)
         Fp is F rounded up to whole registers (with groups: Fg rounded up, group after group); overwritten.
     strides : from `tile_strides`
-        j over rows of delta, i once, k over its columns.
+        j over rows of delta, i over images that are taken together, k over columns.
     sizes : (18,) int64
         runs, row length of a run's (v, c), runs within a kernel row, dilation_h, dilation_w, first_row, first_column
-        (of the first window in xp), top, left (of the first delta), groups, cells of a tile, images that stay in the
-        cache together, units, OH, stride_h, step_h (rows of delta from one to the next), first and last + 1 row of xp
+        (of the first window in xp), top, left (of the first delta), groups, cells of a tile, images taken together
+        (a divisor of N), units, OH, stride_h, step_h (rows of delta from one to the next), first and last + 1 row of xp
         that are no padding (rows of delta whose window row falls on padding are skipped).
     """
     N, Hp, Wp, C = xp.shape
@@ -54,8 +54,7 @@ def correlate(address, xp, delta, dw, strides, sizes):
     tiles = groups * columns * runs * pieces
     for unit in prange(units):
         begin, end = unit * tiles // units, (unit + 1) * tiles // units
-        for start in range(0, N, together):
-            stop = min(start + together, N)
+        for n in range(0, N, together):
             for t in range(begin, end):
                 piece = t % pieces
                 run = t // pieces % runs
@@ -66,15 +65,14 @@ def correlate(address, xp, delta, dw, strides, sizes):
                 u, v = run // per_row, run % per_row
                 base = first_row + u * dilation_h
                 y = max(0, (real - base + stride - 1) // stride)
-                count = max(0, min(OH, (beyond - 1 - base) // stride + 1) - y)
+                last = min(OH, (beyond - 1 - base) // stride + 1)
+                a = ((n * Hp + base + y * stride) * Wp + first_column + v * dilation_w) * C + g * Cg
+                b = ((n * Hd + top + y * step) * Wd + left) * F + g * Fg + column * width
                 c = (run * length + piece * block) * dw.shape[1] + g * padded + column * width
-                for n in range(start, stop):
-                    a = ((n * Hp + base + y * stride) * Wp + first_column + v * dilation_w) * C + g * Cg
-                    b = ((n * Hd + top + y * step) * Wd + left) * F + g * Fg + column * width
-                    tile(
-                        address, rows, vectors, pointer(xp, a + piece * block), pointer(delta, b), pointer(dw, c),
-                        count, 1 if n > 0 else 0, strides,
-                    )  # fmt: skip
+                tile(
+                    address, rows, vectors, pointer(xp, a + piece * block), pointer(delta, b), pointer(dw, c),
+                    max(0, last - y), 1 if n > 0 else 0, strides,
+                )  # fmt: skip
 
 
 @kernel
