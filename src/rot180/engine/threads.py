@@ -9,8 +9,6 @@ import threading
 from rot180.errors import ArgumentError
 
 _threads: int | None = None
-_told = threading.local()
-"""What each thread has told Numba, which takes some microseconds."""
 
 
 def set_threads(count: int | None) -> None:
@@ -72,9 +70,6 @@ def chosen_threads() -> int | None:
 
 def apply_threads(count: int) -> None:
     """Tell Numba, whose setting belongs to the calling thread."""
-    if getattr(_told, "count", None) == count:
-        return
     from numba import set_num_threads
 
     set_num_threads(count)
-    _told.count = count
