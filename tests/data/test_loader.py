@@ -42,4 +42,4 @@ def test_it_is_not_too_far_ahead_and_ends_when_it_is_closed() -> None:
     iterator.close()
     time.sleep(0.05)
     assert len(begun) <= 6
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # threads of earlier tests may have ended meanwhile
