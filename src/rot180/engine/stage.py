@@ -17,8 +17,8 @@ from rot180.nn.layer import Layer, Shape
 class Context:
     """What all stages of a plan share.
 
-    `gradient` gives the array into which the gradient of a parameter goes, `fused` the arguments of an optimizer's
-    update to be applied where the gradient is formed, or None where it is to be kept.
+    By full name, `gradients` holds the array into which each parameter's gradient goes, and `updates` what an update
+    needs that is applied where the gradient is formed: parameter, two state arrays, rule, hyper-parameters.
     """
 
     count: int
