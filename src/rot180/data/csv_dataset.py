@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
 from rot180.data.csv_images import read_csv
 from rot180.data.dataset import Dataset, number_names
 from rot180.data.split import hold_out
@@ -75,24 +73,4 @@ def read_csv_folder(path: Path) -> Dataset:
         test_labels=test_labels,
         class_names=number_names(train_labels, test_labels),
         description=f"{train[0].name} and {test[0].name} in {path}",
-    )
-
-
-def read_csv_for_testing(path: Path) -> Dataset:
-    """Read one CSV file wholly as a test set; the training set is empty.
-
-    Raises
-    ------
-    DataError
-        The file is not what `read_csv` expects.
-    """
-    images, labels = read_csv(path)
-    return Dataset(
-        name=_SUFFIX.sub("", path.name) or "csv",
-        train_images=images[:0],
-        train_labels=np.empty(0, np.int64),
-        test_images=images,
-        test_labels=labels,
-        class_names=number_names(labels),
-        description=f"{path}, all of it for testing",
     )
