@@ -14,25 +14,11 @@ from rot180.kernels.folding import fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
 from rot180.kernels.pack import pack_folded, pack_panels, pack_rotated, unfold_gradient
 from rot180.kernels.tile import even_blocks, tile_address, tile_strides
-from rot180.kernels.weight_gradient import bias_gradient, correlate
+from rot180.kernels.weight_gradient import bias_gradient, correlate, lot
 from rot180.nn.layer import Layer, Shape
 
 FEW_CHANNELS = 9
 """Below this many, the data gradient is folded from kernel rows: dx's channels would leave half a register empty."""
-CACHED_TOGETHER = 800_000
-"""Bytes of images and delta that the weight gradient's tiles walk over together: they stay in the second cache."""
-ENOUGH_PIXELS = 512
-"""So many of them are summed over before a tile is put down: what picking it up again takes is little beside that."""
-
-
-def images_together(count: int, pixels: int, image_bytes: int) -> int:
-    """Return how many images a tile sums over before it is put down: a divisor of the batch.
-
-    >>> images_together(64, 64, 200_000), images_together(6, 64, 100_000), images_together(64, 512, 1_000)
-    (4, 6, 1)
-    """
-    most = max(1, min(ENOUGH_PIXELS // pixels, CACHED_TOGETHER // image_bytes, count))
-    return max(q for q in range(1, most + 1) if count % q == 0)
 
 
 class DenseConvolutionStage(ConvolutionStage):
@@ -143,7 +129,7 @@ class DenseConvolutionStage(ConvolutionStage):
         dw = target.reshape(rows, F) if whole else aligned((rows, self.groups * padded), context.dtype)
         runs, length, per_row = (KH, window * Cg, 1) if self.merged else (KH * KW, Cg, KW)
         image_bytes = x.array[0].nbytes + delta.array[0].nbytes
-        together = images_together(context.count, g.out_height * g.out_width, image_bytes)
+        together, band = lot(context.count, g.out_height, g.out_width, image_bytes)
         strides = tile_strides(
             (together, g.out_width // fold),
             (g.stride[0] * x.array.shape[2] * self.channels, x.array[0].size, fold * g.stride[1] * self.channels),
@@ -156,7 +142,7 @@ class DenseConvolutionStage(ConvolutionStage):
         top = g.padding[0][0]
         sizes = integers(
             runs, length, per_row, *g.dilation, 0, 0, *delta.place, self.groups, block, together,
-            min(tiles, context.threads), g.out_height, g.stride[0], step[0], top, top + g.height,
+            min(tiles, context.threads), g.out_height, g.stride[0], step[0], top, top + g.height, band,
         )  # fmt: skip
         call = (tile_address(context.dtype), x.array, delta.array, dw, strides, sizes)
         steps = [Step(self.names, "weight gradient", correlate, call, context.count * self.multiply_adds)]

@@ -216,6 +216,23 @@ def store_bytes(typingctx, p, offset, value, count):
 
 
 @intrinsic
+def prefetch(typingctx, p, offset):
+    """Ask for the cache line of p[offset], which is soon read; any address will do."""
+    signature = types.void(p, types.intp)
+
+    def codegen(context, builder, sig, args):
+        byte = ir.IntType(8).as_pointer()
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32]), "llvm.prefetch.p0"
+        )
+        read, near, data = (ir.Constant(_I32, flag) for flag in (0, 2, 1))  # near: the second-level cache
+        builder.call(function, [builder.bitcast(builder.gep(args[0], [args[1]]), byte), read, near, data])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
 def splat(typingctx, p, value):
     """The scalar `value` in every lane of a vector of p's type."""
     signature = _vector(p.dtype)(p, value)

@@ -20,7 +20,7 @@ from rot180.kernels.operands import contiguous, float_type, integers
 from rot180.kernels.pack import pack_panels, pack_rotated
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
-from rot180.kernels.weight_gradient import bias_gradient, correlate
+from rot180.kernels.weight_gradient import bias_gradient, correlate, lot
 from rot180.ops.conv2d import _check_needs, _geometry
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array, Padding, Pair
@@ -195,21 +195,22 @@ def _weight_gradient(delta: Array, x: Array, g: Geometry, groups: int, w_shape: 
     cells = KH * KW * Cg
     dw = aligned((cells, groups * padded), delta.dtype)
     xp = _pad(x, g)
-    _, _, Wp, C = xp.shape
+    N, Hp, Wp, C = xp.shape
+    together, band = lot(N, g.out_height, g.out_width, (xp.nbytes + delta.nbytes) // max(1, N) + 1)
     merged = g.dilation[1] == 1 and groups == 1
     runs, length, per_row = (KH, KW * Cg, 1) if merged else (KH * KW, Cg, KW)
     strides = tile_strides(
-        (1, g.out_width),
-        (g.stride[0] * Wp * C, 0, g.stride[1] * C),
-        (g.out_width * F, 0, F),
+        (together, g.out_width),
+        (g.stride[0] * Wp * C, Hp * Wp * C, g.stride[1] * C),
+        (g.out_width * F, g.out_height * g.out_width * F, F),
         a_row=1,
         c_row=groups * padded,
     )
     block = even_blocks(length)
     tiles = groups * runs * -(-length // block) * -(-padded // (TILE_VECTORS * lanes))
     sizes = integers(
-        runs, length, per_row, *g.dilation, 0, 0, 0, 0, groups, block, 1, min(tiles, _UNITS), g.out_height,
-        g.stride[0], 1, *_image_rows(g),
+        runs, length, per_row, *g.dilation, 0, 0, 0, 0, groups, block, together, min(tiles, _UNITS),
+        g.out_height, g.stride[0], 1, *_image_rows(g), band,
     )  # fmt: skip
     correlate(tile_address(delta.dtype), xp, delta, dw, strides, sizes)
     return np.ascontiguousarray(dw.reshape(cells, groups, padded)[:, :, :Fg]).reshape(w_shape)

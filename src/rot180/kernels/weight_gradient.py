@@ -3,17 +3,52 @@
     dw[u, (v, c), f] = sum over n, y, x of  xp[n, y*s + u*d, x*s + v*d, c] * delta[n, y, x, f]
 
 For one kernel row u the cells (v, c) lie side by side in the padded image, so a tile takes up to 14 of them as its
-rows, two registers of filters as its columns, and sums over the pixels of an image; images follow one another and add
-to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it.
+rows, two registers of filters as its columns, and sums over the pixels of a lot: some rows of an image, or some small
+images. All tiles walk over one lot while it lies in the second-level cache and the next is fetched; lots follow one
+another and add to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it.
 """
 
 from __future__ import annotations
 
 from numba import prange
 
-from rot180.kernels.compiling import kernel
-from rot180.kernels.simd import lanes, load, pointer, splat, store_part
+from rot180.kernels.compiling import kernel, subroutine
+from rot180.kernels.simd import lanes, load, pointer, prefetch, splat, store_part
 from rot180.kernels.tile import TILE_VECTORS, tile
+
+LOT_PIXELS = 512
+"""So many are summed over before a tile is put down: what picking it up again takes is little beside that."""
+LOT_BYTES = 850_000
+"""Of images and delta, so that they stay in the second-level cache."""
+FETCHED_LINES = 128
+"""Cache lines of the next lot that are asked for before each tile, at most: many cores need only a part of them each."""
+LINE = 64
+"""Bytes of a cache line."""
+
+
+def lot(count: int, height: int, width: int, image_bytes: int) -> tuple[int, int]:
+    """Return how many images a tile sums over before it is put down, a divisor of the batch, and how many rows of each.
+
+    >>> lot(64, 8, 8, 205_000), lot(64, 16, 16, 300_000), lot(64, 32, 32, 600_000), lot(6, 8, 8, 50_000)
+    ((4, 8), (2, 16), (1, 16), (6, 8))
+    """
+    pixels = height * width
+    if pixels > LOT_PIXELS:
+        bands = -(-height // max(1, LOT_PIXELS // max(1, width)))
+        return 1, -(-height // bands)
+    most = max(1, min(LOT_PIXELS // max(1, pixels), LOT_BYTES // image_bytes, count))
+    return max(q for q in range(1, most + 1) if count % q == 0), height
+
+
+@subroutine
+def _fetch(array, first, last, share, shares):
+    """Ask for this share of the elements from `first` to `last`, FETCHED_LINES at most."""
+    line = LINE // array.itemsize
+    lines = max(0, min(array.size, last) - first) // line
+    begin = share * lines // shares
+    p = pointer(array, first)
+    for i in range(begin, min((share + 1) * lines // shares, begin + FETCHED_LINES)):
+        prefetch(p, i * line)
 
 
 @kernel
@@ -32,11 +67,12 @@ def correlate(address, xp, delta, dw, strides, sizes):
         Fp is F rounded up to whole registers (with groups: Fg rounded up, group after group); overwritten.
     strides : from `tile_strides`
         j over rows of delta, i over images that are taken together, k over columns.
-    sizes : (18,) int64
+    sizes : (19,) int64
         runs, row length of a run's (v, c), runs within a kernel row, dilation_h, dilation_w, first_row, first_column
         (of the first window in xp), top, left (of the first delta), groups, cells of a tile, images taken together
         (a divisor of N), units, OH, stride_h, step_h (rows of delta from one to the next), first and last + 1 row of xp
-        that are no padding (rows of delta whose window row falls on padding are skipped).
+        that are no padding (rows of delta whose window row falls on padding are skipped), rows of a lot (OH where
+        images are taken together).
     """
     N, Hp, Wp, C = xp.shape
     _, Hd, Wd, F = delta.shape
@@ -44,7 +80,7 @@ def correlate(address, xp, delta, dw, strides, sizes):
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8],
     )  # fmt: skip
     groups, block, together, units = sizes[9], sizes[10], sizes[11], sizes[12]
-    OH, stride, step, real, beyond = sizes[13], sizes[14], sizes[15], sizes[16], sizes[17]
+    OH, stride, step, real, beyond, band = sizes[13], sizes[14], sizes[15], sizes[16], sizes[17], sizes[18]
     Cg, Fg = C // groups, F // groups
     L = lanes(xp)
     padded = dw.shape[1] // groups
@@ -52,26 +88,37 @@ def correlate(address, xp, delta, dw, strides, sizes):
     columns = (padded + width - 1) // width
     pieces = (length + block - 1) // block
     tiles = groups * columns * runs * pieces
+    bands = (OH + band - 1) // band
+    lots = N // together * bands
     for unit in prange(units):
         begin, end = unit * tiles // units, (unit + 1) * tiles // units
-        for n in range(0, N, together):
+        for at in range(lots):
+            n, top_y = at // bands * together, at % bands * band
+            next_n, next_y = (at + 1) // bands * together, (at + 1) % bands * band
+            beyond_n, beyond_y = (at + 2) // bands * together, (at + 2) % bands * band
+            next_x = (next_n * Hp + first_row + next_y * stride) * Wp * C
+            beyond_x = (beyond_n * Hp + first_row + beyond_y * stride) * Wp * C
+            next_delta = (next_n * Hd + top + next_y * step) * Wd * F
+            beyond_delta = (beyond_n * Hd + top + beyond_y * step) * Wd * F
             for t in range(begin, end):
-                piece = t % pieces
-                run = t // pieces % runs
-                column = t // (pieces * runs) % columns
+                column = t % columns
+                piece = t // columns % pieces
+                run = t // (columns * pieces) % runs
                 g = t // (pieces * runs * columns)
                 vectors = min(TILE_VECTORS, padded // L - column * TILE_VECTORS)
                 rows = min(block, length - piece * block)
                 u, v = run // per_row, run % per_row
                 base = first_row + u * dilation_h
-                y = max(0, (real - base + stride - 1) // stride)
-                last = min(OH, (beyond - 1 - base) // stride + 1)
+                y = max(top_y, (real - base + stride - 1) // stride)
+                last = min(OH, top_y + band, (beyond - 1 - base) // stride + 1)
                 a = ((n * Hp + base + y * stride) * Wp + first_column + v * dilation_w) * C + g * Cg
                 b = ((n * Hd + top + y * step) * Wd + left) * F + g * Fg + column * width
                 c = (run * length + piece * block) * dw.shape[1] + g * padded + column * width
+                _fetch(xp, next_x, beyond_x, t - begin, end - begin)
+                _fetch(delta, next_delta, beyond_delta, t - begin, end - begin)
                 tile(
                     address, rows, vectors, pointer(xp, a + piece * block), pointer(delta, b), pointer(dw, c),
-                    max(0, last - y), 1 if n > 0 else 0, strides,
+                    max(0, last - y), 1 if at > 0 else 0, strides,
                 )  # fmt: skip
 
 
