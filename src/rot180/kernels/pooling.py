@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from rot180.kernels.compiling import kernel
+from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.integers import store_integers
-from rot180.kernels.parts import read, write
-from rot180.kernels.simd import lanes, pointer, select, splat
+from rot180.kernels.parts import write
+from rot180.kernels.simd import advance, lanes, load_part, pointer, select, splat, store_part
 from rot180.ops.geometry import Geometry
 
 
@@ -35,6 +35,16 @@ def pool_sizes(
     )
 
 
+@subroutine
+def equal_windows(j, OW, W, KW, stride, pad_left):
+    """Return where window j of a row begins in the image, its first and last + 1 column that are image, and how many
+    windows from it on have the same: all that lie wholly inside, or itself alone."""
+    left = j * stride - pad_left
+    if left < 0 or left + KW > W:
+        return left, max(0, -left), min(KW, W - left), 1
+    return left, 0, KW, min(OW, (W - KW + pad_left) // stride + 1) - j
+
+
 @kernel
 def max_pool(x, y, winners, sizes):
     """Take the largest pixel of each window; winners (N, OH, OW, C), of any integer type, gets u*KW + v of the first.
@@ -46,6 +56,7 @@ def max_pool(x, y, winners, sizes):
         sizes[11], sizes[12], sizes[13],
     )  # fmt: skip
     C = x.shape[3]
+    line = x.shape[2] * C
     rows = x.shape[0] * OH
     run = max(1, UNIT // max(1, OW * C))
     L = lanes(x)
@@ -54,26 +65,36 @@ def max_pool(x, y, winners, sizes):
             n, i = row // OH, row % OH
             top = i * stride_h - pad_top
             first_u, last_u = max(0, -top), min(KH, H - top)
-            for j in range(OW):
-                left = j * stride_w - pad_left
-                first_v, last_v = max(0, -left), min(KW, W - left)
-                p = pointer(x, ((n * x.shape[1] + x_top + top) * x.shape[2] + x_left + left) * C)
-                q = pointer(y, ((n * y.shape[1] + y_top + i) * y.shape[2] + y_left + j) * C)
-                w = pointer(winners, (row * OW + j) * C)
+            p = pointer(x, (n * x.shape[1] + x_top + top + first_u) * line + x_left * C)
+            q = pointer(y, ((n * y.shape[1] + y_top + i) * y.shape[2] + y_left) * C)
+            j = 0
+            while j < OW:
+                left, first_v, last_v, count = equal_windows(j, OW, W, KW, stride_w, pad_left)
                 for c in range(0, C, L):
-                    part = min(L, C - c)
-                    best = read(p, (first_u * x.shape[2] + first_v) * C + c, part)
-                    place = splat(best, float(first_u * KW + first_v))
-                    for u in range(first_u, last_u):
-                        for v in range(first_v, last_v):
-                            value = read(p, (u * x.shape[2] + v) * C + c, part)
-                            # Not greater or equal, rather than less: a NaN takes the lead, and then keeps it.
-                            number = best == best
-                            stays = best >= value
-                            place = select(number, select(stays, place, splat(best, float(u * KW + v))), place)
-                            best = select(number, select(stays, best, value), best)
-                    write(q, c, best, part)
-                    store_integers(w, c, place, part)
+                    _largest(
+                        advance(p, (left + first_v) * C + c), advance(q, j * C + c),
+                        pointer(winners, (row * OW + j) * C + c), count, line, stride_w * C, C, last_u - first_u,
+                        last_v - first_v, first_u * KW + first_v, KW, min(L, C - c),
+                    )  # fmt: skip
+                j += count
+
+
+@subroutine
+def _largest(p, q, w, count, line, step, C, high, wide, first_place, KW, part):
+    """`count` windows of `high` rows and `wide` columns: their largest pixels and which of the window's they are."""
+    for j in range(count):
+        best = load_part(p, j * step, part)
+        place = splat(best, float(first_place))
+        for u in range(high):
+            for v in range(wide):
+                value = load_part(p, j * step + u * line + v * C, part)
+                # Not greater or equal, rather than less: a NaN takes the lead, and then keeps it.
+                number = best == best
+                stays = best >= value
+                place = select(number, select(stays, place, splat(best, float(first_place + u * KW + v))), place)
+                best = select(number, select(stays, best, value), best)
+        write(q, j * C, best, part)
+        store_integers(w, j * C, place, part)
 
 
 @kernel
@@ -84,6 +105,7 @@ def avg_pool(x, y, count_include_pad, sizes):
         sizes[11], sizes[12], sizes[13],
     )  # fmt: skip
     C = x.shape[3]
+    line = x.shape[2] * C
     rows = x.shape[0] * OH
     run = max(1, UNIT // max(1, OW * C))
     L = lanes(x)
@@ -92,17 +114,29 @@ def avg_pool(x, y, count_include_pad, sizes):
             n, i = row // OH, row % OH
             top = i * stride_h - pad_top
             first_u, last_u = max(0, -top), min(KH, H - top)
-            for j in range(OW):
-                left = j * stride_w - pad_left
-                first_v, last_v = max(0, -left), min(KW, W - left)
-                pixels = KH * KW if count_include_pad else (last_u - first_u) * (last_v - first_v)
-                p = pointer(x, ((n * x.shape[1] + x_top + top) * x.shape[2] + x_left + left) * C)
-                q = pointer(y, ((n * y.shape[1] + y_top + i) * y.shape[2] + y_left + j) * C)
-                divisor = splat(p, float(pixels))
+            p = pointer(x, (n * x.shape[1] + x_top + top + first_u) * line + x_left * C)
+            q = pointer(y, ((n * y.shape[1] + y_top + i) * y.shape[2] + y_left) * C)
+            j = 0
+            while j < OW:
+                left, first_v, last_v, count = equal_windows(j, OW, W, KW, stride_w, pad_left)
+                high, wide = last_u - first_u, last_v - first_v
+                pixels = KH * KW if count_include_pad else high * wide
                 for c in range(0, C, L):
-                    part = min(L, C - c)
-                    summed = splat(p, 0.0)
-                    for u in range(first_u, last_u):
-                        for v in range(first_v, last_v):
-                            summed = summed + read(p, (u * x.shape[2] + v) * C + c, part)
-                    write(q, c, summed / divisor, part)
+                    a, b = advance(p, (left + first_v) * C + c), advance(q, j * C + c)
+                    divisor = splat(p, float(pixels))
+                    if C - c >= L:
+                        _mean(a, b, count, line, stride_w * C, C, high, wide, divisor, L)
+                    else:
+                        _mean(a, b, count, line, stride_w * C, C, high, wide, divisor, C - c)
+                j += count
+
+
+@subroutine
+def _mean(p, q, count, line, step, C, high, wide, divisor, part):
+    """`count` windows of `high` rows and `wide` columns: the sums of their pixels, divided."""
+    for j in range(count):
+        summed = splat(p, 0.0)
+        for u in range(high):
+            for v in range(wide):
+                summed = summed + load_part(p, j * step + u * line + v * C, part)
+        store_part(q, j * C, summed / divisor, part)

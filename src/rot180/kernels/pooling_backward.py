@@ -21,7 +21,8 @@ from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.integers import load_integers
 from rot180.kernels.parts import read, write
-from rot180.kernels.simd import lanes, pointer, select, splat
+from rot180.kernels.pooling import equal_windows
+from rot180.kernels.simd import advance, lanes, load_part, pointer, select, splat, store_part
 
 _MAX, _MEAN, _MEAN_OF_PIXELS = 0, 1, 2
 
@@ -77,26 +78,47 @@ def _hand_out(kind, dy, winners, dx, sizes):
                         write(image, h * line + k, zero, min(L, W * C - k))
             first_u, last_u = max(0, -top), min(KH, H - top)
             p = pointer(dy, ((n * dy.shape[1] + y_top + i) * dy.shape[2] + y_left) * C)
-            w = pointer(winners, band * OW * C if kind == _MAX else 0)
-            for j in range(OW):
-                left = j * stride_w - pad_left
-                first_v, last_v = max(0, -left), min(KW, W - left)
-                pixels = (last_u - first_u) * (last_v - first_v) if kind == _MEAN_OF_PIXELS else KH * KW
-                divisor = splat(p, float(pixels))
+            j = 0
+            while j < OW:
+                left, first_v, last_v, count = equal_windows(j, OW, W, KW, stride_w, pad_left)
+                high, wide = last_u - first_u, last_v - first_v
+                to = (top + first_u) * line + (left + first_v) * C
+                pixels = high * wide if kind == _MEAN_OF_PIXELS else KH * KW
                 for c in range(0, C, L):
-                    part = min(L, C - c)
-                    delta = read(p, j * C + c, part)
+                    a, b, part = advance(p, j * C + c), advance(image, to + c), min(L, C - c)
                     if kind == _MAX:
-                        place = load_integers(w, j * C + c, part, zero)
+                        w = pointer(winners, (band * OW + j) * C + c)
+                        _to_winners(
+                            a, w, b, count, line, stride_w * C, C, high, wide, first_u * KW + first_v, KW, part
+                        )
+                    elif part == L:
+                        _share(a, b, count, line, stride_w * C, C, high, wide, splat(p, float(pixels)), L)
                     else:
-                        place = zero
-                        delta = delta / divisor
-                    for u in range(first_u, last_u):
-                        for v in range(first_v, last_v):
-                            handed = delta
-                            if kind == _MAX:
-                                handed = select(place == splat(p, float(u * KW + v)), delta, zero)
-                            write(image, (top + u) * line + (left + v) * C + c, handed, part)
+                        _share(a, b, count, line, stride_w * C, C, high, wide, splat(p, float(pixels)), part)
+                j += count
+
+
+@subroutine
+def _to_winners(p, w, q, count, line, step, C, high, wide, first_place, KW, part):
+    """Hand the delta of `count` windows of `high` rows and `wide` columns to their winners, zero to the others."""
+    zero = splat(p, 0.0)
+    for j in range(count):
+        delta = load_part(p, j * C, part)
+        place = load_integers(w, j * C, part, zero)
+        for u in range(high):
+            for v in range(wide):
+                handed = select(place == splat(p, float(first_place + u * KW + v)), delta, zero)
+                write(q, j * step + u * line + v * C, handed, part)
+
+
+@subroutine
+def _share(p, q, count, line, step, C, high, wide, divisor, part):
+    """Share the delta of `count` windows of `high` rows and `wide` columns."""
+    for j in range(count):
+        delta = load_part(p, j * C, part) / divisor
+        for u in range(high):
+            for v in range(wide):
+                store_part(q, j * step + u * line + v * C, delta, part)
 
 
 @kernel
