@@ -60,6 +60,8 @@ class LinearStage(Stage):
             steps.append(Step(self.names, "pack weights", pack_panels, (w.reshape(1, 1, inputs, outputs), operand)))
         strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, row), a_row=inputs, c_row=width)
         sizes = np.array([block_step, width, block, has_bias, self.relu], np.int64)
+        # Flat, whichever it is: one compiled kernel for both.
+        operand = operand.reshape(-1)
         call = (tile_address(context.dtype), x.vectors, operand, bias, y.vectors, scratch, strides, sizes)
         return [*steps, Step(self.names, "multiply", affine, call, context.count * w.size)]
 

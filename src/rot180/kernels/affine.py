@@ -35,7 +35,7 @@ def affine(address, x, w, bias, y, scratch, strides, sizes):
     """y = x @ w + bias, then ReLU if asked for.
 
     x : (N, I), y : (N, O)
-    w : the weights (I, O) where O is whole blocks of columns, else the panels (1, blocks, I, width) of `pack_panels`
+    w : flat; the weights (I, O) where O is whole blocks of columns, else the panels (blocks, I, width) of `pack_panels`
     scratch : (threads, at least rows*width)
     sizes : (5,) int64: elements from one block of columns to the next in w, columns of a block, rows of a tile, 1 for a
         bias, 1 for ReLU

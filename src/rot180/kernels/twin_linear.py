@@ -35,7 +35,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
     scratch = aligned((config.NUMBA_NUM_THREADS, TILE_ROWS * width), dtype)
     strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, width), a_row=inputs, c_row=width)
     sizes = integers(inputs * width, width, even_blocks(len(x)), 1, 0)
-    affine(tile_address(dtype), contiguous(x, dtype), panels, bias, y, scratch, strides, sizes)
+    affine(tile_address(dtype), contiguous(x, dtype), panels.reshape(-1), bias, y, scratch, strides, sizes)
     return y
 
 
