@@ -76,7 +76,7 @@ def conv_pass(job: ConvPass, threads: int) -> Callable[[], object]:
     wanted = {
         "forward": ("pack weights", "convolve"),
         "data": ("pack weights, rotated", "data gradient"),
-        "weights": ("weight gradient", "crop"),
+        "weights": ("weight gradient", "add up"),
     }[job.which]
     steps = [s for s in (*plan.forward, *plan.backward) if s.layers.split()[0] == "it" and s.does in wanted]
     if not any(step.multiply_adds for step in steps):

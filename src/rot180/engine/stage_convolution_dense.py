@@ -12,9 +12,9 @@ from rot180.engine.step import Step
 from rot180.kernels.convolution import BIAS, BIAS_RELU, GATE, PLAIN, convolve
 from rot180.kernels.folding import fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
-from rot180.kernels.pack import pack_folded, pack_panels, pack_rotated, unfold_gradient
+from rot180.kernels.pack import add_up, pack_folded, pack_panels, pack_rotated
 from rot180.kernels.tile import even_blocks, tile_address, tile_strides
-from rot180.kernels.weight_gradient import bias_gradient, correlate, lot
+from rot180.kernels.weight_gradient import MOST_PARTS, bias_gradient, correlate, lot, parts_of
 from rot180.nn.layer import Layer, Shape
 
 FEW_CHANNELS = 9
@@ -123,19 +123,21 @@ class DenseConvolutionStage(ConvolutionStage):
         fold = self._fold() if step[1] == 1 else 1  # spread pixels are no neighbors
         padded = -(-fold * Fg // self.lanes) * self.lanes
         target = context.gradients[f"{self.conv.name}.weight"]
-        whole = padded == Fg
         window = KW + (fold - 1) * g.stride[1]
         rows = KH * window * Cg
-        dw = target.reshape(rows, F) if whole else aligned((rows, self.groups * padded), context.dtype)
         runs, length, per_row = (KH, window * Cg, 1) if self.merged else (KH * KW, Cg, KW)
         image_bytes = x.array[0].nbytes + delta.array[0].nbytes
         together, band = lot(context.count, g.out_height, g.out_width, image_bytes)
+        lots = context.count // together * -(-g.out_height // band)
+        parts = parts_of(lots, rows * self.groups * padded * context.dtype.itemsize)
+        whole = padded == Fg and parts == 1
+        dw = target.reshape(1, rows, F) if whole else aligned((parts, rows, self.groups * padded), context.dtype)
         strides = tile_strides(
             (together, g.out_width // fold),
             (g.stride[0] * x.array.shape[2] * self.channels, x.array[0].size, fold * g.stride[1] * self.channels),
             (step[0] * delta.array.shape[2] * F, delta.array[0].size, fold * step[1] * F),
             a_row=1,
-            c_row=dw.shape[1],
+            c_row=dw.shape[2],
         )
         block = even_blocks(length)
         tiles = self.groups * runs * -(-length // block) * -(-padded // self.panel_width)
@@ -146,15 +148,13 @@ class DenseConvolutionStage(ConvolutionStage):
         )  # fmt: skip
         call = (tile_address(context.dtype), x.array, delta.array, dw, strides, sizes)
         steps = [Step(self.names, "weight gradient", correlate, call, context.count * self.multiply_adds)]
-        if fold > 1:
-            steps.append(Step(self.names, "add up the pixels", unfold_gradient, (dw, fold, g.stride[1], target)))
-        elif not whole:
-            view = dw.reshape(rows, self.groups, padded)[:, :, :Fg]
-            steps.append(Step(self.names, "crop", np.copyto, (target.reshape(rows, self.groups, Fg), view)))
+        if not whole:
+            steps.append(Step(self.names, "add up", add_up, (dw, fold, g.stride[1], self.groups, target)))
         if "bias" in self.conv.parameters:
             db = context.gradients[f"{self.conv.name}.bias"]
+            sums = aligned((min(MOST_PARTS, context.count), -(-F // self.lanes) * self.lanes), context.dtype)
             sizes = integers(*delta.place, g.out_height, g.out_width, *step)
-            steps.append(Step(self.names, "bias gradient", bias_gradient, (delta.array, db, sizes)))
+            steps.append(Step(self.names, "bias gradient", bias_gradient, (delta.array, sums, db, sizes)))
         return steps
 
     def _data_gradient(

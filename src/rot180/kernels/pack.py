@@ -12,6 +12,8 @@ Few filters leave most of a register empty. Then q neighboring pixels share one:
 pixels, with q times the filters, each a shifted copy of w.
 
     folded[(u, t, c), (r, f)]   = w[u, t - r*s, c, f]  or zero                t < KW + (q-1)*s, r < q
+
+The weight gradient comes back in the same order, and its copies are added up.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from numba import prange
 
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import read, write
-from rot180.kernels.simd import lanes, pointer, splat
+from rot180.kernels.simd import lanes, load, pointer, splat
 
 _SQUARE = 16
 """Side of the squares in which a transposition is done: both sides of it stay in the first-level cache."""
@@ -63,18 +65,30 @@ def pack_folded(w, bias, q, stride, panels, biases):
 
 
 @kernel
-def unfold_gradient(folded, q, stride, dw):
-    """dw[u, v, c, f] = sum over r of folded[(u, v + r*stride, c), (r, f)]: every copy of a weight has its share."""
+def add_up(sums, q, stride, groups, dw):
+    """Fill dw (KH, KW, Cg, F) from the sums (parts, KH*(KW + (q-1)*stride)*Cg, Fp) that parts of a batch gave.
+
+        dw[u, v, c, f] = sum over parts and r < q of sums[part, (u, v + r*stride, c), (r, f)]
+
+    Every shifted copy of a weight has its share. Fp is q*F rounded up to whole registers; with groups q is 1, and each
+    group's filters are rounded up; there is room for a register behind the end.
+    """
     KH, KW, C, F = dw.shape
-    wide = KW + (q - 1) * stride
+    parts, cells, row = sums.shape
+    wide, Fg, padded = KW + (q - 1) * stride, F // groups, row // groups
+    L = lanes(dw)
     for u in prange(KH):
         for v in range(KW):
             for c in range(C):
-                for f in range(F):
-                    total = folded[(u * wide + v) * C + c, f]
-                    for r in range(1, q):
-                        total += folded[(u * wide + v + r * stride) * C + c, r * F + f]
-                    dw[u, v, c, f] = total
+                for g in range(groups):
+                    to = pointer(dw, ((u * KW + v) * C + c) * F + g * Fg)
+                    for f in range(0, Fg, L):
+                        total = splat(to, 0.0)
+                        for part in range(parts):
+                            for r in range(q):
+                                cell = (part * cells + (u * wide + v + r * stride) * C + c) * row
+                                total = total + load(pointer(sums, cell + g * padded + r * F), f)
+                        write(to, f, total, min(L, Fg - f))
 
 
 @kernel

@@ -88,9 +88,7 @@ def _hand_out(kind, dy, winners, dx, sizes):
                     a, b, part = advance(p, j * C + c), advance(image, to + c), min(L, C - c)
                     if kind == _MAX:
                         w = pointer(winners, (band * OW + j) * C + c)
-                        _to_winners(
-                            a, w, b, count, line, stride_w * C, C, high, wide, first_u * KW + first_v, KW, part
-                        )
+                        _to_winners(a, w, b, count, line, stride_w * C, C, high, wide, first_u * KW + first_v, KW, part)
                     elif part == L:
                         _share(a, b, count, line, stride_w * C, C, high, wide, splat(p, float(pixels)), L)
                     else:

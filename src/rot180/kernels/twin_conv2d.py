@@ -17,10 +17,10 @@ from rot180.kernels.convolution import BIAS, PLAIN, convolve
 from rot180.kernels.copying import copy
 from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type, integers
-from rot180.kernels.pack import pack_panels, pack_rotated
+from rot180.kernels.pack import add_up, pack_panels, pack_rotated
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
-from rot180.kernels.weight_gradient import bias_gradient, correlate, lot
+from rot180.kernels.weight_gradient import MOST_PARTS, bias_gradient, correlate, lot, parts_of
 from rot180.ops.conv2d import _check_needs, _geometry
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array, Padding, Pair
@@ -86,7 +86,9 @@ def conv2d_backward(
     db: Array | None = None
     if "b" in wanted:
         db = np.empty(w.shape[3], dtype)
-        bias_gradient(delta, db, integers(0, 0, g.out_height, g.out_width, 1, 1))
+        lanes = lane_count_of(dtype)
+        sums = aligned((max(1, min(MOST_PARTS, len(delta))), -(-w.shape[3] // lanes) * lanes), dtype)
+        bias_gradient(delta, sums, db, integers(0, 0, g.out_height, g.out_width, 1, 1))
     return dx, dw, db
 
 
@@ -193,10 +195,11 @@ def _weight_gradient(delta: Array, x: Array, g: Geometry, groups: int, w_shape: 
     Fg, lanes = F // groups, lane_count_of(delta.dtype)
     padded = -(-Fg // lanes) * lanes
     cells = KH * KW * Cg
-    dw = aligned((cells, groups * padded), delta.dtype)
     xp = _pad(x, g)
     N, Hp, Wp, C = xp.shape
     together, band = lot(N, g.out_height, g.out_width, (xp.nbytes + delta.nbytes) // max(1, N) + 1)
+    parts = parts_of(N // together * -(-g.out_height // band), cells * groups * padded * delta.itemsize)
+    sums = aligned((parts, cells, groups * padded), delta.dtype)
     merged = g.dilation[1] == 1 and groups == 1
     runs, length, per_row = (KH, KW * Cg, 1) if merged else (KH * KW, Cg, KW)
     strides = tile_strides(
@@ -212,5 +215,9 @@ def _weight_gradient(delta: Array, x: Array, g: Geometry, groups: int, w_shape: 
         runs, length, per_row, *g.dilation, 0, 0, 0, 0, groups, block, together, min(tiles, _UNITS),
         g.out_height, g.stride[0], 1, *_image_rows(g), band,
     )  # fmt: skip
-    correlate(tile_address(delta.dtype), xp, delta, dw, strides, sizes)
-    return np.ascontiguousarray(dw.reshape(cells, groups, padded)[:, :, :Fg]).reshape(w_shape)
+    correlate(tile_address(delta.dtype), xp, delta, sums, strides, sizes)
+    if parts == 1 and padded == Fg:
+        return sums.reshape(w_shape)
+    dw = np.empty(w_shape, delta.dtype)
+    add_up(sums, 1, g.stride[1], groups, dw)
+    return dw

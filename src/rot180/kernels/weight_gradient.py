@@ -5,7 +5,8 @@
 For one kernel row u the cells (v, c) lie side by side in the padded image, so a tile takes up to 14 of them as its
 rows, two registers of filters as its columns, and sums over the pixels of a lot: some rows of an image, or some small
 images. All tiles walk over one lot while it lies in the second-level cache and the next is fetched; lots follow one
-another and add to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it.
+another and add to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it. Where
+these are few, parts of the batch are summed up apart, so that all threads have the same to do.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from numba import prange
 
 from rot180.kernels.compiling import kernel, subroutine
-from rot180.kernels.simd import lanes, load, pointer, prefetch, splat, store_part
+from rot180.kernels.simd import lanes, load, pointer, prefetch, splat, store
 from rot180.kernels.tile import TILE_VECTORS, tile
 
 LOT_PIXELS = 512
@@ -21,7 +22,9 @@ LOT_PIXELS = 512
 LOT_BYTES = 850_000
 """Of images and delta, so that they stay in the second-level cache."""
 FETCHED_LINES = 128
-"""Cache lines of the next lot that are asked for before each tile, at most: many cores need only a part of them each."""
+"""Cache lines of the next lot that are asked for before each tile, at most: with many cores each has few tiles."""
+MOST_PARTS, SMALL_BYTES = 4, 1 << 15
+"""A gradient of so few bytes stays in the first-level cache, and copies of it cost nothing."""
 LINE = 64
 """Bytes of a cache line."""
 
@@ -38,6 +41,15 @@ def lot(count: int, height: int, width: int, image_bytes: int) -> tuple[int, int
         return 1, -(-height // bands)
     most = max(1, min(LOT_PIXELS // max(1, pixels), LOT_BYTES // image_bytes, count))
     return max(q for q in range(1, most + 1) if count % q == 0), height
+
+
+def parts_of(lots: int, bytes_of_dw: int) -> int:
+    """Return into how many parts a batch of so many lots falls whose gradients are added up in the end.
+
+    >>> parts_of(16, 20_000), parts_of(3, 20_000), parts_of(16, 200_000)
+    (4, 3, 1)
+    """
+    return min(MOST_PARTS, max(1, lots)) if bytes_of_dw <= SMALL_BYTES else 1
 
 
 @subroutine
@@ -63,16 +75,17 @@ def correlate(address, xp, delta, dw, strides, sizes):
         Padded images.
     delta : (N, Hd, Wd, F)
         With room for one register behind its end; the pixels to sum over are found by `strides` and `sizes`.
-    dw : (KH*KW*Cg, Fp)
-        Fp is F rounded up to whole registers (with groups: Fg rounded up, group after group); overwritten.
+    dw : (parts, KH*KW*Cg, Fp)
+        Fp is F rounded up to whole registers (with groups: Fg rounded up, group after group); overwritten. `add_up`
+        makes one of the parts.
     strides : from `tile_strides`
         j over rows of delta, i over images that are taken together, k over columns.
     sizes : (19,) int64
         runs, row length of a run's (v, c), runs within a kernel row, dilation_h, dilation_w, first_row, first_column
         (of the first window in xp), top, left (of the first delta), groups, cells of a tile, images taken together
-        (a divisor of N), units, OH, stride_h, step_h (rows of delta from one to the next), first and last + 1 row of xp
-        that are no padding (rows of delta whose window row falls on padding are skipped), rows of a lot (OH where
-        images are taken together).
+        (a divisor of N), units of a part, OH, stride_h, step_h (rows of delta from one to the next), first and last + 1
+        row of xp that are no padding (rows of delta whose window row falls on padding are skipped), rows of a lot (OH
+        where images are taken together).
     """
     N, Hp, Wp, C = xp.shape
     _, Hd, Wd, F = delta.shape
@@ -83,16 +96,19 @@ def correlate(address, xp, delta, dw, strides, sizes):
     OH, stride, step, real, beyond, band = sizes[13], sizes[14], sizes[15], sizes[16], sizes[17], sizes[18]
     Cg, Fg = C // groups, F // groups
     L = lanes(xp)
-    padded = dw.shape[1] // groups
+    parts, cells, row = dw.shape
+    padded = row // groups
     width = TILE_VECTORS * L
     columns = (padded + width - 1) // width
     pieces = (length + block - 1) // block
     tiles = groups * columns * runs * pieces
     bands = (OH + band - 1) // band
     lots = N // together * bands
-    for unit in prange(units):
-        begin, end = unit * tiles // units, (unit + 1) * tiles // units
-        for at in range(lots):
+    for unit in prange(parts * units):
+        part, share = unit // units, unit % units
+        begin, end = share * tiles // units, (share + 1) * tiles // units
+        first_lot = part * lots // parts
+        for at in range(first_lot, (part + 1) * lots // parts):
             n, top_y = at // bands * together, at % bands * band
             next_n, next_y = (at + 1) // bands * together, (at + 1) % bands * band
             beyond_n, beyond_y = (at + 2) // bands * together, (at + 2) % bands * band
@@ -113,31 +129,50 @@ def correlate(address, xp, delta, dw, strides, sizes):
                 last = min(OH, top_y + band, (beyond - 1 - base) // stride + 1)
                 a = ((n * Hp + base + y * stride) * Wp + first_column + v * dilation_w) * C + g * Cg
                 b = ((n * Hd + top + y * step) * Wd + left) * F + g * Fg + column * width
-                c = (run * length + piece * block) * dw.shape[1] + g * padded + column * width
+                c = (part * cells + run * length + piece * block) * row + g * padded + column * width
                 _fetch(xp, next_x, beyond_x, t - begin, end - begin)
                 _fetch(delta, next_delta, beyond_delta, t - begin, end - begin)
                 tile(
                     address, rows, vectors, pointer(xp, a + piece * block), pointer(delta, b), pointer(dw, c),
-                    max(0, last - y), 1 if at > 0 else 0, strides,
+                    max(0, last - y), 1 if at > first_lot else 0, strides,
                 )  # fmt: skip
 
 
 @kernel
-def bias_gradient(delta, db, sizes):
-    """db[f] = sum over images, rows and columns of delta; `sizes`: top, left, rows, columns, step_h, step_w."""
+def bias_gradient(delta, sums, db, sizes):
+    """db[f] = sum over images, rows and columns of delta.
+
+    `sums` (parts, F rounded up to whole registers) takes what parts of the batch give; `sizes`: top, left, rows,
+    columns, step_h, step_w.
+    """
     N, Hd, Wd, F = delta.shape
+    parts, padded = sums.shape
     top, left, OH, OW, step_h, step_w = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     L = lanes(delta)
-    for block in prange((F + L - 1) // L):
-        first = block * L
+    blocks = padded // L
+    for unit in prange(parts * blocks):
+        part, first = unit // blocks, unit % blocks * L
         p = pointer(delta, first)
-        total = splat(p, 0.0)
-        for n in range(N):
-            image = splat(p, 0.0)
+        zero = splat(p, 0.0)
+        total = zero
+        for n in range(part * N // parts, (part + 1) * N // parts):
+            image = zero
             for y in range(OH):
-                row = splat(p, 0.0)
-                for x in range(OW):
-                    row = row + load(p, ((n * Hd + top + y * step_h) * Wd + left + x * step_w) * F)
-                image = image + row
+                row = ((n * Hd + top + y * step_h) * Wd + left) * F
+                # Four sums side by side: one alone would wait for each addition.
+                a, b, c, d = zero, zero, zero, zero
+                for x in range(0, OW - 3, 4):
+                    a = a + load(p, row + x * step_w * F)
+                    b = b + load(p, row + (x + 1) * step_w * F)
+                    c = c + load(p, row + (x + 2) * step_w * F)
+                    d = d + load(p, row + (x + 3) * step_w * F)
+                for x in range(OW // 4 * 4, OW):
+                    a = a + load(p, row + x * step_w * F)
+                image = image + ((a + b) + (c + d))
             total = total + image
-        store_part(pointer(db, first), 0, total, min(L, F - first))
+        store(pointer(sums, part * padded + first), 0, total)
+    for f in range(F):
+        total_f = sums[0, f]
+        for part in range(1, parts):
+            total_f += sums[part, f]
+        db[f] = total_f
