@@ -8,7 +8,7 @@ from rot180.engine.stage import Stage
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
 from rot180.engine.stage_linear import LinearStage
-from rot180.engine.stage_pooling import PoolingStage
+from rot180.engine.stage_pooling import PoolingStage, fuses_activation
 from rot180.engine.stage_simple import SIMPLE, FlattenStage, LayerStage
 from rot180.nn.activation import ReLU
 from rot180.nn.conv2d import Conv2d
@@ -22,7 +22,8 @@ _told: set[type[Layer]] = set()
 
 
 def stages_of(model: Sequential) -> list[Stage]:
-    """Group a built network's layers: convolution, ReLU and max-pool; fully connected and ReLU; the others alone."""
+    """Group a built network's layers: convolution, ReLU and max-pool; fully connected and ReLU; sigmoid or
+    tanh and mean-pool; the others alone."""
     layers, shapes = list(model.layers), model.layer_shapes
     stages: list[Stage] = []
     index = 0
@@ -54,6 +55,15 @@ def stages_of(model: Sequential) -> list[Stage]:
             stage = FlattenStage([layer], shape, shapes[index][1])
         elif type(layer) in (MaxPool2d, AvgPool2d):
             stage = PoolingStage([layer], shape, shapes[index][1])
+        elif (
+            end < len(layers)
+            and fuses_activation(layer, layers[end], shape)
+            and stages
+            and isinstance(stages[-1], DenseConvolutionStage)
+            and not stages[-1].keeps_output  # the activation works in place
+        ):
+            stage = PoolingStage([layer, layers[end]], shape, shapes[end][1])
+            end += 1
         elif type(layer) in SIMPLE:
             stage = SIMPLE[type(layer)]([layer], shape, shapes[index][1])
         else:

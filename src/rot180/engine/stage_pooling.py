@@ -1,4 +1,5 @@
-"""Pooling that does not run inside a convolution: any window, stride and padding."""
+"""Pooling that does not run inside a convolution, mean-pooling with the activation before it: any window, stride and
+padding."""
 
 from __future__ import annotations
 
@@ -7,32 +8,43 @@ import numpy as np
 from rot180.engine.feature_map import FeatureMap
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step
+from rot180.kernels.elementwise import NOTHING, SIGMOID, SIGMOID_GATE, TANH, TANH_GATE
 from rot180.kernels.memory import aligned
 from rot180.kernels.pooling import avg_pool, max_pool, pool_sizes
-from rot180.kernels.pooling_backward import avg_pool_backward, max_pool_backward
+from rot180.kernels.pooling_backward import avg_pool_backward, max_pool_backward, windows_lie_apart
+from rot180.nn.activation import Sigmoid, Tanh
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.pooling import AvgPool2d, MaxPool2d
 from rot180.ops.geometry import geometry
 
+FUSED: dict[type[Layer], tuple[int, int]] = {Sigmoid: (SIGMOID, SIGMOID_GATE), Tanh: (TANH, TANH_GATE)}
+"""Activations that run inside a mean-pool, and their gates."""
+
 
 class PoolingStage(Stage):
-    """MaxPool2d or AvgPool2d. What lies around a window is left out, so the input needs no padding."""
+    """MaxPool2d or AvgPool2d. What lies around a window is left out, so the input needs no padding.
+
+    A sigmoid or tanh before a mean-pool is applied to the input, in place.
+    """
 
     def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape) -> None:
         super().__init__(layers, input_shape, output_shape)
-        (pool,) = layers
+        *activations, pool = layers
         if not isinstance(pool, MaxPool2d | AvgPool2d):
             raise TypeError(f"not a pooling layer: {pool!r}")
         self.pool = pool
+        self.activation, self.gate_kind = FUSED[type(activations[0])] if activations else (NOTHING, NOTHING)
         self.geometry = geometry(
             input_shape[0], input_shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding, name=pool.name
         )
 
     def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
         """Take the largest or the mean of each window."""
+        self.x = x
         sizes = pool_sizes(self.geometry, x.place, y.place)
         if isinstance(self.pool, AvgPool2d):
-            return [Step(self.names, "mean", avg_pool, (x.array, y.array, self.pool.count_include_pad, sizes))]
+            call = (x.array, y.array, self.pool.count_include_pad, sizes, self.activation)
+            return [Step(self.names, "mean", avg_pool, call)]
         taps = self.geometry.kernel[0] * self.geometry.kernel[1]
         self.winners = aligned((context.count, *self.output_shape), np.uint8 if taps <= 256 else np.int32)
         return [Step(self.names, "maximum", max_pool, (x.array, y.array, self.winners, sizes))]
@@ -45,7 +57,15 @@ class PoolingStage(Stage):
             return [], None, False
         sizes = pool_sizes(self.geometry, dx.place, dy.place)
         if isinstance(self.pool, AvgPool2d):
-            call = (dy.array, dx.array, self.pool.count_include_pad, sizes)
+            call = (dy.array, dx.array, self.pool.count_include_pad, sizes, self.gate_kind, self.x.array)
             return [Step(self.names, "share delta", avg_pool_backward, call)], dx, False
         arguments = (dy.array, self.winners, dx.array, sizes)
         return [Step(self.names, "delta to winners", max_pool_backward, arguments)], dx, False
+
+
+def fuses_activation(activation: Layer, pool: Layer, shape: Shape) -> bool:
+    """Whether an activation can run inside the pooling behind it: a mean over windows that share no pixel."""
+    if type(activation) not in FUSED or not isinstance(pool, AvgPool2d):
+        return False
+    kernel = geometry(shape[0], shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding)
+    return windows_lie_apart(pool_sizes(kernel))

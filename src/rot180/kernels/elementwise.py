@@ -32,6 +32,8 @@ from rot180.kernels.simd import absolute, copysign, lanes, pointer, select, spla
 
 RELU, LEAKY_RELU, SIGMOID, TANH = 0, 1, 2, 3
 GATE, LEAKY_GATE, SIGMOID_GATE, TANH_GATE, NOISY_RELU, MULTIPLY = 0, 1, 2, 3, 4, 5
+NOTHING = -1
+"""For kernels that do other work and may do one of these on the way."""
 
 UNIT = 8_192
 """Numbers that one unit of work holds, about."""
@@ -60,6 +62,25 @@ def tanh_lanes(x):
     return copysign((zero - d) / (splat(x, 2.0) + d), x)
 
 
+@subroutine
+def activate_row(kind, p, q, length, slope):
+    """q = f(p) for neighbors in memory."""
+    L = lanes(p)
+    leak = splat(p, slope)
+    for i in range(0, length, L):
+        part = min(L, length - i)
+        value = read(p, i, part)
+        if kind == RELU:
+            value = relu_lanes(value)
+        elif kind == LEAKY_RELU:
+            value = select(value > splat(p, 0.0), value, leak * value)
+        elif kind == SIGMOID:
+            value = sigmoid_lanes(value)
+        elif kind == TANH:
+            value = tanh_lanes(value)
+        write(q, i, value, part)
+
+
 @kernel
 def activate(kind, x, y, slope, sizes):
     """y = f(x), f by its kind; `slope` is that of LEAKY_RELU."""
@@ -67,25 +88,35 @@ def activate(kind, x, y, slope, sizes):
     length = W * x.shape[3]
     rows = x.shape[0] * H
     run = max(1, UNIT // max(1, length))
-    L = lanes(x)
     for unit in prange((rows + run - 1) // run):
-        leak = splat(pointer(x, 0), slope)
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * x.shape[3])
             q = pointer(y, ((n * y.shape[1] + y_top + h) * y.shape[2] + y_left) * y.shape[3])
-            for i in range(0, length, L):
-                part = min(L, length - i)
-                value = read(p, i, part)
-                if kind == RELU:
-                    value = relu_lanes(value)
-                elif kind == LEAKY_RELU:
-                    value = select(value > splat(p, 0.0), value, leak * value)
-                elif kind == SIGMOID:
-                    value = sigmoid_lanes(value)
-                elif kind == TANH:
-                    value = tanh_lanes(value)
-                write(q, i, value, part)
+            activate_row(kind, p, q, length, slope)
+
+
+@subroutine
+def combine_row(kind, p, o, q, length, slope):
+    """q = f(p, o) for neighbors in memory."""
+    L = lanes(p)
+    leak, zero, one = splat(p, slope), splat(p, 0.0), splat(p, 1.0)
+    for i in range(0, length, L):
+        part = min(L, length - i)
+        value, other = read(p, i, part), read(o, i, part)
+        if kind == GATE:
+            value = select(other > zero, value, zero)
+        elif kind == LEAKY_GATE:
+            value = select(other > zero, value, leak * value)
+        elif kind == SIGMOID_GATE:
+            value = value * (other * (one - other))
+        elif kind == TANH_GATE:
+            value = value * (one - other * other)
+        elif kind == NOISY_RELU:
+            value = relu_lanes(value + other)
+        elif kind == MULTIPLY:
+            value = value * other
+        write(q, i, value, part)
 
 
 @kernel
@@ -97,29 +128,10 @@ def combine(kind, a, b, y, slope, sizes):
     length = W * a.shape[3]
     rows = a.shape[0] * H
     run = max(1, UNIT // max(1, length))
-    L = lanes(a)
     for unit in prange((rows + run - 1) // run):
-        leak = splat(pointer(a, 0), slope)
-        zero = splat(pointer(a, 0), 0.0)
-        one = splat(pointer(a, 0), 1.0)
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(a, ((n * a.shape[1] + a_top + h) * a.shape[2] + a_left) * a.shape[3])
             o = pointer(b, ((n * b.shape[1] + b_top + h) * b.shape[2] + b_left) * b.shape[3])
             q = pointer(y, ((n * y.shape[1] + y_top + h) * y.shape[2] + y_left) * y.shape[3])
-            for i in range(0, length, L):
-                part = min(L, length - i)
-                value, other = read(p, i, part), read(o, i, part)
-                if kind == GATE:
-                    value = select(other > zero, value, zero)
-                elif kind == LEAKY_GATE:
-                    value = select(other > zero, value, leak * value)
-                elif kind == SIGMOID_GATE:
-                    value = value * (other * (one - other))
-                elif kind == TANH_GATE:
-                    value = value * (one - other * other)
-                elif kind == NOISY_RELU:
-                    value = relu_lanes(value + other)
-                elif kind == MULTIPLY:
-                    value = value * other
-                write(q, i, value, part)
+            combine_row(kind, p, o, q, length, slope)

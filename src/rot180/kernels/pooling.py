@@ -18,7 +18,7 @@ import numpy as np
 from numba import prange
 
 from rot180.kernels.compiling import kernel, subroutine
-from rot180.kernels.elementwise import UNIT
+from rot180.kernels.elementwise import NOTHING, UNIT, activate_row
 from rot180.kernels.integers import store_integers
 from rot180.kernels.parts import write
 from rot180.kernels.simd import advance, lanes, load_part, pointer, select, splat, store_part
@@ -98,8 +98,11 @@ def _largest(p, q, w, count, line, step, C, high, wide, first_place, KW, part):
 
 
 @kernel
-def avg_pool(x, y, count_include_pad, sizes):
-    """Take the mean of each window, of KH*KW pixels or, without the padding, of those that are image."""
+def avg_pool(x, y, count_include_pad, sizes, activation):
+    """Take the mean of each window, of KH*KW pixels or, without the padding, of those that are image.
+
+    `activation` is applied to x, in place, before; windows must lie apart then. It is NOTHING or a kind of `activate`.
+    """
     H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
         sizes[11], sizes[12], sizes[13],
@@ -116,6 +119,10 @@ def avg_pool(x, y, count_include_pad, sizes):
             first_u, last_u = max(0, -top), min(KH, H - top)
             p = pointer(x, (n * x.shape[1] + x_top + top + first_u) * line + x_left * C)
             q = pointer(y, ((n * y.shape[1] + y_top + i) * y.shape[2] + y_left) * C)
+            if activation != NOTHING:
+                for u in range(last_u - first_u):
+                    image_row = advance(p, u * line)
+                    activate_row(activation, image_row, image_row, W * C, 0.0)
             j = 0
             while j < OW:
                 left, first_v, last_v, count = equal_windows(j, OW, W, KW, stride_w, pad_left)

@@ -14,11 +14,13 @@ forward kernels, from `pool_sizes`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import prange
 
 from rot180.kernels.compiling import kernel, subroutine
-from rot180.kernels.elementwise import UNIT
+from rot180.kernels.elementwise import NOTHING, UNIT, combine_row
 from rot180.kernels.integers import load_integers
 from rot180.kernels.parts import read, write
 from rot180.kernels.pooling import equal_windows
@@ -29,21 +31,30 @@ _MAX, _MEAN, _MEAN_OF_PIXELS = 0, 1, 2
 
 def max_pool_backward(dy, winners, dx, sizes):
     """Send delta to the winners (N, OH, OW, C); all of the image in dx is overwritten."""
-    kernel = _hand_out if _lie_apart(sizes) else _collect
-    kernel(_MAX, dy, winners, dx, sizes)
+    if windows_lie_apart(sizes):
+        _hand_out(_MAX, dy, winners, dx, sizes, NOTHING, dx)
+    else:
+        _collect(_MAX, dy, winners, dx, sizes)
 
 
-def avg_pool_backward(dy, dx, count_include_pad, sizes):
-    """Share delta equally among the pixels of its window; all of the image in dx is overwritten."""
-    kernel = _hand_out if _lie_apart(sizes) else _collect
-    kernel(_MEAN if count_include_pad else _MEAN_OF_PIXELS, dy, _NO_WINNERS, dx, sizes)
+def avg_pool_backward(dy, dx, count_include_pad, sizes, gate=NOTHING, x=None):
+    """Share delta equally among the pixels of its window; all of the image in dx is overwritten.
+
+    Where windows lie apart, it may pass the gate (a kind of `combine`) of an activation whose output is x (N, H, W, C).
+    """
+    kind = _MEAN if count_include_pad else _MEAN_OF_PIXELS
+    if windows_lie_apart(sizes):
+        _hand_out(kind, dy, _NO_WINNERS, dx, sizes, gate, dx if x is None else x)
+    else:
+        _collect(kind, dy, _NO_WINNERS, dx, sizes)
 
 
 _NO_WINNERS = np.zeros((1, 1, 1, 1), np.int32)
 
 
-def _lie_apart(sizes):
-    return sizes[10] >= sizes[8] and sizes[11] >= sizes[9]
+def windows_lie_apart(sizes: Any) -> bool:
+    """Whether no pixel belongs to two windows."""
+    return bool(sizes[10] >= sizes[8] and sizes[11] >= sizes[9])
 
 
 @subroutine
@@ -53,7 +64,7 @@ def _overlap(size, start, length):
 
 
 @kernel
-def _hand_out(kind, dy, winners, dx, sizes):
+def _hand_out(kind, dy, winners, dx, sizes, gate, x):
     H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
         sizes[11], sizes[12], sizes[13],
@@ -94,6 +105,11 @@ def _hand_out(kind, dy, winners, dx, sizes):
                     else:
                         _share(a, b, count, line, stride_w * C, C, high, wide, splat(p, float(pixels)), part)
                 j += count
+            if gate != NOTHING:
+                for h in range(top + first_u, top + last_u):
+                    image_row = advance(image, h * line)
+                    output = pointer(x, (n * H + h) * W * C)
+                    combine_row(gate, image_row, output, image_row, W * C, 0.0)
 
 
 @subroutine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.kernels import pooling, pooling_backward
+from rot180.kernels.elementwise import NOTHING
 from rot180.kernels.operands import contiguous, float_type
 from rot180.ops.pooling import _check_delta, _check_every_window_has_a_pixel, _pool_geometry
 from rot180.ops.types import Array, Padding, Pair
@@ -57,7 +58,7 @@ def avg_pool2d(
     if not count_include_pad:
         _check_every_window_has_a_pixel(g, "avg_pool2d")
     y = np.empty((x.shape[0], g.out_height, g.out_width, x.shape[3]), dtype)
-    pooling.avg_pool(contiguous(x, dtype), y, bool(count_include_pad), pooling.pool_sizes(g))
+    pooling.avg_pool(contiguous(x, dtype), y, bool(count_include_pad), pooling.pool_sizes(g), NOTHING)
     return y
 
 
