@@ -7,7 +7,7 @@ import warnings
 from rot180.engine.stage import Stage
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
-from rot180.engine.stage_linear import LinearStage
+from rot180.engine.stage_linear import FUSED, LinearStage
 from rot180.engine.stage_pooling import PoolingStage, fuses_activation
 from rot180.engine.stage_simple import SIMPLE, FlattenStage, LayerStage
 from rot180.nn.activation import ReLU
@@ -22,8 +22,10 @@ _told: set[type[Layer]] = set()
 
 
 def stages_of(model: Sequential) -> list[Stage]:
-    """Group a built network's layers: convolution, ReLU and max-pool; fully connected and ReLU; sigmoid or
-    tanh and mean-pool; the others alone."""
+    """Group a built network's layers.
+
+    Convolution, ReLU and max-pool; fully connected and activation; sigmoid or tanh and mean-pool; the others alone.
+    """
     layers, shapes = list(model.layers), model.layer_shapes
     stages: list[Stage] = []
     index = 0
@@ -48,9 +50,8 @@ def stages_of(model: Sequential) -> list[Stage]:
             else:
                 stage = PooledConvolutionStage(group, shape, output, relu, pool)
         elif type(layer) is Linear:
-            relu = end < len(layers) and type(layers[end]) is ReLU
-            end += relu
-            stage = LinearStage(layers[index:end], shape, shapes[end - 1][1], relu)
+            end += end < len(layers) and type(layers[end]) in FUSED
+            stage = LinearStage(layers[index:end], shape, shapes[end - 1][1])
         elif type(layer) is Flatten:
             stage = FlattenStage([layer], shape, shapes[index][1])
         elif type(layer) in (MaxPool2d, AvgPool2d):

@@ -1,10 +1,11 @@
-"""A fully connected layer with what follows it: bias, ReLU."""
+"""A fully connected layer with what follows it: bias, activation."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rot180.engine.feature_map import FeatureMap
+from rot180.engine.gating import combine_step
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step
 from rot180.kernels.affine import (
@@ -12,10 +13,9 @@ from rot180.kernels.affine import (
     affine,
     affine_data_gradient,
     affine_weight_gradient,
-    column_sums,
 )
+from rot180.kernels.elementwise import GATE, NOTHING, RELU, SIGMOID, SIGMOID_GATE, TANH, TANH_GATE
 from rot180.kernels.memory import aligned
-from rot180.kernels.pack import pack_panels
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import (
     TILE_ROWS,
@@ -26,67 +26,64 @@ from rot180.kernels.tile import (
     tile_address,
     tile_strides,
 )
+from rot180.nn.activation import ReLU, Sigmoid, Tanh
 from rot180.nn.layer import Layer, Shape
+
+FUSED: dict[type[Layer], tuple[int, int]] = {
+    ReLU: (RELU, GATE),
+    Sigmoid: (SIGMOID, SIGMOID_GATE),
+    Tanh: (TANH, TANH_GATE),
+}
+"""Activations that are applied where the sums are formed, and their gates."""
 
 
 class LinearStage(Stage):
-    """Linear, and ReLU where it follows. The weight's update is applied where its gradient is formed."""
+    """Linear, and an activation where one follows. The weight's update is applied where its gradient is formed."""
 
     insists = True
 
-    def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape, relu: bool) -> None:
+    def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape) -> None:
         super().__init__(layers, input_shape, output_shape)
-        self.linear, self.relu = layers[0], relu
-        self.keeps_output = relu
+        self.linear, *activations = layers
+        self.activation, self.gate_kind = FUSED[type(activations[0])] if activations else (NOTHING, NOTHING)
+        self.keeps_output = self.activation != NOTHING
 
     def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
-        """Multiply, in place of the weights where their rows are whole registers, else from panels."""
+        """Multiply by the weights where they are."""
         w = self.linear.parameters["weight"]
         inputs, outputs = w.shape
         self.x, self.y = x, y
-        width = TILE_VECTORS * lane_count_of(context.dtype)
-        if context.count == 1 and outputs % (WIDE * lane_count_of(context.dtype)) == 0:
-            width = WIDE * lane_count_of(context.dtype)
-        has_bias = "bias" in self.linear.parameters
-        bias = self.linear.parameters["bias"] if has_bias else np.zeros(outputs, context.dtype)
-        block = even_blocks(context.count)
+        lanes = lane_count_of(context.dtype)
+        width = lanes * (WIDE if context.count == 1 and outputs % (WIDE * lanes) == 0 else TILE_VECTORS)
+        bias = self.linear.parameters.get("bias", np.zeros(0, context.dtype))
         scratch = aligned((context.threads, TILE_ROWS * width), context.dtype)
-        steps = []
-        if outputs % width == 0:
-            operand, block_step, row = w, width, outputs
-        else:
-            operand = aligned((1, -(-outputs // width), inputs, width), context.dtype)
-            block_step, row = inputs * width, width
-            steps.append(Step(self.names, "pack weights", pack_panels, (w.reshape(1, 1, inputs, outputs), operand)))
-        strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, row), a_row=inputs, c_row=width)
-        sizes = np.array([block_step, width, block, has_bias, self.relu], np.int64)
-        # Flat, whichever it is: one compiled kernel for both.
-        operand = operand.reshape(-1)
-        call = (tile_address(context.dtype), x.vectors, operand, bias, y.vectors, scratch, strides, sizes)
-        return [*steps, Step(self.names, "multiply", affine, call, context.count * w.size)]
+        strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, outputs), a_row=inputs, c_row=width)
+        sizes = np.array([width, even_blocks(context.count)], np.int64)
+        call = (tile_address(context.dtype), x.vectors, w, bias, y.vectors, scratch, strides, sizes, self.activation)
+        return [Step(self.names, "multiply", affine, call, context.count * w.size)]
 
     def gate(self) -> FeatureMap | None:
         """Its output, where a ReLU ends it."""
-        return self.y if self.relu else None
+        return self.y if self.activation == RELU else None
 
     def backward(
         self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
     ) -> tuple[list[Step], FeatureMap | None, bool]:
-        """The data gradient first: the update changes the weights."""
+        """The gate that nobody could see to, then the data gradient: the update changes the weights."""
         name = f"{self.linear.name}.weight"
         w = self.linear.parameters["weight"]
         inputs, outputs = w.shape
         macs = context.count * w.size
         steps = []
+        if self.activation not in (NOTHING, RELU):
+            steps.append(combine_step(self.names, "gate", self.gate_kind, dy, self.y, dy))
         target = None
         if dx is not None:
             target = dx if not dx.is_padded else context.new_map(self.input_shape)
             strides = np.array([outputs, outputs, inputs], np.int64)
             call = (dot_tile_address(context.dtype), dy.vectors, w, target.vectors, strides)
             steps.append(Step(self.names, "data gradient", affine_data_gradient, call, macs))
-        if "bias" in self.linear.parameters:
-            db = context.gradients[f"{self.linear.name}.bias"]
-            steps.append(Step(self.names, "bias gradient", column_sums, (dy.vectors, db)))
+        db = context.gradients.get(f"{self.linear.name}.bias", np.zeros(0, context.dtype))
         width = TILE_VECTORS * lane_count_of(context.dtype)
         length = -(-outputs // width) * width
         block = even_blocks(inputs)
@@ -101,8 +98,8 @@ class LinearStage(Stage):
             parameter = m = v = context.gradients[name]
             rule, hyper = KEEP, np.zeros(9)
         arguments = (
-            tile_address(context.dtype), self.x.vectors, dy.vectors, parameter, m, v, scratch, strides, sizes, rule,
-            hyper,
+            tile_address(context.dtype), self.x.vectors, dy.vectors, parameter, m, v, db, scratch, strides, sizes,
+            rule, hyper,
         )  # fmt: skip
         steps.append(Step(self.names, does, affine_weight_gradient, arguments, macs))
         return steps, target, False

@@ -3,6 +3,7 @@
     y[n, o]  = b[o] + sum over i of x[n, i] * w[i, o]        rows n, columns o
     dx[n, i] = sum over o of dy[n, o] * w[i, o]              both read along o: the dot tile
     dw[i, o] = sum over n of x[n, i] * dy[n, o]              rows i, columns o; used up by the optimizer at once
+    db[o]    = sum over n of dy[n, o]
 
 Most parameters of a network sit in its first fully connected layer. Its dw is formed a few rows at a time in a scratch
 that stays in the cache, and the optimizer's rule is applied there: dw never goes to memory and back.
@@ -13,16 +14,8 @@ from __future__ import annotations
 from numba import get_thread_id, prange
 
 from rot180.kernels.compiling import kernel
-from rot180.kernels.simd import (
-    advance,
-    lanes,
-    load,
-    load_part,
-    pointer,
-    select,
-    splat,
-    store_part,
-)
+from rot180.kernels.elementwise import activate_lanes
+from rot180.kernels.simd import advance, lanes, load, load_part, pointer, splat, store_part
 from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, tile
 from rot180.kernels.update import update_lanes
 
@@ -31,18 +24,18 @@ KEEP = -1
 
 
 @kernel
-def affine(address, x, w, bias, y, scratch, strides, sizes):
-    """y = x @ w + bias, then ReLU if asked for.
+def affine(address, x, w, bias, y, scratch, strides, sizes, activation):
+    """y = f(x @ w + bias), f a kind of `activate` without a slope, or NOTHING.
 
     x : (N, I), y : (N, O)
-    w : flat; the weights (I, O) where O is whole blocks of columns, else the panels (blocks, I, width) of `pack_panels`
+    w : (I, O) with room for one register behind its end
+    bias : (O,), or empty
     scratch : (threads, at least rows*width)
-    sizes : (5,) int64: elements from one block of columns to the next in w, columns of a block, rows of a tile, 1 for a
-        bias, 1 for ReLU
+    sizes : (2,) int64: columns of a block, rows of a tile
     """
     N, I = x.shape
     O = y.shape[1]
-    step, width, block, has_bias, relu = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    width, block = sizes[0], sizes[1]
     L = lanes(x)
     for b in prange((O + width - 1) // width):
         first = b * width
@@ -52,14 +45,12 @@ def affine(address, x, w, bias, y, scratch, strides, sizes):
         zero = splat(s, 0.0)
         for n in range(0, N, block):
             rows = min(block, N - n)
-            tile(address, rows, vectors, pointer(x, n * I), pointer(w, b * step), s, 1, 0, strides)
+            tile(address, rows, vectors, pointer(x, n * I), pointer(w, first), s, 1, 0, strides)
             for v in range(vectors):
                 part = min(L, count - v * L)
-                added = load_part(pointer(bias, first), v * L, part) if has_bias else zero
+                added = load_part(pointer(bias, first), v * L, part) if bias.size > 0 else zero
                 for r in range(rows):
-                    value = load(s, r * width + v * L) + added
-                    if relu:
-                        value = select(zero > value, zero, value)
+                    value = activate_lanes(activation, load(s, r * width + v * L) + added, zero)
                     store_part(pointer(y, (n + r) * O + first), v * L, value, part)
 
 
@@ -79,11 +70,12 @@ def affine_data_gradient(address, dy, w, dx, strides):
 
 
 @kernel
-def affine_weight_gradient(address, x, dy, w, first_state, second_state, scratch, strides, sizes, rule, hyper):
-    """dw = x.T @ dy, a few rows at a time, and the optimizer's update of these rows of w.
+def affine_weight_gradient(address, x, dy, w, first_state, second_state, db, scratch, strides, sizes, rule, hyper):
+    """dw = x.T @ dy, a few rows at a time, and the optimizer's update of these rows of w; db.
 
     x : (N, I), dy : (N, O) with room for one register behind its end
     w, first_state, second_state : (I, O); with the rule KEEP the gradient is written to w
+    db : (O,), or empty
     scratch : (threads, at least rows of a tile * O rounded up to whole blocks of columns)
     sizes : (2,) int64: rows of a tile, length of a scratch row
     """
@@ -92,7 +84,8 @@ def affine_weight_gradient(address, x, dy, w, first_state, second_state, scratch
     block, length = sizes[0], sizes[1]
     L = lanes(x)
     width = TILE_VECTORS * L
-    for b in prange((I + block - 1) // block):
+    blocks = max(1, (I + block - 1) // block)
+    for b in prange(blocks):
         i = b * block
         rows = min(block, I - i)
         s = pointer(scratch, get_thread_id() * scratch.shape[1])
@@ -108,17 +101,8 @@ def affine_weight_gradient(address, x, dy, w, first_state, second_state, scratch
                     store_part(p, r * O + o, g, part)
                 else:
                     update_lanes(rule, g, p, m, v, r * O + o, part, hyper)
-
-
-@kernel
-def column_sums(dy, db):
-    """db[o] = sum over n of dy[n, o]."""
-    N, O = dy.shape
-    L = lanes(dy)
-    for b in prange((O + L - 1) // L):
-        part = min(L, O - b * L)
-        p = pointer(dy, b * L)
-        summed = splat(p, 0.0)
-        for n in range(N):
-            summed = summed + load_part(p, n * O, part)
-        store_part(pointer(db, b * L), 0, summed, part)
+        for o in range(b * L, db.size, blocks * L):
+            total = splat(s, 0.0)
+            for n in range(N):
+                total = total + load(pointer(dy, n * O), o)
+            store_part(pointer(db, o), 0, total, min(L, O - o))

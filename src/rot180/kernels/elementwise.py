@@ -63,22 +63,28 @@ def tanh_lanes(x):
 
 
 @subroutine
+def activate_lanes(kind, x, leak):
+    """f(x), f by its kind; x itself for NOTHING."""
+    value = x
+    if kind == RELU:
+        value = relu_lanes(x)
+    elif kind == LEAKY_RELU:
+        value = select(x > splat(x, 0.0), x, leak * x)
+    elif kind == SIGMOID:
+        value = sigmoid_lanes(x)
+    elif kind == TANH:
+        value = tanh_lanes(x)
+    return value
+
+
+@subroutine
 def activate_row(kind, p, q, length, slope):
     """q = f(p) for neighbors in memory."""
     L = lanes(p)
     leak = splat(p, slope)
     for i in range(0, length, L):
         part = min(L, length - i)
-        value = read(p, i, part)
-        if kind == RELU:
-            value = relu_lanes(value)
-        elif kind == LEAKY_RELU:
-            value = select(value > splat(p, 0.0), value, leak * value)
-        elif kind == SIGMOID:
-            value = sigmoid_lanes(value)
-        elif kind == TANH:
-            value = tanh_lanes(value)
-        write(q, i, value, part)
+        write(q, i, activate_lanes(kind, read(p, i, part), leak), part)
 
 
 @kernel

@@ -8,10 +8,10 @@ import numpy as np
 from numba import config
 
 from rot180.errors import ArgumentError, ShapeError
-from rot180.kernels.affine import KEEP, affine, affine_data_gradient, affine_weight_gradient, column_sums
+from rot180.kernels.affine import KEEP, affine, affine_data_gradient, affine_weight_gradient
+from rot180.kernels.elementwise import NOTHING
 from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type, integers
-from rot180.kernels.pack import pack_panels
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, dot_tile_address, even_blocks, tile_address, tile_strides
 from rot180.ops.linear import _check
@@ -28,14 +28,14 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
         dtype = float_type("linear", x=x, w=w, b=b)
     inputs, outputs = w.shape
     width = TILE_VECTORS * lane_count_of(dtype)
-    panels = aligned((1, -(-outputs // width), inputs, width), dtype)
-    pack_panels(contiguous(w, dtype).reshape(1, 1, inputs, outputs), panels)
-    bias = np.zeros(outputs, dtype) if b is None else contiguous(b, dtype)
+    weights = aligned(w.shape, dtype)
+    weights[...] = w
+    bias = np.zeros(0, dtype) if b is None else contiguous(b, dtype)
     y = np.empty((len(x), outputs), dtype)
     scratch = aligned((config.NUMBA_NUM_THREADS, TILE_ROWS * width), dtype)
-    strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, width), a_row=inputs, c_row=width)
-    sizes = integers(inputs * width, width, even_blocks(len(x)), 1, 0)
-    affine(tile_address(dtype), contiguous(x, dtype), panels.reshape(-1), bias, y, scratch, strides, sizes)
+    strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, outputs), a_row=inputs, c_row=width)
+    sizes = integers(width, even_blocks(len(x)))
+    affine(tile_address(dtype), contiguous(x, dtype), weights, bias, y, scratch, strides, sizes, NOTHING)
     return y
 
 
@@ -55,11 +55,9 @@ def linear_backward(
     delta = aligned(dy.shape, dtype)
     delta[...] = dy
     dx = _data_gradient(delta, contiguous(w, dtype)) if "x" in needs else None
-    dw = _weight_gradient(delta, contiguous(x, dtype)) if "w" in needs else None
-    db: Array | None = None
-    if "b" in needs:
-        db = np.empty(w.shape[1], dtype)
-        column_sums(delta, db)
+    dw = np.empty(w.shape, dtype) if "w" in needs else None
+    db = np.empty(w.shape[1], dtype) if "b" in needs else None
+    _parameter_gradients(delta, contiguous(x, dtype), dw, db)
     return dx, dw, db
 
 
@@ -70,13 +68,19 @@ def _data_gradient(delta: Array, w: Array) -> Array:
     return dx
 
 
-def _weight_gradient(delta: Array, x: Array) -> Array:
-    inputs, outputs = x.shape[1], delta.shape[1]
+def _parameter_gradients(delta: Array, x: Array, dw: Array | None, db: Array | None) -> None:
+    outputs = delta.shape[1]
+    if dw is None:
+        x, dw = x[:, :0], np.empty((0, outputs), delta.dtype)
+    if db is None:
+        db = np.empty(0, delta.dtype)
+    inputs = len(dw)
     width = TILE_VECTORS * lane_count_of(delta.dtype)
     length = -(-outputs // width) * width
-    dw = np.empty((inputs, outputs), delta.dtype)
     scratch = aligned((config.NUMBA_NUM_THREADS, TILE_ROWS * length), delta.dtype)
     strides = tile_strides((1, 1), (inputs, 0, 0), (outputs, 0, 0), a_row=1, c_row=length)
     sizes = integers(even_blocks(inputs), length)
-    affine_weight_gradient(tile_address(delta.dtype), x, delta, dw, dw, dw, scratch, strides, sizes, KEEP, np.zeros(9))
-    return dw
+    affine_weight_gradient(
+        tile_address(delta.dtype), contiguous(x, delta.dtype), delta, dw, dw, dw, db, scratch, strides, sizes, KEEP,
+        np.zeros(9),
+    )  # fmt: skip
