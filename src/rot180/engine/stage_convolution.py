@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from rot180.engine.feature_map import FeatureMap
 from rot180.engine.stage import Context, Stage
+from rot180.engine.step import Step
 from rot180.kernels.memory import aligned
+from rot180.kernels.pack import pack_panels
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_VECTORS, tile_strides
 from rot180.nn.conv2d import Conv2d
@@ -23,6 +27,24 @@ CACHED_RUN = 1 << 18
 def integers(*values: int) -> Array:
     """The sizes that a kernel takes."""
     return np.array(values, np.int64)
+
+
+class Operand(NamedTuple):
+    """Weights for the convolution's kernels."""
+
+    array: Array
+    row: int
+    """Elements from one cell of the window to the next."""
+    blocks: tuple[int, int, int]
+    """Groups, elements from one group to the next, and from one block of filters to the next."""
+    steps: list[Step]
+    """What brings the weights there."""
+
+
+def packed(panels: Array, steps: list[Step]) -> Operand:
+    """Panels (G, blocks, cells, width) and the steps that fill them."""
+    groups, blocks, cells, width = panels.shape
+    return Operand(panels, width, (groups, blocks * cells * width, cells * width), steps)
 
 
 class ConvolutionStage(Stage):
@@ -65,16 +87,25 @@ class ConvolutionStage(Stage):
         blocks = -(-columns // self.panel_width)
         return aligned((self.groups, blocks, rows, self.panel_width), context.dtype)
 
-    def _strides(self, shape: tuple[int, ...], KW: int, depth: int, all_channels: int, a_row: int) -> Array:
+    def _operand(self, context: Context) -> Operand:
+        """The weights as the forward kernels read them: packed, unless that would take longer than it saves."""
+        w, width = self.weight, self.panel_width
+        KH, KW, Cg, F = w.shape
+        if context.count == 1:
+            return Operand(w, F, (self.groups, F // self.groups, width), [])
+        panels = self._panels(context, F // self.groups, KH * KW * Cg)
+        return packed(panels, [Step(self.names, "pack weights", pack_panels, (w, panels))])
+
+    def _strides(self, shape: tuple[int, ...], KW: int, depth: int, all_channels: int, a_row: int, b_row: int) -> Array:
         """How a tile walks over a window: kernel rows, then columns and channels, in one run where that is possible."""
         d = self.geometry.dilation
-        width, row = self.panel_width, d[0] * shape[2] * all_channels
+        row = d[0] * shape[2] * all_channels
         if self.merged:
-            counts, a, b = (1, KW * depth), (row, 0, 1), (KW * depth * width, 0, width)
+            counts, a, b = (1, KW * depth), (row, 0, 1), (KW * depth * b_row, 0, b_row)
         else:
             counts, a = (KW, depth), (row, d[1] * all_channels, 1)
-            b = (KW * depth * width, depth * width, width)
-        return tile_strides(counts, a, b, a_row=a_row, c_row=width)
+            b = (KW * depth * b_row, depth * b_row, b_row)
+        return tile_strides(counts, a, b, a_row=a_row, c_row=self.panel_width)
 
     def _run(self, rows: int, step: int, x: FeatureMap) -> int:
         """Rows of output in one unit of work."""

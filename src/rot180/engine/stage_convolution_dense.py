@@ -7,12 +7,12 @@ import numpy as np
 from rot180.engine.feature_map import FeatureMap
 from rot180.engine.gating import relu_backward_step
 from rot180.engine.stage import Context
-from rot180.engine.stage_convolution import ConvolutionStage, integers
+from rot180.engine.stage_convolution import ConvolutionStage, integers, packed
 from rot180.engine.step import Step
 from rot180.kernels.convolution import BIAS, BIAS_RELU, GATE, PLAIN, convolve
 from rot180.kernels.folding import fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
-from rot180.kernels.pack import add_up, pack_folded, pack_panels, pack_rotated
+from rot180.kernels.pack import add_up, pack_folded, pack_rotated
 from rot180.kernels.tile import even_blocks, tile_address, tile_strides
 from rot180.kernels.weight_gradient import MOST_PARTS, bias_gradient, correlate, lot, parts_of
 from rot180.nn.layer import Layer, Shape
@@ -45,23 +45,23 @@ class DenseConvolutionStage(ConvolutionStage):
             KW = KW + (fold - 1) * g.stride[1]
             panels, plain, bias = self._panels(context, fold * F, KH * KW * Cg), bias, aligned((fold * F,), bias.dtype)
             pack = (w, plain, fold, g.stride[1], panels, bias)
-            packing = Step(self.names, f"pack weights for {fold} pixels", pack_folded, pack)
+            operand = packed(panels, [Step(self.names, f"pack weights for {fold} pixels", pack_folded, pack)])
         else:
-            panels = self._panels(context, F // self.groups, KH * KW * Cg)
-            packing = Step(self.names, "pack weights", pack_panels, (w, panels))
+            operand = self._operand(context)
         columns, (top, _) = g.out_width // fold, g.padding[0]
-        strides = self._strides(x.array.shape, KW, Cg, self.channels, a_row=fold * g.stride[1] * self.channels)
+        a_row = fold * g.stride[1] * self.channels
+        strides = self._strides(x.array.shape, KW, Cg, self.channels, a_row, operand.row)
         scratch = aligned((context.threads, (columns + 1) * self.panel_width), context.dtype)
         sizes = integers(
             KH, g.out_height, columns, g.stride[0], fold * g.stride[1], 0, 0, *y.place, 1, 1, 0, 0,
             self._run(context.count * g.out_height, g.stride[0], x), even_blocks(columns), g.dilation[0], top,
-            top + g.height, fold,
+            top + g.height, fold, *operand.blocks,
         )  # fmt: skip
         call = (
-            tile_address(context.dtype), x.array, panels, bias, y.array, y.array, scratch, strides, sizes,
+            tile_address(context.dtype), x.array, operand.array, bias, y.array, y.array, scratch, strides, sizes,
             BIAS_RELU if self.relu else BIAS,
         )  # fmt: skip
-        return [packing, Step(self.names, "convolve", convolve, call, context.count * self.multiply_adds)]
+        return [*operand.steps, Step(self.names, "convolve", convolve, call, context.count * self.multiply_adds)]
 
     def _fold(self) -> int:
         """How many neighboring pixels share a register, so that few filters fill it."""
@@ -165,20 +165,21 @@ class DenseConvolutionStage(ConvolutionStage):
         KH, KW, Cg, F = w.shape
         Fg = F // self.groups
         panels = self._panels(context, Cg, KH * KW * Fg)
-        strides = self._strides(delta.array.shape, KW, Fg, F, a_row=F)
+        operand = packed(panels, [Step(self.names, "pack weights, rotated", pack_rotated, (w, panels))])
+        strides = self._strides(delta.array.shape, KW, Fg, F, F, operand.row)
         scratch = aligned((context.threads, (g.width + 1) * self.panel_width), context.dtype)
         gate_place = gate.place if gate else (0, 0)
         sizes = integers(
             KH, g.height, g.width, 1, 1, self.first_row, self.first_column, *dx.place, 1, 1, *gate_place,
             self._run(context.count * g.height, 1, delta), even_blocks(g.width), g.dilation[0], delta.top,
-            delta.top + delta.height, 1,
+            delta.top + delta.height, 1, *operand.blocks,
         )  # fmt: skip
         call = (
             tile_address(context.dtype), delta.array, panels, np.zeros(self.channels, context.dtype), dx.array,
             gate.array if gate else dx.array, scratch, strides, sizes, GATE if gate else PLAIN,
         )  # fmt: skip
         return [
-            Step(self.names, "pack weights, rotated", pack_rotated, (w, panels)),
+            *operand.steps,
             Step(self.names, "data gradient", convolve, call, context.count * self.multiply_adds),
         ]
 

@@ -12,7 +12,7 @@ from rot180.engine.stage_convolution import ConvolutionStage, integers
 from rot180.engine.step import Step
 from rot180.kernels.convolution import convolve_pool
 from rot180.kernels.memory import aligned
-from rot180.kernels.pack import pack_panels, pack_rows, unpack_rows
+from rot180.kernels.pack import pack_rows, unpack_rows
 from rot180.kernels.tile import even_blocks, tile_address
 from rot180.kernels.walk import block_shape, gather_address, scatter_address
 from rot180.kernels.winners import gather_winners, list_winners, scatter_winners
@@ -42,8 +42,8 @@ class PooledConvolutionStage(ConvolutionStage):
         bias = self._hold(context, x, y)
         g, w = self.geometry, self.weight
         KH, KW, C, F = w.shape
-        panels = self._panels(context, F, KH * KW * C)
-        strides = self._strides(x.array.shape, KW, C, C, a_row=g.stride[1] * C)
+        operand = self._operand(context)
+        strides = self._strides(x.array.shape, KW, C, C, g.stride[1] * C, operand.row)
         ph, pw = self.pool.kernel_size
         height, width = y.height, y.width
         columns, (top, _) = width * pw, g.padding[0]
@@ -52,14 +52,14 @@ class PooledConvolutionStage(ConvolutionStage):
         run = self._run(context.count * height, ph * g.stride[0], x)
         sizes = integers(
             KH, height, width, *g.stride, 0, 0, *y.place, ph, pw, run, even_blocks(columns), columns, g.dilation[0],
-            top, top + g.height,
+            top, top + g.height, operand.blocks[2],
         )  # fmt: skip
         call = (
-            tile_address(context.dtype), x.array, panels, bias, y.array, self.winners, scratch, strides, sizes,
+            tile_address(context.dtype), x.array, operand.array, bias, y.array, self.winners, scratch, strides, sizes,
             self.relu,
         )  # fmt: skip
         return [
-            Step(self.names, "pack weights", pack_panels, (w, panels)),
+            *operand.steps,
             Step(self.names, "convolve and pool", convolve_pool, call, context.count * self.multiply_adds),
         ]
 

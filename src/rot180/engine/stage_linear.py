@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rot180.engine.feature_map import FeatureMap
@@ -12,6 +14,7 @@ from rot180.kernels.affine import (
     KEEP,
     affine,
     affine_data_gradient,
+    affine_one,
     affine_weight_gradient,
 )
 from rot180.kernels.elementwise import GATE, NOTHING, RELU, SIGMOID, SIGMOID_GATE, TANH, TANH_GATE
@@ -20,7 +23,6 @@ from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import (
     TILE_ROWS,
     TILE_VECTORS,
-    WIDE,
     dot_tile_address,
     even_blocks,
     tile_address,
@@ -35,6 +37,8 @@ FUSED: dict[type[Layer], tuple[int, int]] = {
     Tanh: (TANH, TANH_GATE),
 }
 """Activations that are applied where the sums are formed, and their gates."""
+PARTS = 16
+"""Into which a single image's inputs are split, whatever the number of threads."""
 
 
 class LinearStage(Stage):
@@ -54,12 +58,19 @@ class LinearStage(Stage):
         inputs, outputs = w.shape
         self.x, self.y = x, y
         lanes = lane_count_of(context.dtype)
-        width = lanes * (WIDE if context.count == 1 and outputs % (WIDE * lanes) == 0 else TILE_VECTORS)
         bias = self.linear.parameters.get("bias", np.zeros(0, context.dtype))
+        address = tile_address(context.dtype)
+        call: tuple[Any, ...]
+        if context.count == 1:
+            sums = aligned((PARTS, -(-outputs // lanes) * lanes), context.dtype)
+            strides = tile_strides((1, 1), (1, 0, 0), (outputs, 0, 0), a_row=inputs, c_row=outputs)
+            call = (address, x.vectors, w, bias, y.vectors, sums, strides, self.activation)
+            return [Step(self.names, "multiply", affine_one, call, w.size)]
+        width = TILE_VECTORS * lanes
         scratch = aligned((context.threads, TILE_ROWS * width), context.dtype)
         strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, outputs), a_row=inputs, c_row=width)
         sizes = np.array([width, even_blocks(context.count)], np.int64)
-        call = (tile_address(context.dtype), x.vectors, w, bias, y.vectors, scratch, strides, sizes, self.activation)
+        call = (address, x.vectors, w, bias, y.vectors, scratch, strides, sizes, self.activation)
         return [Step(self.names, "multiply", affine, call, context.count * w.size)]
 
     def gate(self) -> FeatureMap | None:

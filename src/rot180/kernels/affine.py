@@ -16,7 +16,7 @@ from numba import get_thread_id, prange
 from rot180.kernels.compiling import kernel
 from rot180.kernels.elementwise import activate_lanes
 from rot180.kernels.simd import advance, lanes, load, load_part, pointer, splat, store_part
-from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, tile
+from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, WIDE, tile
 from rot180.kernels.update import update_lanes
 
 KEEP = -1
@@ -52,6 +52,33 @@ def affine(address, x, w, bias, y, scratch, strides, sizes, activation):
                 for r in range(rows):
                     value = activate_lanes(activation, load(s, r * width + v * L) + added, zero)
                     store_part(pointer(y, (n + r) * O + first), v * L, value, part)
+
+
+@kernel
+def affine_one(address, x, w, bias, y, sums, strides, activation):
+    """The same for one row of x: reading the weights takes all the time, so it is done in the order of memory.
+
+    Inputs are split into parts, whose sums are added up in the end.
+
+    sums : (parts, O rounded up to whole registers)
+    """
+    I, O = w.shape
+    parts, padded = sums.shape
+    L = lanes(x)
+    for part in prange(parts):
+        begin, end = part * I // parts, (part + 1) * I // parts
+        for o in range(0, O, WIDE * L):
+            tile(
+                address, 1, min(WIDE, (padded - o) // L), pointer(x, begin), pointer(w, begin * O + o),
+                pointer(sums, part * padded + o), end - begin, 0, strides,
+            )  # fmt: skip
+    for o in range(0, O, L):
+        count = min(L, O - o)
+        p = pointer(sums, o)
+        total = load_part(pointer(bias, o), 0, count) if bias.size > 0 else splat(p, 0.0)
+        for part in range(parts):
+            total = total + load(p, part * padded)
+        store_part(pointer(y, o), 0, activate_lanes(activation, total, total), count)
 
 
 @kernel

@@ -25,7 +25,7 @@ from rot180.kernels.simd import (
     store_bytes,
     store_part,
 )
-from rot180.kernels.tile import tile
+from rot180.kernels.tile import TILE_VECTORS, tile
 
 PLAIN, BIAS, BIAS_RELU, GATE = 0, 1, 2, 3
 """How a pixel is finished: as it is, plus bias, plus bias then ReLU, or kept where the gate's array is positive."""
@@ -35,8 +35,8 @@ CLOSED = 255
 
 
 @kernel
-def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, finish):
-    """Cross-correlate padded images with packed kernels.
+def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
+    """Cross-correlate padded images with kernels.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, fini
         The compiled tile.
     xp : (N, Hp, Wp, C)
         Padded images.
-    panels : (G, blocks, KH*KW*Cg, width)
-        From `pack_panels` or `pack_rotated`.
+    w : (G, blocks, KH*KW*Cg, width) or (KH, KW, Cg, F)
+        From `pack_panels` or `pack_rotated`; or the weights where they are, with room for a register behind the end.
     bias : (F,)
         Used where `finish` says so.
     out : (N, Ho, Wo, F)
@@ -54,25 +54,29 @@ def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, fini
         For GATE: pixel (y, x) passes where gate[n, y + gate_top, x + gate_left] > 0.
     scratch : (threads, at least OW*width)
     strides : from `tile_strides`
-    sizes : (19,) int64
+    sizes : (22,) int64
         KH, OH, OW, stride_h, stride_w, first_row, first_column (of the first window in xp), top, left, step_h, step_w,
         gate_top, gate_left, rows of a unit, pixels of a tile, dilation_h, the first and last + 1 row of xp that are no
-        padding (kernel rows that fall on padding are skipped), and the pixels that share a register (`pack_folded`):
-        OW, stride_w and bias are those of the folded window then.
+        padding (kernel rows that fall on padding are skipped), the pixels that share a register (`pack_folded`: OW,
+        stride_w and bias are those of the folded window then), groups, elements from one to the next in w, and from one
+        block of filters to the next.
     finish : PLAIN, BIAS, BIAS_RELU or GATE
     """
     N, Hp, Wp, C = xp.shape
-    G, blocks, K, width = panels.shape
     F = out.shape[3]
     KH, OH, OW, stride_h, stride_w, first_row, first_column, top, left, step_h, step_w = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
     )  # fmt: skip
-    gate_top, gate_left, run, block, dilation, real, beyond, fold = (
-        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15], sizes[16], sizes[17], sizes[18],
+    gate_top, gate_left, run, block, dilation, real, beyond, fold, G, group_step, block_step = (
+        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15], sizes[16], sizes[17], sizes[18], sizes[19], sizes[20],
+        sizes[21],
     )  # fmt: skip
     Cg, Fg = C // G, fold * F // G
     pixel = fold * F
     L = lanes(xp)
+    width = TILE_VECTORS * L
+    blocks = (Fg + width - 1) // width
+    kernel_row = strides[5]
     runs = (N * OH + run - 1) // run
     for unit in prange(runs * G * blocks):
         panel = unit % (G * blocks)
@@ -88,7 +92,7 @@ def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, fini
             u = max(0, (real - base + dilation - 1) // dilation)
             count_u = max(0, min(KH, (beyond - 1 - base) // dilation + 1) - u)
             start = ((n * Hp + base + u * dilation) * Wp + first_column) * C + g * Cg
-            taps = pointer(panels, (panel * KH + u) * (K // KH) * width)
+            taps = pointer(w, g * group_step + b * block_step + u * kernel_row)
             for x in range(0, OW, block):
                 tile(
                     address, min(block, OW - x), vectors, pointer(xp, start + x * stride_w * C), taps,
@@ -117,42 +121,43 @@ def convolve(address, xp, panels, bias, out, gate, scratch, strides, sizes, fini
 
 
 @kernel
-def convolve_pool(address, xp, panels, bias, out, winners, scratch, strides, sizes, relu):
+def convolve_pool(address, xp, w, bias, out, winners, scratch, strides, sizes, relu):
     """Convolution, bias, ReLU if asked for, and a max-pool whose windows touch, in one pass.
 
     The largest value is sought before bias and ReLU, which keep the order; equal values go to the first in row order,
     and NaN is larger than all else.
-    `sizes` (17,): KH, OH, OW of the pooled image, stride_h, stride_w, first_row, first_column, top, left, PH, PW, rows
-    of a unit, pixels of a tile, columns to convolve, dilation_h, first and last + 1 row that are no padding.
+    `sizes` (18,): KH, OH, OW of the pooled image, stride_h, stride_w, first_row, first_column, top, left, PH, PW, rows
+    of a unit, pixels of a tile, columns to convolve, dilation_h, first and last + 1 row that are no padding, elements
+    from one block of filters to the next in w.
     `winners` (N, OH, OW, F) uint8 holds u*PW + v, or CLOSED.
     """
     N, Hp, Wp, C = xp.shape
-    G, blocks, K, width = panels.shape
     F = out.shape[3]
-    Cg, Fg = C // G, F // G
     KH, OH, OW, stride_h, stride_w, first_row, first_column, top, left, PH, PW, run, block, columns = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
         sizes[11], sizes[12], sizes[13],
     )  # fmt: skip
-    dilation, real, beyond = sizes[14], sizes[15], sizes[16]
+    dilation, real, beyond, block_step = sizes[14], sizes[15], sizes[16], sizes[17]
     L = lanes(xp)
+    width = TILE_VECTORS * L
+    blocks = (F + width - 1) // width
+    kernel_row = strides[5]
     runs = (N * OH + run - 1) // run
-    for unit in prange(runs * G * blocks):
-        panel = unit % (G * blocks)
-        g, b = panel // blocks, panel % blocks
-        first = g * Fg + b * width
-        count = min(width, Fg - b * width)
+    for unit in prange(runs * blocks):
+        b = unit % blocks
+        first = b * width
+        count = min(width, F - first)
         vectors = (count + L - 1) // L
         s = pointer(scratch, get_thread_id() * scratch.shape[1])
-        begin = unit // (G * blocks) * run
+        begin = unit // blocks * run
         for row in range(begin, min(begin + run, N * OH)):
             n, y = row // OH, row % OH
             for r in range(PH):
                 base = first_row + (y * PH + r) * stride_h
                 u = max(0, (real - base + dilation - 1) // dilation)
                 count_u = max(0, min(KH, (beyond - 1 - base) // dilation + 1) - u)
-                start = ((n * Hp + base + u * dilation) * Wp + first_column) * C + g * Cg
-                taps = pointer(panels, (panel * KH + u) * (K // KH) * width)
+                start = ((n * Hp + base + u * dilation) * Wp + first_column) * C
+                taps = pointer(w, b * block_step + u * kernel_row)
                 for x in range(0, columns, block):
                     tile(
                         address, min(block, columns - x), vectors, pointer(xp, start + x * stride_w * C), taps,

@@ -119,7 +119,7 @@ def _convolve(
 ) -> None:
     N, _, Wp, C = xp.shape
     _, OH, OW, _ = out.shape
-    groups, _, _, width = panels.shape
+    groups, blocks, cells, width = panels.shape
     (KH, KW), depth = kernel, C // groups
     if dilation[1] == 1 and groups == 1:  # columns and channels of a kernel row lie side by side
         strides = tile_strides(
@@ -140,7 +140,7 @@ def _convolve(
     scratch = aligned((config.NUMBA_NUM_THREADS, (OW + 1) * width), xp.dtype)
     sizes = integers(
         KH, OH, OW, *stride, 0, 0, 0, 0, 1, 1, 0, 0, max(1, -(-N * OH // _UNITS)), even_blocks(OW), dilation[0],
-        *real, 1,
+        *real, 1, groups, blocks * cells * width, cells * width,
     )  # fmt: skip
     convolve(tile_address(xp.dtype), xp, panels, bias, out, out, scratch, strides, sizes, finish)
 
