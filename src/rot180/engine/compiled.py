@@ -19,6 +19,7 @@ from rot180.engine.turns import Turn
 from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, fill_hyper, kernel_rule
 from rot180.errors import ShapeError
 from rot180.kernels.finite import all_finite
+from rot180.kernels.softmax_rows import softmax_rows
 from rot180.kernels.update import update
 from rot180.nn.linear import Linear
 from rot180.nn.loss import Loss
@@ -59,6 +60,12 @@ class CompiledEngine:
         self._sums: Arena | None = None
         self._summed = 0
         self._parameters = parameter_arena(model, self._ordered_shapes())
+        self._holding = [
+            (layer, local, self._parameters[f"{layer.name}.{local}"])
+            for layer in model.layers
+            for local in layer.parameters
+        ]
+        self._output_shape = model.output_shape
         self._states: dict[str, Arena] = {}
         self._optimizer: Updater | None = None
         self._held_state: dict[str, dict[str, Array]] | None = None
@@ -134,17 +141,23 @@ class CompiledEngine:
             self._collect(len(images), optimizer, update)
         return result
 
-    def forward(self, images: Array) -> Array:
-        """Return the outputs for preprocessed images in inference mode (no dropout, no noise)."""
+    def forward(self, images: Array, *, softmax: bool = False) -> Array:
+        """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""
         images = self.model.accept(images)
+        outputs = np.empty((len(images), *self._output_shape), self.model.dtype)
         if len(images) == 0:
-            return np.empty((0, *self.model.output_shape), self.model.dtype)
+            return outputs
         with self._turn, self._governor.running((len(images), "inference")):
             self._hold_parameters()
             plan = self._plan(len(images), "inference")
             np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
             plan.run_forward()
-            return plan.y.vectors.copy().reshape(len(images), *self.model.output_shape)
+            if softmax:
+                classes = outputs.shape[-1]
+                softmax_rows(plan.y.vectors.reshape(-1, classes), outputs.reshape(-1, classes))
+            else:
+                np.copyto(outputs, plan.y.vectors.reshape(outputs.shape))
+        return outputs
 
     def plan(self, batch_size: int, optimizer: Updater | None = None, *, training: bool = True) -> Plan:
         """Return the plan of a training step, or of inference, for looking at: `print(engine.plan(32))`.
@@ -197,12 +210,11 @@ class CompiledEngine:
 
     def _hold_parameters(self) -> None:
         """Keep the parameters in the arena; whoever put another array in their place finds it copied."""
-        for layer in self.model.layers:
-            for local, array in layer.parameters.items():
-                held = self._parameters[f"{layer.name}.{local}"]
-                if array is not held:
-                    np.copyto(held, array)
-                    layer.parameters[local] = held
+        for layer, local, held in self._holding:
+            array = layer.parameters[local]
+            if array is not held:
+                np.copyto(held, array)
+                layer.parameters[local] = held
 
     def _hold_state(self, optimizer: Updater) -> None:
         """Keep the optimizer's state in arenas, likewise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rot180.kernels.memory import aligned
@@ -26,7 +27,7 @@ class FeatureMap:
     height: int
     width: int
 
-    @property
+    @cached_property
     def inside(self) -> Array:
         """A view of the map's own pixels, (N, height, width, C)."""
         return self.array[:, self.top : self.top + self.height, self.left : self.left + self.width]
@@ -46,7 +47,7 @@ class FeatureMap:
         height, width, channels = three(shape)
         return FeatureMap(self.array.reshape(len(self.array), height, width, channels), 0, 0, height, width)
 
-    @property
+    @cached_property
     def vectors(self) -> Array:
         """The same memory as (N, n); only where there is no padding."""
         return self.array.reshape(len(self.array), -1)

@@ -71,5 +71,5 @@ class Engine(Protocol):
         counting alike, into the next update. `generator` feeds noise and dropout.
         """
 
-    def forward(self, images: Array) -> Array:
-        """Return the outputs for preprocessed images in inference mode (no dropout, no noise)."""
+    def forward(self, images: Array, *, softmax: bool = False) -> Array:
+        """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""

@@ -9,6 +9,7 @@ import numpy as np
 from rot180.engine.interface import StepResult, Updater
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
+from rot180.ops.softmax import softmax as softmax_of
 from rot180.ops.types import Array
 
 
@@ -85,10 +86,10 @@ class ReferenceEngine:
             self._sums, self._images = {}, 0
         return StepResult(float(loss), correct_count(outputs, target))
 
-    def forward(self, images: Array) -> Array:
-        """Return the outputs for preprocessed images in inference mode."""
+    def forward(self, images: Array, *, softmax: bool = False) -> Array:
+        """Return the outputs for preprocessed images in inference mode, or their softmax."""
         outputs, _ = self.model.forward(images, training=False)
-        return outputs
+        return softmax_of(outputs) if softmax else outputs
 
     def _accumulate(self, gradients: Mapping[str, Array], count: int) -> dict[str, Array]:
         # Each gradient is a mean over its batch. Weighted by its images, the mean over several batches is that of

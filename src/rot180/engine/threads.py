@@ -69,6 +69,4 @@ def chosen_threads() -> int | None:
 
 def apply_threads(count: int) -> None:
     """Tell Numba, whose setting belongs to the calling thread."""
-    from numba import set_num_threads
-
-    set_num_threads(count)
+    sys.modules["numba"].set_num_threads(count)

@@ -18,7 +18,6 @@ from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
-from rot180.ops.softmax import softmax
 from rot180.ops.types import Array
 from rot180.training.inference import inference_engine
 from rot180.training.metrics import check_labels, confusion_matrix
@@ -184,24 +183,23 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     last = model.layers[-1]
     found = np.empty((len(images), *model.output_shape), model.dtype)
     start = 0
-    for outputs in _outputs(runner, as_images(images), batch_size):
+    softmax = not isinstance(last, (Sigmoid, Softmax))
+    for outputs in _outputs(runner, as_images(images), batch_size, softmax=softmax):
         if isinstance(last, Sigmoid):
             outputs = outputs / outputs.sum(axis=1, keepdims=True)
-        elif not isinstance(last, Softmax):
-            outputs = softmax(outputs)
         found[start : start + len(outputs)] = outputs
         start += len(outputs)
     return found
 
 
-def _outputs(engine: Engine, images: Images, batch_size: int) -> Iterator[Array]:
+def _outputs(engine: Engine, images: Images, batch_size: int, *, softmax: bool = False) -> Iterator[Array]:
     size = whole_number(batch_size, "batch_size")
     model = engine.model
     # Images that are still to be decoded are, by threads, while the network works on those before them.
     workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
     pieces = read_ahead(lambda start: images[start : start + size], range(0, len(images), size), workers=workers)
     for piece in pieces:
-        yield engine.forward(model.preprocessing(piece, dtype=model.dtype))
+        yield engine.forward(model.preprocessing(piece, dtype=model.dtype), softmax=softmax)
 
 
 def _check_built(model: Sequential) -> None:
