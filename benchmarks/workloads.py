@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 LEARNING_RATE = 1e-4
-"""Of the first steps, whose losses are compared between contenders. Adam's first update is the sign of each gradient: at
-1e-3 the rounding of those near zero moved the third loss by 2e-4, between two settings of PyTorch, too."""
+"""Of the first steps, whose losses are compared between contenders. Adam's first update is the sign of each gradient:
+at 1e-3 the rounding of those near zero moved the third loss by 2e-4, between two settings of PyTorch, too."""
 QUIET_LEARNING_RATE = 1e-7
 """Of the measured steps: the work is the same, and the network neither learns the few batches by heart nor drifts to
 vanishing gradients, where some contenders would slow down over denormal numbers."""

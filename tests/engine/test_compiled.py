@@ -88,6 +88,19 @@ def test_named_models(name: str) -> None:
     compare(MODELS[name], [4])
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "40x33x3 > conv5x3:6:same tanh avgpool2 > conv3x3:17 sigmoid avgpool3x2:s4 > fc10",  # more pixels than a lot
+        "30x27x2 > conv3x3:40:s1x2 relu > conv2x3:33:same tanh avgpool2:same > fc19 tanh > fc7 sigmoid",
+        "34x35x5 > conv3x3:35:same relu > conv3x3:4 leakyrelu avgpool2 > fc10",
+    ],
+)
+def test_large_images_and_activations_on_the_way(text: str, dtype: str) -> None:
+    compare(text, [8, 1, 5], dtype=dtype)
+
+
 @st.composite
 def networks(draw: st.DrawFn) -> str:
     """Draw a network of up to six blocks; nonsense is left to the notation to refuse."""

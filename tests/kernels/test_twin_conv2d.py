@@ -67,6 +67,7 @@ def test_any_geometry(data, kernel, stride, dilation, groups, per_group, images,
         ((3, 28, 28, 1), (5, 5, 1, 32), {"padding": "same"}),
         ((3, 14, 14, 32), (5, 5, 32, 64), {"padding": "same"}),
         ((2, 31, 17, 3), (7, 7, 3, 40), {"stride": 2, "padding": 3}),
+        ((3, 45, 40, 4), (3, 3, 4, 33), {"padding": "same"}),  # more pixels than a lot of the weight gradient
         ((2, 9, 9, 40), (3, 3, 1, 40), {"padding": "same", "groups": 40}),
         ((2, 9, 9, 33), (1, 1, 33, 65), {}),
         ((1, 12, 5, 2), (3, 2, 2, 3), {"padding": ((5, 0), (7, 6)), "stride": (4, 3)}),  # windows wholly on padding
