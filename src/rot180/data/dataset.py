@@ -9,12 +9,14 @@ import numpy as np
 
 from rot180.data.lazy import select
 from rot180.errors import ArgumentError, DataError
+from rot180.nn.keywords import answering_class
 from rot180.ops.types import Array
 
 MAX_CLASSES = 100_000
 """A label above this is taken for a mistake: class names are made for every number up to the largest label."""
 
 
+@answering_class
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels, for training and for testing.

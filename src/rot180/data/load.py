@@ -17,6 +17,7 @@ from rot180.data.npz import is_npz, read_npz
 from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.parquet import is_parquet, read_parquet
 from rot180.errors import DataError, Rot180Error, did_you_mean
+from rot180.nn.keywords import answering_call
 
 Reader = Callable[[Path], Dataset]
 ImageReader = Callable[[Path, ImageOptions, BadFiles | None], Dataset]
@@ -45,6 +46,7 @@ FORMATS = (
 """The forms of data, asked in this order; the first that recognizes a path reads it."""
 
 
+@answering_call
 def load_data(
     source: str | Path | None = None, options: ImageOptions | None = None, *, bad: BadFiles | None = None
 ) -> Dataset:

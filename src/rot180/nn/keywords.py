@@ -4,13 +4,44 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
 from rot180.errors import ArgumentError, did_you_mean
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Class = TypeVar("Class")
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "learningrate": ("lr",),
+    "lrate": ("lr",),
+    "decay": ("weight_decay",),
+    "rho": ("alpha",),
+    "filters": ("out_channels",),
+    "outputs": ("out_channels", "out_features"),
+    "units": ("out_features",),
+    "poolsize": ("kernel_size",),
+    "p": ("rate",),
+    "negativeslope": ("slope",),
+    "alpha": ("slope",),
+    "callbacks": ("subscribers",),
+    "criterion": ("loss",),
+    "patience": ("early_stopping",),
+    "randomstate": ("seed",),
+    "x": ("images", "data"),
+    "inputs": ("images", "data"),
+    "y": ("labels",),
+    "targets": ("labels",),
+    "target": ("labels",),
+    "root": ("source",),
+    "path": ("source",),
+    "name": ("source", "name_or_notation"),
+    "file": ("path",),
+    "notation": ("text",),
+}
+"""What PyTorch, Keras and others call an argument, without underscores, to what it is called here, where spelling alone
+does not lead there; the first that the function has is meant."""
 
 
 def answering(init: Callable[Arguments, None]) -> Callable[Arguments, None]:
@@ -22,38 +53,72 @@ def answering(init: Callable[Arguments, None]) -> Callable[Arguments, None]:
     rot180.errors.ArgumentError: Conv2d has no argument 'strides'; did you mean 'stride'?
     """
     signature = inspect.signature(init)
-    known = list(signature.parameters)[1:]
 
     @functools.wraps(init)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
-        name = type(self).__name__
-        for keyword in kwargs:
-            if keyword not in known:
-                raise ArgumentError(f"{name} has no argument {keyword!r}{did_you_mean(keyword, known)}")
         try:
-            signature.bind(self, *args, **kwargs)
-        except TypeError as error:
-            raise ArgumentError(f"{name}: {error}; its arguments are {', '.join(known)}") from None
-        cast(Any, init)(self, *args, **kwargs)
+            cast(Any, init)(self, *args, **kwargs)
+        except TypeError:
+            _refuse_what_does_not_fit(type(self).__name__, signature, (self, *args), kwargs)
+            raise
 
     return cast(Callable[Arguments, None], wrapper)
 
 
+def answering_class(kind: type[Class]) -> type[Class]:
+    """Wrap the `__init__` of a class, such as the one that `dataclass` writes, by `answering`.
+
+    >>> from rot180.nn import Preprocessing
+    >>> Preprocessing("dataset", means=(0.5,))
+    Traceback (most recent call last):
+    rot180.errors.ArgumentError: Preprocessing has no argument 'means'; did you mean 'mean'?
+    """
+    setattr(kind, "__init__", answering(kind.__dict__["__init__"]))  # noqa: B010  mypy: a method, assigned
+    return kind
+
+
 def answering_call(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Wrap a function so that a keyword that it does not have raises ArgumentError instead of TypeError.
+    """Wrap a function or method so that arguments that do not fit raise ArgumentError instead of TypeError.
 
     >>> from rot180.training import fit
-    >>> fit(None, None, epoch=3)
+    >>> fit(None, None, learning_rate=0.1)
     Traceback (most recent call last):
-    rot180.errors.ArgumentError: fit has no argument 'epoch'; did you mean 'epochs'?
+    rot180.errors.ArgumentError: fit has no argument 'learning_rate'; did you mean 'lr'?
     """
-    known = list(inspect.signature(function).parameters)
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        for keyword in kwargs:
-            if keyword not in known:
-                raise ArgumentError(f"{function.__name__} has no argument {keyword!r}{did_you_mean(keyword, known)}")
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            _refuse_what_does_not_fit(function.__qualname__, signature, args, kwargs)
+            raise
 
     return wrapper
+
+
+def _refuse_what_does_not_fit(
+    name: str, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
+    """Raise ArgumentError for arguments that do not fit a signature.
+
+    Asked after a call has failed, so that a call that fits costs nothing; one that fitted and failed inside passes.
+    """
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        reason = str(error)
+    else:
+        return
+    known = [parameter for parameter in signature.parameters if parameter != "self"]
+    for keyword in kwargs:
+        if keyword not in known:
+            raise ArgumentError(f"{name} has no argument {keyword!r}{_suggestion(keyword, known)}") from None
+    raise ArgumentError(f"{name}: {reason}; its arguments are {', '.join(known) or 'none'}") from None
+
+
+def _suggestion(keyword: str, known: Iterable[str]) -> str:
+    """Return a hint: the synonym that is known, else what `did_you_mean` finds."""
+    meant = [name for name in SYNONYMS.get(keyword.lower().replace("_", ""), ()) if name in known]
+    return f"; did you mean {meant[0]!r}?" if meant else did_you_mean(keyword, known)

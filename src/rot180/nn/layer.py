@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rot180.nn.keywords import answering
+from rot180.nn.keywords import answering, answering_class
 from rot180.nn.validation import layer_name, real_number
 from rot180.ops.types import Array
 
@@ -48,7 +48,7 @@ class Layer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            setattr(cls, "__init__", answering(cls.__dict__["__init__"]))  # noqa: B010  mypy: a method, assigned
+            answering_class(cls)
 
     @property
     def label(self) -> str:

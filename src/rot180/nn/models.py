@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from rot180.errors import ArgumentError, did_you_mean
+from rot180.nn.keywords import answering_call
 from rot180.nn.notation import network
 from rot180.nn.sequential import Sequential
 
@@ -46,6 +47,7 @@ MODELS: dict[str, str] = {name: named.notation for name, named in NAMED_MODELS.i
 """The named models' notations; `rot180.model(name)` makes one."""
 
 
+@answering_call
 def model(name_or_notation: str) -> Sequential:
     """Return a named model, or the network that a notation describes; not built yet.
 

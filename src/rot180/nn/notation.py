@@ -23,10 +23,12 @@ The words are those of `registry`, their options follow after colons:
 
 from __future__ import annotations
 
+from rot180.nn.keywords import answering_call
 from rot180.nn.notation_parser import parse
 from rot180.nn.sequential import Sequential
 
 
+@answering_call
 def network(text: str) -> Sequential:
     """Read a network. Its input shape is known and its shapes are checked; `build` makes its parameters.
 

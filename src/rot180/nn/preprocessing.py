@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.nn.keywords import answering_class
 from rot180.nn.validation import float_type
 from rot180.ops.types import Array
 
@@ -22,6 +23,7 @@ _FIELDS = ("kind", "mean", "std", "resize")
 _IMAGES_AT_ONCE = 1024
 
 
+@answering_class
 @dataclass(frozen=True)
 class Preprocessing:
     """From images as they are stored to what a network takes.

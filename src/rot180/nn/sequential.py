@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
-from rot180.nn.keywords import answering
+from rot180.nn.keywords import answering, answering_call
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.notation_printer import notation
 from rot180.nn.preprocessing import Preprocessing
@@ -121,6 +121,7 @@ class Sequential:
         """What multiplies the learning rate of each parameter, by full name."""
         return {f"{layer.name}.{name}": layer.lr_factor for layer in self.layers for name in layer.parameters}
 
+    @answering_call
     def build(
         self,
         input_shape: Iterable[int] | None = None,
@@ -163,6 +164,7 @@ class Sequential:
         self._input_shape, self._shapes, self._dtype, self.is_built = shape, shapes, dtype, True
         return self
 
+    @answering_call
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
     ) -> tuple[Array, Saved]:
@@ -198,6 +200,7 @@ class Sequential:
             x = layer.forward(x)[0]
         return x
 
+    @answering_call
     def backward(self, dy: Array, saved: Saved, *, needs_dx: bool = False) -> tuple[Array | None, dict[str, Array]]:
         """Return dL/dx (None if not needed) and the gradient of each parameter by full name.
 

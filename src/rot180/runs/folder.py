@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rot180.errors import ArgumentError, ModelError
+from rot180.nn.keywords import answering_call
 from rot180.nn.sequential import Sequential
 from rot180.runs.atomic import write_atomically
 from rot180.runs.checkpoint import load_newest
@@ -192,6 +193,7 @@ def create_numbered_run(dataset: str, model: str, parent: str | Path = "runs") -
             number += 1
 
 
+@answering_call
 def load_run(path: str | Path) -> Run:
     """Read a run folder, or a lone model file.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ModelError, Rot180Error
+from rot180.nn.keywords import answering_call
 from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
@@ -27,6 +28,7 @@ MAX_NOTATION = 100_000
 """Characters of the notation that are read."""
 
 
+@answering_call
 def save_model(path: str | Path, model: Sequential) -> None:
     """Write a model to one file, whole or not at all.
 
@@ -74,6 +76,7 @@ def model_bytes(model: Sequential) -> bytes:
     return serialize(model.parameters, metadata)
 
 
+@answering_call
 def load_model(path: str | Path) -> Sequential:
     """Read a model that `save_model` wrote.
 

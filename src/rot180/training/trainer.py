@@ -10,7 +10,7 @@ from rot180.engine import Engine, StepResult, make_engine
 from rot180.errors import ArgumentError, NonFiniteError, ShapeError
 from rot180.nn.activation import NoisyReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.dropout import Dropout
-from rot180.nn.keywords import answering
+from rot180.nn.keywords import answering, answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.loss import loss as loss_by_name
 from rot180.nn.sequential import Sequential
@@ -95,6 +95,7 @@ class Trainer:
             raise ArgumentError("the trainer's model is not built yet; call prepare(image_shape) or step first")
         return self._engine
 
+    @answering_call
     def step(self, images: Array, labels: Array) -> float:
         """Train on one batch.
 
@@ -119,6 +120,7 @@ class Trainer:
         """
         return self.run_batch(np.asarray(images), np.asarray(labels)).loss
 
+    @answering_call
     def run_batch(self, images: Array, labels: Array, *, update: bool = True) -> StepResult:
         """Train on one batch of raw images; `update=False` keeps the gradients for the next update."""
         if len(images) != len(labels) or len(images) == 0:
