@@ -87,6 +87,7 @@ def test_bad_data_is_named_and_leaves_no_run(rot180: Call, tmp_path: Path, what:
         (["--epochs", "many"], r"--epochs.*valid integer"),
         (["--epoch", "3"], r"--epoch"),
         (["nowhere"], r"nowhere"),
+        ([""], r"no data set or path ''"),
         (["a", "b"], r"b"),
     ],
 )
@@ -152,6 +153,18 @@ def test_data_of_another_size_than_the_networks(rot180: Call, trained: Path, tmp
     path = tmp_path / "small.csv"
     path.write_text("".join(f"{label % 10},{','.join(['9'] * 16)}\n" for label in range(20)))
     assert_refused(rot180("evaluate", trained, path), r"8, 8, 1.*4, 4, 1")
+
+
+def test_an_empty_path_is_not_the_current_folder(
+    rot180: Call, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{label % 10},{PIXELS}\n" for label in range(20))
+    (tmp_path / "here.csv").write_text(rows)
+    monkeypatch.chdir(tmp_path)
+    for command in (["train"], ["data", "inspect"], ["data", "show"], ["evaluate", trained]):
+        assert_refused(rot180(*command, ""), r"there is no data set or path ''; known: cifar10, digits")
+    assert_refused(rot180("predict", trained, ""), r"cannot be read")
+    assert [path.name for path in tmp_path.iterdir()] == ["here.csv"]
 
 
 def test_show_refuses_images_that_are_not_there(rot180: Call, trained: Path) -> None:

@@ -53,6 +53,7 @@ def test_csv_files_of_different_sizes_do_not_belong_together(tmp_path):
     [
         ("digts", "no data set or path 'digts'; did you mean 'digits'"),
         ("zebra", "no data set or path 'zebra'; known: cifar10, digits"),
+        ("", "no data set or path ''; known: cifar10, digits"),
         ("no/such/folder", "no data set or path 'no/such/folder'; give a path that exists, or a name: digits"),
         ("images.csv", "no data set or path 'images.csv'; give a path"),
         ("nul\0byte", "cannot be read|no data set"),

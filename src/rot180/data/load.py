@@ -86,7 +86,7 @@ def load_data(
         return load_digits()
     path = Path(source)
     try:
-        if not path.exists():
+        if source == "" or not path.exists():  # an empty path would be the current folder
             if isinstance(source, str) and source in REMOTE:
                 return load_named(source, options)
             raise DataError(f"there is no data set or path {str(source)!r}{_suggestion(str(source))}")
