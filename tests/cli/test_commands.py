@@ -94,6 +94,25 @@ def test_another_optimizer_than_the_recipes_brings_its_own_learning_rate(
     assert load_run(tmp_path / "run").config["training"]["lr"] == package.SGD().initial_lr
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_single_class_is_trained_on_with_a_warning(rot180: Call, tmp_path: Path, more: list[str]) -> None:
+    path = tmp_path / "same.csv"
+    path.write_text("".join(f"3,{','.join([str(number)] * 64)}\n" for number in range(20)))
+    arguments = ["--epochs", 1, "--model", "8x8x1 > fc4", "--no-pictures", "--out", tmp_path / "run", *more]
+    said = rot180("train", path, *arguments)
+    assert said.status == 0
+    assert said.err.splitlines()[0] == (
+        "rot180: all 16 training images are of one class, '3': the network will only learn to say that, whatever it "
+        "sees; give data of two classes or more"
+    )
+
+
+def test_a_limit_that_leaves_a_single_class_is_named(rot180: Call, tmp_path: Path) -> None:
+    said = rot180("train", "--limit", 1, "--epochs", 1, "--no-pictures", "--out", tmp_path / "run", "--json")
+    assert (said.status, said.err.count("\n")) == (0, 1)
+    assert said.err.endswith("of two classes or more, or a larger --limit\n")
+
+
 def test_the_same_seed_gives_the_same_weights(rot180: Call, quick: Quick, tmp_path: Path, trained: Path) -> None:
     assert rot180("train", *quick, "--out", tmp_path / "again", "--no-pictures").status == 0
     once, again = load_run(trained).model.parameters, load_run(tmp_path / "again").model.parameters

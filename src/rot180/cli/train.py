@@ -268,11 +268,12 @@ def train(
             "draw": pictures,
             "checkpoints": checkpoints,
             "tensorboard": tensorboard,
+            "tell": _warn,
         }
         if resume is None:
             run = train_run(settings, out=out, **options)
         else:
-            run = resume_run(resume, data=data, force=force, tell=_warn, **options)
+            run = resume_run(resume, data=data, force=force, **options)
     if json:
         print_json(result(run))
     else:

@@ -94,6 +94,18 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
     return Prepared(settings, dataset, model, name)
 
 
+def doubt(prepared: Prepared) -> str | None:
+    """Return in one line why training on such data is pointless, if it is: it may be done all the same."""
+    labels, names = prepared.dataset.train_labels, prepared.dataset.class_names
+    if (labels != labels[0]).any():
+        return None
+    mend = "give data of two classes or more" + (", or a larger --limit" if prepared.settings.limit else "")
+    return (
+        f"all {len(labels):,} training images are of one class, {names[labels[0]]!r}: the network will only learn to "
+        f"say that, whatever it sees; {mend}"
+    )
+
+
 def default_model(dataset: Dataset, recipe: str = "default") -> str:
     """Return the name or notation of a network that suits a data set, the recipe's own one where it does.
 

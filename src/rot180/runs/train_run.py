@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from rot180.runs.draw import draw_images, draw_model
 from rot180.runs.environment import environment
 from rot180.runs.folder import RunFolder, create_numbered_run, create_run
 from rot180.runs.lock import RunLock
-from rot180.runs.prepare import Prepared, default_model, prepare
+from rot180.runs.prepare import Prepared, default_model, doubt, prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
 from rot180.runs.report import write_report
 from rot180.runs.settings import NOT_OF_FIT, RunSettings
@@ -65,6 +66,7 @@ def train_run(
     draw: bool = True,
     checkpoints: CheckpointPolicy | None = None,
     tensorboard: bool = False,
+    tell: Callable[[str], None] = warnings.warn,
 ) -> TrainedRun:
     """Train as the settings say, and leave a run folder.
 
@@ -86,6 +88,8 @@ def train_run(
         When to write them, beside the end of each epoch.
     tensorboard : bool
         Whether to write event files; needs the extra of this name.
+    tell : callable
+        Called with what is worth knowing beforehand: that the data are of a single class.
 
     Raises
     ------
@@ -104,6 +108,8 @@ def train_run(
     if out is not None and os.path.lexists(out):
         raise ArgumentError(f"{out} exists already; choose another --out or remove it")
     prepared = prepare(settings, progress)
+    if (reason := doubt(prepared)) is not None:
+        tell(reason)
     with ExitStack() as held:
 
         def open_folder(event: TrainingStarted) -> RunFolder:
