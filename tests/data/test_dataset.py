@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,15 @@ def test_class_numbers_are_bounded():
     assert number_names(np.array([3]), np.array([], int)) == ("0", "1", "2", "3")
     with pytest.raises(DataError, match="at most 99999; found 4000000000"):
         number_names(np.array([4_000_000_000]))
+
+
+def test_every_image_is_there_once():
+    data = tiny()
+    images, labels = data.every_image()
+    np.testing.assert_array_equal(images, np.concatenate([data.train_images, data.test_images]))
+    np.testing.assert_array_equal(labels, [*data.train_labels, *data.test_labels])
+    alone = replace(data, test_images=data.test_images[:0], test_labels=data.test_labels[:0])
+    assert alone.every_image()[0] is data.train_images
 
 
 def test_hold_out_takes_a_fifth_of_each_class_and_never_all_of_one():

@@ -217,6 +217,9 @@ def test_lazy_images_are_the_same_and_decoded_when_asked(folder: Path) -> None:
     np.testing.assert_array_equal(later.train_images[:], now.train_images)
     np.testing.assert_array_equal(later.test_images[np.array([3, 0])], now.test_images[[3, 0]])
     np.testing.assert_array_equal(later.train_images[np.int64(5)], now.train_images[5])
+    np.testing.assert_array_equal(later.every_image()[0][:], now.every_image()[0])
+    assert now.divided
+    assert later.divided
     assert later.limit(3).train_images.shape == (3, 10, 12, 1)
     with pytest.raises(ArgumentError, match="too many for memory at once"):
         np.asarray(later.train_images)

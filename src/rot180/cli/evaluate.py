@@ -15,7 +15,9 @@ def evaluate(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="As for train; its test images are used, or all of them where it has no test images."
+            metavar="DATA",
+            help="As for train. Its test images are used; where it has none, all images, or, of the data that the run "
+            "was trained on, those that were held out.",
         ),
     ] = "digits",
     on_bad_file: Annotated[
@@ -36,28 +38,28 @@ def evaluate(
     from rot180.cli.computing import note_compiling, use_threads
     from rot180.cli.output import percent, print_json
     from rot180.cli.reading import reading_bar
-    from rot180.data.for_model import load_data_for
     from rot180.data.options import ImageOptions
     from rot180.runs import load_run
+    from rot180.runs.unseen import unseen
     from rot180.training import evaluate as measure
 
     use_threads(threads, engine)
-    model = load_run(run).model
+    loaded = load_run(run)
+    model = loaded.model
     with reading_bar() as progress:
-        dataset = load_data_for(model, data, ImageOptions(on_bad_file=on_bad_file, progress=progress))
-    images, labels = dataset.test_images, dataset.test_labels
-    if not len(images):
-        images, labels = dataset.train_images, dataset.train_labels
+        found = unseen(run, loaded, data, ImageOptions(on_bad_file=on_bad_file, progress=progress))
     if not json and engine != "numpy":
         note_compiling()
-    result = measure(model, images, labels, engine=engine)
+    result = measure(model, found.images, found.labels, engine=engine)
     if json:
         print_json(result.to_dict())
         return
+    if found.note:
+        print(found.note)
     right = round(result.accuracy * result.count)
     print(f"{right} of {result.count} right: accuracy {percent(result.accuracy)}, error {result.error_percent:.2f}%")
     print(f"loss {result.loss:.4f}")
-    names = model.class_names or dataset.class_names
+    names = model.class_names or found.class_names
     wrong = [
         (int(count), names[true], names[said])
         for true, row in enumerate(result.confusion)

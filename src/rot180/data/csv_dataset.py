@@ -41,6 +41,7 @@ def read_csv_file(path: Path) -> Dataset:
         test_labels=labels[test],
         class_names=number_names(labels),
         description=f"{path}, where every fifth of each class is held out for testing",
+        divided=True,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rot180.data.lazy import select
+from rot180.data.lazy import join, select
 from rot180.errors import ArgumentError, DataError
 from rot180.nn.keywords import answering_class
 from rot180.ops.types import Array
@@ -39,6 +39,8 @@ class Dataset:
         Where the images come from and how the test set was made, in a line.
     resize : str, default "stretch"
         How image files were brought to their size; it goes into the model's preprocessing.
+    divided : bool, default False
+        Whether the source has no test images of its own, and these were held out of all (`rot180.data.split`).
 
     Raises
     ------
@@ -65,6 +67,7 @@ class Dataset:
     class_names: tuple[str, ...]
     description: str = ""
     resize: str = "stretch"
+    divided: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -102,6 +105,10 @@ class Dataset:
         return replace(
             self, train_images=select(self.train_images, slice(count)), train_labels=self.train_labels[:count]
         )
+
+    def every_image(self) -> tuple[Any, Array]:
+        """Return all images and their labels, those for training first."""
+        return join(self.train_images, self.test_images), np.concatenate([self.train_labels, self.test_labels])
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.image_shape))

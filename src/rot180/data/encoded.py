@@ -95,6 +95,7 @@ def load_encoded(
         class_names=class_names,
         description=description,
         resize=options.resize,
+        divided=test is None,
     )
 
 

@@ -32,12 +32,17 @@ def load_data_for(model: Sequential, source: str | Path | None, options: ImageOp
     DataError
         As from `load_data`; or the data has a class that the model does not know.
     """
+    dataset = load_data(source, options_for(model, options))
+    return dataset if model.class_names is None else with_classes(dataset, model.class_names)
+
+
+def options_for(model: Sequential, options: ImageOptions | None = None) -> ImageOptions:
+    """Return how image files are read for a model: in its size and channels, resized in its way."""
     options = options or ImageOptions()
     shape = model.input_shape
     if len(shape) == 3 and shape[2] in (1, 3):
-        options = replace(options, size=(shape[0], shape[1]), channels=shape[2], resize=model.preprocessing.resize)
-    dataset = load_data(source, options)
-    return dataset if model.class_names is None else with_classes(dataset, model.class_names)
+        return replace(options, size=(shape[0], shape[1]), channels=shape[2], resize=model.preprocessing.resize)
+    return options
 
 
 def with_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:

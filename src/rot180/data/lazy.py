@@ -90,6 +90,10 @@ class LazyImages:
         """Return some of the images, still not decoded."""
         return LazyImages([self._encoded[number] for number in self._numbers(index)], self._image_shape, self._resize)
 
+    def join(self, others: LazyImages) -> LazyImages:
+        """Return these images and others of their shape after them, still not decoded."""
+        return LazyImages([*self._encoded, *others._encoded], self._image_shape, self._resize)
+
     def fingerprint(self) -> bytes:
         """Return a checksum of the files' names and sizes and the way they are resized; none of them is read."""
         found = hashlib.sha256(f"{self._image_shape} {self._resize}".encode())
@@ -111,6 +115,13 @@ class LazyImages:
 def select(images: Any, index: slice | Array) -> Any:
     """Return some images: of an array the array's, of lazy ones lazy ones."""
     return images.select(index) if isinstance(images, LazyImages) else images[index]
+
+
+def join(first: Any, second: Any) -> Any:
+    """Return the images of both: of two arrays an array, of lazy ones lazy ones."""
+    if not len(first) or not len(second):
+        return first if len(first) else second
+    return first.join(second) if isinstance(first, LazyImages) else np.concatenate([first, second])
 
 
 def as_images(images: Any) -> Any:

@@ -77,7 +77,8 @@ def _dataset(path: Path, arrays: dict[str, Array], there: list[str]) -> Dataset:
         found = ", ".join(ascii(name.removesuffix(".npy")[:40])[1:-1] for name in there[:8]) or "no array"
         raise DataError(f"{path}: expected the arrays x_train and y_train, or images and labels; found {found}")
     images, labels = _images(path, names[0], arrays[names[0]]), _labels(path, names[1], arrays[names[1]])
-    if names[2] in arrays and names[3] in arrays:
+    divided = not (names[2] in arrays and names[3] in arrays)
+    if not divided:
         test_images, test_labels = _images(path, names[2], arrays[names[2]]), _labels(path, names[3], arrays[names[3]])
         description = f"{path}"
     else:
@@ -91,7 +92,7 @@ def _dataset(path: Path, arrays: dict[str, Array], there: list[str]) -> Dataset:
         class_names = tuple(str(name) for name in names_given)
     else:
         class_names = number_names(labels, test_labels)
-    return Dataset(path.stem, images, labels, test_images, test_labels, class_names, description)
+    return Dataset(path.stem, images, labels, test_images, test_labels, class_names, description, divided=divided)
 
 
 def _read_arrays(path: Path, file: zipfile.ZipFile) -> dict[str, Array]:

@@ -1,0 +1,77 @@
+"""Which images a run is measured on: those that its training has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from rot180.data import Dataset, load_data
+from rot180.data.for_model import options_for, with_classes
+from rot180.data.lazy import Images
+from rot180.data.options import ImageOptions
+from rot180.ops.types import Array
+from rot180.runs.config import read_config
+from rot180.runs.environment import fingerprint
+from rot180.runs.folder import Run, RunFolder
+
+
+class Unseen(NamedTuple):
+    """Images to measure a model on."""
+
+    images: Images
+    labels: Array
+    class_names: tuple[str, ...]
+    note: str
+    """Which images of the data these are, in a line; empty for the test images that the data itself names."""
+
+
+def unseen(path: str | Path, run: Run, source: str, options: ImageOptions | None = None) -> Unseen:
+    """Load the images of a data set that a run has not seen.
+
+    Of data with test images of its own, these. Other data is divided when it is loaded, always in the same way: of what
+    the run was trained on, the part that was held out then; of anything else, all images.
+
+    Parameters
+    ----------
+    path : str or Path
+        The run's folder, or the weights file in it.
+    run : Run
+        As `load_run` read it from there.
+    source : str
+        As in `load_data`.
+    options : ImageOptions, optional
+        What is asked of image files; the model decides about size, channels and the way to resize.
+
+    Raises
+    ------
+    DataError
+        As from `load_data`; or the data has a class that the model does not know.
+    """
+    dataset = load_data(source, options_for(run.model, options))
+    # Asked before the classes are renamed, which would change the fingerprint.
+    own = _was_trained_on(run.folder or RunFolder(Path(path).parent), source, dataset) if dataset.divided else None
+    if run.model.class_names is not None:
+        dataset = with_classes(dataset, run.model.class_names)
+    test, count = len(dataset.test_images), len(dataset.train_images) + len(dataset.test_images)
+    if test and (own is not False or not dataset.divided):
+        why = "the others were there to train on" if own else "only the run's folder tells if it has seen the others"
+        note = f"measured on {test:,} of the {count:,} images of {source}, every fifth of each class: {why}"
+        note = note if dataset.divided else ""
+        return Unseen(dataset.test_images, dataset.test_labels, dataset.class_names, note)
+    said = {True: ": too few to hold any out of the training", False: ": the run was not trained on this data"}
+    note = f"measured on all {count:,} images of {source}{'' if own is None else said[own]}"
+    return Unseen(*dataset.every_image(), dataset.class_names, note)
+
+
+def _was_trained_on(folder: RunFolder, source: str, dataset: Dataset) -> bool | None:
+    """Say whether a run was trained on a data set, by its path or its contents; None where there is no run to ask."""
+    if not folder.config_path.is_file():
+        return None
+    config = read_config(folder.config_path)
+    if Path(str(config.get("data"))) == Path(source).absolute():
+        return True
+    training = config.get("training")
+    limit = training.get("limit") if isinstance(training, dict) else None
+    if isinstance(limit, int) and limit > 0:
+        dataset = dataset.limit(limit)
+    return folder.read_environment().get("data") == fingerprint(dataset)

@@ -1,0 +1,86 @@
+"""What `rot180 evaluate` measures a run on: images that its training has not seen, and it says which."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+Call = Callable[..., Any]
+
+NETWORK = ["--model", "8x8x1 > fc10", "--epochs", "1", "--no-pictures"]
+
+
+def write_csv(path: Path, count: int, seed: int = 0) -> Path:
+    """Write images of ten classes, as many of each."""
+    pixels = np.random.default_rng(seed).integers(256, size=(count, 64))
+    path.write_text("".join(f"{n % 10},{','.join(map(str, row))}\n" for n, row in enumerate(pixels)))
+    return path
+
+
+@pytest.fixture
+def own(rot180: Call, tmp_path: Path) -> Path:
+    """Make a CSV file with 100 images, and a run that was trained on it, with a limit."""
+    path = write_csv(tmp_path / "own.csv", 100)
+    assert rot180("train", path, "--limit", 60, *NETWORK, "--out", tmp_path / "run").status == 0
+    return path
+
+
+def test_of_its_own_file_the_part_that_was_held_out(rot180: Call, own: Path, tmp_path: Path) -> None:
+    said = rot180("evaluate", tmp_path / "run", own)
+    first, second = said.out.splitlines()[:2]
+    assert first == (
+        f"measured on 20 of the 100 images of {own}, every fifth of each class: the others were there to train on"
+    )
+    assert "of 20 right" in second
+    assert rot180("evaluate", tmp_path / "run", own, "--json").json["count"] == 20
+
+
+def test_its_own_file_is_known_by_its_contents_too(
+    rot180: Call, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(own, tmp_path / "copy.csv")
+    monkeypatch.chdir(tmp_path)
+    assert rot180("evaluate", "run", "copy.csv", "--json").json["count"] == 20
+    assert rot180("evaluate", "run/model.safetensors", "own.csv", "--json").json["count"] == 20
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_of_another_file_all_images(rot180: Call, own: Path, tmp_path: Path, kind: str) -> None:
+    if kind == "csv":
+        other = write_csv(tmp_path / "other.csv", 50, seed=1)
+    else:
+        other = tmp_path / "other.npz"
+        np.savez(other, images=np.zeros((50, 8, 8), np.uint8), labels=np.arange(50) % 10)
+    said = rot180("evaluate", tmp_path / "run", other)
+    first, second = said.out.splitlines()[:2]
+    assert first == f"measured on all 50 images of {other}: the run was not trained on this data"
+    assert "of 50 right" in second
+
+
+def test_a_lone_model_file_does_not_tell(rot180: Call, own: Path, tmp_path: Path) -> None:
+    (tmp_path / "alone").mkdir()
+    shutil.copy(tmp_path / "run" / "model.safetensors", tmp_path / "alone")
+    said = rot180("evaluate", tmp_path / "alone" / "model.safetensors", own)
+    assert said.out.startswith("measured on 20 of the 100 images of ")
+    assert said.out.splitlines()[0].endswith(": only the run's folder tells if it has seen the others")
+
+
+def test_data_with_test_images_of_its_own_needs_no_word(rot180: Call, own: Path, tmp_path: Path) -> None:
+    assert " of 362 right" in rot180("evaluate", tmp_path / "run", "digits").out.splitlines()[0]
+    folder = tmp_path / "both"
+    folder.mkdir()
+    write_csv(folder / "train.csv", 50)
+    write_csv(folder / "test.csv", 30)
+    assert " of 30 right" in rot180("evaluate", tmp_path / "run", folder).out.splitlines()[0]
+
+
+def test_where_none_could_be_held_out(rot180: Call, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "ten.csv", 10)
+    assert rot180("train", path, *NETWORK, "--out", tmp_path / "run").status == 0
+    said = rot180("evaluate", tmp_path / "run", path)
+    assert said.out.startswith(f"measured on all 10 images of {path}: too few to hold any out of the training\n")
