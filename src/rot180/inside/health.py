@@ -98,7 +98,8 @@ def health(
     if history is not None:
         findings += _learning_rate(history)
     if images is not None and labels is not None and len(images):
-        images, labels = np.asarray(images)[:IMAGES], np.asarray(labels)[:IMAGES]
+        # Indexed first: a set larger than memory becomes no array as a whole.
+        images, labels = np.asarray(images[:IMAGES]), np.asarray(labels[:IMAGES])
         if len(images) != len(labels):
             raise ShapeError(f"each image needs one label; {len(images)} images, {len(labels)} labels")
         the_loss = make_loss(loss, model)
