@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 Call = Callable[..., Any]
 
@@ -84,3 +85,43 @@ def test_where_none_could_be_held_out(rot180: Call, tmp_path: Path) -> None:
     assert rot180("train", path, *NETWORK, "--out", tmp_path / "run").status == 0
     said = rot180("evaluate", tmp_path / "run", path)
     assert said.out.startswith(f"measured on all 10 images of {path}: too few to hold any out of the training\n")
+
+
+@pytest.mark.parametrize("run", ["run", "run/model.safetensors"])
+def test_without_data_the_runs_own(
+    rot180: Call, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = rot180("evaluate", run)
+    assert said.out.startswith(f"measured on 20 of the 100 images of {own}, every fifth of each class")
+    own.rename(tmp_path / "moved.csv")  # what each of them reads
+    for command in (["evaluate", run], ["health", run], ["explain", run, "0", "--at", "loss"]):
+        missing = rot180(*command)
+        assert missing.status == 2
+        assert str(own) in missing.err
+
+
+@pytest.mark.parametrize(
+    ("command", "how"),
+    [
+        (["evaluate"], "name DATA"),
+        (["health"], "name it with --data"),
+        (["explain", "0", "--at", "loss"], "name it with --data"),
+    ],
+)
+def test_a_lone_model_file_asks_for_data(rot180: Call, own: Path, tmp_path: Path, command: list[str], how: str) -> None:
+    alone = shutil.copy(tmp_path / "run" / "model.safetensors", tmp_path / "alone.safetensors")
+    said = rot180(command[0], alone, *command[1:])
+    assert said.status == 2
+    assert said.err == f"rot180: {alone}: a weights file alone does not tell what it was trained on; {how}\n"
+
+
+def test_health_reads_images_in_the_size_of_the_network(rot180: Call, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("L", (20, 10), 9 * number).save(tmp_path / "pictures" / name / f"{number}.png")
+    arguments = ["--resize", "8", "--model", "8x8x1 > fc2", "--epochs", "1", "--no-pictures"]
+    assert rot180("train", tmp_path / "pictures", *arguments, "--out", tmp_path / "run").status == 0
+    said = rot180("health", tmp_path / "run")
+    assert said.status == 0, said.err

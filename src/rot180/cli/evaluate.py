@@ -13,13 +13,14 @@ from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
     data: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="DATA",
-            help="As for train. Its test images are used; where it has none, all images, or, of the data that the run "
-            "was trained on, those that were held out.",
+            metavar="[DATA]",
+            help="As for train; left out: the data that the run was trained on. Its test images are used; where it has "
+            "none, all images, or, of the data that the run was trained on, those that were held out.",
+            show_default=False,
         ),
-    ] = "digits",
+    ] = None,
     on_bad_file: Annotated[
         str, typer.Option("--on-bad-file", help="strict: stop at an image that cannot be read; skip: leave it out.")
     ] = "strict",
@@ -40,14 +41,15 @@ def evaluate(
     from rot180.cli.reading import reading_bar
     from rot180.data.options import ImageOptions
     from rot180.runs import load_run
+    from rot180.runs.own_data import own_data
     from rot180.runs.unseen import unseen
     from rot180.training import evaluate as measure
 
     use_threads(threads, engine)
     loaded = load_run(run)
-    model = loaded.model
+    model, source = loaded.model, own_data(run, loaded, data)
     with reading_bar() as progress:
-        found = unseen(run, loaded, data, ImageOptions(on_bad_file=on_bad_file, progress=progress))
+        found = unseen(run, loaded, source, ImageOptions(on_bad_file=on_bad_file, progress=progress))
     if not json and engine != "numpy":
         note_compiling()
     result = measure(model, found.images, found.labels, engine=engine)

@@ -83,7 +83,7 @@ def explain(
             f"--as: a ledger is shown as {', '.join(FORMATS)}; it is {form!r}{did_you_mean(form, FORMATS)}"
         )
     loaded = load_run(run)
-    pixels, known = _image(loaded, image, data)
+    pixels, known = _image(loaded, run, image, data)
     target = known if label is None else _label(loaded, label)
     trace = Trace(loaded.model, pixels, target, optimizer=_optimizer(loaded), training=training, seed=seed)
     ledgers = [explain_in(trace, cell) for cell in at]
@@ -104,15 +104,15 @@ def explain(
     print("\n\n".join((text if form == "text" else markdown)(ledger, trace, shown=limit) for ledger in ledgers))
 
 
-def _image(run: Run, image: str, data: str | None) -> tuple[Array, int | None]:
+def _image(run: Run, path: Path, image: str, data: str | None) -> tuple[Array, int | None]:
     """Return the pixels and, of a test image, the label."""
-    from rot180.data import load_data
     from rot180.data.image import read_image
     from rot180.errors import ArgumentError, ModelError
+    from rot180.runs.own_data import load_own_data
 
     shape = run.model.input_shape
     if image.isascii() and image.isdigit() and not Path(image).exists():
-        dataset = load_data(data if data is not None else run.config.get("data"))
+        dataset = load_own_data(path, run, data, how="it with --data")
         count = len(dataset.test_images)
         if int(image) >= count:
             raise ArgumentError(

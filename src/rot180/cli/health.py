@@ -29,12 +29,12 @@ def health(
       rot180 health runs/first --json
     """
     from rot180.cli.output import print_json
-    from rot180.data import load_data
     from rot180.runs import load_run
+    from rot180.runs.own_data import load_own_data
 
     loaded = load_run(run)
-    source = data if data is not None else loaded.config.get("data")
-    report = examine(loaded.model, loaded.history, load_data(source), loaded.config.get("training", {}))
+    dataset = load_own_data(run, loaded, data, how="it with --data")
+    report = examine(loaded.model, loaded.history, dataset, loaded.config.get("training", {}))
     if json:
         print_json({"run": run, **report.to_dict()})
         return

@@ -1,0 +1,60 @@
+"""The data of a run: what its training was given, unless other data is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rot180.data import Dataset
+from rot180.data.for_model import load_data_for
+from rot180.data.options import ImageOptions
+from rot180.errors import ArgumentError
+from rot180.runs.config import read_config
+from rot180.runs.folder import Run, RunFolder
+
+
+def own_data(path: str | Path, run: Run, named: str | None, *, how: str = "DATA") -> str:
+    """Return the data that is named, or else that which a run was trained on.
+
+    Parameters
+    ----------
+    path : str or Path
+        The run's folder, or the weights file in it.
+    run : Run
+        As `load_run` read it from there.
+    named : str or None
+        As in `load_data`.
+    how : str
+        How data is named, for the error.
+
+    Raises
+    ------
+    ArgumentError
+        None is named, and it is a weights file that lies in no run.
+    """
+    source = named if named is not None else _config(path, run).get("data")
+    if source is None:
+        raise ArgumentError(f"{path}: a weights file alone does not tell what it was trained on; name {how}")
+    return str(source)
+
+
+def load_own_data(path: str | Path, run: Run, named: str | None, *, how: str = "DATA") -> Dataset:
+    """Load what `own_data` returns as the run's model takes it; of image files, bad ones are what they were to the run.
+
+    Raises
+    ------
+    Rot180Error
+        As from `own_data` and `load_data_for`.
+    """
+    source = own_data(path, run, named, how=how)
+    training = _config(path, run).get("training")
+    policy = training.get("on_bad_file", "strict") if isinstance(training, dict) else "strict"
+    return load_data_for(run.model, source, ImageOptions(on_bad_file=policy))
+
+
+def _config(path: str | Path, run: Run) -> dict[str, Any]:
+    """Return the configuration of a run, also of a weights file in its folder; empty where there is no run."""
+    if run.folder is not None:
+        return run.config
+    folder = RunFolder(Path(path).parent)
+    return read_config(folder.config_path) if folder.config_path.is_file() else {}
