@@ -1,15 +1,13 @@
-"""What computes and how it is told: --engine, --threads, --recipe, plan, and the note while kernels are compiled."""
+"""What computes and how it is told: --engine, --threads, --recipe, plan."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rot180.cli import computing
 from rot180.engine import threads
 
 Command = Callable[..., Any]
@@ -92,6 +90,9 @@ def test_a_plan_names_steps_and_totals(rot180: Command) -> None:
     assert whole["multiply_adds_per_image"] == 2 * conv + 3 * fc
     assert whole["bytes"] > forward["bytes"] > 32 * 12 * 12 * 4
     assert whole["buffers"] > forward["buffers"] > 1
+    first, *_, last = forward["forward"]
+    assert all(len(step["shapes"]) == len(step["buffers"]) for step in forward["forward"])
+    assert max(first["buffers"] + last["buffers"]) < forward["buffers"]
 
 
 @pytest.mark.parametrize(
@@ -106,25 +107,3 @@ def test_a_plan_of_what_cannot_be(rot180: Command, arguments: list[str], message
     said = rot180("plan", *arguments)
     assert said.status == 2
     assert message in said.err
-
-
-def test_compiling_is_told_of_once_and_on_a_terminal_only(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from numba import njit
-    from numba.core import event
-
-    registered: list[Any] = []
-    monkeypatch.setattr(event, "register", lambda kind, listener: registered.append(listener))
-    monkeypatch.setattr(computing, "_told", False)
-    computing.note_compiling()
-    assert not registered  # stderr is captured, so no terminal
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    computing.note_compiling()
-    (listener,) = registered
-    monkeypatch.undo()
-    monkeypatch.setattr(computing, "_told", False)
-    with event.install_listener("numba:run_pass", listener):
-        assert capsys.readouterr().err == ""
-        assert njit(lambda x: x + 1)(1) == 2
-    assert capsys.readouterr().err == computing.NOTE + "\n"

@@ -110,15 +110,17 @@ def growth(work: Callable[[], object]) -> tuple[int, int]:
 
 @pytest.mark.parametrize("optimizer", [Adam(), SGD(lr=0.1, momentum=0.9), RMSprop()], ids=lambda one: one.rule)
 @pytest.mark.parametrize("update", [True, False])
-def test_a_step_allocates_no_arrays(optimizer: Adam | SGD | RMSprop, update: bool) -> None:
+@pytest.mark.parametrize("soft", [True, False])
+def test_a_step_allocates_no_arrays(optimizer: Adam | SGD | RMSprop, update: bool, soft: bool) -> None:
     model = built(EVERYTHING, np.float32)
     engine = make_engine("compiled", model, CrossEntropyLoss())
     generator = np.random.default_rng(0)
     ((images, labels),) = batches(model, [32])
+    target = np.eye(model.output_shape[0], dtype=np.float32)[labels] if soft else labels
 
     def steps() -> None:
         for _ in range(10):
-            engine.train_step(images, labels, optimizer, generator, update=update)
+            engine.train_step(images, target, optimizer, generator, update=update)
 
     steps()
     left, most = growth(steps)

@@ -106,6 +106,18 @@ def test_the_users_choice_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         assert numba.get_num_threads() == 1
 
 
+def test_the_engines_choice_is_not_the_threads() -> None:
+    import numba
+
+    most = numba.config.NUMBA_NUM_THREADS
+    model = built("5x5x1 > conv3x3:4 relu > fc3", np.float32)
+    engine = make_engine("compiled", model, CrossEntropyLoss())
+    ((images, _),) = batches(model, [1])
+    for _ in range(300):  # one core or all: both are tried, and the faster one stays
+        engine.forward(images)
+        assert numba.get_num_threads() == most
+
+
 @pytest.mark.parametrize("count", [0, -1, 10_000, 1.0, True, "2"])
 def test_a_number_that_cannot_be(count: object) -> None:
     with pytest.raises(ArgumentError, match="threads must be a whole number from 1 to"):

@@ -129,6 +129,7 @@ from rot180.kernels import processor
 
 assert (processor.VECTOR_BYTES, processor.REGISTERS) == (32, 16)
 looks.test_the_tile_keeps_its_sums_in_registers()
+looks.test_the_other_register_blocks_do_not_spill()
 rng = np.random.default_rng(0)
 x, w = rng.normal(size=(2, 11, 13, 3)).astype(np.float32), rng.normal(size=(3, 3, 3, 21)).astype(np.float32)
 y = ops.conv2d(x, w, padding="same")

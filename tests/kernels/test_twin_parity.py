@@ -231,3 +231,20 @@ def test_mistakes_are_refused():
         kernels.relu_backward(np.ones(3), np.ones(4))
     with pytest.raises(ShapeError, match="w expects 4"):
         linear(np.ones((2, 3)), np.ones((4, 5)))
+
+
+@pytest.mark.parametrize("margin", [3.0, 12.0, 20.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_delta_keeps_its_digits_where_the_network_is_right(margin, smoothing):
+    """p - t is small there, and rounding p/N before t/N is taken off would leave nothing of it."""
+    from rot180.kernels.loss import cross_entropy_of_labels
+
+    logits = np.zeros((100, 10), np.float32)
+    labels = np.arange(100) % 10
+    logits[np.arange(100), labels] = margin
+    dlogits, losses, hits = np.empty_like(logits), np.zeros(100), np.zeros(100, np.int64)
+    cross_entropy_of_labels(logits, labels, smoothing, 100, dlogits, losses, hits)
+    exact = ops.cross_entropy(logits.astype(np.float64), labels, label_smoothing=smoothing)[1]
+    exact = ops.cross_entropy_backward(exact, labels, label_smoothing=smoothing)
+    np.testing.assert_allclose(dlogits, exact, rtol=0, atol=1e-6 * np.abs(exact).max())
+    assert hits.all()

@@ -27,7 +27,6 @@ def plan(
 
       rot180 plan runs/first --batch-size 1 --inference
     """
-    from rot180.cli.computing import note_compiling
     from rot180.cli.network_argument import read_network
     from rot180.cli.output import print_json
     from rot180.nn.validation import whole_number
@@ -36,8 +35,6 @@ def plan(
     whole_number(batch_size, "--batch-size")
     model = read_network(network)
     trainer = Trainer(model, optimizer=optimizer, engine="compiled")
-    if not json:
-        note_compiling()
     from rot180.engine.compiled import CompiledEngine
 
     engine = trainer.prepare(model.input_shape)

@@ -1,4 +1,4 @@
-"""Parameters, gradients and optimizer state in three long arrays, so that one kernel call updates them all."""
+"""Parameters, gradients and optimizer state each in a long array, so that one kernel call updates them all."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from rot180.engine.arena import Arena, parameter_arena
 from rot180.engine.governor import Governor
 from rot180.engine.interface import StepResult, Updater
 from rot180.engine.losing import BatchLoss
+from rot180.engine.note import note_compiling
 from rot180.engine.plan import Plan, make_plan
 from rot180.engine.threads import most_threads
 from rot180.engine.turns import Turn
@@ -47,6 +48,7 @@ class CompiledEngine:
     name = "compiled"
 
     def __init__(self, model: Sequential, loss: Loss) -> None:
+        note_compiling()
         self.model, self.loss = model, loss
         self._fused = [f"{layer.name}.weight" for layer in model.layers if type(layer) is Linear]
         self._shapes = {name: array.shape for name, array in model.parameters.items()}

@@ -1,4 +1,4 @@
-"""Elementwise steps between feature maps, wherever they lie."""
+"""Elementwise steps between feature maps, wherever they lie, and moving them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from rot180.engine.feature_map import FeatureMap
 from rot180.engine.step import Step
+from rot180.kernels.copying import copy
 from rot180.kernels.elementwise import GATE, activate, combine
 
 
@@ -21,6 +22,12 @@ def combine_step(
     """y = f(a, b)"""
     sizes = np.array([a.height, a.width, *a.place, *b.place, *y.place], np.int64)
     return Step(names, does, combine, (kind, a.array, b.array, y.array, slope, sizes))
+
+
+def copy_step(names: str, does: str, x: FeatureMap, y: FeatureMap, step: tuple[int, int] = (1, 1)) -> Step:
+    """y = x, its rows and columns `step` apart"""
+    sizes = np.array([x.height, x.width, *x.place, *y.place, *step], np.int64)
+    return Step(names, does, copy, (x.array, y.array, sizes))
 
 
 def relu_backward_step(names: str, dy: FeatureMap, y: FeatureMap, dx: FeatureMap) -> Step:

@@ -1,4 +1,4 @@
-"""The loss of a batch on compiled kernels, where there is one for it."""
+"""The loss of a batch on compiled kernels."""
 
 from __future__ import annotations
 
@@ -8,34 +8,58 @@ from rot180.engine.interface import StepResult
 from rot180.engine.reference import correct_count
 from rot180.kernels.loss import (
     cross_entropy_of_labels,
+    cross_entropy_of_probabilities,
     mean_loss,
     squared_error_of_labels,
+    squared_error_of_values,
 )
 from rot180.nn.loss import CrossEntropyLoss, Loss, SquaredErrorLoss
-from rot180.ops.loss import _check_labels
+from rot180.ops.loss import _check_labels, _check_target, _values
 from rot180.ops.types import Array
 
 
 class BatchLoss:
-    """Writes the gradient of the outputs and returns loss and hits; one for each batch size."""
+    """Writes the gradient of the outputs and returns loss and hits; one for each batch size.
+
+    A loss that somebody else wrote is called as it is.
+    """
 
     def __init__(self, loss: Loss, count: int) -> None:
         self._loss, self._count = loss, count
         self._labels = np.zeros(count, np.int64)
+        self._rows: Array | None = None
         self._losses = np.zeros(count, np.float64)
         self._hits = np.zeros(count, np.int64)
 
     def __call__(self, outputs: Array, target: Array, dy: Array) -> StepResult:
         """Fill dy (N, K) from outputs (N, K) and labels (N,) or target rows."""
-        if target.ndim != 1 or type(self._loss) not in (CrossEntropyLoss, SquaredErrorLoss):
+        kind = type(self._loss)
+        if kind not in (CrossEntropyLoss, SquaredErrorLoss):
             loss, saved = self._loss.forward(outputs, target)
             np.copyto(dy, self._loss.backward(saved))
             return StepResult(loss, correct_count(outputs, target))
-        _check_labels(outputs, target, self._loss.name)
-        np.copyto(self._labels, target, casting="same_kind")
+        wanted = self._held(outputs, target)
+        results = (dy, self._losses, self._hits)
         if isinstance(self._loss, CrossEntropyLoss):
-            smoothing = self._loss.label_smoothing
-            cross_entropy_of_labels(outputs, self._labels, smoothing, self._count, dy, self._losses, self._hits)
+            of_labels, of_rows = cross_entropy_of_labels, cross_entropy_of_probabilities
+            cross_entropy = of_labels if target.ndim == 1 else of_rows
+            cross_entropy(outputs, wanted, self._loss.label_smoothing, self._count, *results)
         else:
-            squared_error_of_labels(outputs, self._labels, self._count, dy, self._losses, self._hits)
+            squared_error = squared_error_of_labels if target.ndim == 1 else squared_error_of_values
+            squared_error(outputs, wanted, self._count, *results)
         return StepResult(*mean_loss(self._losses, self._hits, self._count))
+
+    def _held(self, outputs: Array, target: Array) -> Array:
+        """Check the target, and put it where the kernels find it in their type."""
+        if target.ndim == 1:
+            _check_labels(outputs, target, self._loss.name)
+            np.copyto(self._labels, target, casting="same_kind")
+            return self._labels
+        if isinstance(self._loss, CrossEntropyLoss):
+            _check_target(outputs, target, self._loss.label_smoothing, self._loss.name)
+        elif target.shape != outputs.shape:
+            _values(outputs, target, self._loss.name)
+        if self._rows is None:
+            self._rows = np.empty_like(outputs)
+        np.copyto(self._rows, target, casting="same_kind")
+        return self._rows

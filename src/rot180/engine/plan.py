@@ -9,7 +9,7 @@ import numpy as np
 
 from rot180.engine.feature_map import NO_PADDING, FeatureMap, Sides
 from rot180.engine.fusing import stages_of
-from rot180.engine.gating import relu_backward_step
+from rot180.engine.gating import copy_step, relu_backward_step
 from rot180.engine.losing import BatchLoss
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step, root_of
@@ -66,12 +66,21 @@ class Plan:
         return {id(root): root.nbytes for root in roots}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as numbers, texts and lists, ready for JSON."""
+        """Return everything as numbers, texts and lists, ready for JSON.
+
+        Each step tells the shapes of its arrays, and in the same order the numbers of the buffers in which they lie:
+        two steps with the same number share memory.
+        """
+        number = {root: index for index, root in enumerate(self._memory())}
+
+        def described(step: Step) -> dict[str, Any]:
+            return {**step.to_dict(), "buffers": [number[id(root_of(array))] for array in step.arrays]}
+
         return {
             "batch_size": self.batch_size,
             "dtype": self.x.array.dtype.name,
-            "forward": [step.to_dict() for step in self.forward],
-            "backward": [step.to_dict() for step in self.backward],
+            "forward": [described(step) for step in self.forward],
+            "backward": [described(step) for step in self.backward],
             "buffers": self.buffers,
             "bytes": self.bytes,
             "multiply_adds_per_image": self.multiply_adds,
@@ -182,7 +191,7 @@ def _backward(context: Context, stages: list[Stage]) -> tuple[list[Step], Featur
             steps.append(relu_backward_step(stage.names, delta, gate, wanted))
             delta = wanted
         elif delta is not wanted and stage.insists:
-            steps.append(Step(stage.names, "move delta", np.copyto, (wanted.inside, delta.inside)))
+            steps.append(copy_step(stage.names, "move delta", delta, wanted))
             delta = wanted
         below = stages[index - 1] if index > lowest else None
         wanted = below.delta(context) if below else None

@@ -1,4 +1,4 @@
-"""What all convolutions of a plan have in common: geometry, packed weights, how the work is cut up."""
+"""What all convolutions of a plan have in common: geometry, the weights, how the work is cut up."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.engine.feature_map import FeatureMap
-from rot180.engine.gating import relu_backward_step
+from rot180.engine.gating import copy_step, relu_backward_step
 from rot180.engine.stage import Context
 from rot180.engine.stage_convolution import ConvolutionStage, integers, packed
 from rot180.engine.step import Step
@@ -36,7 +36,7 @@ class DenseConvolutionStage(ConvolutionStage):
         self.insists = stride == (1, 1) and not self.folds
 
     def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
-        """Pack the weights, then convolve straight into the next stage's buffer."""
+        """Convolve straight into the next stage's buffer."""
         bias = self._hold(context, x, y)
         g, w = self.geometry, self.weight
         KH, KW, Cg, F = w.shape
@@ -106,8 +106,7 @@ class DenseConvolutionStage(ConvolutionStage):
         delta, step = dy, (1, 1)
         if not self.insists and not self.folds:
             delta, step = self._padded_delta(context), self.geometry.stride
-            spread = delta.inside[:, :: step[0], :: step[1]]
-            steps.append(Step(self.names, "spread delta by the stride", np.copyto, (spread, dy.inside)))
+            steps.append(copy_step(self.names, "spread delta by the stride", dy, delta, step))
         steps += self._weight_gradient(context, delta, step)
         if dx is None:
             return steps, None, False

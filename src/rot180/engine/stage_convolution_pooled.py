@@ -38,7 +38,7 @@ class PooledConvolutionStage(ConvolutionStage):
         self.pool = pool
 
     def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
-        """Pack the weights, then convolve and pool straight into the next stage's buffer."""
+        """Convolve and pool straight into the next stage's buffer."""
         bias = self._hold(context, x, y)
         g, w = self.geometry, self.weight
         KH, KW, C, F = w.shape

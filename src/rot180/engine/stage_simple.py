@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rot180.engine.feature_map import FeatureMap
-from rot180.engine.gating import activate_step, combine_step
+from rot180.engine.gating import activate_step, combine_step, copy_step
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step
 from rot180.errors import ArgumentError
@@ -100,7 +100,7 @@ class DropoutStage(Stage):
             raise TypeError(f"not Dropout: {layer!r}")
         if not context.training or layer.rate == 0:
             self.mask = None
-            return [] if x is y else [Step(self.names, "move", np.copyto, (y.inside, x.inside))]
+            return [] if x is y else [copy_step(self.names, "move", x, y)]
         mask = self.mask = context.new_map(self.input_shape)
         uniform = np.empty(mask.array.shape, np.float32)
         kept = np.empty(mask.array.shape, bool)
@@ -148,7 +148,7 @@ class SoftmaxStage(Stage):
         """y = softmax(x)"""
         self.y = context.new_map(self.output_shape) if y.is_padded else y
         steps = [Step(self.names, "softmax", softmax_rows, (_rows(x), _rows(self.y)))]
-        return steps if self.y is y else [*steps, Step(self.names, "move", np.copyto, (y.inside, self.y.inside))]
+        return steps if self.y is y else [*steps, copy_step(self.names, "move", self.y, y)]
 
     def backward(self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None) -> Backward:
         """dx = y * (dy - sum(dy*y))"""

@@ -37,8 +37,13 @@ class Step:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is said about it, ready for JSON."""
-        layers, does = self.layers.split(), self.does
-        return {"layers": layers, "step": does, "multiply_adds": self.multiply_adds, "bytes": self.bytes}
+        return {
+            "layers": self.layers.split(),
+            "step": self.does,
+            "multiply_adds": self.multiply_adds,
+            "bytes": self.bytes,
+            "shapes": [list(array.shape) for array in self.arrays],
+        }
 
 
 def root_of(array: Array) -> Array:

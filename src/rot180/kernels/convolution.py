@@ -1,11 +1,11 @@
 """Convolution forward, and with other operands its data gradient, as tiles over rows of padded images.
 
-    out[n, y, x, f] = finish( sum over u, i, k of  xp[n, y*s + u*d, ...][i, k] * panels[g, b, (u, i, k), j] )
+    out[n, y, x, f] = finish( sum over u, i, k of  xp[n, y*s + u*d, ...][i, k] * w[(u, i, k), f] )
 
-One call of the tile makes up to 14 neighboring pixels of two registers of filters, straight from the padded image. They
-land in a scratch row that stays in the first-level cache, and are finished there: bias and ReLU, or the max-pool behind
-them, or the ReLU gate of the layer below. Work is split into runs of output rows times blocks of filters; each output
-is made by one unit, so its bits do not depend on the number of threads.
+One call of the tile makes up to TILE_ROWS neighboring pixels of two registers of filters, straight from the padded
+image. They land in a scratch row that stays in the first-level cache, and are finished there: bias and ReLU, or the
+max-pool behind them, or the ReLU gate of the layer below. Work is split into runs of output rows times blocks of
+filters; each output is made by one unit, so its bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def convolve_pool(address, xp, w, bias, out, winners, scratch, strides, sizes, r
     """Convolution, bias, ReLU if asked for, and a max-pool whose windows touch, in one pass.
 
     The largest value is sought before bias and ReLU, which keep the order; equal values go to the first in row order,
-    and NaN is larger than all else.
+    and NaN is larger than all else. `w` as for `convolve`.
     `sizes` (18,): KH, OH, OW of the pooled image, stride_h, stride_w, first_row, first_column, top, left, PH, PW, rows
     of a unit, pixels of a tile, columns to convolve, dilation_h, first and last + 1 row that are no padding, elements
     from one block of filters to the next in w.

@@ -63,13 +63,13 @@ def tanh_lanes(x):
 
 
 @subroutine
-def activate_lanes(kind, x, leak):
-    """f(x), f by its kind; x itself for NOTHING."""
+def activate_lanes(kind, x, slope):
+    """f(x), f by its kind; x itself for NOTHING. `slope` is that of LEAKY_RELU, a vector; any for the others."""
     value = x
     if kind == RELU:
         value = relu_lanes(x)
     elif kind == LEAKY_RELU:
-        value = select(x > splat(x, 0.0), x, leak * x)
+        value = select(x > splat(x, 0.0), x, slope * x)
     elif kind == SIGMOID:
         value = sigmoid_lanes(x)
     elif kind == TANH:

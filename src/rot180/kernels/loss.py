@@ -32,8 +32,9 @@ def cross_entropy_of_labels(logits, labels, smoothing, count, dlogits, losses, h
         if smoothing != 0.0:
             losses[n] += smoothing * (math.log(total) - spread / K)
         for k in range(K):
-            dlogits[n, k] = (dlogits[n, k] / total - smoothing / K) / count
-        dlogits[n, label] -= (1 - smoothing) / count
+            # Rounded once: near the right answer p - t is what is left when their digits cancel.
+            wanted = smoothing / K + (1 - smoothing if k == label else 0.0)
+            dlogits[n, k] = (dlogits[n, k] / total - wanted) / count
 
 
 @subroutine

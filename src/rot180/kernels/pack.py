@@ -1,7 +1,8 @@
 """Weights in the order in which the kernels read them.
 
 The tile reads `width` = TILE_VECTORS registers of filters side by side, row after row of the window: a panel. Filters
-that do not fill the last panel are zeros there, so no kernel needs to know.
+that do not fill the last panel are zeros there. A kernel that takes the weights where they are finds the next cell's or
+the next parameter's in these lanes; so whatever they hold is summed up and never stored.
 
     panels[g, b, (u, v, c), j]  = w[u, v, c, g*Fg + b*width + j]              forward
     rotated[g, b, (u, v, f), j] = w[KH-1-u, KW-1-v, b*width + j, g*Fg + f]    data gradient: kernel rotated by 180

@@ -2,10 +2,10 @@
 
     dw[u, (v, c), f] = sum over n, y, x of  xp[n, y*s + u*d, x*s + v*d, c] * delta[n, y, x, f]
 
-For one kernel row u the cells (v, c) lie side by side in the padded image, so a tile takes up to 14 of them as its
-rows, two registers of filters as its columns, and sums over the pixels of a lot: some rows of an image, or some small
-images. All tiles walk over one lot while it lies in the second-level cache and the next is fetched; lots follow one
-another and add to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it. Where
+For one kernel row u the cells (v, c) lie side by side in the padded image, so a tile takes up to TILE_ROWS of them as
+its rows, two registers of filters as its columns, and sums over the pixels of a lot: some rows of an image, or some
+small images. All tiles walk over one lot while it lies in the second-level cache and the next is fetched; lots follow
+one another and add to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it. Where
 these are few, parts of the batch are summed up apart, so that all threads have the same to do.
 """
 
@@ -24,7 +24,7 @@ LOT_BYTES = 850_000
 FETCHED_LINES = 128
 """Cache lines of the next lot that are asked for before each tile, at most: with many cores each has few tiles."""
 MOST_PARTS, SMALL_BYTES = 4, 1 << 15
-"""A gradient of so few bytes stays in the first-level cache, and copies of it cost nothing."""
+"""A gradient of so few bytes stays in the first-level cache, and one copy for each part of a batch costs nothing."""
 LINE = 64
 """Bytes of a cache line."""
 
