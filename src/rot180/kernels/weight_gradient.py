@@ -5,8 +5,8 @@
 For one kernel row u the cells (v, c) lie side by side in the padded image, so a tile takes up to TILE_ROWS of them as
 its rows, two registers of filters as its columns, and sums over the pixels of a lot: some rows of an image, or some
 small images. All tiles walk over one lot while it lies in the second-level cache and the next is fetched; lots follow
-one another and add to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it. Where
-these are few, parts of the batch are summed up apart, so that all threads have the same to do.
+one another and add to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it.
+Where these are few, parts of the batch are summed up apart, so that all threads have the same to do.
 """
 
 from __future__ import annotations
