@@ -36,7 +36,7 @@ def evaluate(
 
       rot180 evaluate runs/mnist path/to/mnist --json
     """
-    from rot180.cli.computing import note_compiling, use_threads
+    from rot180.cli.computing import use_threads
     from rot180.cli.output import percent, print_json
     from rot180.cli.reading import reading_bar
     from rot180.data.options import ImageOptions
@@ -50,8 +50,6 @@ def evaluate(
     model, source = loaded.model, own_data(run, loaded, data)
     with reading_bar() as progress:
         found = unseen(run, loaded, source, ImageOptions(on_bad_file=on_bad_file, progress=progress))
-    if not json and engine != "numpy":
-        note_compiling()
     result = measure(model, found.images, found.labels, engine=engine)
     if json:
         print_json(result.to_dict())

@@ -37,7 +37,7 @@ def predict(
     """
     import numpy as np
 
-    from rot180.cli.computing import note_compiling, use_threads
+    from rot180.cli.computing import use_threads
     from rot180.cli.output import print_json
     from rot180.data.image import read_image
     from rot180.errors import ModelError
@@ -53,8 +53,6 @@ def predict(
     height, width, channels = model.input_shape
     resize = model.preprocessing.resize
     batch = np.stack([read_image(path, (height, width, channels), resize=resize) for path in images])
-    if not json and engine != "numpy":
-        note_compiling()
     found: list[list[dict[str, Any]]] = []
     for probabilities in probabilities_of(model, batch, engine=engine):
         names = model.class_names or [str(number) for number in range(len(probabilities))]

@@ -261,7 +261,7 @@ def train(
         engine=engine,
     )
     with reading_bar() as progress, ProgressBar() as bar:
-        subscribers: list[Subscriber] = [bar] if json else [partial(_say_start, model), bar, _note_compiling]
+        subscribers: list[Subscriber] = [bar] if json else [partial(_say_start, model), bar]
         options: dict[str, Any] = {
             "subscribers": subscribers,
             "progress": progress,
@@ -320,15 +320,6 @@ def result(run: TrainedRun) -> dict[str, Any]:
         "seed": run.settings.seed,
         "pictures": run.pictures,
     }
-
-
-def _note_compiling(event: Event) -> None:
-    """Say so if the first step has to wait for the compiler; a subscriber."""
-    from rot180.cli.computing import note_compiling
-    from rot180.training import TrainingStarted
-
-    if isinstance(event, TrainingStarted) and event.trainer.engine.name == "compiled":
-        note_compiling()
 
 
 def _say_start(asked: str | None, event: Event) -> None:
