@@ -57,7 +57,7 @@ def read_image_folder(path: Path, options: ImageOptions | None = None, bad: BadF
             f"{path}: the test images have classes that the training images have not: {', '.join(unknown[:5])}; "
             "give both the same folders"
         )
-    listed = {part: _list(path.resolve(), folders, names) for part, folders in parts.items()}
+    listed = {part: _list(path, folders, names) for part, folders in parts.items()}
     bad = bad or BadFiles(options.on_bad_file, 0)
     bad.total = sum(len(found) for found, _ in listed.values()) + sum(len(errors) for _, errors in listed.values())
     for _, errors in listed.values():
@@ -102,21 +102,23 @@ def _order(parts: dict[str, list[Path]]) -> Callable[[str], tuple[int, str]]:
     return lambda name: (int(name) if numbered else 0, name)
 
 
-def _list(root: Path, folders: list[Path], names: list[str]) -> tuple[list[EncodedImage], list[DataError]]:
+def _list(path: Path, folders: list[Path], names: list[str]) -> tuple[list[EncodedImage], list[DataError]]:
     """Return the images of a part, ordered by name, and what else was found."""
+    root = path.resolve()
     position = {name: label for label, name in enumerate(names)}
     found: list[tuple[str, int, EncodedImage]] = []
     errors: list[DataError] = []
     for folder in folders:
         _refuse_link(root, folder)
-        label = position[folder.name]
+        label, above = position[folder.name], folder.relative_to(path).as_posix()
         for inside, entry in _entries(folder, ""):
             suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122, a Path for each of a million files is slow
             reason = _reason_against(root, entry, suffix)
             if reason:
                 errors.append(DataError(f"{entry.path}: {reason}"))
             else:
-                found.append((inside, label, EncodedImage(entry.path, Path(entry.path), label, suffix)))
+                place = f"{above}/{inside}"
+                found.append((inside, label, EncodedImage(entry.path, Path(entry.path), label, suffix, place)))
     found.sort(key=lambda image: image[:2])
     return [image for _, _, image in found], errors
 

@@ -23,6 +23,8 @@ class EncodedImage(NamedTuple):
     label: int
     suffix: str | None = None
     """Of the file's name; the contents must be of its format."""
+    place: str = ""
+    """Where it lies in its data set, whatever the set's own path: what the fingerprint knows it by."""
 
 
 class Images(Protocol):
@@ -95,11 +97,11 @@ class LazyImages:
         return LazyImages([*self._encoded, *others._encoded], self._image_shape, self._resize)
 
     def fingerprint(self) -> bytes:
-        """Return a checksum of the files' names and sizes and the way they are resized; none of them is read."""
+        """Return a checksum of the files' places in their data set, their sizes, and the way they are resized."""
         found = hashlib.sha256(f"{self._image_shape} {self._resize}".encode())
         for image in self._encoded:
             size = image.source.stat().st_size if isinstance(image.source, Path) else len(image.source)
-            found.update(f"{image.name}\0{size}\0".encode("utf-8", "surrogateescape"))
+            found.update(f"{image.place or image.name}\0{size}\0".encode("utf-8", "surrogateescape"))
         return found.digest()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:

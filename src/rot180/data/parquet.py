@@ -55,7 +55,7 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     images: dict[str, list[EncodedImage]] = {}
     try:
         for part, files in (("train", parts["train"]), ("test", held_out)):
-            images[part] = [image for file in files for image in _rows(file, parquet)]
+            images[part] = [image for file in files for image in _rows(path, file, parquet)]
         for file in parts["train"]:
             class_names = class_names or _class_names(parquet.read_schema(file).metadata)
     except (pyarrow.ArrowException, OSError) as error:
@@ -80,7 +80,7 @@ def _files(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _rows(file: Path, parquet: Any) -> Iterator[EncodedImage]:
+def _rows(path: Path, file: Path, parquet: Any) -> Iterator[EncodedImage]:
     """Yield the images of one file, a few rows in memory beside them."""
     with parquet.ParquetFile(file) as opened:
         names = opened.schema_arrow.names
@@ -88,7 +88,7 @@ def _rows(file: Path, parquet: Any) -> Iterator[EncodedImage]:
         label_column = next((name for name in LABEL_COLUMNS if name in names), None)
         if image_column is None or label_column is None:
             raise DataError(f"{file}: expected the columns image and label, found {', '.join(map(str, names[:8]))}")
-        row, total = 0, 0
+        row, total, place = 0, 0, file.relative_to(path).as_posix()
         for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE, columns=[image_column, label_column]):
             values, labels = batch.column(image_column).to_pylist(), batch.column(label_column).to_pylist()
             for value, label in zip(values, labels, strict=True):
@@ -103,7 +103,7 @@ def _rows(file: Path, parquet: Any) -> Iterator[EncodedImage]:
                 total += len(content)
                 if total > MAX_BYTES:
                     raise DataError(f"{file}: expected at most {MAX_BYTES} bytes of images, found more; split the file")
-                yield EncodedImage(name, content, label)
+                yield EncodedImage(name, content, label, place=f"{place}, row {row}")
                 row += 1
 
 
