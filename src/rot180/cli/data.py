@@ -121,10 +121,13 @@ def _options(resize: str | None, progress: Progress) -> ImageOptions:
 
 def _say(found: Inspection) -> None:
     """Print what was found, for people."""
+    from rot180.cli.output import visible
+
     train, test = sum(found.train_counts.values()), sum(found.test_counts.values())
     shape = "x".join(map(str, found.image_shape))
-    print(f"{found.name}: {train:,} training and {test:,} test images of {shape}, {len(found.train_counts)} classes")
-    print(f"  {found.description}")
+    classes = f"{len(found.train_counts)} classes"
+    print(f"{visible(found.name)}: {train:,} training and {test:,} test images of {shape}, {classes}")
+    print(f"  {visible(found.description)}")
     if found.sizes:
         sizes = ", ".join(f"{size} ({count:,})" for size, count in list(found.sizes.items())[:5])
         more = f" and {len(found.sizes) - 5:,} other sizes" if len(found.sizes) > 5 else ""
@@ -132,9 +135,9 @@ def _say(found: Inspection) -> None:
         print(f"  sizes: {sizes}{more}")
     print(f"  pixels: mean {found.mean:.3f}, deviation {found.deviation:.3f} (black 0, white 1)")
     print(f"  balance: the largest class has {found.imbalance:.2f} times the images of the smallest")
-    width = max((len(name) for name in found.train_counts), default=0)
+    width = max((len(visible(name)) for name in found.train_counts), default=0)
     for name, count in list(found.train_counts.items())[:50]:
-        print(f"    {name:<{width}}  {count:>8,} train  {found.test_counts[name]:>8,} test")
+        print(f"    {visible(name):<{width}}  {count:>8,} train  {found.test_counts[name]:>8,} test")
     if len(found.train_counts) > 50:
         print(f"    ... and {len(found.train_counts) - 50:,} more classes")
     print(f"  duplicates: {found.duplicates_within_train:,} within train, {found.duplicates_within_test:,} within test")
@@ -146,4 +149,4 @@ def _say(found: Inspection) -> None:
         )
     print(f"  bad files: {found.bad_files:,}")
     for reason in found.bad_file_reasons:
-        print(f"    {reason}")
+        print(f"    {visible(reason)}")

@@ -37,7 +37,7 @@ def evaluate(
       rot180 evaluate runs/mnist path/to/mnist --json
     """
     from rot180.cli.computing import use_threads
-    from rot180.cli.output import percent, print_json
+    from rot180.cli.output import percent, print_json, visible
     from rot180.cli.reading import reading_bar
     from rot180.data.options import ImageOptions
     from rot180.runs import load_run
@@ -55,7 +55,7 @@ def evaluate(
         print_json(result.to_dict())
         return
     if found.note:
-        print(found.note)
+        print(visible(found.note))
     right = round(result.accuracy * result.count)
     print(f"{right} of {result.count} right: accuracy {percent(result.accuracy)}, error {result.error_percent:.2f}%")
     print(f"loss {result.loss:.4f}")
@@ -67,4 +67,4 @@ def evaluate(
         if true != said and count
     ]
     for count, true, said in sorted(wrong, key=lambda found: -found[0])[:5]:
-        print(f"  {count:>5}  {true} taken for {said}")
+        print(f"  {count:>5}  {visible(true)} taken for {visible(said)}")

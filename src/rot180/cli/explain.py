@@ -71,7 +71,7 @@ def explain(
 
       rot180 explain runs/first 7 --at "conv1.weight.grad[1,1,0,2]" --as picture
     """
-    from rot180.cli.output import print_json
+    from rot180.cli.output import print_json, visible
     from rot180.errors import ArgumentError, did_you_mean
     from rot180.inside.explain import Trace, explain_in, markdown, text
     from rot180.inside.explain.text import SHOWN
@@ -100,7 +100,7 @@ def explain(
     if form == "text":
         says = names[likeliest] if names and likeliest < len(names) else str(likeliest)
         against = "" if target is None else f", label {names[target] if names else target}"
-        print(f"image {image}: the network says {says}{against}\n")
+        print(f"image {visible(image)}: the network says {visible(says)}{visible(against)}\n")
     print("\n\n".join((text if form == "text" else markdown)(ledger, trace, shown=limit) for ledger in ledgers))
 
 

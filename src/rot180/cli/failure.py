@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 
+from rot180.cli.output import visible
 from rot180.errors import NotationError, Rot180Error
 
 TRACEBACK = "ROT180_TRACEBACK"
@@ -31,7 +32,8 @@ def explain(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if isinstance(error, NotationError):
-        return _say(str(error), USERS_MISTAKE)  # its further lines show the text with a caret under the place
+        # its further lines show the text with a caret under the place
+        return _say("\n".join(map(visible, str(error).split("\n"))), USERS_MISTAKE)
     if isinstance(error, Rot180Error):
         return _say(_one_line(str(error)), USERS_MISTAKE)
     if name == "NoArgsIsHelpError":
@@ -40,7 +42,8 @@ def explain(error: BaseException) -> int:
         return _say(f"{_one_line(error.format_message())} (rot180 --help shows what there is)", USERS_MISTAKE)
     if isinstance(error, OSError) and error.filename is not None:
         return _say(
-            f"{error.filename}: {error.strerror or name}; check the path, its rights and the disk", USERS_MISTAKE
+            f"{visible(error.filename)}: {error.strerror or name}; check the path, its rights and the disk",
+            USERS_MISTAKE,
         )
     if isinstance(error, OSError) and error.strerror:
         return _say(f"the output cannot be written ({error.strerror}); check where it goes", USERS_MISTAKE)
@@ -57,4 +60,4 @@ def _say(message: str, status: int) -> int:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))

@@ -68,15 +68,17 @@ def lines(report: Any, limit: int | None = None) -> list[str]:
     """Return the findings as lines of at most 80 columns where they are all shown, else one line each."""
     import textwrap
 
+    from rot180.cli.output import visible
+
     if limit is None:
         found = []
         for finding in report.findings:
             place = f" in {finding.where}" if finding.where else ""
-            for text in (f"{finding.what}{place}: {finding.evidence}", f"    {finding.advice}"):
+            for text in (f"{finding.what}{place}: {visible(finding.evidence)}", f"    {finding.advice}"):
                 indent = " " * (len(text) - len(text.lstrip()))
                 found += textwrap.wrap(text, 80, subsequent_indent=indent or "  ")
         return found
-    first = [f"health: {finding}" for finding in report.findings[:limit]]
+    first = [f"health: {visible(finding)}" for finding in report.findings[:limit]]
     more = len(report.findings) - len(first)
     if more:
         first[-1] = f"health: and {more + 1} more findings; rot180 health shows all"

@@ -121,11 +121,13 @@ def _print(trip: Journey, layer: str | None, class_names: tuple[str, ...] | None
     from rich.console import Console
     from rich.markup import escape
 
+    from rot180.cli.output import visible
+
     console = Console(highlight=False)
     console.print(escape(trip.notation), style="bold")
     first = class_names[labels[0]] if class_names and 0 <= labels[0] < len(class_names) else labels[0]
-    images = f"{trip.batch_size} images" if trip.batch_size > 1 else f"1 image, label {first}"
-    console.print(f"{images} · {trip.algorithm} · {trip.optimizer} · loss {trip.loss:.4f}")
+    images = f"{trip.batch_size} images" if trip.batch_size > 1 else f"1 image, label {visible(first)}"
+    console.print(f"{escape(images)} · {trip.algorithm} · {trip.optimizer} · loss {trip.loss:.4f}")
     for phase in dict.fromkeys(step.phase for step in trip.steps):
         _print_phase(console, trip, phase, in_full=layer is not None)
 

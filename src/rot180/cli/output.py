@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def visible(text: object) -> str:
+    """Return a text of strangers, such as a model's class name, so that it can do nothing to a terminal.
+
+    Control characters, line ends, and what turns the direction of writing become Python's escapes.
+
+    >>> print(visible("cat\\x1b[2J\\ndog"), visible("\u732b"))
+    cat\\x1b[2J\\ndog \u732b
+    """
+    return "".join(repr(letter)[1:-1] if _acts(letter) else letter for letter in str(text))
+
+
+def _acts(letter: str) -> bool:
+    turns = unicodedata.bidirectional(letter) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    return turns or unicodedata.category(letter) in {"Cc", "Zl", "Zp"}
 
 
 def percent(share: float) -> str:

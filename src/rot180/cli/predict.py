@@ -38,7 +38,7 @@ def predict(
     import numpy as np
 
     from rot180.cli.computing import use_threads
-    from rot180.cli.output import print_json
+    from rot180.cli.output import print_json, visible
     from rot180.data.image import read_image
     from rot180.errors import ModelError
     from rot180.runs import load_run
@@ -62,4 +62,6 @@ def predict(
         print_json({"predictions": [{"image": path, "top": top} for path, top in zip(images, found, strict=True)]})
         return
     for path, top in zip(images, found, strict=True):
-        print(f"{path}: " + ", ".join(f"{one['label']} {100 * one['probability']:.1f}%" for one in top))
+        print(
+            f"{visible(path)}: " + ", ".join(f"{visible(one['label'])} {100 * one['probability']:.1f}%" for one in top)
+        )
