@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rot180.errors import ArgumentError, ModelError, NonFiniteError
+from rot180.errors import ArgumentError, DataError, ModelError, NonFiniteError
 from rot180.runs import load_run
 from rot180.runs.checkpoint import list_checkpoints
 from rot180.runs.history_file import read_history, read_records
 from rot180.runs.lock import RunLock, is_locked
+from rot180.runs.own_data import own_data
 from rot180.runs.recorder import CheckpointPolicy
 from rot180.runs.resume import resume_run
 from rot180.runs.train_run import RunSettings, train_run
@@ -270,3 +271,16 @@ def test_the_compiled_engine_goes_on_as_well(tmp_path: Path) -> None:
     train_run(compiled, out=tmp_path / "run", subscribers=[StopAt(7)], draw=False)
     resume_run(tmp_path / "run", draw=False)
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_data_that_were_moved(tmp_path: Path) -> None:
+    old, new, path = tmp_path / "old.npz", tmp_path / "new.npz", tmp_path / "my run"
+    np.savez(old, images=np.zeros((40, 8, 8), np.uint8), labels=np.arange(40) % 10)
+    train_run(replace(SETTINGS, data=str(old), limit=None), out=path, subscribers=[StopAt(1)], draw=False)
+    old.rename(new)
+    message = f"{old}: the data .* not there any more; .* say where to: rot180 train NEWPATH --resume '{path}'"
+    with pytest.raises(DataError, match=message):
+        resume_run(path, draw=False)
+    with pytest.raises(DataError, match=r"not there any more; if it was moved, name DATA"):
+        own_data(path, load_run(path), None)
+    assert resume_run(path, data=str(new), draw=False).history.stopped == "finished"

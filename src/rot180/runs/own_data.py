@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from rot180.data import Dataset
 from rot180.data.for_model import load_data_for
 from rot180.data.options import ImageOptions
-from rot180.errors import ArgumentError
+from rot180.errors import ArgumentError, DataError
 from rot180.runs.config import read_config
 from rot180.runs.folder import Run, RunFolder
 
@@ -31,11 +32,27 @@ def own_data(path: str | Path, run: Run, named: str | None, *, how: str = "DATA"
     ------
     ArgumentError
         None is named, and it is a weights file that lies in no run.
+    DataError
+        None is named, and what the run was trained on has been moved.
     """
     source = named if named is not None else _config(path, run).get("data")
     if source is None:
         raise ArgumentError(f"{path}: a weights file alone does not tell what it was trained on; name {how}")
+    if named is None and is_gone(source):
+        raise DataError(
+            f"{source}: the data that the run was trained on is not there any more; if it was moved, name {how}"
+        )
     return str(source)
+
+
+def is_gone(source: object) -> bool:
+    """Say whether a run's data is a path, which a run keeps whole, and nothing lies there.
+
+    >>> is_gone("/nowhere/at/all"), is_gone("digits"), is_gone("/")
+    (True, False, False)
+    """
+    # os.path: it raises nothing, whatever a stranger's configuration holds.
+    return isinstance(source, str) and Path(source).is_absolute() and not os.path.exists(source)  # noqa: PTH110
 
 
 def load_own_data(path: str | Path, run: Run, named: str | None, *, how: str = "DATA") -> Dataset:

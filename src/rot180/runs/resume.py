@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -9,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from rot180.data.options import Progress
-from rot180.errors import ArgumentError, ModelError
+from rot180.errors import ArgumentError, DataError, ModelError
 from rot180.runs.atomic import remove_unfinished
 from rot180.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
 from rot180.runs.config import read_config
 from rot180.runs.environment import differences, environment
 from rot180.runs.folder import RunFolder
 from rot180.runs.lock import RunLock
+from rot180.runs.own_data import is_gone
 from rot180.runs.prepare import prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
 from rot180.runs.settings import settings_from
@@ -80,6 +82,11 @@ def resume_run(
         checkpoint = _newest_checkpoint(folder, tell)
         config = read_config(folder.config_path)
         settings = settings_from(config, folder.config_path)
+        if data is None and is_gone(settings.data):
+            raise DataError(
+                f"{settings.data}: the data that the run was trained on is not there any more; if it was moved, say "
+                f"where to: rot180 train NEWPATH --resume {shlex.quote(str(path))}"
+            )
         prepared = prepare(replace(settings, data=data) if data is not None else settings, progress)
         if prepared.model.notation != config.get("network"):
             raise ModelError(
