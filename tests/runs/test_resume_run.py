@@ -16,13 +16,14 @@ import pytest
 from rot180.errors import ArgumentError, DataError, ModelError, NonFiniteError
 from rot180.runs import load_run
 from rot180.runs.checkpoint import list_checkpoints
+from rot180.runs.draw import draw_model
 from rot180.runs.history_file import read_history, read_records
 from rot180.runs.lock import RunLock, is_locked
 from rot180.runs.own_data import own_data
 from rot180.runs.recorder import CheckpointPolicy
 from rot180.runs.resume import resume_run
 from rot180.runs.train_run import RunSettings, train_run
-from rot180.training import EpochDone, StepDone, TrainingStarted
+from rot180.training import EpochDone, StepDone, TrainingEnded, TrainingStarted
 
 SETTINGS = RunSettings(
     model="8x8x1 > conv3x3:2 relu maxpool2 > dropout0.2 > fc10",
@@ -204,9 +205,39 @@ def test_a_folder_removed_under_the_run(tmp_path: Path) -> None:
         if isinstance(event, EpochDone):
             shutil.rmtree(tmp_path / "run")
 
-    with pytest.raises(ModelError, match=r"cannot be written \(No such file or directory"):
+    with pytest.raises(ModelError, match=r"cannot be written, as its folder is gone"):
         train_run(SETTINGS, out=tmp_path / "run", subscribers=[remove], draw=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_folder_of_checkpoints_removed_under_the_run(tmp_path: Path) -> None:
+    def remove(event) -> None:
+        if isinstance(event, StepDone) and event.batch == 2:
+            shutil.rmtree(tmp_path / "run" / "checkpoints")
+
+    with pytest.raises(ModelError, match=r"checkpoints/000001: cannot be written, as its folder is gone, or") as found:
+        train_run(SETTINGS, out=tmp_path / "run", subscribers=[remove], draw=False)
+    assert "room" not in str(found.value)
+
+
+@pytest.mark.parametrize("when", [StepDone, TrainingEnded])
+def test_nothing_comes_anew_while_the_folder_is_removed(tmp_path: Path, when: type) -> None:
+    def remove(event) -> None:
+        """Half of what rm -rf does: all that is in the folder."""
+        if isinstance(event, when):
+            for entry in list((tmp_path / "run").iterdir()):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    with pytest.raises(ModelError, match="gone"):
+        train_run(SETTINGS, out=tmp_path / "run", subscribers=[remove])
+    assert not (tmp_path / "run" / "history.jsonl").exists()
+
+
+def test_pictures_make_no_run_anew(tmp_path: Path, whole: Path) -> None:
+    run = load_run(whole)
+    with pytest.raises(ModelError, match="the folder above it is gone"):
+        draw_model(tmp_path / "gone" / "pictures", run.model, run.history)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_first_step(tmp_path: Path, monkeypatch) -> None:

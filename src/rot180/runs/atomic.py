@@ -49,8 +49,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             raise
         _flush_folder(path.parent)
     except OSError as error:
-        reason = error.strerror or error
-        raise ModelError(f"{path}: cannot be written ({reason}); make room or choose another folder") from None
+        raise _fault(path, error) from None
 
 
 def write_folder_atomically(path: str | Path, files: Mapping[str, bytes]) -> None:
@@ -91,8 +90,14 @@ def write_folder_atomically(path: str | Path, files: Mapping[str, bytes]) -> Non
             raise
         _flush_folder(path.parent)
     except OSError as error:
-        reason = error.strerror or error
-        raise ModelError(f"{path}: cannot be written ({reason}); make room or choose another folder") from None
+        raise _fault(path, error) from None
+
+
+def _fault(path: Path, error: OSError) -> ModelError:
+    if not path.parent.is_dir():  # no room in the world would help
+        return ModelError(f"{path}: cannot be written, as its folder is gone, or was never made; choose one that stays")
+    reason = error.strerror or error
+    return ModelError(f"{path}: cannot be written ({reason}); make room or choose another folder")
 
 
 def remove_unfinished(folder: str | Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from rot180.errors import ArgumentError
+from rot180.errors import ArgumentError, ModelError
 from rot180.nn import Conv2d, Flatten, Sequential
 from rot180.ops.types import Array
 from rot180.training import Evaluation, History, predict
@@ -21,7 +22,7 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
     Parameters
     ----------
     folder : Path
-        Where to put the files; made if need be.
+        Where to put the files; made if need be, but not the folder above it.
     test : Evaluation, optional
         On the test images, after the training; becomes a mark at the end of the curves.
 
@@ -30,7 +31,7 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
     list of Path
         The PNG files; an SVG lies beside each.
     """
-    from rot180.pictures import curves, kernels, save_figure
+    from rot180.pictures import curves, kernels
 
     drawn = []
     if history.losses:
@@ -40,11 +41,11 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
             before = [math.nan] * (len(history.epochs) - 1)
             loss["test"], accuracy["test"] = [*before, test.loss], [*before, test.accuracy]
         figure = curves(loss, accuracy, step_loss=history.losses, steps_per_epoch=_steps_per_epoch(history))
-        drawn.append(save_figure(figure, folder / "curves")[0])
+        drawn.append(_save(figure, folder / "curves"))
     for layer in model.layers:
         if isinstance(layer, Conv2d):
             figure = kernels(layer.parameters["weight"], layer.name)
-            drawn.append(save_figure(figure, folder / f"kernels-{layer.name}")[0])
+            drawn.append(_save(figure, folder / f"kernels-{layer.name}"))
     return drawn
 
 
@@ -61,7 +62,7 @@ def draw_images(
     Parameters
     ----------
     folder : Path
-        Where to put the files; made if need be.
+        Where to put the files; made if need be, but not the folder above it.
     images : (N, H, W, C)
         As they were read; the model's preprocessing is applied.
     labels : (N,)
@@ -80,7 +81,7 @@ def draw_images(
     ArgumentError
         There is no image of a chosen number.
     """
-    from rot180.pictures import confusion_matrix, feature_maps, mistakes, save_figure, worst_mistakes
+    from rot180.pictures import confusion_matrix, feature_maps, mistakes, worst_mistakes
 
     probabilities = predict(model, images)
     classes = probabilities.shape[1]
@@ -92,16 +93,16 @@ def draw_images(
         if not 0 <= index < len(images):
             raise ArgumentError(f"there are {len(images)} test images, numbered from 0; there is no number {index}")
     counts = count_confusions(labels, probabilities.argmax(axis=1), classes)
-    drawn = [save_figure(confusion_matrix(counts, names), folder / "confusion")[0]]
+    drawn = [_save(confusion_matrix(counts, names), folder / "confusion")]
     figure = mistakes(images, labels, probabilities, names)
-    drawn.append(save_figure(figure, folder / "mistakes")[0])
+    drawn.append(_save(figure, folder / "mistakes"))
     for index in indices or sorted({0, *worst_mistakes(labels, probabilities, 1).tolist()}):
         said = int(probabilities[index].argmax())
         title = (
             f"test image {index}: {names[labels[index]]}, taken for {names[said]} ({probabilities[index, said]:.1%})"
         )
         figure = feature_maps(images[index], layer_outputs(model, images[index]), title, class_names=names)
-        drawn.append(save_figure(figure, folder / f"feature-maps-{index}")[0])
+        drawn.append(_save(figure, folder / f"feature-maps-{index}"))
     return drawn
 
 
@@ -120,6 +121,19 @@ def layer_outputs(model: Sequential, image: Array) -> list[tuple[str, Array]]:
         if not isinstance(layer, Flatten):
             outputs.append((layer.name, x[0]))
     return outputs
+
+
+def _save(figure: Any, base: Path) -> Path:
+    """Write a picture and return the PNG file; the folder of pictures is made if need be, but not the one above it."""
+    from rot180.pictures import save_figure
+
+    try:
+        base.parent.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise ModelError(
+            f"{base.parent}: cannot be made, as the folder above it is gone; name one that is there"
+        ) from None
+    return save_figure(figure, base)[0]
 
 
 def _column(history: History, name: str) -> list[float]:

@@ -22,8 +22,9 @@ class HistoryWriter:
     """Append what happens in a training to a file; a subscriber of its events.
 
     Each line is written and closed at once, so that everything told is in the file whenever the process ends, and a
-    history is continued by making another writer of the same path. A line is an object with `event`: `started`, `step`
-    (mean loss and accuracy of the images since the last such line), `epoch`, `ended`, or what `write` is given.
+    history is continued by making another writer of the same path. Once begun, a file that is removed stays away. A
+    line is an object with `event`: `started`, `step` (mean loss and accuracy of the images since the last such line),
+    `epoch`, `ended`, or what `write` is given.
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ class HistoryWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._every = 1
+        self._begun = False
         self._last: StepDone | None = None
         self._start_interval()
 
@@ -90,8 +92,9 @@ class HistoryWriter:
         finite = {name: _finite(value) for name, value in values.items()}
         line = json.dumps({"event": event, **finite}, allow_nan=False)
         try:
-            with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            with open(self.path, "a", encoding="utf-8", newline="\n", opener=self._open) as file:
                 file.write(line + "\n")
+            self._begun = True
         except OSError as error:
             raise self._fault(error) from None
 
@@ -131,13 +134,19 @@ class HistoryWriter:
         try:
             with self.path.open("ab+") as file:
                 file.truncate(min(max(size, 0), file.seek(0, os.SEEK_END)))
+            self._begun = True
         except OSError as error:
             raise self._fault(error) from None
 
+    def _open(self, path: str, flags: int) -> int:
+        """Open the file; make it only to begin it: whoever removes a folder is not to find a new file in it."""
+        return os.open(path, flags & ~os.O_CREAT if self._begun else flags, 0o666)
+
     def _fault(self, error: OSError) -> ModelError:
-        return ModelError(
-            f"{self.path}: cannot be written ({error.strerror or error}); is the disk full, or the folder gone?"
-        )
+        if isinstance(error, FileNotFoundError):
+            what = "it" if self.path.parent.is_dir() else "its folder"
+            return ModelError(f"{self.path}: cannot be written, as {what} is gone; leave a run's files where they are")
+        return ModelError(f"{self.path}: cannot be written ({error.strerror or error}); is the disk full?")
 
     def _start_interval(self) -> None:
         self._images, self._loss, self._correct, self._seconds = 0, 0.0, 0, 0.0

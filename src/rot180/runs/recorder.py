@@ -86,6 +86,12 @@ class RunRecorder:
             raise KeyboardInterrupt
         self._started.trainer.stop("interrupted")
 
+    def note(self, event: str, **values: Any) -> None:
+        """Append a line to the history that has begun; see `HistoryWriter.write`."""
+        if self._writer is None:
+            raise ArgumentError("a recorder is told of the start first")
+        self._writer.write(event, **values)
+
     def __call__(self, event: Event) -> None:
         """Take an event in.
 

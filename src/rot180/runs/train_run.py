@@ -149,7 +149,7 @@ def run_training(
     except NonFiniteError as error:
         if recorder.folder is not None:
             place = {"step": error.step, "layer": error.layer, "array": error.array}
-            recorder.folder.history_writer().write("failed", reason=str(error), **place)
+            recorder.note("failed", reason=str(error), **place)
             write_report(recorder.folder, model)
         raise
     folder = recorder.opened
@@ -160,7 +160,7 @@ def run_training(
     if len(dataset.test_images):
         test = evaluate(model, dataset.test_images, dataset.test_labels, engine=settings.engine)
         values = test.to_dict()
-        folder.history_writer().write("test", **{key: values[key] for key in ("count", "loss", "accuracy")})
+        recorder.note("test", **{key: values[key] for key in ("count", "loss", "accuracy")})
     pictures = draw_run(folder.pictures, model, history, dataset, test) if draw else []
     write_report(folder, model)
     return TrainedRun(folder, model, dataset, settings, history, test, tuple(pictures))
