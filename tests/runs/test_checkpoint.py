@@ -129,8 +129,9 @@ def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
 def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     model, state = trained()
     model.parameters["fc2.weight"][0, 0] = np.nan
-    with pytest.raises(NonFiniteError, match=r"fc2\.weight is not finite after its update") as caught:
+    with pytest.raises(NonFiniteError, match=rf"step {state.step_count}: fc2\.weight is not finite") as caught:
         save_checkpoint(tmp_path, model, state, EXTRA)
+    assert caught.value.step == state.step_count - 1  # updates done before, as of every such error
     assert (caught.value.layer, caught.value.array) == ("fc2", "fc2.weight")
     assert list_checkpoints(tmp_path) == []
 

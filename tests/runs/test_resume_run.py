@@ -285,6 +285,7 @@ def test_what_is_not_finite_fails_the_run_and_is_never_the_best(tmp_path: Path) 
     last = read_records(path / "history.jsonl")[-1]
     assert last["event"] == "failed"
     assert last["array"] in last["reason"]
+    assert f"step {last['step']}: " in last["reason"]
     assert "The training failed." in (path / "report.html").read_text()
     assert not (path / "best.safetensors").exists()
     assert not (path / "model.safetensors").exists()

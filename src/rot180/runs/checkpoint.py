@@ -86,7 +86,7 @@ def save_checkpoint(folder: Path, model: Sequential, state: TrainingState, extra
             raise NonFiniteError(
                 f"step {state.step_count}: {name} is not finite after its update; the learning rate is too high: lower "
                 f"--lr or add --warmup",
-                step=state.step_count,
+                step=state.step_count - 1,  # done before the one that made it so
                 layer=name.partition(".")[0],
                 array=name,
             )

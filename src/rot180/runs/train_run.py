@@ -148,7 +148,8 @@ def run_training(
             )
     except NonFiniteError as error:
         if recorder.folder is not None:
-            place = {"step": error.step, "layer": error.layer, "array": error.array}
+            # Counted from 1, as in the reason: the error holds the updates done before.
+            place = {"step": error.step + 1, "layer": error.layer, "array": error.array}
             recorder.note("failed", reason=str(error), **place)
             write_report(recorder.folder, model)
         raise
