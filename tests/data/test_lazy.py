@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rot180.data import load_data
-from rot180.data.lazy import LazyImages
+from rot180.data.lazy import EncodedImage, LazyImages
 from rot180.data.options import ImageOptions
 
 
@@ -52,3 +52,29 @@ def test_a_fingerprint_of_parquet_is_the_same_by_any_path(folder: Path, monkeypa
     monkeypatch.chdir(folder.parent)
     assert fingerprint("rows") == fingerprint(folder.parent / "rows")
     assert fingerprint("rows/a.parquet") == fingerprint(folder.parent / "rows" / "a.parquet")
+
+
+@pytest.mark.parametrize(("size", "at"), [(100, 99), (12288, 9000), (50000, 0), (50000, 25000), (50000, 49999)])
+def test_a_fingerprint_notices_other_contents_of_the_same_size(tmp_path: Path, size: int, at: int) -> None:
+    path = tmp_path / "any.png"
+    content = bytearray(size)
+
+    def found() -> list[bytes]:
+        sources = (path, path.read_bytes())
+        return [LazyImages([EncodedImage("any", source, 0)], (4, 4, 1)).fingerprint() for source in sources]
+
+    path.write_bytes(content)
+    before = found()
+    content[at] = 1
+    path.write_bytes(content)
+    assert before[0] == before[1]
+    assert found()[0] == found()[1] != before[0]
+
+
+def test_a_fingerprint_is_taken_of_files_that_cannot_be_read(tmp_path: Path) -> None:
+    def found(path: Path) -> bytes:
+        return LazyImages([EncodedImage("any", path, 0)] * 600, (4, 4, 1)).fingerprint()
+
+    (tmp_path / "empty").touch()
+    missing = found(tmp_path / "none.png")
+    assert missing == found(tmp_path) != found(tmp_path / "empty")  # a folder cannot be read as a file
