@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from rot180.data import opaque
 from rot180.data.image import read_image
 from rot180.errors import ArgumentError, DataError
 
@@ -148,3 +152,44 @@ def test_a_small_file_that_promises_many_pixels(tmp_path):
         read_image(path, (28, 28, 1))
     Image.new("1", (7000, 7000)).save(tmp_path / "empty.png")  # as much as deflate can pack
     assert read_image(tmp_path / "empty.png", (28, 28, 1)).max() == 0
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "tRNS"])
+@pytest.mark.parametrize("shape", [(6, 8, 1), (6, 8, 3), (13, 40, 3), (50, 9, 3), (31, 57, 1)])
+def test_large_images_become_the_same_bits_strip_by_strip(tmp_path, monkeypatch, mode, shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (31, 57, 4), dtype=np.uint8)
+    if mode == "I;16":
+        Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(tmp_path / "a.png")
+    elif mode == "tRNS":
+        Image.fromarray(pixels[..., 0]).convert("P").save(tmp_path / "a.png", transparency=bytes(range(256)))
+    else:
+        Image.fromarray(pixels).convert(mode).save(tmp_path / "a.png")
+    ways = ("stretch", "crop", "pad")
+    whole = [read_image(tmp_path / "a.png", shape, resize=way) for way in ways]
+    monkeypatch.setattr(opaque, "LARGE", 0)
+    monkeypatch.setattr(opaque, "STRIP", 57 * 4)
+    for way, expected in zip(ways, whole, strict=True):
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png", shape, resize=way), expected)
+
+
+PEAK = """
+import sys
+from rot180.data.image import read_image
+
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+read_image(sys.argv[1], (64, 64, 3))
+before = peak()
+read_image(sys.argv[2], (64, 64, 3))
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+def test_a_large_image_with_transparency_is_in_memory_once(tmp_path):
+    Image.new("RGBA", (70, 70), (9, 9, 9, 90)).save(tmp_path / "small.png")
+    Image.new("RGBA", (3500, 3500), (9, 9, 9, 90)).save(tmp_path / "large.png", compress_level=1)  # 48 MB decoded
+    command = [sys.executable, "-c", PEAK, tmp_path / "small.png", tmp_path / "large.png"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert int(found.stdout) / 1024 < 48 + 16

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rot180.data import opaque
 from rot180.errors import ArgumentError, DataError, did_you_mean
 from rot180.nn.preprocessing import RESIZES
 from rot180.ops.types import Array
@@ -121,7 +122,11 @@ def decode_image(
         image.draft(image.mode, (2 * width, 2 * height))
         image.load()
         upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
-        picture = _opaque(upright).convert(MODES[channels])
+        picture: Any
+        if upright.width * upright.height > opaque.LARGE and upright.size != (width, height):
+            picture = opaque.Strips(upright, MODES[channels])
+        else:
+            picture = opaque.opaque(upright).convert(MODES[channels])
         if picture.size == (width, height):
             return np.array(picture, np.uint8).reshape(shape)
         bilinear = Image.Resampling.BILINEAR
@@ -206,23 +211,6 @@ def _orientation(image: Image.Image) -> int:
 def _kind(image: Image.Image) -> str:
     """Return the format; a JPEG with a second picture inside, as many cameras write it, is a JPEG."""
     return "JPEG" if image.format == "MPO" else str(image.format)
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """Return an image of 8-bit gray or color: 16 bits are scaled down, and transparency is laid on white."""
-    from PIL import Image
-
-    if image.mode.startswith("I"):
-        # Pillow's own conversion to 8 bits cuts every value above 255 off instead of scaling it.
-        values = np.asarray(image) >> 8
-        return Image.fromarray(values.clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        color = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", color.size, "white"), color).convert("RGB")
-    if image.mode == "1":
-        return image.convert("L")
-    # A palette is resolved before resizing: its numbers cannot be averaged.
-    return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 def _too_large(path: str, found: str) -> DataError:

@@ -1,0 +1,73 @@
+"""Images of 8 bits without transparency, made of any others; of large ones strip by strip, so that few copies exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LARGE = 2**22
+"""Pixels above which an image is narrowed strip by strip."""
+
+STRIP = 2**18
+"""Pixels in a strip, about."""
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """Return an image of 8-bit gray or color: 16 bits are scaled down, and transparency is laid on white."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        # Pillow's own conversion to 8 bits cuts every value above 255 off instead of scaling it.
+        values = np.asarray(image) >> 8
+        return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        color = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", color.size, "white"), color).convert("RGB")
+    if image.mode == "1":
+        return image.convert("L")
+    # A palette is resolved before resizing: its numbers cannot be averaged.
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+class Strips:
+    """A large image that is made opaque only while it is resized: what Pillow's `fit` and `pad` ask of an image.
+
+    Pillow narrows an image first, row by row, and lowers the result after, with 8 bits between the two. So strips of
+    rows that are narrowed one by one, put together and lowered give the same bits as the image in one piece.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    mode : {"L", "RGB"}
+        What it becomes.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> Strips(Image.new("RGBA", (20, 10)), "L").resize((1, 1), Image.Resampling.BILINEAR).getpixel((0, 0))
+    255
+    """
+
+    def __init__(self, image: Image.Image, mode: str) -> None:
+        self._image, self.mode = image, mode
+        self.size = self.width, self.height = image.size
+        self.palette = None
+
+    def resize(
+        self, size: tuple[int, int], resample: Image.Resampling, box: tuple[float, float, float, float] | None = None
+    ) -> Image.Image:
+        """Do what Pillow's `resize` does to the opaque image."""
+        from PIL import Image
+
+        left, upper, right, lower = box or (0, 0, *self.size)
+        narrow = Image.new(self.mode, (size[0], self.height))
+        rows = max(1, STRIP // self.width)
+        for top in range(0, self.height, rows):
+            bottom = min(top + rows, self.height)
+            strip = opaque(self._image.crop((0, top, self.width, bottom))).convert(self.mode)
+            narrow.paste(strip.resize((size[0], bottom - top), resample, (left, 0, right, bottom - top)), (0, top))
+        return narrow.resize(size, resample, (0, upper, size[0], lower))
