@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -244,3 +247,17 @@ def test_options_are_checked() -> None:
         ImageOptions(resize="crops")
     with pytest.raises(ArgumentError, match="1 channel"):
         ImageOptions(channels=2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+@pytest.mark.parametrize("name", [b"caf\xe9", b"red\x1b[31m", b"two\nlines"])
+def test_names_that_cannot_be_printed_are_refused_in_one_line(folder: Path, name: bytes) -> None:
+    strange = draw(folder / os.fsdecode(name) / "1.png").parent
+    with pytest.raises(DataError, match=r"found the class '\w+\\\w+.*'; rename the folder") as caught:
+        load_data(folder)
+    assert str(caught.value).isprintable()
+    shutil.rmtree(strange)
+    draw(folder / "cat" / "1.png", mode="L").rename(folder / "cat" / os.fsdecode(name + b".png"))
+    with pytest.raises(DataError, match=r"cat: .*found the file '\w+\\.*\.png'; rename it .*--on-bad-file") as caught:
+        load_data(folder)
+    assert str(caught.value).isprintable()

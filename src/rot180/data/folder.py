@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ MAX_DEPTH = 8
 
 _NOT_COUNTED = ("thumbs.db", "desktop.ini")
 """Files that systems leave in folders unasked; those whose name begins with a dot are passed over as well."""
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, ends of lines, and what stands for bytes that are no UTF-8."""
 
 
 def is_image_folder(path: Path) -> bool:
@@ -51,6 +55,9 @@ def read_image_folder(path: Path, options: ImageOptions | None = None, bad: BadF
     names = sorted({folder.name for folders in parts.values() for folder in folders}, key=_order(parts))
     if len(names) > MAX_CLASSES:
         raise DataError(f"{path}: expected at most {MAX_CLASSES} classes, found {len(names)} folders")
+    for name in names:
+        if _UNPRINTABLE.search(name):
+            raise DataError(f"{path}: {_reason_against_name('class', name)}; rename the folder")
     train_names = {folder.name for folder in parts["train"]}
     if unknown := [name for name in names if name not in train_names]:
         raise DataError(
@@ -114,7 +121,9 @@ def _list(path: Path, folders: list[Path], names: list[str]) -> tuple[list[Encod
         for inside, entry in _entries(folder, ""):
             suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122, a Path for each of a million files is slow
             reason = _reason_against(root, entry, suffix)
-            if reason:
+            if _UNPRINTABLE.search(inside):
+                errors.append(DataError(f"{folder}: {_reason_against_name('file', inside)}; rename it"))
+            elif reason:
                 errors.append(DataError(f"{entry.path}: {reason}"))
             else:
                 place = f"{above}/{inside}"
@@ -154,6 +163,11 @@ def _reason_against(root: Path, entry: os.DirEntry[str], suffix: str) -> str:
     if not entry.is_file():
         return "expected an image, found something that is no file (a pipe, a device); remove it"
     return ""
+
+
+def _reason_against_name(what: str, name: str) -> str:
+    """Say what is wrong with a name that cannot be printed, escaped."""
+    return f"expected a name of printable characters in UTF-8, found the {what} {name!a}"
 
 
 def _refuse_link(root: Path, folder: Path) -> None:
