@@ -95,7 +95,9 @@ def write_folder_atomically(path: str | Path, files: Mapping[str, bytes]) -> Non
 
 def _fault(path: Path, error: OSError) -> ModelError:
     if not path.parent.is_dir():  # no room in the world would help
-        return ModelError(f"{path}: cannot be written, as its folder is gone, or was never made; choose one that stays")
+        return ModelError(
+            f"{path}: cannot be written, as its folder is gone or was never made; choose one that is there"
+        )
     reason = error.strerror or error
     return ModelError(f"{path}: cannot be written ({reason}); make room or choose another folder")
 
