@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from rot180.data import load_data
+from rot180.data.inspect import inspect_data
+from rot180.data.options import ImageOptions
 from rot180.errors import DataError
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -76,3 +78,19 @@ def test_damaged_and_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(DataError, match=r"needs pyarrow; install it: pip install 'rot180\[data\]'"):
         load_data(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("nothing", [None, {"bytes": None, "path": "a.png"}])
+def test_a_row_without_an_image_is_a_bad_file(tmp_path: Path, nothing: object) -> None:
+    rows = [{"bytes": png(image), "path": None} for image in IMAGES]
+    write(tmp_path / "a.parquet", [*rows[:3], nothing, *rows[3:]], [0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1])
+    found, data = inspect_data(tmp_path / "a.parquet")
+    assert (found.bad_files, len(data.train_images) + len(data.test_images)) == (1, 10)
+    assert "row 3: expected an encoded image in image, found NoneType" in found.bad_file_reasons[0]
+    with pytest.raises(DataError, match=r"row 3: .*--on-bad-file skip"):
+        load_data(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"1 of 11 files are bad"):
+        load_data(tmp_path / "a.parquet", ImageOptions(on_bad_file="skip"))
+    write(tmp_path / "b.parquet", [*(rows * 100), nothing], [0, 1] * 500 + [0])
+    data = load_data(tmp_path / "b.parquet", ImageOptions(on_bad_file="skip"))
+    assert len(data.train_images) + len(data.test_images) == 1000

@@ -53,9 +53,10 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     held_out = parts["test"] or parts["val"]
     class_names: tuple[str, ...] = ()
     images: dict[str, list[EncodedImage]] = {}
+    errors: list[DataError] = []
     try:
         for part, files in (("train", parts["train"]), ("test", held_out)):
-            images[part] = [image for file in files for image in _rows(path, file, parquet)]
+            images[part] = [image for file in files for image in _rows(path, file, parquet, errors)]
         for file in parts["train"]:
             class_names = class_names or _class_names(parquet.read_schema(file).metadata)
     except (pyarrow.ArrowException, OSError) as error:
@@ -64,8 +65,10 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     every = [*images["train"], *images["test"]]
     if not class_names:
         class_names = tuple(str(number) for number in range(max((image.label for image in every), default=-1) + 1))
-    bad = bad or BadFiles(options.on_bad_file, len(every))
-    bad.total = len(every)
+    bad = bad or BadFiles(options.on_bad_file, 0)
+    bad.total = len(every) + len(errors)
+    for missing in errors:
+        bad.report(missing)
     name = path.resolve().name.removesuffix(".parquet")
     test = images["test"] if held_out else None
     return load_encoded(name, images["train"], test, class_names, options, bad, f"Parquet in {path}")
@@ -80,8 +83,8 @@ def _files(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _rows(path: Path, file: Path, parquet: Any) -> Iterator[EncodedImage]:
-    """Yield the images of one file, a few rows in memory beside them."""
+def _rows(path: Path, file: Path, parquet: Any, errors: list[DataError]) -> Iterator[EncodedImage]:
+    """Yield the images of one file, a few rows in memory beside them; rows without an image go to the errors."""
     with parquet.ParquetFile(file) as opened:
         names = opened.schema_arrow.names
         image_column = next((name for name in IMAGE_COLUMNS if name in names), None)
@@ -94,6 +97,10 @@ def _rows(path: Path, file: Path, parquet: Any) -> Iterator[EncodedImage]:
             for value, label in zip(values, labels, strict=True):
                 content = value.get("bytes") if isinstance(value, dict) else value
                 name = f"{file}, row {row}"
+                row += 1
+                if content is None:
+                    errors.append(DataError(f"{name}: expected an encoded image in {image_column}, found NoneType"))
+                    continue
                 if not isinstance(content, bytes):
                     raise DataError(
                         f"{name}: expected an encoded image in {image_column}, found {type(content).__name__}"
@@ -103,8 +110,7 @@ def _rows(path: Path, file: Path, parquet: Any) -> Iterator[EncodedImage]:
                 total += len(content)
                 if total > MAX_BYTES:
                     raise DataError(f"{file}: expected at most {MAX_BYTES} bytes of images, found more; split the file")
-                yield EncodedImage(name, content, label, place=f"{place}, row {row}")
-                row += 1
+                yield EncodedImage(name, content, label, place=f"{place}, row {row - 1}")
 
 
 def _class_names(metadata: Any) -> tuple[str, ...]:
