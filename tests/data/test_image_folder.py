@@ -261,3 +261,14 @@ def test_names_that_cannot_be_printed_are_refused_in_one_line(folder: Path, name
     with pytest.raises(DataError, match=r"cat: .*found the file '\w+\\.*\.png'; rename it .*--on-bad-file") as caught:
         load_data(folder)
     assert str(caught.value).isprintable()
+
+
+def test_test_images_alone_are_refused_and_training_images_alone_are_not(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for number in range(5):
+            draw(tmp_path / "test" / name / f"{number}.png")
+    with pytest.raises(DataError, match=r"has test/ but no train/; give the folder above both"):
+        load_data(tmp_path)
+    assert load_data(tmp_path / "test").class_names == ("a", "b")
+    (tmp_path / "test").rename(tmp_path / "train")
+    assert load_data(tmp_path).class_names == ("a", "b")

@@ -97,6 +97,11 @@ def _parts(path: Path) -> dict[str, list[Path]]:
             _refuse_link(path, folder)
             found[part] = folder
     if "train" not in found:
+        if found and len(found) == len(_folders(path)):
+            there = ", ".join(f"{folder.name}/" for folder in found.values())
+            raise DataError(
+                f"{path}: has {there} but no train/; give the folder above both, or the class folders alone"
+            )
         return {"train": _folders(path), "test": []}
     held_out = found.get("test", found.get("val"))
     return {"train": _folders(found["train"]), "test": [] if held_out is None else _folders(held_out)}
