@@ -30,10 +30,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     images = np.random.default_rng(0).integers(256, size=(300, 4, 4), dtype=np.uint8)
     labels = np.array([0, 1] * 5 + [2] * 290)
     np.savez("data.npz", images=images, labels=labels)
-    for number, name in enumerate(NAMES):
-        Path("folder", name).mkdir(parents=True)
-        for image in range(4):
-            Image.new("L", (4, 4), 50 * number + image).save(Path("folder", name, f"{image}.png"))
     return tmp_path
 
 
@@ -45,7 +41,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("health", "model.safetensors", "--data", "data.npz"),
         ("explain", "model.safetensors", "image.png", "--at", "loss", "--label", "0"),
         ("journey", "model.safetensors", "image.png", "--label", "0"),
-        ("data", "inspect", "folder", "--no-picture"),
     ],
     ids=lambda command: command[0],
 )
@@ -56,10 +51,13 @@ def test_names_are_escaped(rot180: Call, run: Path, command: tuple[str, ...]) ->
     assert not any(sign in said.out + said.err for sign in "\x1b\r\u202e")
 
 
-def test_names_are_escaped_in_errors(rot180: Call, run: Path) -> None:
-    Path("folder", "\x1b[31mfox").mkdir()
+@pytest.mark.parametrize(
+    "command", [("evaluate", "model.safetensors"), ("data", "inspect")], ids=lambda command: command[0]
+)
+def test_names_are_escaped_in_errors(rot180: Call, run: Path, command: tuple[str, ...]) -> None:
+    Path("folder", "\x1b[31mfox").mkdir(parents=True)
     Image.new("L", (4, 4), 9).save("folder/\x1b[31mfox/1.png")
-    said = rot180("evaluate", "model.safetensors", "folder")
+    said = rot180(*command, "folder")
     assert said.status == 2
     assert "\\x1b[31mfox" in said.err
     assert "\x1b" not in said.err
