@@ -7,7 +7,28 @@ import numpy as np
 from rot180.engine.feature_map import FeatureMap
 from rot180.engine.step import Step
 from rot180.kernels.copying import copy
-from rot180.kernels.elementwise import GATE, activate, combine
+from rot180.kernels.elementwise import (
+    GATE,
+    LEAKY_GATE,
+    LEAKY_RELU,
+    RELU,
+    SIGMOID,
+    SIGMOID_GATE,
+    TANH,
+    TANH_GATE,
+    activate,
+    combine,
+)
+from rot180.nn.activation import LeakyReLU, ReLU, Sigmoid, Tanh
+from rot180.nn.layer import Layer
+
+KINDS: dict[type[Layer], tuple[int, int]] = {
+    ReLU: (RELU, GATE),
+    LeakyReLU: (LEAKY_RELU, LEAKY_GATE),
+    Sigmoid: (SIGMOID, SIGMOID_GATE),
+    Tanh: (TANH, TANH_GATE),
+}
+"""Activations whose derivatives are told by their outputs: what the kernels call them, and their gates."""
 
 
 def activate_step(names: str, does: str, kind: int, x: FeatureMap, y: FeatureMap, slope: float = 0.0) -> Step:

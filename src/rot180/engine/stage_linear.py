@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rot180.engine.feature_map import FeatureMap
-from rot180.engine.gating import combine_step
+from rot180.engine.gating import KINDS, combine_step
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step
 from rot180.kernels.affine import (
@@ -17,7 +17,7 @@ from rot180.kernels.affine import (
     affine_one,
     affine_weight_gradient,
 )
-from rot180.kernels.elementwise import GATE, NOTHING, RELU, SIGMOID, SIGMOID_GATE, TANH, TANH_GATE
+from rot180.kernels.elementwise import NOTHING, RELU
 from rot180.kernels.memory import aligned
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import (
@@ -31,12 +31,8 @@ from rot180.kernels.tile import (
 from rot180.nn.activation import ReLU, Sigmoid, Tanh
 from rot180.nn.layer import Layer, Shape
 
-FUSED: dict[type[Layer], tuple[int, int]] = {
-    ReLU: (RELU, GATE),
-    Sigmoid: (SIGMOID, SIGMOID_GATE),
-    Tanh: (TANH, TANH_GATE),
-}
-"""Activations that are applied where the sums are formed, and their gates."""
+FUSED = (ReLU, Sigmoid, Tanh)
+"""Activations that are applied where the sums are formed."""
 PARTS = 16
 """Into which a single image's inputs are split, whatever the number of threads."""
 
@@ -49,7 +45,7 @@ class LinearStage(Stage):
     def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape) -> None:
         super().__init__(layers, input_shape, output_shape)
         self.linear, *activations = layers
-        self.activation, self.gate_kind = FUSED[type(activations[0])] if activations else (NOTHING, NOTHING)
+        self.activation, self.gate_kind = KINDS[type(activations[0])] if activations else (NOTHING, NOTHING)
         self.keeps_output = self.activation != NOTHING
 
     def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.engine.feature_map import FeatureMap
+from rot180.engine.gating import KINDS
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step
-from rot180.kernels.elementwise import NOTHING, SIGMOID, SIGMOID_GATE, TANH, TANH_GATE
+from rot180.kernels.elementwise import NOTHING
 from rot180.kernels.memory import aligned
 from rot180.kernels.pooling import avg_pool, max_pool, pool_sizes
 from rot180.kernels.pooling_backward import avg_pool_backward, max_pool_backward, windows_lie_apart
@@ -17,8 +18,8 @@ from rot180.nn.layer import Layer, Shape
 from rot180.nn.pooling import AvgPool2d, MaxPool2d
 from rot180.ops.geometry import geometry
 
-FUSED: dict[type[Layer], tuple[int, int]] = {Sigmoid: (SIGMOID, SIGMOID_GATE), Tanh: (TANH, TANH_GATE)}
-"""Activations that run inside a mean-pool, and their gates."""
+FUSED = (Sigmoid, Tanh)
+"""Activations that run inside a mean-pool."""
 
 
 class PoolingStage(Stage):
@@ -33,7 +34,7 @@ class PoolingStage(Stage):
         if not isinstance(pool, MaxPool2d | AvgPool2d):
             raise TypeError(f"not a pooling layer: {pool!r}")
         self.pool = pool
-        self.activation, self.gate_kind = FUSED[type(activations[0])] if activations else (NOTHING, NOTHING)
+        self.activation, self.gate_kind = KINDS[type(activations[0])] if activations else (NOTHING, NOTHING)
         self.geometry = geometry(
             input_shape[0], input_shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding, name=pool.name
         )

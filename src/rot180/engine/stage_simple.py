@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from rot180.engine.feature_map import FeatureMap
-from rot180.engine.gating import activate_step, combine_step, copy_step
+from rot180.engine.gating import KINDS, activate_step, combine_step, copy_step
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step
 from rot180.errors import ArgumentError
 from rot180.kernels.elementwise import (
     GATE,
-    LEAKY_GATE,
-    LEAKY_RELU,
     MULTIPLY,
     NOISY_RELU,
     RELU,
-    SIGMOID,
-    SIGMOID_GATE,
-    TANH,
-    TANH_GATE,
 )
 from rot180.kernels.softmax_rows import softmax_backward_rows, softmax_rows
-from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
+from rot180.nn.activation import NoisyReLU, Softmax
 from rot180.nn.dropout import Dropout
 from rot180.nn.layer import Layer, Shape
 
@@ -35,19 +29,13 @@ Backward = tuple[list[Step], FeatureMap | None, bool]
 class ActivationStage(Stage):
     """ReLU, LeakyReLU, Sigmoid, Tanh: in place, since their derivatives are told by their outputs."""
 
-    KINDS: ClassVar[dict[type[Layer], tuple[int, int]]] = {
-        ReLU: (RELU, GATE),
-        LeakyReLU: (LEAKY_RELU, LEAKY_GATE),
-        Sigmoid: (SIGMOID, SIGMOID_GATE),
-        Tanh: (TANH, TANH_GATE),
-    }
     in_place = True
     keeps_output = True
 
     def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
         """y = f(x)"""
         self.y = y
-        self.kind, self.gate_kind = self.KINDS[type(self.layers[0])]
+        self.kind, self.gate_kind = KINDS[type(self.layers[0])]
         self.slope = float(getattr(self.layers[0], "slope", 0.0))
         return [activate_step(self.names, "activate", self.kind, x, y, self.slope)]
 
@@ -212,7 +200,7 @@ def needed(source: dict[str, np.random.Generator | None], names: str) -> np.rand
 
 
 SIMPLE: dict[type[Layer], Callable[[list[Layer], Shape, Shape], Stage]] = {
-    **dict.fromkeys(ActivationStage.KINDS, ActivationStage),
+    **dict.fromkeys(KINDS, ActivationStage),
     NoisyReLU: NoisyReLUStage,
     Dropout: DropoutStage,
     Softmax: SoftmaxStage,

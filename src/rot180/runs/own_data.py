@@ -35,7 +35,7 @@ def own_data(path: str | Path, run: Run, named: str | None, *, how: str = "DATA"
     DataError
         None is named, and what the run was trained on has been moved.
     """
-    source = named if named is not None else _config(path, run).get("data")
+    source = named if named is not None else config_of(path, run).get("data")
     if source is None:
         raise ArgumentError(f"{path}: a weights file alone does not tell what it was trained on; name {how}")
     if named is None and is_gone(source):
@@ -64,12 +64,12 @@ def load_own_data(path: str | Path, run: Run, named: str | None, *, how: str = "
         As from `own_data` and `load_data_for`.
     """
     source = own_data(path, run, named, how=how)
-    training = _config(path, run).get("training")
+    training = config_of(path, run).get("training")
     policy = training.get("on_bad_file", "strict") if isinstance(training, dict) else "strict"
     return load_data_for(run.model, source, ImageOptions(on_bad_file=policy))
 
 
-def _config(path: str | Path, run: Run) -> dict[str, Any]:
+def config_of(path: str | Path, run: Run) -> dict[str, Any]:
     """Return the configuration of a run, also of a weights file in its folder; empty where there is no run."""
     if run.folder is not None:
         return run.config

@@ -10,9 +10,9 @@ from rot180.data.for_model import options_for, with_classes
 from rot180.data.lazy import Images
 from rot180.data.options import ImageOptions
 from rot180.ops.types import Array
-from rot180.runs.config import read_config
 from rot180.runs.environment import fingerprint
 from rot180.runs.folder import Run, RunFolder
+from rot180.runs.own_data import config_of
 
 
 class Unseen(NamedTuple):
@@ -49,7 +49,7 @@ def unseen(path: str | Path, run: Run, source: str, options: ImageOptions | None
     """
     dataset = load_data(source, options_for(run.model, options))
     # Asked before the classes are renamed, which would change the fingerprint.
-    own = _was_trained_on(run.folder or RunFolder(Path(path).parent), source, dataset) if dataset.divided else None
+    own = _was_trained_on(path, run, source, dataset) if dataset.divided else None
     if run.model.class_names is not None:
         dataset = with_classes(dataset, run.model.class_names)
     test, count = len(dataset.test_images), len(dataset.train_images) + len(dataset.test_images)
@@ -63,15 +63,16 @@ def unseen(path: str | Path, run: Run, source: str, options: ImageOptions | None
     return Unseen(*dataset.every_image(), dataset.class_names, note)
 
 
-def _was_trained_on(folder: RunFolder, source: str, dataset: Dataset) -> bool | None:
+def _was_trained_on(path: str | Path, run: Run, source: str, dataset: Dataset) -> bool | None:
     """Say whether a run was trained on a data set, by its path or its contents; None where there is no run to ask."""
-    if not folder.config_path.is_file():
+    config = config_of(path, run)
+    if not config:
         return None
-    config = read_config(folder.config_path)
     if Path(str(config.get("data"))) == Path(source).absolute():
         return True
     training = config.get("training")
     limit = training.get("limit") if isinstance(training, dict) else None
     if isinstance(limit, int) and limit > 0:
         dataset = dataset.limit(limit)
+    folder = run.folder or RunFolder(Path(path).parent)
     return folder.read_environment().get("data") == fingerprint(dataset)
