@@ -46,6 +46,22 @@ def rewrite(path, *, arrays=None, **metadata):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("text", ["4x4x1 > avgpool2 > flatten", "3 > softmax", "2x2x2 > relu flatten sigmoid"])
+def test_the_type_of_a_model_without_parameters_comes_back(tmp_path, text, dtype):
+    save_model(tmp_path / "m", network(text).build(dtype=dtype))
+    assert load_model(tmp_path / "m").dtype == dtype
+
+
+def test_a_type_that_no_model_has_is_refused(tmp_path):
+    save_model(tmp_path / "m", network("3 > softmax").build())
+    rewrite(tmp_path / "m", dtype="int8")
+    with pytest.raises(ModelError, match="dtype must be float32 or float64; it is 'int8'"):
+        load_model(tmp_path / "m")
+    rewrite(tmp_path / "m", dtype=None)  # as written by earlier versions
+    assert load_model(tmp_path / "m").dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_everything_comes_back(tmp_path, model, dtype):
     model.build(seed=5, dtype=dtype)
     save_model(tmp_path / "m", model)

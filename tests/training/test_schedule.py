@@ -38,6 +38,21 @@ def test_one_cycle_passes_its_three_points() -> None:
     assert rate(64) == pytest.approx((1 + 1 / 250_000) / 2)
 
 
+# From torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=total), PyTorch's defaults.
+ONE_CYCLE = {
+    1: [4e-06],
+    2: [0.8117457, 4e-06],
+    3: [0.9944154, 0.4626371, 4e-06],
+    4: [0.04, 0.8117457, 0.283061, 4e-06],
+    5: [0.04, 0.9504846, 0.611262, 0.1882583, 4e-06],
+}
+
+
+@pytest.mark.parametrize("total", ONE_CYCLE)
+def test_one_cycle_has_the_rates_of_its_reference(total: int) -> None:
+    assert rates("one-cycle", total) == pytest.approx(ONE_CYCLE[total], rel=1e-5)
+
+
 def test_warm_up_climbs_in_equal_steps() -> None:
     assert rates("constant", 6, warmup=4) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
     assert rates("constant", 6, warmup=0.7) == rates("constant", 6, warmup=4)

@@ -73,6 +73,8 @@ def model_bytes(model: Sequential) -> bytes:
         "preprocessing": json.dumps(model.preprocessing.to_dict()),
         "class_names": json.dumps(model.class_names),
     }
+    if not model.parameters:  # else these tell it
+        metadata["dtype"] = model.dtype.name
     return serialize(model.parameters, metadata)
 
 
@@ -134,7 +136,7 @@ def _described_model(path: Path, header: Header) -> Sequential:
             raise ModelError(f"{path}: the notation describes {described} weights, the file holds {stored}")
         if len(types) > 1:
             raise ModelError(f"{path}: the weights must be of one type; found {' and '.join(sorted(types))}")
-        model.build(dtype=DTYPES[types.pop() if types else "F32"])
+        model.build(dtype=DTYPES[types.pop()] if types else header.metadata.get("dtype", "float32"))
         model.preprocessing = Preprocessing.from_dict(_json(path, header, "preprocessing"))
     except ModelError:
         raise

@@ -102,7 +102,9 @@ def _cosine(lr: float, total: int, floor: float = 0.0) -> Schedule:
 
 def _one_cycle(lr: float, total: int) -> Schedule:
     first, last = lr / 25, lr / 25 / 1e4
-    top = max(0.3 * total - 1, 1e-9)  # the same positions as PyTorch's OneCycleLR, so that recipes carry over
+    # The same positions as PyTorch's OneCycleLR, so that recipes carry over. With fewer than 4 steps the top
+    # lies before the first.
+    top = 0.3 * total - 1
 
     def between(start: float, end: float, share: float) -> float:
         return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
