@@ -110,7 +110,7 @@ def test_a_full_disk_at_every_call_leaves_the_checkpoint_before(tmp_path: Path, 
         found, damaged = load_newest(folder)
         assert damaged == []
         # once it has its name, it is whole: then the new one counts
-        assert found.extra["number"] == (1 if call <= total - 3 else 2), call
+        assert found.extra["number"] == (1 if call <= total - 2 else 2), call
         assert not [entry for entry in folder.iterdir() if entry.name.startswith(".")]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from rot180.errors import ArgumentError, DataError, ModelError, NonFiniteError
+from rot180.files.unfinished import unfinished_name
 from rot180.runs import load_run
 from rot180.runs.checkpoint import list_checkpoints
 from rot180.runs.draw import draw_model
@@ -108,8 +109,10 @@ def test_a_run_that_is_over_is_tested_again(tmp_path: Path, whole: Path) -> None
 def test_lines_of_after_the_checkpoint_come_once(interrupted: Path, whole: Path) -> None:
     with (interrupted / "history.jsonl").open("a") as file:
         file.write('{"event": "step", "epoch": 2, "batch": 99, "loss": 0, "learning_rate": 1}\n{"event": "st')
-    (interrupted / "checkpoints" / ".000009.1.tmp").mkdir()
-    (interrupted / ".model.safetensors.1.tmp").write_text("half")
+    with unfinished_name() as name:
+        pass  # of a process that has ended
+    (interrupted / "checkpoints" / name).mkdir()
+    (interrupted / name).write_text("half")
     resume_run(interrupted, draw=False)
     assert read_history(interrupted / "history.jsonl").losses == read_history(whole / "history.jsonl").losses
     assert not list(interrupted.rglob("*.tmp"))

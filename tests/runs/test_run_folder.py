@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rot180.errors import ArgumentError, ModelError
+from rot180.files import write_atomically
 from rot180.nn.notation import network
 from rot180.runs import create_numbered_run, create_run, load_run, save_model
-from rot180.runs.atomic import write_atomically
 from rot180.runs.config import read_config, write_config
 
 
@@ -128,10 +128,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, 
     path = tmp_path / "model.safetensors"
     write_atomically(path, b"old")
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(*(("os.fsync", full) if step == "fsync" else ("pathlib.Path.replace", full)))
+    monkeypatch.setattr(*(("os.fsync", full) if step == "fsync" else ("os.replace", full)))
     with pytest.raises(ModelError, match=r"model\.safetensors: cannot be written \(No space left on device\)"):
         write_atomically(path, b"new")
     monkeypatch.undo()

@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import shutil
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,9 @@ import numpy as np
 
 from rot180.engine.reference import is_finite
 from rot180.errors import ModelError, NonFiniteError
+from rot180.files import remove_folder, write_folder_atomically
 from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
-from rot180.runs.atomic import TEMPORARY_SUFFIX, write_folder_atomically
 from rot180.runs.model_file import load_model, model_bytes
 from rot180.runs.safetensors_file import compare_arrays, entry_of, read_arrays, serialize
 from rot180.runs.safetensors_header import ArrayEntry, read_header
@@ -257,10 +255,7 @@ def _under(prefix: str, arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a checkpoint; its name goes first, so that a half of it is never taken for a whole."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
-        path.rename(aside)
+        remove_folder(path)
     except OSError:
         return  # it stays; the next one tries again
-    shutil.rmtree(aside, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ModelError
-from rot180.runs.atomic import write_atomically
+from rot180.files import write_atomically
 
 MAX_BYTES = 1_000_000
 """A configuration is read up to this size."""

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from rot180.errors import ArgumentError, ModelError
+from rot180.files import write_atomically
 from rot180.nn.keywords import answering_call
 from rot180.nn.sequential import Sequential
-from rot180.runs.atomic import write_atomically
 from rot180.runs.checkpoint import load_newest
 from rot180.runs.config import read_config, write_config
 from rot180.runs.history_file import HistoryWriter, read_history

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ModelError, Rot180Error
+from rot180.files import write_atomically
 from rot180.nn.keywords import answering_call
 from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
-from rot180.runs.atomic import write_atomically
 from rot180.runs.safetensors_file import DTYPES, compare_arrays, entry_of, read_arrays, serialize
 from rot180.runs.safetensors_header import Header, read_header
 

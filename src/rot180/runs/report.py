@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rot180.errors import ModelError
+from rot180.files import write_atomically
 from rot180.nn.sequential import Sequential
-from rot180.runs.atomic import write_atomically
 from rot180.runs.config import read_config
 from rot180.runs.folder import RunFolder
 from rot180.runs.history_file import read_records

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, DataError, ModelError
-from rot180.runs.atomic import remove_unfinished
+from rot180.files import remove_unfinished
 from rot180.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
 from rot180.runs.config import read_config
 from rot180.runs.environment import differences, environment

@@ -1,0 +1,152 @@
+"""Opening files that somebody else may have put there: regular files only, no links, no more bytes than expected."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from rot180.errors import ModelError, Rot180Error
+from rot180.files.folder import LINK, Folder
+
+_FLAGS = {"rb": os.O_RDONLY, "rb+": os.O_RDWR, "ab": os.O_WRONLY | os.O_APPEND, "ab+": os.O_RDWR | os.O_APPEND}
+
+
+def open_descriptor(path: str | Path, flags: int, *, beneath: str | Path | None = None) -> int:
+    """Open a regular file as `os.open` does, but neither follow a link of its name nor wait for a pipe.
+
+    Parameters
+    ----------
+    path : str or Path
+    flags : int
+        As for `os.open`, such as `os.O_RDWR | os.O_CREAT`.
+    beneath : str or Path, optional
+        A folder that holds the file; no component of the path below it may be a link, and it may not lead out of it.
+        Without it, links are followed up to the last component.
+
+    Returns
+    -------
+    int
+        The descriptor, for the caller to close.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, is a link, or is no regular file; `strerror` says which.
+    """
+    path = Path(path)
+    with Folder(path.parent, None if beneath is None else Path(beneath)) as folder:
+        if folder.exists(path.name):  # opening a device may have effects
+            _check(folder.status(path.name), path)
+        try:
+            # Without O_NONBLOCK, a pipe that took the file's place in between would be waited for.
+            descriptor = folder.open(path.name, flags | getattr(os, "O_NONBLOCK", 0))
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise OSError(errno.ELOOP, LINK, str(path)) from None
+            raise
+    try:
+        _check(os.fstat(descriptor), path)
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(descriptor, True)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_regular(
+    path: str | Path, mode: Literal["rb", "rb+", "ab", "ab+"] = "rb", *, beneath: str | Path | None = None
+) -> BinaryIO:
+    """Open a regular file that is there already; see `open_descriptor`.
+
+    Parameters
+    ----------
+    path : str or Path
+    mode : {"rb", "rb+", "ab", "ab+"}, default "rb"
+        As for `open`, but no mode makes a file.
+    beneath : str or Path, optional
+        As in `open_descriptor`.
+
+    Returns
+    -------
+    binary file
+
+    Raises
+    ------
+    OSError
+        As `open_descriptor`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "note"
+    >>> path.write_bytes(b"text")
+    4
+    >>> with open_regular(path) as file:
+    ...     file.read()
+    b'text'
+    """
+    descriptor = open_descriptor(path, _FLAGS[mode], beneath=beneath)
+    try:
+        return open(descriptor, mode)  # noqa: PTH123
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bounded(
+    path: str | Path, limit: int, *, beneath: str | Path | None = None, fault: type[Rot180Error] = ModelError
+) -> bytes:
+    """Read a whole regular file that may hold so many bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+    limit : int
+        Bytes; not more than this many and one are read.
+    beneath : str or Path, optional
+        As in `open_descriptor`.
+    fault : type, default ModelError
+        The error to raise.
+
+    Raises
+    ------
+    ModelError
+        It cannot be read, is no regular file, or holds more.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "note"
+    >>> path.write_bytes(b"text")
+    4
+    >>> read_bounded(path, 4)
+    b'text'
+    """
+    try:
+        with open_regular(path, beneath=beneath) as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise fault(f"{path}: there is no such file; check the path") from None
+    except OSError as error:
+        raise fault(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
+    if len(data) > limit:
+        raise fault(f"{path}: expected at most {limit:,} bytes, found more; give another file")
+    return data
+
+
+def _check(status: os.stat_result, path: Path) -> None:
+    """Raise OSError unless this is a regular file."""
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, LINK, str(path))
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"))
+    kind = next((name for test, name in kinds if test(mode)), "a device")
+    raise OSError(errno.EINVAL, f"{kind}, not a regular file", str(path))

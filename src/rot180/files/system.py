@@ -1,0 +1,82 @@
+"""What differs on Linux, macOS and Windows; no other module asks which of them it runs on."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+PLATFORM = sys.platform
+
+REPLACE_SECONDS = 2.0
+"""How long Windows is asked again to replace a file that another program has open, such as a virus scanner."""
+
+FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
+"""What every file is opened with: bytes as they are, and never as the terminal of this process."""
+
+NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+"""Refuse a symbolic link in the last place of a path; 0 where the system cannot."""
+
+HAS_FOLDER_DESCRIPTORS = bool(NO_FOLLOW) and {os.open, os.stat, os.mkdir, os.rename, os.unlink} <= os.supports_dir_fd
+"""Whether names can be looked up in an open folder; Windows cannot."""
+
+
+def is_windows() -> bool:
+    """Say whether this is Windows."""
+    return PLATFORM == "win32"
+
+
+def flush(descriptor: int) -> None:
+    """Write an open file to the disk itself, not to the system's memory only.
+
+    On macOS, `fsync` leaves data in the memory of the disk; F_FULLFSYNC does not, where the file system knows it.
+    """
+    if PLATFORM == "darwin":
+        fcntl: Any = importlib.import_module("fcntl")
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+        except OSError:
+            pass
+    os.fsync(descriptor)
+
+
+def retry_replace(replace: Callable[[], None]) -> None:
+    """Call a function that renames a file.
+
+    Windows refuses while another program has one of the two open; most let go in a moment, so it is asked again.
+    """
+    deadline = time.monotonic() + REPLACE_SECONDS
+    pause = 0.01
+    while True:
+        try:
+            return replace()
+        except PermissionError:
+            if not is_windows() or time.monotonic() >= deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 0.2)
+
+
+def is_alive(process: int) -> bool:
+    """Say whether a process of this number runs on this machine; also where that cannot be known."""
+    if is_windows():
+        kernel32: Any = importlib.import_module("ctypes").WinDLL("kernel32")  # os.kill would end the process
+        query, wait_timeout, invalid = 0x100000, 0x102, 87  # SYNCHRONIZE, WAIT_TIMEOUT, ERROR_INVALID_PARAMETER
+        handle = kernel32.OpenProcess(query, False, process)
+        if not handle:
+            return bool(kernel32.GetLastError() != invalid)
+        try:
+            return bool(kernel32.WaitForSingleObject(handle, 0) == wait_timeout)
+        finally:
+            kernel32.CloseHandle(handle)
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
