@@ -1,10 +1,13 @@
-"""What the tests share: where MNIST may be found."""
+"""What the tests share: where MNIST may be found, and that the program speaks English."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ["LANGUAGE"] = "en"  # whatever the developer's own; programs that the tests start inherit it
 
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist"
 

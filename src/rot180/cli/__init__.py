@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+
+from rot180.cli import failure
 
 __all__ = ["main"]
 
@@ -15,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments without the program's name; those of the process by default.
+        The arguments without the program's name; those of the process by default. `--lang` may stand anywhere.
 
     Examples
     --------
@@ -23,23 +26,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     rot180 0.1.0
     0
     """
+    from rot180.cli.speaking import speaking, take_language
+
     try:
         _ready_streams()
-        from rot180.cli.app import app  # takes some tenths of a second, in which Ctrl-C may come as well
-
-        status = app(args=None if argv is None else list(argv), prog_name="rot180", standalone_mode=False)
+        arguments, language = take_language(sys.argv[1:] if argv is None else argv)
     except BaseException as error:
-        from rot180.cli.failure import explain
-
-        return explain(error)
+        return failure.explain(error)
+    with speaking(language, translate_output="--json" not in arguments):
+        try:
+            status = _run(arguments)
+        except BaseException as error:
+            return failure.explain(error)
     return status if isinstance(status, int) else 0
+
+
+def _run(arguments: list[str]) -> object:
+    import typer.main
+
+    from rot180.cli.app import app  # takes some tenths of a second, in which Ctrl-C may come as well
+    from rot180.cli.help_texts import translate_help
+
+    command = typer.main.get_command(app)
+    translate_help(command)
+    return command(args=arguments, prog_name="rot180", standalone_mode=False)
 
 
 def _ready_streams() -> None:
     """Make stdout and stderr take every text: a class name outside their encoding, or a stream that was closed."""
     import io
     import os
-    import sys
     from pathlib import Path
 
     for name in ("stdout", "stderr"):

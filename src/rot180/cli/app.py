@@ -60,8 +60,17 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
+    lang: Annotated[
+        str | None,
+        typer.Option(
+            "--lang",
+            metavar="en|zh",
+            help="The language to speak; by default that of the environment (LANG). It may stand anywhere.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Print the help where no command is given."""
+    """Print the help where no command is given; `main` has taken `--lang` out of the arguments before."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 

@@ -1,0 +1,51 @@
+"""The help of all commands in the language in use."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rot180.language import language, translate
+
+
+def translate_help(command: Any) -> None:
+    """Translate what the help of a command and of those below it is made from, before it is wrapped and framed.
+
+    Parameters
+    ----------
+    command : click.Command
+        Made from the typer application; changed in place.
+    """
+    if language() == "en":
+        return
+    from typer import rich_utils
+
+    for name in dir(rich_utils):  # the titles of the frames are constants of the module
+        if name.endswith("_PANEL_TITLE") or name in ("DEFAULT_STRING", "REQUIRED_LONG_STRING", "ENVVAR_STRING"):
+            setattr(rich_utils, name, translate(getattr(rich_utils, name)))
+    _translate(command)
+
+
+def _translate(command: Any) -> None:
+    command.help = paragraphs(command.help)
+    command.short_help = paragraphs(command.short_help)
+    for parameter in command.params:
+        if getattr(parameter, "help", None):
+            parameter.help = paragraphs(parameter.help)
+        if getattr(parameter, "rich_help_panel", None):
+            parameter.rich_help_panel = translate(parameter.rich_help_panel)
+    for inner in getattr(command, "commands", {}).values():
+        _translate(inner)
+
+
+def paragraphs(text: str | None) -> str | None:
+    """Translate a text paragraph by paragraph; examples, which have no entry in the catalog, stay."""
+    if text is None:
+        return None
+    parts = re.split(r"(\n\s*\n)", text)
+    return "".join(part if at % 2 else translate(_joined(part)) for at, part in enumerate(parts))
+
+
+def _joined(paragraph: str) -> str:
+    """Return a wrapped paragraph as one line, as the catalog has it; the indented lines of examples stay."""
+    return paragraph if paragraph.startswith("  ") else " ".join(paragraph.split())

@@ -1,0 +1,64 @@
+"""Texts looked up in a catalog, and what the catalogs must hold."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from rot180.language import LANGUAGES, preferred_language
+from rot180.language.catalog import Catalog
+
+CATALOGS = [code for code in LANGUAGES if code != "en"]
+
+
+@pytest.mark.parametrize("code", CATALOGS)
+def test_every_translation_has_the_gaps_of_its_text(code: str) -> None:
+    for english, translation in Catalog.read(code).texts.items():
+        gaps = [set(re.findall(r"\{(\d+)(?::text)?\}", text)) for text in (english, translation)]
+        assert gaps[1] <= gaps[0], english
+
+
+def test_data_in_a_gap_stays_and_a_sentence_in_one_is_translated() -> None:
+    catalog = Catalog(
+        {
+            "{0}: expected {1}, found {2}{3}": "{0}：应为 {1}，实为 {2}{3:text}",
+            "; did you mean {0}?": "；是否指 {0}？",
+            "layer": "层",
+        },
+        {},
+    )
+    found = catalog.translate("layer: expected layer, found 'a: b, c'; did you mean 'relu'?")
+    assert found == "layer：应为 layer，实为 'a: b, c'；是否指 'relu'？"
+    assert catalog.translate("layer: expected 1, found 2") == "layer：应为 1，实为 2"
+    assert catalog.translate("nothing of the kind") == "nothing of the kind"
+
+
+def test_of_two_entries_the_one_with_more_letters_of_its_own_is_taken() -> None:
+    catalog = Catalog({"{0} of {1}": "{1} 之 {0}", "{0} of {1} images": "{1} 张图像中的 {0}"}, {})
+    assert catalog.translate("3 of 5 images") == "5 张图像中的 3"
+
+
+def test_heads_stay_above_their_columns_and_rows_of_data_stay_as_they_are() -> None:
+    catalog = Catalog({}, {"layer": "层", "loss": "损失", "weight": "权重"}, {"total": "合计"})
+    assert catalog.translate("layer   weight  loss") == "层        权重  损失"
+    assert catalog.translate("total     1,234  5.6") == "合计      1,234  5.6"
+    assert catalog.translate("cat       1,234  loss") == "cat       1,234  loss"
+    assert catalog.translate("loss") == "loss"
+
+
+@pytest.mark.parametrize(
+    ("environment", "code"),
+    [
+        ({}, "en"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_TW"}, "zh"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "en_US.UTF-8", "LANGUAGE": "de:zh_CN:en"}, "zh"),
+    ],
+)
+def test_the_environment_says_which_language(environment: dict[str, str], code: str) -> None:
+    assert preferred_language(environment) == code
