@@ -13,7 +13,7 @@ import pytest
 
 from rot180.errors import DataError, ModelError
 from rot180.files import (
-    atomic_file,
+    atomic_files,
     remove_folder,
     remove_unfinished,
     write_atomically,
@@ -71,7 +71,7 @@ def test_an_exception_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
     write_atomically(path, b"old")
 
     def interrupted() -> None:
-        with atomic_file(path) as file:
+        with atomic_files(path) as [file]:
             file.write(b"new")
             raise KeyboardInterrupt
 
@@ -98,11 +98,11 @@ def test_a_full_disk_leaves_the_old_file_and_is_one_line(tmp_path: Path, monkeyp
 def test_what_is_there_may_be_kept(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_atomically(path, b"old")
-    with pytest.raises(ModelError, match=r"file: cannot be written \(File exists\)"):
+    with pytest.raises(ModelError, match="file exists already and is not written over; remove it or choose"):
         write_atomically(path, b"new", replace=False)
     assert path.read_bytes() == b"old"
     (tmp_path / "folder").mkdir()  # empty: POSIX would rename over it
-    with pytest.raises(ModelError, match=r"folder: cannot be written \(File exists\)"):
+    with pytest.raises(ModelError, match=r"folder exists already and is not written over"):
         write_folder_atomically(tmp_path / "folder", {"a": b""})
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
 

@@ -10,11 +10,11 @@ system.py        what differs on Linux, macOS and Windows
 from rot180.files.folder import Folder, make_folder
 from rot180.files.opening import open_descriptor, open_regular, read_bounded
 from rot180.files.unfinished import remove_unfinished
-from rot180.files.writing import atomic_file, remove_folder, write_atomically, write_folder_atomically
+from rot180.files.writing import atomic_files, remove_folder, write_atomically, write_folder_atomically
 
 __all__ = [
     "Folder",
-    "atomic_file",
+    "atomic_files",
     "make_folder",
     "open_descriptor",
     "open_regular",

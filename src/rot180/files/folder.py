@@ -96,6 +96,17 @@ class Folder:
         old, place, at = self._place(name), self._place(new), self._descriptor
         system.retry_replace(lambda: os.replace(old, place, src_dir_fd=at, dst_dir_fd=at))
 
+    def publish(self, name: str, new: str) -> None:
+        """Give a file a name that nothing has, be it taken in this very moment by another process."""
+        try:
+            os.link(self._place(name), self._place(new), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            self.rename(name, new)
+        else:
+            self.remove(name)
+
     def rename(self, name: str, new: str) -> None:
         """Give a file or folder a name that nothing has."""
         if self.exists(new):
@@ -160,9 +171,47 @@ def is_link(status: os.stat_result) -> bool:
     )
 
 
-def make_folder(path: str | Path, *, parents: bool = True, exist_ok: bool = True) -> None:
-    """Make a folder, and by default those above it; raise OSError as `Path.mkdir`."""
-    Path(path).mkdir(parents=parents, exist_ok=exist_ok)
+def make_folder(path: str | Path, *, beneath: str | Path | None = None, exist_ok: bool = True) -> None:
+    """Make a folder and those above it.
+
+    Parameters
+    ----------
+    path : str or Path
+    beneath : str or Path, optional
+        A folder that is there; only those below it are made, and no component below it may be a link.
+    exist_ok : bool, default True
+        It may be there already.
+
+    Raises
+    ------
+    OSError
+        As `Path.mkdir`; also where something on the way is a link.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp())
+    >>> make_folder(path / "run" / "pictures", beneath=path)
+    >>> (path / "run" / "pictures").is_dir()
+    True
+    """
+    path = Path(path)
+    if not _can_be(str(path)):
+        raise OSError(errno.EINVAL, "not a name that a folder can have", str(path))
+    if beneath is None:
+        path.mkdir(parents=True, exist_ok=exist_ok)
+        return
+    place = Path(beneath)
+    for part in _parts(path, place):
+        with Folder(place, Path(beneath)) as folder:
+            try:
+                folder.make(part)
+            except FileExistsError:
+                if not exist_ok and place / part == path:
+                    raise
+        place /= part
+    with Folder(place, Path(beneath)):
+        pass  # what was there already may be something else than a folder
 
 
 def _can_be(text: str) -> bool:

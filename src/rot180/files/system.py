@@ -20,7 +20,9 @@ FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
 NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 """Refuse a symbolic link in the last place of a path; 0 where the system cannot."""
 
-HAS_FOLDER_DESCRIPTORS = bool(NO_FOLLOW) and {os.open, os.stat, os.mkdir, os.rename, os.unlink} <= os.supports_dir_fd
+HAS_FOLDER_DESCRIPTORS = (
+    bool(NO_FOLLOW) and {os.open, os.stat, os.mkdir, os.rename, os.unlink, os.link} <= os.supports_dir_fd
+)
 """Whether names can be looked up in an open folder; Windows cannot."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -24,63 +24,63 @@ PIECE = 1 << 20
 
 
 @contextmanager
-def atomic_file(
-    path: str | Path,
-    *,
+def atomic_files(
+    *paths: str | Path,
     beneath: str | Path | None = None,
     replace: bool = True,
     fault: type[Rot180Error] = ModelError,
-) -> Iterator[BinaryIO]:
-    """Give a file to write to, which gets its name at the end of the block; nothing is left of it after an exception.
+) -> Iterator[list[BinaryIO]]:
+    """Give files of one folder to write to, which get their names at the end of the block, when all are on the disk.
+
+    Nothing is left of them after an exception.
 
     Parameters
     ----------
-    path : str or Path
-        The folder must exist. A link of this name is replaced, not followed.
+    paths : str or Path
+        The folder must exist. A link of such a name is replaced, not followed.
     beneath : str or Path, optional
-        A folder that holds the file; no component of the path below it may be a link.
+        A folder that holds the files; no component of their paths below it may be a link.
     replace : bool, default True
-        An existing file is replaced; if False, it is an error.
+        Existing files are replaced; if False, one is an error.
     fault : type, default ModelError
         The error to raise.
 
     Yields
     ------
-    binary file
-        Written from its start to its end; it cannot seek.
+    list of binary files
+        Written from start to end; they cannot seek.
 
     Raises
     ------
     ModelError
-        The file cannot be written; what was there before is still there.
+        A file cannot be written; what was there before is still there.
 
     Examples
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "note"
-    >>> with atomic_file(path) as file:
+    >>> with atomic_files(path) as [file]:
     ...     _ = file.write(b"whole")
     ...     path.exists()
     False
     >>> path.read_bytes(), len(list(path.parent.iterdir()))
     (b'whole', 1)
     """
-    path = Path(path)
-    try:
-        with Folder(path.parent, None if beneath is None else Path(beneath)) as folder, unfinished_name() as temporary:
-            try:
-                with _new_file(folder, temporary) as file:
-                    yield file
-                if replace:
-                    folder.replace(temporary, path.name)
-                else:
-                    folder.rename(temporary, path.name)
-            except BaseException:
-                folder.remove(temporary)
-                raise
-            folder.flush()
-    except OSError as error:
-        raise _fault(path, error, fault) from None
+    finals = [Path(path) for path in paths]
+    with ExitStack() as stack, _typed(finals[0], fault):
+        folder = stack.enter_context(Folder(finals[0].parent, None if beneath is None else Path(beneath)))
+        names = [stack.enter_context(unfinished_name()) for _ in finals]
+        try:
+            with ExitStack() as opened:
+                yield [opened.enter_context(_new_file(folder, name)) for name in names]
+            for path, name in zip(finals, names, strict=True):
+                with _typed(path, fault):
+                    folder.replace(name, path.name) if replace else folder.publish(name, path.name)
+        except BaseException:
+            for name in names:
+                folder.remove(name)
+            raise
+        folder.flush()
 
 
 def write_atomically(
@@ -91,14 +91,14 @@ def write_atomically(
     replace: bool = True,
     fault: type[Rot180Error] = ModelError,
 ) -> None:
-    """Write a file that is there whole, or not at all; see `atomic_file`.
+    """Write a file that is there whole, or not at all; see `atomic_files`.
 
     Parameters
     ----------
     path : str or Path
     data : bytes
     beneath, replace, fault
-        As in `atomic_file`.
+        As in `atomic_files`.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def write_atomically(
     >>> path.read_bytes(), len(list(path.parent.iterdir()))
     (b'whole', 1)
     """
-    with atomic_file(path, beneath=beneath, replace=replace, fault=fault) as file:
+    with atomic_files(path, beneath=beneath, replace=replace, fault=fault) as [file]:
         file.write(data)
 
 
@@ -133,7 +133,7 @@ def write_folder_atomically(
     files : mapping of str to bytes
         Contents by name.
     beneath, fault
-        As in `atomic_file`.
+        As in `atomic_files`.
 
     Raises
     ------
@@ -149,22 +149,23 @@ def write_folder_atomically(
     (['a', 'b'], 1)
     """
     path = Path(path)
-    try:
-        with Folder(path.parent, None if beneath is None else Path(beneath)) as folder, unfinished_name() as temporary:
-            try:
-                folder.make(temporary)
-                with Folder(path.parent / temporary, path.parent) as made:
-                    for name, data in files.items():
-                        with _new_file(made, name) as file:
-                            file.write(data)
-                    made.flush()
-                folder.rename(temporary, path.name)
-            except BaseException:
-                folder.remove(temporary)
-                raise
-            folder.flush()
-    except OSError as error:
-        raise _fault(path, error, fault) from None
+    with (
+        _typed(path, fault),
+        Folder(path.parent, None if beneath is None else Path(beneath)) as folder,
+        unfinished_name() as temporary,
+    ):
+        try:
+            folder.make(temporary)
+            with Folder(path.parent / temporary, path.parent) as made:
+                for name, data in files.items():
+                    with _new_file(made, name) as file:
+                        file.write(data)
+                made.flush()
+            folder.rename(temporary, path.name)
+        except BaseException:
+            folder.remove(temporary)
+            raise
+        folder.flush()
 
 
 def remove_folder(path: str | Path, *, beneath: str | Path | None = None) -> None:
@@ -207,8 +208,17 @@ class _Descriptor(io.RawIOBase):
         return os.write(self._descriptor, data)
 
 
-def _fault(path: Path, error: OSError, fault: type[Rot180Error]) -> Rot180Error:
-    if not path.parent.is_dir():  # no room in the world would help
-        return fault(f"{path}: cannot be written, as its folder is gone or was never made; choose one that is there")
-    reason = error.strerror or error
-    return fault(f"{path}: cannot be written ({reason}); make room or choose another folder")
+@contextmanager
+def _typed(path: Path, fault: type[Rot180Error]) -> Iterator[None]:
+    """Turn the system's error into this program's."""
+    try:
+        yield
+    except FileExistsError:
+        raise fault(f"{path} exists already and is not written over; remove it or choose another name") from None
+    except OSError as error:
+        reason = error.strerror or error
+        if not path.parent.is_dir():  # no room in the world would help
+            raise fault(
+                f"{path}: cannot be written, as its folder is gone or was never made; choose one that is there"
+            ) from None
+        raise fault(f"{path}: cannot be written ({reason}); make room or choose another folder") from None

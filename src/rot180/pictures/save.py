@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from itertools import chain, count
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from rot180.errors import ModelError
+from rot180.files import atomic_files, make_folder
 from rot180.pictures.style import style
 
 
-def save_figure(figure: Figure, path: str | Path) -> tuple[Path, Path]:
+def save_figure(
+    figure: Figure, path: str | Path, *, replace: bool = True, beneath: str | Path | None = None
+) -> tuple[Path, Path]:
     """Write `path` as PNG and as SVG, making its folder if need be.
 
-    Neither file holds a date or a version, so a picture drawn again from the same numbers is the same file.
+    Neither file holds a date or a version, so a picture drawn again from the same numbers is the same file. Both get
+    their names when both are on the disk.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
     path : str or Path
         Where to write, without a suffix: `pictures/curves` becomes `pictures/curves.png` and `pictures/curves.svg`.
+    replace : bool, default True
+        Files of these names are replaced; if False, one is an error.
+    beneath : str or Path, optional
+        A folder that holds the picture; no component of its path below it may be a link.
 
     Returns
     -------
     (Path, Path)
         The PNG file and the SVG file.
+
+    Raises
+    ------
+    ModelError
+        The files cannot be written; those of before are still there.
 
     Examples
     --------
@@ -36,13 +52,47 @@ def save_figure(figure: Figure, path: str | Path) -> tuple[Path, Path]:
     ('confusion.png', 'confusion.svg', True)
     """
     base = Path(path)
-    base.parent.mkdir(parents=True, exist_ok=True)
-    # Not with_suffix: "conv1.weight" is a name that holds a dot.
-    png, svg = base.parent / f"{base.name}.png", base.parent / f"{base.name}.svg"
-    with style(), warnings.catch_warnings():
+    png, svg = picture_files(base)
+    try:
+        make_folder(base.parent, beneath=beneath)
+    except OSError as error:
+        raise ModelError(
+            f"{base.parent}: the folder cannot be made ({error.strerror or error}); choose another"
+        ) from None
+    with (
+        style(),
+        warnings.catch_warnings(),
+        atomic_files(png, svg, beneath=beneath, replace=replace) as [png_file, svg_file],
+    ):
         # A class name in a script that no installed font has is drawn as boxes; that must not end a training run.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         # "tight": the layout engine does not see labels that stick out of axes with square pixels.
-        figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
-        figure.savefig(svg, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+        figure.savefig(png_file, format="png", bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(svg_file, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     return png, svg
+
+
+def picture_files(path: str | Path) -> tuple[Path, Path]:
+    """Return the files that `save_figure` writes.
+
+    >>> [file.name for file in picture_files("conv1.weight")]  # a name that holds a dot
+    ['conv1.weight.png', 'conv1.weight.svg']
+    """
+    path = Path(path)
+    return path.parent / f"{path.name}.png", path.parent / f"{path.name}.svg"
+
+
+def free_path(path: str | Path) -> Path:
+    """Return the path of a picture, with the first number behind it of which there are no files yet.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "contact-sheet"
+    >>> free_path(path).name
+    'contact-sheet'
+    >>> path.with_suffix(".svg").touch()
+    >>> free_path(path).name
+    'contact-sheet-2'
+    """
+    path = Path(path)
+    names = chain([path], (path.parent / f"{path.name}-{number}" for number in count(2)))
+    return next(name for name in names if not any(map(os.path.lexists, picture_files(name))))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rot180.errors import ArgumentError, ModelError
+from rot180.errors import ArgumentError
 from rot180.nn import Conv2d, Flatten, Sequential
 from rot180.ops.types import Array
 from rot180.training import Evaluation, History, predict
@@ -127,13 +127,7 @@ def _save(figure: Any, base: Path) -> Path:
     """Write a picture and return the PNG file; the folder of pictures is made if need be, but not the one above it."""
     from rot180.pictures import save_figure
 
-    try:
-        base.parent.mkdir(exist_ok=True)
-    except FileNotFoundError:
-        raise ModelError(
-            f"{base.parent}: cannot be made, as the folder above it is gone; name one that is there"
-        ) from None
-    return save_figure(figure, base)[0]
+    return save_figure(figure, base, beneath=base.parent.parent)[0]
 
 
 def _column(history: History, name: str) -> list[float]:
