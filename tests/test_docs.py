@@ -11,7 +11,7 @@ from pages import ROOT, blocks, links, outline
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 TRANSLATED = sorted(DOCS.glob("*.zh-CN.md"))
-GUIDES = ("backpropagation", "journey", "write-a-layer")
+GUIDES = ("backpropagation", "journey", "write-a-layer", "data")
 
 
 def test_every_guide_is_there_in_both_languages() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rot180.data.dataset import Dataset, number_names
+from rot180.data.dataset import Dataset
 from rot180.data.digits import load_digits
 from rot180.data.split import hold_out
 from rot180.errors import ArgumentError, DataError
@@ -66,12 +66,6 @@ def test_a_data_set_needs_an_image():
             for what in ("images", "labels")}  # fmt: skip
     with pytest.raises(DataError, match="at least one image"):
         tiny(**none)
-
-
-def test_class_numbers_are_bounded():
-    assert number_names(np.array([3]), np.array([], int)) == ("0", "1", "2", "3")
-    with pytest.raises(DataError, match="at most 99999; found 4000000000"):
-        number_names(np.array([4_000_000_000]))
 
 
 def test_every_image_is_there_once():

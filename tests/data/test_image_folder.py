@@ -68,7 +68,7 @@ def test_val_takes_the_place_of_test_and_folders_inside_classes_are_looked_into(
 def test_a_class_only_in_test_is_refused(tmp_path: Path) -> None:
     draw(tmp_path / "train" / "a" / "1.png")
     draw(tmp_path / "test" / "b" / "1.png")
-    with pytest.raises(DataError, match="classes that the training images have not: b"):
+    with pytest.raises(DataError, match="classes that the training images lack: b"):
         load_data(tmp_path)
 
 

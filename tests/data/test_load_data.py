@@ -30,20 +30,22 @@ def test_one_csv_file_is_divided(tmp_path):
 
 def test_a_folder_with_two_csv_files(tmp_path):
     (tmp_path / "mnist_train.csv").write_text(ROWS)
-    (tmp_path / "mnist_test.CSV").write_text("2,1,2,3,4\n")
+    (tmp_path / "mnist_test.CSV").write_text("1,1,2,3,4\n")
     data = load_data(tmp_path)
     assert (len(data.train_images), len(data.test_images)) == (20, 1)
-    assert data.class_names == ("0", "1", "2")
+    assert data.class_names == ("0", "1")
     (tmp_path / "other.csv").write_text("not looked at")
-    assert len(load_data(tmp_path).train_images) == 20
+    data = load_data(tmp_path)
+    assert len(data.train_images) == 20
+    assert str(data.sources) == "train: mnist_train.csv, validation: none, test: mnist_test.CSV, unused: other.csv"
     (tmp_path / "train2.csv").write_text(ROWS)
-    with pytest.raises(DataError, match=r"one CSV file with 'train'.*found mnist_test\.CSV, mnist_train\.csv, other"):
+    with pytest.raises(DataError, match=r"holds several data sets \(mnist_train\.csv, train2\.csv\); name the one"):
         load_data(tmp_path)
 
 
 def test_csv_files_of_different_sizes_do_not_belong_together(tmp_path):
     (tmp_path / "train.csv").write_text(ROWS)
-    (tmp_path / "test.csv").write_text("2,1\n")
+    (tmp_path / "test.csv").write_text("1,1\n")
     with pytest.raises(DataError, match=r"one shape .*\(2, 2, 1\) and \(1, 1, 1\)"):
         load_data(tmp_path)
 

@@ -25,8 +25,12 @@ def test_names_of_keras_and_medmnist(tmp_path: Path) -> None:
     assert (data.name, len(data.train_images), len(data.test_images)) == ("keras", 10, 3)
     np.testing.assert_array_equal(data.train_images[..., 0], IMAGES)
     parts = {"train_images": IMAGES, "train_labels": LABELS[:, np.newaxis]}
-    np.savez_compressed(tmp_path / "med.npz", **parts, test_images=IMAGES, test_labels=LABELS, val_images=IMAGES)
-    assert load_data(tmp_path / "med.npz").test_labels.tolist() == LABELS.tolist()
+    np.savez_compressed(tmp_path / "med.npz", **parts, test_images=IMAGES, test_labels=LABELS, val_images=IMAGES[:4],
+                        val_labels=LABELS[:4])  # fmt: skip
+    data = load_data(tmp_path / "med.npz")
+    assert data.test_labels.tolist() == LABELS.tolist()
+    assert data.validation_labels.tolist() == LABELS[:4].tolist()
+    assert str(data.sources) == "train: train_images, validation: val_images, test: test_images, unused: none"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,7 @@ def test_one_hot_labels_and_class_names(tmp_path: Path) -> None:
         ({"images": IMAGES.astype(int) * 2, "labels": LABELS}, "pixels from 0 to 255"),
         ({"images": np.zeros((10, 7), np.uint8), "labels": LABELS}, r"squares \(N, pixels\)"),
         ({"images": IMAGES, "labels": LABELS / 2}, "expected integers"),
-        ({"images": IMAGES, "labels": LABELS - 5}, "labels must be 0 to"),
+        ({"images": IMAGES, "labels": LABELS - 5}, "labels must be whole numbers from 0"),
         ({"images": np.array(["a"] * 10, object), "labels": LABELS}, "objects are never read"),
     ],
 )
@@ -95,6 +99,7 @@ def npy_with_header(header: str) -> bytes:
 def test_headers_that_lie(tmp_path: Path, member: bytes, message: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("images.npy", member)
+        file.writestr("labels.npy", member)
     with pytest.raises(DataError, match=message):
         read_npz(tmp_path / "a.npz")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from rot180.data.compose import compose
 from rot180.data.csv_images import read_csv
-from rot180.data.dataset import Dataset, number_names
-from rot180.data.split import hold_out
+from rot180.data.dataset import Dataset
+from rot180.data.parts import Sources, choose_files
+from rot180.data.visible import named, visible
 from rot180.errors import DataError
 
 _SUFFIX = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
@@ -20,7 +22,7 @@ def is_csv_file(path: Path) -> bool:
 
 def is_csv_folder(path: Path) -> bool:
     """Say whether a folder holds CSV files."""
-    return path.is_dir() and any(map(is_csv_file, path.iterdir()))
+    return path.is_dir() and any(map(is_csv_file, visible(path)))
 
 
 def read_csv_file(path: Path) -> Dataset:
@@ -31,47 +33,39 @@ def read_csv_file(path: Path) -> Dataset:
     DataError
         The file is not what `read_csv` expects.
     """
-    images, labels = read_csv(path)
-    test = hold_out(labels)
-    return Dataset(
-        name=_SUFFIX.sub("", path.name) or "csv",
-        train_images=images[~test],
-        train_labels=labels[~test],
-        test_images=images[test],
-        test_labels=labels[test],
-        class_names=number_names(labels),
+    return compose(
+        _SUFFIX.sub("", path.name) or "csv",
+        {"train": read_csv(path)},
+        where=path,
         description=f"{path}, where every fifth of each class is held out for testing",
-        divided=True,
+        sources=Sources(path.name),
     )
 
 
 def read_csv_folder(path: Path) -> Dataset:
-    """Read a folder with one CSV file named `...train...` and one named `...test...`, or with a single CSV file.
+    """Read a folder with a CSV file for each part (`rot180.data.parts`), or with a single one.
 
     Raises
     ------
     DataError
-        There are other files than these, or the files are not what `read_csv` expects.
+        It is not clear which file is for what, or the files are not what `read_csv` expects.
     """
-    found = sorted(entry for entry in path.iterdir() if is_csv_file(entry))
-    train = [entry for entry in found if "train" in entry.name.lower()]
-    test = [entry for entry in found if "test" in entry.name.lower()]
-    if len(found) == 1:
-        return read_csv_file(found[0])
-    if not (len(train) == len(test) == 1 and train != test):
-        names = ", ".join(entry.name for entry in found[:6]) + (", ..." if len(found) > 6 else "")
-        raise DataError(
-            f"{path}: expected one CSV file with 'train' in its name and one with 'test', found {names}; "
-            "name them so, or give the one file to use"
-        )
-    train_images, train_labels = read_csv(train[0])
-    test_images, test_labels = read_csv(test[0])
-    return Dataset(
-        name=path.resolve().name or "csv",
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        class_names=number_names(train_labels, test_labels),
-        description=f"{train[0].name} and {test[0].name} in {path}",
+    chosen, unused = choose_files(path, [entry for entry in visible(path) if is_csv_file(entry)])
+    for part, files in chosen.items():
+        if len(files) > 1:
+            names = named([file.name for file in files])
+            raise DataError(
+                f"{path}: expected one CSV file for each part, found {names} for {part}; name the one to use"
+            )
+    if set(chosen) == {"train"} and not unused:
+        return read_csv_file(chosen["train"][0])
+    sources = Sources(
+        **{part: files[0].name for part, files in chosen.items()}, unused=named([file.name for file in unused])
+    )
+    return compose(
+        path.resolve().name or "csv",
+        {part: read_csv(files[0]) for part, files in chosen.items()},
+        where=path,
+        description=f"{named([files[0].name for files in chosen.values()])} in {path}",
+        sources=sources,
     )

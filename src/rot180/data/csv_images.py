@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from rot180.data.bounded import MAX_BYTES, open_bytes
-from rot180.data.dataset import MAX_CLASSES
+from rot180.data.classes import MAX_CLASSES
 from rot180.errors import DataError
 from rot180.ops.types import Array
 

@@ -1,25 +1,24 @@
-"""A data set: training and test images with their labels, checked once, then only read."""
+"""A data set: images with their labels to train, validate and test on, checked once, then only read."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from rot180.data.lazy import join, select
+from rot180.data.parts import NO_SOURCES, PARTS, Sources
 from rot180.errors import ArgumentError, DataError
 from rot180.nn.keywords import answering_class
 from rot180.ops.types import Array
-
-MAX_CLASSES = 100_000
-"""A label above this is taken for a mistake: class names are made for every number up to the largest label."""
 
 
 @answering_class
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels, for training and for testing.
+    """Images and labels, for training, for validation and for testing.
 
     The arrays are not copied and belong to nobody in particular: whoever draws batches from them indexes, and never
     writes. Shuffling is the training loop's, scaling is the model's (`rot180.nn.preprocessing`).
@@ -41,12 +40,18 @@ class Dataset:
         How image files were brought to their size; it goes into the model's preprocessing.
     divided : bool, default False
         Whether the source has no test images of its own, and these were held out of all (`rot180.data.split`).
+    validation_images, validation_labels : optional
+        What `fit` validates on; None, the default, stands for none.
+    sources : Sources
+        Where the images of each part come from, in words.
+    notes : tuple of str
+        What a user should know of the way the data was read: a line each.
 
     Raises
     ------
     DataError
         The counts of images and labels differ, the images of the two sets have different shapes, an array has another
-        number of axes or type, or a label has no class name.
+        number of axes or type, a label has no class name, or two classes have one name.
 
     Examples
     --------
@@ -68,19 +73,29 @@ class Dataset:
     description: str = ""
     resize: str = "stretch"
     divided: bool = False
+    validation_images: Any = None
+    validation_labels: Any = None
+    sources: Sources = NO_SOURCES
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
-        for part in ("train", "test"):
+        if len(set(self.class_names)) < len(self.class_names):
+            twice = Counter(self.class_names).most_common(1)[0][0]
+            raise DataError(f"{self.name}: class names must differ; {twice!r} came more than once; rename one")
+        if self.validation_images is None and self.validation_labels is None:
+            object.__setattr__(self, "validation_images", self.train_images[:0])
+            object.__setattr__(self, "validation_labels", self.train_labels[:0])
+        train = self.train_images.shape[1:]
+        for part in PARTS:
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
             _check_part(f"{self.name}: {part}", images, labels, len(self.class_names))
             object.__setattr__(self, f"{part}_labels", labels.astype(np.int64, copy=False))
-        train, test = self.train_images.shape[1:], self.test_images.shape[1:]
-        if train != test:
-            raise DataError(
-                f"{self.name}: training and test images must have one shape (H, W, C); came {train} and {test}; "
-                "check that both files belong together"
-            )
+            if images.shape[1:] != train:
+                raise DataError(
+                    f"{self.name}: training and {part} images must have one shape (H, W, C); came {train} and "
+                    f"{images.shape[1:]}; check that both files belong together"
+                )
         if not len(self.train_images) and not len(self.test_images):
             raise DataError(f"{self.name}: a data set needs at least one image; came none")
 
@@ -107,28 +122,17 @@ class Dataset:
         )
 
     def every_image(self) -> tuple[Any, Array]:
-        """Return all images and their labels, those for training first."""
-        return join(self.train_images, self.test_images), np.concatenate([self.train_labels, self.test_labels])
+        """Return all images and their labels: those for training first, then for validation, then for testing."""
+        images = join(join(self.train_images, self.validation_images), self.test_images)
+        return images, np.concatenate([self.train_labels, self.validation_labels, self.test_labels])
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.image_shape))
+        validation = f", {len(self.validation_images):,} validation" if len(self.validation_images) else ""
         return (
-            f"Dataset({self.name!r}, {len(self.train_images):,} training and {len(self.test_images):,} test images "
-            f"of {shape}, {len(self.class_names)} classes)"
+            f"Dataset({self.name!r}, {len(self.train_images):,} training{validation} and "
+            f"{len(self.test_images):,} test images of {shape}, {len(self.class_names)} classes)"
         )
-
-
-def number_names(*label_arrays: Array) -> tuple[str, ...]:
-    """Return the names "0", "1", ... up to the largest label of all the arrays.
-
-    >>> import numpy as np
-    >>> number_names(np.array([0, 2]), np.array([1]))
-    ('0', '1', '2')
-    """
-    largest = max((int(labels.max()) for labels in label_arrays if labels.size), default=-1)
-    if largest >= MAX_CLASSES:
-        raise DataError(f"labels count from 0 to at most {MAX_CLASSES - 1}; found {largest}; number the classes again")
-    return tuple(str(number) for number in range(largest + 1))
 
 
 def _check_part(where: str, images: Any, labels: Array, classes: int) -> None:

@@ -6,8 +6,9 @@ from importlib.resources import files
 
 import numpy as np
 
-from rot180.data.dataset import Dataset, number_names
-from rot180.data.split import hold_out
+from rot180.data.compose import compose
+from rot180.data.dataset import Dataset
+from rot180.data.parts import Sources
 
 
 def load_digits() -> Dataset:
@@ -36,13 +37,10 @@ def load_digits() -> Dataset:
         counts, labels = arrays["images"], arrays["labels"].astype(np.int64)
     # A value counts the inked pixels of a 4 x 4 block: 16 of 16 is white, 255.
     images = np.rint(counts[..., np.newaxis] * (255 / 16)).astype(np.uint8)
-    test = hold_out(labels)
-    return Dataset(
-        name="digits",
-        train_images=images[~test],
-        train_labels=labels[~test],
-        test_images=images[test],
-        test_labels=labels[test],
-        class_names=number_names(labels),
+    return compose(
+        "digits",
+        {"train": (images, labels)},
+        where="digits",
         description="UCI Optical Recognition of Handwritten Digits, CC BY 4.0; every fifth of each class for testing",
+        sources=Sources("the bundled digits"),
     )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 
+from rot180.data.compose import compose, contiguous
 from rot180.data.dataset import Dataset
 from rot180.data.image import ImageFacts, decode_image, look_at_image
-from rot180.data.lazy import EncodedImage, LazyImages
+from rot180.data.lazy import EncodedImage, LazyImages, select
 from rot180.data.loader import read_ahead
 from rot180.data.options import BadFiles, ImageOptions
-from rot180.data.split import hold_out
+from rot180.data.parts import Sources
 from rot180.errors import DataError
-from rot180.ops.types import Array
 
 KEEP_UP_TO = 96
 """Images that all have one size, with no side longer than this, keep it."""
@@ -27,14 +27,16 @@ T = TypeVar("T")
 
 def load_encoded(
     name: str,
-    train: Sequence[EncodedImage],
-    test: Sequence[EncodedImage] | None,
-    class_names: tuple[str, ...],
+    parts: Mapping[str, Sequence[EncodedImage]],
+    class_names: tuple[str, ...] | None,
     options: ImageOptions,
     bad: BadFiles,
+    *,
     description: str,
+    sources: Sources,
+    notes: Sequence[str] = (),
 ) -> Dataset:
-    """Return a data set of encoded images; without test images, every fifth of each class is held out.
+    """Return a data set of encoded images, made as `rot180.data.compose` makes it.
 
     The header of every file is looked at before anything is decoded. What fits in `options.memory` is decoded once, by
     threads; what does not is decoded batch by batch, in each epoch again.
@@ -44,8 +46,7 @@ def load_encoded(
     DataError
         A file is bad and the options are strict, or too many are; no image is left.
     """
-    count = len(train)
-    every = [*train, *(test or ())]
+    every = [image for some in parts.values() for image in some]
     facts = _each(every, lambda image: look_at_image(image.source, image.name, suffix=image.suffix), options, "looking")
     kept = [index for index, fact in enumerate(facts) if _is_good(fact, bad)]
     if not kept:
@@ -77,25 +78,23 @@ def load_encoded(
 
     labels = np.array([every[index].label for index in kept], np.int64)
     images = pixels if in_memory else LazyImages([every[index] for index in kept], shape, options.resize)
-    if test is None:
-        is_test = hold_out(labels)
+    ends = np.cumsum([len(some) for some in parts.values()])
+    part_of = np.searchsorted(ends, np.array(kept), side="right")
+    loaded = {
+        part: (select(images, contiguous(chosen := np.flatnonzero(part_of == number))), labels[chosen])
+        for number, part in enumerate(parts)
+    }
+    if set(loaded) == {"train"}:
         description += ", where every fifth of each class is held out for testing"
-    else:
-        is_test = np.array(kept) >= count
-    parts = [np.flatnonzero(~is_test), np.flatnonzero(is_test)]
-    train_images, test_images = (
-        images.select(part) if isinstance(images, LazyImages) else _part(images, part) for part in parts
-    )
-    return Dataset(
-        name=name,
-        train_images=train_images,
-        train_labels=labels[parts[0]],
-        test_images=test_images,
-        test_labels=labels[parts[1]],
-        class_names=class_names,
+    return compose(
+        name,
+        loaded,
+        where=name,
         description=description,
+        sources=sources,
+        class_names=class_names,
+        notes=notes,
         resize=options.resize,
-        divided=test is None,
     )
 
 
@@ -151,10 +150,3 @@ def _is_good(found: object, bad: BadFiles) -> bool:
 
 def _first_reason(bad: BadFiles) -> str:
     return f" ({bad.found[0]})" if bad.found else ""
-
-
-def _part(images: Array, numbers: Array) -> Array:
-    """Return some images, without a copy where they lie together."""
-    if len(numbers) and numbers[-1] - numbers[0] + 1 == len(numbers):
-        return images[numbers[0] : numbers[-1] + 1]
-    return images[numbers]

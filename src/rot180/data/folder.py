@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rot180.data.dataset import MAX_CLASSES, Dataset
+from rot180.data.classes import MAX_CLASSES
+from rot180.data.dataset import Dataset
 from rot180.data.encoded import load_encoded
 from rot180.data.image import SUFFIXES
 from rot180.data.lazy import EncodedImage
 from rot180.data.options import BadFiles, ImageOptions
+from rot180.data.parts import Sources
 from rot180.errors import DataError
 
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val", "valid": "val",
@@ -58,21 +60,21 @@ def read_image_folder(path: Path, options: ImageOptions | None = None, bad: BadF
     for name in names:
         if _UNPRINTABLE.search(name):
             raise DataError(f"{path}: {_reason_against_name('class', name)}; rename the folder")
-    train_names = {folder.name for folder in parts["train"]}
-    if unknown := [name for name in names if name not in train_names]:
-        raise DataError(
-            f"{path}: the test images have classes that the training images have not: {', '.join(unknown[:5])}; "
-            "give both the same folders"
-        )
     listed = {part: _list(path, folders, names) for part, folders in parts.items()}
     bad = bad or BadFiles(options.on_bad_file, 0)
     bad.total = sum(len(found) for found, _ in listed.values()) + sum(len(errors) for _, errors in listed.values())
     for _, errors in listed.values():
         for error in errors:
             bad.report(error)
-    test = listed["test"][0] if parts["test"] else None
+    images = {part: found for part, (found, _) in listed.items() if parts[part] or part == "train"}
     return load_encoded(
-        path.resolve().name or "images", listed["train"][0], test, tuple(names), options, bad, f"images in {path}"
+        path.resolve().name or "images",
+        images,
+        tuple(names),
+        options,
+        bad,
+        description=f"images in {path}",
+        sources=Sources(**{part: f"{part}/" for part in images}),
     )
 
 

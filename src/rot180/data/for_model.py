@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rot180.data.dataset import Dataset, number_names
+from rot180.data.classes import is_numbered
+from rot180.data.dataset import Dataset
 from rot180.data.load import load_data
 from rot180.data.options import ImageOptions
 from rot180.errors import DataError
@@ -48,7 +49,7 @@ def options_for(model: Sequential, options: ImageOptions | None = None) -> Image
 def with_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     """Return the data set with the classes of a model, by their names.
 
-    Data without names of its own, whose classes are called 0, 1, ..., takes the model's in their order.
+    Data without names of its own, whose classes are called by numbers, takes the model's in their order, from 0.
 
     Raises
     ------
@@ -69,8 +70,8 @@ def with_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     position = {name: label for label, name in enumerate(names)}
     if all(name in position for name in own):
         table = np.array([position[name] for name in own], np.int64)
-    elif own == number_names(np.array([len(own) - 1])) and len(own) <= len(names):
-        table = np.arange(len(own))
+    elif is_numbered(own) and max(map(int, own)) < len(names):
+        table = np.array([int(name) for name in own], np.int64)
     else:
         unknown = [name for name in own if name not in position]
         raise DataError(
@@ -79,6 +80,7 @@ def with_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     return replace(
         dataset,
         train_labels=_renamed(table, dataset.train_labels),
+        validation_labels=_renamed(table, dataset.validation_labels),
         test_labels=_renamed(table, dataset.test_labels),
         class_names=names,
     )

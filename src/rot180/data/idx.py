@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 
 from rot180.data.bounded import MAX_BYTES, open_bytes
-from rot180.data.dataset import Dataset, number_names
+from rot180.data.compose import compose
+from rot180.data.dataset import Dataset
+from rot180.data.parts import Sources
 from rot180.errors import DataError
 from rot180.ops.types import Array
 
@@ -134,25 +136,23 @@ def read_idx_folder(path: Path) -> Dataset:
     DataError
         A file is missing or damaged, or the counts of images and labels differ.
     """
-    parts: list[Array] = []
-    for part in ("train", "t10k"):
-        image_path, label_path = _find(path, part, "images"), _find(path, part, "labels")
+    parts: dict[str, tuple[Array, Array]] = {}
+    files: dict[str, str] = {}
+    for part, word in (("train", "train"), ("test", "t10k")):
+        image_path, label_path = _find(path, word, "images"), _find(path, word, "labels")
         images, labels = _read_bytes(image_path, 3), _read_bytes(label_path, 1)
         if len(images) != len(labels):
             raise DataError(
                 f"{label_path}: offset 4: expected {len(images)} labels, as many as images in {image_path.name}, found "
                 f"{len(labels)}; the two files do not belong together"
             )
-        parts += [images[..., np.newaxis], labels.astype(np.int64)]
-    train_images, train_labels, test_images, test_labels = parts
-    return Dataset(
-        name=path.resolve().name or "idx",
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        class_names=number_names(train_labels, test_labels),
+        parts[part], files[part] = (images[..., np.newaxis], labels), image_path.name
+    return compose(
+        path.resolve().name or "idx",
+        parts,
+        where=path,
         description=f"four IDX files in {path}",
+        sources=Sources(**files),
     )
 
 

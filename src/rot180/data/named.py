@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rot180.data.cifar import CLASSES as CIFAR10_CLASSES
 from rot180.data.cifar import read_cifar10
+from rot180.data.classes import is_numbered
 from rot180.data.dataset import Dataset
 from rot180.data.digits import load_digits
 from rot180.data.download import RemoteFile, download
@@ -142,6 +143,13 @@ def load_named(name: str, options: ImageOptions | None = None) -> Dataset:
     return replace(
         dataset,
         name=name,
-        class_names=remote.class_names if len(dataset.class_names) <= len(remote.class_names) else dataset.class_names,
+        class_names=_names(dataset.class_names, remote.class_names),
         description=f"{remote.source}; in {folder}",
     )
+
+
+def _names(own: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of a set's classes, which are numbers as they were read."""
+    if not is_numbered(own) or max(map(int, own)) >= len(names):
+        return own
+    return tuple(names[int(number)] for number in own)

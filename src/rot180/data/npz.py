@@ -1,4 +1,4 @@
-"""NumPy's `.npz`: a zip of arrays, under one of the sets of names that are in use."""
+"""NumPy's `.npz`: a zip of arrays, whose names tell what they are (`rot180.data.array_names`)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,14 @@ from typing import IO, Any
 
 import numpy as np
 
+from rot180.data.array_names import CLASS_NAMES, ArrayPair, pair_arrays
 from rot180.data.bounded import MAX_BYTES
-from rot180.data.dataset import Dataset, number_names
-from rot180.data.split import hold_out
+from rot180.data.compose import compose
+from rot180.data.dataset import Dataset
+from rot180.data.parts import Sources
+from rot180.data.visible import named
 from rot180.errors import DataError
 from rot180.ops.types import Array
-
-NAMES = (
-    ("x_train", "y_train", "x_test", "y_test"),  # Keras
-    ("train_images", "train_labels", "test_images", "test_labels"),  # MedMNIST
-    ("images", "labels", "", ""),
-    ("x", "y", "", ""),
-    ("X", "y", "", ""),
-    ("data", "target", "", ""),
-    ("arr_0", "arr_1", "", ""),
-)
-"""Training images, training labels, test images, test labels; without the last two a part is held out."""
 
 MAX_ARRAYS = 100
 """A file of images holds a handful; more is something else."""
@@ -61,7 +53,14 @@ def read_npz(path: str | Path) -> Dataset:
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as file:
-            return _dataset(path, _read_arrays(path, file), file.namelist())
+            entries = file.infolist()
+            if len(entries) > MAX_ARRAYS:
+                raise DataError(f"{path}: expected at most {MAX_ARRAYS} arrays, found {len(entries)}")
+            names = [entry.filename.removesuffix(".npy") for entry in entries]
+            pairs, unused = pair_arrays(path, names)
+            wanted = {name for pair in pairs.values() for name in pair}
+            wanted |= {name for name in names if name.lower() in CLASS_NAMES}
+            return _dataset(path, pairs, _read_arrays(path, file, wanted), unused)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
     except _DAMAGE as error:
@@ -69,41 +68,31 @@ def read_npz(path: str | Path) -> Dataset:
         raise DataError(f"{path}: expected a zip of NumPy arrays ({reason}); damaged, copy it again") from None
 
 
-def _dataset(path: Path, arrays: dict[str, Array], there: list[str]) -> Dataset:
-    for names in NAMES:
-        if names[0] in arrays and names[1] in arrays:
-            break
-    else:
-        found = ", ".join(ascii(name.removesuffix(".npy")[:40])[1:-1] for name in there[:8]) or "no array"
-        raise DataError(f"{path}: expected the arrays x_train and y_train, or images and labels; found {found}")
-    images, labels = _images(path, names[0], arrays[names[0]]), _labels(path, names[1], arrays[names[1]])
-    divided = not (names[2] in arrays and names[3] in arrays)
-    if not divided:
-        test_images, test_labels = _images(path, names[2], arrays[names[2]]), _labels(path, names[3], arrays[names[3]])
-        description = f"{path}"
-    else:
-        if len(images) != len(labels):
-            raise DataError(f"{path}: {len(images)} images but {len(labels)} labels; the arrays do not belong together")
-        is_test = hold_out(labels)
-        images, test_images, labels, test_labels = images[~is_test], images[is_test], labels[~is_test], labels[is_test]
-        description = f"{path}, where every fifth of each class is held out for testing"
-    names_given = arrays.get("class_names")
-    if names_given is not None and names_given.ndim == 1 and names_given.dtype.kind == "U":
-        class_names = tuple(str(name) for name in names_given)
-    else:
-        class_names = number_names(labels, test_labels)
-    return Dataset(path.stem, images, labels, test_images, test_labels, class_names, description, divided=divided)
+def _dataset(path: Path, pairs: dict[str, ArrayPair], arrays: dict[str, Array], unused: list[str]) -> Dataset:
+    parts = {
+        part: (_images(path, pair.images, arrays[pair.images]), _labels(path, pair.labels, arrays[pair.labels]))
+        for part, pair in pairs.items()
+    }
+    given = next((some for name, some in arrays.items() if name.lower() in CLASS_NAMES), None)
+    class_names = None
+    if given is not None and given.ndim == 1 and given.dtype.kind == "U":
+        class_names = tuple(str(name) for name in given)
+    held_out = ", where every fifth of each class is held out for testing" if set(parts) == {"train"} else ""
+    return compose(
+        path.stem,
+        parts,
+        where=path,
+        description=f"{path}{held_out}",
+        sources=Sources(**{part: pair.images for part, pair in pairs.items()}, unused=named(unused)),
+        class_names=class_names,
+    )
 
 
-def _read_arrays(path: Path, file: zipfile.ZipFile) -> dict[str, Array]:
+def _read_arrays(path: Path, file: zipfile.ZipFile, wanted: set[str]) -> dict[str, Array]:
     """Read the arrays that are wanted; their headers are compared with the sizes in the zip before memory is taken."""
-    wanted = {name for names in NAMES for name in names} | {"class_names"}
-    entries = file.infolist()
-    if len(entries) > MAX_ARRAYS:
-        raise DataError(f"{path}: expected at most {MAX_ARRAYS} arrays, found {len(entries)}")
     arrays: dict[str, Array] = {}
     left = MAX_BYTES
-    for entry in entries:
+    for entry in file.infolist():
         name = entry.filename.removesuffix(".npy")
         if name not in wanted:
             continue

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rot180.data.bounded import MAX_BYTES
-from rot180.data.dataset import MAX_CLASSES, Dataset
+from rot180.data.classes import MAX_CLASSES
+from rot180.data.dataset import Dataset
 from rot180.data.encoded import load_encoded
 from rot180.data.lazy import EncodedImage
 from rot180.data.options import BadFiles, ImageOptions
+from rot180.data.parts import Sources, choose_files
+from rot180.data.visible import named, visible
 from rot180.errors import DataError
 
 IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels", "fine_label")
 
 ROWS_AT_ONCE = 1024
+
+DEPTH = 2
+"""Folders above the files: hubs keep `configuration/part/0000.parquet`."""
+
+MAX_FOLDERS = 1000
+"""Folders that are looked into on a level; a tree of more is no folder of Parquet."""
 
 
 def is_parquet(path: Path) -> bool:
@@ -29,13 +37,14 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     """Read a data set from one Parquet file or a folder of them.
 
     A column `image` (or `img`) holds encoded images, as bytes or as a structure with a field `bytes`; a column `label`
-    holds integers. Names of classes are taken from the metadata that hubs write. Files whose names begin with `test`
-    (or `val`, where there is no `test`) are the test set; without them every fifth of each class is held out.
+    holds integers. Names of classes are taken from the metadata that hubs write. Which file is of which part is told by
+    its name, or the name of its folder (`rot180.data.parts`).
 
     Raises
     ------
     DataError
-        pyarrow is not installed; a file is damaged, has other columns, or holds more than 2 GiB; an image is bad.
+        pyarrow is not installed; a file is damaged, has other columns, or holds more than 2 GiB; an image is bad; the
+        files are of several data sets.
     """
     options = options or ImageOptions()
     try:
@@ -44,43 +53,65 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
         raise DataError(f"{path}: Parquet needs pyarrow; install it: pip install 'rot180[data]'") from None
     import pyarrow
 
-    parts: dict[str, list[Path]] = {"train": [], "test": [], "val": []}
-    for file in _files(path):
-        match = re.match(r"(test|val)", file.name.lower())
-        parts[match[1] if match else "train"].append(file)
-    if not parts["train"]:  # a lone test file, say
-        parts["train"], parts["test"], parts["val"] = parts["test"] or parts["val"], [], []
-    held_out = parts["test"] or parts["val"]
-    class_names: tuple[str, ...] = ()
+    chosen, unused = choose_files(path, _files(path)) if path.is_dir() else ({"train": [path]}, [])
     images: dict[str, list[EncodedImage]] = {}
     errors: list[DataError] = []
     try:
-        for part, files in (("train", parts["train"]), ("test", held_out)):
+        for part, files in chosen.items():
             images[part] = [image for file in files for image in _rows(path, file, parquet, errors)]
-        for file in parts["train"]:
-            class_names = class_names or _class_names(parquet.read_schema(file).metadata)
+        class_names = _same_names(path, [file for files in chosen.values() for file in files], parquet)
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0][:120]
         raise DataError(f"{path}: expected Parquet ({reason}); damaged, copy or download it again") from None
-    every = [*images["train"], *images["test"]]
-    if not class_names:
-        class_names = tuple(str(number) for number in range(max((image.label for image in every), default=-1) + 1))
     bad = bad or BadFiles(options.on_bad_file, 0)
-    bad.total = len(every) + len(errors)
+    bad.total = sum(map(len, images.values())) + len(errors)
     for missing in errors:
         bad.report(missing)
-    name = path.resolve().name.removesuffix(".parquet")
-    test = images["test"] if held_out else None
-    return load_encoded(name, images["train"], test, class_names, options, bad, f"Parquet in {path}")
+    places = {part: [_place(path, file) for file in files] for part, files in chosen.items()}
+    return load_encoded(
+        path.resolve().name.removesuffix(".parquet"),
+        images,
+        class_names,
+        options,
+        bad,
+        description=f"Parquet in {path}",
+        sources=Sources(
+            **{part: named(files, 2) for part, files in places.items()},
+            unused=named([_place(path, file) for file in unused]),
+        ),
+    )
+
+
+def _place(path: Path, file: Path) -> str:
+    return file.name if path.is_file() else file.relative_to(path).as_posix()
 
 
 def _files(path: Path) -> list[Path]:
+    """Return the Parquet files of a folder; where it has none, those of its folders and of theirs."""
     if path.is_file():
         return [path] if path.suffix.lower() == ".parquet" else []
-    if not path.is_dir():
-        return []
-    found = list(path.glob("*.parquet")) or list(path.glob("*/*.parquet"))
-    return sorted(found)
+    folders = [path]
+    for _ in range(DEPTH + 1):
+        entries = [entry for folder in folders if folder.is_dir() for entry in visible(folder)]
+        if found := [entry for entry in entries if entry.suffix.lower() == ".parquet" and entry.is_file()]:
+            return found
+        folders = [entry for entry in entries if entry.is_dir()][:MAX_FOLDERS]
+    return []
+
+
+def _same_names(path: Path, files: list[Path], parquet: Any) -> tuple[str, ...] | None:
+    """Return the names of the classes, in which all files that have any must agree."""
+    known: dict[tuple[str, ...], Path] = {}
+    for file in files:
+        if names := _class_names(parquet.read_schema(file).metadata):
+            known.setdefault(names, file)
+    if len(known) > 1:
+        (some, first), (others, second) = list(known.items())[:2]
+        raise DataError(
+            f"{path}: {_place(path, first)} has the classes {named(list(some), 3)}, but {_place(path, second)} "
+            f"{named(list(others), 3)}; they are different data sets, name the one to use"
+        )
+    return next(iter(known), None)
 
 
 def _rows(path: Path, file: Path, parquet: Any, errors: list[DataError]) -> Iterator[EncodedImage]:

@@ -1,0 +1,95 @@
+"""From the images and labels of each part to a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rot180.data.classes import number_classes
+from rot180.data.dataset import Dataset
+from rot180.data.lazy import select
+from rot180.data.parts import HELD_OUT, Sources
+from rot180.data.split import hold_out
+from rot180.errors import DataError
+from rot180.ops.types import Array
+
+
+def compose(
+    name: str,
+    parts: Mapping[str, tuple[Any, Array]],
+    *,
+    where: object,
+    description: str,
+    sources: Sources,
+    class_names: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
+    resize: str = "stretch",
+) -> Dataset:
+    """Return a data set, with a fifth of each class held out for testing where there are training images alone.
+
+    Parameters
+    ----------
+    name : str
+    parts : mapping of "train", "validation", "test" to (images, labels)
+        As `rot180.data.parts.assign` names them; labels are integers or text, as they are in the data.
+    where : object
+        What errors call the data.
+    description : str
+    sources : Sources
+        Where each part comes from.
+    class_names : sequence of str, optional
+        Names of the labels 0, 1, ...
+    notes : sequence of str
+        What else the user should know.
+    resize : str
+
+    Raises
+    ------
+    DataError
+        Images and labels of a part differ in number; labels cannot be numbered (see `number_classes`).
+
+    Examples
+    --------
+    >>> images, labels = np.zeros((10, 4, 4, 1), np.uint8), np.arange(10) % 2 * 7
+    >>> data = compose("bits", {"train": (images, labels)}, where="bits", description="", sources=Sources("bits.npz"))
+    >>> data, data.class_names, data.sources.test
+    (Dataset('bits', 8 training and 2 test images of 4x4x1, 2 classes), ('0', '7'), \
+'every fifth of each class, held out')
+    """
+    for part, (some, own) in parts.items():
+        if len(some) != len(own):
+            raise DataError(f"{where}: {part}: {len(some)} images but {len(own)} labels; they do not belong together")
+    classes = number_classes(where, {part: own for part, (_, own) in parts.items()}, class_names)
+    images = {part: some for part, (some, _) in parts.items()}
+    labels = dict(classes.labels)
+    divided = set(parts) == {"train"}
+    if divided:
+        is_test = hold_out(labels["train"])
+        whole = images["train"]
+        for part, chosen in (("train", np.flatnonzero(~is_test)), ("test", np.flatnonzero(is_test))):
+            images[part], labels[part] = select(whole, contiguous(chosen)), classes.labels["train"][chosen]
+        sources = sources._replace(test=HELD_OUT)
+    return Dataset(
+        name,
+        images["train"],
+        labels["train"],
+        images.get("test", images["train"][:0]),
+        labels.get("test", labels["train"][:0]),
+        classes.names,
+        description,
+        resize=resize,
+        divided=divided,
+        validation_images=images.get("validation"),
+        validation_labels=labels.get("validation"),
+        sources=sources,
+        notes=(*notes, *classes.notes),
+    )
+
+
+def contiguous(numbers: Array) -> Array | slice:
+    """Return ascending numbers as a slice where they lie together: of an array, a slice is no copy."""
+    if len(numbers) and numbers[-1] - numbers[0] + 1 == len(numbers):
+        return slice(int(numbers[0]), int(numbers[-1]) + 1)
+    return numbers

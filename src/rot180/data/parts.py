@@ -1,0 +1,190 @@
+"""Which images are for training, which for validation, which for testing: one rule for all formats.
+
+Files, folders and arrays are known by the whole words of their names: `seg_train`, `X_train.npy` and `trainSet` hold a
+training part, `contest` and `trainers` none. Where no name tells, a fifth of each class is held out for testing; where
+there are validation images but no test images, the validation images are tested on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from rot180.data.visible import named
+from rot180.errors import DataError
+
+PARTS = ("train", "validation", "test")
+
+WORDS = {
+    "train": "train training trainset trainingset traindata trainval 训练 训练集",
+    "validation": "val valid validation validate valset validset validationset dev devset development 验证 验证集",
+    "test": "test testing tests testset testdata eval evaluation evaluate evalset holdout heldout 测试 测试集",
+}
+"""The words for each part, whatever their case."""
+
+HELD_OUT = "every fifth of each class, held out"
+"""The source of test images where the data names none."""
+
+_PART = {word: part for part, words in WORDS.items() for word in words.split()}
+_WORD = re.compile(r"t10k|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_SHARD = re.compile(r"(\d+)-of-(\d+)")
+_NO_NAME = re.compile(r"\d+|of|[0-9a-f]{16}|k")
+"""What numbers the pieces of a part, and names nothing."""
+
+T = TypeVar("T")
+
+
+class Sources(NamedTuple):
+    """Where the images of each part come from, in words; empty for a part that is not there."""
+
+    train: str = ""
+    validation: str = ""
+    test: str = ""
+    unused: str = ""
+
+    def __str__(self) -> str:
+        return ", ".join(f"{part}: {source or 'none'}" for part, source in self._asdict().items())
+
+
+NO_SOURCES = Sources()
+
+
+def words(name: str) -> list[str]:
+    """Return the words of a name in lower case; a change from small to capital letters begins one.
+
+    >>> words("X_train"), words("trainLabels2"), words("t10k-images")
+    (['x', 'train'], ['train', 'labels', '2'], ['t10k', 'images'])
+    """
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def part_of(name: str) -> str | None:
+    """Return the part that a name stands for; None where it has no word for one, or words for several.
+
+    >>> [part_of(name) for name in ("seg_train", "val2017", "hold-out", "t10k-images", "contest", "train_or_test")]
+    ['train', 'validation', 'test', 'test', None, None]
+    """
+    found = {part for word in words(name) if (part := _part_of_word(word))}
+    if found == {"train", "validation"}:  # "train_val": what the test images were kept out of
+        return "train"
+    if not found and re.search(r"(^|[\W_])h[eo]ld[-_ ]?out([\W_]|$)", name.lower()):
+        return "test"
+    return found.pop() if len(found) == 1 else None
+
+
+def _part_of_word(word: str) -> str | None:
+    return "test" if word == "t10k" else _PART.get(word)
+
+
+def assign(where: object, found: Mapping[str, T]) -> dict[str, T]:
+    """Return what to train, validate and test on, of what was found under each part's name.
+
+    Parameters
+    ----------
+    where : object
+        What errors call the data.
+    found : mapping of part to anything
+        Of the names that tell no part, the empty one stands for all.
+
+    Raises
+    ------
+    DataError
+        There is a test or validation part and nothing to train on.
+
+    Examples
+    --------
+    >>> assign("photos", {"train": 1, "validation": 2}), assign("photos", {"": 1})
+    ({'train': 1, 'test': 2}, {'train': 1})
+    """
+    if "train" not in found:
+        if "" not in found or len(found) > 1:
+            there = " and ".join(part for part in PARTS if part in found) or "no"
+            raise DataError(
+                f"{where}: has {there} images but none that are named for training; give the folder above both, or "
+                "name the part alone to use it as a whole"
+            )
+        return {"train": found[""]}
+    parts = {part: found[part] for part in PARTS if part in found}
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+    return parts
+
+
+def choose_files(where: Path, files: Sequence[Path]) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Sort the files of one format in a folder, or below it, into parts; return them and the files not used.
+
+    The part is told by the file's name, or else by the nearest folder's. Files whose names differ in more than part and
+    number are different data sets, and so are those in different folders.
+
+    Parameters
+    ----------
+    where : Path
+        The folder that was named.
+    files : sequence of Path
+        In it; at least one.
+
+    Raises
+    ------
+    DataError
+        There is more than one data set, a piece of one is missing, or there are test files alone.
+    """
+    sets: dict[str, dict[str, list[Path]]] = {}
+    for file in sorted(files):
+        part, rest = _part_and_rest(file.relative_to(where))
+        sets.setdefault(rest, {}).setdefault(part, []).append(file)
+    training = [rest for rest, parts in sets.items() if "train" in parts]
+    if len(training) > 1 or (not training and len([rest for rest, parts in sets.items() if "" in parts]) > 1):
+        several = training or list(sets)
+        firsts = [next(iter(sets[rest].get("train") or next(iter(sets[rest].values())))) for rest in several]
+        shown = named([file.relative_to(where).as_posix() for file in firsts], 4)
+        raise DataError(f"{where}: holds several data sets ({shown}); name the one to use")
+    unused: list[Path] = []
+    if training:
+        found = sets.pop(training[0])
+        for parts in sets.values():
+            for part, others in parts.items():
+                if part and part not in found:
+                    found[part] = others
+                else:
+                    unused += others
+        unused += found.pop("", [])
+    elif len(sets) == 1 or not any("" in parts for parts in sets.values()):
+        found = {part: some for parts in sets.values() for part, some in parts.items()}
+    else:
+        rest = next(rest for rest, parts in sets.items() if "" in parts)
+        found = sets.pop(rest)
+        unused += [file for parts in sets.values() for some in parts.values() for file in some]
+    chosen = assign(where, found)
+    for some in chosen.values():
+        _check_pieces(some)
+    return chosen, sorted(unused)
+
+
+def _part_and_rest(file: Path) -> tuple[str, str]:
+    """Return the part that a path's names tell, "" for none, and what is left of the names without it and numbers."""
+    folders = list(file.parent.parts)
+    stem = file.name.partition(".")[0] or file.name
+    part = part_of(stem) or ""
+    while not part and folders:
+        part = part_of(folders[-1]) or ""
+        if part:
+            folders.pop()
+        else:
+            break
+    left = [word for word in words(stem) if _part_of_word(word) is None and not _NO_NAME.fullmatch(word)]
+    hashed = re.sub(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])", "", stem)
+    if hashed != stem:
+        left = [word for word in words(hashed) if _part_of_word(word) is None and not _NO_NAME.fullmatch(word)]
+    return part, "/".join([*folders, " ".join(left)])
+
+
+def _check_pieces(files: Sequence[Path]) -> None:
+    """Raise where names such as `train-00000-of-00002` promise more pieces than there are."""
+    numbered = [match for file in files if (match := _SHARD.search(file.name))]
+    if numbered and (missing := set(range(int(numbered[0][2]))) - {int(match[1]) for match in numbered}):
+        raise DataError(
+            f"{files[0]}: expected {int(numbered[0][2])} pieces by the name, found {len(numbered)}; the piece "
+            f"{min(missing):05} is missing, add it"
+        )
