@@ -32,8 +32,8 @@ __all__ = ["ArrayCheck", "CheckReport", "PartCheck", "check", "check_layer"]
 
 IMAGES = 3
 """In a batch: the batch mean, forgotten or taken twice, is then a factor that no other mistake makes."""
-MEASURED = 2000
-"""Arrays of up to so many entries are measured whole where a mistake is to be named."""
+MEASURED = 4_000_000
+"""Where a mistake is to be named, the derivatives of all outputs are measured if there are no more: 32 MB."""
 
 
 def check(
@@ -190,29 +190,31 @@ class _Bench:
         found = {"x": dx, **gradients}
         return {name: np.asarray(array) for name, array in found.items() if array is not None}
 
-    def value(self, arrays: dict[str, Array], dy: Array) -> float:
+    def output(self, arrays: dict[str, Array]) -> Array:
         for name, array in self.layer.parameters.items():
             np.copyto(array, arrays[name])
-        return float(np.sum(dy * self.forward(arrays["x"])[0]))
+        return np.asarray(self.forward(arrays["x"])[0])
+
+    def value(self, arrays: dict[str, Array], dy: Array) -> float:
+        return float(np.sum(dy * self.output(arrays)))
 
     def arrays(self) -> dict[str, Array]:
         return {"x": self.x, **self.parameters}
 
-    def measure(self, name: str, dy: Array) -> Array:
-        """Return the gradient of an array by differences, entry by entry."""
-        arrays = self.arrays()
-        moved = arrays[name].copy()
-        gradient = np.zeros_like(moved)
+    def jacobian(self, name: str) -> Array:
+        """Return dy/d(array) by differences: (entries of the array, entries of y)."""
+        moved = self.arrays()
+        array = moved[name].copy()
+        moved[name] = array
+        rows = np.zeros((array.size, self.dy.size))
         h = 1e-5
-        for index in np.ndindex(moved.shape):
-            here = moved[index]
-            values = []
+        for row, index in zip(rows, np.ndindex(array.shape), strict=True):
+            here = array[index]
             for step in (h, -h):
-                moved[index] = here + step
-                values.append(self.value({**arrays, name: moved}, dy))
-            moved[index] = here
-            gradient[index] = (values[0] - values[1]) / (2 * h)
-        return gradient
+                array[index] = here + step
+                row += self.output(moved).ravel() / (2 * step)
+            array[index] = here
+        return rows
 
 
 def _check_array(bench: _Bench, name: str, points: dict[str, Any]) -> ArrayCheck:
@@ -243,13 +245,18 @@ def _check_array(bench: _Bench, name: str, points: dict[str, Any]) -> ArrayCheck
 
 def _mistake(bench: _Bench, name: str) -> Mistake | None:
     measure: Callable[[Array], Array] | None = None
-    if bench.arrays()[name].size <= MEASURED:
+    array = bench.arrays()[name]
+    if array.size * bench.dy.size <= MEASURED:
+        jacobian: list[Array] = []
 
         def measure(dy: Array) -> Array:
-            return bench.measure(name, dy)
+            if not jacobian:  # measured once, and only where the operation is not known
+                jacobian.append(bench.jacobian(name))
+            gradient: Array = (jacobian[0] @ dy.ravel()).reshape(array.shape)
+            return gradient
 
-    for parameter, array in bench.parameters.items():
-        np.copyto(bench.layer.parameters[parameter], array)
+    for parameter, value in bench.parameters.items():
+        np.copyto(bench.layer.parameters[parameter], value)
     case = Case(name, bench.claimed[name], bench.x, np.asarray(bench.y), bench.dy, bench.parameters, measure)
     return name_mistake(bench.layer, case)
 

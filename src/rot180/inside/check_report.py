@@ -163,6 +163,9 @@ class CheckReport:
                     if array.mistake or not array.problem:
                         says = f"it looks like: {array.mistake or 'no mistake that is known'}"
                         yield from textwrap.wrap(says, WIDTH, initial_indent="  ", subsequent_indent="    ")
+                    if array.mistake and array.mistake.where:
+                        where = f"in the formula: {array.mistake.where}"
+                        yield from textwrap.wrap(where, WIDTH, initial_indent="  ", subsequent_indent="    ")
         if self.blamed == ("network",):
             yield "  each layer and the loss are right by themselves; look at what joins them"
 
@@ -172,6 +175,7 @@ def _values(array: ArrayCheck) -> dict[str, Any]:
     values: dict[str, Any] = {"name": array.name, "verdict": array.verdict, "problem": array.problem}
     values["mistake"] = array.mistake.name if array.mistake else None
     values["advice"] = array.mistake.advice if array.mistake else None
+    values["where"] = array.mistake.where or None if array.mistake else None
     if result is not None:
         values |= {
             "max_error": result.max_error,

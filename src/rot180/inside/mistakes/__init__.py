@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rot180.inside.mistakes import activation, convolution, general, linear, pooling
+from rot180.inside.mistakes import activation, convolution, flatten, general, linear, pooling
 from rot180.inside.mistakes.case import Candidates, Case, Mistake, is_same
 from rot180.inside.mistakes.recognize import Operation, recognize
 from rot180.ops.types import Array
@@ -26,6 +26,10 @@ _FAMILIES: dict[str, tuple[_Gradients, _Candidates]] = {
     "linear_transposed": (linear.gradients, linear.candidates),
     "max_pool": (pooling.gradients, pooling.candidates),
     "avg_pool": (pooling.gradients, pooling.candidates),
+    "global_mean": (pooling.gradients, pooling.candidates),
+    "global_sum": (pooling.gradients, pooling.candidates),
+    "global_max": (pooling.gradients, pooling.candidates),
+    "flatten": (flatten.gradients, flatten.candidates),
 }
 _ACTIVATIONS = (activation.gradients, activation.candidates)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,13 @@ class Mistake:
         In a few words: `kernel not rotated`.
     advice : str
         What to do instead.
+    where : str
+        The term of the formula in which it arises; empty where there is no one formula.
     """
 
     name: str
     advice: str
+    where: str = ""
 
     def __str__(self) -> str:
         """Name and advice in one line."""
@@ -51,7 +54,7 @@ class Case:
         Input, output, and delta, float64, with the batch in front.
     parameters : dict of str to array
     measure : callable
-        `measure(dy) -> gradient` of the array by differences, entry by entry; None where there are too many entries.
+        `measure(dy) -> gradient` of the array by differences; None where there are too many entries.
     """
 
     name: str
@@ -74,3 +77,18 @@ def is_same(claimed: Array, other: Array, close: float = CLOSE) -> bool:
         return False
     size = float(np.linalg.norm(claimed))
     return bool(np.linalg.norm(claimed - other) <= close * size) if size else not np.any(other)
+
+
+def without_an_end(array: Array, axes: Iterable[int], what: Iterable[str]) -> Candidates:
+    """Give the array with zeros in the first or last place of an axis: what a loop that ends too early leaves out."""
+    for axis, place in zip(axes, what, strict=True):
+        if array.shape[axis] < 2:
+            continue
+        for which, index in (("last", -1), ("first", 0)):
+            fewer = array.copy()
+            np.moveaxis(fewer, axis, 0)[index] = 0
+            name, advice = (
+                f"{which} {place} forgotten",
+                f"it stays zero: see where the loop or slice over each {place} ends",
+            )
+            yield Mistake(name, advice, f"the range of the sum over each {place}"), fewer

@@ -2,30 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from rot180.inside.mistakes.case import Candidates, Case, Mistake
+from rot180.inside.mistakes.case import Candidates, Case, Mistake, without_an_end
 from rot180.inside.mistakes.recognize import Operation
 from rot180.ops.conv2d import conv2d, conv2d_backward
-from rot180.ops.conv_layout import crop, pad, tap
+from rot180.ops.conv_layout import pad
 from rot180.ops.conv_rotation import pad_delta, rotate180, spread
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
-ROTATE = Mistake("kernel not rotated", "turn it by 180 degrees before it meets delta: w[::-1, ::-1]")
-EXCHANGE = Mistake("channels not exchanged", "delta's channels are the filters: swap the kernel's last two axes")
-CROP = Mistake("padding not cropped", "cut the gradient of the padding off: dx_pad[:, top:top+H, left:left+W]")
-SPREAD = Mistake("stride not spread", "put stride - 1 zeros between the rows and columns of delta first")
-FOLD = Mistake("overlapping windows assigned, not added", "a pixel in several windows sums what each says: use +=")
-ONE_FILTER = Mistake("only one filter's gradient kept", "sum over all filters")
-DILATE = Mistake("dilation forgotten", "the kernel's taps stand `dilation` pixels apart on the way back, too")
-UNPADDED = Mistake("padding forgotten", "the weight met the padded image: pad x before the weight gradient")
-STEP = Mistake("stride forgotten", "window i starts at pixel i * stride in the weight gradient, too")
-TURNED = Mistake("weight gradient rotated", "forward does not rotate, so dw is a plain correlation of x with delta")
-SWAPPED = Mistake("channels exchanged", "dw has the kernel's own order, (rows, columns, channels, filters)")
-BIAS = Mistake("bias not summed", "the bias is added at every pixel of every image: sum delta over all of them")
+DX = "dx_pad[n, i*s + u*d, j*s + v*d, c] += sum_f dy[n,i,j,f] * w[u,v,c,f]"
+DW = "dw[u,v,c,f] = sum_nij x_pad[n, i*s + u*d, j*s + v*d, c] * dy[n,i,j,f]"
+DW_STEPS = f"i*s + u*d in {DW}"
+
+ROTATE = Mistake(
+    "kernel not rotated",
+    "turn it by 180 degrees before it meets delta: w[::-1, ::-1]",
+    "w in dx = spread and padded delta, correlated with rotated w",
+)
+EXCHANGE = Mistake(
+    "channels not exchanged",
+    "delta's channels are the filters: swap the kernel's last two axes",
+    f"sum_f in {DX}",
+)
+CROP = Mistake(
+    "padding not cropped",
+    "cut the gradient of the padding off: dx_pad[:, top:top+H, left:left+W]",
+    "top and left in dx = dx_pad[:, top:top+H, left:left+W]",
+)
+SPREAD = Mistake(
+    "stride not spread", "put stride - 1 zeros between the rows and columns of delta first", f"i*s and j*s in {DX}"
+)
+FOLD = Mistake(
+    "overlapping windows assigned, not added", "a pixel in several windows sums what each says: use +=", f"+= in {DX}"
+)
+ONE_FILTER = Mistake("only one filter's gradient kept", "sum over all filters", f"f in {DX} and in {DW}")
+DILATE = Mistake(
+    "dilation forgotten", "the kernel's taps stand `dilation` pixels apart on the way back, too", f"u*d in {DX}"
+)
+UNPADDED = Mistake(
+    "padding forgotten", "the weight met the padded image: pad x before the weight gradient", f"x_pad in {DW}"
+)
+STEP = Mistake("stride forgotten", "window i starts at pixel i * stride in the weight gradient, too", f"i*s in {DW}")
+TURNED = Mistake(
+    "weight gradient rotated",
+    "forward does not rotate, so dw is a plain correlation of x with delta",
+    f"u and v in {DW}",
+)
+SWAPPED = Mistake(
+    "channels exchanged", "dw has the kernel's own order, (rows, columns, channels, filters)", f"c,f in {DW}"
+)
+BIAS = Mistake(
+    "bias not summed",
+    "the bias is added at every pixel of every image: sum delta over all of them",
+    "sum_nij in db[f] = sum_nij dy[n,i,j,f]",
+)
+STRIDE_DILATION = Mistake(
+    "stride and dilation exchanged",
+    "stride is from window to window, dilation from tap to tap of one window",
+    "i*s + u*d, the pixel under tap u of window i",
+)
+STRIDES = Mistake(
+    "stride of rows and columns exchanged", "stride is (rows, columns), as the kernel's size is", "i*s_row and j*s_col"
+)
+DILATIONS = Mistake(
+    "dilation of rows and columns exchanged", "dilation is (rows, columns), as the kernel's size is", "u*d_row, v*d_col"
+)
+ONE_SIDE = Mistake(
+    "padding off on one side",
+    "pixel (0, 0) of x is pixel (top, left) of x_pad; see which of the four paddings was used",
+    "top and left in x_pad[n, top + a, left + b, c] = x[n,a,b,c]",
+)
+GROUPS = Mistake(
+    "groups mixed",
+    "filter f sees the channels of group f // (F // groups), and its gradient goes to them only",
+    f"the group of f in {DX} and in {DW}",
+)
 
 
 def gradients(case: Case, operation: Operation, dy: Array) -> dict[str, Array]:
@@ -69,27 +127,67 @@ def _data(case: Case, w: Array, g: Geometry, groups: int) -> Candidates:
         kh, kw, c, f = w.shape
         same = w[::-1, ::-1].reshape(kh, kw, c, groups, f // groups).reshape(kh, kw, c, f)
         yield EXCHANGE, conv2d(delta_pad, same, **options)
-        yield Mistake(f"{ROTATE.name}, {EXCHANGE.name}", ROTATE.advice), conv2d(delta_pad, w, **options)
-    dx_pad = _dx_pad(dy, w, g, groups, x_shape)
+        yield replace(ROTATE, name=f"{ROTATE.name}, {EXCHANGE.name}"), conv2d(delta_pad, w, **options)
     height, width = x_shape[1:3]
     if g.is_padded:
+        dx_pad = scatter(lambda u, v: _windows_of(dy, w, groups, u, v), g)
         yield CROP, dx_pad[:, :height, :width]
         yield CROP, dx_pad[:, -height:, -width:]
     if g.stride != (1, 1):
         for wrong in (_dense(dy, g), _repeated(dy, g)):
             yield SPREAD, conv2d(pad_delta(wrong, g), w_rot, **options)
-        yield SPREAD, crop(_assigned(dy, w, g, groups, x_shape, stride=(1, 1)), g)
-    yield FOLD, crop(_assigned(dy, w, g, groups, x_shape), g)
+    for mistake, stride, dilation in _other_steps(g):
+        yield mistake, _dx(dy, w, g, groups, stride=stride, dilation=dilation)
+    yield FOLD, _dx(dy, w, g, groups, assign=True)
     if g.dilation != (1, 1):
         yield DILATE, conv2d(delta_pad, w_rot, groups=groups)[:, :height, :width]
     for f in (0, w.shape[3] - 1):
         only = np.zeros_like(dy)
         only[..., f] = dy[..., f]
-        yield ONE_FILTER, crop(_dx_pad(only, w, g, groups, x_shape), g)
+        yield ONE_FILTER, _dx(only, w, g, groups)
+    for move in sides(g):
+        yield ONE_SIDE, _dx(dy, w, g, groups, move=move)
+    for mistake, fewer in without_an_end(w, (0, 1), ("row of the kernel", "column of the kernel")):
+        yield mistake, _dx(dy, fewer, g, groups)
+    if groups > 1:
+        for delta_order, w_order in product(_orders(w.shape[3], groups), repeat=2):
+            mixed = _dx(dy[..., delta_order], w[..., w_order], g, groups)
+            for channels in _orders(x_shape[3], groups):
+                yield GROUPS, mixed[..., channels]
+        yield GROUPS, _dx(dy, np.tile(w, (1, 1, groups, 1)), g, 1)
+
+
+def _other_steps(g: Geometry) -> Iterator[tuple[Mistake, tuple[int, int], tuple[int, int]]]:
+    """Give strides and dilations that the gradient may have been formed with instead."""
+    for mistake, stride, dilation in (
+        (STRIDE_DILATION, g.dilation, g.stride),
+        (STRIDES, g.stride[::-1], g.dilation),
+        (DILATIONS, g.stride, g.dilation[::-1]),
+        (SPREAD, (1, 1), g.dilation),
+        (DILATE, g.stride, (1, 1)),
+    ):
+        if (stride, dilation) != (g.stride, g.dilation):
+            yield mistake, stride, dilation
+
+
+def sides(g: Geometry) -> Iterator[tuple[int, int]]:
+    """Give by how much the padding before the image may be off, in rows and columns."""
+    if g.is_padded:
+        (top, bottom), (left, right) = g.padding
+        rows = {-1, 0, 1, -top, bottom, bottom - top}
+        columns = {-1, 0, 1, -left, right, right - left}
+        yield from (move for move in product(sorted(rows), sorted(columns)) if any(move))
+
+
+def _orders(size: int, groups: int) -> list[Array]:
+    """Return orders of filters or channels in which groups are not where they belong, and the right one."""
+    table = np.arange(size).reshape(groups, size // groups)
+    interleaved = (table.T, np.arange(size).reshape(-1, groups).T)
+    return [order.ravel() for order in (table, *interleaved, np.roll(table, 1, 0), np.roll(table, -1, 0), table[::-1])]
 
 
 def _with(mistake: Mistake, how: str) -> Mistake:
-    return Mistake(f"{mistake.name} ({how})", mistake.advice)
+    return replace(mistake, name=f"{mistake.name} ({how})")
 
 
 def _windows_of(dy: Array, w: Array, groups: int, u: int, v: int) -> Array:
@@ -100,27 +198,64 @@ def _windows_of(dy: Array, w: Array, groups: int, u: int, v: int) -> Array:
     return joined
 
 
-def _dx_pad(dy: Array, w: Array, g: Geometry, groups: int, x_shape: tuple[int, ...]) -> Array:
-    dx_pad = np.zeros((x_shape[0], g.padded_height, g.padded_width, x_shape[3]))
-    for u, v in np.ndindex(g.kernel):
-        seen = tap(dx_pad, g, u, v)
-        seen += _windows_of(dy, w, groups, u, v)
-    return dx_pad
-
-
-def _assigned(
-    dy: Array, w: Array, g: Geometry, groups: int, x_shape: tuple[int, ...], stride: tuple[int, int] | None = None
+def _dx(
+    dy: Array,
+    w: Array,
+    g: Geometry,
+    groups: int,
+    *,
+    move: tuple[int, int] = (0, 0),
+    stride: tuple[int, int] | None = None,
+    dilation: tuple[int, int] | None = None,
+    assign: bool = False,
 ) -> Array:
-    """As `_dx_pad`, but assigning; with a stride, adding as if the windows were that far apart."""
-    dx_pad = np.zeros((x_shape[0], g.padded_height, g.padded_width, x_shape[3]))
-    for u, v in np.ndindex(g.kernel):
-        said = _windows_of(dy, w, groups, u, v)
-        if stride is None:
-            tap(dx_pad, g, u, v)[...] = said
+    """Return the data gradient as `scatter` forms it, cropped at a place that is off by `move`."""
+
+    def said(u: int, v: int) -> Array:
+        return _windows_of(dy, w, groups, u, v)
+
+    return view(scatter(said, g, stride=stride, dilation=dilation, assign=assign), g, *move)
+
+
+def scatter(
+    said: Callable[[int, int], Array],
+    g: Geometry,
+    *,
+    kernel: tuple[int, int] | None = None,
+    stride: tuple[int, int] | None = None,
+    dilation: tuple[int, int] | None = None,
+    assign: bool = False,
+) -> Array:
+    """Return the padded gradient, summed from what each window says of the pixels under tap (u, v).
+
+    `said(u, v)` is (N, OH, OW, C). With another kernel, stride or dilation the result is as large as that needs.
+    """
+    out = (g.out_height, g.out_width)
+    kernel, stride, dilation = kernel or g.kernel, stride or g.stride, dilation or g.dilation
+    first = said(0, 0)
+    size = [
+        max(padded, (o - 1) * s + (k - 1) * d + 1)
+        for padded, o, s, k, d in zip((g.padded_height, g.padded_width), out, stride, kernel, dilation, strict=True)
+    ]
+    dx_pad = np.zeros((len(first), *size, first.shape[3]))
+    for u, v in np.ndindex(kernel):
+        row, column = u * dilation[0], v * dilation[1]
+        rows = slice(row, row + (out[0] - 1) * stride[0] + 1, stride[0])
+        columns = slice(column, column + (out[1] - 1) * stride[1] + 1, stride[1])
+        if assign:
+            dx_pad[:, rows, columns] = said(u, v)
         else:
-            row, column = u * g.dilation[0], v * g.dilation[1]
-            dx_pad[:, row : row + g.out_height, column : column + g.out_width] += said
+            dx_pad[:, rows, columns] += said(u, v)
     return dx_pad
+
+
+def view(dx_pad: Array, g: Geometry, rows: int = 0, columns: int = 0) -> Array:
+    """Crop at a place that is off by so many rows and columns; zeros where there is nothing."""
+    found = np.zeros((dx_pad.shape[0], g.height, g.width, dx_pad.shape[3]))
+    top, left = g.padding[0][0] + rows, g.padding[1][0] + columns
+    seen = dx_pad[:, max(top, 0) : max(top + g.height, 0), max(left, 0) : max(left + g.width, 0)]
+    found[:, max(-top, 0) :, max(-left, 0) :][:, : seen.shape[1], : seen.shape[2]] = seen
+    return found
 
 
 def _dense(dy: Array, g: Geometry) -> Array:
@@ -147,18 +282,36 @@ def _weight(case: Case, operation: Operation, w: Array, g: Geometry) -> Candidat
         one = np.zeros_like(right)
         one[..., f] = right[..., f]
         yield ONE_FILTER, one
-    x_pad = pad(x, g)
-    if g.stride != (1, 1) or g.dilation != (1, 1):
-        for stride, dilation, mistake in (
-            ((1, 1), g.dilation, STEP),
-            (g.stride, (1, 1), DILATE),
-            ((1, 1), (1, 1), STEP),
-        ):
-            yield mistake, _correlated(x_pad, dy, w, g, operation.options["groups"], stride, dilation)
+    x_pad, groups = pad(x, g), operation.options["groups"]
+    for mistake, stride, dilation in _other_steps(g):
+        named = STEP if mistake is SPREAD else mistake
+        yield replace(named, where=DW_STEPS), _correlated(x_pad, dy, w, g, groups, stride, dilation)
+    if g.stride != (1, 1):
+        yield STEP, _correlated(x_pad, dy, w, g, groups, (1, 1), (1, 1))
     if g.is_padded:
-        moved = np.zeros_like(x_pad)
-        moved[:, : x.shape[1], : x.shape[2]] = x
-        yield UNPADDED, _correlated(moved, dy, w, g, operation.options["groups"], g.stride, g.dilation)
+        top, left = g.padding[0][0], g.padding[1][0]
+        yield UNPADDED, _correlated(_moved(x, x_pad, 0, 0), dy, w, g, groups, g.stride, g.dilation)
+        for rows, columns in sides(g):
+            moved = _moved(x, x_pad, top + rows, left + columns)
+            yield ONE_SIDE, _correlated(moved, dy, w, g, groups, g.stride, g.dilation)
+    for mistake, fewer in without_an_end(right, (0, 1), ("row of the kernel", "column of the kernel")):
+        yield replace(mistake, where=f"u and v in {DW}"), fewer
+    if groups > 1:
+        for channels, filters in product(_orders(x.shape[3], groups), _orders(w.shape[3], groups)):
+            mixed = replace(case, x=x[..., channels])
+            dw = gradients(mixed, operation, dy[..., filters])[operation.weight]
+            for order in _orders(w.shape[3], groups):
+                yield GROUPS, dw[..., order]
+
+
+def _moved(x: Array, x_pad: Array, top: int, left: int) -> Array:
+    """Return x at another place of the padded image, cut off where it does not fit."""
+    moved = np.zeros_like(x_pad)
+    seen = x[:, max(-top, 0) :, max(-left, 0) :]
+    room = moved[:, max(top, 0) :, max(left, 0) :]
+    rows, columns = min(seen.shape[1], room.shape[1]), min(seen.shape[2], room.shape[2])
+    room[:, :rows, :columns] = seen[:, :rows, :columns]
+    return moved
 
 
 def _correlated(

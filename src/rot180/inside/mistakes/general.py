@@ -3,25 +3,52 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import permutations, product
 
 import numpy as np
 
-from rot180.inside.mistakes.case import Candidates, Case, Mistake, is_same
+from rot180.inside.mistakes.case import Candidates, Case, Mistake, is_same, without_an_end
 from rot180.inside.mistakes.convolution import BIAS, CROP
+from rot180.inside.mistakes.flatten import ORDER
 from rot180.inside.mistakes.linear import TRANSPOSE
 from rot180.inside.mistakes.recognize import Operation
 from rot180.ops.types import Array
 
-ZERO = Mistake("no gradient at all", "every entry is zero; is the result returned, and is it delta's?")
-SIGN = Mistake("sign flipped", "backward returns the gradient itself; the optimizer takes the step against it")
-TWO = Mistake("factor two", "every entry is twice too large: is something added twice, or a square's 2 left in?")
-HALF = Mistake("factor one half", "every entry is half of what it should be")
-MISSING = Mistake("batch mean missing", "every entry is too large by the number of images; the loss divides by it once")
-TWICE = Mistake("batch mean taken twice", "the loss divides by the number of images; sum over the batch, no mean here")
-MEAN = Mistake("mean instead of sum", "the gradient sums over all places where the number was used")
-BATCH = Mistake("only one image of the batch", "sum over all images")
+CHAIN = "dL/dx = sum over all outputs of dL/dy * dy/dx"
+
+ZERO = Mistake("no gradient at all", "every entry is zero; is the result returned, and is it delta's?", CHAIN)
+SIGN = Mistake("sign flipped", "backward returns the gradient itself; the optimizer takes the step against it", CHAIN)
+TWO = Mistake(
+    "factor two", "every entry is twice too large: is something added twice, or a square's 2 left in?", f"+= in {CHAIN}"
+)
+HALF = Mistake("factor one half", "every entry is half of what it should be", CHAIN)
+LOSS_MEAN = "1/N in L = 1/N * sum_n loss[n]"
+MISSING = Mistake(
+    "batch mean missing", "every entry is too large by the number of images; the loss divides by it once", LOSS_MEAN
+)
+TWICE = Mistake(
+    "batch mean taken twice",
+    "the loss divides by the number of images; sum over the batch, no mean here",
+    LOSS_MEAN,
+)
+MEAN = Mistake("mean instead of sum", "the gradient sums over all places where the number was used", f"sum in {CHAIN}")
+BATCH = Mistake("only one image of the batch", "sum over all images", f"sum over n in {CHAIN}")
 ROTATED = Mistake("rotated by 180 degrees", "rows and columns run backwards; take one [::-1, ::-1] away")
+NEIGHBOR = Mistake(
+    "delta of the neighboring image",
+    "what image n gets comes from delta of image n alone: the batch is rolled",
+    f"the index n in {CHAIN}",
+)
+REVERSED = Mistake(
+    "batch in reverse order", "what image n gets comes from delta of image n alone", f"the index n in {CHAIN}"
+)
+ROWS_COLUMNS = Mistake("rows and columns exchanged", "the axes are (images, rows, columns, channels) throughout")
+SHIFTED = Mistake("shifted by a pixel", "rows and columns are counted from 0; look at the slices' starts")
+CHANNELS = Mistake("channels in another order", "channel c of the input gets the gradient of channel c")
+SHUFFLED = Mistake("right numbers in another order", "look at reshape, transpose and the order of loops")
 
 
 def shape_mistake(case: Case, operation: Operation | None) -> Mistake:
@@ -69,7 +96,8 @@ def factor(case: Case, right: Array) -> Mistake | None:
 
 def candidates(case: Case, right: Callable[[Array], Array]) -> Candidates:
     """Give what each mistake would return; `right(dy)` is the right gradient for a delta."""
-    whole = right(case.dy)
+    dy = case.dy
+    whole = right(dy)
     if whole.ndim >= 2:
         if whole.shape[-1] == whole.shape[-2]:
             yield TRANSPOSE, whole.swapaxes(-1, -2)
@@ -77,7 +105,68 @@ def candidates(case: Case, right: Callable[[Array], Array]) -> Candidates:
             yield ROTATED, whole[:, ::-1, ::-1]
         elif case.name != "x":
             yield ROTATED, whole[::-1, ::-1]
-    for image in (0, len(case.dy) - 1):
-        only = np.zeros_like(case.dy)
-        only[image] = case.dy[image]
+    for image in (0, len(dy) - 1):
+        only = np.zeros_like(dy)
+        only[image] = dy[image]
         yield BATCH, right(only)
+    for places in (1, -1):
+        yield NEIGHBOR, right(np.roll(dy, places, 0))
+    yield REVERSED, right(dy[::-1])
+    if case.name == "x":
+        yield NEIGHBOR, np.roll(whole, 1, 0)
+        yield NEIGHBOR, np.roll(whole, -1, 0)
+        yield REVERSED, whole[::-1]
+        yield from without_an_end(whole, _places(whole), _PLACES[whole.ndim])
+    for mistake, fewer in without_an_end(dy, _places(dy), _PLACES[dy.ndim]):
+        yield replace(mistake, name=f"{mistake.name} in delta"), right(fewer)
+    yield from _turned(case, whole, right)
+    yield from _reordered(case, whole)
+
+
+_PLACES: dict[int, tuple[str, ...]] = defaultdict(
+    tuple, {2: ("image", "feature"), 4: ("image", "row", "column", "channel")}
+)
+
+
+def _places(array: Array) -> range:
+    return range(len(_PLACES[array.ndim]))
+
+
+def _turned(case: Case, whole: Array, right: Callable[[Array], Array]) -> Candidates:
+    """Give the gradient with rows and columns exchanged, shifted, or channels reversed."""
+    dy = case.dy
+    if dy.ndim == 4 and dy.shape[1] == dy.shape[2]:
+        yield ROWS_COLUMNS, right(dy.swapaxes(1, 2))
+    if whole.ndim != 4:
+        return
+    axes = (1, 2) if case.name == "x" else (0, 1)
+    if whole.shape[axes[0]] == whole.shape[axes[1]]:
+        yield ROWS_COLUMNS, whole.swapaxes(*axes)
+    for axis, places in product(axes, (1, -1)):
+        moved = np.roll(whole, places, axis)
+        yield SHIFTED, moved
+        emptied = moved.copy()
+        np.moveaxis(emptied, axis, 0)[0 if places > 0 else -1] = 0
+        yield SHIFTED, emptied
+    if dy.ndim == 4:
+        for axis, places in product((1, 2), (1, -1)):
+            yield SHIFTED, right(np.roll(dy, places, axis))
+    channels = 3 if case.name == "x" else 2
+    if whole.shape[channels] > 1:
+        yield CHANNELS, np.flip(whole, channels)
+
+
+def _reordered(case: Case, whole: Array) -> Candidates:
+    """Give the gradient flattened in one order and read in another."""
+    first = 1 if case.name == "x" else 0
+    axes = range(first, whole.ndim)
+    for order in permutations(axes):
+        if len(order) < 2 or order == tuple(axes):
+            continue
+        order = (*range(first), *order)
+        yield ORDER, whole.transpose(order).reshape(whole.shape)
+        yield ORDER, whole.reshape([whole.shape[axis] for axis in order]).transpose(np.argsort(order))
+    if whole.size > 3 and case.claimed.shape == whole.shape:
+        claimed = np.sort(case.claimed, axis=None)
+        if np.allclose(claimed, np.sort(whole, axis=None), rtol=1e-5, atol=1e-9):
+            yield SHUFFLED, case.claimed

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Operation:
     Attributes
     ----------
     kind : str
-        `convolution`, `linear`, `max_pool`, `avg_pool`, or an activation's name.
+        `convolution`, `linear`, `max_pool`, `avg_pool`, `global_mean`, `flatten`, ..., or an activation's name.
     weight, bias : str
         The names of its parameters; empty for none.
     geometry : Geometry or None
@@ -70,16 +70,19 @@ def _guesses(
     w, b = parameters.get(weight), parameters.get(bias)
     if w is not None and w.ndim == 4 and x.ndim == y.ndim == 4:
         yield from _convolutions(layer, x, y, w, b, weight, bias)
-    elif w is not None and w.ndim == 2 and x.ndim == y.ndim == 2:
+    elif w is not None and w.ndim == 2 and y.ndim == 2:
         shift = 0 if b is None else b
+        flat = x.reshape(len(x), -1)
         for kind, matrix in (("linear", w), ("linear_transposed", w.T)):
-            if matrix.shape == (x.shape[1], y.shape[1]) and _same(x @ matrix + shift, y):
+            if matrix.shape == (flat.shape[1], y.shape[1]) and _same(flat @ matrix + shift, y):
                 yield Operation(kind, weight, bias)
     elif not parameters:
         if x.ndim == y.ndim == 4:
             yield from _pools(layer, x, y)
         if x.shape == y.shape:
             yield from _activations(x, y)
+        if x.ndim == 4 and y.ndim == 2:
+            yield from _maps_to_vectors(x, y)
 
 
 def _convolutions(
@@ -105,13 +108,21 @@ def _choices(layer: Any) -> Iterator[tuple[Any, Any, Any]]:
     if own[0] is not None or own[1] is not None:
         yield (own[0] or 1, own[1] if own[1] is not None else "valid", own[2] or 1)
     yield from product((1, 2, 3, 4), ("valid", "same", 1, 2, 3), (1, 2, 3))
+    # Rows and columns that differ, and padding on one side, are rarer, and tried last.
+    sides = tuple(product((0, 1, 2), repeat=2))
+    yield from product(product((1, 2, 3), repeat=2), product(sides, repeat=2), (1, 2, (1, 2), (2, 1)))
 
 
 def _pools(layer: Any, x: Array, y: Array) -> Iterator[Operation]:
     own = getattr(layer, "kernel_size", None)
-    for kernel in ([own] if own is not None else []) + [2, 3, 4, 5]:
-        for stride, padding, _ in _choices(layer):
+    whole = x.shape[1:3] if y.shape[1:3] == (1, 1) else None
+    kernels: list[Any] = [kernel for kernel in (own, whole) if kernel is not None]
+    kernels += [2, 3, 4, 5, *(pair for pair in product((1, 2, 3, 4), repeat=2) if pair[0] != pair[1])]
+    for kernel in kernels:
+        for stride, padding, dilation in _choices(layer):
             options: dict[str, Any] = {"stride": stride, "padding": padding}
+            if dilation != 1:
+                continue
             try:
                 g = geometry(x.shape[1], x.shape[2], kernel, stride=stride, padding=padding)
                 if (g.out_height, g.out_width) != y.shape[1:3]:
@@ -125,10 +136,22 @@ def _pools(layer: Any, x: Array, y: Array) -> Iterator[Operation]:
                 continue
 
 
+def _maps_to_vectors(x: Array, y: Array) -> Iterator[Operation]:
+    for name, value in (("mean", x.mean((1, 2))), ("sum", x.sum((1, 2))), ("max", x.max((1, 2)))):
+        if _same(value, y):
+            yield Operation(f"global_{name}")
+    for order in permutations((1, 2, 3)):
+        if _same(x.transpose(0, *order).reshape(len(x), -1), y):
+            yield Operation("flatten", options={"order": order})
+
+
 def _activations(x: Array, y: Array) -> Iterator[Operation]:
-    for name, f in (("relu", relu), ("sigmoid", sigmoid), ("tanh", tanh), ("softmax", softmax)):
+    for name, f in (("relu", relu), ("sigmoid", sigmoid), ("tanh", tanh)):
         if _same(f(x), y):
             yield Operation(name)
+    for axis in range(x.ndim):
+        if _same(softmax(x, axis), y):
+            yield Operation("softmax", options={"axis": axis})
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = y / x
     below, above = ratio[x < 0], ratio[x > 0]
