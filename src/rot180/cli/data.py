@@ -23,8 +23,15 @@ def inspect(
     source: Source = "digits",
     resize: Resize = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where to write the contact sheet, without a suffix.")
-    ] = Path("contact-sheet"),
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where to write the contact sheet, without .png; by default contact-sheet, or contact-sheet-2 and so "
+            "on where that is taken.",
+            show_default=False,
+        ),
+    ] = None,
     picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Whether to draw the contact sheet.")] = True,
     json: Json = False,
 ) -> None:
@@ -39,16 +46,18 @@ def inspect(
       rot180 data inspect mnist --json
     """
     from rot180.cli.output import print_json
+    from rot180.cli.picture_path import picture_path
     from rot180.cli.reading import reading_bar
     from rot180.data.inspect import examples, inspect_data
     from rot180.pictures import contact_sheet, save_figure
 
+    path = picture_path(out, "contact-sheet")
     with reading_bar() as progress:
         found, dataset = inspect_data(source, _options(resize, progress))
     drawn = None
     if picture:
         rows, names = examples(dataset)
-        drawn = save_figure(contact_sheet(rows, names, f"{found.name}: training images"), out)[0]
+        drawn = save_figure(contact_sheet(rows, names, f"{found.name}: training images"), path, replace=False)[0]
     if json:
         print_json({**found.to_dict(), "contact_sheet": drawn})
         return
@@ -66,9 +75,15 @@ def show(
     resize: Resize = None,
     images: Annotated[int, typer.Option("--images", help="How many images to show.", min=1, max=50)] = 8,
     seed: Annotated[int, typer.Option("--seed", help="Of the augmentation.")] = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the picture, without a suffix.")] = Path(
-        "data"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where to write the picture, without .png; by default data, or data-2 and so on where that is taken.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Draw training images, with --augment also what augmentation makes of them.
@@ -84,6 +99,7 @@ def show(
     import numpy as np
 
     from rot180.cli.output import print_json
+    from rot180.cli.picture_path import picture_path
     from rot180.cli.reading import reading_bar
     from rot180.data.augment import parse_augmentation
     from rot180.data.inspect import examples
@@ -91,6 +107,7 @@ def show(
     from rot180.pictures import contact_sheet, save_figure
     from rot180.training.streams import stream
 
+    path = picture_path(out, "data")
     alter = None if augment is None else parse_augmentation(augment)
     with reading_bar() as progress:
         dataset = load_data(source, _options(resize, progress))
@@ -105,7 +122,7 @@ def show(
         rows = [[batch[row], *(some[row] for some in altered)] for row in range(len(batch))]
         names = [dataset.class_names[label] for label in labels]
         figure = contact_sheet(rows, names, f"{dataset.name}, {alter}", column_names=["as it is"])
-    drawn = save_figure(figure, out)[0]
+    drawn = save_figure(figure, path, replace=False)[0]
     if json:
         print_json({"picture": drawn, "augment": None if alter is None else str(alter)})
         return

@@ -45,7 +45,10 @@ def explain(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="For --as picture: where to write, without .png; by default the cell's name here."
+            "--out",
+            "-o",
+            help="For --as picture: where to write, without .png; by default the cell's name, numbered where it is "
+            "taken.",
         ),
     ] = None,
     training: Annotated[
@@ -151,10 +154,15 @@ def _optimizer(run: Run) -> Optimizer | None:
 def _draw(trace: Any, ledgers: list[Any], out: Path | None) -> None:
     import re
 
+    from rot180.cli.picture_path import picture_path
     from rot180.inside.explain.scene import picture
     from rot180.pictures import save_figure
 
-    for ledger in ledgers:
-        own = re.sub(r"[^a-z0-9.]+", "-", ledger.cell.lower()).strip("-")
-        path = Path(own) if out is None else out if len(ledgers) == 1 else out.with_name(f"{out.name}-{own}")
-        print(save_figure(picture(ledger, trace), path)[0])
+    names = [re.sub(r"[^a-z0-9.]+", "-", ledger.cell.lower()).strip("-") for ledger in ledgers]
+    paths: list[Path | None] = [None] * len(ledgers)
+    if out is not None:
+        base = out.with_suffix("") if out.suffix.lower() in (".png", ".svg") else out
+        several = len(ledgers) > 1
+        paths = [picture_path(base.with_name(f"{base.name}-{name}") if several else base, name) for name in names]
+    for ledger, name, path in zip(ledgers, names, paths, strict=True):
+        print(save_figure(picture(ledger, trace), path or picture_path(None, name), replace=False)[0])

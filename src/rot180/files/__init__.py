@@ -7,6 +7,7 @@ folder.py        an open folder, in which names are reached without following li
 system.py        what differs on Linux, macOS and Windows
 """
 
+from rot180.files import system
 from rot180.files.folder import Folder, make_folder
 from rot180.files.opening import open_descriptor, open_regular, read_bounded
 from rot180.files.unfinished import remove_unfinished
@@ -21,6 +22,7 @@ __all__ = [
     "read_bounded",
     "remove_folder",
     "remove_unfinished",
+    "system",
     "write_atomically",
     "write_folder_atomically",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -13,6 +14,9 @@ PLATFORM = sys.platform
 
 REPLACE_SECONDS = 2.0
 """How long Windows is asked again to replace a file that another program has open, such as a virus scanner."""
+
+LOCKED_BYTE = 1 << 30
+"""Where in a file Windows locks it."""
 
 FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
 """What every file is opened with: bytes as they are, and never as the terminal of this process."""
@@ -61,6 +65,34 @@ def retry_replace(replace: Callable[[], None]) -> None:
                 raise
         time.sleep(pause)
         pause = min(2 * pause, 0.2)
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock an open file for as long as it is open; False if another process or another opening of it has done so.
+
+    A file system that cannot lock counts as free. A shared lock, which Windows does not have here, goes together with
+    others of its kind.
+    """
+    if is_windows():
+        msvcrt: Any = importlib.import_module("msvcrt")
+        place = os.lseek(descriptor, 0, os.SEEK_CUR)
+        # A locked byte cannot even be read there, so one is taken behind all that the file will ever hold.
+        os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            return error.errno not in (errno.EACCES, errno.EDEADLK)
+        finally:
+            os.lseek(descriptor, place, os.SEEK_SET)
+        return True
+    fcntl: Any = importlib.import_module("fcntl")
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def is_alive(process: int) -> bool:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
+import time
 from pathlib import Path
 
 from rot180.errors import ModelError
+from rot180.files import open_descriptor, system
+
+LOCK = ".lock"
+
+PATIENCE = 0.5
+"""Seconds in which a lock is asked for again: whoever looks whether a run is being trained holds it for a moment."""
 
 
 class RunLock:
@@ -36,19 +42,22 @@ class RunLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / ".lock"
+        path = folder / LOCK
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT, beneath=folder)
         except OSError as error:
             raise ModelError(f"{path}: cannot be made ({error.strerror or error}); check the folder's rights") from None
-        if not _try_lock(self._descriptor):
-            holder = os.read(self._descriptor, 20).decode("ascii", "replace").strip() or "?"
-            os.close(self._descriptor)
-            raise ModelError(f"{folder} is being trained by process {holder}; wait for it, or stop it")
+        deadline = time.monotonic() + PATIENCE
+        while not system.try_lock(self._descriptor):
+            if time.monotonic() >= deadline:
+                holder = os.read(self._descriptor, 20).decode("ascii", "replace").strip() or "?"
+                self.release()
+                raise ModelError(f"{folder} is being trained by process {holder}; wait for it, or stop it")
+            time.sleep(0.02)
         try:
-            os.truncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
-        except (OSError, AttributeError):  # the number is for the message only; Windows cannot write it
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, b"%d\n" % os.getpid())
+        except OSError:  # the number is for the message only
             pass
 
     def release(self) -> None:
@@ -58,34 +67,14 @@ class RunLock:
             self._descriptor = -1
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Lock a file; False if another process has done so. A file system that cannot lock counts as free."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def is_locked(folder: Path) -> bool:
     """Say whether a process trains this run now."""
     try:
-        descriptor = os.open(folder / ".lock", os.O_RDWR)
+        descriptor = open_descriptor(folder / LOCK, os.O_RDWR, beneath=folder)
     except OSError:
         return False
     try:
-        return not _try_lock(descriptor)
+        # Shared: whoever else asks at the same moment is not taken for a training.
+        return not system.try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
