@@ -57,21 +57,19 @@ def test_the_page_shows_everything_and_needs_nothing(run: Path) -> None:
     text = (run / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == []
-    for heading in ("Loss and accuracy", "Confusion matrix", "Worst mistakes", "Kernels", "Feature maps", "Epochs"):
+    for heading in ("Worst mistakes", "Kernels", "Feature maps", "Network", "Epochs", "Settings", "Environment"):
         assert heading in page.text
-    for said in (
-        "unseen images right",
-        "lowest validation loss",
-        "numpy",
-        "8x8x1 > conv3x3:2",
-        "multiply-adds",
-        "seed",
-    ):
+    for said in (" of 362 images", "validation loss", "numpy", "8x8x1 > conv3x3:2", "multiply-adds", "seed"):
         assert said in page.text
     assert "a <b> & c" in page.text  # and not as an element
-    images = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
-    assert len(images) >= 5
-    assert all(source.startswith("data:image/png;base64,") for source in images)
+    pictures = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(pictures) >= 5
+    assert all(picture["src"].startswith("data:image/png;base64,") for picture in pictures)
+    assert [picture["alt"] for picture in pictures][:2] == ["Loss and accuracy", "Confusion matrix"]
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("main") == tags.count("h1") == 1
+    assert {"lang": "en"} in [attributes for tag, attributes in page.tags if tag == "html"]
+    assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
     assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
     assert "http" not in re.sub(r'content="[^"]*"|http-equiv', "", re.sub('base64,[^"]*', "", text))
 

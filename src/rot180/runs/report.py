@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from rot180.errors import ModelError
-from rot180.files import write_atomically
+from rot180.files import read_bounded, write_atomically
+from rot180.language import translate
 from rot180.nn.sequential import Sequential
 from rot180.runs.config import read_config
 from rot180.runs.folder import RunFolder
 from rot180.runs.history_file import read_records
+from rot180.runs.page import bullets, code, figure, heading, page, paragraph, table, tiles
 
-HEADINGS = {
-    "curves": "Loss and accuracy",
-    "confusion": "Confusion matrix",
-    "mistakes": "Worst mistakes",
-    "kernels": "Kernels",
-    "feature-maps": "Feature maps",
-}
-"""The sections of pictures, in their order, by what the files' names begin with."""
+Record = Mapping[str, Any]
 
-MAX_EPOCHS = 200
-"""Rows of the table of epochs: of longer trainings the first and the last."""
+FIRST = {"curves": "Loss and accuracy", "confusion": "Confusion matrix"}
+"""The pictures that stand beside each other on the first screen, by what the files' names begin with."""
 
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #8884; }
-.n { text-align: right; font-variant-numeric: tabular-nums; }
-img { max-width: 100%; background: white; border-radius: 4px; }
-code { overflow-wrap: anywhere; } .failed { border-left: 4px solid #d55e00; padding-left: 1rem; }
-"""
+BELOW = {"mistakes": "Worst mistakes", "kernels": "Kernels", "feature-maps": "Feature maps"}
+"""The sections of the others, in their order."""
+
+MAX_ROWS = 200
+"""Rows of a table at most: of longer ones the first and the last."""
+
+MAX_PICTURE = 32 * 1024**2
+"""Bytes of one picture."""
 
 
 def write_report(folder: RunFolder, model: Sequential) -> Path:
-    """Write a run's page from what lies in its folder, with the pictures inside it.
+    """Write a run's page from what lies in its folder, with the pictures inside it, in the language in use.
 
     The page loads nothing and runs nothing: it may be sent by mail, and opened from a stranger.
 
@@ -50,53 +43,104 @@ def write_report(folder: RunFolder, model: Sequential) -> Path:
         A part of the run is damaged, or the page cannot be written.
     """
     config, records = read_config(folder.config_path), read_records(folder.history_path)
+    last = {record["event"]: record for record in records}
     epochs = [record for record in records if record["event"] == "epoch"]
+    environment = folder.read_environment()
+    parameters = model.summary().parameters
     body = [
-        f"<h1>{escape(folder.path.name)}</h1>",
-        *_failure(records),
-        _table("What came of it", _outcome(records, epochs)),
-        f"<h2>The network</h2><p><code>{escape(str(config.get('network', '')))}</code></p>{_layers(model)}",
-        *_pictures(folder.pictures, model.class_names),
-        _epochs(epochs),
-        _table("Settings", {"data": config.get("data"), "model": config.get("model"), **config.get("training", {})}),
-        _table("Computed with", folder.read_environment()),
+        f"<header><h1>{escape(folder.path.name)}</h1>{_about(config, environment)}</header>",
+        *_notices(folder, records, last),
+        tiles(_results(last, epochs, parameters)),
+        f'<div class="side">{"".join(_pictures(folder, FIRST))}</div>',
+        *_health(last.get("health")),
+        *_classes(last.get("test"), model.class_names),
+        *(part for start, title in BELOW.items() for part in _section(title, _pictures(folder, {start: title}))),
+        heading("Network"),
+        code(str(config.get("network", ""))),
+        _layers(model),
+        *_epochs(epochs),
+        *_values(
+            "Settings", {"data": config.get("data"), "model": config.get("model"), **_table_of(config, "training")}
+        ),
+        *_values("Environment", environment),
     ]
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    page = (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(folder.path.name)}</title>'
-        f'<meta name="viewport" content="width=device-width"><meta http-equiv="Content-Security-Policy" '
-        f'content="{policy}"><style>{STYLE}</style></head><body>{"".join(body)}</body></html>\n'
-    )
-    write_atomically(folder.report_path, page.encode("utf-8", "replace"))
+    write_atomically(folder.report_path, page(folder.path.name, body), beneath=folder.path)
     return folder.report_path
 
 
-def _outcome(records: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the few numbers that are looked for first."""
-    last = {record["event"]: record for record in records}
-    found: dict[str, Any] = {}
-    if test := last.get("test"):
-        right = round(float(test.get("accuracy") or 0) * int(test.get("count") or 0))
-        found["unseen images right"] = f"{right:,} of {int(test.get('count') or 0):,}"
-        found["test accuracy"], found["test loss"] = _percent(test.get("accuracy")), _shown(test.get("loss"))
-    if epochs:
-        found["training loss"] = _shown(epochs[-1].get("train_loss"))
-        found["training accuracy"] = _percent(epochs[-1].get("train_accuracy"))
-        known = [epoch for epoch in epochs if epoch.get("validation_loss") is not None]
-        if known:
-            best = min(known, key=lambda epoch: float(epoch["validation_loss"]))
-            found["lowest validation loss"] = f"{_shown(best['validation_loss'])} in epoch {best.get('epoch')}"
-    if started := last.get("started"):
-        found["epochs"] = f"{len(epochs)} of {started.get('epochs')}"
-        found["training images"] = f"{started.get('images') or 0:,}"
-    if ended := last.get("ended"):
-        found["ended"], found["seconds"] = ended.get("reason"), _shown(ended.get("seconds"))
-    return found
+def _about(config: Record, environment: Record) -> str:
+    """Return what was trained on what, when, and by which command."""
+    facts = [str(config.get(name)) for name in ("model", "data") if config.get(name)]
+    if date := environment.get("date"):
+        facts.append(str(date)[:16].replace("T", " ") + " UTC")
+    command = environment.get("command")
+    return f'<p class="about">{escape(" · ".join(facts))}</p>' + (code(str(command)) if command else "")
 
 
-def _failure(records: list[dict[str, Any]]) -> Iterable[str]:
+def _notices(folder: RunFolder, records: list[dict[str, Any]], last: Record) -> Iterator[str]:
+    """Yield what has to be known before the numbers: that the training failed, or has not ended yet."""
     if records and records[-1]["event"] == "failed":
-        yield f'<p class="failed"><strong>The training failed.</strong> {escape(str(records[-1].get("reason")))}</p>'
+        yield paragraph(f"The training failed: {records[-1].get('reason')}", "notice")
+        return
+    ended = last.get("ended", {})
+    if ended.get("reason") not in ("finished", "early_stopping"):
+        at = f" in epoch {ended.get('epoch')} after batch {ended.get('batch')}" if ended else ""
+        yield paragraph(f"The training was interrupted{at}. It goes on with:", "notice")
+        yield code(f"rot180 train --resume {shlex.quote(str(folder.path))}")
+
+
+def _results(last: Record, epochs: list[dict[str, Any]], parameters: int) -> Iterator[tuple[str, str, str]]:
+    """Yield the numbers that are looked for first."""
+    ended, kept = last.get("ended", {}), _kept(last.get("ended", {}), epochs)
+    if test := last.get("test"):
+        count = int(test.get("count") or 0)
+        right = round(float(test.get("accuracy") or 0) * count)
+        remark = f"{right:,} of {count:,} images, loss {_shown(test.get('loss'))}"
+        yield "test accuracy", _percent(test.get("accuracy")), remark
+    if kept.get("validation_accuracy") is not None:
+        remark = f"loss {_shown(kept.get('validation_loss'))}, epoch {kept.get('epoch')}"
+        yield "validation accuracy", _percent(kept.get("validation_accuracy")), remark
+    if kept:
+        remark = f"loss {_shown(kept.get('train_loss'))}, epoch {kept.get('epoch')}"
+        yield "training accuracy", _percent(kept.get("train_accuracy")), remark
+    if started := last.get("started"):
+        remark = f"{started.get('images') or 0:,} training images"
+        if ended.get("reason") == "early_stopping":
+            remark = f"stopped early; weights of epoch {kept.get('epoch')}"
+        yield "epochs", f"{len(epochs)} / {started.get('epochs')}", remark
+    if ended:
+        yield "training time", _duration(ended.get("seconds")), ""
+    yield "parameters", f"{parameters:,}", ""
+
+
+def _kept(ended: Record, epochs: list[dict[str, Any]]) -> Record:
+    """Return the epoch whose weights were kept: the best one where there was early stopping, else the last."""
+    best = ended.get("restored_epoch")
+    return next((epoch for epoch in epochs if epoch.get("epoch") == best), epochs[-1] if epochs else {})
+
+
+def _health(record: Record | None) -> Iterator[str]:
+    if record is None:
+        return
+    yield heading("Health")
+    findings = [str(finding) for finding in record.get("findings") or ()]
+    yield bullets(findings) if findings else paragraph("No problem was found.")
+
+
+def _classes(test: Record | None, names: tuple[str, ...] | None) -> Iterator[str]:
+    """Yield precision and recall of each class."""
+    counts = test.get("classes") if test else None
+    if not isinstance(counts, Mapping):
+        return
+    rows = []
+    lists = [counts.get(name) for name in ("images", "predicted", "right")]
+    if not all(isinstance(one, list) for one in lists):
+        return
+    for label, (images, predicted, right) in enumerate(zip(*lists, strict=False)):
+        name = names[label] if names and label < len(names) else str(label)
+        rows.append([name, f"{images:,}", f"{right:,}", _ratio(right, predicted), _ratio(right, images)])
+    yield heading("Classes")
+    yield table("Classes", ["class", "test images", "right", "precision", "recall"], _cut(rows), numbers_from=1)
 
 
 def _layers(model: Sequential) -> str:
@@ -104,52 +148,63 @@ def _layers(model: Sequential) -> str:
         [row.name, row.word, "x".join(map(str, row.output_shape)), f"{row.parameters:,}", f"{row.multiply_adds:,}"]
         for row in model.summary().rows
     ]
-    return _rows(["layer", "what", "output", "parameters", "multiply-adds"], rows, numbers_from=3)
+    return table("Network", ["layer", "type", "output", "parameters", "multiply-adds"], rows, numbers_from=3)
 
 
-def _epochs(epochs: list[dict[str, Any]]) -> str:
-    shown = epochs if len(epochs) <= MAX_EPOCHS else [*epochs[: MAX_EPOCHS // 2], *epochs[-MAX_EPOCHS // 2 :]]
-    names = ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "images_per_second"]
+def _epochs(epochs: list[dict[str, Any]]) -> Iterator[str]:
+    heads = {
+        "train_loss": "training loss",
+        "train_accuracy": "training accuracy",
+        "validation_loss": "validation loss",
+        "validation_accuracy": "validation accuracy",
+        "images_per_second": "images per second",
+    }
+    heads = {name: head for name, head in heads.items() if any(epoch.get(name) is not None for epoch in epochs)}
     rows = [
         [
             str(epoch.get("epoch")),
-            *(_percent(epoch.get(name)) if "accuracy" in name else _shown(epoch.get(name)) for name in names),
+            *(_percent(epoch.get(name)) if "accuracy" in name else _shown(epoch.get(name)) for name in heads),
         ]
-        for epoch in shown
+        for epoch in epochs
     ]
-    heads = ["epoch", *(name.replace("_", " ") for name in names)]
-    return f"<h2>Epochs</h2>{_rows(heads, rows, numbers_from=0)}" if rows else ""
+    if rows:
+        yield heading("Epochs")
+        yield table("Epochs", ["epoch", *heads.values()], _cut(rows), numbers_from=1)
 
 
-def _pictures(folder: Path, class_names: tuple[str, ...] | None) -> Iterable[str]:
-    """Yield a section for each kind of picture that is there."""
-    for start, heading in HEADINGS.items():
-        paths = sorted(folder.glob(f"{start}*.png"))
-        if paths:
-            yield f"<h2>{heading}</h2>"
-        for path in paths:
-            try:
-                data = base64.b64encode(path.read_bytes()).decode("ascii")
-            except OSError as error:
-                raise ModelError(f"{path}: cannot be read ({error.strerror or error}); draw it again") from None
-            yield f'<p><img alt="{escape(path.stem)}" src="data:image/png;base64,{data}"></p>'
+def _values(title: str, values: Mapping[str, Any]) -> Iterator[str]:
+    rows = [[name, _shown(value)] for name, value in values.items() if value is not None]
+    if rows:
+        yield heading(title)
+        yield table(title, [], rows, numbers_from=2)
 
 
-def _table(heading: str, values: Mapping[str, Any]) -> str:
-    rows = [[str(name), _shown(value)] for name, value in values.items() if value is not None]
-    return f"<h2>{escape(heading)}</h2>{_rows([], rows, numbers_from=2)}" if rows else ""
+def _section(title: str, pictures: Iterable[str]) -> Iterator[str]:
+    """Yield pictures under a heading, nothing where there are none."""
+    found = list(pictures)
+    if found:
+        yield heading(title)
+        yield from found
 
 
-def _rows(heads: list[str], rows: list[list[str]], *, numbers_from: int) -> str:
-    """Return a table; the columns from a number on hold numbers."""
+def _pictures(folder: RunFolder, kinds: Mapping[str, str]) -> Iterator[str]:
+    """Yield the run's pictures of some kinds, by what their names begin with."""
+    for start, title in kinds.items():
+        for path in sorted(folder.pictures.glob(f"{start}*.png")):
+            data = read_bounded(path, MAX_PICTURE, beneath=folder.path)
+            yield figure(
+                base64.b64encode(data).decode("ascii"),
+                f"{translate(title)} {path.stem[len(start) :].strip('-')}".strip(),
+            )
 
-    def line(cells: list[str], tag: str) -> str:
-        kinds = (' class="n"' if at >= numbers_from else "" for at in range(len(cells)))
-        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
 
-    head = f"<tr>{line(heads, 'th')}</tr>" if heads else ""
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    return f"<table>{head}{body}</table>"
+def _table_of(config: Record, name: str) -> Record:
+    found = config.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _cut(rows: list[list[str]]) -> list[list[str]]:
+    return rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS // 2], *rows[-MAX_ROWS // 2 :]]
 
 
 def _shown(value: Any) -> str:
@@ -160,3 +215,21 @@ def _shown(value: Any) -> str:
 
 def _percent(value: Any) -> str:
     return f"{100 * value:.2f}%" if isinstance(value, (int, float)) else ""
+
+
+def _ratio(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}%" if whole else "-"
+
+
+def _duration(seconds: Any) -> str:
+    """Return a time as a person would say it.
+
+    >>> _duration(2.34), _duration(75), _duration(7300)
+    ('2.3 s', '1 min 15 s', '2 h 1 min')
+    """
+    if not isinstance(seconds, (int, float)):
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
