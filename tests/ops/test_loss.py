@@ -139,3 +139,43 @@ def test_rows_that_are_no_distribution_are_refused(rows):
 def test_label_smoothing_outside_its_range_is_refused(label_smoothing):
     with pytest.raises(ArgumentError, match="label_smoothing must be from 0 to 1"):
         cross_entropy(LOGITS, LABELS, label_smoothing=label_smoothing)
+
+
+WEIGHTS = np.array([1.0, 0.25, 0.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_class_weights_multiply_each_images_loss_and_gradient(target, label_smoothing):
+    options = {"label_smoothing": label_smoothing, "class_weights": WEIGHTS}
+    of_images = (ONE_HOT if target.ndim == 1 else target) @ WEIGHTS
+    alone = [cross_entropy(LOGITS[n : n + 1], target[n : n + 1], label_smoothing=label_smoothing)[0] for n in range(4)]
+    loss, probabilities = cross_entropy(LOGITS, target, **options)
+    assert loss == pytest.approx(np.mean(of_images * alone), rel=1e-13)
+    dlogits = cross_entropy_backward(probabilities, target, **options)
+    check = check_gradient(lambda x: cross_entropy(x, target, **options)[0], LOGITS, dlogits)
+    assert check.passed, check
+    loss = squared_error(LOGITS, target, class_weights=WEIGHTS)
+    t = ONE_HOT if target.ndim == 1 else target
+    assert loss == pytest.approx(np.mean(of_images * 0.5 * np.square(LOGITS - t).sum(1)), rel=1e-13)
+    dy = squared_error_backward(LOGITS, target, class_weights=WEIGHTS)
+    check = check_gradient(lambda y: squared_error(y, target, class_weights=WEIGHTS), LOGITS, dy)
+    assert check.passed, check
+
+
+def test_weighted_gradients_of_parts_make_that_of_the_whole():
+    whole = cross_entropy_backward(cross_entropy(LOGITS, LABELS)[1], LABELS, class_weights=WEIGHTS)
+    parts = [
+        cross_entropy_backward(cross_entropy(LOGITS[some], LABELS[some])[1], LABELS[some], class_weights=WEIGHTS)
+        for some in (slice(0, 2), slice(2, 4))
+    ]
+    np.testing.assert_allclose(np.concatenate(parts) / 2, whole, rtol=1e-14)
+
+
+def test_class_weights_that_do_not_fit():
+    with pytest.raises(ShapeError, match="one weight for each of the classes"):
+        cross_entropy(LOGITS, LABELS, class_weights=WEIGHTS[:4])
+    with pytest.raises(ArgumentError, match="finite and at least 0"):
+        cross_entropy(LOGITS, LABELS, class_weights=-WEIGHTS)
+    with pytest.raises(ArgumentError, match="finite and at least 0"):
+        squared_error(LOGITS, -ROWS, class_weights=WEIGHTS)

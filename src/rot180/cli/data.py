@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,7 +152,8 @@ def _say(found: Inspection) -> None:
         print(f"  files: {', '.join(f'{kind} ({count:,})' for kind, count in found.formats.items())}")
         print(f"  sizes: {sizes}{more}")
     print(f"  pixels: mean {found.mean:.3f}, deviation {found.deviation:.3f} (black 0, white 1)")
-    print(f"  balance: the largest class has {found.imbalance:.2f} times the images of the smallest")
+    hint = "; train --class-weights balanced makes all classes count alike" if 3 <= found.imbalance < math.inf else ""
+    print(f"  balance: the largest class has {found.imbalance:.2f} times the images of the smallest{hint}")
     width = max((len(visible(name)) for name in found.train_counts), default=0)
     for name, count in list(found.train_counts.items())[:50]:
         print(f"    {visible(name):<{width}}  {count:>8,} train  {found.test_counts[name]:>8,} test")

@@ -101,6 +101,15 @@ def train(
             rich_help_panel=LEARNING,
         ),
     ] = None,
+    class_weights: Annotated[
+        str | None,
+        typer.Option(
+            "--class-weights",
+            help="How much each class counts: balanced (all alike, however many images they have), or by name, such "
+            "as cat=2,dog=1.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option("--seed", help="The same seed gives the same weights.", rich_help_panel=LEARNING)
     ] = 0,
@@ -252,6 +261,7 @@ def train(
         normalize=normalize,
         seed=seed,
         augment=augment,
+        class_weights=class_weights,
         resize=resize,
         on_bad_file=on_bad_file,
         limit=limit,
@@ -335,6 +345,11 @@ def _say_start(asked: str | None, event: Event) -> None:
             print(f"{asked} takes other images or classes than these: its first and last part are adapted")
         print(f"network: {model} ({model.summary().parameters:,} parameters)")
         print(f"training on {event.images:,} images{held_out}, epochs: {event.epochs}", flush=True)
+        weights = getattr(event.trainer.loss, "class_weights", None)
+        if weights is not None:
+            names = model.class_names or range(len(weights))
+            told = [f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True)]
+            print(f"class weights: {', '.join(told[:12])}{', ...' if len(told) > 12 else ''}", flush=True)
 
 
 def _say_health(run: TrainedRun) -> None:

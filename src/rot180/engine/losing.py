@@ -14,7 +14,7 @@ from rot180.kernels.loss import (
     squared_error_of_values,
 )
 from rot180.nn.loss import CrossEntropyLoss, Loss, SquaredErrorLoss
-from rot180.ops.loss import _check_labels, _check_target, _values
+from rot180.ops.loss import _check_labels, _check_target, _values, image_weights
 from rot180.ops.types import Array
 
 
@@ -33,12 +33,12 @@ class BatchLoss:
 
     def __call__(self, outputs: Array, target: Array, dy: Array) -> StepResult:
         """Fill dy (N, K) from outputs (N, K) and labels (N,) or target rows."""
-        kind = type(self._loss)
-        if kind not in (CrossEntropyLoss, SquaredErrorLoss):
+        if type(self._loss) not in (CrossEntropyLoss, SquaredErrorLoss):
             loss, saved = self._loss.forward(outputs, target)
             np.copyto(dy, self._loss.backward(saved))
             return StepResult(loss, correct_count(outputs, target))
         wanted = self._held(outputs, target)
+        weights = image_weights(outputs, wanted, getattr(self._loss, "class_weights", None), self._loss.name)
         results = (dy, self._losses, self._hits)
         if isinstance(self._loss, CrossEntropyLoss):
             of_labels, of_rows = cross_entropy_of_labels, cross_entropy_of_probabilities
@@ -47,6 +47,9 @@ class BatchLoss:
         else:
             squared_error = squared_error_of_labels if target.ndim == 1 else squared_error_of_values
             squared_error(outputs, wanted, self._count, *results)
+        if weights is not None:
+            self._losses *= weights
+            dy *= weights[:, np.newaxis]
         return StepResult(*mean_loss(self._losses, self._hits, self._count))
 
     def _held(self, outputs: Array, target: Array) -> Array:

@@ -11,7 +11,7 @@ from rot180.errors import ShapeError
 from rot180.kernels import loss as kernels
 from rot180.kernels import softmax_rows as rows
 from rot180.kernels.operands import contiguous, float_type
-from rot180.ops.loss import _check_target, _values
+from rot180.ops.loss import _check_target, _values, image_weights
 from rot180.ops.softmax import _check
 from rot180.ops.types import Array
 
@@ -38,7 +38,9 @@ def log_softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
     return _along("log_softmax_backward", axis, rows.log_softmax_backward_rows, dy=dy, y=y)
 
 
-def cross_entropy(logits: Array, target: Array, *, label_smoothing: float = 0.0) -> tuple[float, Array]:
+def cross_entropy(
+    logits: Array, target: Array, *, label_smoothing: float = 0.0, class_weights: Array | None = None
+) -> tuple[float, Array]:
     """Compiled twin of `rot180.ops.cross_entropy`."""
     _check_target(logits, target, label_smoothing, "cross_entropy")
     dtype = float_type("cross_entropy", logits=logits)
@@ -54,41 +56,51 @@ def cross_entropy(logits: Array, target: Array, *, label_smoothing: float = 0.0)
             logits, wanted, float(label_smoothing), count, probabilities, losses, hits
         )
     rows.softmax_rows(logits, probabilities)
+    weights = image_weights(logits, target, class_weights, "cross_entropy")
+    if weights is not None:
+        losses *= weights
     return kernels.mean_loss(losses, hits, count)[0], probabilities
 
 
-def cross_entropy_backward(probabilities: Array, target: Array, *, label_smoothing: float = 0.0) -> Array:
+def cross_entropy_backward(
+    probabilities: Array, target: Array, *, label_smoothing: float = 0.0, class_weights: Array | None = None
+) -> Array:
     """Compiled twin of `rot180.ops.cross_entropy_backward`."""
     _check_target(probabilities, target, label_smoothing, "cross_entropy_backward")
     dtype = float_type("cross_entropy_backward", probabilities=probabilities)
+    weights = image_weights(probabilities, target, class_weights, "cross_entropy_backward")
     if target.ndim == 1:
         target = np.eye(probabilities.shape[1], dtype=dtype)[target]
     dlogits = np.empty(probabilities.shape, dtype)
     kernels.delta_of_probabilities(
         contiguous(probabilities, dtype), contiguous(target, dtype), float(label_smoothing), dlogits
     )
-    return dlogits
+    return dlogits if weights is None else dlogits * weights[:, np.newaxis]
 
 
-def squared_error(y: Array, target: Array) -> float:
+def squared_error(y: Array, target: Array, *, class_weights: Array | None = None) -> float:
     """Compiled twin of `rot180.ops.squared_error`."""
-    loss, _ = _squared_error("squared_error", y, target)
+    loss, _ = _squared_error("squared_error", y, target, class_weights)
     return loss
 
 
-def squared_error_backward(y: Array, target: Array) -> Array:
+def squared_error_backward(y: Array, target: Array, *, class_weights: Array | None = None) -> Array:
     """Compiled twin of `rot180.ops.squared_error_backward`."""
-    _, dy = _squared_error("squared_error_backward", y, target)
+    _, dy = _squared_error("squared_error_backward", y, target, class_weights)
     return dy
 
 
-def _squared_error(name: str, y: Array, target: Array) -> tuple[float, Array]:
-    target = _values(y, target, name)
+def _squared_error(name: str, y: Array, target: Array, class_weights: Array | None) -> tuple[float, Array]:
+    values = _values(y, target, name)
+    weights = image_weights(y, target, class_weights, name)
     dtype = float_type(name, y=y)
     flat = contiguous(y, dtype).reshape(len(y), -1)
     dy, losses, hits = np.empty_like(flat), np.empty(len(y)), np.empty(len(y), np.int64)
     count = float(len(y))
-    kernels.squared_error_of_values(flat, contiguous(target, dtype).reshape(flat.shape), count, dy, losses, hits)
+    kernels.squared_error_of_values(flat, contiguous(values, dtype).reshape(flat.shape), count, dy, losses, hits)
+    if weights is not None:
+        losses *= weights
+        dy *= weights[:, np.newaxis]
     return kernels.mean_loss(losses, hits, count)[0], dy.reshape(y.shape)
 
 

@@ -1,8 +1,11 @@
-"""What training makes small."""
+"""The losses that training minimizes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
+
+import numpy as np
 
 from rot180.errors import ArgumentError, did_you_mean
 from rot180.nn.keywords import answering
@@ -25,13 +28,36 @@ class Loss(Protocol):
         ...
 
 
-class CrossEntropyLoss:
+class _ClassWeighted:
+    """A loss in which the images of some classes may count more than others."""
+
+    class_weights: Array | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "class_weights" and value is not None:
+            value = read_class_weights(value, type(self).__name__)
+        elif name == "label_smoothing":
+            value = real_number(value, "CrossEntropyLoss: label_smoothing", 0, 1)
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        """Return the call that makes it."""
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        if self.class_weights is not None:
+            values["class_weights"] = self.class_weights.tolist()
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+
+class CrossEntropyLoss(_ClassWeighted):
     """The cross-entropy between softmax(outputs) and the target; the outputs are logits.
 
     Parameters
     ----------
     label_smoothing : float
         In [0, 1): this much of the target is spread over all classes.
+    class_weights : (K,) float, optional
+        How much an image of each class counts, at least 0. The sum over the batch is divided by its number of images,
+        as in Keras, not by the sum of the weights (`rot180.ops.loss` says why).
 
     Examples
     --------
@@ -44,25 +70,29 @@ class CrossEntropyLoss:
     name: ClassVar[str] = "cross_entropy"
 
     @answering
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        self.label_smoothing = real_number(label_smoothing, "CrossEntropyLoss: label_smoothing", 0, 1)
+    def __init__(self, label_smoothing: float = 0.0, class_weights: Iterable[float] | None = None) -> None:
+        self.label_smoothing = label_smoothing
+        self.class_weights = class_weights  # type: ignore[assignment]
 
     def forward(self, outputs: Array, target: Array) -> tuple[float, tuple[Array, Array]]:
         """Return the mean over the batch; target is integer labels (N,) or probabilities (N, K)."""
-        loss, probabilities = cross_entropy(outputs, target, label_smoothing=self.label_smoothing)
+        loss, probabilities = cross_entropy(
+            outputs, target, label_smoothing=self.label_smoothing, class_weights=self.class_weights
+        )
         return float(loss), (probabilities, target)
 
     def backward(self, saved: tuple[Array, Array]) -> Array:
-        """Return (softmax(outputs) - target) / N."""
-        return cross_entropy_backward(*saved, label_smoothing=self.label_smoothing)
-
-    def __repr__(self) -> str:
-        """Return the call that makes it."""
-        return f"CrossEntropyLoss(label_smoothing={self.label_smoothing})"
+        """Return (softmax(outputs) - target) / N, times the weight of each image."""
+        return cross_entropy_backward(*saved, label_smoothing=self.label_smoothing, class_weights=self.class_weights)
 
 
-class SquaredErrorLoss:
+class SquaredErrorLoss(_ClassWeighted):
     """Half the squared difference, summed over the units; after `Sigmoid` it gives the delta y(1-y)(y-t).
+
+    Parameters
+    ----------
+    class_weights
+        As in `CrossEntropyLoss`.
 
     Examples
     --------
@@ -74,20 +104,34 @@ class SquaredErrorLoss:
     name: ClassVar[str] = "squared_error"
 
     @answering
-    def __init__(self) -> None:
-        pass
+    def __init__(self, class_weights: Iterable[float] | None = None) -> None:
+        self.class_weights = class_weights  # type: ignore[assignment]
 
     def forward(self, outputs: Array, target: Array) -> tuple[float, tuple[Array, Array]]:
         """Return the mean over the batch; target is integer labels (N,) or values (N, K)."""
-        return float(squared_error(outputs, target)), (outputs, target)
+        return squared_error(outputs, target, class_weights=self.class_weights), (outputs, target)
 
     def backward(self, saved: tuple[Array, Array]) -> Array:
-        """Return (outputs - target) / N."""
-        return squared_error_backward(*saved)
+        """Return (outputs - target) / N, times the weight of each image."""
+        return squared_error_backward(*saved, class_weights=self.class_weights)
 
-    def __repr__(self) -> str:
-        """Return the call that makes it."""
-        return "SquaredErrorLoss()"
+
+def read_class_weights(value: Any, name: str) -> Array:
+    """Read one weight for each class: numbers that are finite, at least 0, and not all 0.
+
+    >>> read_class_weights([1, 2.5], "CrossEntropyLoss")
+    array([1. , 2.5])
+    """
+    try:
+        weights: Array = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        weights = np.empty(0)
+    if weights.ndim != 1 or not weights.size or not np.isfinite(weights).all() or (weights < 0).any():
+        raise ArgumentError(f"{name}: class_weights must be one number for each class, at least 0; it is {value!r}")
+    if not weights.any():
+        raise ArgumentError(f"{name}: class_weights must not all be 0; nothing would be learned")
+    weights.flags.writeable = False
+    return weights
 
 
 LOSSES: dict[str, type[CrossEntropyLoss] | type[SquaredErrorLoss]] = {

@@ -19,6 +19,15 @@ are simpler, and safer, than either alone.
 **Squared error.** The mean over the batch of L_n = 1/2 * sum_k (y_nk - t_nk)^2, so dL/dy = (y - t) / N. Behind a
 sigmoid, y = sigmoid(z), this becomes dL/dz = y (1 - y) (y - t) / N; the classic delta y (1 - y) (t - y) is its
 negative, the direction of descent.
+
+**Class weights** make rare classes count more. With a weight w_k >= 0 for each class, image n has the weight
+
+    s_n = sum_k w_k * t_nk                                  w_a for an integer label a             (3)
+
+(t before smoothing), and the loss is the mean over the batch of s_n * L_n. The weight does not depend on the outputs,
+so each image's gradient is the one above times s_n: dlogits_n = s_n * (p_n - t_n) / N. The sum is divided by N, as in
+Keras, and not by the sum of the s_n, as in PyTorch: only then is the gradient of a large batch the mean of those of its
+parts. With weights whose mean over the training images is 1, as balanced ones are, the two agree on average.
 """
 
 from __future__ import annotations
@@ -33,7 +42,9 @@ from rot180.ops.types import Array
 __all__ = ["cross_entropy", "cross_entropy_backward", "squared_error", "squared_error_backward"]
 
 
-def cross_entropy(logits: Array, target: Array, *, label_smoothing: float = 0.0) -> tuple[float, Array]:
+def cross_entropy(
+    logits: Array, target: Array, *, label_smoothing: float = 0.0, class_weights: Array | None = None
+) -> tuple[float, Array]:
     r"""Return the mean of -sum_k t_k log p_k over the batch, and the probabilities p = softmax(logits).
 
     Parameters
@@ -44,6 +55,8 @@ def cross_entropy(logits: Array, target: Array, *, label_smoothing: float = 0.0)
         Labels from 0 to K - 1, or rows that sum to one.
     label_smoothing : float
         The share eps of the target, from 0 to 1, that is spread over all classes.
+    class_weights : (K,) float, optional
+        How much an image of each class counts, at least 0; equation (3) of the module's text.
 
     Returns
     -------
@@ -76,21 +89,25 @@ def cross_entropy(logits: Array, target: Array, *, label_smoothing: float = 0.0)
         per_image = -log_p[np.arange(n), target]
     else:
         per_image = -(target * log_p).sum(axis=1)
-    loss = (1 - label_smoothing) * float(per_image.mean(dtype=np.float64))
+    per_image = (1 - label_smoothing) * per_image.astype(np.float64)
     if label_smoothing:
-        loss -= label_smoothing / (n * k) * float(log_p.sum(dtype=np.float64))
+        per_image -= label_smoothing / k * log_p.sum(axis=1, dtype=np.float64)
+    weights = image_weights(logits, target, class_weights, "cross_entropy")
+    loss = float((per_image if weights is None else weights * per_image).mean())
     record("probabilities", probabilities)
     return loss, probabilities
 
 
-def cross_entropy_backward(probabilities: Array, target: Array, *, label_smoothing: float = 0.0) -> Array:
-    r"""Return dlogits = (p - t) / N, equation (2) of the module's text.
+def cross_entropy_backward(
+    probabilities: Array, target: Array, *, label_smoothing: float = 0.0, class_weights: Array | None = None
+) -> Array:
+    r"""Return dlogits = s * (p - t) / N, equations (2) and (3) of the module's text; s is 1 without class weights.
 
     Parameters
     ----------
     probabilities : (N, K)
         From `cross_entropy`.
-    target, label_smoothing
+    target, label_smoothing, class_weights
         As in `cross_entropy`.
 
     Returns
@@ -117,11 +134,14 @@ def cross_entropy_backward(probabilities: Array, target: Array, *, label_smoothi
     else:
         dlogits -= (1 - label_smoothing) * target
     dlogits /= n
+    weights = image_weights(probabilities, target, class_weights, "cross_entropy_backward")
+    if weights is not None:
+        dlogits *= weights[:, np.newaxis]
     record("dlogits", dlogits)
     return dlogits
 
 
-def squared_error(y: Array, target: Array) -> float:
+def squared_error(y: Array, target: Array, *, class_weights: Array | None = None) -> float:
     r"""Return half the squared distance to the target, 1/2 * sum_k (y_k - t_k)^2, in the mean over the batch.
 
     Parameters
@@ -130,6 +150,8 @@ def squared_error(y: Array, target: Array) -> float:
         Outputs, in any unit.
     target : array of y's shape, or (N,) integers
         What y should be, in the same unit; labels stand for rows with a one at the label.
+    class_weights : (K,) float, optional
+        As in `cross_entropy`; rows of target are then shares of the classes, at least 0.
 
     Returns
     -------
@@ -150,15 +172,19 @@ def squared_error(y: Array, target: Array) -> float:
     (2.5, 2.0)
     """
     difference = y - _values(y, target, "squared_error")
-    return 0.5 * float(np.square(difference).sum(dtype=np.float64)) / len(y)
+    weights = image_weights(y, target, class_weights, "squared_error")
+    squares = np.square(difference)
+    if weights is not None:
+        squares *= weights[:, np.newaxis]
+    return 0.5 * float(squares.sum(dtype=np.float64)) / len(y)
 
 
-def squared_error_backward(y: Array, target: Array) -> Array:
-    r"""Return dy = (y - t) / N.
+def squared_error_backward(y: Array, target: Array, *, class_weights: Array | None = None) -> Array:
+    r"""Return dy = s * (y - t) / N; s is 1 without class weights.
 
     Parameters
     ----------
-    y, target
+    y, target, class_weights
         As in `squared_error`.
 
     Returns
@@ -178,8 +204,30 @@ def squared_error_backward(y: Array, target: Array) -> Array:
            [1.5, 1.5]])
     """
     dy: Array = (y - _values(y, target, "squared_error_backward")) / len(y)
+    weights = image_weights(y, target, class_weights, "squared_error_backward")
+    if weights is not None:
+        dy *= weights[:, np.newaxis]
     record("dy", dy)
     return dy
+
+
+def image_weights(scores: Array, target: Array, class_weights: Array | None, name: str) -> Array | None:
+    """Return each image's weight (N,), equation (3), for a target that has been checked; None without class weights."""
+    if class_weights is None:
+        return None
+    if scores.ndim != 2 or np.shape(class_weights) != scores.shape[1:]:
+        raise ShapeError(
+            f"{name}: class_weights must hold one weight for each of the classes {scores.shape[1:]}; their shape is "
+            f"{np.shape(class_weights)}"
+        )
+    weights = np.asarray(class_weights, scores.dtype)
+    of_images: Array = weights[target] if target.ndim == 1 else target.astype(scores.dtype, copy=False) @ weights
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and (of_images >= 0).all()):
+        raise ArgumentError(
+            f"{name}: with class_weights, weights and target must be finite and at least 0; the smallest are "
+            f"{weights.min():g} and {target.min():g}"
+        )
+    return of_images
 
 
 def _check_target(scores: Array, target: Array, label_smoothing: float, name: str) -> None:

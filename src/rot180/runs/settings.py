@@ -14,6 +14,7 @@ from rot180.errors import ArgumentError, ModelError, did_you_mean
 from rot180.nn.preprocessing import KINDS
 from rot180.training import OPTIMIZERS, SCHEDULES
 from rot180.training import optimizer as optimizer_by_name
+from rot180.training.class_weights import parse_class_weights
 from rot180.training.recipe import NAMED_RECIPES, Recipe
 
 NOT_OF_FIT = ("data", "model", "recipe", "normalize", "limit", "resize", "on_bad_file")
@@ -40,6 +41,8 @@ class RunSettings:
         How image files are brought to one size, such as "64" or "crop:64x48"; see `rot180.data.options`.
     on_bad_file : str
         `strict` or `skip`; see `rot180.data.options`.
+    class_weights : str or None
+        `balanced`, or weights by name such as "cat=2,dog=1".
     normalize : str or None
         `scale`, `image`, `dataset` or `none`; see `Preprocessing`.
     limit : int or None
@@ -61,6 +64,7 @@ class RunSettings:
     early_stopping: int | None = None
     accumulate: int = 1
     augment: str | None = None
+    class_weights: str | None = None
     resize: str | None = None
     on_bad_file: str = "strict"
     engine: str = "auto"
@@ -76,6 +80,8 @@ class RunSettings:
         self.image_options()
         if self.augment is not None:
             parse_augmentation(self.augment)
+        if self.class_weights is not None:
+            parse_class_weights(self.class_weights)
 
     def image_options(self, progress: Progress | None = None) -> ImageOptions:
         """Return how image files are to be read."""

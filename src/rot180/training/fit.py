@@ -17,6 +17,7 @@ from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
 from rot180.ops.types import Array
+from rot180.training.class_weights import ClassWeights, class_weights_of
 from rot180.training.events import Subscriber
 from rot180.training.history import History
 from rot180.training.loop import Progress, Settings, train
@@ -59,6 +60,7 @@ def fit(
     augment: str | Augmentation | None = None,
     workers: int | None = None,
     loss: str | Loss = "auto",
+    class_weights: ClassWeights | None = None,
     engine: str = "auto",
     subscribers: Iterable[Subscriber] = (),
     resume: TrainingState | None = None,
@@ -101,6 +103,10 @@ def fit(
         most 4, and none where there is nothing to do. Their number never changes the result.
     loss, engine
         As in `Trainer`.
+    class_weights : str, dict or array, optional
+        How much the images of each class count in the loss: "balanced" (all classes alike, however many images they
+        have), weights by class name or number such as {"cat": 2} (1 where left out), or one for each class. The
+        validation loss is weighted likewise, accuracies never are.
     subscribers : iterable of callables
         Told every event (`rot180.training.events`).
     resume : TrainingState, optional
@@ -157,6 +163,11 @@ def fit(
         raise ShapeError(f"a classifier's output is a vector; this network's is {model.output_shape}; end it in fc")
     for some in (labels, *((held_out[1],) if held_out else ())):
         check_labels(some, len(some), model.output_shape[0])
+    if class_weights is not None:
+        if not isinstance(loss, str):
+            raise ArgumentError("give class_weights to the loss itself, such as CrossEntropyLoss(class_weights=...)")
+        names = model.class_names or tuple(map(str, range(model.output_shape[0])))
+        trainer.loss.class_weights = class_weights_of(class_weights, labels, names)  # type: ignore[attr-defined]
 
     history, progress = History(), Progress()
     if resume is not None:

@@ -120,6 +120,7 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
 
 def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]:
     """Return what must be the same for a training to go on as if it had never stopped, as JSON has it."""
+    weights = getattr(trainer.loss, "class_weights", None)
     plan = {
         "seed": trainer.seed,
         "images": images,
@@ -129,6 +130,7 @@ def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]
         "early_stopping": settings.early_stopping,
         "augment": None if settings.augment is None else str(settings.augment),
         "loss": trainer.loss.name,
+        "class_weights": None if weights is None else weights.tolist(),
         "optimizer": trainer.optimizer.to_dict(),
     }
     return dict(json.loads(json.dumps(plan)))

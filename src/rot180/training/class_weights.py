@@ -1,0 +1,90 @@
+"""How much the images of each class count in the loss, as `fit` and the command line say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, did_you_mean
+from rot180.nn.loss import read_class_weights
+from rot180.ops.types import Array
+
+ClassWeights = str | Mapping[str | int, float] | Sequence[float] | Array
+"""`balanced`, `cat=2,dog=1`, weights by class name or number, or one for each class."""
+
+
+def parse_class_weights(text: str) -> str | dict[str | int, float]:
+    """Read `balanced` or `cat=2,dog=1`.
+
+    >>> parse_class_weights("cat=2,dog=0.5")
+    {'cat': 2.0, 'dog': 0.5}
+    """
+    if text == "balanced":
+        return text
+    weights: dict[str | int, float] = {}
+    for part in text.split(","):
+        name, _, number = part.rpartition("=")
+        try:
+            weights[name.strip()] = float(number)
+        except ValueError:
+            name = ""
+        if not name.strip():
+            hint = did_you_mean(text, ("balanced",))
+            raise ArgumentError(f"class weights are 'balanced' or such as 'cat=2,dog=1'; it is {text!r}{hint}")
+    return weights
+
+
+def class_weights_of(given: ClassWeights, labels: Array, names: Sequence[str]) -> Array:
+    """Return one weight for each class.
+
+    `balanced` gives class k the weight N / (C * n_k), with n_k of the N training images in it and C classes that occur:
+    all classes count alike, and the mean weight of the images is 1. A class that does not occur has weight 1, and so
+    has one that a mapping leaves out.
+
+    Parameters
+    ----------
+    given
+        See `ClassWeights`.
+    labels : (N,) integer
+        Of the training images.
+    names : sequence of str
+        What the network's outputs stand for.
+
+    Raises
+    ------
+    ArgumentError
+        A name or number is no class, a weight is negative, or there is not one for each class.
+
+    Examples
+    --------
+    >>> labels = np.array([0, 0, 0, 1])
+    >>> class_weights_of("balanced", labels, ["cat", "dog"])
+    array([0.66666667, 2.        ])
+    >>> class_weights_of({"dog": 3}, labels, ["cat", "dog"])
+    array([1., 3.])
+    """
+    if isinstance(given, str):
+        given = parse_class_weights(given)
+    if isinstance(given, str):
+        counts = np.bincount(labels, minlength=len(names))
+        return np.where(counts > 0, len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 1.0)
+    if isinstance(given, Mapping):
+        weights: list[Any] = [1.0] * len(names)
+        for key, weight in given.items():
+            weights[_number(key, names)] = weight
+        return read_class_weights(weights, "fit")
+    array = read_class_weights(given, "fit")
+    if len(array) != len(names):
+        raise ArgumentError(f"class_weights must hold one number for each of {len(names)} classes; it has {len(array)}")
+    return array
+
+
+def _number(key: Any, names: Sequence[str]) -> int:
+    if isinstance(key, str) and key in names:
+        return list(names).index(key)
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and 0 <= key < len(names):
+        return int(key)
+    some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    raise ArgumentError(f"class_weights: no class is called {key!r}{did_you_mean(str(key), names)}; they are {some}")
