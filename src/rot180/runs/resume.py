@@ -85,9 +85,9 @@ def resume_run(
         raise ModelError(f"{path}: expected config.toml in it, found none; it is no run folder")
     with ExitStack() as held:
         held.callback(RunLock(folder.path).release)
+        checkpoint = _newest_checkpoint(folder, tell)
         remove_unfinished(folder.path)
         remove_unfinished(folder.checkpoints)
-        checkpoint = _newest_checkpoint(folder, tell)
         config = read_config(folder.config_path)
         settings = settings_from(config, folder.config_path)
         config = _with_epochs(config, settings, epochs, checkpoint, folder.config_path)
@@ -207,6 +207,6 @@ def _other_rates(event: TrainingStarted, planned: int) -> str | None:
         return None
     return (
         f"the learning rate follows {now.schedule} over all {now.epochs} epochs from here on: it was "
-        f"{before(done - 1):.3g} and goes on at {after(done):.3g}; the weights will not be those of {now.epochs} epochs "
-        f"in one go"
+        f"{before(done - 1):.3g} and goes on at {after(done):.3g}; the weights will not be those of {now.epochs} "
+        f"epochs in one go"
     )
