@@ -6,7 +6,9 @@
     |   `-- NotationError    a network text that cannot be read; shows a caret under the place
     |-- DataError            a file of images or labels that is not what it should be
     |-- ModelError           a saved model or run that cannot be read or does not fit
-    `-- NonFiniteError       a loss or gradient became infinite or NaN
+    `-- NonFiniteError       pixels, outputs, a loss or a gradient are infinite or NaN
+
+    PixelWarning             a UserWarning: images that may be in another range than the training images, or unlike them
 
 Every message says the rule, what came, and what to do. The command line prints it as one line and exits 2; any other
 exception is a fault of this program and exits 1.
@@ -17,7 +19,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ArgumentError", "DataError", "ModelError", "NonFiniteError", "NotationError", "Rot180Error", "ShapeError"]
+__all__ = [
+    "ArgumentError",
+    "DataError",
+    "ModelError",
+    "NonFiniteError",
+    "NotationError",
+    "PixelWarning",
+    "Rot180Error",
+    "ShapeError",
+]
 
 
 class Rot180Error(Exception):
@@ -45,7 +56,7 @@ class ModelError(Rot180Error):
 
 
 class NonFiniteError(Rot180Error):
-    """A loss or gradient became infinite or NaN.
+    """Pixels, outputs, a loss or a gradient are infinite or NaN.
 
     Attributes
     ----------
@@ -58,6 +69,10 @@ class NonFiniteError(Rot180Error):
     def __init__(self, message: str, *, step: int = 0, layer: str = "", array: str = "") -> None:
         super().__init__(message)
         self.step, self.layer, self.array = step, layer, array
+
+
+class PixelWarning(UserWarning):
+    """Images that may be in another range than a model's training images, or that look unlike them."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

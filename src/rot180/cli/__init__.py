@@ -49,7 +49,8 @@ def _run(arguments: list[str]) -> object:
 
     command = typer.main.get_command(app)
     translate_help(command)
-    return command(args=arguments, prog_name="rot180", standalone_mode=False)
+    with failure.saying_warnings():
+        return command(args=arguments, prog_name="rot180", standalone_mode=False)
 
 
 def _ready_streams() -> None:

@@ -5,14 +5,35 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from rot180.cli.output import visible
-from rot180.errors import NotationError, Rot180Error
+from rot180.errors import NotationError, PixelWarning, Rot180Error
 
 TRACEBACK = "ROT180_TRACEBACK"
 """Set in the environment, it adds the traceback to every message."""
 
 USERS_MISTAKE, OUR_FAULT, INTERRUPTED = 2, 1, 130
+
+
+@contextmanager
+def saying_warnings() -> Iterator[None]:
+    """Print this program's warnings as one line on stderr inside this block, each once."""
+    show = warnings.showwarning
+
+    def say(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+        if issubclass(category, PixelWarning):
+            print(f"rot180: {_one_line(str(message))}", file=sys.stderr, flush=True)
+        else:
+            show(message, category, *place, **options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", PixelWarning)
+        warnings.showwarning = say
+        yield
 
 
 def explain(error: BaseException) -> int:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from rot180.data.lazy import join, select
+from rot180.data.lazy import as_images, join, select
 from rot180.data.parts import NO_SOURCES, PARTS, Sources
-from rot180.errors import ArgumentError, DataError
+from rot180.errors import ArgumentError, DataError, NonFiniteError
 from rot180.nn.keywords import answering_class
+from rot180.nn.pixel_range import PixelRange
 from rot180.ops.types import Array
 
 
@@ -28,8 +29,8 @@ class Dataset:
     name : str
         A short name, fit for a folder's name: "digits", "mnist".
     train_images, test_images : (N, H, W, C) uint8, uint16 or floats, or LazyImages
-        Integers count from black, 0, to white, the largest value of their type (255 for uint8, which all readers of
-        this package give); floats are expected in 0 to 1. Either set may be empty, but not both.
+        Other numbers are converted (`rot180.nn.pixel_range.as_pixels`). Any range will do, as long as both sets are in
+        one, or each in the whole range of its type. Either set may be empty, but not both.
     train_labels, test_labels : (N,) integers
         Positions in `class_names`; kept as int64.
     class_names : tuple of str
@@ -50,8 +51,9 @@ class Dataset:
     Raises
     ------
     DataError
-        The counts of images and labels differ, the images of the two sets have different shapes, an array has another
-        number of axes or type, a label has no class name, or two classes have one name.
+        The counts of images and labels differ, the images of the parts have different shapes or are surely in
+        different ranges, a pixel is infinite or NaN, an array has another number of axes or type, a label has no
+        class name, or two classes have one name.
 
     Examples
     --------
@@ -83,21 +85,36 @@ class Dataset:
         if len(set(self.class_names)) < len(self.class_names):
             twice = Counter(self.class_names).most_common(1)[0][0]
             raise DataError(f"{self.name}: class names must differ; {twice!r} came more than once; rename one")
-        if self.validation_images is None and self.validation_labels is None:
-            object.__setattr__(self, "validation_images", self.train_images[:0])
-            object.__setattr__(self, "validation_labels", self.train_labels[:0])
-        train = self.train_images.shape[1:]
         for part in PARTS:
-            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
-            _check_part(f"{self.name}: {part}", images, labels, len(self.class_names))
-            object.__setattr__(self, f"{part}_labels", labels.astype(np.int64, copy=False))
-            if images.shape[1:] != train:
+            if part == "validation" and self.validation_images is None and self.validation_labels is None:
+                images, labels = self.train_images[:0], np.zeros(0, np.int64)
+            else:
+                where = f"{self.name}: {part}"
+                images = _pixels(where, getattr(self, f"{part}_images"))
+                labels = _check_part(where, images, getattr(self, f"{part}_labels"), len(self.class_names))
+            object.__setattr__(self, f"{part}_images", images)
+            object.__setattr__(self, f"{part}_labels", labels)
+            if images.shape[1:] != self.train_images.shape[1:]:
                 raise DataError(
-                    f"{self.name}: training and {part} images must have one shape (H, W, C); came {train} and "
-                    f"{images.shape[1:]}; check that both files belong together"
+                    f"{self.name}: training and {part} images must have one shape (H, W, C); came "
+                    f"{self.train_images.shape[1:]} and {images.shape[1:]}; check that both files belong together"
                 )
         if not len(self.train_images) and not len(self.test_images):
             raise DataError(f"{self.name}: a data set needs at least one image; came none")
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        """Raise DataError where two parts are in different ranges, or a pixel is not finite."""
+        known = None
+        for part in PARTS:
+            images = getattr(self, f"{part}_images")
+            if not len(images):
+                continue
+            try:
+                known = known or PixelRange.of(images)
+                known.white_of(images, "the training images are")
+            except (ArgumentError, NonFiniteError) as error:
+                raise DataError(f"{self.name}: {part} images: {error}") from None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -135,12 +152,24 @@ class Dataset:
         )
 
 
-def _check_part(where: str, images: Any, labels: Array, classes: int) -> None:
-    """Raise DataError where images and labels of one part do not fit together."""
+def _pixels(where: str, images: Any) -> Any:
+    """Return the images of one part in one of the types that images are in."""
+    try:
+        return as_images(images)
+    except ArgumentError as error:
+        raise DataError(f"{where} {error}") from None
+
+
+def _check_part(where: str, images: Any, labels: Any, classes: int) -> Array:
+    """Return the labels of one part; raise DataError where images and labels do not fit together."""
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise DataError(f"{where} images must be (N, H, W, C); came {images.shape}; gray images have C = 1")
-    if images.dtype.kind != "f" and images.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{where} images must be uint8, uint16 or floats; came {images.dtype}; convert them")
+    try:
+        labels = np.asarray(labels)
+    except ValueError:
+        labels = np.array(None)
+    if not labels.size and not len(images):
+        labels = np.zeros(0, np.int64)  # an empty list is one of floats to NumPy
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
         raise DataError(
             f"{where} labels must be integers in one axis; came {labels.dtype} {labels.shape}; "
@@ -154,3 +183,5 @@ def _check_part(where: str, images: Any, labels: Array, classes: int) -> None:
             f"{where} labels must be 0 to {classes - 1}, one for each class name; "
             f"came {labels[bad]} at position {bad}; add class names or mend the label"
         )
+    numbers: Array = labels.astype(np.int64, copy=False)
+    return numbers

@@ -14,6 +14,7 @@ import numpy as np
 from rot180.data.image import decode_image
 from rot180.data.loader import read_ahead
 from rot180.errors import ArgumentError
+from rot180.nn.pixel_range import as_pixels
 from rot180.ops.types import Array
 
 PIECE = 256
@@ -75,6 +76,8 @@ class LazyImages:
 
     dtype = np.dtype(np.uint8)
     ndim = 4
+    extremes = (0, 255)
+    """What decoding gives, for whoever asks for the range of the pixels without decoding all images."""
 
     def __init__(
         self, encoded: Sequence[EncodedImage], image_shape: tuple[int, int, int], resize: str = "stretch"
@@ -160,5 +163,5 @@ def join(first: Any, second: Any) -> Any:
 
 
 def as_images(images: Any) -> Any:
-    """Return lazy images as they are, and anything else as an array."""
-    return images if isinstance(images, LazyImages) else np.asarray(images)
+    """Return lazy images as they are, and anything else as an array of one of the types that images are in."""
+    return images if isinstance(images, LazyImages) else as_pixels(images)

@@ -34,7 +34,8 @@ def preprocessing_for(kind: str, dataset: Dataset) -> Preprocessing:
     [0.31, 0.38]
     """
     if kind != "dataset":
-        return Preprocessing(kind, resize=dataset.resize)
+        preprocessing = Preprocessing(kind, resize=dataset.resize)
+        return preprocessing.for_training_on(dataset.train_images) if len(dataset.train_images) else preprocessing
     if not len(dataset.train_images):
         raise DataError(
             f"{dataset.name}: mean and deviation need training images; it has none; choose another normalization"

@@ -16,7 +16,8 @@ from rot180.data.compose import compose
 from rot180.data.dataset import Dataset
 from rot180.data.parts import Sources
 from rot180.data.visible import named
-from rot180.errors import DataError
+from rot180.errors import ArgumentError, DataError, NonFiniteError
+from rot180.nn.pixel_range import as_pixels, extremes
 from rot180.ops.types import Array
 
 MAX_ARRAYS = 100
@@ -33,9 +34,9 @@ def is_npz(path: Path) -> bool:
 def read_npz(path: str | Path) -> Dataset:
     """Read a data set from an `.npz` file.
 
-    Images (N, H, W), (N, H, W, C), (N, C, H, W) with 1 or 3 channels, or (N, pixels) of squares; of any integers 0 to
-    255, truth values, or floats in 0 to 1. Labels (N,), (N, 1), or one-hot (N, K). An array `class_names` is taken
-    where it is there. Arrays of Python objects are refused: reading them would run code from the file.
+    Images (N, H, W), (N, H, W, C), (N, C, H, W) with 1 or 3 channels, or (N, pixels) of squares; of numbers as
+    `rot180.nn.pixel_range.as_pixels` takes them. Labels (N,), (N, 1), or one-hot (N, K). An array `class_names` is
+    taken where it is there. Arrays of Python objects are refused: reading them would run code from the file.
 
     Raises
     ------
@@ -139,20 +140,11 @@ def _images(path: Path, name: str, images: Array) -> Array:
         raise DataError(f"{path}: {name}: expected images (N, H, W) or (N, H, W, C), found {images.shape}")
     if images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
         images = images.transpose(0, 2, 3, 1)  # PyTorch's order
-    if images.dtype.kind == "b":
-        images = images.astype(np.uint8) * np.uint8(255)
-    if images.size and images.dtype.kind in "iu" and images.dtype != np.uint8:
-        low, high = int(images.min()), int(images.max())
-        if low < 0 or high > (65535 if images.dtype == np.uint16 else 255):
-            raise DataError(f"{path}: {name}: expected pixels from 0 to 255, found {low} to {high}; convert them")
-        images = images if images.dtype == np.uint16 and high > 255 else images.astype(np.uint8)
-    if images.dtype.kind == "f":
-        images = images.astype(np.float32) if images.dtype == np.float16 else images
-        if images.size and not (images.min() >= 0 and images.max() <= 1):  # also where one is NaN
-            raise DataError(
-                f"{path}: {name}: expected floats from 0 to 1, found {images.min():.4g} to {images.max():.4g}; "
-                "divide them, or store 0 to 255 as uint8"
-            )
+    try:
+        images = as_pixels(images, "pixels")
+        extremes(images)
+    except (ArgumentError, NonFiniteError) as error:
+        raise DataError(f"{path}: {name}: {error}") from None
     return np.ascontiguousarray(images)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.nn.keywords import answering_class
+from rot180.nn.pixel_range import PixelRange, as_pixels
 from rot180.nn.validation import float_type
 from rot180.ops.types import Array
 
@@ -18,7 +19,7 @@ KINDS = ("dataset", "image", "none", "scale")
 RESIZES = ("stretch", "crop", "pad")
 """How an image file of other proportions is brought to a network's size."""
 
-_FIELDS = ("kind", "mean", "std", "resize")
+_FIELDS = ("kind", "mean", "std", "resize", "pixels")
 
 _IMAGES_AT_ONCE = 1024
 
@@ -31,7 +32,7 @@ class Preprocessing:
     Parameters
     ----------
     kind : str
-        - `"scale"`: integers are divided by the largest value of their type (255), which gives [0, 1]; floats stay.
+        - `"scale"`: divided by white, which gives [0, 1]; floats in 0 to 1 stay.
         - `"image"`: scaled, then each image is brought to mean 0 and deviation 1; a constant image becomes zeros.
         - `"dataset"`: scaled, then (x - mean) / std, channel by channel.
         - `"none"`: converted to floats, no more.
@@ -40,6 +41,9 @@ class Preprocessing:
     resize : str
         How image files were brought to the network's size, so that `predict` does the same: `"stretch"`, `"crop"`
         (what sticks out on two sides is lost) or `"pad"` (black bars). Arrays are never resized.
+    pixels : PixelRange, optional
+        The range of the training images, by which white is known; `fit` finds it. None goes by the type: white is the
+        largest value of integers, and 1 for floats.
 
     Raises
     ------
@@ -57,6 +61,7 @@ class Preprocessing:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     resize: str = "stretch"
+    pixels: PixelRange | None = None
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZES:
@@ -84,11 +89,12 @@ class Preprocessing:
         images : (N, H, W, C) or (N, H, W)
             As stored; a channel that is constant is given deviation 1, so that it becomes zeros.
         """
-        scale = cls("scale")
+        pixels = PixelRange.of(images)
+        scale, white = cls("scale", pixels=pixels), pixels.white
         count, total, square = 0, 0.0, 0.0
         reference: Any = None
         for start in range(0, len(images), _IMAGES_AT_ONCE):
-            x = scale(images[start : start + _IMAGES_AT_ONCE], np.float64)
+            x = scale(images[start : start + _IMAGES_AT_ONCE], np.float64, white=white)
             x = x.reshape(-1, x.shape[-1])
             if reference is None:
                 reference = x[0]
@@ -99,17 +105,37 @@ class Preprocessing:
         mean = np.asarray(total) / count
         deviation = np.sqrt(np.maximum(np.asarray(square) / count - mean**2, 0))
         deviation[deviation == 0] = 1
-        return cls("dataset", tuple((reference + mean).tolist()), tuple(deviation.tolist()))
+        return cls("dataset", tuple((reference + mean).tolist()), tuple(deviation.tolist()), pixels=pixels)
 
-    def __call__(self, images: Array, dtype: Any = np.float32) -> Array:
+    def for_training_on(self, images: Any) -> Preprocessing:
+        """Return the preprocessing with the pixel range of these images, unless it has one already."""
+        return self if self.pixels is not None else replace(self, pixels=PixelRange.of(images))
+
+    def white_of(self, images: Any) -> float:
+        """Return what is white in images: by their type, or where the training images' range is known, as that tells.
+
+        Raises
+        ------
+        ArgumentError
+            They are surely in another range than the training images.
+        NonFiniteError
+            One holds infinities or NaN.
+        """
+        if self.pixels is not None:
+            return self.pixels.white_of(images)
+        return 1.0 if images.dtype.kind == "f" else float(np.iinfo(images.dtype).max)
+
+    def __call__(self, images: Array, dtype: Any = np.float32, *, white: float | None = None) -> Array:
         """Return the images as floats.
 
         Parameters
         ----------
         images : (N, H, W, C), (N, H, W) or (N, n)
-            A batch of uint8, uint16, bool or floats; (N, H, W) is given one channel.
+            A batch of integers from 0 to 65535, truth values or floats; (N, H, W) is given one channel.
         dtype : float32 or float64
             Type of the result.
+        white : float, optional
+            What `white_of` told of all images that the batch is a part of; asked of the batch otherwise.
 
         Returns
         -------
@@ -121,15 +147,22 @@ class Preprocessing:
         ShapeError
             The images are no batch, or not of the channels that mean and std are for.
         ArgumentError
-            Their type says nothing about their range, or dtype is no float.
+            They are no numbers, surely in another range than the training images, or dtype is no float.
+        NonFiniteError
+            The training images' range is known, and an image holds infinities or NaN.
         """
         dtype = float_type(dtype)
-        images = np.asarray(images)
+        images = as_pixels(images)
         if images.ndim == 3:
             images = images[..., np.newaxis]
         if images.ndim not in (2, 4):
             raise ShapeError(f"images must be a batch (N, H, W, C), (N, H, W) or (N, n); they are {images.shape}")
-        x = _scaled(images, dtype, to_one=self.kind != "none")
+        white = self.white_of(images) if white is None else white
+        if self.kind == "none":  # as they are, in the units of the training images
+            white /= self.pixels.white if self.pixels is not None else white
+        # Divided, not multiplied by 1/255, so that equal pixels give what everyone else's x/255 gives, bit by bit.
+        x = images.astype(dtype, copy=False)
+        x = x if white == 1 else x / dtype.type(white)
         if self.kind == "image":
             return _each_normalized(x)
         if self.kind == "dataset":
@@ -150,6 +183,8 @@ class Preprocessing:
             values |= {"mean": list(self.mean or ()), "std": list(self.std or ())}
         if self.resize != "stretch":
             values["resize"] = self.resize
+        if self.pixels is not None:
+            values["pixels"] = self.pixels.to_dict()
         return values
 
     @classmethod
@@ -157,14 +192,16 @@ class Preprocessing:
         """Read what `to_dict` returned; raise ArgumentError for anything else.
 
         >>> Preprocessing.from_dict({"kind": "image"})
-        Preprocessing(kind='image', mean=None, std=None, resize='stretch')
+        Preprocessing(kind='image', mean=None, std=None, resize='stretch', pixels=None)
         """
         if not isinstance(values, Mapping):
             raise ArgumentError(f"a preprocessing is a table with 'kind'; it is {values!r}")
         for name in values:
             if name not in _FIELDS:
                 raise ArgumentError(f"a preprocessing has no {name!r}{did_you_mean(str(name), _FIELDS)}")
-        return cls(values.get("kind", "scale"), values.get("mean"), values.get("std"), values.get("resize", "stretch"))
+        kind, resize = values.get("kind", "scale"), values.get("resize", "stretch")
+        pixels = None if values.get("pixels") is None else PixelRange.from_dict(values["pixels"])
+        return cls(kind, values.get("mean"), values.get("std"), resize, pixels)
 
 
 def _numbers(values: Any, name: str) -> tuple[float, ...]:
@@ -178,22 +215,6 @@ def _numbers(values: Any, name: str) -> tuple[float, ...]:
             f"Preprocessing.of_dataset(images) works them out"
         )
     return numbers
-
-
-def _scaled(images: Array, dtype: Any, *, to_one: bool) -> Array:
-    if images.dtype.kind not in "bfiu":
-        raise ArgumentError(f"images must be numbers; they are {images.dtype}")
-    x = images.astype(dtype, copy=False)
-    if not to_one or images.dtype.kind in "bf":
-        return x
-    if images.dtype not in (np.uint8, np.uint16):
-        raise ArgumentError(
-            f"images of {images.dtype} have no known range to scale by; convert them with astype('uint8') if they "
-            f"are 0 to 255, or give floats"
-        )
-    # Divided, not multiplied by 1/255, so that equal pixels give what everyone else's x/255 gives, bit by bit.
-    scaled: Array = x / x.dtype.type(np.iinfo(images.dtype).max)
-    return scaled
 
 
 def _each_normalized(x: Array) -> Array:

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -284,9 +284,20 @@ class Sequential:
         if x.dtype.kind != "f":
             raise ArgumentError(f"a network takes floats; got {x.dtype}: pass the images through model.preprocessing")
         if x.shape[1:] != self.input_shape or x.ndim == 0:
-            expected = ", ".join(map(str, ("N", *self.input_shape)))
-            raise ShapeError(f"the network takes images ({expected}); it got {x.shape}")
+            self._refuse(x.shape)
         return x.astype(self._dtype, copy=False)
+
+    def refuse_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise ShapeError for the shape of a batch of raw images that preprocessing does not make fit.
+
+        Gray images (N, H, W) are given their channel by it.
+        """
+        if (*shape[1:], 1) != self.input_shape and (shape[1:] != self.input_shape or not shape):
+            self._refuse(shape)
+
+    def _refuse(self, shape: tuple[int, ...]) -> NoReturn:
+        expected = ", ".join(map(str, ("N", *self.input_shape)))
+        raise ShapeError(f"the network takes images ({expected}); it got {shape}")
 
 
 def automatic_names(layers: Iterable[Layer]) -> list[str]:

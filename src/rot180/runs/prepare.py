@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,13 +95,16 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
     return Prepared(settings, dataset, model, name)
 
 
-def doubt(prepared: Prepared) -> str | None:
-    """Return in one line why training on such data is pointless, if it is: it may be done all the same."""
+def doubts(prepared: Prepared) -> Iterator[str]:
+    """Yield what is worth knowing before training, a line each: it may be done all the same."""
+    pixels = prepared.model.preprocessing.pixels
+    if pixels is not None and (note := pixels.note(prepared.dataset.train_images.dtype)):
+        yield f"{prepared.dataset.name}: {note}"
     labels, names = prepared.dataset.train_labels, prepared.dataset.class_names
     if (labels != labels[0]).any():
-        return None
+        return
     mend = "give data of two classes or more" + (", or a larger --limit" if prepared.settings.limit else "")
-    return (
+    yield (
         f"all {len(labels):,} training images are of one class, {names[labels[0]]!r}: the network will only learn to "
         f"say that, whatever it sees; {mend}"
     )

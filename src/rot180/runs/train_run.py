@@ -19,7 +19,7 @@ from rot180.runs.draw import draw_images, draw_model
 from rot180.runs.environment import environment
 from rot180.runs.folder import RunFolder, create_numbered_run, create_run
 from rot180.runs.lock import RunLock
-from rot180.runs.prepare import Prepared, default_model, doubt, prepare
+from rot180.runs.prepare import Prepared, default_model, doubts, prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
 from rot180.runs.report import write_report
 from rot180.runs.settings import NOT_OF_FIT, RunSettings
@@ -89,7 +89,7 @@ def train_run(
     tensorboard : bool
         Whether to write event files; needs the extra of this name.
     tell : callable
-        Called with what is worth knowing beforehand: that the data are of a single class.
+        Called with what is worth knowing beforehand: that the data are of a single class, or in an unusual range.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def train_run(
     if out is not None and os.path.lexists(out):
         raise ArgumentError(f"{out} exists already; choose another --out or remove it")
     prepared = prepare(settings, progress)
-    if (reason := doubt(prepared)) is not None:
+    for reason in doubts(prepared):
         tell(reason)
     with ExitStack() as held:
 
@@ -132,7 +132,7 @@ def run_training(
     tensorboard: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> TrainedRun:
-    """Train, test, draw; of an interrupted training there is no more than weights and page, as someone waits for it."""
+    """Train, test, draw; an interrupted training is saved and left at that, as whoever ended it waits."""
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     if tensorboard:
         require_tensorboard()
@@ -146,6 +146,15 @@ def run_training(
                 subscribers=[recorder, *subscribers],
                 resume=None if checkpoint is None else checkpoint.state,
             )
+        folder = recorder.opened
+        folder.save_model(model)
+        if history.stopped == "interrupted":
+            return TrainedRun(folder, model, dataset, settings, history, None, ())
+        test = None
+        if len(dataset.test_images):
+            test = evaluate(model, dataset.test_images, dataset.test_labels, engine=settings.engine)
+            values = test.to_dict()
+            recorder.note("test", **{key: values[key] for key in ("count", "loss", "accuracy")})
     except NonFiniteError as error:
         if recorder.folder is not None:
             # Counted from 1, as in the reason: the error holds the updates done before.
@@ -153,16 +162,6 @@ def run_training(
             recorder.note("failed", reason=str(error), **place)
             write_report(recorder.folder, model)
         raise
-    folder = recorder.opened
-    folder.save_model(model, recorder.steps)
-    if history.stopped == "interrupted":
-        write_report(folder, model)
-        return TrainedRun(folder, model, dataset, settings, history, None, ())
-    test = None
-    if len(dataset.test_images):
-        test = evaluate(model, dataset.test_images, dataset.test_labels, engine=settings.engine)
-        values = test.to_dict()
-        recorder.note("test", **{key: values[key] for key in ("count", "loss", "accuracy")})
     pictures = draw_run(folder.pictures, model, history, dataset, test) if draw else []
     write_report(folder, model)
     return TrainedRun(folder, model, dataset, settings, history, test, tuple(pictures))

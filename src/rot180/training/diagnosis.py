@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rot180.engine.reference import is_finite
+from rot180.errors import NonFiniteError
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
@@ -23,6 +25,54 @@ class Origin(NamedTuple):
     """How many of its values, and what goes with that."""
     cause: str
     """What is likely behind it, and what to do."""
+
+
+def refuse_non_finite_outputs(model: Sequential, images: Array, first: int, outputs: Array) -> None:
+    """Raise NonFiniteError where outputs in inference are not finite, with the image and the layer where that began.
+
+    Parameters
+    ----------
+    images : (N, H, W, C)
+        The batch, preprocessed.
+    first : int
+        The number of its first image.
+    outputs : (N, K)
+        What the engine made of them.
+    """
+    if is_finite(outputs):
+        return
+    row = int((~np.isfinite(outputs)).any(axis=1).argmax())
+    begin = f"image {first + row}: the outputs are not finite"
+    refuse_non_finite_weights(model, begin)
+    with np.errstate(all="ignore"):
+        x = images[row : row + 1]
+        for layer in model.layers:
+            before, x = x, layer.forward(x)[0]
+            if not np.isfinite(x).all():
+                name = f"the output of {layer.name}"
+                raise NonFiniteError(
+                    f"{begin}; the first array that is not finite: {name}, whose input reaches "
+                    f"{np.abs(before).max():.3g}; train again with a lower --lr, or check the pixels",
+                    layer=layer.name,
+                    array=name,
+                )
+    raise NonFiniteError(
+        f"{begin}, though only in this engine: try --engine numpy, and report this", array="the outputs"
+    )
+
+
+def refuse_non_finite_weights(model: Sequential, begin: str) -> None:
+    """Raise NonFiniteError where a weight is not finite; the message begins with what that led to."""
+    for layer in model.layers:
+        for name, w in layer.parameters.items():
+            if not is_finite(w):
+                bad = w.size - int(np.count_nonzero(np.isfinite(w)))
+                raise NonFiniteError(
+                    f"{begin}: {bad} of {w.size} values of {layer.name}.{name} are infinite or NaN; train again with a "
+                    "lower --lr, or load a model from before",
+                    layer=layer.name,
+                    array=f"{layer.name}.{name}",
+                )
 
 
 def find_origin(

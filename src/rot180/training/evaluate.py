@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ import numpy as np
 from rot180.data.lazy import Images, LazyImages, as_images
 from rot180.data.loader import read_ahead
 from rot180.engine import Engine
-from rot180.errors import ArgumentError
+from rot180.errors import ArgumentError, NonFiniteError
 from rot180.nn.activation import Sigmoid, Softmax
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
 from rot180.ops.types import Array
+from rot180.training.diagnosis import refuse_non_finite_outputs
 from rot180.training.inference import inference_engine
 from rot180.training.metrics import check_labels, confusion_matrix
 from rot180.training.trainer import make_loss
@@ -97,7 +99,9 @@ def evaluate(
     Raises
     ------
     ShapeError, ArgumentError
-        Images, labels and model do not fit together.
+        Images, labels and model do not fit together, or the pixels are in another range than those of the training.
+    NonFiniteError
+        An image, a weight or an output is infinite or NaN.
 
     Examples
     --------
@@ -134,7 +138,15 @@ def run_evaluation(
     predicted = np.empty(len(images), np.int64)
     for outputs in _outputs(engine, images, batch_size):
         end = start + len(outputs)
-        total += float(loss.forward(outputs, labels[start:end])[0]) * len(outputs)
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below
+            batch_loss = float(loss.forward(outputs, labels[start:end])[0])
+        if not math.isfinite(batch_loss):
+            raise NonFiniteError(
+                f"images {start} to {end - 1}: the loss is {batch_loss}; the outputs reach "
+                f"{np.abs(outputs).max():.3g}: train again with a lower --lr",
+                array="the loss",
+            )
+        total += batch_loss * len(outputs)
         predicted[start:end] = outputs.argmax(axis=1)
         start = end
         if stop is not None and stop():
@@ -170,6 +182,10 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     ------
     ShapeError
         The images do not fit the model.
+    ArgumentError
+        The pixels are surely in another range than those of the training.
+    NonFiniteError
+        An image, a weight or an output is infinite or NaN.
 
     Examples
     --------
@@ -186,7 +202,9 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     softmax = not isinstance(last, (Sigmoid, Softmax))
     for outputs in _outputs(runner, as_images(images), batch_size, softmax=softmax):
         if isinstance(last, Sigmoid):
-            outputs = outputs / outputs.sum(axis=1, keepdims=True)
+            total = outputs.sum(axis=1, keepdims=True)
+            # Where all outputs are so small that they became 0, none is likelier than another.
+            outputs = np.where(total > 0, outputs, 1) / np.where(total > 0, total, outputs.shape[1])
         found[start : start + len(outputs)] = outputs
         start += len(outputs)
     return found
@@ -195,11 +213,19 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
 def _outputs(engine: Engine, images: Images, batch_size: int, *, softmax: bool = False) -> Iterator[Array]:
     size = whole_number(batch_size, "batch_size")
     model = engine.model
+    model.refuse_shape(images.shape)
     # Images that are still to be decoded are, by threads, while the network works on those before them.
     workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
     pieces = read_ahead(lambda start: images[start : start + size], range(0, len(images), size), workers=workers)
+    white = model.preprocessing.white_of(images)
+    first = 0
     for piece in pieces:
-        yield engine.forward(model.preprocessing(piece, dtype=model.dtype), softmax=softmax)
+        ready = model.preprocessing(piece, dtype=model.dtype, white=white)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for right after, in one place
+            outputs = engine.forward(ready, softmax=softmax)
+        refuse_non_finite_outputs(model, ready, first, outputs)
+        first += len(piece)
+        yield outputs
 
 
 def _check_built(model: Sequential) -> None:

@@ -110,8 +110,7 @@ def fit(
     subscribers : iterable of callables
         Told every event (`rot180.training.events`).
     resume : TrainingState, optional
-        Go on from there, to the same bits as if it had never stopped; all that decides them must be as it was. There
-        may be more epochs than before: a schedule that follows their number is then followed as it is for all of them.
+        Go on from there, to the same bits as if it had never stopped; everything else must be as it was.
 
     Returns
     -------
@@ -139,8 +138,6 @@ def fit(
         accumulate=whole_number(accumulate, "fit: accumulate"),
         early_stopping=None if early_stopping is None else whole_number(early_stopping, "fit: early_stopping"),
         augment=parse_augmentation(augment) if isinstance(augment, str) else augment,
-        schedule=schedule,
-        warmup=warmup,
     )
     if early_stopping is not None and validation is None:
         raise ArgumentError("early_stopping watches the validation loss; give validation, such as validation=0.1")
@@ -171,6 +168,12 @@ def fit(
             raise ArgumentError("give class_weights to the loss itself, such as CrossEntropyLoss(class_weights=...)")
         names = model.class_names or tuple(map(str, range(model.output_shape[0])))
         trainer.loss.class_weights = class_weights_of(class_weights, labels, names)  # type: ignore[attr-defined]
+
+    if resume is None:  # a training that goes on takes images as it did, also one from before ranges were kept
+        model.preprocessing = model.preprocessing.for_training_on(images)
+    trainer.white = model.preprocessing.white_of(images)
+    if held_out:
+        model.preprocessing.white_of(held_out[0])
 
     history, progress = History(), Progress()
     if resume is not None:

@@ -18,6 +18,7 @@ from rot180.data.lazy import Images
 from rot180.data.loader import read_ahead
 from rot180.errors import NonFiniteError
 from rot180.ops.types import Array
+from rot180.training.diagnosis import refuse_non_finite_weights
 from rot180.training.evaluate import EvaluationStopped, run_evaluation
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
 from rot180.training.interrupt import interruptible
@@ -40,8 +41,6 @@ class Settings:
         Epochs without a lower validation loss after which it ends and puts the best weights back.
     augment : Augmentation or None
         Done to each batch.
-    schedule, warmup
-        By which the learning rate was made, for whoever compares two trainings: the loop takes the rate itself.
     """
 
     epochs: int
@@ -49,8 +48,6 @@ class Settings:
     accumulate: int = 1
     early_stopping: int | None = None
     augment: Augmentation | None = None
-    schedule: str = "constant"
-    warmup: int | float = 0
 
     def batches(self, images: int) -> int:
         """Return the batches of an epoch."""
@@ -58,11 +55,7 @@ class Settings:
 
     def updates(self, images: int) -> int:
         """Return the updates of the whole training."""
-        return self.epochs * self.updates_per_epoch(images)
-
-    def updates_per_epoch(self, images: int) -> int:
-        """Return the updates of an epoch."""
-        return -(-self.batches(images) // self.accumulate)
+        return self.epochs * -(-self.batches(images) // self.accumulate)
 
 
 @dataclass
@@ -205,13 +198,19 @@ def train(
 
             # the epoch is whole: how good is it? (stopped meanwhile, it is asked again when the training goes on)
             measured = None
-            if validation:
-                try:
+            try:
+                refuse_non_finite_weights(trainer.model, f"after step {progress.step}")
+                if validation:
                     measured = run_evaluation(
                         trainer.engine, trainer.loss, *validation, stop=lambda: trainer.stop_reason
                     )
-                except EvaluationStopped:
-                    break
+            except EvaluationStopped:
+                break
+            except NonFiniteError as error:
+                place = f"epoch {progress.epoch + 1}, validation" if validation else f"epoch {progress.epoch + 1}"
+                raise NonFiniteError(
+                    f"{place}: {error}", step=progress.step, layer=error.layer, array=error.array
+                ) from None
             is_best = measured is not None and measured.loss < (
                 math.inf if progress.best_loss is None else progress.best_loss
             )

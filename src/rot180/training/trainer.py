@@ -46,6 +46,9 @@ class Trainer:
         seed and the epoch (`rot180.training.streams`) and needs none.
     stop_reason : str
         Set by `stop`; `fit` ends after the current batch.
+    white : float or None
+        What is white in all images that come (`Preprocessing.white_of`), which `fit` finds out once; None asks it of
+        each batch.
 
     Examples
     --------
@@ -73,6 +76,7 @@ class Trainer:
         self.seed = whole_number(seed, "Trainer: seed", 0)
         self.generators = {"noise": stream(self.seed, "noise")}
         self.stop_reason = ""
+        self.white: float | None = None
         self._engine_name = engine
         self._engine: Engine | None = None
         self._draws = any(isinstance(layer, (Dropout, NoisyReLU)) for layer in model.layers)
@@ -128,7 +132,7 @@ class Trainer:
                 f"a batch needs one label for each image and at least one; {len(images)} images, {len(labels)} labels"
             )
         engine = self.prepare(images.shape[1:])
-        ready = self.model.preprocessing(images, dtype=self.model.dtype)
+        ready = self.model.preprocessing(images, dtype=self.model.dtype, white=self.white)
         generator = self.generators["noise"]
         before = generator.bit_generator.state if self._draws else None
         step = self.optimizer.step_count  # an engine that finds out late has counted this one already
