@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rot180.data import csv_images
+from rot180.data import csv_images, csv_text
+from rot180.data.columns import Columns
 from rot180.data.csv_images import read_csv
 from rot180.errors import DataError
 
@@ -60,24 +61,28 @@ def test_three_times_a_square_is_rgb(tmp_path):
     [
         (GOOD + "1,2,3,4\n", "row 3: expected 5 columns as in the first row, found 4"),
         (GOOD + "1,2,3,4,5,6\n", "row 3: expected 5 columns as in the first row, found 6"),
-        ("label,a,b,c,d\n" + GOOD + "5,1,x,3,4\n", "row 4, column 3: expected a pixel, .*from 0 to 255, found 'x'"),
-        (GOOD + "5,1,2,300,4\n", "row 3, column 4: expected a pixel, .*, found '300'"),
+        (
+            "label,a,b,c,d\n" + GOOD + "5,1,x,3,4\n",
+            "row 4, column 3: expected a pixel, a number from 0 to 65535, found 'x'",
+        ),
+        (GOOD + "5,1,2,70000,4\n", "row 3, column 4: expected a pixel, .*, found '70000'"),
         (GOOD + "5,1,2,-1,4\n", "row 3, column 4: .*found '-1'"),
-        (GOOD + "5,1,2,0.5,4\n", "row 3, column 4: .*found '0.5'"),
+        (GOOD.replace(",", ";") + "5;1;2;0,5;4\n", "row 3, column 4: .*found '0,5'; write decimal points, not commas"),
+        ("1 1:0.5 7:1 8:1 9:1\n", "row 1, column 2: .*found '1:0.5'; LIBSVM's sparse form is not read"),
         (GOOD + "5,1,2,,4\n", "row 3, column 4: .*found ''"),
         (GOOD + "5,1,2,nan,4\n", "row 3, column 4: .*found 'nan'"),
         (GOOD + "5,1,2,1_0,4\n", "row 3, column 4: .*found '1_0'"),
-        (GOOD + "\n\ncat,1,2,3,4\n", "row 5, column 1: expected a label, a whole number from 0, found 'cat'"),
-        (GOOD + "-1,1,2,3,4\n", "row 3, column 1: expected a label, .*found '-1'"),
+        (GOOD + "\n\ncat,1,2,3,4\n", "row 5, column 1: expected a label, .* as in all other rows, found 'cat'"),
+        (GOOD + "1e12,1,2,3,4\n", "row 3, column 1: expected a label, .*found '1e12'"),
         (GOOD + "1.5,1,2,3,4\n", "row 3, column 1: expected a label"),
-        ("cat,1,2,30,4\n" + GOOD, "row 1, column 1: expected a label, a whole number from 0, found 'cat'"),
-        ("a,b,c,d,e\nf,g,h,i,j\n", "row 2, column 1: expected a label"),
+        ("cat,1,2,30,4\n" + GOOD, "row 1, column 1: expected a label, .* as in all other rows, found 'cat'"),
+        ("a,b,c,d,e\nf,g,h,i,j\n", "row 2, column 2: expected a pixel"),
         ("", "row 1: expected a label and pixels, found the end of the file"),
         ("label,a,b,c,d\n", "found the end of the file; no images in it"),
         ("1,2,3\n", "row 1: expected a label and the pixels of a square image .*found 3 columns"),
         ("1,2,3,4\n1,2,3,4,5\n", "row 2: expected 4 columns"),
-        ("0,1,2,3,4,5,6,7,8\n", r"found 9 columns; is the label missing\?"),
-        ("7\n", r"found 1 columns; is it a CSV file with commas\?"),
+        ("0,1,2,3,4,5,6,7,8\n", r"found 9 columns, 8 of them .*; is the label missing\?"),
+        ("7\n", "found 1 column; separate the columns by commas"),
         (b"\xff\xfe1\x00,\x00", "row 1"),
     ],
 )
@@ -90,21 +95,21 @@ def test_faults_name_row_and_column(tmp_path, text, message):
 
 
 def test_rows_are_counted_over_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_images, "BLOCK", 50)
+    monkeypatch.setattr(csv_text, "BLOCK", 50)
     text = "label,a,b,c,d\r\n" + "7,10,200,30,4\r\n" * 40
     images, labels = read_csv(write(tmp_path, text))
     assert images.shape == (40, 2, 2, 1)
     assert set(labels.tolist()) == {7}
-    with pytest.raises(DataError, match=r"row 42, column 5: .*found '256'"):
-        read_csv(write(tmp_path, text + "1,1,1,1,256\r\n" + "7,10,200,30,4\r\n" * 40))
+    with pytest.raises(DataError, match=r"row 42, column 5: .*found '-256'"):
+        read_csv(write(tmp_path, text + "1,1,1,1,-256\r\n" + "7,10,200,30,4\r\n" * 40))
 
 
 def test_limits(tmp_path, monkeypatch):
     path = write(tmp_path, GOOD)
     monkeypatch.setattr(csv_images, "MAX_BYTES", 7)
-    with pytest.raises(DataError, match="expected at most 7 pixels, found more"):
+    with pytest.raises(DataError, match=r"expected at most 7 bytes of pixels and .* images, found more"):
         read_csv(path)
-    monkeypatch.setattr(csv_images, "MAX_LINE", 20)
+    monkeypatch.setattr(csv_text, "MAX_LINE", 20)
     with pytest.raises(DataError, match="row 2: expected a line of at most 20 bytes"):
         read_csv(write(tmp_path, "1,2\n" + "1" * 30))
 
@@ -133,14 +138,16 @@ field = st.one_of(
 @given(rows=st.lists(st.lists(field, min_size=4, max_size=6), min_size=1, max_size=4))
 def test_the_fast_reader_agrees_with_the_exact_one_or_passes(rows):
     block = "".join(",".join(row) + "\n" for row in rows).encode()
-    fast = csv_images._read_plain(block, 5)
-    try:
-        lines = enumerate(block.split(b"\n")[:-1], 1)
-        exact = [csv_images._read_line(Path("drawn"), number, line, 5) for number, line in lines]
-    except DataError:
-        assert fast is None
-    else:
-        assert fast is None or fast.tolist() == exact
+    for label, pixels in ((0, (1, 2, 3, 4)), (4, (0, 1, 2, 3)), (4, (1, 2, 3))):
+        columns = Columns(5, label, pixels, (2, 2, 1), "")
+        fast = csv_images._read_fast(block, 1, columns, ",")
+        try:
+            labels, numbers, values = csv_images._read_block(Path("drawn"), block, 1, columns, ",")
+        except DataError:
+            assert fast is None
+        else:
+            assert fast is None or fast[:2] == (labels, numbers)
+            assert fast is None or (fast[2].tolist() == values.tolist() and fast[2].dtype == values.dtype)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

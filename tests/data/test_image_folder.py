@@ -15,7 +15,7 @@ from PIL import Image
 from rot180.data import load_data
 from rot180.data.folder import read_image_folder
 from rot180.data.lazy import LazyImages
-from rot180.data.options import ImageOptions, parse_resize
+from rot180.data.options import BadFiles, ImageOptions, parse_resize
 from rot180.errors import ArgumentError, DataError
 
 
@@ -175,10 +175,27 @@ def test_a_bad_file_stops_and_is_named(folder: Path, kind: str) -> None:
         load_data(folder)
 
 
-def test_skip_stops_above_a_thousandth(folder: Path) -> None:
-    make_bad(folder, "truncated")
-    with pytest.raises(DataError, match=r"1 of 21 files are bad, more than 0\.1%; the last was .*bad\.png"):
-        load_data(folder, ImageOptions(on_bad_file="skip"))
+@pytest.mark.parametrize(
+    ("total", "bad", "is_too_many"),
+    [
+        (41, 1, False),
+        (3, 1, False),
+        (2, 2, True),
+        (21, 10, False),
+        (40, 11, True),
+        (20_000, 20, False),
+        (20_000, 21, True),
+    ],
+)
+def test_skip_allows_a_few_and_stops_where_there_are_many(total: int, bad: int, is_too_many: bool) -> None:
+    found = BadFiles("skip", total)
+    for _ in range(bad - 1):
+        found.report(DataError("some.png: cut off"))
+    if is_too_many:
+        with pytest.raises(DataError, match=rf"^{bad} of {total} files are bad, .*; the last was last\.png: cut off"):
+            found.report(DataError("last.png: cut off"))
+    else:
+        found.report(DataError("last.png: cut off"))
 
 
 @pytest.mark.parametrize("memory", [1024**3, 0], ids=["in memory", "lazy"])

@@ -89,8 +89,5 @@ def test_a_row_without_an_image_is_a_bad_file(tmp_path: Path, nothing: object) -
     assert "row 3: expected an encoded image in image, found NoneType" in found.bad_file_reasons[0]
     with pytest.raises(DataError, match=r"row 3: .*--on-bad-file skip"):
         load_data(tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"1 of 11 files are bad"):
-        load_data(tmp_path / "a.parquet", ImageOptions(on_bad_file="skip"))
-    write(tmp_path / "b.parquet", [*(rows * 100), nothing], [0, 1] * 500 + [0])
-    data = load_data(tmp_path / "b.parquet", ImageOptions(on_bad_file="skip"))
-    assert len(data.train_images) + len(data.test_images) == 1000
+    data = load_data(tmp_path / "a.parquet", ImageOptions(on_bad_file="skip"))
+    assert len(data.train_images) + len(data.test_images) == 10

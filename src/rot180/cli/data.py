@@ -16,6 +16,7 @@ data = typer.Typer(help="Look at data before training on it.", no_args_is_help=T
 
 Source = Annotated[str, typer.Argument(metavar="DATA", help="As for train: a path or a name.")]
 Resize = Annotated[str | None, typer.Option("--resize", help="As for train.", show_default=False)]
+LabelColumn = Annotated[str | None, typer.Option("--label-column", help="As for train.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -23,6 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 def inspect(
     source: Source = "digits",
     resize: Resize = None,
+    label_column: LabelColumn = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +56,7 @@ def inspect(
 
     path = picture_path(out, "contact-sheet")
     with reading_bar() as progress:
-        found, dataset = inspect_data(source, _options(resize, progress))
+        found, dataset = inspect_data(source, _options(resize, label_column, progress))
     drawn = None
     if picture:
         rows, names = examples(dataset)
@@ -74,6 +76,7 @@ def show(
         str | None, typer.Option("--augment", help="Such as shift:2,flip,rotate:10.", show_default=False)
     ] = None,
     resize: Resize = None,
+    label_column: LabelColumn = None,
     images: Annotated[int, typer.Option("--images", help="How many images to show.", min=1, max=50)] = 8,
     seed: Annotated[int, typer.Option("--seed", help="Of the augmentation.")] = 0,
     out: Annotated[
@@ -111,7 +114,7 @@ def show(
     path = picture_path(out, "data")
     alter = None if augment is None else parse_augmentation(augment)
     with reading_bar() as progress:
-        dataset = load_data(source, _options(resize, progress))
+        dataset = load_data(source, _options(resize, label_column, progress))
     if alter is None:
         rows, names = examples(dataset, each=8, classes=images)
         figure = contact_sheet(rows, names, f"{dataset.name}: training images")
@@ -130,11 +133,11 @@ def show(
     print(drawn)
 
 
-def _options(resize: str | None, progress: Progress) -> ImageOptions:
+def _options(resize: str | None, label_column: str | None, progress: Progress) -> ImageOptions:
     from rot180.data.options import ImageOptions, parse_resize
 
     size, channels, way = (None, None, "stretch") if resize is None else parse_resize(resize)
-    return ImageOptions(size=size, channels=channels, resize=way, progress=progress)
+    return ImageOptions(size=size, channels=channels, resize=way, label_column=label_column, progress=progress)
 
 
 def _say(found: Inspection) -> None:

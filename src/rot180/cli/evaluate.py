@@ -22,8 +22,21 @@ def evaluate(
         ),
     ] = None,
     on_bad_file: Annotated[
-        str, typer.Option("--on-bad-file", help="strict: stop at an image that cannot be read; skip: leave it out.")
-    ] = "strict",
+        str | None,
+        typer.Option(
+            "--on-bad-file",
+            help="strict: stop at an image that cannot be read; skip: leave it out. By default as the run was trained.",
+            show_default=False,
+        ),
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            "--label-column",
+            help="As for train. By default as the run was trained.",
+            show_default=False,
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -36,20 +49,22 @@ def evaluate(
 
       rot180 evaluate runs/mnist path/to/mnist --json
     """
+    from dataclasses import replace
+
     from rot180.cli.computing import use_threads
     from rot180.cli.output import percent, print_json, visible
     from rot180.cli.reading import reading_bar
-    from rot180.data.options import ImageOptions
     from rot180.runs import load_run
-    from rot180.runs.own_data import own_data
+    from rot180.runs.own_data import own_data, own_options
     from rot180.runs.unseen import unseen
     from rot180.training import evaluate as measure
 
     use_threads(threads, engine)
     loaded = load_run(run)
     model, source = loaded.model, own_data(run, loaded, data)
+    options = own_options(run, loaded, on_bad_file=on_bad_file, label_column=label_column)
     with reading_bar() as progress:
-        found = unseen(run, loaded, source, ImageOptions(on_bad_file=on_bad_file, progress=progress))
+        found = unseen(run, loaded, source, replace(options, progress=progress))
     result = measure(model, found.images, found.labels, engine=engine)
     if json:
         print_json(result.to_dict())

@@ -35,21 +35,22 @@ def show(
 
       rot180 show runs/first --image 7 --image 12
     """
+    from dataclasses import replace
+
     from rot180.cli.output import print_json
     from rot180.cli.reading import reading_bar
     from rot180.data.for_model import load_data_for
-    from rot180.data.options import ImageOptions
     from rot180.errors import ModelError
     from rot180.runs import load_run
+    from rot180.runs.own_data import own_options
     from rot180.runs.train_run import draw_run
 
     loaded = load_run(run)
     if loaded.folder is None:
         raise ModelError(f"{run} is a lone model file; show draws the pictures of a run's folder")
     source = data if data is not None else loaded.config.get("data")
-    on_bad_file = loaded.config.get("training", {}).get("on_bad_file", "strict")
     with reading_bar() as progress:
-        dataset = load_data_for(loaded.model, source, ImageOptions(on_bad_file=on_bad_file, progress=progress))
+        dataset = load_data_for(loaded.model, source, replace(own_options(run, loaded), progress=progress))
     pictures = draw_run(loaded.folder.pictures, loaded.model, loaded.history, dataset, chosen=image or ())
     if json:
         print_json({"run": run, "pictures": pictures})

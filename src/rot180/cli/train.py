@@ -42,7 +42,7 @@ def train(
         typer.Argument(
             metavar="DATA",
             help="A folder of images with a sub-folder for each class; a folder with MNIST's IDX files; a CSV file "
-            "(label first) or a folder with train.csv and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, "
+            "or a folder with train.csv and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, "
             "kmnist, cifar10, which are downloaded once. Left out: the bundled 8x8 digits.",
             show_default=False,
         ),
@@ -142,10 +142,20 @@ def train(
         str,
         typer.Option(
             "--on-bad-file",
-            help="strict: stop at an image that cannot be read; skip: leave it out, and stop above 0.1%.",
+            help="strict: stop at an image that cannot be read; skip: leave it out, and stop where there are many.",
             rich_help_panel=DATA,
         ),
     ] = "strict",
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            "--label-column",
+            help="The column of a CSV or Parquet file that holds the labels, by its name or its number, counted from "
+            "1; -1 is the last. By default the one that the header calls so.",
+            rich_help_panel=DATA,
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", help="Use the first so many training images only.", rich_help_panel=DATA),
@@ -264,6 +274,7 @@ def train(
         class_weights=class_weights,
         resize=resize,
         on_bad_file=on_bad_file,
+        label_column=label_column,
         limit=limit,
         validation=validation,
         early_stopping=early_stopping,

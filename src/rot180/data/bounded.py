@@ -14,6 +14,9 @@ from rot180.errors import DataError
 MAX_BYTES = 2 * 1024**3
 """The most that one file of images may hold when unpacked: 2 GiB, 2.7 million images of 28 x 28."""
 
+MAX_IMAGES = 4_000_000
+"""The most images of one set: this bounds what is kept of each of them besides its pixels."""
+
 MAX_DEFLATE_RATIO = 1032
 """Deflate packs at most 258 bytes into two bits, so a file can hold no more than this many times its size."""
 

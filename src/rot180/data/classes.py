@@ -27,7 +27,7 @@ class Classes(NamedTuple):
     labels : dict of part to (N,) int64
         Positions in `names`.
     notes : tuple of str
-        What is worth telling: names without images.
+        What is worth telling: names without images, a single class.
     """
 
     names: tuple[str, ...]
@@ -66,10 +66,11 @@ def number_classes(where: object, labels: Mapping[str, Array], names: Sequence[s
     known = np.unique(train if len(train) else np.concatenate(list(labels.values())))
     if len(known) > MAX_CLASSES:
         raise DataError(f"{where}: expected at most {MAX_CLASSES} classes, found {len(known)} different labels")
-    if names is None and len(known) == len(train) > FEW:
+    if len(known) == len(train) > FEW:
         raise DataError(
-            f"{where}: each of the {len(train)} images has a label of its own, such as {known[0]!s:.40}; expected "
-            "several images of each class; are these labels an index or the names of files?"
+            f"{where}: each of the {len(train)} images has a label of its own, such as "
+            f"{_name(where, known[0], names):.40}; expected several images of each class; are these labels an index or "
+            "the names of files?"
         )
     if known.dtype.kind == "i" and len(known) and known[0] < 0 and known.tolist() != [-1, 1]:
         raise DataError(
@@ -89,7 +90,10 @@ def number_classes(where: object, labels: Mapping[str, Array], names: Sequence[s
     position = np.empty(len(own), np.int64)
     position[order] = np.arange(len(own))
     numbered = {part: position[np.searchsorted(known, some)] for part, some in labels.items()}
-    return Classes(tuple(own[index] for index in order), numbered, _empty(known, names))
+    notes = _empty(known, names)
+    if len(own) == 1 and len(train) > 1:
+        notes += (f"all {len(train):,} training images are of one class, {own[0]}; there is nothing to tell apart",)
+    return Classes(tuple(own[index] for index in order), numbered, notes)
 
 
 def empty_note(missing: Sequence[str]) -> tuple[str, ...]:

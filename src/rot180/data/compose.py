@@ -9,6 +9,7 @@ import numpy as np
 
 from rot180.data.classes import number_classes
 from rot180.data.dataset import Dataset
+from rot180.data.growing import divide
 from rot180.data.lazy import select
 from rot180.data.parts import HELD_OUT, Sources
 from rot180.data.split import hold_out
@@ -33,7 +34,8 @@ def compose(
     ----------
     name : str
     parts : mapping of "train", "validation", "test" to (images, labels)
-        As `rot180.data.parts.assign` names them; labels are integers or text, as they are in the data.
+        As `rot180.data.parts.assign` names them; labels are integers or text, as they are in the data. Where a part
+        is held out, the training images are emptied into the two parts and must not be used again.
     where : object
         What errors call the data.
     description : str
@@ -67,9 +69,8 @@ def compose(
     divided = set(parts) == {"train"}
     if divided:
         is_test = hold_out(labels["train"])
-        whole = images["train"]
-        for part, chosen in (("train", np.flatnonzero(~is_test)), ("test", np.flatnonzero(is_test))):
-            images[part], labels[part] = select(whole, contiguous(chosen)), classes.labels["train"][chosen]
+        images["train"], images["test"] = _divide(images["train"], is_test)
+        labels["train"], labels["test"] = labels["train"][~is_test], labels["train"][is_test]
         sources = sources._replace(test=HELD_OUT)
     return Dataset(
         name,
@@ -86,6 +87,13 @@ def compose(
         sources=sources,
         notes=(*notes, *classes.notes),
     )
+
+
+def _divide(images: Any, mask: Array) -> tuple[Any, Any]:
+    """Return the images where the mask is false, and where it is true; arrays without ever holding both copies."""
+    if isinstance(images, np.ndarray):
+        return divide(images, mask)
+    return select(images, np.flatnonzero(~mask)), select(images, np.flatnonzero(mask))
 
 
 def contiguous(numbers: Array) -> Array | slice:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from rot180.data.compose import compose
-from rot180.data.csv_images import read_csv
+from rot180.data.csv_images import read_table
 from rot180.data.dataset import Dataset
+from rot180.data.label_texts import same_names
+from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.parts import Sources, choose_files
 from rot180.data.visible import named, visible
 from rot180.errors import DataError
@@ -25,7 +28,7 @@ def is_csv_folder(path: Path) -> bool:
     return path.is_dir() and any(map(is_csv_file, visible(path)))
 
 
-def read_csv_file(path: Path) -> Dataset:
+def read_csv_file(path: Path, options: ImageOptions | None = None, bad: BadFiles | None = None) -> Dataset:
     """Read one CSV file; every fifth image of each class becomes the test set.
 
     Raises
@@ -33,16 +36,10 @@ def read_csv_file(path: Path) -> Dataset:
     DataError
         The file is not what `read_csv` expects.
     """
-    return compose(
-        _SUFFIX.sub("", path.name) or "csv",
-        {"train": read_csv(path)},
-        where=path,
-        description=f"{path}, where every fifth of each class is held out for testing",
-        sources=Sources(path.name),
-    )
+    return _read(path, _SUFFIX.sub("", path.name), {"train": path}, options, Sources(path.name))
 
 
-def read_csv_folder(path: Path) -> Dataset:
+def read_csv_folder(path: Path, options: ImageOptions | None = None, bad: BadFiles | None = None) -> Dataset:
     """Read a folder with a CSV file for each part (`rot180.data.parts`), or with a single one.
 
     Raises
@@ -58,14 +55,23 @@ def read_csv_folder(path: Path) -> Dataset:
                 f"{path}: expected one CSV file for each part, found {names} for {part}; name the one to use"
             )
     if set(chosen) == {"train"} and not unused:
-        return read_csv_file(chosen["train"][0])
-    sources = Sources(
-        **{part: files[0].name for part, files in chosen.items()}, unused=named([file.name for file in unused])
-    )
+        return read_csv_file(chosen["train"][0], options, bad)
+    parts = {part: files[0] for part, files in chosen.items()}
+    sources = Sources(**{part: file.name for part, file in parts.items()}, unused=named([file.name for file in unused]))
+    return _read(path, path.resolve().name, parts, options, sources)
+
+
+def _read(path: Path, name: str, parts: Mapping[str, Path], options: ImageOptions | None, sources: Sources) -> Dataset:
+    label_column = None if options is None else options.label_column
+    tables = {part: read_table(file, label_column) for part, file in parts.items()}
+    labels, class_names = same_names({part: table.labels for part, table in tables.items()})
+    files = "" if path.is_file() else f"{named([file.name for file in parts.values()])} in "
+    held_out = ", where every fifth of each class is held out for testing" if len(parts) == 1 else ""
     return compose(
-        path.resolve().name or "csv",
-        {part: read_csv(files[0]) for part, files in chosen.items()},
+        name or "csv",
+        {part: (table.images, labels[part]) for part, table in tables.items()},
         where=path,
-        description=f"{named([files[0].name for files in chosen.values()])} in {path}",
+        description=f"{files}{path}, {tables['train'].note}{held_out}",
         sources=sources,
+        class_names=class_names,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,13 +32,13 @@ class Format(NamedTuple):
     read: Reader | None = None
     """For a form whose images have their size."""
     read_images: ImageReader | None = None
-    """For a form of encoded images, which are brought to one size."""
+    """For a form that the options say something about: encoded images are brought to one size, a table has columns."""
 
 
 FORMATS = (
     Format("a folder with the four IDX files of MNIST", is_idx_folder, read_idx_folder),
-    Format("a CSV file (label first, gzipped or not)", is_csv_file, read_csv_file),
-    Format("a folder with a train and a test CSV file", is_csv_folder, read_csv_folder),
+    Format("a CSV file (a label and pixels in each line, gzipped or not)", is_csv_file, read_images=read_csv_file),
+    Format("a folder with a train and a test CSV file", is_csv_folder, read_images=read_csv_folder),
     Format("an .npz file (x_train, y_train, ... or images, labels)", is_npz, read_npz),
     Format("CIFAR-10's binary archive or its folder", is_cifar10, read_cifar10),
     Format("Parquet with encoded images", is_parquet, read_images=read_parquet),
@@ -48,7 +49,11 @@ FORMATS = (
 
 @answering_call
 def load_data(
-    source: str | Path | None = None, options: ImageOptions | None = None, *, bad: BadFiles | None = None
+    source: str | Path | None = None,
+    options: ImageOptions | None = None,
+    *,
+    bad: BadFiles | None = None,
+    label_column: str | int | None = None,
 ) -> Dataset:
     """Load a data set by name or from a path.
 
@@ -63,6 +68,8 @@ def load_data(
         How image files are read.
     bad : BadFiles, optional
         Where bad image files are reported; by default as the options say.
+    label_column : str or int, optional
+        The column of a table that holds the labels, by its name or its number counted from 1.
 
     Returns
     -------
@@ -82,6 +89,8 @@ def load_data(
     rot180.errors.DataError: there is no data set or path 'digit'; did you mean 'digits'?
     """
     options = options or ImageOptions()
+    if label_column is not None:
+        options = replace(options, label_column=label_column)
     if source is None or source == "digits":
         return load_digits()
     path = Path(source)

@@ -15,8 +15,8 @@ from rot180.nn.preprocessing import RESIZES
 ON_BAD_FILE = ("strict", "skip")
 """What to do about a file that is no readable image."""
 
-MOST_BAD = 0.001
-"""The share of bad files above which `skip` stops as well: so many are no accident."""
+FEW_BAD, MOST_BAD = 10, 0.001
+"""Bad files, and their share, above which `skip` stops as well: so many are no accident. Half of the files are."""
 
 MAX_SIDE = 4096
 """The largest size that images are brought to, in pixels."""
@@ -44,7 +44,11 @@ class ImageOptions:
     resize : {"stretch", "crop", "pad"}
         What becomes of pictures of other proportions.
     on_bad_file : {"strict", "skip"}
-        Whether to stop at a bad file, or to log it, leave it out, and stop above 0.1% of them.
+        Whether to stop at a bad file, or to log it and leave it out, and to stop only where there are more than 10 of
+        them and more than 0.1%, or more than half.
+    label_column : str, int or None
+        The column of a table that holds the labels, by its name or its number counted from 1 (-1 is the last); None
+        goes by the header, or by the values.
     memory : int
         Bytes up to which decoded images are kept in memory, all at once; above it they are decoded batch by batch.
     workers : int
@@ -64,6 +68,7 @@ class ImageOptions:
     channels: int | None = None
     resize: str = "stretch"
     on_bad_file: str = "strict"
+    label_column: str | int | None = None
     memory: int = 1024**3
     workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
     progress: Progress = _silent
@@ -102,7 +107,7 @@ class BadFiles:
     Parameters
     ----------
     policy : {"strict", "skip", "collect"}
-        `strict` raises at the first; `skip` logs each and raises above 0.1% of `total`; `collect` only remembers.
+        `strict` raises at the first; `skip` logs each and raises where they are too many; `collect` only remembers.
     total : int
         Files that there are.
     """
@@ -123,8 +128,8 @@ class BadFiles:
         self.found.append(error)
         if self.policy == "skip":
             _log.warning("left out: %s", error)
-            if len(self.found) > MOST_BAD * self.total:
+            if len(self.found) > min(max(FEW_BAD, MOST_BAD * self.total), self.total / 2):
                 raise DataError(
-                    f"{len(self.found)} of {self.total} files are bad, more than {MOST_BAD:.1%}; "
-                    f"the last was {error}; mend or remove them"
+                    f"{len(self.found)} of {self.total} files are bad, more than {FEW_BAD} and {MOST_BAD:.1%}, or more "
+                    f"than half; the last was {error}; mend or remove them"
                 ) from None

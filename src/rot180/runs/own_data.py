@@ -64,9 +64,26 @@ def load_own_data(path: str | Path, run: Run, named: str | None, *, how: str = "
         As from `own_data` and `load_data_for`.
     """
     source = own_data(path, run, named, how=how)
+    return load_data_for(run.model, source, own_options(path, run))
+
+
+def own_options(
+    path: str | Path, run: Run, *, on_bad_file: str | None = None, label_column: str | None = None
+) -> ImageOptions:
+    """Return how data is read for a run: as its training read it, as far as nothing else is asked for here.
+
+    Raises
+    ------
+    ArgumentError
+        The run's configuration, or what is asked for, holds a value that `ImageOptions` refuses.
+    """
     training = config_of(path, run).get("training")
-    policy = training.get("on_bad_file", "strict") if isinstance(training, dict) else "strict"
-    return load_data_for(run.model, source, ImageOptions(on_bad_file=policy))
+    kept = training if isinstance(training, dict) else {}
+    found = kept.get("label_column") if label_column is None else label_column
+    return ImageOptions(
+        on_bad_file=str(kept.get("on_bad_file", "strict") if on_bad_file is None else on_bad_file),
+        label_column=None if found is None else str(found),
+    )
 
 
 def config_of(path: str | Path, run: Run) -> dict[str, Any]:

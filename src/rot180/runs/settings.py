@@ -17,7 +17,7 @@ from rot180.training import optimizer as optimizer_by_name
 from rot180.training.class_weights import parse_class_weights
 from rot180.training.recipe import NAMED_RECIPES, Recipe
 
-NOT_OF_FIT = ("data", "model", "recipe", "normalize", "limit", "resize", "on_bad_file")
+NOT_OF_FIT = ("data", "model", "recipe", "normalize", "limit", "resize", "on_bad_file", "label_column")
 """Settings that are dealt with before the training."""
 
 
@@ -43,6 +43,8 @@ class RunSettings:
         `strict` or `skip`; see `rot180.data.options`.
     class_weights : str or None
         `balanced`, or weights by name such as "cat=2,dog=1".
+    label_column : str or None
+        The column of a table that holds the labels, by its name or number; see `rot180.data.options`.
     normalize : str or None
         `scale`, `image`, `dataset` or `none`; see `Preprocessing`.
     limit : int or None
@@ -67,6 +69,7 @@ class RunSettings:
     class_weights: str | None = None
     resize: str | None = None
     on_bad_file: str = "strict"
+    label_column: str | None = None
     engine: str = "auto"
     recipe: str = "default"
 
@@ -86,7 +89,9 @@ class RunSettings:
     def image_options(self, progress: Progress | None = None) -> ImageOptions:
         """Return how image files are to be read."""
         size, channels, way = (None, None, "stretch") if self.resize is None else parse_resize(self.resize)
-        options = ImageOptions(size=size, channels=channels, resize=way, on_bad_file=self.on_bad_file)
+        options = ImageOptions(
+            size=size, channels=channels, resize=way, on_bad_file=self.on_bad_file, label_column=self.label_column
+        )
         return options if progress is None else replace(options, progress=progress)
 
     def filled_in(self, model: str, from_recipe: Recipe) -> RunSettings:

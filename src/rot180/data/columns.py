@@ -1,0 +1,216 @@
+"""Which column of a table is the label, which are pixels, which name files: by the header, or by the values."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rot180.errors import DataError, did_you_mean
+
+LABELS = ("label", "labels", "class", "classes", "target", "targets", "y", "category", "class_name", "classname",
+          "class_label", "species", "digit", "label_name", "labelname", "fine_label", "coarse_label")  # fmt: skip
+"""What label columns are called; of several the one that comes first here."""
+
+INDICES = ("", "index", "idx", "id", "row", "row_id", "rowid", "image_id", "imageid", "level_0")
+"""What columns that merely number the rows are called; also `Unnamed: 0`, as pandas writes an index."""
+
+_UNNAMED = re.compile(r"unnamed: ?\d+(_level_\d+)?")
+
+_PIXEL = re.compile(
+    r"(pixel|pix|px|p|x|f|feature|feat|attr|attribute|v|value|col|column|c|d|i)?[ _.-]?\d+([ x_.,-]\d+)*"
+)
+"""Names of pixels: pixel0, px_12, 1x1, 784, ..."""
+
+
+class Columns(NamedTuple):
+    """What the columns of a table are; positions count from 0."""
+
+    total: int
+    label: int
+    pixels: tuple[int, ...]
+    shape: tuple[int, int, int]
+    """(H, W, C) of an image."""
+    note: str
+    """Where the labels are, in a few words."""
+
+
+def find_columns(
+    where: str, header: Sequence[str] | None, sample: Sequence[Sequence[str]], label_column: str | int | None = None
+) -> Columns:
+    """Return which columns hold the label and the pixels of square images.
+
+    The label is what `label_column` says; else the column that the header calls one (`LABELS`, in any case); else the
+    first or the last, whichever looks like one. Columns that number the rows are passed over.
+
+    Parameters
+    ----------
+    where : str
+        How an error names the file and the row.
+    header : sequence of str or None
+        The names of the columns, if the file has them.
+    sample : sequence of rows
+        Some rows of fields, at least one.
+    label_column : str or int, optional
+        A name, or a number counted from 1; -1 is the last.
+
+    Raises
+    ------
+    DataError
+        There is no such column, or what is left makes no square image.
+
+    Examples
+    --------
+    >>> find_columns("a.csv", ["Unnamed: 0", "p1", "p2", "p3", "p4", "Class"], [["0", "9", "8", "7", "6", "cat"]])
+    Columns(total=6, label=5, pixels=(1, 2, 3, 4), shape=(2, 2, 1), note="labels from column 6, 'Class'")
+    """
+    count = len(sample[0])
+    names = None if header is None else [name.strip() for name in header]
+    indices = _index_columns(names, sample, count)
+    if label_column is not None:
+        label = column_of(where, label_column, names, count)
+        certain = True
+    else:
+        found = named_label(names)
+        certain = found is not None
+        label = (
+            _likely_label(names, sample, [at for at in range(count) if at not in indices]) if found is None else found
+        )
+    rest = [at for at in range(count) if at != label]
+    choices = [rest, [at for at in rest if at not in indices]]
+    if names is not None:
+        choices.append([at for at in rest if _PIXEL.fullmatch(names[at].casefold())])
+        if any(at in indices for at in rest):
+            choices.pop(0)  # what the header calls an index is no pixel
+    for pixels in choices:
+        shape = square_image(len(pixels))
+        if shape is not None:
+            break
+    else:
+        raise DataError(f"{where}: {_no_square(names, len(choices[0]), count, certain)}")
+    called = f"column {label + 1}" + (f", {names[label]!r:.40}" if names and names[label] else "")
+    note = f"labels from {called}" + ("" if certain else " (a guess by its values)")
+    return Columns(count, label, tuple(pixels), shape, note)
+
+
+def column_of(where: str, wanted: str | int, names: Sequence[str] | None, count: int) -> int:
+    """Return the position of a column that is asked for by its name or by its number, counted from 1.
+
+    >>> column_of("a.csv", "LABEL", ["id", "label"], 2), column_of("a.csv", -1, None, 5)
+    (1, 4)
+    """
+    text = str(wanted).strip()
+    if names is not None:
+        for same in (str, str.casefold):
+            found = [at for at, name in enumerate(names) if same(name.strip()) == same(text)]
+            if len(found) > 1:
+                raise DataError(f"{where}: {len(found)} columns are called {text!r}; give the number of the one to use")
+            if found:
+                return found[0]
+    if re.fullmatch(r"-?\d{1,9}", text) and (1 <= int(text) <= count or -count <= int(text) <= -1):
+        return int(text) - 1 if int(text) > 0 else count + int(text)
+    if names is None:
+        raise DataError(f"{where}: expected a label column from 1 to {count} (the file names none), found {text!r:.40}")
+    known = names if len(names) <= 30 else [name for name in names if not _PIXEL.fullmatch(name.casefold())][:30]
+    raise DataError(f"{where}: no column is called {text!r:.40}{did_you_mean(text, known)}")
+
+
+def named_label(names: Sequence[str] | None) -> int | None:
+    """Return the position of the column that the header calls the label, if there is one.
+
+    >>> named_label(["id", "p1", "Class"]), named_label(["a", "b"])
+    (2, None)
+    """
+    lower = [name.strip().casefold() for name in names or ()]
+    return next((lower.index(name) for name in LABELS if name in lower), None)
+
+
+def square_image(pixels: int) -> tuple[int, int, int] | None:
+    """Return (H, W, C) of an image with so many values: squares are gray, squares times 3 are RGB.
+
+    >>> square_image(784), square_image(3072), square_image(785)
+    ((28, 28, 1), (32, 32, 3), None)
+    """
+    for channels in (1, 3):
+        side = math.isqrt(pixels // channels)
+        if pixels and side * side * channels == pixels:
+            return side, side, channels
+    return None
+
+
+def number(field: str) -> float | None:
+    """Return the value of a field, or None if it is no number.
+
+    >>> number(" 7.0 "), number("1_000"), number("cat")
+    (7.0, None, None)
+    """
+    try:
+        return float(field) if "_" not in field and field.isascii() else None
+    except ValueError:
+        return None
+
+
+def is_header(fields: Sequence[str]) -> bool:
+    """Say whether a first line names columns: none is a number, or the numbers among them merely count up.
+
+    A first line of `cat,0,0,12` is therefore no header, and its image is not lost.
+
+    >>> is_header(["label", "p1", "p2"]), is_header(["", "y", "0", "1", "2", "3"]), is_header(["cat", "0", "0", "12"])
+    (True, True, False)
+    """
+    numbers = [number(field) for field in fields]
+    values = [value for value in numbers if value is not None]
+    if not values:
+        return True
+    counted = any(values == list(range(start, start + len(values))) for start in (0, 1))
+    # A line of nothing but 0, 1, 2, ... is how pandas names columns that have no names; a short one may be an image.
+    return counted and 2 * len(values) > len(numbers) and len(values) > (3 if len(values) < len(numbers) else 16)
+
+
+def _index_columns(names: Sequence[str] | None, sample: Sequence[Sequence[str]], count: int) -> set[int]:
+    """Return the columns that merely number the rows."""
+    if names is not None:
+        lower = [name.casefold() for name in names]
+        return {at for at, name in enumerate(lower) if name in INDICES or _UNNAMED.fullmatch(name)}
+    first = [number(row[0]) for row in sample]
+    counts = len(first) > 1 and any(first == list(range(start, start + len(first))) for start in (0, 1))
+    return {0} if counts and square_image(count - 1) is None and square_image(count - 2) else set()
+
+
+def _likely_label(names: Sequence[str] | None, sample: Sequence[Sequence[str]], columns: Sequence[int]) -> int:
+    """Return which of these columns is the label where nothing says so: by names unlike pixels', or by the values."""
+    if not columns:
+        return 0
+    if names is not None:
+        unlike = [at for at in columns if not _PIXEL.fullmatch(names[at].casefold())]
+        if len(unlike) == 1:
+            return unlike[0]
+    ends = list(dict.fromkeys((columns[0], columns[-1])))
+    return max(ends, key=lambda at: _likeness([row[at] for row in sample]))  # of equal ones the first
+
+
+def _likeness(fields: Sequence[str]) -> int:
+    """Say how much the values of a column look like labels: 3 as text, 0 as one value or fractions."""
+    values = [number(field) for field in fields]
+    if any(value is None for value in values):
+        return 3 if any(field.strip() for field in fields) else 0
+    whole = {value for value in values if value is not None and value.is_integer()}
+    if 2 * len(whole) <= len(set(values)) or len(whole) < 2:
+        return 0
+    # Labels repeat, and count from 0 or 1 without holes.
+    return 1 + (max(whole) - min(whole) + 1 == len(whole) and min(whole) <= 1 and 2 * len(whole) <= len(values))
+
+
+def _no_square(names: Sequence[str] | None, pixels: int, count: int, certain: bool) -> str:
+    rule = "expected a label and the pixels of a square image (784 for 28x28, 3072 for 32x32 in color)"
+    if count == 1:
+        return f"{rule}, found 1 column; separate the columns by commas, semicolons, tabs or spaces"
+    found = f"{rule}, found {count} columns, {pixels} of them beside label and index"
+    if not certain and square_image(count):
+        return f"{found}; is the label missing?"
+    if names is not None:
+        found += f" ({', '.join(name[:20] or '(empty)' for name in [*names[:3], '...', *names[-2:]][:6])})"
+    return f"{found}; leave out columns that are no pixels" + (
+        "" if certain else ", or name the label's: --label-column"
+    )

@@ -1,0 +1,97 @@
+"""Rows gathered one block after another without ever holding them twice, and divided without a second copy.
+
+A list of blocks that is joined at the end needs twice the memory of the images, and so does a mask that takes every
+fifth out of an array. Here an array is enlarged where it stands, and emptied from its end while others are filled: the
+system gives memory to pages when they are first written, and takes it back when an array shrinks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rot180.ops.types import Array
+
+PIECE = 16 * 1024**2
+"""Bytes that are moved at a time."""
+
+
+class Growing:
+    """An array (N, ...) that rows are added to; its type widens as theirs does.
+
+    >>> rows = Growing((2,))
+    >>> rows.add(np.array([[1, 2]], np.uint8))
+    >>> rows.add(np.array([[3, 400]], np.uint16))
+    >>> rows.finish()
+    array([[  1,   2],
+           [  3, 400]], dtype=uint16)
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any = np.uint8) -> None:
+        self._rows, self.count = np.empty((0, *shape), dtype), 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows that are there."""
+        return self.count * int(np.prod(self._rows.shape[1:])) * self._rows.itemsize
+
+    def add(self, rows: Array) -> None:
+        """Add rows (K, ...)."""
+        wide = np.result_type(self._rows.dtype, rows.dtype)
+        if self._rows.dtype != wide:
+            self._resize(self.count)
+            self._rows = _moved(self._rows, wide)
+        end = self.count + len(rows)
+        if end > len(self._rows):
+            self._resize(max(end, self.count * 9 // 8))
+        self._rows[self.count : end] = rows
+        self.count = end
+
+    def finish(self) -> Array:
+        """Return the rows; nothing can be added afterwards."""
+        self._resize(self.count)
+        return self._rows
+
+    def _resize(self, count: int) -> None:
+        # In place: where the array is large, the system moves its pages and copies nothing.
+        self._rows.resize((count, *self._rows.shape[1:]), refcheck=False)
+
+
+def divide(rows: Array, mask: Array) -> tuple[Array, Array]:
+    """Return the rows where the mask is false, and those where it is true.
+
+    An array that owns its memory is emptied on the way and must not be used again.
+
+    >>> divide(np.arange(5), np.array([False, True, False, False, True]))
+    (array([0, 2, 3]), array([1, 4]))
+    """
+    parts = [np.empty((int(count), *rows.shape[1:]), rows.dtype) for count in (np.sum(~mask), np.sum(mask))]
+    ends = [len(part) for part in parts]
+    for start, stop in _pieces(rows):
+        for which, part in enumerate(parts):
+            chosen = rows[start:stop][mask[start:stop] == bool(which)]
+            part[ends[which] - len(chosen) : ends[which]] = chosen
+            ends[which] -= len(chosen)
+        _shrink(rows, start)
+    return parts[0], parts[1]
+
+
+def _moved(rows: Array, dtype: Any) -> Array:
+    """Return the rows in another type; their own memory is given back on the way."""
+    found = np.empty(rows.shape, dtype)
+    for start, stop in _pieces(rows):
+        found[start:stop] = rows[start:stop]
+        _shrink(rows, start)
+    return found
+
+
+def _pieces(rows: Array) -> list[tuple[int, int]]:
+    """Return starts and ends of pieces of rows, the last first."""
+    step = max(1, PIECE // max(1, rows.nbytes // max(1, len(rows))))
+    return [(start, min(start + step, len(rows))) for start in range(0, len(rows), step)][::-1]
+
+
+def _shrink(rows: Array, count: int) -> None:
+    if rows.flags.owndata and rows.flags.c_contiguous:
+        rows.resize((count, *rows.shape[1:]), refcheck=False)
