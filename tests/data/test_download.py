@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from disk import full_disk
 from rot180.data.download import RemoteFile, download
 from rot180.errors import DataError
 
@@ -115,6 +117,50 @@ class Handler(BaseHTTPRequestHandler):
     def leads_to_a_file(self, offset: int, first: bool) -> None:
         self.send(302, b"", 0, {"Location": "file:///etc/hostname"})
 
+    def leads_to_ftp(self, offset: int, first: bool) -> None:
+        self.send(302, b"", 0, {"Location": "ftp://127.0.0.1/x"})
+
+    def leads_to_half_an_address(self, offset: int, first: bool) -> None:
+        self.send(302, b"", 0, {"Location": "http://[::1/x"})
+
+    def leads_to_no_port(self, offset: int, first: bool) -> None:
+        self.send(307, b"", 0, {"Location": "http://127.0.0.1:port/x"})
+
+    def leads_to_an_impossible_name(self, offset: int, first: bool) -> None:
+        self.send(301, b"", 0, {"Location": "http://a..b/x"})
+
+    def leads_to_itself(self, offset: int, first: bool) -> None:
+        self.send(302, b"", 0, {"Location": self.path})
+
+    def leads_nowhere(self, offset: int, first: bool) -> None:
+        self.send(302, b"", 0)
+
+    def leads_on_without_an_end(self, offset: int, first: bool) -> None:
+        self.send(302, b"", None, {"Location": "http://127.0.0.1:9/x"})
+        try:
+            while not self.server.stop.is_set():
+                self.wfile.write(CONTENT)
+        except OSError:
+            pass
+
+    def has_a_huge_header(self, offset: int, first: bool) -> None:
+        self.send(200, b"", 0, {"X": "x" * 100_000})
+
+    def has_many_headers(self, offset: int, first: bool) -> None:
+        self.send(200, b"", 0, {f"X{number}": "x" for number in range(200)})
+
+    def has_a_huge_range(self, offset: int, first: bool) -> None:
+        if offset:
+            self.send(206, b"x", 1, {"Content-Range": f"bytes {'9' * 5000}-9/9"})
+        else:
+            self.truncates(offset, first)
+
+    def has_a_strange_status(self, offset: int, first: bool) -> None:
+        self.wfile.write(b"HTTP/1.1 99999 what\r\n\r\n")
+
+    def says_more_than_one_line(self, offset: int, first: bool) -> None:
+        self.wfile.write(b"HTTP/1.1 403 no \x1b[2J way\r\n\r\n")
+
     def leads_to_good(self, offset: int, first: bool) -> None:
         self.send(302, b"", 0, {"Location": "/good"})
 
@@ -203,12 +249,26 @@ def test_another_range_than_asked_for_starts_anew(server: Server, tmp_path: Path
         ("forbids", "answered 403 Forbidden"),
         ("another-file", "the checksum is another"),
         ("stalls", "nothing came for 0.1 s"),
-        ("leads-to-a-file", "answered 302|no connection|unknown url"),
+        ("leads-to-a-file", "sends to 'file:///etc/hostname', which is not on the web"),
+        ("leads-to-ftp", "sends to 'ftp://127.0.0.1/x', which is not on the web"),
+        ("leads-to-half-an-address", "the address cannot be used"),
+        ("leads-to-no-port", "the address cannot be used"),
+        ("leads-to-an-impossible-name", "no connection|the address cannot be used"),
+        ("leads-to-itself", "sends from address to address, more than 10 times"),
+        ("leads-nowhere", "answered 302 Found"),
+        ("leads-on-without-an-end", "answered 302|sends to|broke off|no connection"),
+        ("has-a-huge-header", "broke off .LineTooLong."),
+        ("has-many-headers", "broke off .HTTPException."),
+        ("has-a-huge-range", "another part came"),
+        ("has-a-strange-status", "broke off"),
+        ("says-more-than-one-line", "answered 403 no \\S+ way"),
     ],
 )
 def test_no_mirror_gives_it(server: Server, tmp_path: Path, behavior: str, reason: str) -> None:
-    with pytest.raises(DataError, match=f"file.bin: no mirror gave it .*{reason}"):
+    with pytest.raises(DataError, match=f"file.bin: no mirror gave it .*({reason})") as caught:
         fetch(server, tmp_path, behavior, timeout=0.1)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
     assert not (tmp_path / "file.bin").exists()
 
 
@@ -230,3 +290,33 @@ def test_progress(server: Server, tmp_path: Path) -> None:
     download(remote, tmp_path, progress=lambda what, done, total: seen.append((what, done, total)))
     assert seen[-1] == ("file.bin", len(CONTENT), len(CONTENT))
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+
+
+def test_a_proxy_that_is_none(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http:///")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(DataError, match=r"no mirror gave it .*(no connection|the address cannot be used)"):
+        fetch(server, tmp_path, "good")
+
+
+def test_of_several_that_want_it_one_fetches(server: Server, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for path in pool.map(lambda _: fetch(server, tmp_path, "truncates"), range(8)):
+            assert path.read_bytes() == CONTENT
+    assert len(server.asked) == 3
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_full_disk_is_no_fault_of_the_server(server: Server, tmp_path: Path) -> None:
+    with full_disk(100_000), pytest.raises(DataError, match=r"file\.bin: cannot be written \(File too large\)"):
+        fetch(server, tmp_path, "good")
+    assert not (tmp_path / "file.bin").exists()
+    assert fetch(server, tmp_path, "good").read_bytes() == CONTENT
+
+
+def test_a_partial_file_that_is_a_link_is_not_followed(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"keep")
+    (tmp_path / "file.bin.part").symlink_to(tmp_path / "mine")
+    with pytest.raises(DataError, match=r"cannot be written \(a symbolic link, which is not followed"):
+        fetch(server, tmp_path, "good")
+    assert (tmp_path / "mine").read_bytes() == b"keep"

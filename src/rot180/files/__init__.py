@@ -11,7 +11,7 @@ from rot180.files import system
 from rot180.files.folder import Folder, make_folder
 from rot180.files.opening import open_descriptor, open_regular, read_bounded
 from rot180.files.unfinished import remove_unfinished
-from rot180.files.writing import atomic_files, remove_folder, write_atomically, write_folder_atomically
+from rot180.files.writing import atomic_files, publish, remove_folder, write_atomically, write_folder_atomically
 
 __all__ = [
     "Folder",
@@ -19,6 +19,7 @@ __all__ = [
     "make_folder",
     "open_descriptor",
     "open_regular",
+    "publish",
     "read_bounded",
     "remove_folder",
     "remove_unfinished",

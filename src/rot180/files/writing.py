@@ -168,6 +168,19 @@ def write_folder_atomically(
         folder.flush()
 
 
+def publish(unfinished: Path, path: Path) -> None:
+    """Give a file that is on the disk its name, in the same folder; a file of this name is replaced.
+
+    Raises
+    ------
+    OSError
+        It cannot be renamed; both are as they were.
+    """
+    with Folder(path.parent) as folder:
+        folder.replace(unfinished.name, path.name)
+        folder.flush()
+
+
 def remove_folder(path: str | Path, *, beneath: str | Path | None = None) -> None:
     """Remove a folder; its name goes first, so that a half of it is never taken for a whole.
 
