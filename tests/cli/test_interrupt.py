@@ -43,10 +43,16 @@ def test_a_signal_keeps_what_was_reached(tmp_path: Path, rot180, number: signal.
 
 
 def test_a_resumed_run_has_its_settings(trained: Path, tmp_path: Path, rot180) -> None:
-    for arguments, option in ((["--lr", 0.1], "--lr"), (["-e", 9], "--epochs"), (["--seed", 0], "--seed")):
+    for arguments, option in (
+        (["--lr", 0.1], "--lr"),
+        (["--batch-size", 9], "--batch-size"),
+        (["--seed", 0], "--seed"),
+    ):
         said = rot180("train", "--resume", trained, *arguments)
         assert said.status == 2
         assert f"--resume goes on with the settings that the run began with; leave {option} out" in said.err
+    said = rot180("train", "--resume", trained, "--epochs", 0)
+    assert (said.status, "the run has epochs: 1, and can go on to more" in said.err) == (2, True)
     assert rot180("train", "--force").status == 2
     said = rot180("train", "--resume", tmp_path)
     assert (said.status, "it is no run folder" in said.err) == (2, True)

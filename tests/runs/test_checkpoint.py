@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path) -> None:
     weights.write_bytes(data)
     found, damaged = load_newest(tmp_path)
     assert found.extra == {"number": 1}
-    assert "its checksum is not that of state.json" in damaged[0]
+    assert "its checksum is not the one noted when it was written" in damaged[0]
     weights.unlink()
     assert "cannot be read" in load_newest(tmp_path)[1][0]
     with pytest.raises(ModelError, match="there is no checkpoint"):
@@ -153,15 +154,18 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path) -> None:
 
 
 def change(path: Path, **values) -> None:
-    """Write other values into state.json."""
-    table = json.loads((path / "state.json").read_text())
-    (path / "state.json").write_text(json.dumps({**table, **values}))
+    """Write other values into state.json, with their checksum."""
+    state, sums = path / "state.json", path / "SHA256SUMS"
+    before = hashlib.sha256(state.read_bytes()).hexdigest()
+    state.write_text(json.dumps({**json.loads(state.read_text()), **values}))
+    sums.write_text(sums.read_text().replace(before, hashlib.sha256(state.read_bytes()).hexdigest()))
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": 2}, "it comes from another version"),
+        ({"format": 3}, "it comes from another version"),
+        ({"format": 1}, "it comes from another version"),
         (
             {"steps": 10**9},
             r"'history/learning_rates': expected shape \(1000000000,\)|'history/losses': expected shape",
@@ -177,7 +181,6 @@ def change(path: Path, **values) -> None:
         ({"epochs": []}, "as many as were done"),
         ({"epochs": [{}, {}]}, "a value is missing"),
         ({"generators": []}, "of another kind"),
-        ({"sha256": {}}, "of another kind"),
         ({"extra": 7}, "of another kind"),
     ],
 )
@@ -201,6 +204,34 @@ def test_drawn_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, data:
         load_checkpoint(path)
     except ModelError:
         pass
+
+
+def test_no_digit_of_a_checkpoint_can_change_unnoticed(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, MODEL, STATE, EXTRA)
+    rng = np.random.default_rng(0)
+    for file in sorted(path.iterdir()):
+        content = file.read_bytes()
+        digits = [at for at, byte in enumerate(content) if byte in b"0123456789"]
+        for at in rng.choice(digits, min(len(digits), 50), replace=False):
+            changed = bytearray(content)
+            changed[at] = ord("0") + (changed[at] - ord("0") + rng.integers(1, 10)) % 10
+            file.write_bytes(changed)
+            with pytest.raises(ModelError, match=r"checksum|expected a checkpoint of format 2"):
+                load_checkpoint(path)
+        file.write_bytes(content)
+    load_checkpoint(path)
+    (path / "SHA256SUMS").unlink()
+    with pytest.raises(ModelError, match="SHA256SUMS: cannot be read"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_of_format_1_is_read(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, MODEL, STATE, EXTRA)
+    sums = dict(reversed(line.split("  ")) for line in (path / "SHA256SUMS").read_text().splitlines())
+    del sums["state.json"]
+    change(path, format=1, sha256=sums)
+    (path / "SHA256SUMS").unlink()
+    assert load_checkpoint(path).state.progress == STATE.progress
 
 
 def test_a_state_of_gigabytes_is_not_read(tmp_path: Path, monkeypatch) -> None:

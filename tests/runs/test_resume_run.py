@@ -15,11 +15,13 @@ import pytest
 
 from rot180.errors import ArgumentError, DataError, ModelError, NonFiniteError
 from rot180.files.unfinished import unfinished_name
-from rot180.runs import load_run
+from rot180.runs import load_model, load_run, save_model
 from rot180.runs.checkpoint import list_checkpoints
 from rot180.runs.draw import draw_model
 from rot180.runs.history_file import read_history, read_records
 from rot180.runs.lock import RunLock, is_locked
+from rot180.runs.model_file import model_bytes
+from rot180.runs.overview import summarize_run
 from rot180.runs.own_data import own_data
 from rot180.runs.recorder import CheckpointPolicy
 from rot180.runs.resume import resume_run
@@ -118,13 +120,127 @@ def test_lines_of_after_the_checkpoint_come_once(interrupted: Path, whole: Path)
     assert not list(interrupted.rglob("*.tmp"))
 
 
-def test_a_run_without_a_checkpoint_begins_anew(interrupted: Path, whole: Path) -> None:
+@pytest.mark.parametrize("folder_too", [False, True])
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(
+    interrupted: Path, whole: Path, folder_too: bool
+) -> None:
     for checkpoint in list_checkpoints(interrupted / "checkpoints"):
         shutil.rmtree(checkpoint)
+    if folder_too:
+        (interrupted / "checkpoints").rmdir()
+    lines = (interrupted / "history.jsonl").read_text().splitlines(keepends=True)
+    (interrupted / "history.jsonl").write_text(lines[0])
+    (interrupted / "model.safetensors").unlink()
     told = []
     resume_run(interrupted, draw=False, tell=told.append)
     assert told == ["there is no checkpoint yet: the training begins anew"]
     assert weights(interrupted) == weights(whole)
+
+
+@pytest.mark.parametrize("folder_too", [False, True])
+def test_removed_checkpoints_are_said_to_be(interrupted: Path, folder_too: bool) -> None:
+    for checkpoint in list_checkpoints(interrupted / "checkpoints"):
+        shutil.rmtree(checkpoint)
+    if folder_too:
+        (interrupted / "checkpoints").rmdir()
+    told = []
+    message = r"checkpoints: the checkpoints were removed, so there is nothing to go on from; train anew into another"
+    with pytest.raises(ModelError, match=message):
+        resume_run(interrupted, draw=False, tell=told.append)
+    assert told == []
+    assert load_run(interrupted).model.is_built
+
+
+class KillAt(StopAt):
+    """Ends a training as a lost machine would: nothing is written after that batch."""
+
+    def __call__(self, event) -> None:
+        if isinstance(event, StepDone):
+            self.left -= 1
+            if not self.left:
+                raise SystemExit
+
+
+def newest_checkpoint(run: Path) -> bytes:
+    return (list_checkpoints(run / "checkpoints")[0] / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("tells_its_step", [True, False])
+def test_a_killed_run_has_the_weights_of_its_newest_checkpoint(interrupted: Path, tells_its_step: bool) -> None:
+    if not tells_its_step:  # as the first versions wrote it
+        save_model(interrupted / "model.safetensors", load_run(interrupted).model)
+    old = weights(interrupted)
+    assert (
+        load_run(interrupted).model.parameters.keys() == load_model(interrupted / "model.safetensors").parameters.keys()
+    )
+    with pytest.raises(SystemExit):
+        resume_run(interrupted, draw=False, subscribers=[KillAt(6)])
+    assert weights(interrupted) == old  # it is stale
+    assert model_bytes(load_run(interrupted).model) == newest_checkpoint(interrupted)
+    damaged = list_checkpoints(interrupted / "checkpoints")[0] / "model.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    damaged = damaged.parent
+    assert model_bytes(load_run(interrupted).model) != newest_checkpoint(interrupted)
+    shutil.rmtree(damaged)
+    assert load_run(interrupted).model.is_built
+
+
+def test_the_best_weights_are_those_of_a_training_that_was_over(tmp_path: Path) -> None:
+    stopping = replace(SETTINGS, epochs=30, lr=0.5, optimizer="sgd", early_stopping=1)
+    path = tmp_path / "run"
+    assert train_run(stopping, out=path, draw=False).history.stopped == "early_stopping"
+    ended = load_run(path).model
+    (path / "model.safetensors").unlink()  # killed right before it was written
+    again = load_run(path).model
+    assert all(w.tobytes() == again.parameters[name].tobytes() for name, w in ended.parameters.items())
+    with pytest.raises(ArgumentError, match="early stopping ended the training after epoch"):
+        resume_run(path, epochs=40, draw=False)
+
+
+def test_the_best_weights_of_an_epoch_are_saved_by_whoever_goes_on(tmp_path: Path, whole: Path, monkeypatch) -> None:
+    path = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("rot180.runs.folder.RunFolder.save_best", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            train_run(SETTINGS, out=path, draw=False)
+    assert not (path / "best.safetensors").exists()
+    resume_run(path, draw=False, subscribers=[StopAt(1)])
+    assert (path / "best.safetensors").exists()
+    resume_run(path, draw=False)
+    assert (path / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("batches", [8, 99])
+def test_more_epochs(tmp_path: Path, batches: int) -> None:
+    constant = replace(SETTINGS, schedule="constant", warmup=2)
+    train_run(replace(constant, epochs=4), out=tmp_path / "whole", draw=False)
+    path, told = tmp_path / "run", []
+    train_run(replace(constant, epochs=2), out=path, draw=False, subscribers=[StopAt(batches)])
+    with pytest.raises(ArgumentError, match="the run has epochs: 2, and can go on to more; came --epochs 1"):
+        resume_run(path, epochs=1, draw=False)
+    run = resume_run(path, epochs=4, draw=False, tell=told.append)
+    assert told == []
+    assert weights(path) == weights(tmp_path / "whole")
+    assert run.history.losses == read_history(tmp_path / "whole" / "history.jsonl").losses
+    config = load_run(path).config
+    assert (config["training"]["epochs"], config["earlier_epochs"]) == (4, [2])
+    assert summarize_run(path).planned == 4
+    assert "2 epochs at first" in (path / "report.html").read_text()
+    resume_run(path, draw=False, tell=told.append)  # nothing left to do
+    assert weights(path) == weights(tmp_path / "whole")
+
+
+def test_more_epochs_with_a_schedule_that_follows_their_number(tmp_path: Path) -> None:
+    path, told = tmp_path / "run", []
+    train_run(replace(SETTINGS, schedule="cosine", warmup=0, lr=0.01), out=path, draw=False)
+    with pytest.raises(SystemExit):  # killed before the first checkpoint that knows of it
+        resume_run(path, epochs=6, draw=False, subscribers=[KillAt(1)], tell=told.append)
+    run = resume_run(path, draw=False, tell=told.append)
+    message = "the learning rate follows cosine over all 6 epochs from here on: it was 7.6e-05 and goes on at 0.005; "
+    assert len(told) == 1
+    assert told[0].startswith(message)
+    assert run.history.learning_rates[18] == pytest.approx(0.005)
+    assert len(run.history.epochs) == 6
 
 
 def test_every_step_and_every_minute(tmp_path: Path) -> None:
@@ -169,17 +285,31 @@ def test_other_data_are_refused_unless_forced(interrupted: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 3", "epochs = 4", "belongs to another training: epochs 3, here 4"),
+        ("epochs = 3", "epochs = 4", r"config\.toml: epochs was 3 when the run was trained, and is 4; put it back"),
+        ('schedule = "cosine"', 'schedule = "constant"', "another training: schedule 'cosine', here 'constant'"),
+        ("warmup = 0.05", "warmup = 0.5", "another training: warmup 0.05, here 0.5"),
+        ("lr = 0.001", "lr = 0.01", "another training: optimizer .*'lr': 0.001.*, here .*'lr': 0.01"),
+        (
+            'normalize = "dataset"',
+            'normalize = "image"',
+            "normalize was 'dataset' when the run was trained, and is 'im",
+        ),
+        ("seed = 0", "seed = 1", "another training: seed 0, here 1"),
+        ("validation = 0.2", "validation = 0.3", "another training: images 96, here 84"),
+        ("limit = 120", "limit = 119", "another training: images 96, here 95"),
+        ("dropout0.2", "dropout0.3", "another training: network .*dropout0.2.*, here .*dropout0.3"),
         ("epochs = 3", 'epochs = "3"', "epochs must be int | None; it is '3'"),
         ("epochs = 3", "epoch = 3", "unknown setting 'epoch'; did you mean 'epochs'"),
         ("[training]", "[learning]", r"expected a table \[training\]"),
-        ("conv3x3:2", "conv3x3:3", r"the checkpoint's conv1\.weight must be \(3, 3, 1, 3\) float32; it is"),
+        ("conv3x3:2", "conv3x3:3", "another training: network '8x8x1 > conv3x3:2 .*', here '8x8x1 > conv3x3:3"),
         ("network = ", "networks = ", "the run's network is 'None', but here"),
     ],
 )
 def test_a_changed_configuration(interrupted: Path, old: str, new: str, message: str) -> None:
     path = interrupted / "config.toml"
-    path.write_text(path.read_text().replace(old, new))
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
     with pytest.raises((ArgumentError, ModelError), match=message):
         resume_run(interrupted, draw=False)
 
@@ -238,7 +368,7 @@ def test_nothing_comes_anew_while_the_folder_is_removed(tmp_path: Path, when: ty
 
 def test_pictures_make_no_run_anew(tmp_path: Path, whole: Path) -> None:
     run = load_run(whole)
-    with pytest.raises(ModelError, match="the folder above it is gone"):
+    with pytest.raises(ModelError, match="pictures: the folder cannot be made"):
         draw_model(tmp_path / "gone" / "pictures", run.model, run.history)
     assert list(tmp_path.iterdir()) == []
 

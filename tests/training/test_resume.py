@@ -15,11 +15,13 @@ from rot180.nn.conv2d import Conv2d
 from rot180.nn.dropout import Dropout
 from rot180.nn.flatten import Flatten
 from rot180.nn.linear import Linear
+from rot180.nn.loss import CrossEntropyLoss
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
 from rot180.training import SGD, Adam, EpochDone, History, StepDone, TrainingEnded, TrainingStarted, capture
 from rot180.training import fit as fit_with
 from rot180.training.evaluate import run_evaluation
+from rot180.training.state import ADDED
 
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.integers(0, 255, (52, 6, 6, 1), np.uint8), RNG.integers(0, 3, 52)
@@ -133,7 +135,11 @@ def state_of(**options):
     [
         ({"batch_size": 4}, "another training: batch_size 8, here 4; give the same"),
         ({"batch_size": 8, "seed": 1}, "seed 0, here 1"),
-        ({"batch_size": 8, "epochs": 2}, "epochs 1, here 2"),
+        ({"batch_size": 8, "schedule": "cosine"}, "schedule 'constant', here 'cosine'"),
+        ({"batch_size": 8, "warmup": 2}, "warmup 0, here 2"),
+        ({"batch_size": 8, "loss": CrossEntropyLoss(label_smoothing=0.1)}, r"label_smoothing 0\.0, here 0\.1"),
+        ({"batch_size": 8, "accumulate": 2}, "accumulate 1, here 2"),
+        ({"batch_size": 8, "augment": "flip"}, "augment None, here 'flip"),
         ({"batch_size": 8, "optimizer": Adam(lr=1e-3, betas=(0.8, 0.999))}, "optimizer .*0.9, .*, here .*0.8"),
         ({"batch_size": 8, "validation": 0.5}, "images 52, here 26"),
     ],
@@ -141,6 +147,42 @@ def state_of(**options):
 def test_another_training_is_not_gone_on_with(options, message) -> None:
     with pytest.raises(ArgumentError, match=message):
         fit(network(), (IMAGES, LABELS), **options, resume=state_of())
+
+
+def test_another_network_of_the_same_shapes_is_not_gone_on_with() -> None:
+    state = state_of()
+    other = network()
+    other.layers[5].rate = 0.4
+    with pytest.raises(ArgumentError, match=r"network '.*dropout0\.3.*', here '.*dropout0\.4"):
+        fit(other, (IMAGES, LABELS), batch_size=8, resume=state)
+    other = network()
+    other.preprocessing = Preprocessing("image")
+    with pytest.raises(ArgumentError, match=r"preprocessing {'kind': 'scale'}, here {'kind': 'image'}"):
+        fit(other, (IMAGES, LABELS), batch_size=8, resume=state)
+    old = replace(state, plan={name: value for name, value in state.plan.items() if name not in ADDED})
+    assert fit(network(), (IMAGES, LABELS), batch_size=8, resume=old).stopped == "finished"
+
+
+@pytest.mark.parametrize("batches", [3, 12])
+def test_more_epochs_equal_as_many_from_the_start(batches: int) -> None:
+    options = {"batch_size": 8, "validation": 0.2, "early_stopping": 9, "lr": 0.02}
+    whole, model, stop = network(), network(), StopAfter(batches)  # in the first epoch; at the end of the last
+    history = fit(whole, (IMAGES, LABELS), epochs=5, **options)
+    fit(network(), (IMAGES, LABELS), epochs=2, **options, subscribers=[stop])
+    resumed = fit(model, (IMAGES, LABELS), epochs=5, **options, resume=stop.state)
+    assert weights(model) == weights(whole)
+    assert resumed.losses == history.losses
+
+
+def test_fewer_epochs_and_more_that_change_nothing() -> None:
+    options = {"batch_size": 8, "validation": 0.2, "early_stopping": 1, "lr": 0.5, "optimizer": "sgd"}
+    stop = StopAfter(100)
+    history = fit(network(), (IMAGES, LABELS), epochs=30, **options, subscribers=[stop])
+    assert history.stopped == "early_stopping"
+    with pytest.raises(ArgumentError, match="planned for 30 epochs, and can go on to more of them, not to 29"):
+        fit(network(), (IMAGES, LABELS), epochs=29, **options, resume=stop.state)
+    with pytest.raises(ArgumentError, match=r"early stopping ended the training after epoch \d+, .*more patience"):
+        fit(network(), (IMAGES, LABELS), epochs=31, **options, resume=stop.state)
 
 
 def test_a_damaged_state_is_refused() -> None:
@@ -153,6 +195,9 @@ def test_a_damaged_state_is_refused() -> None:
         ({"generators": {"noise": {"bit_generator": "MT19937"}}}, "cannot be used"),
         ({"progress": {**state.progress, "epoch": 7}}, "stands at epoch 7"),
         ({"progress": {"epoch": 0}}, "cannot be used .*batch"),
+        ({"progress": {**state.progress, "step": 3}}, "counts 3 steps and 16 images .* there are 2 and 16"),
+        ({"progress": {**state.progress, "images": 17}}, "counts 2 steps and 17 images"),
+        ({"step_count": 1}, "take an older one"),
     ):
         with pytest.raises(ModelError, match=message):
             fit(network(), (IMAGES, LABELS), batch_size=8, resume=replace(state, **change))

@@ -1,4 +1,4 @@
-"""`rot180 show`: draw the pictures of a run again."""
+"""`rot180 show`: draw the pictures of a run again, and make its page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def show(
 ) -> None:
     """Draw a run's pictures again: curves, kernels, feature maps, confusion matrix, worst mistakes.
 
-    Each is written as PNG and SVG into the run's own folder of pictures.
+    Each is written as PNG and SVG into the run's own folder of pictures, and
+    report.html is made again with them; also of an interrupted run.
 
     Examples:
 
@@ -42,18 +43,20 @@ def show(
     from rot180.data.for_model import load_data_for
     from rot180.errors import ModelError
     from rot180.runs import load_run
-    from rot180.runs.own_data import own_options
+    from rot180.runs.own_data import own_data, own_options
+    from rot180.runs.report import write_report
     from rot180.runs.train_run import draw_run
 
     loaded = load_run(run)
     if loaded.folder is None:
         raise ModelError(f"{run} is a lone model file; show draws the pictures of a run's folder")
-    source = data if data is not None else loaded.config.get("data")
+    source = own_data(run, loaded, data, how="it with --data")
     with reading_bar() as progress:
         dataset = load_data_for(loaded.model, source, replace(own_options(run, loaded), progress=progress))
     pictures = draw_run(loaded.folder.pictures, loaded.model, loaded.history, dataset, chosen=image or ())
+    report = write_report(loaded.folder, loaded.model)
     if json:
-        print_json({"run": run, "pictures": pictures})
+        print_json({"run": run, "pictures": pictures, "report": report})
         return
-    for picture in pictures:
-        print(picture)
+    for path in [*pictures, report]:
+        print(path)

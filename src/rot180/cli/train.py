@@ -22,6 +22,7 @@ INTERRUPTED = 75
 WITH_RESUME = (
     "data",
     "resume",
+    "epochs",
     "force",
     "checkpoint_every",
     "checkpoint_minutes",
@@ -179,7 +180,7 @@ def train(
         typer.Option(
             "--resume",
             metavar="RUN",
-            help="Go on with this interrupted run; its settings stay. Name DATA only if it was moved.",
+            help="Go on with this run; its settings stay, but --epochs may be more. Name DATA only if it was moved.",
             rich_help_panel=RUN,
             show_default=False,
         ),
@@ -237,6 +238,8 @@ def train(
       rot180 train --validation 0.1 --early-stopping 3 --epochs 50
 
       rot180 train --resume runs/first
+
+      rot180 train --resume runs/first --epochs 40
     """
     from rot180.cli.computing import use_threads
     from rot180.cli.output import print_json
@@ -294,7 +297,7 @@ def train(
         if resume is None:
             run = train_run(settings, out=out, **options)
         else:
-            run = resume_run(resume, data=data, force=force, **options)
+            run = resume_run(resume, data=data, epochs=epochs, force=force, **options)
     if json:
         print_json(result(run))
     else:

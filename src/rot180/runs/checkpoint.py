@@ -2,7 +2,8 @@
 
 checkpoints/000042/model.safetensors      the weights, a model file like any other
 checkpoints/000042/training.safetensors   the optimizer's state, the best weights, every step's loss and learning rate
-checkpoints/000042/state.json             position, generators, epochs so far, versions, and the files' checksums
+checkpoints/000042/state.json             position, generators, epochs so far
+checkpoints/000042/SHA256SUMS             of the three, as `sha256sum --check` reads it
 
 The newest two are kept: the one before is removed when its successor is on the disk.
 """
@@ -28,7 +29,8 @@ from rot180.runs.safetensors_file import compare_arrays, entry_of, read_arrays, 
 from rot180.runs.safetensors_header import ArrayEntry, read_header
 from rot180.training import OPTIMIZERS, EpochDone, History, TrainingState
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of format 1, which is read as well, `state.json` holds the checksums of the other two files, and has none itself."""
 
 MAX_STATE_BYTES = 20_000_000
 """`state.json` is read up to this size: enough for 50,000 epochs."""
@@ -36,7 +38,10 @@ MAX_STATE_BYTES = 20_000_000
 KEPT = 2
 """Checkpoints that stay."""
 
-MODEL, TRAINING, STATE = "model.safetensors", "training.safetensors", "state.json"
+MODEL, TRAINING, STATE, SUMS = "model.safetensors", "training.safetensors", "state.json", "SHA256SUMS"
+
+MAX_SUMS_BYTES = 1000
+"""`SHA256SUMS` is read up to this size."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,9 @@ def save_checkpoint(folder: Path, model: Sequential, state: TrainingState, extra
         "has_best": bool(state.best_parameters),
         "epochs": [asdict(epoch) for epoch in state.history.epochs],
         "extra": extra,
-        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
     files[STATE] = json.dumps(table, indent=1).encode()
+    files[SUMS] = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()).encode()
     there = list_checkpoints(folder)
     path = folder / f"{int(there[0].name) + 1 if there else 1:06}"
     write_folder_atomically(path, files)
@@ -142,6 +147,12 @@ def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
     raise ModelError(faults[0] if faults else f"{folder}: there is no checkpoint; the training has to begin anew")
 
 
+def load_weights(checkpoint: Checkpoint) -> Sequential:
+    """Return the model with the weights that the training would leave if it ended at this checkpoint."""
+    checkpoint.model.load_parameters(checkpoint.state.final_parameters)
+    return checkpoint.model
+
+
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
@@ -154,12 +165,12 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         A part is missing, damaged, or does not fit the others.
     """
     path = Path(path)
-    table = _read_table(path / STATE)
+    table, sums = _read_table(path)
     try:
         for name in (MODEL, TRAINING):
             with (path / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != table["sha256"][name]:
-                    raise ModelError(f"{path / name}: its checksum is not that of state.json; the file is damaged")
+                if hashlib.file_digest(file, "sha256").hexdigest() != sums[name]:
+                    raise _damaged(path / name)
         model = load_model(path / MODEL)
         arrays = _read_training(path / TRAINING, model, table)
         _check_progress(table["progress"])
@@ -182,24 +193,62 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}); take an older checkpoint") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path / STATE}: a value is missing or of another kind ({str(error)[:120]})") from None
+        raise _of_another_kind(path, error) from None
 
 
-def _read_table(path: Path) -> dict[str, Any]:
+def steps_done(path: Path) -> int:
+    """Return the updates that a checkpoint was written after; its arrays are not looked at.
+
+    Raises
+    ------
+    ModelError
+        It cannot be read, or is damaged.
+    """
+    table, _ = _read_table(path)
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_STATE_BYTES + 1)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); take an older checkpoint") from None
-    if len(text) > MAX_STATE_BYTES:
-        raise ModelError(f"{path}: expected at most {MAX_STATE_BYTES} bytes, found more; it is no checkpoint")
+        return _count(table["progress"]["step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _of_another_kind(path, error) from None
+
+
+def _read_table(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what a checkpoint's `state.json` holds, and the checksums of the other files by name."""
+    text = _read(path / STATE, MAX_STATE_BYTES)
     try:
         table = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: expected JSON ({str(error)[:80]}); take an older checkpoint") from None
-    if not isinstance(table, dict) or table.get("format") != FORMAT_VERSION:
-        raise ModelError(f"{path}: expected a checkpoint of format {FORMAT_VERSION}; it comes from another version")
-    return table
+        raise ModelError(f"{path / STATE}: expected JSON ({str(error)[:80]}); take an older checkpoint") from None
+    version = table.get("format") if isinstance(table, dict) else None
+    if version == 1 and isinstance(table.get("sha256"), dict):
+        return table, table["sha256"]
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path / STATE}: expected a checkpoint of format {FORMAT_VERSION}; it comes from another version"
+        )
+    lines = _read(path / SUMS, MAX_SUMS_BYTES).decode("ascii", "replace").splitlines()
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if hashlib.sha256(text).hexdigest() != sums.get(STATE):
+        raise _damaged(path / STATE)
+    return table, sums
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); take an older checkpoint") from None
+    if len(data) > limit:
+        raise ModelError(f"{path}: expected at most {limit} bytes, found more; it is no checkpoint")
+    return data
+
+
+def _damaged(path: Path) -> ModelError:
+    return ModelError(f"{path}: its checksum is not the one noted when it was written; the file is damaged")
+
+
+def _of_another_kind(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"{path / STATE}: a value is missing or of another kind ({str(error)[:120]})")
 
 
 def _read_training(path: Path, model: Sequential, table: dict[str, Any]) -> dict[str, Array]:

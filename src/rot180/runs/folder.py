@@ -5,7 +5,7 @@ environment.json    versions, machine, threads, fingerprint of the data
 history.jsonl       what happened, a line each
 checkpoints/        the newest two; the training goes on from them
 best.safetensors    the weights of the lowest validation loss, where there is validation
-model.safetensors   the weights of the end, with network, preprocessing and class names
+model.safetensors   the weights of the end, or of an interruption, with network, preprocessing and class names
 pictures/           curves, kernels, feature maps, confusion matrix, mistakes
 report.html         all of it on one page
 """
@@ -24,10 +24,10 @@ from rot180.errors import ArgumentError, ModelError
 from rot180.files import write_atomically
 from rot180.nn.keywords import answering_call
 from rot180.nn.sequential import Sequential
-from rot180.runs.checkpoint import load_newest
 from rot180.runs.config import read_config, write_config
 from rot180.runs.history_file import HistoryWriter, read_history
-from rot180.runs.model_file import load_model, save_model
+from rot180.runs.model_file import load_model, model_bytes, save_model
+from rot180.runs.newest import newest_weights
 from rot180.training.history import History
 
 MAX_ENVIRONMENT = 100_000
@@ -88,9 +88,9 @@ class RunFolder:
         """Return a subscriber that appends to the history."""
         return HistoryWriter(self.history_path)
 
-    def save_model(self, model: Sequential) -> None:
-        """Write the weights, whole or not at all."""
-        save_model(self.model_path, model)
+    def save_model(self, model: Sequential, step: int | None = None) -> None:
+        """Write the weights of the end, reached after so many updates, whole or not at all."""
+        write_atomically(self.model_path, model_bytes(model, step))
 
     def save_best(self, model: Sequential) -> None:
         """Write the best weights so far, whole or not at all."""
@@ -200,7 +200,8 @@ def load_run(path: str | Path) -> Run:
     Parameters
     ----------
     path : str or Path
-        A folder that `train` left, or a `.safetensors` file. Of a training that has not ended, the newest checkpoint.
+        A folder that `train` left, or a `.safetensors` file. A run's weights are those of its furthest progress: of
+        `model.safetensors`, or of a newer checkpoint.
 
     Returns
     -------
@@ -226,10 +227,8 @@ def load_run(path: str | Path) -> Run:
     if not folder.config_path.is_file():
         raise ModelError(f"{path}: expected config.toml in it, found none; it is no run folder")
     config, history = read_config(folder.config_path), read_history(folder.history_path)
-    if folder.model_path.is_file():
-        return Run(load_model(folder.model_path), config, history, folder)
-    # Its training did not end yet: the weights are those of the newest checkpoint.
-    return Run(load_newest(folder.checkpoints)[0].model, config, history, folder)
+    model = newest_weights(folder.model_path, folder.checkpoints, folder.history_path)
+    return Run(model, config, history, folder)
 
 
 def _slug(name: str) -> str:

@@ -61,8 +61,11 @@ def save_model(path: str | Path, model: Sequential) -> None:
     write_atomically(path, model_bytes(model))
 
 
-def model_bytes(model: Sequential) -> bytes:
-    """Return what `save_model` writes; the same model gives the same bytes."""
+def model_bytes(model: Sequential, step: int | None = None) -> bytes:
+    """Return what `save_model` writes; the same model gives the same bytes.
+
+    With `step`, the file also says after how many updates of its run's training it was written.
+    """
     if not model.is_built:
         raise ArgumentError("save_model: the model has no parameters yet; call build(seed=0) first")
     refuse_non_finite_weights(model, "save_model: a model is saved only while its weights are finite numbers")
@@ -79,6 +82,8 @@ def model_bytes(model: Sequential) -> bytes:
     }
     if not model.parameters:  # else these tell it
         metadata["dtype"] = model.dtype.name
+    if step is not None:
+        metadata["step"] = str(step)
     return serialize(model.parameters, metadata)
 
 
@@ -124,6 +129,20 @@ def load_model(path: str | Path) -> Sequential:
             raise ModelError(f"{path}: {name} holds numbers that are not finite; the file is damaged, use another copy")
     model.load_parameters(arrays)
     return model
+
+
+def stored_step(path: Path) -> int | None:
+    """Return after how many updates a model file says it was written; None where it does not say.
+
+    Raises
+    ------
+    ModelError
+        As from `load_model`, or the number is none.
+    """
+    step = read_header(path).metadata.get("step")
+    if step is not None and not (step.isascii() and step.isdigit() and len(step) < 16):
+        raise ModelError(f"{path}: step: expected a whole number in the metadata, found {step[:20]!r}")
+    return None if step is None else int(step)
 
 
 def _described_model(path: Path, header: Header) -> Sequential:

@@ -86,7 +86,7 @@ def summarize_run(path: str | Path) -> RunSummary:
     best = min(measured, key=lambda epoch: float(epoch["validation_loss"]), default={})
     training = config.get("training")
     settings = {"data": config.get("data"), "model": config.get("model")}
-    planned = _number(last.get("started", {}).get("epochs"))
+    planned = _number((last.get("extended") or last.get("started", {})).get("epochs"))
     return RunSummary(
         path=folder.path,
         status=_status(folder.path, records),

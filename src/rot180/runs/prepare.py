@@ -97,17 +97,16 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
 
 def doubts(prepared: Prepared) -> Iterator[str]:
     """Yield what is worth knowing before training, a line each: it may be done all the same."""
+    labels, names = prepared.dataset.train_labels, prepared.dataset.class_names
+    if not (labels != labels[0]).any():
+        mend = "give data of two classes or more" + (", or a larger --limit" if prepared.settings.limit else "")
+        yield (
+            f"all {len(labels):,} training images are of one class, {names[labels[0]]!r}: the network will only learn "
+            f"to say that, whatever it sees; {mend}"
+        )
     pixels = prepared.model.preprocessing.pixels
     if pixels is not None and (note := pixels.note(prepared.dataset.train_images.dtype)):
         yield f"{prepared.dataset.name}: {note}"
-    labels, names = prepared.dataset.train_labels, prepared.dataset.class_names
-    if (labels != labels[0]).any():
-        return
-    mend = "give data of two classes or more" + (", or a larger --limit" if prepared.settings.limit else "")
-    yield (
-        f"all {len(labels):,} training images are of one class, {names[labels[0]]!r}: the network will only learn to "
-        f"say that, whatever it sees; {mend}"
-    )
 
 
 def default_model(dataset: Dataset, recipe: str = "default") -> str:

@@ -80,6 +80,11 @@ class RunRecorder:
             raise ArgumentError("the run folder is made when the training starts")
         return self.folder
 
+    @property
+    def steps(self) -> int:
+        """Updates done."""
+        return 0 if self._started is None else self._started.progress.step
+
     def stop(self) -> None:
         """End the training after its current batch; before it has begun, end at once."""
         if self._started is None:
@@ -134,8 +139,13 @@ class RunRecorder:
         else:
             self._writer.restore(self._resumed.extra["history_file"])
             if self._resumed.extra["epoch_pending"]:
+                # The process ended between the epoch's checkpoint and what comes after it.
+                if self._history.epochs[-1].is_best:
+                    self.folder.save_best(event.trainer.model)
                 self._writer(self._history.epochs[-1])
             self._writer.write("resumed", epoch=event.progress.epoch + 1, batch=event.progress.batch)
+            if event.epochs != (planned := self._resumed.state.plan["epochs"]):
+                self._writer.write("extended", epochs=event.epochs, before=planned)
         # A trial as well: what cannot be written now could not be written after hours either.
         self._save()
         self._check_room()

@@ -107,7 +107,10 @@ def _results(last: Record, epochs: list[dict[str, Any]], parameters: int) -> Ite
         remark = f"{started.get('images') or 0:,} training images"
         if ended.get("reason") == "early_stopping":
             remark = f"stopped early; weights of epoch {kept.get('epoch')}"
-        yield "epochs", f"{len(epochs)} / {started.get('epochs')}", remark
+        planned = started.get("epochs")
+        if extended := last.get("extended"):
+            planned, remark = extended.get("epochs"), f"{remark}; {extended.get('before')} epochs at first"
+        yield "epochs", f"{len(epochs)} / {planned}", remark
     if ended:
         yield "training time", _duration(ended.get("seconds")), ""
     yield "parameters", f"{parameters:,}", ""

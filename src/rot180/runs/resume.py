@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, DataError, ModelError
@@ -16,19 +17,21 @@ from rot180.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
 from rot180.runs.config import read_config
 from rot180.runs.environment import differences, environment
 from rot180.runs.folder import RunFolder
+from rot180.runs.history_file import read_records
 from rot180.runs.lock import RunLock
 from rot180.runs.own_data import is_gone
-from rot180.runs.prepare import prepare
+from rot180.runs.prepare import Prepared, prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
-from rot180.runs.settings import settings_from
+from rot180.runs.settings import RunSettings, settings_from
 from rot180.runs.train_run import TrainedRun, run_training
-from rot180.training import Subscriber, TrainingStarted
+from rot180.training import Subscriber, TrainingStarted, schedule
 
 
 def resume_run(
     path: str | Path,
     *,
     data: str | None = None,
+    epochs: int | None = None,
     force: bool = False,
     subscribers: Iterable[Subscriber] = (),
     progress: Progress | None = None,
@@ -39,8 +42,9 @@ def resume_run(
 ) -> TrainedRun:
     """Go on from a run's newest checkpoint, to the bits that the training would have reached without a break.
 
-    The same bits need the same data, versions and machine; what differs is told before the training goes on. A run that
-    had ended is tested and drawn again.
+    The same bits need the same settings, which are compared with those of the checkpoint, and the same data, versions
+    and machine, where what differs is told before the training goes on. A run that had ended is tested and drawn again,
+    or goes on to more epochs.
 
     Parameters
     ----------
@@ -48,6 +52,9 @@ def resume_run(
         The run's folder.
     data : str, optional
         Where the data lies now, if it was moved.
+    epochs : int, optional
+        More epochs than the run was planned for. With a constant learning rate it ends in the same bits as a run of so
+        many epochs; a schedule that follows their number is from here on that of all of them, which is told.
     force : bool
         Go on although the data differ.
     subscribers, progress, draw, checkpoints, tensorboard
@@ -58,7 +65,8 @@ def resume_run(
     Raises
     ------
     Rot180Error
-        It is no run folder, its checkpoints are damaged, another process trains it, the data differ; as `train_run`.
+        It is no run folder, its checkpoints are damaged, another process trains it, settings or data differ, the epochs
+        are fewer than before; as `train_run`.
 
     Examples
     --------
@@ -77,11 +85,14 @@ def resume_run(
         raise ModelError(f"{path}: expected config.toml in it, found none; it is no run folder")
     with ExitStack() as held:
         held.callback(RunLock(folder.path).release)
+        checkpoint = _newest_checkpoint(folder, tell)
         remove_unfinished(folder.path)
         remove_unfinished(folder.checkpoints)
-        checkpoint = _newest_checkpoint(folder, tell)
         config = read_config(folder.config_path)
         settings = settings_from(config, folder.config_path)
+        config = _with_epochs(config, settings, epochs, checkpoint, folder.config_path)
+        planned = settings.epochs
+        settings = replace(settings, epochs=config["training"].get("epochs"))
         if data is None and is_gone(settings.data):
             raise DataError(
                 f"{settings.data}: the data that the run was trained on is not there any more; if it was moved, say "
@@ -94,6 +105,7 @@ def resume_run(
                 f"{prepared.model.notation!r}; give the same data, and use the version of rot180 that began the run"
             )
         if checkpoint is not None:
+            _check_normalization(prepared, checkpoint, folder.config_path)
             # What was computed from the data at the start, such as their mean, comes from there.
             prepared.model.preprocessing = checkpoint.model.preprocessing
 
@@ -111,6 +123,10 @@ def resume_run(
                 folder.write_environment(now)
             elif changed := differences({**then, "data": now["data"]} if then else now, now):
                 tell(f"the result may differ in its last bits: {'; '.join(changed)}")
+            if checkpoint is not None and (news := _other_rates(event, checkpoint.state.plan["epochs"])) is not None:
+                tell(news)
+            if settings.epochs != planned:
+                folder.write_config(config)
             return folder
 
         recorder = RunRecorder(open_folder, checkpoints or CheckpointPolicy(), checkpoint)
@@ -118,11 +134,79 @@ def resume_run(
 
 
 def _newest_checkpoint(folder: RunFolder, tell: Callable[[str], None]) -> Checkpoint | None:
-    """Return where to go on from; None where the process ended before it had written its first checkpoint."""
+    """Return where to go on from; None where the process ended before it had written its first checkpoint.
+
+    Raises
+    ------
+    ModelError
+        The checkpoints are damaged, or were removed: the first is written before the first step.
+    """
     if not list_checkpoints(folder.checkpoints):
+        trained = any(record["event"] in ("step", "epoch") for record in read_records(folder.history_path))
+        if trained or folder.model_path.exists():
+            raise ModelError(
+                f"{folder.checkpoints}: the checkpoints were removed, so there is nothing to go on from; train anew "
+                f"into another --out"
+            )
+        folder.checkpoints.mkdir(exist_ok=True)
         tell("there is no checkpoint yet: the training begins anew")
         return None
     checkpoint, damaged = load_newest(folder.checkpoints)
     for fault in damaged:
         tell(f"an older checkpoint is taken: {fault}")
     return checkpoint
+
+
+def _with_epochs(
+    config: dict[str, Any], settings: RunSettings, epochs: int | None, checkpoint: Checkpoint | None, path: Path
+) -> dict[str, Any]:
+    """Return the configuration with more epochs, if they are asked for.
+
+    Raises
+    ------
+    ArgumentError
+        Fewer are asked for, or the configuration was changed since the checkpoint was written.
+    """
+    planned, earlier = settings.epochs, config.get("earlier_epochs", [])
+    trained = planned if checkpoint is None else checkpoint.state.plan["epochs"]
+    # The process may have ended after the configuration was written, and before the first checkpoint that has it.
+    if trained not in (planned, *earlier):
+        raise ArgumentError(
+            f"{path}: epochs was {trained} when the run was trained, and is {planned}; put it back, and train longer "
+            f"with --epochs"
+        )
+    if epochs is None or epochs == planned:
+        return config
+    if planned is not None and epochs < planned:
+        raise ArgumentError(f"the run has epochs: {planned}, and can go on to more; came --epochs {epochs}")
+    return {
+        **config,
+        "earlier_epochs": [*earlier, *([] if planned is None else [planned])],
+        "training": {**config["training"], "epochs": epochs},
+    }
+
+
+def _check_normalization(prepared: Prepared, checkpoint: Checkpoint, path: Path) -> None:
+    """Raise ArgumentError where images would be brought to the network in another way than before."""
+    now, then = prepared.model.preprocessing, checkpoint.model.preprocessing
+    for name, was, value in (("normalize", then.kind, now.kind), ("resize", then.resize, now.resize)):
+        if was != value:
+            raise ArgumentError(f"{path}: {name} was {was!r} when the run was trained, and is {value!r}; put it back")
+
+
+def _other_rates(event: TrainingStarted, planned: int) -> str | None:
+    """Return in one line what more epochs do to the learning rate; None where all its steps so far stay right."""
+    now, images, done = event.settings, event.images, event.progress.step
+    if now.epochs == planned or not done:
+        return None
+    before, after = (
+        schedule(now.schedule, event.trainer.optimizer.initial_lr, steps, warmup=now.warmup)
+        for steps in (replace(now, epochs=planned).updates(images), now.updates(images))
+    )
+    if all(before(step) == after(step) for step in range(0, done, max(done // 1000, 1))):
+        return None
+    return (
+        f"the learning rate follows {now.schedule} over all {now.epochs} epochs from here on: it was "
+        f"{before(done - 1):.3g} and goes on at {after(done):.3g}; the weights will not be those of {now.epochs} "
+        f"epochs in one go"
+    )

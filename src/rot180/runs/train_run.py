@@ -132,7 +132,7 @@ def run_training(
     tensorboard: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> TrainedRun:
-    """Train, test, draw; an interrupted training is saved and left at that, as whoever ended it waits."""
+    """Train, test, draw; of an interrupted training there is no more than weights and page, as someone waits for it."""
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     if tensorboard:
         require_tensorboard()
@@ -147,8 +147,9 @@ def run_training(
                 resume=None if checkpoint is None else checkpoint.state,
             )
         folder = recorder.opened
-        folder.save_model(model)
+        folder.save_model(model, recorder.steps)
         if history.stopped == "interrupted":
+            write_report(folder, model)
             return TrainedRun(folder, model, dataset, settings, history, None, ())
         test = None
         if len(dataset.test_images):

@@ -110,7 +110,8 @@ def fit(
     subscribers : iterable of callables
         Told every event (`rot180.training.events`).
     resume : TrainingState, optional
-        Go on from there, to the same bits as if it had never stopped; everything else must be as it was.
+        Go on from there, to the same bits as if it had never stopped; all that decides them must be as it was. There
+        may be more epochs than before: a schedule that follows their number is then followed as it is for all of them.
 
     Returns
     -------
@@ -138,6 +139,8 @@ def fit(
         accumulate=whole_number(accumulate, "fit: accumulate"),
         early_stopping=None if early_stopping is None else whole_number(early_stopping, "fit: early_stopping"),
         augment=parse_augmentation(augment) if isinstance(augment, str) else augment,
+        schedule=schedule,
+        warmup=warmup,
     )
     if early_stopping is not None and validation is None:
         raise ArgumentError("early_stopping watches the validation loss; give validation, such as validation=0.1")

@@ -41,6 +41,8 @@ class Settings:
         Epochs without a lower validation loss after which it ends and puts the best weights back.
     augment : Augmentation or None
         Done to each batch.
+    schedule, warmup
+        By which the learning rate was made, for whoever compares two trainings: the loop takes the rate itself.
     """
 
     epochs: int
@@ -48,6 +50,8 @@ class Settings:
     accumulate: int = 1
     early_stopping: int | None = None
     augment: Augmentation | None = None
+    schedule: str = "constant"
+    warmup: int | float = 0
 
     def batches(self, images: int) -> int:
         """Return the batches of an epoch."""
@@ -55,7 +59,11 @@ class Settings:
 
     def updates(self, images: int) -> int:
         """Return the updates of the whole training."""
-        return self.epochs * -(-self.batches(images) // self.accumulate)
+        return self.epochs * self.updates_per_epoch(images)
+
+    def updates_per_epoch(self, images: int) -> int:
+        """Return the updates of an epoch."""
+        return -(-self.batches(images) // self.accumulate)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rot180.errors import ArgumentError, ModelError
+from rot180.errors import ArgumentError, ModelError, Rot180Error
 from rot180.ops.types import Array
 from rot180.training.history import History
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 COUNTERS = ("epoch", "batch", "step", "loss_sum", "correct", "images", "seconds", "elapsed", "best_loss", "best_epoch")
 """The numbers of `Progress`."""
 
+ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup")
+"""Parts of a plan that the first checkpoints do not have; there they are not compared."""
+
 
 @dataclass(frozen=True)
 class TrainingState:
@@ -29,7 +32,7 @@ class TrainingState:
     Attributes
     ----------
     plan : dict
-        What must be the same to go on: seed, batches, optimizer, number of images.
+        What decides the bits of the result, and must be the same to go on; of the epochs there may be more.
     progress : dict
         The numbers of `Progress`: position in the epoch, updates done, sums of this epoch, best loss.
     generators : dict of str to dict
@@ -50,6 +53,21 @@ class TrainingState:
     parameters: dict[str, Array]
     optimizer_state: dict[str, Array]
     best_parameters: dict[str, Array]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch is left, or early stopping ends the training here."""
+        done, patience = self.progress["epoch"], self.plan["early_stopping"]
+        return bool(done >= self.plan["epochs"] or self.out_of_patience(patience))
+
+    def out_of_patience(self, patience: int | None) -> bool:
+        """Say whether early stopping with this patience ends the training here."""
+        return patience is not None and patience <= self.progress["epoch"] - (self.progress["best_epoch"] or 0)
+
+    @property
+    def final_parameters(self) -> dict[str, Array]:
+        """The weights that the training leaves here: its best if it is over and kept them, else the newest."""
+        return self.best_parameters if self.is_over and self.best_parameters else self.parameters
 
 
 def capture(
@@ -83,20 +101,22 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
     Raises
     ------
     ArgumentError
-        The training is another one: its seed, batches, optimizer or number of images differ.
+        The training is another one: something that decides its bits differs, or it would have fewer epochs.
     ModelError
         The state is damaged, or its arrays do not fit the network.
     """
     from rot180.training.loop import Progress
 
     plan = plan_of(trainer, settings, images)
+    then = {name: value for name, value in plan.items() if name in ADDED} | state.plan
     differences = [
-        f"{name} {state.plan.get(name)!r}, here {value!r}"
+        f"{name} {then.get(name)!r}, here {value!r}"
         for name, value in plan.items()
-        if state.plan.get(name) != value
+        if name != "epochs" and then.get(name) != value
     ]
     if differences:
         raise ArgumentError(f"the checkpoint belongs to another training: {'; '.join(differences)}; give the same")
+    _check_epochs(state, settings)
     _copy_into(trainer.model.parameters, state.parameters)
     _copy_into(flat_state(trainer.optimizer.state), state.optimizer_state)
     try:
@@ -108,20 +128,45 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"the checkpoint's state cannot be used ({error}); take an older one") from None
     batches = settings.batches(images)
-    if not (0 <= progress.epoch <= settings.epochs and 0 <= progress.batch <= batches and progress.step >= 0):
+    if not (0 <= progress.epoch <= settings.epochs and 0 <= progress.batch <= batches):
         raise ModelError(
             f"the checkpoint stands at epoch {progress.epoch}, batch {progress.batch}; expected at most "
             f"{settings.epochs} and {batches}; take an older one"
+        )
+    steps = progress.epoch * settings.updates_per_epoch(images) + -(-progress.batch // settings.accumulate)
+    seen = min(progress.batch * settings.batch_size, images)
+    if (progress.step, state.step_count, progress.images) != (steps, steps, seen):
+        raise ModelError(
+            f"the checkpoint counts {progress.step} steps and {progress.images} images of this epoch; at epoch "
+            f"{progress.epoch}, batch {progress.batch} there are {steps} and {seen}; take an older one"
         )
     trainer.optimizer.step_count = state.step_count
     progress.best_parameters = {name: np.array(w) for name, w in state.best_parameters.items()}
     return progress
 
 
+def _check_epochs(state: TrainingState, settings: Settings) -> None:
+    """Raise ArgumentError unless there are as many epochs as before, or more that can be trained."""
+    planned = state.plan.get("epochs")
+    if not isinstance(planned, int):
+        raise ModelError("the checkpoint does not say for how many epochs it was trained; take an older one")
+    if settings.epochs < planned:
+        raise ArgumentError(
+            f"the training was planned for {planned} epochs, and can go on to more of them, not to {settings.epochs}"
+        )
+    if settings.epochs > planned and state.out_of_patience(settings.early_stopping):
+        raise ArgumentError(
+            f"early stopping ended the training after epoch {state.progress['epoch']}, and would end it there again: "
+            f"more epochs change nothing; train anew with more patience"
+        )
+
+
 def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]:
     """Return what must be the same for a training to go on as if it had never stopped, as JSON has it."""
     weights = getattr(trainer.loss, "class_weights", None)
     plan = {
+        "network": _notation(trainer),
+        "preprocessing": trainer.model.preprocessing.to_dict(),
         "seed": trainer.seed,
         "images": images,
         "batch_size": settings.batch_size,
@@ -131,9 +176,20 @@ def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]
         "augment": None if settings.augment is None else str(settings.augment),
         "loss": trainer.loss.name,
         "class_weights": None if weights is None else weights.tolist(),
+        "label_smoothing": getattr(trainer.loss, "label_smoothing", None),
         "optimizer": trainer.optimizer.to_dict(),
+        "schedule": settings.schedule,
+        "warmup": settings.warmup,
     }
     return dict(json.loads(json.dumps(plan)))
+
+
+def _notation(trainer: Trainer) -> str | None:
+    """Return the network in the notation; None where that has no word for one of its layers."""
+    try:
+        return trainer.model.notation
+    except Rot180Error:
+        return None
 
 
 def flat_state(state: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:

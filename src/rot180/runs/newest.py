@@ -1,0 +1,47 @@
+"""Which weights are a run's: those of its furthest progress, whether an end or a checkpoint left them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rot180.errors import ModelError
+from rot180.nn.sequential import Sequential
+from rot180.runs.checkpoint import list_checkpoints, load_checkpoint, load_newest, load_weights, steps_done
+from rot180.runs.history_file import read_records
+from rot180.runs.model_file import load_model, stored_step
+
+
+def newest_weights(model_path: Path, checkpoints: Path, history_path: Path) -> Sequential:
+    """Return a run's model with its newest weights.
+
+    `model.safetensors` is written when a training ends or is interrupted. Resumed and then killed, a training leaves it
+    older than its checkpoints; so the file counts only if no whole checkpoint has made more updates.
+
+    Parameters
+    ----------
+    model_path, checkpoints, history_path : Path
+        As a `RunFolder` names them.
+
+    Raises
+    ------
+    ModelError
+        There are no weights, or they are damaged.
+    """
+    if not model_path.is_file():
+        return load_weights(load_newest(checkpoints)[0])
+    stored = stored_step(model_path)
+    if stored is not None or _went_on(history_path):
+        for path in list_checkpoints(checkpoints):
+            try:
+                if stored is not None and steps_done(path) <= stored:
+                    break
+                return load_weights(load_checkpoint(path))
+            except ModelError:
+                continue  # damaged: an older one may still be newer than the file
+    return load_model(model_path)
+
+
+def _went_on(history_path: Path) -> bool:
+    """Say whether a training was resumed after its last end; asked where the weights do not tell their step."""
+    events = [record["event"] for record in read_records(history_path)]
+    return "resumed" in events and "ended" not in events[len(events) - events[::-1].index("resumed") :]
