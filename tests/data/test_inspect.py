@@ -10,7 +10,7 @@ from PIL import Image
 
 import rot180
 from rot180.data import Dataset
-from rot180.data.for_model import load_data_for, with_classes
+from rot180.data.for_model import load_data_for
 from rot180.data.inspect import examples, inspect_data
 from rot180.data.options import ImageOptions
 from rot180.errors import DataError
@@ -70,8 +70,8 @@ def test_data_for_a_model_takes_its_size_resizing_and_classes(folder: Path) -> N
 def test_numbered_classes_take_the_models_names() -> None:
     images = np.zeros((3, 2, 2, 1), np.uint8)
     data = Dataset("numbers", images, np.array([0, 1, 2]), images[:0], np.array([], int), ("0", "1", "2"))
-    named = with_classes(data, ("shirt", "shoe", "bag", "coat"))
+    named = data.with_classes(("shirt", "shoe", "bag", "coat"))
     assert named.train_labels.tolist() == [0, 1, 2]
     assert named.class_names[2] == "bag"
     with pytest.raises(DataError, match="has not learned 0, 1, 2"):
-        with_classes(data, ("shirt", "shoe"))
+        data.with_classes(("shirt", "shoe"))

@@ -144,11 +144,18 @@ def _say(found: Inspection) -> None:
     """Print what was found, for people."""
     from rot180.cli.output import visible
 
-    train, test = sum(found.train_counts.values()), sum(found.test_counts.values())
+    counts = {"training": found.train_counts, "validation": found.validation_counts, "test": found.test_counts}
+    totals = {part: sum(of_classes.values()) for part, of_classes in counts.items()}
+    if not totals["validation"]:
+        del counts["validation"], totals["validation"]
     shape = "x".join(map(str, found.image_shape))
     classes = f"{len(found.train_counts)} classes"
-    print(f"{visible(found.name)}: {train:,} training and {test:,} test images of {shape}, {classes}")
+    *first, last = [f"{total:,} {part}" for part, total in totals.items()]
+    print(f"{visible(found.name)}: {', '.join(first)} and {last} images of {shape}, {classes}")
     print(f"  {visible(found.description)}")
+    print(f"  {visible(found.sources)}")
+    for note in found.notes:
+        print(f"  NOTE: {visible(note)}")
     if found.sizes:
         sizes = ", ".join(f"{size} ({count:,})" for size, count in list(found.sizes.items())[:5])
         more = f" and {len(found.sizes) - 5:,} other sizes" if len(found.sizes) > 5 else ""
@@ -158,16 +165,25 @@ def _say(found: Inspection) -> None:
     hint = "; train --class-weights balanced makes all classes count alike" if 3 <= found.imbalance < math.inf else ""
     print(f"  balance: the largest class has {found.imbalance:.2f} times the images of the smallest{hint}")
     width = max((len(visible(name)) for name in found.train_counts), default=0)
-    for name, count in list(found.train_counts.items())[:50]:
-        print(f"    {visible(name):<{width}}  {count:>8,} train  {found.test_counts[name]:>8,} test")
+    for name in list(found.train_counts)[:50]:
+        numbers = "  ".join(f"{of_classes[name]:>8,} {part}" for part, of_classes in counts.items())
+        print(f"    {visible(name):<{width}}  {numbers}")
     if len(found.train_counts) > 50:
         print(f"    ... and {len(found.train_counts) - 50:,} more classes")
     print(f"  duplicates: {found.duplicates_within_train:,} within train, {found.duplicates_within_test:,} within test")
-    if found.duplicates_across:
-        first = found.examples_across[0]
+    if found.validation_duplicates:
         print(
-            f"  WARNING: {found.duplicates_across:,} test images are in the training set too, such as test image "
-            f"{first[1]} (training image {first[0]}); the test says too much good"
+            f"  WARNING: {found.validation_duplicates:,} validation images are in the training set too; the validation "
+            "accuracy will be too high"
+        )
+    if found.duplicates_across:
+        such_as = ""
+        if found.examples_across:
+            training, test = found.examples_across[0]
+            such_as = f", such as test image {test} (training image {training})"
+        print(
+            f"  WARNING: {found.duplicates_across:,} test images are in the training or validation set too{such_as}; "
+            "the test accuracy will be too high"
         )
     print(f"  bad files: {found.bad_files:,}")
     for reason in found.bad_file_reasons:

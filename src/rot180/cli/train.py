@@ -13,6 +13,7 @@ import typer
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
 
 if TYPE_CHECKING:
+    from rot180.data import Dataset
     from rot180.runs.train_run import TrainedRun
     from rot180.training import Event, Subscriber
 
@@ -162,11 +163,14 @@ def train(
         typer.Option("--limit", help="Use the first so many training images only.", rich_help_panel=DATA),
     ] = None,
     validation: Annotated[
-        float | None,
+        str | None,
         typer.Option(
             "--validation",
-            help="Keep this share of the training images for validation, such as 0.1.",
+            metavar="SHARE|DATA",
+            help="Keep this share of the training images for validation, such as 0.1; or validate on other data, a "
+            "path or a name. By default the data's own validation images, where it has some.",
             rich_help_panel=DATA,
+            show_default=False,
         ),
     ] = None,
     out: Annotated[
@@ -237,6 +241,8 @@ def train(
 
       rot180 train --validation 0.1 --early-stopping 3 --epochs 50
 
+      rot180 train photos/train --validation photos/val
+
       rot180 train --resume runs/first
 
       rot180 train --resume runs/first --epochs 40
@@ -279,13 +285,16 @@ def train(
         on_bad_file=on_bad_file,
         label_column=label_column,
         limit=limit,
-        validation=validation,
+        validation=_share_or_data(validation),
         early_stopping=early_stopping,
         accumulate=accumulate,
         engine=engine,
     )
     with reading_bar() as progress, ProgressBar() as bar:
-        subscribers: list[Subscriber] = [bar] if json else [partial(_say_start, model), bar]
+        read: list[Dataset] = []
+        subscribers: list[Subscriber] = [partial(_say_notes, read), bar]
+        if not json:
+            subscribers.insert(0, partial(_say_start, model, read))
         options: dict[str, Any] = {
             "subscribers": subscribers,
             "progress": progress,
@@ -293,6 +302,7 @@ def train(
             "checkpoints": checkpoints,
             "tensorboard": tensorboard,
             "tell": _warn,
+            "on_data": read.append,
         }
         if resume is None:
             run = train_run(settings, out=out, **options)
@@ -346,15 +356,30 @@ def result(run: TrainedRun) -> dict[str, Any]:
     }
 
 
-def _say_start(asked: str | None, event: Event) -> None:
+def _share_or_data(text: str | None) -> float | str | None:
+    """Return a share as a number and anything else as it is.
+
+    >>> _share_or_data("0.1"), _share_or_data("photos/val")
+    (0.1, 'photos/val')
+    """
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def _say_start(asked: str | None, read: list[Dataset], event: Event) -> None:
     """Say what is about to be trained on what; a subscriber."""
+    from rot180.cli.output import visible
     from rot180.nn import MODELS
     from rot180.nn import model as make_model
     from rot180.training import TrainingStarted
 
     if isinstance(event, TrainingStarted):
         model = event.trainer.model
-        held_out = f", {event.validation_images:,} kept for validation" if event.validation_images else ""
+        held_out = f", {event.validation_images:,} for validation" if event.validation_images else ""
+        for dataset in read:
+            print(f"data: {visible(dataset.sources)}")
         if asked in MODELS and make_model(asked).notation != model.notation:
             print(f"{asked} takes other images or classes than these: its first and last part are adapted")
         print(f"network: {model} ({model.summary().parameters:,} parameters)")
@@ -364,6 +389,17 @@ def _say_start(asked: str | None, event: Event) -> None:
             names = model.class_names or range(len(weights))
             told = [f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True)]
             print(f"class weights: {', '.join(told[:12])}{', ...' if len(told) > 12 else ''}", flush=True)
+
+
+def _say_notes(read: list[Dataset], event: Event) -> None:
+    """Say on stderr what is worth knowing of the way the data was read; a subscriber."""
+    from rot180.cli.output import visible
+    from rot180.training import TrainingStarted
+
+    if isinstance(event, TrainingStarted):
+        for dataset in read:
+            for note in dataset.notes:
+                _warn(f"{visible(dataset.name)}: {visible(note)}")
 
 
 def _say_health(run: TrainedRun) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from rot180.data.classes import is_numbered
 from rot180.data.lazy import as_images, join, select
 from rot180.data.parts import NO_SOURCES, PARTS, Sources
+from rot180.data.visible import named
 from rot180.errors import ArgumentError, DataError, NonFiniteError
 from rot180.nn.keywords import answering_class
 from rot180.nn.pixel_range import PixelRange
@@ -142,6 +144,60 @@ class Dataset:
         """Return all images and their labels: those for training first, then for validation, then for testing."""
         images = join(join(self.train_images, self.validation_images), self.test_images)
         return images, np.concatenate([self.train_labels, self.validation_labels, self.test_labels])
+
+    def for_validation(self, class_names: tuple[str, ...] | None = None) -> tuple[Any, Array]:
+        """Return what a training on other data is validated on: the validation images, or all where it has no parts.
+
+        Parameters
+        ----------
+        class_names : tuple of str, optional
+            The training's classes, whose positions the labels become.
+
+        Raises
+        ------
+        DataError
+            The data set has training and test images of its own and none for validation, or a class that is unknown.
+        """
+        data = self if class_names is None else self.with_classes(class_names)
+        if len(data.validation_images):
+            return data.validation_images, data.validation_labels
+        if len(data.train_images) and len(data.test_images) and not data.divided:
+            raise DataError(
+                f"{self.name}: has training and test images of its own, but none for validation; name the part to "
+                "validate on"
+            )
+        return data.every_image()
+
+    def with_classes(self, names: tuple[str, ...]) -> Dataset:
+        """Return the data set with other classes, matched by name.
+
+        Classes that are called by numbers are matched by position instead, counted from 0, where the names are others.
+
+        Raises
+        ------
+        DataError
+            The data set has a class that is not among them.
+
+        Examples
+        --------
+        >>> images, labels = np.zeros((2, 4, 4, 1)), np.array([0, 1])
+        >>> data = Dataset("two", images, labels, images[:0], labels[:0], ("dog", "cat"))
+        >>> data.with_classes(("bird", "cat", "dog")).train_labels
+        array([2, 1])
+        """
+        own = self.class_names
+        if own == names[: len(own)]:
+            return replace(self, class_names=names)
+        position = {name: label for label, name in enumerate(names)}
+        if all(name in position for name in own):
+            table = np.array([position[name] for name in own], np.int64)
+        elif is_numbered(own) and max(map(int, own)) < len(names):
+            table = np.array([int(name) for name in own], np.int64)
+        else:
+            unknown = named([name for name in own if name not in position])
+            raise DataError(f"{self.name}: the model has not learned {unknown}; it knows {named(list(names), 10)}")
+        renamed = {f"{part}_labels": table[getattr(self, f"{part}_labels")] for part in PARTS}
+        return replace(self, class_names=names, **renamed)
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.image_shape))

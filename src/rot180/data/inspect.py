@@ -15,6 +15,7 @@ from rot180.data.lazy import Images
 from rot180.data.load import load_data
 from rot180.data.loader import read_ahead
 from rot180.data.options import BadFiles, ImageOptions
+from rot180.data.parts import PARTS, Sources
 from rot180.ops.types import Array
 
 SHOWN = 20
@@ -36,7 +37,11 @@ class Inspection:
         Sizes of the image files, the commonest first; empty where the images are no files.
     formats : dict of str to int
         Of the image files.
-    train_counts, test_counts : dict of class name to int
+    sources : Sources
+        Where the images of each part come from, and what is not used.
+    notes : tuple of str
+        What else is worth knowing of the way the data was read.
+    train_counts, validation_counts, test_counts : dict of class name to int
     imbalance : float
         Images of the largest class over those of the smallest, in the training set; infinite where one has none.
     mean, deviation : float
@@ -44,9 +49,11 @@ class Inspection:
     duplicates_within_train, duplicates_within_test : int
         Images that are, pixel for pixel, one that came before.
     duplicates_across : int
-        Test images that are in the training set as well: their accuracy means nothing.
+        Test images that are in the training or validation set as well: their accuracy means nothing.
+    validation_duplicates : int
+        Validation images that are in the training set as well.
     examples_across : tuple of (int, int)
-        Some of them: number in the training set, number in the test set.
+        Some test images that are in the training set: number there, number in the test set.
     bad_files : int
     bad_file_reasons : tuple of str
         Some of them.
@@ -57,7 +64,10 @@ class Inspection:
     image_shape: tuple[int, int, int]
     sizes: dict[str, int]
     formats: dict[str, int]
+    sources: Sources
+    notes: tuple[str, ...]
     train_counts: dict[str, int]
+    validation_counts: dict[str, int]
     test_counts: dict[str, int]
     imbalance: float
     mean: float
@@ -65,13 +75,14 @@ class Inspection:
     duplicates_within_train: int
     duplicates_within_test: int
     duplicates_across: int
+    validation_duplicates: int
     examples_across: tuple[tuple[int, int], ...]
     bad_files: int
     bad_file_reasons: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it, apart from infinities."""
-        return asdict(self)
+        return {**asdict(self), "sources": self.sources._asdict()}
 
 
 def inspect_data(source: str | Path | None, options: ImageOptions | None = None) -> tuple[Inspection, Dataset]:
@@ -98,12 +109,16 @@ def inspect_data(source: str | Path | None, options: ImageOptions | None = None)
     bad = BadFiles("collect", 0)
     dataset = load_data(source, replace(options, on_fact=lambda fact: _count(facts, fact)), bad=bad)
     train = _digests(dataset.train_images, options)
+    validation = _digests(dataset.validation_images, options)
     test = _digests(dataset.test_images, options)
     first: dict[bytes, int] = {}
     for number, digest in enumerate(train):
         first.setdefault(digest, number)
     across = [(first[digest], number) for number, digest in enumerate(test) if digest in first]
-    train_counts, test_counts = (_counts(labels, dataset) for labels in (dataset.train_labels, dataset.test_labels))
+    before = {*first, *validation}
+    train_counts, validation_counts, test_counts = (
+        _counts(getattr(dataset, f"{part}_labels"), dataset) for part in PARTS
+    )
     largest, smallest = max(train_counts.values()), min(train_counts.values())
     mean, deviation = _pixels(dataset.train_images if len(train) else dataset.test_images)
     found = Inspection(
@@ -112,14 +127,18 @@ def inspect_data(source: str | Path | None, options: ImageOptions | None = None)
         image_shape=dataset.image_shape,
         sizes=dict(facts[0].most_common()),
         formats=dict(facts[1].most_common()),
+        sources=dataset.sources,
+        notes=dataset.notes,
         train_counts=train_counts,
+        validation_counts=validation_counts,
         test_counts=test_counts,
         imbalance=largest / smallest if smallest else float("inf"),
         mean=mean,
         deviation=deviation,
         duplicates_within_train=len(train) - len(first),
         duplicates_within_test=len(test) - len(set(test)),
-        duplicates_across=len(across),
+        duplicates_across=sum(digest in before for digest in test),
+        validation_duplicates=sum(digest in first for digest in validation),
         examples_across=tuple(across[:SHOWN]),
         bad_files=len(bad.found),
         bad_file_reasons=tuple(map(str, bad.found[:SHOWN])),

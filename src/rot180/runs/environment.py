@@ -69,7 +69,9 @@ def fingerprint(dataset: Dataset) -> str:
     sample of the bytes.
     """
     found = hashlib.sha256()
-    parts = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
+    parts = [dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels]
+    if len(dataset.validation_images):
+        parts += [dataset.validation_images, dataset.validation_labels]
     for part in parts:
         found.update(f"{part.dtype} {tuple(part.shape)};".encode())
         if isinstance(part, np.ndarray):

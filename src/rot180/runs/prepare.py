@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,11 @@ class Prepared:
         settings = asdict(self.settings)
         source = self.settings.data
         # A path is kept whole: the run may be looked at from elsewhere.
-        data = str(Path(source).absolute()) if source is not None and Path(source).exists() else source or "digits"
+        if isinstance(self.settings.validation, str):
+            settings["validation"] = _whole(self.settings.validation)
         return {
             "rot180": __version__,
-            "data": data,
+            "data": "digits" if source is None else _whole(source),
             "model": settings.pop("model"),
             "network": self.model.notation,
             "training": {key: value for key, value in settings.items() if key != "data"},
@@ -75,6 +76,7 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
         dataset = dataset.limit(settings.limit)
     if not len(dataset.train_images):
         raise DataError(f"{dataset.name}: there are no training images; name the data to train on")
+    dataset = _with_validation(dataset, settings, progress)
     name = settings.model or default_model(dataset, settings.recipe)
     model = model or make_model(name)
     if name in MODELS and not _fits(model, dataset):
@@ -107,6 +109,31 @@ def doubts(prepared: Prepared) -> Iterator[str]:
     pixels = prepared.model.preprocessing.pixels
     if pixels is not None and (note := pixels.note(prepared.dataset.train_images.dtype)):
         yield f"{prepared.dataset.name}: {note}"
+
+
+def _whole(source: str) -> str:
+    """Return a path in full, and a name as it is."""
+    return str(Path(source).absolute()) if Path(source).exists() else source
+
+
+def _with_validation(dataset: Dataset, settings: RunSettings, progress: Progress | None) -> Dataset:
+    """Return the data set with the images to validate on that the settings ask for, if they do."""
+    asked = settings.validation
+    if asked is None:
+        return dataset
+    if not isinstance(asked, str):  # drawn by `fit`
+        images, labels = dataset.train_images[:0], dataset.train_labels[:0]
+        source = f"{asked:.3g} of the training images"
+    else:
+        height, width, channels = dataset.image_shape
+        options = replace(settings.image_options(progress), size=(height, width), resize=dataset.resize)
+        options = replace(options, channels=channels if channels in (1, 3) else None)
+        images, labels = load_data(asked, options).for_validation(dataset.class_names)
+        source = asked
+    sources = dataset.sources._replace(validation=source)
+    if len(dataset.validation_images):
+        sources = sources._replace(unused=", ".join(filter(None, (sources.unused, dataset.sources.validation))))
+    return replace(dataset, validation_images=images, validation_labels=labels, sources=sources)
 
 
 def default_model(dataset: Dataset, recipe: str = "default") -> str:

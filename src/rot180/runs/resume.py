@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rot180.data import Dataset
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, DataError, ModelError
 from rot180.files import remove_unfinished
@@ -39,6 +40,7 @@ def resume_run(
     checkpoints: CheckpointPolicy | None = None,
     tensorboard: bool = False,
     tell: Callable[[str], None] = warnings.warn,
+    on_data: Callable[[Dataset], None] | None = None,
 ) -> TrainedRun:
     """Go on from a run's newest checkpoint, to the bits that the training would have reached without a break.
 
@@ -57,7 +59,7 @@ def resume_run(
         many epochs; a schedule that follows their number is from here on that of all of them, which is told.
     force : bool
         Go on although the data differ.
-    subscribers, progress, draw, checkpoints, tensorboard
+    subscribers, progress, draw, checkpoints, tensorboard, on_data
         As in `train_run`.
     tell : callable
         Called with each thing worth knowing beforehand: what differs, and checkpoints that are damaged.
@@ -99,6 +101,8 @@ def resume_run(
                 f"where to: rot180 train NEWPATH --resume {shlex.quote(str(path))}"
             )
         prepared = prepare(replace(settings, data=data) if data is not None else settings, progress)
+        if on_data is not None:
+            on_data(prepared.dataset)
         if prepared.model.notation != config.get("network"):
             raise ModelError(
                 f"{path}: the run's network is {str(config.get('network'))[:200]!r}, but here {settings.model} is "

@@ -33,8 +33,11 @@ class RunSettings:
         A name or a notation; None is chosen by the recipe and the size of the images.
     recipe : str
         A name from `rot180.training.recipe.NAMED_RECIPES`.
-    epochs, batch_size, optimizer, lr, schedule, warmup, seed, validation, early_stopping, accumulate, engine
+    epochs, batch_size, optimizer, lr, schedule, warmup, seed, early_stopping, accumulate, engine
         As in `fit`.
+    validation : float, str or None
+        A share of the training images to validate on, or data as in `load_data`; None takes the data's own validation
+        images, where it has some.
     augment : str or None
         Such as "shift:2,flip"; see `rot180.data.augment`.
     resize : str or None
@@ -62,7 +65,7 @@ class RunSettings:
     normalize: str | None = None
     seed: int = 0
     limit: int | None = None
-    validation: float | None = None
+    validation: float | str | None = None
     early_stopping: int | None = None
     accumulate: int = 1
     augment: str | None = None

@@ -67,6 +67,7 @@ def train_run(
     checkpoints: CheckpointPolicy | None = None,
     tensorboard: bool = False,
     tell: Callable[[str], None] = warnings.warn,
+    on_data: Callable[[Dataset], None] | None = None,
 ) -> TrainedRun:
     """Train as the settings say, and leave a run folder.
 
@@ -90,6 +91,8 @@ def train_run(
         Whether to write event files; needs the extra of this name.
     tell : callable
         Called with what is worth knowing beforehand: that the data are of a single class, or in an unusual range.
+    on_data : callable, optional
+        Called with the data set before the training: its `sources` and `notes` say how it was read.
 
     Raises
     ------
@@ -108,6 +111,8 @@ def train_run(
     if out is not None and os.path.lexists(out):
         raise ArgumentError(f"{out} exists already; choose another --out or remove it")
     prepared = prepare(settings, progress)
+    if on_data is not None:
+        on_data(prepared.dataset)
     for reason in doubts(prepared):
         tell(reason)
     with ExitStack() as held:
@@ -134,6 +139,9 @@ def run_training(
 ) -> TrainedRun:
     """Train, test, draw; of an interrupted training there is no more than weights and page, as someone waits for it."""
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
+    options = {key: value for key, value in asdict(settings).items() if key not in NOT_OF_FIT}
+    if isinstance(settings.validation, str):
+        options["validation"] = None  # the images are in the data set by now
     if tensorboard:
         require_tensorboard()
         subscribers = [*subscribers, TensorBoardWriter(lambda: recorder.opened.path / "tensorboard")]
@@ -142,7 +150,7 @@ def run_training(
             history = fit(
                 model,
                 dataset,
-                **{key: value for key, value in asdict(settings).items() if key not in NOT_OF_FIT},
+                **options,
                 subscribers=[recorder, *subscribers],
                 resume=None if checkpoint is None else checkpoint.state,
             )

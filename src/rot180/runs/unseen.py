@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rot180.data import Dataset, load_data
-from rot180.data.for_model import options_for, with_classes
+from rot180.data.for_model import options_for
 from rot180.data.lazy import Images
 from rot180.data.options import ImageOptions
 from rot180.ops.types import Array
@@ -51,7 +51,7 @@ def unseen(path: str | Path, run: Run, source: str, options: ImageOptions | None
     # Asked before the classes are renamed, which would change the fingerprint.
     own = _was_trained_on(path, run, source, dataset) if dataset.divided else None
     if run.model.class_names is not None:
-        dataset = with_classes(dataset, run.model.class_names)
+        dataset = dataset.with_classes(run.model.class_names)
     test, count = len(dataset.test_images), len(dataset.train_images) + len(dataset.test_images)
     if test and (own is not False or not dataset.divided):
         why = "the others were there to train on" if own else "only the run's folder tells if it has seen the others"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rot180.data import Dataset
 from rot180.data.augment import Augmentation, parse_augmentation
 from rot180.data.lazy import Images, LazyImages, as_images, select
 from rot180.errors import ArgumentError, ShapeError
@@ -54,7 +55,7 @@ def fit(
     schedule: str = "constant",
     warmup: int | float = 0,
     seed: int = 0,
-    validation: float | tuple[Images, Array] | None = None,
+    validation: float | tuple[Images, Array] | Dataset | None = None,
     early_stopping: int | None = None,
     accumulate: int = 1,
     augment: str | Augmentation | None = None,
@@ -89,9 +90,10 @@ def fit(
         Updates over which the learning rate climbs at the start; a float is a share of all updates.
     seed : int
         The same seed gives the same bits: parameters, order, noise, split.
-    validation : float or (images, labels), optional
-        A share in (0, 1) of the data, drawn at random and kept out of the training, or images of its own; measured
-        after every epoch.
+    validation : float, (images, labels) or Dataset, optional
+        What is measured after every epoch: a share in (0, 1) of the training images, drawn at random and kept out of
+        the training; other images; or a data set, of which `Dataset.for_validation` says which images are taken. By
+        default the data set's own validation images, where it has some.
     early_stopping : int, optional
         End after this many epochs without a lower validation loss, and put the best weights back.
     accumulate : int
@@ -142,6 +144,10 @@ def fit(
         schedule=schedule,
         warmup=warmup,
     )
+    if isinstance(validation, Dataset):
+        validation = validation.for_validation(getattr(data, "class_names", None))
+    elif validation is None and len(getattr(data, "validation_images", ())):
+        validation = (data.validation_images, data.validation_labels)  # type: ignore[union-attr]
     if early_stopping is not None and validation is None:
         raise ArgumentError("early_stopping watches the validation loss; give validation, such as validation=0.1")
 
@@ -164,6 +170,11 @@ def fit(
     trainer.prepare(images.shape[1:])
     if len(model.output_shape) != 1:
         raise ShapeError(f"a classifier's output is a vector; this network's is {model.output_shape}; end it in fc")
+    if held_out is not None and held_out[0].shape[1:] != images.shape[1:]:
+        raise ShapeError(
+            f"validation images must have the shape of the training images, {images.shape[1:]}; they have "
+            f"{held_out[0].shape[1:]}"
+        )
     for some in (labels, *((held_out[1],) if held_out else ())):
         check_labels(some, len(some), model.output_shape[0])
     if class_weights is not None:
