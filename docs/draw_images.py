@@ -1,4 +1,8 @@
-"""Draw the README's picture again: a digit on its way through a network trained on the bundled digits."""
+"""Draw the pictures of the documentation again.
+
+feature-maps.png   a digit on its way through a network trained on the bundled digits
+convolution.png    the example with numbers of the page on gradients
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from matplotlib.axes import Axes
+
+from rot180 import ops
+from rot180.pictures.style import BLUE, INK, ORANGE, PALE, new_figure, style
 from rot180.runs.draw import draw_images
 from rot180.runs.train_run import RunSettings, train_run
 
@@ -13,16 +22,72 @@ IMAGE = 3
 """A three, which everyone can read at 8 x 8 pixels."""
 
 
+IMAGES = Path(__file__).parent / "images"
+
+
 def main() -> None:
+    """Draw all of them."""
+    IMAGES.mkdir(exist_ok=True)
+    draw_feature_maps()
+    draw_convolution()
+
+
+def draw_feature_maps() -> None:
     """Train, draw and put the picture where the README looks for it."""
     with tempfile.TemporaryDirectory() as scratch:
         run = train_run(RunSettings(), out=Path(scratch) / "run", draw=False)
         data = run.dataset
         draw_images(Path(scratch), run.model, data.test_images, data.test_labels, data.class_names, [IMAGE])
-        target = Path(__file__).parent / "images" / "feature-maps.png"
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(Path(scratch) / f"feature-maps-{IMAGE}.png", target)
-        print(target)
+        shutil.copyfile(Path(scratch) / f"feature-maps-{IMAGE}.png", IMAGES / "feature-maps.png")
+
+
+def draw_convolution() -> None:
+    """Draw both passes of a convolution of 4x4 pixels with 3x3 weights, with all numbers."""
+    x = np.array([[1, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, 0], [1, 1, 0, 2]], float)
+    w = np.array([[1, 0, -1], [2, 1, 0], [0, 1, 3]], float)
+    dy = np.array([[1, -1], [2, 0]], float)
+    y = ops.conv2d(x[None, :, :, None], w[:, :, None, None])[0, :, :, 0]
+    dx = ops.conv2d_backward(dy[None, :, :, None], x[None, :, :, None], w[:, :, None, None])[0][0, :, :, 0]
+    border = np.pad(np.zeros_like(dy), 2, constant_values=1) == 1
+    with style():
+        figure = new_figure(7.2, 5.4)
+        axes = figure.subplots()
+        axes.set(xlim=(-0.1, 17.6), ylim=(13.2, -0.9), aspect="equal")
+        axes.axis("off")
+        _grid(axes, (0, 0), x, "image x", marked=(0, 0, 3))
+        _grid(axes, (7.5, 0), w, "kernel w")
+        _grid(axes, (12, 0), y, "output y", marked=(0, 0, 1))
+        _grid(axes, (0, 7), np.pad(dy, 2), "delta dy, padded with two zeros", marked=(1, 1, 3), padded=border)
+        _grid(axes, (7.5, 7), w[::-1, ::-1], "w rotated by 180°")
+        _grid(axes, (12, 7), dx, "gradient dx", marked=(1, 1, 1))
+        figure.savefig(IMAGES / "convolution.png", dpi=150, metadata={"Software": None})
+
+
+def _grid(
+    axes: Axes,
+    corner: tuple[float, float],
+    values: np.ndarray,
+    title: str,
+    marked: tuple[int, int, int] | None = None,
+    padded: np.ndarray | None = None,
+) -> None:
+    """Draw a matrix as a grid of numbers; `marked` is the row, the column and the size of a frame."""
+    left, top = corner
+    rows, columns = values.shape
+    axes.text(left, top - 0.35, title, va="bottom")
+    for at in range(rows + 1):
+        axes.plot([left, left + columns], [top + at, top + at], color=PALE, linewidth=0.6)
+    for at in range(columns + 1):
+        axes.plot([left + at, left + at], [top, top + rows], color=PALE, linewidth=0.6)
+    for (i, j), value in np.ndenumerate(values):
+        text = f"{value:g}".replace("-", "\N{MINUS SIGN}")
+        color = PALE if padded is not None and padded[i, j] else INK
+        axes.text(left + j + 0.5, top + i + 0.5, text, ha="center", va="center", color=color)
+    if marked is not None:
+        i, j, size = marked
+        x, y = left + j, top + i
+        color = ORANGE if size > 1 else BLUE
+        axes.plot([x, x + size, x + size, x, x], [y, y, y + size, y + size, y], color=color, linewidth=2.5)
 
 
 if __name__ == "__main__":

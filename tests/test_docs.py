@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pages import ROOT, blocks, links, outline
+from rot180.nn.initializer import INITIALIZERS
+from rot180.nn.registry import WORDS
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 TRANSLATED = sorted(DOCS.glob("*.zh-CN.md"))
-GUIDES = ("backpropagation", "journey", "write-a-layer", "data")
+GUIDES = ("backpropagation", "journey", "notation", "write-a-layer", "data")
 
 
 def test_every_guide_is_there_in_both_languages() -> None:
@@ -34,3 +37,27 @@ def test_the_derivation_runs_and_agrees_with_the_operations() -> None:
     names: dict[str, object] = {}
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
+
+
+def test_the_reference_of_the_notation_is_complete_and_its_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    page = DOCS / "notation.md"
+    text = page.read_text(encoding="utf-8")
+    for word in WORDS.values():
+        assert f"`{word.stem}" in text, word.stem
+        for option in word.all_options:
+            assert f"`{option.example}`" in text or option is word.required or option.argument == "groups", (
+                option.example
+            )
+    for initializer in INITIALIZERS:
+        assert f"`{initializer}`" in text
+    names: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+    assert capsys.readouterr().out.endswith(blocks(page, "text")[0])
+
+
+@pytest.mark.parametrize("page", [*TRANSLATED, ROOT / "README.zh-CN.md"], ids=lambda page: page.name)
+def test_a_chinese_paragraph_is_one_line(page: Path) -> None:
+    # A break inside a sentence is shown as a space, which Chinese does not have.
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^(?![-#|>\d]).+\n(?![-#|>\d]).+", prose, re.MULTILINE) == []
