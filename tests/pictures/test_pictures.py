@@ -114,3 +114,15 @@ def test_the_same_picture_is_the_same_bytes(tmp_path: Path) -> None:
     assert [path.name for path in first] == ["conv1.weight.png", "conv1.weight.svg"]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_letters_that_no_font_has_are_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from rot180.pictures.save import _say_missing
+
+    _say_missing.cache_clear()
+    for name in ("first", "second"):
+        save_figure(confusion_matrix([[1, 0], [0, 1]], ["cat", "\U00013000"]), tmp_path / name)
+    assert [record.message for record in caplog.records if "drawn as boxes" in record.message] != []
+    assert len(caplog.records) == 1
+    save_figure(confusion_matrix([[1, 0], [0, 1]], ["cat", "\u00e9t\u00e9"]), tmp_path / "third")
+    assert len(caplog.records) == 1

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.text import Text
 
 from rot180.errors import ModelError
 from rot180.files import atomic_files, make_folder
 from rot180.pictures.style import style
+
+_log = logging.getLogger("rot180.pictures")
 
 
 def save_figure(
@@ -59,17 +66,35 @@ def save_figure(
         raise ModelError(
             f"{base.parent}: the folder cannot be made ({error.strerror or error}); choose another"
         ) from None
+    _check_letters(figure)
     with (
         style(),
         warnings.catch_warnings(),
         atomic_files(png, svg, beneath=beneath, replace=replace) as [png_file, svg_file],
     ):
-        # A class name in a script that no installed font has is drawn as boxes; that must not end a training run.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # said by `_check_letters`
         # "tight": the layout engine does not see labels that stick out of axes with square pixels.
         figure.savefig(png_file, format="png", bbox_inches="tight", metadata={"Software": None})
         figure.savefig(svg_file, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     return png, svg
+
+
+def _check_letters(figure: Figure) -> None:
+    """Say once that some letters are drawn as boxes, as no installed font has them."""
+    with style():
+        fonts = [get_font(findfont(family)) for family in mpl.rcParams["font.family"]]
+    written = {letter for text in figure.findobj(Text) for letter in text.get_text() if letter.isprintable()}
+    if any(all(font.get_char_index(ord(letter)) == 0 for font in fonts) for letter in written):
+        _say_missing()
+
+
+@cache
+def _say_missing() -> None:
+    """Warn in the log; cached, so that it is said once."""
+    _log.warning(
+        "no installed font has some letters of the names in the pictures: they are drawn as boxes; for Chinese, "
+        "install Noto Sans CJK (Debian and Ubuntu: fonts-noto-cjk) and draw again with: rot180 show RUN"
+    )
 
 
 def picture_files(path: str | Path) -> tuple[Path, Path]:

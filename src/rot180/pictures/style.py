@@ -23,7 +23,26 @@ SIGNED = "RdBu_r"
 UNSIGNED = "cividis"
 """Values from zero up, made to look alike with and without color blindness."""
 
-_CJK = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei", "WenQuanYi Zen Hei")
+_CJK = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",  # of a collection of fonts Matplotlib knows the first one, which holds the same letters
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Heiti SC",
+    "STHeiti",
+    "Microsoft YaHei",
+    "SimHei",
+    "SimSun",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "AR PL UMing CN",
+    "Arial Unicode MS",
+)
+"""Fonts with Chinese letters on Linux, macOS and Windows; the first that is installed fills in what DejaVu lacks."""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,7 +232,14 @@ def load_run(path: str | Path) -> Run:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-") or "unnamed"
+    """Return the letters and digits of a name, of any script, joined by hyphens; short enough for every disk.
+
+    >>> _slug("My Photos (2).csv"), _slug("花卉 图片")
+    ('my-photos-2-csv', '花卉-图片')
+    """
+    kept = (one if unicodedata.category(one)[0] in "LNM" else " " for one in unicodedata.normalize("NFC", name.lower()))
+    joined = "-".join("".join(kept).split())[:40]
+    return joined.encode()[:100].decode(errors="ignore").strip("-") or "unnamed"
 
 
 def _reason(error: Exception) -> str:
