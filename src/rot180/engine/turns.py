@@ -11,7 +11,6 @@ why.
 from __future__ import annotations
 
 import os
-import sys
 from threading import Lock, RLock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,6 +18,7 @@ from weakref import WeakKeyDictionary
 from numba import threading_layer
 
 from rot180.errors import Rot180Error
+from rot180.files import system
 from rot180.nn.sequential import Sequential
 
 _EVERYBODY = RLock()
@@ -76,7 +76,7 @@ def _find_out() -> bool:
 
 def _after_fork() -> None:
     global _forked_too_late
-    _forked_too_late = _layer() == "omp" and sys.platform == "linux"  # GNU's; LLVM's, on macOS, goes on
+    _forked_too_late = _layer() == "omp" and not system.openmp_survives_fork()
 
 
 if hasattr(os, "register_at_fork"):

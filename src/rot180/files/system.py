@@ -95,6 +95,11 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
+def openmp_survives_fork() -> bool:
+    """Say whether a forked process can go on using OpenMP: GNU's, on Linux, ends it; LLVM's, on macOS, begins anew."""
+    return PLATFORM != "linux"
+
+
 def is_alive(process: int) -> bool:
     """Say whether a process of this number runs on this machine; also where that cannot be known."""
     if is_windows():

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.files import write_atomically
 from rot180.inside.watcher import GIVEN, Step, Watcher, source_of
 from rot180.nn import Conv2d, Linear, Sequential
 from rot180.nn.layer import Layer, Shape
@@ -99,11 +99,13 @@ class Journey:
         ------
         ArgumentError
             The journey was made without values, or the file exists already.
+        ModelError
+            The file cannot be written.
         """
         from safetensors.numpy import save
 
         path = Path(path)
-        if path.exists():
+        if os.path.lexists(path):
             raise ArgumentError(f"{path} exists already and is not written over; give another name")
         missing = next((step.name for step in self.steps if step.values is None), "")
         if missing or not self.steps:
@@ -118,7 +120,7 @@ class Journey:
                 arrays[key] = step.values
             listed.append({**step.to_dict(), "key": key})
         metadata = {"rot180_journey": "1", "journey": json.dumps({**self.to_dict(), "arrays": listed})}
-        _write(path, save(arrays, metadata))
+        write_atomically(path, save(arrays, metadata), replace=False)
         return path
 
 
@@ -286,14 +288,3 @@ def _give_backward_products(watcher: Watcher, layer: Layer, input_shape: Shape, 
         every_pixel = batch_size * height * width * channels * kernel * (layer.out_channels // layer.groups)
         watcher.give_products("backward", layer.name, ("dx_col",), every_pixel)
     watcher.give_products("backward", layer.name, ("dx_col", "dx_windows", "dx_pad", "dx"), products)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write to a file beside it and rename, so that the name never stands for half a file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
-    os.replace(file.name, path)  # noqa: PTH105  Path.replace is the same, and this says which of the two is made

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rot180.errors import ArgumentError, ModelError
-from rot180.files import write_atomically
+from rot180.files import make_folder, write_atomically
 from rot180.nn.keywords import answering_call
 from rot180.nn.sequential import Sequential
 from rot180.runs.config import read_config, write_config
@@ -151,10 +151,10 @@ def create_run(path: str | Path) -> RunFolder:
     """
     path = Path(path)
     try:
-        path.mkdir(parents=True)
-        (path / "pictures").mkdir()
-        (path / "checkpoints").mkdir()
-    except (OSError, ValueError) as error:
+        make_folder(path, exist_ok=False)
+        make_folder(path / "pictures", beneath=path)
+        make_folder(path / "checkpoints", beneath=path)
+    except OSError as error:
         if isinstance(error, FileExistsError) and os.path.lexists(path):
             raise ArgumentError(f"{path} exists already; choose another --out or remove it") from None
         raise ModelError(f"{path}: the run folder cannot be made ({_reason(error)}); choose another --out") from None
