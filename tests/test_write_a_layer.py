@@ -1,4 +1,4 @@
-"""The tutorial docs/write-a-layer.md: its code runs, and the checker says what the page says."""
+"""The tutorials on layers and optimizers of one's own: their code runs, and the checker says what the pages say."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ import pytest
 
 from rot180.cli import main
 
-PAGE = Path(__file__).parents[1] / "docs" / "write-a-layer.md"
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "module"), [("write-a-layer.md", "my_layers"), ("write-an-optimizer.md", "my_optimizers")]
+)
+def test_the_tutorial_runs(
+    name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    text = PAGE.read_text(encoding="utf-8")
+    page = DOCS / name
+    text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    names: dict[str, object] = {"__name__": "my_layers"}
+    names: dict[str, object] = {"__name__": module}
     first = True
     said = ""
     for language, code in blocks:
         if language == "python":
             if first:
-                Path("my_layers.py").write_text(code, encoding="utf-8")
+                Path(f"{module}.py").write_text(code, encoding="utf-8")
                 first = False
-            exec(compile(code, str(PAGE), "exec"), names)
+            exec(compile(code, str(page), "exec"), names)
             said = capsys.readouterr().out
         elif language == "sh":
             assert main(shlex.split(code)[1:]) == 0

@@ -81,9 +81,10 @@ def test_an_optimizer_that_the_user_sets_back_or_exchanges_is_used() -> None:
     assert_agree(Outcome(model, a), Outcome(plain_model, b), 1e-4)
 
 
-def test_an_optimizer_of_the_users_own_is_called() -> None:
+@pytest.mark.parametrize("name", ["signs", "sgd"])  # a rule of its own, or the inherited one
+def test_an_optimizer_of_the_users_own_is_called(name: str) -> None:
     class Signs(SGD):
-        rule = "signs"
+        rule = name
 
         def update(self, parameters: Any, gradients: Any, lr_factors: Any) -> None:
             self.prepare(parameters)

@@ -1,14 +1,17 @@
-"""`rot180 check`: whether every gradient of a network, or of a layer that the user wrote, is right."""
+"""`rot180 check`: whether every gradient of a network or of a user's layer is right, and an optimizer's steps."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from rot180.nn.layer import Layer
+    from rot180.inside.check import CheckReport
+    from rot180.inside.optimizer_check import OptimizerReport
+
+Class = TypeVar("Class")
 
 WRONG_GRADIENT = 1
 """The exit status where a gradient is wrong."""
@@ -30,12 +33,30 @@ def check(
             show_default=False,
         ),
     ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            "--optimizer",
+            metavar="NAME|MODULE:CLASS",
+            help="Check an optimizer: sgd, adam, adamw, rmsprop, or a class that you wrote.",
+            show_default=False,
+        ),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like",
+            metavar="RULE",
+            help="The rule that your optimizer should follow: sgd, adam, adamw or rmsprop.  [its class's own]",
+            show_default=False,
+        ),
+    ] = None,
     argument: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="An argument of the layer's class, such as out_channels=4; again for more.",
+            help="An argument of the class, such as out_channels=4 or lr=0.1; again for more.",
         ),
     ] = None,
     input_shape: Annotated[
@@ -46,11 +67,13 @@ def check(
     seed: Annotated[int, typer.Option("--seed", help="Of weights, images and the points compared.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Check the gradients of every layer, of the loss and of the whole network.
+    """Check the gradients of a network, or the steps of an optimizer.
 
-    Each is held against differences of the forward pass, in float64, away
-    from the kinks of ReLU and max-pooling. Where one is wrong its layer is
-    named, and the mistake that it looks like; the exit status is then 1.
+    The gradients of every layer, of the loss and of the whole network are
+    held against differences of the forward pass, in float64, away from the
+    kinks of ReLU and max-pooling; an optimizer's steps against the equations
+    of its rule. Where something is wrong the layer is named, and the mistake
+    that it looks like; the exit status is then 1.
 
     A class of your own needs forward(x, training=, generator=) that returns
     y and what backward wants, backward(dy, saved, needs_dx=) that returns dx
@@ -64,17 +87,28 @@ def check(
       rot180 check "8x8x1 > conv3x3:4 relu maxpool2 > fc10"
 
       rot180 check --layer my_layers:Scale --input-shape 6x5x2
+
+      rot180 check --optimizer my_optimizers:MyAdam --like adam --set lr=0.1
     """
     from rot180.cli.network_argument import read_network
     from rot180.cli.output import print_json
     from rot180.errors import ArgumentError
     from rot180.inside.check import check as check_gradients
+    from rot180.nn.layer import Layer
 
-    if (model is None) == (layer is None):
-        raise ArgumentError("check takes a MODEL-OR-RUN or --layer MODULE:CLASS, one of them; see rot180 check --help")
+    if sum(one is not None for one in (model, layer, optimizer)) != 1:
+        raise ArgumentError(
+            "check takes a MODEL-OR-RUN, --layer MODULE:CLASS or --optimizer NAME, one of them; see rot180 check --help"
+        )
+    if like is not None and optimizer is None:
+        raise ArgumentError("--like names the rule of --optimizer; give --optimizer too, or leave it out")
     shape = None if input_shape is None else _shape(input_shape)
-    if layer is not None:
-        made = _make(layer, argument or [])
+    report: CheckReport | OptimizerReport
+    if optimizer is not None:
+        report = _check_optimizer(optimizer, like, argument or [], seed)
+    elif layer is not None:
+        made = _make("--layer", layer, argument or [], Layer)
+        made.name = made.name or type(made).__name__
         report = check_gradients(made, shape or (6, 5, 2), tolerance=tolerance, seed=seed)
     else:
         if argument:
@@ -102,18 +136,27 @@ def _shape(text: str) -> tuple[int, ...]:
     return shape
 
 
-def _make(layer: str, arguments: list[str]) -> Layer:
-    """Import a class and make the layer."""
+def _check_optimizer(name: str, like: str | None, arguments: list[str], seed: int) -> OptimizerReport:
+    from rot180.inside.optimizer_check import check_optimizer
+    from rot180.training.optimizer import Optimizer
+    from rot180.training.optimizer import optimizer as make_optimizer
+
+    if ":" in name:
+        return check_optimizer(_make("--optimizer", name, arguments, Optimizer), like, seed=seed)
+    return check_optimizer(make_optimizer(name, **_arguments(arguments)) if arguments else name, like, seed=seed)
+
+
+def _make(option: str, name: str, arguments: list[str], base: type[Class]) -> Class:
+    """Import a class and make one of it."""
     import importlib
     import importlib.util
     import sys
 
     from rot180.errors import ArgumentError, did_you_mean
-    from rot180.nn.layer import Layer
 
-    module_name, _, class_name = layer.rpartition(":")
+    module_name, _, class_name = name.rpartition(":")
     if not module_name or not class_name:
-        raise ArgumentError(f"--layer is MODULE:CLASS, such as my_layers:Scale; it is {layer!r}")
+        raise ArgumentError(f"{option} is MODULE:CLASS, such as my_module:{base.__name__}; it is {name!r}")
     sys.path.insert(0, str(Path.cwd()))
     try:
         if module_name.endswith(".py"):
@@ -125,15 +168,16 @@ def _make(layer: str, arguments: list[str]) -> Layer:
         else:
             module = importlib.import_module(module_name)
     except Exception as error:  # the user's file may raise anything
-        raise ArgumentError(f"--layer: {module_name} cannot be imported ({type(error).__name__}: {error})") from None
+        raise ArgumentError(f"{option}: {module_name} cannot be imported ({type(error).__name__}: {error})") from None
     finally:
         sys.path.pop(0)
     found = getattr(module, class_name, None)
-    if not isinstance(found, type) or not issubclass(found, Layer):
-        known = [name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, Layer)]
+    if not isinstance(found, type) or not issubclass(found, base):
+        known = [name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
+        kind = base.__name__.lower()
         raise ArgumentError(
-            f"--layer: {module_name} has no layer class {class_name!r}{did_you_mean(class_name, known)}; "
-            "derive it from rot180.nn.layer.Layer"
+            f"{option}: {module_name} has no {kind} class {class_name!r}{did_you_mean(class_name, known)}; "
+            f"derive it from {base.__module__}.{base.__name__}"
         )
     try:
         made = found(**_arguments(arguments))
@@ -141,9 +185,8 @@ def _make(layer: str, arguments: list[str]) -> Layer:
         raise
     except Exception as error:
         raise ArgumentError(
-            f"--layer: {class_name} cannot be made ({type(error).__name__}: {error}); give its arguments with --set"
+            f"{option}: {class_name} cannot be made ({type(error).__name__}: {error}); give its arguments with --set"
         ) from None
-    made.name = made.name or class_name
     return made
 
 

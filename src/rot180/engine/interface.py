@@ -29,11 +29,14 @@ class StepResult(NamedTuple):
 class Updater(Protocol):
     """The part of an optimizer that an engine uses.
 
-    `update` does the whole of it. An engine that fuses the update into the backward pass reads `rule`, the
+    `update` does the whole of it. An engine that fuses the update into the backward pass reads `fused_rule`, the
     hyper-parameters and `state` instead, and then adds one to `step_count` itself.
     """
 
-    rule: str
+    @property
+    def fused_rule(self) -> str:
+        """The rule that an engine may compute in place of `update`; empty where it must call that."""
+
     lr: float
     step_count: int
     state: dict[str, dict[str, Array]]

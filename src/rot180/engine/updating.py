@@ -26,12 +26,12 @@ KERNEL_SLOTS: dict[int, tuple[str, str]] = {
 
 def kernel_rule(optimizer: Updater) -> int:
     """Return the kernels' number for an optimizer's rule."""
-    if optimizer.rule == "sgd":
+    if optimizer.fused_rule == "sgd":
         hyper = optimizer.hyper()
         if not hyper["momentum"]:
             return SGD
         return NESTEROV if hyper["nesterov"] else MOMENTUM
-    return {"adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}.get(optimizer.rule, NO_RULE)
+    return {"adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}.get(optimizer.fused_rule, NO_RULE)
 
 
 def fill_hyper(out: np.ndarray[Any, np.dtype[np.float64]], rule: int, optimizer: Updater, factor: float) -> None:

@@ -4,12 +4,27 @@
 |---|---|
 | the way of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
 | what a network costs before it runs | `cost`, `Cost`, `LayerCost` |
+| whether an optimizer follows its equations | `check_optimizer`, `OptimizerReport` |
 | the ways to convolve, on this machine | `compare`, `Comparison`, `Way` |
 """
 
 from rot180.inside.comparison import Comparison, Way, compare
 from rot180.inside.costs import Cost, LayerCost, cost
 from rot180.inside.journeys import Journey, journey
+from rot180.inside.optimizer_check import OptimizerReport, check_optimizer
 from rot180.inside.watcher import Source, Step
 
-__all__ = ["Comparison", "Cost", "Journey", "LayerCost", "Source", "Step", "Way", "compare", "cost", "journey"]
+__all__ = [
+    "Comparison",
+    "Cost",
+    "Journey",
+    "LayerCost",
+    "OptimizerReport",
+    "Source",
+    "Step",
+    "Way",
+    "check_optimizer",
+    "compare",
+    "cost",
+    "journey",
+]

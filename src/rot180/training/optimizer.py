@@ -43,6 +43,14 @@ class Optimizer:
         self.step_count = 0
         self.state: dict[str, dict[str, Array]] = {slot: {} for slot in self.slots}
 
+    @property
+    def fused_rule(self) -> str:
+        """The rule that an engine may compute in place of `update`: empty for a class of the user's own.
+
+        Such a class may inherit its `rule` and update otherwise.
+        """
+        return self.rule if OPTIMIZERS.get(self.rule) is type(self) else ""
+
     def prepare(self, parameters: Mapping[str, Array]) -> None:
         """Allocate the state for these parameters; what is there already stays.
 
