@@ -51,7 +51,8 @@ def test_no_values_at_all(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "offset 0: expected 4 bytes of magic number, found 0"),
+        (b"", "expected IDX.*, found an empty file"),
+        (b"ab", "offset 0: expected 4 bytes of magic number, found 2"),
         (b"\x89PNG\r\n", "offset 0: expected magic number 0x00000803.*, found 0x89504e47; no IDX file"),
         (b"\0\0\x0a\3" + bytes(12), "offset 0: expected magic number .*, found 0x00000a03"),
         (b"\0\0\x08\1\0\0\0\2ab", "offset 3: expected 3 dimensions.*found 1 .*were images and labels exchanged"),

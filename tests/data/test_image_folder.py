@@ -158,7 +158,7 @@ def make_bad(folder: Path, kind: str) -> Path:
 BAD = {
     "truncated": "cannot be read",
     "no image": "found none of these",
-    "empty": "found none of these",
+    "empty": "found an empty file",
     "wrong suffix": "expected PNG by its name, found JPEG",
     "other suffix": r"found a file named \.txt",
     "bomb": "at most 50 megapixels, found 9000 x 9000",

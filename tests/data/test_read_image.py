@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from rot180.data import opaque
-from rot180.data.image import read_image
+from rot180.data.csv_images import read_csv
+from rot180.data.idx import read_idx
+from rot180.data.image import decode_image, read_image
 from rot180.errors import ArgumentError, DataError
 
 
@@ -113,9 +115,9 @@ def test_truncated_jpeg_missing_file_folder_and_other_formats(tmp_path, digit):
         read_image(tmp_path / "none.jpg", (28, 28, 1))
     with pytest.raises(DataError, match="the image cannot be read"):
         read_image(tmp_path, (28, 28, 1))
-    Image.fromarray(digit).save(tmp_path / "a.tiff")
+    Image.fromarray(digit).save(tmp_path / "a.tga")
     with pytest.raises(DataError, match="found none of these"):
-        read_image(tmp_path / "a.tiff", (28, 28, 1))
+        read_image(tmp_path / "a.tga", (28, 28, 1))
 
 
 def test_models_of_other_channels_take_arrays(tmp_path):
@@ -174,7 +176,9 @@ def test_large_images_become_the_same_bits_strip_by_strip(tmp_path, monkeypatch,
 
 PEAK = """
 import sys
-from rot180.data.image import read_image
+from rot180.data.csv_images import read_csv
+from rot180.data.idx import read_idx
+from rot180.data.image import decode_image, read_image
 
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -193,3 +197,81 @@ def test_a_large_image_with_transparency_is_in_memory_once(tmp_path):
     command = [sys.executable, "-c", PEAK, tmp_path / "small.png", tmp_path / "large.png"]
     found = subprocess.run(command, check=True, capture_output=True, text=True)
     assert int(found.stdout) / 1024 < 48 + 16
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("way", ["stretch", "crop", "pad"])
+def test_every_orientation_strip_by_strip(tmp_path, monkeypatch, orientation, way):
+    pixels = np.random.default_rng(0).integers(0, 256, (31, 57, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "stored.png", exif=exif)
+    with Image.open(tmp_path / "stored.png") as stored:
+        upright = ImageOps.exif_transpose(stored)
+    upright.save(tmp_path / "upright.png")
+    expected = read_image(tmp_path / "upright.png", (9, 14, 3), resize=way)
+    np.testing.assert_array_equal(read_image(tmp_path / "stored.png", (9, 14, 3), resize=way), expected)
+    monkeypatch.setattr(opaque, "LARGE", 0)
+    monkeypatch.setattr(opaque, "STRIP", 57 * 4)
+    found = read_image(tmp_path / "stored.png", (9, 14, 3), resize=way)
+    np.testing.assert_allclose(found.astype(int), expected, atol=1)  # Pillow reduces the height of tall images first
+    same = (upright.height, upright.width, 3)
+    np.testing.assert_array_equal(read_image(tmp_path / "stored.png", same, resize=way), np.asarray(upright))
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_large_jpeg_is_never_reduced_below_the_size_wanted(tmp_path, orientation):
+    # 800 x 3200 upright, wanted 200 x 50: reduced as if it stood upright, it would have 100 columns for 200.
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stripes = np.zeros((800, 3200), np.uint8)
+    stripes[np.arange(800) % 8 < 4] = 255
+    Image.fromarray(stripes).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    found = read_image(tmp_path / "a.jpg", (50, 200, 1))[..., 0]
+    assert found.std() > 40  # stripes, and not their mean
+
+
+DISGUISES = {
+    b"": "an empty file",
+    bytes(500): "nothing but zero bytes",
+    b"<!DOCTYPE html>\n<html><title>Sign in</title>": r"a web page \(HTML\)",
+    b"<html>": r"a web page \(HTML\)",
+    b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code>': "the error message of a server",
+    b'{"error": "rate limit"}': "the error message of a server",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n": "a git-lfs pointer.*git lfs pull",
+    b"../../.git/annex/objects/aa/bb": "a git-annex pointer",
+    b"L\0\0\0\x01\x14\x02\0" + bytes(20): "a Windows shortcut",
+    b"book\0\0\0\0mark\0": "a macOS alias",
+    b"\0\x05\x16\x07\0\x02\0\0Mac OS X": "an AppleDouble file",
+    b"\0\0\0\x18ftypheic\0\0": "a HEIC photo, whatever its name",
+    b"\0\0\0\x18ftypisom\0\0": "a video",
+    b"%PDF-1.7": "a PDF document",
+    b'<svg xmlns="http://www.w3.org/2000/svg">': "a drawing",
+    b"\x80\x04\x95\x10\0\0\0\0\0\0\0}": "a Python pickle",
+}
+
+
+@pytest.mark.parametrize("content", DISGUISES)
+def test_a_file_that_is_something_else_is_called_by_its_name(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    for read in (lambda: read_image(tmp_path / "a.jpg", (8, 8, 1)), lambda: decode_image(content, "a.jpg", (8, 8, 1))):
+        with pytest.raises(DataError, match=f"a.jpg: expected an image, found {DISGUISES[content]}"):
+            read()
+    for name in ("a.csv", "train-images-idx3-ubyte"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=DISGUISES[content]):
+            (read_csv if name == "a.csv" else read_idx)(path)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "tiff", "ppm", "pgm", "pbm"])
+def test_formats_of_microscopes_and_old_programs(tmp_path, digit, suffix):
+    Image.fromarray(digit).convert("1" if suffix == "pbm" else "L").save(tmp_path / f"a.{suffix}")
+    found = read_image(tmp_path / f"a.{suffix}", (28, 28, 1))
+    if suffix != "pbm":
+        np.testing.assert_array_equal(found[..., 0], digit)
+    wide = digit.astype(np.uint16) * 257
+    if suffix in ("tif", "tiff"):
+        for compression in (None, "tiff_lzw", "tiff_deflate"):
+            Image.fromarray(wide).save(tmp_path / "wide.tif", compression=compression)
+            np.testing.assert_array_equal(read_image(tmp_path / "wide.tif", (28, 28, 1))[..., 0], digit)

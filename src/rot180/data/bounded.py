@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 
+from rot180.data.disguised import HEAD, disguise
 from rot180.errors import DataError
 
 MAX_BYTES = 2 * 1024**3
@@ -27,19 +28,40 @@ def is_gzipped(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
+def refuse_disguise(path: Path, expected: str) -> None:
+    """Raise DataError where a file is not what is expected, by its first bytes; gzip is for the caller to unpack.
+
+    Raises
+    ------
+    DataError
+        The file is empty, a web page, a pointer, an image, ... (`rot180.data.disguised`).
+    OSError
+        It cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if not head.startswith(b"\x1f\x8b") and (what := disguise(head, expected=expected)):
+        raise DataError(f"{path}: expected {expected}, found {what}")
+
+
 @contextmanager
-def open_bytes(path: Path) -> Iterator[tuple[BufferedIOBase, int]]:
+def open_bytes(path: Path, expected: str) -> Iterator[tuple[BufferedIOBase, int]]:
     """Open a file, unpacking it on the way if it is gzipped; give it with the most bytes it can hold.
 
     Raises
     ------
     DataError
-        The file cannot be opened or read, or its compression is damaged; also from reads inside the block.
+        The file cannot be opened or read, is something else than expected by its first bytes, or its compression is
+        damaged; also from reads inside the block.
     """
     try:
         size = path.stat().st_size
+        refuse_disguise(path, expected)
         if is_gzipped(path):
             with gzip.open(path, "rb") as file:
+                if what := disguise(file.read(HEAD), expected=expected):
+                    raise DataError(f"{path}: expected {expected} in the gzip file, found {what}")
+                file.seek(0)
                 yield file, size * MAX_DEFLATE_RATIO
         else:
             with path.open("rb") as plain:

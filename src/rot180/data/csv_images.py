@@ -100,7 +100,7 @@ def read_head(path: Path) -> Head:
     DataError
         The file cannot be read, or is empty.
     """
-    with open_bytes(path) as (file, _):
+    with open_bytes(path, "CSV") as (file, _):
         for row, block in csv_text.blocks(path, file):
             if (head := _head(path, row, block)) is not None:
                 return head
@@ -111,7 +111,7 @@ def read_table(path: Path, label_column: str | int | None = None) -> Table:
     """Read a CSV file; `read_csv` says how."""
     head: Head | None = None
     pixels, labels = Growing((0,)), LabelTexts(path, "")
-    with open_bytes(path) as (file, _):
+    with open_bytes(path, "CSV") as (file, _):
         for row, block in csv_text.blocks(path, file):
             if head is None:
                 head = _head(path, row, block)

@@ -75,7 +75,7 @@ def read_idx(path: str | Path, *, dimensions: int | None = None) -> Array:
     array([5, 0, 4], dtype=uint8)
     """
     path = Path(path)
-    with open_bytes(path) as (file, capacity):
+    with open_bytes(path, "IDX") as (file, capacity):
         magic = file.read(4)
         if len(magic) < 4:
             raise DataError(f"{path}: offset 0: expected 4 bytes of magic number, found {len(magic)}; no IDX file")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rot180.data import opaque
+from rot180.data.budget import DECODING, SMALL, decoding
+from rot180.data.disguised import HEAD, disguise
 from rot180.errors import ArgumentError, DataError, did_you_mean
 from rot180.nn.preprocessing import RESIZES
 from rot180.ops.types import Array
@@ -20,7 +22,7 @@ from rot180.ops.types import Array
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """What is opened; Pillow knows many more, some of which start other programs."""
 
 MAX_PIXELS = 50_000_000
@@ -41,11 +43,14 @@ SUFFIXES = {
     ".gif": "GIF",
     ".bmp": "BMP",
     ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+    ".pbm": "PPM",
+    ".pnm": "PPM",
 }
 """What a file's name says that it is."""
-
-_ORIENTATION = 0x0112
-"""The EXIF tag; 1 is upright, and from 5 on the picture lies on its side."""
 
 _FILTERS = Lock()
 
@@ -70,7 +75,8 @@ def read_image(path: str | Path, shape: tuple[int, int, int], *, resize: str = "
     Parameters
     ----------
     path : str or Path
-        PNG, JPEG, GIF (its first picture), BMP or WebP, of 8 or 16 bits, gray, palette or color.
+        PNG, JPEG, BMP, PPM and its relatives, GIF, WebP or TIFF (their first picture); of 8 or 16 bits, gray, palette
+        or color.
     shape : (H, W, C)
         What the model takes, C being 1 (gray) or 3 (RGB).
     resize : {"stretch", "crop", "pad"}
@@ -118,24 +124,32 @@ def decode_image(
     if resize not in RESIZES:
         raise ArgumentError(f"no way to resize is called {resize!r}{did_you_mean(resize, RESIZES)}")
     with _opened(source, name, suffix) as image:
+        orientation, full = _orientation(image), image.size
         # A large JPEG is unpacked at half, a quarter or an eighth of its size, never below twice the size wanted.
-        image.draft(image.mode, (2 * width, 2 * height))
-        image.load()
-        upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
-        picture: Any
-        if upright.width * upright.height > opaque.LARGE and upright.size != (width, height):
-            picture = opaque.Strips(upright, MODES[channels])
-        else:
-            picture = opaque.opaque(upright).convert(MODES[channels])
-        if picture.size == (width, height):
-            return np.array(picture, np.uint8).reshape(shape)
-        bilinear = Image.Resampling.BILINEAR
-        if resize == "stretch":
-            picture = picture.resize((width, height), bilinear)
-        elif resize == "crop":
-            picture = ImageOps.fit(picture, (width, height), bilinear)
-        else:
-            picture = ImageOps.pad(picture, (width, height), bilinear, color=0)
+        image.draft(image.mode, (2 * height, 2 * width) if orientation >= 5 else (2 * width, 2 * height))
+        needed = _decoding_bytes(image, full, width, height)
+        if needed > DECODING:
+            raise DataError(
+                f"{name}: expected an image that {DECODING // 1024**2} MB suffice for, found {full[0]} x {full[1]} "
+                f"pixels in {_kind(image)}, which take {needed // 1024**2}; make it smaller first"
+            )
+        with decoding.holding(needed) if needed > SMALL else nullcontext():
+            image.load()
+            orientation = _orientation(image)  # a PNG may say it after its pixels
+            picture: Any
+            if image.width * image.height > opaque.LARGE:
+                picture = opaque.Strips(image, MODES[channels], orientation)
+            else:
+                picture = opaque.opaque(opaque.upright(image, orientation)).convert(MODES[channels])
+                if picture.size == (width, height):
+                    return np.array(picture, np.uint8).reshape(shape)
+            bilinear = Image.Resampling.BILINEAR
+            if resize == "stretch":
+                picture = picture.resize((width, height), bilinear)
+            elif resize == "crop":
+                picture = ImageOps.fit(picture, (width, height), bilinear)
+            else:
+                picture = ImageOps.pad(picture, (width, height), bilinear, color=0)
     return np.asarray(picture, np.uint8).reshape(shape)
 
 
@@ -195,6 +209,8 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
     except Image.DecompressionBombError:
         raise _too_large(name, "far more") from None
     except UnidentifiedImageError:
+        if what := disguise(_head(source)):
+            raise DataError(f"{name}: expected an image, found {what}") from None
         raise DataError(f"{name}: expected an image ({', '.join(FORMATS)}), found none of these; convert it") from None
     # Damaged files make Pillow's decoders raise almost anything (OSError, SyntaxError, struct.error, IndexError, ...).
     except Exception as error:
@@ -202,10 +218,47 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
         raise DataError(f"{name}: the image cannot be read ({reason}); the file is damaged or no image") from None
 
 
+def _decoding_bytes(image: Any, full: tuple[int, int], width: int, height: int) -> int:
+    """Return what decoding an image takes, beyond its file, until it has its final size; an upper bound.
+
+    Pillow keeps four bytes for a pixel of color. libwebp holds the canvas three times and Pillow twice more. A JPEG in
+    several scans, as progressive ones are, is kept as coefficients of its full size, whatever size it is unpacked at.
+    """
+    pixels = image.width * image.height
+    stored = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}.get(image.mode, 4) * pixels
+    if image.format in ("WEBP", "AVIF"):
+        stored = 17 * pixels
+    elif image.format in ("BMP", "TIFF"):
+        stored += 3 * pixels  # BMP's runs are unpacked into bytes first, TIFF's strips into a buffer
+    elif image.format == "MPO" or (image.format == "JPEG" and _has_several_scans(image)):
+        largest = max(part[1] for part in image.layer) * max(part[2] for part in image.layer)
+        share = sum(part[1] * part[2] for part in image.layer) / max(largest, 1)
+        stored += int(2.2 * share * full[0] * full[1])
+    if pixels <= opaque.LARGE:
+        return int(stored + 16 * pixels + 8 * width * height)
+    return int(stored + 4 * width * max(image.size) + 8 * width * height + 20 * opaque.STRIP)
+
+
+def _has_several_scans(image: Any) -> bool:
+    """Say whether a JPEG is progressive, or its first scan, behind whose marker Pillow stops, lacks a component."""
+    at = image.fp.tell()
+    scan = image.fp.read(3)
+    image.fp.seek(at)
+    return bool(image.info.get("progressive")) or len(scan) < 3 or scan[2] != image.layers
+
+
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation. Where the header has none, asking Pillow for it would unpack a PNG."""
-    orientation = image.getexif().get(_ORIENTATION, 1) if "exif" in image.info else 1
-    return orientation if isinstance(orientation, int) else 1
+    """Return the EXIF orientation, 1 to 8. Where the header has none, asking Pillow for it would unpack a PNG."""
+    orientation = image.getexif().get(opaque.ORIENTATION, 1) if "exif" in image.info else 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def _head(source: Path | bytes) -> bytes:
+    """Return the first bytes of a file."""
+    if isinstance(source, bytes):
+        return source[:HEAD]
+    with source.open("rb") as file:
+        return file.read(HEAD)
 
 
 def _kind(image: Image.Image) -> str:
