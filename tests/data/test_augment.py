@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rot180
-from rot180.data.augment import STEPS, parse_augmentation
+from rot180.data.augment import STEPS, WITH_BORDER, parse_augmentation
 from rot180.errors import ArgumentError, ShapeError
 
 GENERATOR = np.random.default_rng(0)
@@ -14,8 +14,10 @@ IMAGES = GENERATOR.integers(0, 256, (24, 12, 10, 3), dtype=np.uint8)
 LABELS = GENERATOR.integers(0, 4, 24)
 
 
-def altered(text: str, images: np.ndarray = IMAGES, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    return parse_augmentation(text)(images, LABELS[: len(images)], np.random.default_rng(seed), 4)
+def altered(
+    text: str, images: np.ndarray = IMAGES, seed: int = 1, limits: tuple[float, float] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    return parse_augmentation(text)(images, LABELS[: len(images)], np.random.default_rng(seed), 4, limits)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -46,7 +48,7 @@ def test_shift_moves_and_fills_with_black() -> None:
 
 
 def test_crop_shows_only_what_was_there() -> None:
-    found = altered("crop:4")[0]
+    found = altered("crop:4,border:reflect")[0]
     for image, original in zip(found, IMAGES, strict=True):
         assert set(map(tuple, image.reshape(-1, 3))) <= set(map(tuple, original.reshape(-1, 3)))
 
@@ -124,6 +126,14 @@ def test_order_in_the_text_does_not_matter() -> None:
         ("rotate:x", "came 'x'"),
         ("shift:1.5", "counts whole pixels"),
         ("scale:1", "at most 0.9"),
+        ("shift,border:mirror", r"the border is black or reflect, such as border:reflect; came 'border:mirror'"),
+        ("shift,border", "came 'border'"),
+        ("shift,border:black,border:black", "the augmentation border is there twice"),
+        (
+            "flip,border:reflect",
+            "border says what moves in with rotate, scale, elastic, shift, crop; give one of these",
+        ),
+        ("shift,boder:reflect", "did you mean 'border'"),
     ],
 )
 def test_what_cannot_be_read(text: str, message: str) -> None:
@@ -151,3 +161,59 @@ def test_training_with_it_is_the_same_for_any_workers(augment: str) -> None:
 def test_only_images_can_be_altered() -> None:
     with pytest.raises(ShapeError, match=r"augmentation alters images \(N, H, W, C\)"):
         rot180.fit(rot180.network("4 > fc2"), (np.zeros((4, 4)), np.zeros(4, int)), augment="flip")
+
+
+STEPS_AND_BORDERS = [*STEPS, *(f"{name},border:reflect" for name in WITH_BORDER)]
+
+
+@pytest.mark.parametrize(
+    ("black", "white", "dtype"),
+    [(0, 255, np.float32), (0, 16, np.uint8), (0, 4095, np.uint16), (-1, 1, np.float32), (-2.5, 3, float)],
+)
+@pytest.mark.parametrize("text", STEPS_AND_BORDERS)
+def test_any_range_is_altered_alike(text: str, black: float, white: float, dtype: type) -> None:
+    """What comes out in other units is what comes out of floats in 0 to 1, in those units."""
+    images = IMAGES // 16 / 15 if white == 16 else IMAGES / 255
+    expected, _ = altered(text, images)
+    scaled = images * (white - black) + black
+    scaled = np.rint(scaled) if np.issubdtype(dtype, np.integer) else scaled
+    found, _ = altered(text, scaled.astype(dtype), limits=(black, white))
+    tolerance = 2 if np.issubdtype(dtype, np.integer) else 2e-5 * (white - black)
+    np.testing.assert_allclose(found, expected * (white - black) + black, atol=tolerance)
+    assert found.min() >= black
+    assert found.max() <= white
+
+
+@pytest.mark.parametrize("text", STEPS)
+def test_floats_to_255_keep_their_range_without_being_told(text: str) -> None:
+    found = altered(text, IMAGES.astype(np.float32))[0]
+    assert found.max() > 200
+    assert len(np.unique(found)) > 100
+
+
+@pytest.mark.parametrize("name", WITH_BORDER)
+def test_black_moves_in_unless_the_border_is_mirrored(name: str) -> None:
+    white = np.full((24, 12, 10, 1), 255, np.uint8)
+    strong = {"scale": "scale:0.5", "elastic": "elastic:4"}.get(name, name)
+    assert (altered(strong, white)[0] < 128).any()
+    assert (altered(f"{strong},border:reflect", white)[0] == 255).all()
+    assert str(parse_augmentation(f"border:reflect,{name}")).endswith(",border:reflect")
+
+
+def test_a_mirrored_shift_shows_the_mirror_image() -> None:
+    images = np.arange(1, 11, dtype=np.uint8).reshape(1, 1, 10, 1).repeat(24, 0)
+    rows = {tuple(row) for row in altered("shift:2,border:reflect", images)[0][:, 0, :, 0].tolist()}
+    assert (2, 1, *range(1, 9)) in rows
+    assert (*range(3, 11), 10, 9) in rows
+
+
+def test_training_augments_in_the_range_of_the_data() -> None:
+    data = rot180.load_data("digits").limit(300)
+
+    def weights(images: np.ndarray) -> np.ndarray:
+        model = rot180.network("8x8x1 > fc10")
+        rot180.fit(model, (images, data.train_labels), augment="rotate:5,brightness", engine="numpy")
+        return model.parameters["fc1.weight"]
+
+    expected = weights(data.train_images / 255)
+    np.testing.assert_allclose(weights(data.train_images.astype(float)), expected, atol=1e-5)

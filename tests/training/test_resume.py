@@ -157,7 +157,7 @@ def test_another_network_of_the_same_shapes_is_not_gone_on_with() -> None:
         fit(other, (IMAGES, LABELS), batch_size=8, resume=state)
     other = network()
     other.preprocessing = Preprocessing("image")
-    with pytest.raises(ArgumentError, match=r"preprocessing {'kind': 'scale'}, here {'kind': 'image'}"):
+    with pytest.raises(ArgumentError, match=r"preprocessing {'kind': 'scale'.*}, here {'kind': 'image'"):
         fit(other, (IMAGES, LABELS), batch_size=8, resume=state)
     old = replace(state, plan={name: value for name, value in state.plan.items() if name not in ADDED})
     assert fit(network(), (IMAGES, LABELS), batch_size=8, resume=old).stopped == "finished"

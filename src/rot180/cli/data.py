@@ -108,6 +108,7 @@ def show(
     from rot180.data.augment import parse_augmentation
     from rot180.data.inspect import examples
     from rot180.data.load import load_data
+    from rot180.nn.pixel_range import PixelRange, to_show
     from rot180.pictures import contact_sheet, save_figure
     from rot180.training.streams import stream
 
@@ -122,8 +123,9 @@ def show(
         chosen = np.linspace(0, len(dataset.train_images) - 1, min(images, len(dataset.train_images))).astype(int)
         batch, labels = dataset.train_images[chosen], dataset.train_labels[chosen]
         classes = len(dataset.class_names)
-        altered = [alter(batch, labels, stream(seed, "augment", epoch, 0), classes)[0] for epoch in range(7)]
-        rows = [[batch[row], *(some[row] for some in altered)] for row in range(len(batch))]
+        limits = PixelRange.of(dataset.train_images).limits
+        altered = [alter(batch, labels, stream(seed, "augment", epoch, 0), classes, limits)[0] for epoch in range(7)]
+        rows = [[to_show(some[row], limits) for some in (batch, *altered)] for row in range(len(batch))]
         names = [dataset.class_names[label] for label in labels]
         figure = contact_sheet(rows, names, f"{dataset.name}, {alter}", column_names=["as it is"])
     drawn = save_figure(figure, path, replace=False)[0]
@@ -161,7 +163,7 @@ def _say(found: Inspection) -> None:
         more = f" and {len(found.sizes) - 5:,} other sizes" if len(found.sizes) > 5 else ""
         print(f"  files: {', '.join(f'{kind} ({count:,})' for kind, count in found.formats.items())}")
         print(f"  sizes: {sizes}{more}")
-    print(f"  pixels: mean {found.mean:.3f}, deviation {found.deviation:.3f} (black 0, white 1)")
+    print(f"  pixels: {found.pixels}, mean {found.mean:.3f}, deviation {found.deviation:.3f} (black 0, white 1)")
     hint = "; train --class-weights balanced makes all classes count alike" if 3 <= found.imbalance < math.inf else ""
     print(f"  balance: the largest class has {found.imbalance:.2f} times the images of the smallest{hint}")
     width = max((len(visible(name)) for name in found.train_counts), default=0)

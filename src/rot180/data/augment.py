@@ -1,7 +1,7 @@
 """Augmentation: batches of images altered at random, so that no epoch shows quite the same ones.
 
 Written as a list, `shift:2,flip,rotate:10`; done in the order of `STEPS`, whatever the order in the list. What comes
-out depends on the images, the labels and the generator alone.
+out depends on the images, their range, the labels and the generator alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from rot180.data.warp import elastic_field, grid, sample, turned_and_scaled
 from rot180.errors import ArgumentError, did_you_mean
+from rot180.nn.pixel_range import PixelRange
 from rot180.ops.types import Array
 
 ELASTIC_SMOOTHNESS = 4.0
@@ -37,8 +38,8 @@ STEPS = {
     "rotate": Step(10, 180, "turn by up to so many degrees"),
     "scale": Step(0.1, 0.9, "enlarge or shrink by up to this share"),
     "elastic": Step(1.0, 20, "bend like handwriting, each pixel by about so many pixels"),
-    "shift": Step(2, 1000, "move by up to so many pixels; black moves in"),
-    "crop": Step(4, 1000, "mirror so many pixels outwards and cut the size out again at random"),
+    "shift": Step(2, 1000, "move by up to so many pixels"),
+    "crop": Step(4, 1000, "add a border of so many pixels and cut the size out again at random"),
     "flip": Step(0.5, 1, "mirror left and right with this probability"),
     "brightness": Step(0.2, 1, "add or take away up to this share of white"),
     "contrast": Step(0.2, 0.99, "spread or gather around the image's mean by up to this share"),
@@ -47,16 +48,25 @@ STEPS = {
 }
 """In the order in which they are done."""
 
+BORDERS = ("black", "reflect")
+"""What moves in from outside when an image is turned, scaled, bent or shifted: black, or its mirror image."""
+
+WITH_BORDER = ("rotate", "scale", "elastic", "shift", "crop")
+"""Steps in which something moves in."""
+
+Limits = tuple[float, float]
+"""Black and white, in the units of the images."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to each batch: the steps with their numbers.
+    """What is done to each batch: the steps with their numbers, and what moves in at the border.
 
     Examples
     --------
-    >>> augment = parse_augmentation("flip,shift:1")
+    >>> augment = parse_augmentation("flip,shift:1,border:reflect")
     >>> str(augment)
-    'shift:1,flip:0.5'
+    'shift:1,flip:0.5,border:reflect'
     >>> images, labels = np.full((2, 4, 4, 1), 255, np.uint8), np.array([0, 1])
     >>> altered, same = augment(images, labels, np.random.default_rng(0), classes=2)
     >>> altered.shape, altered.dtype, same.tolist()
@@ -64,20 +74,29 @@ class Augmentation:
     """
 
     steps: tuple[tuple[str, float], ...]
+    border: str = "black"
 
     def __call__(
-        self, images: Array, labels: Array, generator: np.random.Generator, classes: int
+        self,
+        images: Array,
+        labels: Array,
+        generator: np.random.Generator,
+        classes: int,
+        limits: Limits | None = None,
     ) -> tuple[Array, Array]:
         """Return altered images, and their labels.
 
         Parameters
         ----------
-        images : (N, H, W, C) uint8, uint16 or floats in 0 to 1
+        images : (N, H, W, C) uint8, uint16 or floats
             Not changed.
         labels : (N,) integers
         generator : numpy.random.Generator
             Of this batch alone; the same state gives the same images.
         classes : int
+        limits : (float, float), optional
+            Black and white, between which the pixels stay; by default those of the type, for floats those that the
+            batch itself shows (`rot180.nn.pixel_range`).
 
         Returns
         -------
@@ -87,16 +106,44 @@ class Augmentation:
             Probabilities.
         """
         steps = dict(self.steps)
-        images = _warp(images, steps, generator)
+        look = _Look(*(_limits_of(images) if limits is None else limits), self.border)
+        images = _warp(images, steps, generator, look)
         for name, alter in _SIMPLE.items():
             if name in steps:
-                images = alter(images, steps[name], generator)
+                images = alter(images, steps[name], generator, look)
         if "mixup" in steps:
-            return _mixup(images, labels, steps["mixup"], generator, classes)
+            return _mixup(images, labels, steps["mixup"], generator, look, classes)
         return images, labels
 
     def __str__(self) -> str:
-        return ",".join(f"{name}:{value:g}" for name, value in self.steps)
+        words = [f"{name}:{value:g}" for name, value in self.steps]
+        return ",".join(words if self.border == "black" else [*words, f"border:{self.border}"])
+
+
+class _Look(NamedTuple):
+    """What the steps must know of the images beside their pixels."""
+
+    black: float
+    white: float
+    border: str
+
+    def framed(self, images: Array, pixels: int) -> Array:
+        """Return the images with so many pixels around them."""
+        around = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
+        if self.border == "reflect":
+            return np.pad(images, around, "symmetric")
+        return np.pad(images, around, constant_values=images.dtype.type(self.black))
+
+    def as_images(self, values: Array, images: Array) -> Array:
+        """Return values in the images' type, from black to white."""
+        values = np.clip(values, self.black, self.white)
+        return (values if images.dtype.kind == "f" else np.rint(values)).astype(images.dtype)
+
+
+def _limits_of(images: Array) -> Limits:
+    if images.dtype.kind != "f":
+        return 0.0, float(np.iinfo(images.dtype).max)
+    return PixelRange.of(images).limits
 
 
 def parse_augmentation(text: str) -> Augmentation:
@@ -108,12 +155,18 @@ def parse_augmentation(text: str) -> Augmentation:
         There is no such step, it is there twice, or its number cannot be used.
     """
     found: dict[str, float] = {}
+    border = None
     for word in text.split(","):
         name, colon, number = word.strip().partition(":")
-        if name not in STEPS:
-            raise ArgumentError(f"no augmentation is called {name!r}{did_you_mean(name, STEPS)}")
-        if name in found:
+        if name not in (*STEPS, "border"):
+            raise ArgumentError(f"no augmentation is called {name!r}{did_you_mean(name, (*STEPS, 'border'))}")
+        if name in found or (name == "border" and border is not None):
             raise ArgumentError(f"the augmentation {name} is there twice; give it once")
+        if name == "border":
+            border = number
+            if border not in BORDERS:
+                raise ArgumentError(f"the border is black or reflect, such as border:reflect; came {word.strip()!r}")
+            continue
         try:
             value = float(number) if colon else STEPS[name].default
         except ValueError:
@@ -126,10 +179,12 @@ def parse_augmentation(text: str) -> Augmentation:
         if name in ("shift", "crop", "cutout") and value != int(value):
             raise ArgumentError(f"the augmentation {name} counts whole pixels; came {number!r}")
         found[name] = value
-    return Augmentation(tuple((name, found[name]) for name in STEPS if name in found))
+    if border is not None and not found.keys() & WITH_BORDER:
+        raise ArgumentError(f"border says what moves in with {', '.join(WITH_BORDER)}; give one of these beside it")
+    return Augmentation(tuple((name, found[name]) for name in STEPS if name in found), border or "black")
 
 
-def _warp(images: Array, steps: dict[str, float], generator: np.random.Generator) -> Array:
+def _warp(images: Array, steps: dict[str, float], generator: np.random.Generator, look: _Look) -> Array:
     """Turn, scale and bend in one pass, so that the images are blurred once only."""
     if not steps.keys() & {"rotate", "scale", "elastic"}:
         return images
@@ -147,20 +202,13 @@ def _warp(images: Array, steps: dict[str, float], generator: np.random.Generator
         if "elastic" in steps:
             size = part.stop - part.start
             places += elastic_field(size, height, width, steps["elastic"], ELASTIC_SMOOTHNESS, generator)
-        warped[part] = _as(sample(images[part], places), images)
+        outside = None if look.border == "reflect" else look.black
+        warped[part] = look.as_images(sample(images[part], places, outside), images)
     return warped
 
 
-def _shift(images: Array, pixels: float, generator: np.random.Generator) -> Array:
-    return _cut_out_of(_framed(images, int(pixels), "constant"), images.shape, generator)
-
-
-def _crop(images: Array, pixels: float, generator: np.random.Generator) -> Array:
-    return _cut_out_of(_framed(images, int(pixels), "symmetric"), images.shape, generator)
-
-
-def _framed(images: Array, pixels: int, mode: str) -> Array:
-    return np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode)  # type: ignore[call-overload,no-any-return]
+def _shift(images: Array, pixels: float, generator: np.random.Generator, look: _Look) -> Array:
+    return _cut_out_of(look.framed(images, int(pixels)), images.shape, generator)
 
 
 def _cut_out_of(framed: Array, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
@@ -172,25 +220,26 @@ def _cut_out_of(framed: Array, shape: tuple[int, ...], generator: np.random.Gene
     return np.ascontiguousarray(parts[np.arange(count), top, left].transpose(0, 2, 3, 1))
 
 
-def _flip(images: Array, probability: float, generator: np.random.Generator) -> Array:
+def _flip(images: Array, probability: float, generator: np.random.Generator, look: _Look) -> Array:
     is_flipped = generator.random(len(images)) < probability
     flipped = images.copy()
     flipped[is_flipped] = images[is_flipped, :, ::-1]
     return flipped
 
 
-def _brightness(images: Array, share: float, generator: np.random.Generator) -> Array:
-    change = generator.uniform(-share, share, (len(images), 1, 1, 1)).astype(np.float32) * _white(images)
-    return _as(images + change, images)
+def _brightness(images: Array, share: float, generator: np.random.Generator, look: _Look) -> Array:
+    whole = np.float32(look.white - look.black)
+    change = generator.uniform(-share, share, (len(images), 1, 1, 1)).astype(np.float32) * whole
+    return look.as_images(images + change, images)
 
 
-def _contrast(images: Array, share: float, generator: np.random.Generator) -> Array:
+def _contrast(images: Array, share: float, generator: np.random.Generator, look: _Look) -> Array:
     factor = generator.uniform(1 - share, 1 + share, (len(images), 1, 1, 1)).astype(np.float32)
     mean = images.mean((1, 2, 3), dtype=np.float32, keepdims=True)
-    return _as(mean + (images - mean) * factor, images)
+    return look.as_images(mean + (images - mean) * factor, images)
 
 
-def _cutout(images: Array, pixels: float, generator: np.random.Generator) -> Array:
+def _cutout(images: Array, pixels: float, generator: np.random.Generator, look: _Look) -> Array:
     count, height, width, _ = images.shape
     masks = []
     for size in (height, width):
@@ -200,12 +249,12 @@ def _cutout(images: Array, pixels: float, generator: np.random.Generator) -> Arr
         masks.append((steps >= start) & (steps < start + int(pixels)))
     covered = masks[0][:, :, np.newaxis] & masks[1][:, np.newaxis, :]
     cut = images.copy()
-    cut[covered] = 0
+    cut[covered] = look.black
     return cut
 
 
 def _mixup(
-    images: Array, labels: Array, alpha: float, generator: np.random.Generator, classes: int
+    images: Array, labels: Array, alpha: float, generator: np.random.Generator, look: _Look, classes: int
 ) -> tuple[Array, Array]:
     """Mix each image with another of the batch.
 
@@ -216,7 +265,7 @@ def _mixup(
     share = generator.beta(alpha, alpha, len(images)).astype(np.float32)
     other = generator.permutation(len(images))
     weight = share[:, np.newaxis, np.newaxis, np.newaxis]
-    mixed = _as(images * weight + images[other] * (1 - weight), images)
+    mixed = look.as_images(images * weight + images[other] * (1 - weight), images)
     probabilities = np.zeros((len(images), classes), np.float32)
     rows = np.arange(len(images))
     probabilities[rows, labels] = share
@@ -224,19 +273,9 @@ def _mixup(
     return mixed, probabilities
 
 
-def _white(images: Array) -> np.float32:
-    return np.float32(1 if images.dtype.kind == "f" else np.iinfo(images.dtype).max)
-
-
-def _as(values: Array, images: Array) -> Array:
-    """Return values as the images' type, black to white."""
-    values = np.clip(values, 0, _white(images))
-    return (values if images.dtype.kind == "f" else np.rint(values)).astype(images.dtype)
-
-
-_SIMPLE: dict[str, Callable[[Array, float, np.random.Generator], Array]] = {
+_SIMPLE: dict[str, Callable[[Array, float, np.random.Generator, _Look], Array]] = {
     "shift": _shift,
-    "crop": _crop,
+    "crop": _shift,  # they differ in their defaults, and may be given together
     "flip": _flip,
     "brightness": _brightness,
     "contrast": _contrast,

@@ -16,6 +16,7 @@ from rot180.data.load import load_data
 from rot180.data.loader import read_ahead
 from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.parts import PARTS, Sources
+from rot180.nn.pixel_range import PixelRange, to_show
 from rot180.ops.types import Array
 
 SHOWN = 20
@@ -70,6 +71,7 @@ class Inspection:
     validation_counts: dict[str, int]
     test_counts: dict[str, int]
     imbalance: float
+    pixels: str
     mean: float
     deviation: float
     duplicates_within_train: int
@@ -120,7 +122,8 @@ def inspect_data(source: str | Path | None, options: ImageOptions | None = None)
         _counts(getattr(dataset, f"{part}_labels"), dataset) for part in PARTS
     )
     largest, smallest = max(train_counts.values()), min(train_counts.values())
-    mean, deviation = _pixels(dataset.train_images if len(train) else dataset.test_images)
+    images = dataset.train_images if len(train) else dataset.test_images
+    mean, deviation = _pixels(images)
     found = Inspection(
         name=dataset.name,
         description=dataset.description,
@@ -133,6 +136,7 @@ def inspect_data(source: str | Path | None, options: ImageOptions | None = None)
         validation_counts=validation_counts,
         test_counts=test_counts,
         imbalance=largest / smallest if smallest else float("inf"),
+        pixels=PixelRange.of(images).text,
         mean=mean,
         deviation=deviation,
         duplicates_within_train=len(train) - len(first),
@@ -157,11 +161,12 @@ def examples(dataset: Dataset, each: int = 8, classes: int = 20) -> tuple[list[l
     images, labels = dataset.train_images, dataset.train_labels
     if not len(images):
         images, labels = dataset.test_images, dataset.test_labels
+    limits = PixelRange.of(images).limits
     rows, names = [], []
     for label, name in enumerate(dataset.class_names[:classes]):
         numbers = np.flatnonzero(labels == label)
         chosen = numbers[np.linspace(0, len(numbers) - 1, min(each, len(numbers))).astype(int)]
-        rows.append([images[int(number)] for number in chosen])
+        rows.append([to_show(images[int(number)], limits) for number in chosen])
         names.append(f"{name} ({len(numbers):,})")
     return rows, names
 
@@ -188,10 +193,11 @@ def _digests(images: Images, options: ImageOptions) -> list[bytes]:
 
 def _pixels(images: Images) -> tuple[float, float]:
     """Return mean and deviation of all pixels, from black 0 to white 1."""
+    black, white = PixelRange.of(images).limits
     total, square, count = 0.0, 0.0, 0
     for start in range(0, len(images), PIECE):
         some = images[start : start + PIECE]
-        values = some.astype(np.float64) / (1 if some.dtype.kind == "f" else np.iinfo(some.dtype).max)
+        values = (some.astype(np.float64) - black) / (white - black)
         total, square, count = total + values.sum(), square + (values**2).sum(), count + values.size
     mean = total / max(count, 1)
     return float(mean), float(np.sqrt(max(square / max(count, 1) - mean**2, 0)))

@@ -74,8 +74,8 @@ def _smoother(size: int, smoothness: float) -> Array:
     return smoother
 
 
-def sample(images: Array, places: Array) -> Array:
-    """Return images sampled at places between their pixels; black lies around them.
+def sample(images: Array, places: Array, outside: float | None = 0.0) -> Array:
+    """Return images sampled at places between their pixels.
 
     Bilinear: y = sum over the four pixels around a place of pixel * (1 - row distance) * (1 - column distance).
 
@@ -84,17 +84,24 @@ def sample(images: Array, places: Array) -> Array:
     images : (N, H, W, C)
     places : (2, N, H, W) or (2, 1, H, W)
         From the middle of the image, in pixels.
+    outside : float or None
+        What lies around the images; None stands for their mirror images.
 
     Returns
     -------
     (N, H, W, C) float32
     """
     count, height, width, channels = images.shape
-    # A frame of two black pixels: every place is clipped into it, and no neighbor lies outside the array.
-    framed = np.zeros((count, height + 4, width + 4, channels), images.dtype)
-    framed[:, 2:-2, 2:-2] = images
-    row = np.clip(places[0] + ((height - 1) / 2 + 2), 0, height + 2.5)
-    column = np.clip(places[1] + ((width - 1) / 2 + 2), 0, width + 2.5)
+    row, column = places[0] + ((height - 1) / 2 + 2), places[1] + ((width - 1) / 2 + 2)
+    # A frame of two pixels: every place is clipped into it, and no neighbor lies outside the array.
+    if outside is None:
+        row, column = _mirrored(row - 2, height) + 2, _mirrored(column - 2, width) + 2
+        framed = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), "edge")
+    else:
+        framed = np.full((count, height + 4, width + 4, channels), outside, images.dtype)
+        framed[:, 2:-2, 2:-2] = images
+    row = np.clip(row, 0, height + 2.5)
+    column = np.clip(column, 0, width + 2.5)
     top, left = row.astype(np.int32), column.astype(np.int32)
     row_share, column_share = row - top.astype(np.float32), column - left.astype(np.float32)
     stride = width + 4
@@ -116,3 +123,14 @@ def sample(images: Array, places: Array) -> Array:
             total += np.take(plane, index + step, mode="clip") * weight
         sampled[..., channel] = total
     return sampled
+
+
+def _mirrored(places: Array, size: int) -> Array:
+    """Fold places outside an axis back into it, at the outer edges of the first and the last pixel.
+
+    >>> _mirrored(np.array([-1.0, 1.5, 4.0]), 4).tolist()
+    [0.0, 1.5, 3.0]
+    """
+    past = np.mod(places + 0.5, 2 * size)
+    folded: Array = np.minimum(past, 2 * size - past) - 0.5
+    return folded

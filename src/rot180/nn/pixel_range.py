@@ -78,6 +78,11 @@ class PixelRange:
         return self.low < 0
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """Black and white of the training images; of images normalized before, their smallest and largest value."""
+        return self.low if self.is_signed else 0.0, self.high
+
+    @property
     def white(self) -> float:
         """What the training images are divided by: white, or 1 where they were normalized before."""
         return 1.0 if self.is_signed else self.high
@@ -265,6 +270,18 @@ def refuse_non_finite(images: Array) -> None:
             f"image {first} ({values} of {images[first].size} values); mend the data",
             array="the images",
         )
+
+
+def to_show(images: Any, limits: tuple[float, float]) -> Any:
+    """Return images as pictures take them: as they are where black and white are those of their type, else from 0 to 1.
+
+    >>> to_show(np.array([0, 8, 16], np.uint8), (0, 16)).tolist(), to_show(np.array([0, 255], np.uint8), (0, 255)).dtype
+    ([0.0, 0.5, 1.0], dtype('uint8'))
+    """
+    black, white = limits
+    if limits == (0, 1 if images.dtype.kind == "f" else np.iinfo(images.dtype).max):
+        return images
+    return ((np.asarray(images, np.float32) - np.float32(black)) / np.float32(white - black or 1)).clip(0, 1)
 
 
 def _smallest_white(high: float) -> float:

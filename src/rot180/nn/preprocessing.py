@@ -125,6 +125,11 @@ class Preprocessing:
             return self.pixels.white_of(images)
         return 1.0 if images.dtype.kind == "f" else float(np.iinfo(images.dtype).max)
 
+    def limits_of(self, images: Any) -> tuple[float, float]:
+        """Return black and white in images; errors as from `white_of`."""
+        white = self.white_of(images)
+        return self.pixels.limits if self.pixels is not None and self.pixels.is_signed else (0.0, white)
+
     def __call__(self, images: Array, dtype: Any = np.float32, *, white: float | None = None) -> Array:
         """Return the images as floats.
 

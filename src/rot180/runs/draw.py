@@ -11,6 +11,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError
 from rot180.nn import Conv2d, Flatten, Sequential
+from rot180.nn.pixel_range import to_show
 from rot180.ops.types import Array
 from rot180.training import Evaluation, History, predict
 from rot180.training.metrics import confusion_matrix as count_confusions
@@ -92,16 +93,17 @@ def draw_images(
     for index in indices:
         if not 0 <= index < len(images):
             raise ArgumentError(f"there are {len(images)} test images, numbered from 0; there is no number {index}")
+    shown = to_show(images, model.preprocessing.limits_of(images))
     counts = count_confusions(labels, probabilities.argmax(axis=1), classes)
     drawn = [_save(confusion_matrix(counts, names), folder / "confusion")]
-    figure = mistakes(images, labels, probabilities, names)
+    figure = mistakes(shown, labels, probabilities, names)
     drawn.append(_save(figure, folder / "mistakes"))
     for index in indices or sorted({0, *worst_mistakes(labels, probabilities, 1).tolist()}):
         said = int(probabilities[index].argmax())
         title = (
             f"test image {index}: {names[labels[index]]}, taken for {names[said]} ({probabilities[index, said]:.1%})"
         )
-        figure = feature_maps(images[index], layer_outputs(model, images[index]), title, class_names=names)
+        figure = feature_maps(shown[index], layer_outputs(model, images[index]), title, class_names=names)
         drawn.append(_save(figure, folder / f"feature-maps-{index}"))
     return drawn
 

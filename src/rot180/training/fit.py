@@ -183,9 +183,10 @@ def fit(
         names = model.class_names or tuple(map(str, range(model.output_shape[0])))
         trainer.loss.class_weights = class_weights_of(class_weights, labels, names)  # type: ignore[attr-defined]
 
-    if resume is None:  # a training that goes on takes images as it did, also one from before ranges were kept
+    # A training from before ranges were kept goes on by the type.
+    if resume is None or "pixels" in resume.plan.get("preprocessing", {}):
         model.preprocessing = model.preprocessing.for_training_on(images)
-    trainer.white = model.preprocessing.white_of(images)
+    trainer.white, trainer.limits = model.preprocessing.white_of(images), model.preprocessing.limits_of(images)
     if held_out:
         model.preprocessing.white_of(held_out[0])
 

@@ -268,4 +268,4 @@ def _batch(
     if settings.augment is None:
         return batch_images, batch_labels
     generator = stream(trainer.seed, "augment", epoch, batch)
-    return settings.augment(batch_images, batch_labels, generator, trainer.model.output_shape[0])
+    return settings.augment(batch_images, batch_labels, generator, trainer.model.output_shape[0], trainer.limits)

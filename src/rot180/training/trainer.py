@@ -49,6 +49,8 @@ class Trainer:
     white : float or None
         What is white in all images that come (`Preprocessing.white_of`), which `fit` finds out once; None asks it of
         each batch.
+    limits : (float, float) or None
+        Black and white in them, between which augmentation stays.
 
     Examples
     --------
@@ -77,6 +79,7 @@ class Trainer:
         self.generators = {"noise": stream(self.seed, "noise")}
         self.stop_reason = ""
         self.white: float | None = None
+        self.limits: tuple[float, float] | None = None
         self._engine_name = engine
         self._engine: Engine | None = None
         self._draws = any(isinstance(layer, (Dropout, NoisyReLU)) for layer in model.layers)
