@@ -115,7 +115,7 @@ def test_what_cannot_be_saved(tmp_path, model, path):
         ({"preprocessing": '{"kind": "magic"}'}, "no preprocessing is called 'magic'"),
         ({"preprocessing": '{"kind": "dataset", "mean": [1]}'}, "needs std"),
         ({"class_names": '["one"]'}, "class_names: expected 10 names, found 1"),
-        ({"class_names": '{"a": 1}'}, "class_names: expected a list of names"),
+        ({"class_names": '{"a": 1}'}, "class_names must be a list, or null; it is"),
         ({"class_names": "[" * 5000}, "class_names: expected JSON"),
     ],
 )

@@ -82,7 +82,7 @@ def test_the_page_of_a_damaged_run(run: Path, tmp_path: Path) -> None:
     write_report(copy, loaded.model)
     assert "&lt;script&gt;" in copy.report_path.read_text()
     copy.history_path.write_text("nonsense\n")
-    with pytest.raises(ModelError, match="line 1: expected a JSON object"):
+    with pytest.raises(ModelError, match="line 1: expected JSON"):
         write_report(copy, loaded.model)
 
 

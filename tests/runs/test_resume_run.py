@@ -298,7 +298,7 @@ def test_other_data_are_refused_unless_forced(interrupted: Path) -> None:
         ("validation = 0.2", "validation = 0.3", "another training: images 96, here 84"),
         ("limit = 120", "limit = 119", "another training: images 96, here 95"),
         ("dropout0.2", "dropout0.3", "another training: network .*dropout0.2.*, here .*dropout0.3"),
-        ("epochs = 3", 'epochs = "3"', "epochs must be int | None; it is '3'"),
+        ("epochs = 3", 'epochs = "3"', r"training\.epochs must be a whole number of 64 bits; it is '3'"),
         ("epochs = 3", "epoch = 3", "unknown setting 'epoch'; did you mean 'epochs'"),
         ("[training]", "[learning]", r"expected a table \[training\]"),
         ("conv3x3:2", "conv3x3:3", "another training: network '8x8x1 > conv3x3:2 .*', here '8x8x1 > conv3x3:3"),
@@ -419,7 +419,7 @@ def test_what_is_not_finite_fails_the_run_and_is_never_the_best(tmp_path: Path) 
     assert last["event"] == "failed"
     assert last["array"] in last["reason"]
     assert f"step {last['step']}: " in last["reason"]
-    assert "The training failed." in (path / "report.html").read_text()
+    assert "The training failed: " in (path / "report.html").read_text()
     assert not (path / "best.safetensors").exists()
     assert not (path / "model.safetensors").exists()
     assert all(np.isfinite(w).all() for w in load_run(path).model.parameters.values())

@@ -11,22 +11,25 @@ The newest two are kept: the one before is removed when its successor is on the 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from rot180.engine.reference import is_finite
 from rot180.errors import ModelError, NonFiniteError
-from rot180.files import remove_folder, write_folder_atomically
+from rot180.files import Folder, open_regular, read_bounded, remove_folder, write_folder_atomically
 from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
-from rot180.runs.model_file import load_model, model_bytes
-from rot180.runs.safetensors_file import compare_arrays, entry_of, read_arrays, serialize
-from rot180.runs.safetensors_header import ArrayEntry, read_header
+from rot180.runs.fields import STATE as STATE_FIELDS
+from rot180.runs.fields import TEXT, check_fields, parse_json
+from rot180.runs.fields import table as table_of
+from rot180.runs.model_file import model_bytes, read_model
+from rot180.runs.safetensors_file import compare_arrays, entry_of, open_arrays, serialize
+from rot180.runs.safetensors_header import ArrayEntry
 from rot180.training import OPTIMIZERS, EpochDone, History, TrainingState
 
 FORMAT_VERSION = 2
@@ -39,6 +42,11 @@ KEPT = 2
 """Checkpoints that stay."""
 
 MODEL, TRAINING, STATE, SUMS = "model.safetensors", "training.safetensors", "state.json", "SHA256SUMS"
+
+MAX_STATE_VALUES = 600_000
+"""Values in `state.json`: of as many epochs."""
+
+SUMS_OF_FORMAT_1 = table_of({MODEL: TEXT, TRAINING: TEXT})
 
 MAX_SUMS_BYTES = 1000
 """`SHA256SUMS` is read up to this size."""
@@ -113,7 +121,7 @@ def save_checkpoint(folder: Path, model: Sequential, state: TrainingState, extra
     files[SUMS] = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()).encode()
     there = list_checkpoints(folder)
     path = folder / f"{int(there[0].name) + 1 if there else 1:06}"
-    write_folder_atomically(path, files)
+    write_folder_atomically(path, files, beneath=folder.parent)
     for old in there[KEPT - 1 :]:
         _remove(old)
     return path
@@ -122,12 +130,14 @@ def save_checkpoint(folder: Path, model: Sequential, state: TrainingState, extra
 def list_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints of a run, the newest first."""
     try:
-        found = [entry for entry in folder.iterdir() if entry.name.isdecimal() and entry.name.isascii()]
+        with Folder(folder, folder.parent) as opened:
+            names = opened.names()
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ModelError(f"{folder}: cannot be read ({error.strerror or error}); check its rights") from None
-    return sorted((entry for entry in found if len(entry.name) <= 12), key=lambda entry: -int(entry.name))
+    numbers = [name for name in names if name.isdecimal() and name.isascii() and len(name) <= 12]
+    return [folder / name for name in sorted(numbers, key=int, reverse=True)]
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
@@ -168,22 +178,21 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     table, sums = _read_table(path)
     try:
         for name in (MODEL, TRAINING):
-            with (path / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != sums[name]:
+            with open_regular(path / name, beneath=_run_of(path)) as file:
+                if hashlib.file_digest(cast("io.BufferedReader", file), "sha256").hexdigest() != sums[name]:
                     raise _damaged(path / name)
-        model = load_model(path / MODEL)
+        model = read_model(path / MODEL, beneath=_run_of(path))
         arrays = _read_training(path / TRAINING, model, table)
-        _check_progress(table["progress"])
         history = History(
             losses=arrays.pop("history/losses").tolist(),
             learning_rates=arrays.pop("history/learning_rates").tolist(),
-            epochs=_epochs(table),
+            epochs=_epochs(path, table),
         )
         state = TrainingState(
             plan=dict(table["plan"]),
             progress=dict(table["progress"]),
             generators={str(name): dict(value) for name, value in table["generators"].items()},
-            step_count=_count(table["step_count"]),
+            step_count=table["step_count"],
             history=history,
             parameters=model.parameters,
             optimizer_state=_under("optimizer/", arrays),
@@ -192,8 +201,6 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         return Checkpoint(path, model, state, dict(table["extra"]))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}); take an older checkpoint") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _of_another_kind(path, error) from None
 
 
 def steps_done(path: Path) -> int:
@@ -204,99 +211,61 @@ def steps_done(path: Path) -> int:
     ModelError
         It cannot be read, or is damaged.
     """
-    table, _ = _read_table(path)
-    try:
-        return _count(table["progress"]["step"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise _of_another_kind(path, error) from None
+    return int(_read_table(path)[0]["progress"]["step"])
 
 
 def _read_table(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what a checkpoint's `state.json` holds, and the checksums of the other files by name."""
-    text = _read(path / STATE, MAX_STATE_BYTES)
-    try:
-        table = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path / STATE}: expected JSON ({str(error)[:80]}); take an older checkpoint") from None
+    text = read_bounded(path / STATE, MAX_STATE_BYTES, beneath=_run_of(path))
+    table = parse_json(text, str(path / STATE), MAX_STATE_VALUES)
     version = table.get("format") if isinstance(table, dict) else None
-    if version == 1 and isinstance(table.get("sha256"), dict):
+    if version == 1:
+        check_fields(table, {**STATE_FIELDS, "sha256": SUMS_OF_FORMAT_1}, str(path / STATE))
         return table, table["sha256"]
     if version != FORMAT_VERSION:
         raise ModelError(
             f"{path / STATE}: expected a checkpoint of format {FORMAT_VERSION}; it comes from another version"
         )
-    lines = _read(path / SUMS, MAX_SUMS_BYTES).decode("ascii", "replace").splitlines()
+    lines = read_bounded(path / SUMS, MAX_SUMS_BYTES, beneath=_run_of(path)).decode("ascii", "replace").splitlines()
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     if hashlib.sha256(text).hexdigest() != sums.get(STATE):
         raise _damaged(path / STATE)
+    if not sums.keys() >= {MODEL, TRAINING}:
+        raise ModelError(f"{path / SUMS}: the checksum of a file is missing; the file is damaged")
+    check_fields(table, STATE_FIELDS, str(path / STATE))
     return table, sums
 
 
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); take an older checkpoint") from None
-    if len(data) > limit:
-        raise ModelError(f"{path}: expected at most {limit} bytes, found more; it is no checkpoint")
-    return data
+def _run_of(path: Path) -> Path:
+    """Return the run that a checkpoint lies in; no part of the way from there may be a link."""
+    return path.parents[1]
 
 
 def _damaged(path: Path) -> ModelError:
     return ModelError(f"{path}: its checksum is not the one noted when it was written; the file is damaged")
 
 
-def _of_another_kind(path: Path, error: Exception) -> ModelError:
-    return ModelError(f"{path / STATE}: a value is missing or of another kind ({str(error)[:120]})")
-
-
 def _read_training(path: Path, model: Sequential, table: dict[str, Any]) -> dict[str, Array]:
     """Read the arrays beside the model, after their names and shapes are known to be the right ones."""
-    header = read_header(path)
     rule = table["plan"]["optimizer"]["name"]
-    if not isinstance(rule, str) or rule not in OPTIMIZERS:
-        raise ModelError(f"{path.with_name(STATE)}: unknown optimizer {str(rule)[:40]!r}")
+    if rule not in OPTIMIZERS:
+        raise ModelError(f"{path.with_name(STATE)}: unknown optimizer {rule[:40]!r}")
     own = {name: entry_of(array) for name, array in model.parameters.items()}
     expected = {f"optimizer/{slot}/{name}": own[name] for slot in OPTIMIZERS[rule].slots for name in own}
     if table["has_best"]:
         expected |= {f"best/{name}": entry for name, entry in own.items()}
-    steps = ArrayEntry("F64", (_count(table["steps"]),))
+    steps = ArrayEntry("F64", (table["steps"],))
     expected |= {"history/losses": steps, "history/learning_rates": steps}
-    compare_arrays(path, header, expected, f"{rule} on the network {model.notation[:80]!r}")
-    return read_arrays(path)
+    with open_arrays(path, beneath=_run_of(path.parent)) as stored:
+        compare_arrays(path, stored.header, expected, f"{rule} on the network {model.notation[:80]!r}")
+        return stored.read()
 
 
-def _check_progress(progress: dict[str, Any]) -> None:
-    for name in ("epoch", "batch", "step", "correct", "images"):
-        _count(progress[name])
-    for name in ("loss_sum", "seconds", "elapsed"):
-        _number(progress[name])
-    if progress["best_loss"] is not None:
-        _number(progress["best_loss"])
-    if progress["best_epoch"] is not None:
-        _count(progress["best_epoch"])
-
-
-def _epochs(table: dict[str, Any]) -> list[EpochDone]:
-    epochs = table["epochs"]
-    if not isinstance(epochs, list) or len(epochs) != _count(table["progress"]["epoch"]):
-        raise ValueError("epochs: as many as were done")
-    values = [{field.name: epoch[field.name] for field in fields(EpochDone)} for epoch in epochs]
-    if not all(type(value) in (int, float, bool, type(None)) for epoch in values for value in epoch.values()):
-        raise ValueError("epochs: expected numbers")
-    return [EpochDone(**epoch) for epoch in values]
-
-
-def _number(value: object) -> None:
-    if type(value) not in (int, float) or not math.isfinite(float(str(value))):
-        raise ValueError(f"expected a number, found {str(value)[:40]!r}")
-
-
-def _count(value: object) -> int:
-    if type(value) is not int or not 0 <= value < 2**48:
-        raise ValueError(f"expected a whole number, found {str(value)[:40]!r}")
-    return value
+def _epochs(path: Path, table: dict[str, Any]) -> list[EpochDone]:
+    epochs, done = table["epochs"], table["progress"]["epoch"]
+    if len(epochs) != done:
+        raise ModelError(f"{path / STATE}: epochs: expected {done}, as many as were done; found {len(epochs)}")
+    return [EpochDone(**{field.name: epoch[field.name] for field in fields(EpochDone)}) for epoch in epochs]
 
 
 def _under(prefix: str, arrays: dict[str, Array]) -> dict[str, Array]:
@@ -305,6 +274,6 @@ def _under(prefix: str, arrays: dict[str, Array]) -> dict[str, Array]:
 
 def _remove(path: Path) -> None:
     try:
-        remove_folder(path)
+        remove_folder(path, beneath=_run_of(path))
     except OSError:
         return  # it stays; the next one tries again

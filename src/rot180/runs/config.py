@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +12,28 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ModelError
-from rot180.files import write_atomically
+from rot180.files import open_regular, write_atomically
+from rot180.runs.fields import COUNT, TEXT, check_fields, list_of, maybe, table
+from rot180.runs.settings import TRAINING
 
 MAX_BYTES = 1_000_000
 """A configuration is read up to this size."""
+
+MAX_DOTS = 20
+"""In a key or a word: each of a dotted key's parts takes as much memory as all that stand before it."""
+
+MAX_KEYS = 10_000
+"""Keys of a configuration at most; a run's has about thirty."""
+
+CONFIG = {
+    **dict.fromkeys(("rot180", "data", "model", "network"), maybe(TEXT)),
+    "earlier_epochs": maybe(list_of(COUNT)),
+    "training": maybe(table({name: maybe(kind) for name, kind in TRAINING.items()})),
+}
+"""What `config.toml` holds; other names are ignored."""
+
+_STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
+_NO_KEY = re.compile(rb"[^\w\-. \t]+")
 
 
 def write_config(path: str | Path, config: Mapping[str, Any]) -> None:
@@ -50,20 +69,37 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        The file is missing, too large, or no TOML; the message names line and column.
+        The file is missing, a link, too large, or no TOML, where the message names line and column; or a value is of
+        another kind.
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}); is it a run folder?") from None
     if len(text) > MAX_BYTES:
         raise ModelError(f"{path}: expected at most {MAX_BYTES} bytes, found more; it is no configuration of a run")
+    _check_size(path, text)
     try:
-        return tomllib.loads(text.decode())
+        config = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ModelError(f"{path}: expected TOML ({str(error)[:120]}); mend the line") from None
+    check_fields(config, CONFIG, str(path))
+    return config
+
+
+def _check_size(path: Path, text: bytes) -> None:
+    """Raise ModelError for what would take far more memory than its own size as objects."""
+    plain = _STRING.sub(b"s", text)
+    dots = max((word.count(b".") for word in _NO_KEY.split(plain)), default=0)
+    if dots > MAX_DOTS:
+        raise ModelError(
+            f"{path}: expected keys of at most {MAX_DOTS} dots, found {dots}; it is no run's configuration"
+        )
+    keys = sum(plain.count(mark) for mark in (b"=", b"[", b",", b"{"))
+    if keys > MAX_KEYS:
+        raise ModelError(f"{path}: expected at most {MAX_KEYS} values, found {keys}; it is no run's configuration")
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -21,17 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from rot180.errors import ArgumentError, ModelError
-from rot180.files import make_folder, write_atomically
+from rot180.files import make_folder, read_bounded, write_atomically
 from rot180.nn.keywords import answering_call
 from rot180.nn.sequential import Sequential
 from rot180.runs.config import read_config, write_config
+from rot180.runs.fields import ENVIRONMENT, check_fields, parse_json
 from rot180.runs.history_file import HistoryWriter, read_history
-from rot180.runs.model_file import load_model, model_bytes, save_model
+from rot180.runs.model_file import load_model, model_bytes, read_model
 from rot180.runs.newest import newest_weights
 from rot180.training.history import History
 
 MAX_ENVIRONMENT = 100_000
 """Bytes of `environment.json` that are read."""
+
+MAX_ENVIRONMENT_VALUES = 1000
+"""Values in it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files, where they are asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def environment_path(self) -> Path:
         """Versions, machine, threads, fingerprint of the data."""
         return self.path / "environment.json"
@@ -79,6 +88,20 @@ class RunFolder:
     def report_path(self) -> Path:
         """The page."""
         return self.path / "report.html"
+
+    def make(self, path: Path) -> Path:
+        """Make a folder in the run unless it is there, and return it.
+
+        Raises
+        ------
+        ModelError
+            It cannot be made, or is a link.
+        """
+        try:
+            make_folder(path, beneath=self.path)
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be made ({error.strerror or error}); check the folder") from None
+        return path
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the configuration; see `rot180.runs.config.write_config`."""
@@ -94,20 +117,26 @@ class RunFolder:
 
     def save_best(self, model: Sequential) -> None:
         """Write the best weights so far, whole or not at all."""
-        save_model(self.best_path, model)
+        write_atomically(self.best_path, model_bytes(model))
 
     def write_environment(self, values: Mapping[str, Any]) -> None:
         """Write what `rot180.runs.environment.environment` found."""
         write_atomically(self.environment_path, json.dumps(values, indent=1).encode())
 
     def read_environment(self) -> dict[str, Any]:
-        """Read what `write_environment` wrote; empty where it is missing or damaged, as nothing depends on it."""
-        try:
-            with self.environment_path.open("rb") as file:
-                found = json.loads(file.read(MAX_ENVIRONMENT))
-        except (OSError, ValueError, RecursionError):
+        """Read what `write_environment` wrote; empty where it is missing, as the first runs did not have it.
+
+        Raises
+        ------
+        ModelError
+            It is damaged, a link or no regular file.
+        """
+        if not os.path.lexists(self.environment_path):
             return {}
-        return found if isinstance(found, dict) else {}
+        path = self.environment_path
+        found = parse_json(read_bounded(path, MAX_ENVIRONMENT, beneath=self.path), str(path), MAX_ENVIRONMENT_VALUES)
+        check_fields(found, ENVIRONMENT, str(path))
+        return dict(found)
 
 
 @dataclass(frozen=True)
@@ -218,7 +247,9 @@ def load_run(path: str | Path) -> Run:
     except (OSError, ValueError) as error:
         raise ModelError(f"{str(path)!r} cannot be read ({_reason(error)}); check the path") from None
     if is_file:
-        return Run(load_model(path), {}, History(), None)
+        # A link in a run's folder may be somebody else's, and lead anywhere.
+        model = read_model(path) if RunFolder(path.parent).config_path.exists() else load_model(path)
+        return Run(model, {}, History(), None)
     if not is_folder:
         raise ModelError(
             f"{path}: there is no such run; give a folder that `rot180 train` left, or a .safetensors file"

@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rot180.errors import ModelError
+from rot180.files import open_descriptor, open_regular, system
+from rot180.runs.fields import HISTORY, HISTORY_PLACE, check_fields, parse_json
 from rot180.training.events import EpochDone, Event, StepDone, TrainingEnded, TrainingStarted
 from rot180.training.history import History
 
 STEPS_PER_EPOCH = 1000
 """Lines of steps in an epoch at most; longer epochs put the mean of several steps in one."""
+
+MAX_LINE = 1_000_000
+"""Bytes of a line that are read."""
+
+MAX_VALUES = 20_000
+"""Values of a line."""
 
 
 class HistoryWriter:
@@ -35,9 +43,9 @@ class HistoryWriter:
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "history.jsonl"
-    >>> HistoryWriter(path).write("test", accuracy=0.98)
+    >>> HistoryWriter(path).write("failed", reason="a loss is not finite")
     >>> read_records(path)
-    [{'event': 'test', 'accuracy': 0.98}]
+    [{'event': 'failed', 'reason': 'a loss is not finite'}]
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -107,8 +115,8 @@ class HistoryWriter:
             The file is gone, or cannot be flushed.
         """
         try:
-            with self.path.open("rb+") as file:
-                os.fsync(file.fileno())
+            with open_regular(self.path, "rb+", beneath=self.path.parent) as file:
+                system.flush(file.fileno())
                 size = file.seek(0, os.SEEK_END)
         except OSError as error:
             raise self._fault(error) from None
@@ -116,31 +124,42 @@ class HistoryWriter:
         sums = {"images": self._images, "loss": self._loss, "correct": self._correct, "seconds": self._seconds}
         return {"bytes": size, "every": self._every, "last": last, **sums}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any], epochs: int) -> None:
         """Go on from what `state` returned: lines written since then are taken back, as they will come again.
+
+        The place comes from another file, so nothing is cut unless the lines before it are those of so many epochs. A
+        file that is missing is begun anew.
 
         Raises
         ------
         ModelError
-            The state is damaged, or the file cannot be changed.
+            The state is damaged, the file is not the one that it belongs to, or cannot be changed.
         """
+        check_fields(state, HISTORY_PLACE, f"{self.path}: the checkpoint's place in it")
+        last = state["last"]
+        self._every, self._images, self._correct = max(1, state["every"]), state["images"], state["correct"]
+        self._loss, self._seconds = state["loss"], state["seconds"]
+        self._last = None if last is None else StepDone(**{field.name: last[field.name] for field in fields(StepDone)})
         try:
-            size, self._every = int(state["bytes"]), max(1, int(state["every"]))
-            self._images, self._correct = int(state["images"]), int(state["correct"])
-            self._loss, self._seconds = float(state["loss"]), float(state["seconds"])
-            self._last = None if state["last"] is None else StepDone(**state["last"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ModelError(f"{self.path}: the checkpoint's place in it cannot be used ({error})") from None
-        try:
-            with self.path.open("ab+") as file:
-                file.truncate(min(max(size, 0), file.seek(0, os.SEEK_END)))
+            with open_regular(self.path, "rb+", beneath=self.path.parent) as file:
+                end = found = 0
+                for line, record in _lines(self.path, file, state["bytes"]):
+                    end, found = end + len(line), found + (record["event"] == "epoch")
+                if (end, found) != (state["bytes"], epochs):
+                    raise ModelError(
+                        f"{self.path}: is not the history that the checkpoint belongs to, as {found} of {epochs} "
+                        f"epochs are before its place in it; put the right one back, or remove it to begin a new one"
+                    )
+                file.truncate(end)
             self._begun = True
+        except FileNotFoundError:
+            pass
         except OSError as error:
             raise self._fault(error) from None
 
     def _open(self, path: str, flags: int) -> int:
         """Open the file; make it only to begin it: whoever removes a folder is not to find a new file in it."""
-        return os.open(path, flags & ~os.O_CREAT if self._begun else flags, 0o666)
+        return open_descriptor(path, flags & ~os.O_CREAT if self._begun else flags, beneath=self.path.parent)
 
     def _fault(self, error: OSError) -> ModelError:
         if isinstance(error, FileNotFoundError):
@@ -174,21 +193,33 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     Raises
     ------
     ModelError
-        The file cannot be read, or a line is no JSON object with `event`; the message names the line.
+        As from `iterate_records`.
+    """
+    return list(iterate_records(path))
+
+
+def iterate_records(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Read the lines of a history one after another; there is none where there is no file.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, is a link or no regular file; a line is too long, no JSON object with `event`, or has a
+        value of another kind. The message names the line.
     """
     path = Path(path)
-    records = []
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    break
-                records.append(_record(path, number, line))
+        with open_regular(path) as file:
+            yield from (record for _, record in _lines(path, file))
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from None
-    return records
+
+
+def is_milestone(record: Mapping[str, Any]) -> bool:
+    """Say whether a line is of more than a step: those alone fit in memory, however long a training is."""
+    return record["event"] in HISTORY and record["event"] != "step"
 
 
 def read_history(path: str | Path) -> History:
@@ -197,32 +228,38 @@ def read_history(path: str | Path) -> History:
     Raises
     ------
     ModelError
-        As `read_records`, or a line lacks a value.
+        As from `iterate_records`.
     """
     history = History()
-    for number, record in enumerate(read_records(path), 1):
-        try:
-            if record["event"] == "step":
-                history.losses.append(_number(record["loss"]))
-                history.learning_rates.append(_number(record["learning_rate"]))
-            elif record["event"] == "epoch":
-                history(EpochDone(**{field.name: record[field.name] for field in fields(EpochDone)}))
-            elif record["event"] == "ended":
-                history(TrainingEnded(**{field.name: record[field.name] for field in fields(TrainingEnded)}))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"{path}: line {number}: a value is missing or no number ({error}); mend the line"
-            ) from None
+    for record in iterate_records(path):
+        if record["event"] == "step":
+            history.losses.append(_number(record["loss"]))
+            history.learning_rates.append(_number(record["learning_rate"]))
+        elif record["event"] == "epoch":
+            history(EpochDone(**{field.name: record[field.name] for field in fields(EpochDone)}))
+        elif record["event"] == "ended":
+            history(TrainingEnded(**{field.name: record[field.name] for field in fields(TrainingEnded)}))
     return history
 
 
-def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        record = None
+def _lines(path: Path, file: BinaryIO, end: int | None = None) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield each whole line up to a place in the file, as bytes and as a record."""
+    number = place = 0
+    while end is None or place < end:
+        line = file.readline(MAX_LINE + 1)
+        number, place = number + 1, place + len(line)
+        if len(line) > MAX_LINE:
+            raise ModelError(f"{path}: line {number}: expected at most {MAX_LINE:,} bytes, found more; remove the line")
+        if not line.endswith(b"\n"):
+            return
+        yield line, _record(f"{path}: line {number}", line)
+
+
+def _record(place: str, line: bytes) -> dict[str, Any]:
+    record = parse_json(line, place, MAX_VALUES)
     if not isinstance(record, dict) or not isinstance(record.get("event"), str):
-        raise ModelError(f"{path}: line {number}: expected a JSON object with 'event', found {line[:40]!r}; mend it")
+        raise ModelError(f"{place}: expected a JSON object with 'event', found {line[:40]!r}; mend it")
+    check_fields(record, HISTORY.get(record["event"], {}), place)
     return record
 
 

@@ -18,7 +18,8 @@ from rot180.nn.keywords import answering_call
 from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
-from rot180.runs.safetensors_file import DTYPES, compare_arrays, entry_of, read_arrays, serialize
+from rot180.runs.fields import CLASS_NAMES, PREPROCESSING, Kind, check_fields, parse_json
+from rot180.runs.safetensors_file import DTYPES, StoredArrays, compare_arrays, entry_of, open_arrays, serialize
 from rot180.runs.safetensors_header import Header, read_header
 from rot180.training.diagnosis import refuse_non_finite_weights
 
@@ -27,6 +28,9 @@ FORMAT_VERSION = "1"
 
 MAX_NOTATION = 100_000
 """Characters of the notation that are read."""
+
+MAX_VALUES = 200_000
+"""Values of JSON in the metadata."""
 
 
 @answering_call
@@ -110,8 +114,27 @@ def load_model(path: str | Path) -> Sequential:
     ModelError
         The file cannot be read, is damaged, was not written by `save_model`, or its parts do not fit together.
     """
-    path = Path(path)
-    header = read_header(path)
+    # Whoever names a file may name it by a link; in a run's folder, links are refused (`read_model`).
+    try:
+        return read_model(Path(path).resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # a name that no file can have, a loop of links
+        raise ModelError(f"{str(path)!r} cannot be read ({error}); check the path") from None
+
+
+def read_model(path: Path, *, beneath: Path | None = None) -> Sequential:
+    """Read a model file, but follow no link: not of its own name, nor on the way from `beneath`.
+
+    Raises
+    ------
+    ModelError
+        As from `load_model`.
+    """
+    with open_arrays(path, beneath=beneath) as stored:
+        return _read_model(path, stored)
+
+
+def _read_model(path: Path, stored: StoredArrays) -> Sequential:
+    header = stored.header
     version = header.metadata.get("rot180_format")
     if version != FORMAT_VERSION:
         found = "none" if version is None else f"{version[:20]!r}"
@@ -123,7 +146,7 @@ def load_model(path: str | Path) -> Sequential:
     entries = {name: entry_of(array) for name, array in model.parameters.items()}
     compare_arrays(path, header, entries, f"the network {model.notation[:80]!r}")
     model.class_names = _class_names(path, header, model)
-    arrays = read_arrays(path)
+    arrays = stored.read()
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ModelError(f"{path}: {name} holds numbers that are not finite; the file is damaged, use another copy")
@@ -160,7 +183,7 @@ def _described_model(path: Path, header: Header) -> Sequential:
         if len(types) > 1:
             raise ModelError(f"{path}: the weights must be of one type; found {' and '.join(sorted(types))}")
         model.build(dtype=DTYPES[types.pop()] if types else header.metadata.get("dtype", "float32"))
-        model.preprocessing = Preprocessing.from_dict(_json(path, header, "preprocessing"))
+        model.preprocessing = Preprocessing.from_dict(_json(path, header, "preprocessing", PREPROCESSING))
     except ModelError:
         raise
     except Rot180Error as error:
@@ -171,21 +194,19 @@ def _described_model(path: Path, header: Header) -> Sequential:
 
 def _class_names(path: Path, header: Header, model: Sequential) -> tuple[str, ...] | None:
     """Return the class names, one for each output."""
-    names = _json(path, header, "class_names")
+    names = _json(path, header, "class_names", CLASS_NAMES)
     if names is None:
         return None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ModelError(f"{path}: class_names: expected a list of names, found {str(names)[:40]!r}")
     if len(names) != model.output_shape[-1]:
         raise ModelError(f"{path}: class_names: expected {model.output_shape[-1]} names, found {len(names)}")
     return tuple(names)
 
 
-def _json(path: Path, header: Header, key: str) -> Any:
-    try:
-        return json.loads(header.metadata.get(key, "null"))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: {key}: expected JSON in the metadata ({str(error)[:80]})") from None
+def _json(path: Path, header: Header, key: str, kind: Kind) -> Any:
+    """Return a value of the metadata that is JSON in turn."""
+    value = parse_json(header.metadata.get(key, "null").encode(), f"{path}: {key}", MAX_VALUES)
+    check_fields(value, kind, str(path), key)
+    return value
 
 
 def _reads_back(notation: str, model: Sequential) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rot180.errors import ModelError
 from rot180.nn.sequential import Sequential
 from rot180.runs.checkpoint import list_checkpoints, load_checkpoint, load_newest, load_weights, steps_done
-from rot180.runs.history_file import read_records
-from rot180.runs.model_file import load_model, stored_step
+from rot180.runs.history_file import is_milestone, iterate_records
+from rot180.runs.model_file import read_model, stored_step
 
 
 def newest_weights(model_path: Path, checkpoints: Path, history_path: Path) -> Sequential:
@@ -27,7 +28,7 @@ def newest_weights(model_path: Path, checkpoints: Path, history_path: Path) -> S
     ModelError
         There are no weights, or they are damaged.
     """
-    if not model_path.is_file():
+    if not os.path.lexists(model_path):
         return load_weights(load_newest(checkpoints)[0])
     stored = stored_step(model_path)
     if stored is not None or _went_on(history_path):
@@ -38,10 +39,10 @@ def newest_weights(model_path: Path, checkpoints: Path, history_path: Path) -> S
                 return load_weights(load_checkpoint(path))
             except ModelError:
                 continue  # damaged: an older one may still be newer than the file
-    return load_model(model_path)
+    return read_model(model_path)
 
 
 def _went_on(history_path: Path) -> bool:
     """Say whether a training was resumed after its last end; asked where the weights do not tell their step."""
-    events = [record["event"] for record in read_records(history_path)]
+    events = [record["event"] for record in iterate_records(history_path) if is_milestone(record)]
     return "resumed" in events and "ended" not in events[len(events) - events[::-1].index("resumed") :]

@@ -10,7 +10,7 @@ from typing import Any
 from rot180.errors import ModelError
 from rot180.runs.config import read_config
 from rot180.runs.folder import RunFolder
-from rot180.runs.history_file import read_records
+from rot180.runs.history_file import is_milestone, iterate_records
 from rot180.runs.lock import is_locked
 
 MISSING = "-"
@@ -79,7 +79,8 @@ def summarize_run(path: str | Path) -> RunSummary:
         A file is missing or damaged.
     """
     folder = RunFolder(Path(path))
-    config, records = read_config(folder.config_path), read_records(folder.history_path)
+    config = read_config(folder.config_path)
+    records = [record for record in iterate_records(folder.history_path) if is_milestone(record)]
     last = {record["event"]: record for record in records}
     epochs = [record for record in records if record["event"] == "epoch"]
     measured = [epoch for epoch in epochs if _number(epoch.get("validation_loss")) is not None]

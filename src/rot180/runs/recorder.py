@@ -137,8 +137,9 @@ class RunRecorder:
         if self._resumed is None:
             self._writer(event)
         else:
-            self._writer.restore(self._resumed.extra["history_file"])
-            if self._resumed.extra["epoch_pending"]:
+            pending = self._resumed.extra["epoch_pending"]
+            self._writer.restore(self._resumed.extra["history_file"], len(self._history.epochs) - bool(pending))
+            if pending:
                 # The process ended between the epoch's checkpoint and what comes after it.
                 if self._history.epochs[-1].is_best:
                     self.folder.save_best(event.trainer.model)

@@ -9,12 +9,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from rot180.files import read_bounded, write_atomically
+from rot180.errors import ModelError
+from rot180.files import Folder, read_bounded, write_atomically
 from rot180.language import translate
 from rot180.nn.sequential import Sequential
 from rot180.runs.config import read_config
 from rot180.runs.folder import RunFolder
-from rot180.runs.history_file import read_records
+from rot180.runs.history_file import is_milestone, iterate_records
 from rot180.runs.page import bullets, code, figure, heading, page, paragraph, table, tiles
 
 Record = Mapping[str, Any]
@@ -42,7 +43,8 @@ def write_report(folder: RunFolder, model: Sequential) -> Path:
     ModelError
         A part of the run is damaged, or the page cannot be written.
     """
-    config, records = read_config(folder.config_path), read_records(folder.history_path)
+    config = read_config(folder.config_path)
+    records = [record for record in iterate_records(folder.history_path) if is_milestone(record)]
     last = {record["event"]: record for record in records}
     epochs = [record for record in records if record["event"] == "epoch"]
     environment = folder.read_environment()
@@ -193,12 +195,24 @@ def _section(title: str, pictures: Iterable[str]) -> Iterator[str]:
 def _pictures(folder: RunFolder, kinds: Mapping[str, str]) -> Iterator[str]:
     """Yield the run's pictures of some kinds, by what their names begin with."""
     for start, title in kinds.items():
-        for path in sorted(folder.pictures.glob(f"{start}*.png")):
+        for path in _png_files(folder, start):
             data = read_bounded(path, MAX_PICTURE, beneath=folder.path)
             yield figure(
                 base64.b64encode(data).decode("ascii"),
                 f"{translate(title)} {path.stem[len(start) :].strip('-')}".strip(),
             )
+
+
+def _png_files(folder: RunFolder, start: str) -> list[Path]:
+    """Return the pictures whose names begin so; the folder of pictures may not be a link."""
+    try:
+        with Folder(folder.pictures, folder.path) as pictures:
+            names = pictures.names()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ModelError(f"{folder.pictures}: cannot be read ({error.strerror or error}); check the folder") from None
+    return [folder.pictures / name for name in names if name.startswith(start) and name.endswith(".png")]
 
 
 def _table_of(config: Record, name: str) -> Record:

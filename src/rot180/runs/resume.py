@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import warnings
 from collections.abc import Callable, Iterable
@@ -17,8 +18,9 @@ from rot180.files import remove_unfinished
 from rot180.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
 from rot180.runs.config import read_config
 from rot180.runs.environment import differences, environment
+from rot180.runs.fields import RECORDER, check_fields
 from rot180.runs.folder import RunFolder
-from rot180.runs.history_file import read_records
+from rot180.runs.history_file import iterate_records
 from rot180.runs.lock import RunLock
 from rot180.runs.own_data import is_gone
 from rot180.runs.prepare import Prepared, prepare
@@ -89,7 +91,11 @@ def resume_run(
         held.callback(RunLock(folder.path).release)
         checkpoint = _newest_checkpoint(folder, tell)
         remove_unfinished(folder.path)
-        remove_unfinished(folder.checkpoints)
+        remove_unfinished(folder.checkpoints, beneath=folder.path)
+        if checkpoint is not None:
+            check_fields(checkpoint.extra, RECORDER, str(checkpoint.path / "state.json: extra"))
+            if not os.path.lexists(folder.history_path):
+                tell(f"{folder.history_path} is gone: a new one begins here")
         config = read_config(folder.config_path)
         settings = settings_from(config, folder.config_path)
         config = _with_epochs(config, settings, epochs, checkpoint, folder.config_path)
@@ -146,13 +152,13 @@ def _newest_checkpoint(folder: RunFolder, tell: Callable[[str], None]) -> Checkp
         The checkpoints are damaged, or were removed: the first is written before the first step.
     """
     if not list_checkpoints(folder.checkpoints):
-        trained = any(record["event"] in ("step", "epoch") for record in read_records(folder.history_path))
+        trained = any(record["event"] in ("step", "epoch") for record in iterate_records(folder.history_path))
         if trained or folder.model_path.exists():
             raise ModelError(
                 f"{folder.checkpoints}: the checkpoints were removed, so there is nothing to go on from; train anew "
                 f"into another --out"
             )
-        folder.checkpoints.mkdir(exist_ok=True)
+        folder.make(folder.checkpoints)
         tell("there is no checkpoint yet: the training begins anew")
         return None
     checkpoint, damaged = load_newest(folder.checkpoints)

@@ -1,4 +1,4 @@
-"""Arrays to the bytes of a safetensors file, the same bytes for the same arrays.
+"""Arrays to the bytes of a safetensors file, the same bytes for the same arrays, and back.
 
 The library's own writer puts the metadata in an order that changes from process to process; two equal models would then
 have different checksums.
@@ -9,17 +9,20 @@ Format: https://github.com/huggingface/safetensors
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from rot180.errors import ArgumentError, ModelError
 from rot180.ops.types import Array
-from rot180.runs.safetensors_header import ArrayEntry, Header
+from rot180.runs.safetensors_header import ArrayEntry, Header, open_checked
 
-DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -90,18 +93,44 @@ def entry_of(array: Array) -> ArrayEntry:
     return ArrayEntry(_NAMES[array.dtype], array.shape)
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
-    """Read the arrays of a file whose header was checked.
+@dataclass(frozen=True)
+class StoredArrays:
+    """An open file of arrays.
+
+    Attributes
+    ----------
+    header : Header
+        What it holds, checked.
+    """
+
+    header: Header
+    _path: Path
+    _file: BinaryIO
+
+    def read(self) -> dict[str, Array]:
+        """Return all arrays; raise ModelError if the file changed meanwhile."""
+        arrays = {}
+        for name, entry in self.header.arrays.items():
+            dtype = DTYPES[entry.dtype]
+            count = math.prod(entry.shape)
+            self._file.seek(self.header.places[name])
+            data = np.fromfile(self._file, dtype.newbyteorder("<"), count)
+            if len(data) != count:
+                raise ModelError(f"{self._path}: {name} is cut off; the file was changed while it was read")
+            arrays[name] = data.astype(dtype, copy=False).reshape(entry.shape)
+        return arrays
+
+
+@contextmanager
+def open_arrays(path: Path, *, beneath: Path | None = None) -> Iterator[StoredArrays]:
+    """Open a file of arrays, so that its header can be looked through before any of them is made.
+
+    Not by the library's own reader, which takes a path only and so would follow a link put there meanwhile.
 
     Raises
     ------
     ModelError
-        The file changed meanwhile, or cannot be read.
+        As from `open_checked`.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: the arrays cannot be read ({error}); the file is damaged") from None
+    with open_checked(path, beneath=beneath) as (file, header):
+        yield StoredArrays(header, path, file)

@@ -12,11 +12,14 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rot180.errors import ModelError
+from rot180.files import open_regular
 
 MAX_HEADER = 1_000_000
 """Bytes of header that are read; a network of a thousand layers needs a tenth of it."""
@@ -42,32 +45,54 @@ class Header:
 
     arrays: dict[str, ArrayEntry]
     metadata: dict[str, str]
+    places: dict[str, int]
+    """The byte of the file at which each array begins."""
 
 
-def read_header(path: str | Path) -> Header:
-    """Read and check the header of a safetensors file; the arrays stay where they are.
+@contextmanager
+def open_checked(path: Path, *, beneath: Path | None = None) -> Iterator[tuple[BinaryIO, Header]]:
+    """Open a safetensors file, read its header and check it; the arrays stay where they are.
+
+    Parameters
+    ----------
+    path : Path
+    beneath : Path, optional
+        As in `rot180.files.open_regular`.
+
+    Yields
+    ------
+    (binary file, Header)
 
     Raises
     ------
     ModelError
-        The file cannot be read, is no safetensors file, is cut off or too long, its header is over 1 MB, or it has more
-        than 10,000 arrays, or arrays of other types than float32 and float64.
+        The file cannot be read, is a link or no regular file, is no safetensors file, is cut off or too long, its
+        header is over 1 MB, or it has more than 10,000 arrays, or arrays of other types than float32 and float64.
     """
-    path = Path(path)
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            prefix = file.read(8)
-            length = int.from_bytes(prefix, "little")
-            if len(prefix) < 8 or length > size - 8:
-                raise _fault(path, f"offset 0: a header of {length} bytes is promised, {max(size - 8, 0)} bytes follow")
-            if length > MAX_HEADER:
-                raise _fault(path, f"offset 0: expected a header of at most {MAX_HEADER} bytes, found {length}")
-            text = file.read(length)
+        with open_regular(path, beneath=beneath) as file:
+            yield file, _read_header(path, file)
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file; check the path") from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
+
+
+def read_header(path: str | Path, *, beneath: Path | None = None) -> Header:
+    """Return the header that `open_checked` reads."""
+    with open_checked(Path(path), beneath=beneath) as (_, header):
+        return header
+
+
+def _read_header(path: Path, file: BinaryIO) -> Header:
+    size = os.fstat(file.fileno()).st_size
+    prefix = file.read(8)
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < 8 or length > size - 8:
+        raise _fault(path, f"offset 0: a header of {length} bytes is promised, {max(size - 8, 0)} bytes follow")
+    if length > MAX_HEADER:
+        raise _fault(path, f"offset 0: expected a header of at most {MAX_HEADER} bytes, found {length}")
+    text = file.read(length)
     try:
         entries = json.loads(text, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
@@ -79,7 +104,8 @@ def read_header(path: str | Path) -> Header:
         raise _fault(path, "__metadata__: expected strings by name")
     if len(entries) > MAX_ARRAYS:
         raise _fault(path, f"expected at most {MAX_ARRAYS} arrays, found {len(entries)}")
-    return Header(_check_arrays(path, entries, size - 8 - length), metadata)
+    arrays = _check_arrays(path, entries, size - 8 - length)
+    return Header(arrays, metadata, {name: 8 + length + entries[name]["data_offsets"][0] for name in arrays})
 
 
 def _check_arrays(path: Path, entries: dict[str, Any], available: int) -> dict[str, ArrayEntry]:

@@ -12,6 +12,7 @@ from rot180.data.options import ImageOptions, Progress, parse_resize
 from rot180.engine import ENGINES
 from rot180.errors import ArgumentError, ModelError, did_you_mean
 from rot180.nn.preprocessing import KINDS
+from rot180.runs.fields import INTEGER, NUMBER, TEXT, check_fields, maybe, one_of
 from rot180.training import OPTIMIZERS, SCHEDULES
 from rot180.training import optimizer as optimizer_by_name
 from rot180.training.class_weights import parse_class_weights
@@ -112,6 +113,20 @@ class RunSettings:
         return replace(self, **{**defaults, **given, "model": model})
 
 
+_KINDS = {
+    "int": INTEGER,
+    "int | None": INTEGER,
+    "float | None": NUMBER,
+    "int | float | None": NUMBER,
+    "str": TEXT,
+    "str | None": TEXT,
+    "float | str | None": one_of(NUMBER, TEXT),
+}
+
+TRAINING = {field.name: _KINDS[str(field.type)] for field in fields(RunSettings)}
+"""What each setting may be in a configuration, where None is left out."""
+
+
 def settings_from(config: Mapping[str, Any], path: Path) -> RunSettings:
     """Return the settings that a config.toml holds.
 
@@ -123,15 +138,11 @@ def settings_from(config: Mapping[str, Any], path: Path) -> RunSettings:
     training = config.get("training")
     if not isinstance(training, dict):
         raise ModelError(f"{path}: expected a table [training], found none; it is no configuration of a run")
-    known = {field.name: str(field.type) for field in fields(RunSettings)}
-    values = {"data": config.get("data"), "model": config.get("model"), **training}
-    for name, value in values.items():
-        if name not in known:
-            raise ModelError(f"{path}: unknown setting {name[:40]!r}{did_you_mean(name, known)}")
-        kinds = {kind.strip() for kind in known[name].split("|")}
-        found = "None" if value is None else type(value).__name__
-        if found not in kinds and not (found == "int" and "float" in kinds):
-            raise ModelError(f"{path}: {name} must be {known[name]}; it is {str(value)[:40]!r}")
+    values = {**{name: config[name] for name in ("data", "model") if name in config}, **training}
+    for name in values:
+        if name not in TRAINING:
+            raise ModelError(f"{path}: unknown setting {name[:40]!r}{did_you_mean(name, TRAINING)}")
+    check_fields(values, {name: maybe(kind) for name, kind in TRAINING.items()}, str(path))
     return RunSettings(**values)
 
 

@@ -144,7 +144,7 @@ def run_training(
         options["validation"] = None  # the images are in the data set by now
     if tensorboard:
         require_tensorboard()
-        subscribers = [*subscribers, TensorBoardWriter(lambda: recorder.opened.path / "tensorboard")]
+        subscribers = [*subscribers, TensorBoardWriter(lambda: recorder.opened.make(recorder.opened.tensorboard))]
     try:
         with interruptible(recorder.stop, (signal.SIGTERM,)):
             history = fit(

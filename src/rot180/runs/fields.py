@@ -1,0 +1,258 @@
+"""What a run's files may hold: a table of names and kinds for each, and how much is read of them at all.
+
+Whoever reads a file checks it against its table first; from there on every value is what the table says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rot180.errors import ModelError
+
+MAX_COUNT = 2**48
+"""Whole numbers are smaller."""
+
+MAX_NUMBER = 1e300
+"""Numbers are at most as large; larger ones overflow in the next multiplication."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value.
+
+    Attributes
+    ----------
+    text : str
+        What it must be, for the error.
+    fits : callable
+        Says whether a value is one.
+    inside : Kind, Mapping or None
+        Of a list or table of any names: what its items must be; of a table of known names: their kinds.
+    needed : bool
+        Whether its name must be there.
+    """
+
+    text: str
+    fits: Callable[[Any], bool]
+    inside: Kind | Mapping[str, Kind] | None = None
+    needed: bool = True
+
+
+def maybe(kind: Kind) -> Kind:
+    """Return the same kind, whose name need not be there."""
+    return Kind(kind.text, kind.fits, kind.inside, needed=False)
+
+
+def or_null(kind: Kind) -> Kind:
+    """Return the kind, or null."""
+    return Kind(f"{kind.text}, or null", lambda value: value is None or kind.fits(value), kind.inside, kind.needed)
+
+
+def one_of(*kinds: Kind) -> Kind:
+    """Return what is of any of some plain kinds."""
+    return Kind(" or ".join(kind.text for kind in kinds), lambda value: any(kind.fits(value) for kind in kinds))
+
+
+def list_of(kind: Kind) -> Kind:
+    """Return lists of a kind."""
+    return Kind("a list", lambda value: isinstance(value, list), kind)
+
+
+def table(fields: Kind | Mapping[str, Kind]) -> Kind:
+    """Return tables with fields, or with any names and values of one kind; other names than the fields are ignored."""
+    return Kind("a table", lambda value: isinstance(value, dict), fields)
+
+
+TEXT = Kind("text", lambda value: type(value) is str)
+FLAG = Kind("true or false", lambda value: type(value) is bool)
+INTEGER = Kind("a whole number of 64 bits", lambda value: type(value) is int and value.bit_length() <= 64)
+COUNT = Kind("a whole number from 0", lambda value: type(value) is int and 0 <= value < MAX_COUNT)
+NUMBER = Kind("a finite number", lambda value: type(value) in (int, float) and abs(value) <= MAX_NUMBER)
+SCALAR = one_of(TEXT, NUMBER, FLAG)
+ANYTHING = Kind("any value", lambda value: True)
+
+MEASURE = or_null(NUMBER)  # null stands for what was not finite
+
+EPOCH = {
+    "epoch": COUNT,
+    "train_loss": MEASURE,
+    "train_accuracy": MEASURE,
+    "validation_loss": MEASURE,
+    "validation_accuracy": MEASURE,
+    "learning_rate": MEASURE,
+    "seconds": NUMBER,
+    "images_per_second": NUMBER,
+    "is_best": FLAG,
+}
+
+HISTORY: dict[str, Mapping[str, Kind]] = {
+    "started": {"epochs": COUNT, "batches": COUNT, "images": COUNT},
+    "resumed": {"epoch": COUNT, "batch": COUNT},
+    "extended": {"epochs": COUNT, "before": COUNT},
+    "step": {
+        "epoch": maybe(COUNT),
+        "batch": maybe(COUNT),
+        "loss": MEASURE,
+        "accuracy": maybe(MEASURE),
+        "learning_rate": MEASURE,
+        "seconds": maybe(NUMBER),
+    },
+    "epoch": EPOCH,
+    "ended": {
+        "reason": TEXT,
+        "epoch": COUNT,
+        "batch": COUNT,
+        "batches": COUNT,
+        "seconds": NUMBER,
+        "restored_epoch": or_null(COUNT),
+    },
+    "test": {
+        "count": COUNT,
+        "loss": MEASURE,
+        "accuracy": MEASURE,
+        "classes": maybe(table({name: list_of(COUNT) for name in ("images", "predicted", "right")})),
+    },
+    "health": {"findings": maybe(list_of(TEXT))},
+    "failed": {"reason": TEXT},
+}
+"""The fields of a line of `history.jsonl`, by its event; other events are ignored."""
+
+HISTORY_PLACE = {
+    "bytes": COUNT,
+    "every": COUNT,
+    "images": COUNT,
+    "correct": COUNT,
+    "loss": NUMBER,
+    "seconds": NUMBER,
+    "last": or_null(
+        table(
+            {
+                **dict.fromkeys(("epoch", "batch", "images", "correct"), COUNT),
+                **dict.fromkeys(("loss", "learning_rate", "seconds"), NUMBER),
+                "updated": FLAG,
+            }
+        )
+    ),
+}
+"""Where a checkpoint's training stood in its history."""
+
+STATE = {
+    "plan": table(
+        {
+            "epochs": COUNT,
+            "early_stopping": or_null(COUNT),
+            "optimizer": table({"name": TEXT}),
+        }
+    ),
+    "progress": table(
+        {
+            **dict.fromkeys(("epoch", "batch", "step", "correct", "images"), COUNT),
+            **dict.fromkeys(("loss_sum", "seconds", "elapsed"), NUMBER),
+            "best_loss": or_null(NUMBER),
+            "best_epoch": or_null(COUNT),
+        }
+    ),
+    "generators": table(table(ANYTHING)),  # NumPy looks into them
+    "step_count": COUNT,
+    "steps": COUNT,
+    "has_best": FLAG,
+    "epochs": list_of(table(EPOCH)),
+    "extra": table(ANYTHING),
+}
+"""`state.json`."""
+
+RECORDER = {"history_file": table(HISTORY_PLACE), "epoch_pending": FLAG}
+"""What a run keeps in its `extra`."""
+
+ENVIRONMENT = table(SCALAR)
+"""`environment.json`: any names."""
+
+PREPROCESSING = or_null(
+    table(
+        {
+            "kind": maybe(TEXT),
+            "mean": maybe(list_of(NUMBER)),
+            "std": maybe(list_of(NUMBER)),
+            "resize": maybe(TEXT),
+            "pixels": maybe(or_null(table(or_null(SCALAR)))),
+        }
+    )
+)
+CLASS_NAMES = or_null(list_of(TEXT))
+"""In the metadata of a model file."""
+
+
+def check_fields(value: Any, kind: Kind | Mapping[str, Kind], place: str, name: str = "") -> None:
+    """Raise ModelError unless a value that was read is of a kind.
+
+    Parameters
+    ----------
+    value
+        As JSON or TOML has it.
+    kind : Kind, or the fields of a table
+    place : str
+        The file, and the line in it.
+    name : str
+        The value's own.
+
+    Examples
+    --------
+    >>> check_fields({"event": "started", "epochs": 3.5}, HISTORY["started"], "history.jsonl: line 1")
+    Traceback (most recent call last):
+    rot180.errors.ModelError: history.jsonl: line 1: epochs must be a whole number from 0; it is 3.5
+    """
+    if not isinstance(kind, Kind):
+        kind = table(kind)
+    if not kind.fits(value):
+        shown = (
+            "null" if value is None else repr(value)[:40] if type(value) is not int or abs(value) < MAX_COUNT else ""
+        )
+        raise ModelError(f"{place}: {name or 'it'} must be {kind.text}; it is {shown or 'a larger number'}")
+    inside = kind.inside
+    if value is None or inside is None:
+        return
+    if isinstance(value, list):
+        if isinstance(inside, Kind):
+            for at, item in enumerate(value):
+                check_fields(item, inside, place, f"{name}[{at}]")
+    elif isinstance(inside, Kind):
+        for key, item in value.items():
+            check_fields(item, inside, place, _below(name, key))
+    else:
+        for key, field in inside.items():
+            if key in value:
+                check_fields(value[key], field, place, _below(name, key))
+            elif field.needed:
+                raise ModelError(f"{place}: {_below(name, key)} is missing")
+
+
+def parse_json(data: bytes, place: str, limit: int) -> Any:
+    """Read JSON of so many values.
+
+    A byte of JSON can take hundreds of bytes as objects, so they are counted before any is made: by the commas and
+    brackets, in which those of strings are included.
+
+    Raises
+    ------
+    ModelError
+        It is no JSON, or holds more values.
+
+    Examples
+    --------
+    >>> parse_json(b'{"a": [1, 2]}', "note.json", 10)
+    {'a': [1, 2]}
+    """
+    values = sum(data.count(mark) for mark in (b",", b"[", b"{"))
+    if values > limit:
+        raise ModelError(f"{place}: expected at most {limit:,} values, found {values:,}; it was not written by rot180")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{place}: expected JSON ({str(error)[:80]}); the file is damaged") from None
+
+
+def _below(name: str, key: str) -> str:
+    return f"{name}.{key[:60]}" if name else key[:60]
