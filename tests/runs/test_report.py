@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rot180.cli.train import result
 from rot180.errors import ArgumentError, ModelError
 from rot180.runs import load_run
 from rot180.runs.lock import RunLock
@@ -27,7 +28,7 @@ SETTINGS = RunSettings(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "a <b> & c"
-    train_run(SETTINGS, out=path)
+    train_run(SETTINGS, out=path, examine=lambda *of: ["<b>dead units</b>"], command="rot180 train --epochs 2")
     return path
 
 
@@ -57,11 +58,22 @@ def test_the_page_shows_everything_and_needs_nothing(run: Path) -> None:
     text = (run / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == []
-    for heading in ("Worst mistakes", "Kernels", "Feature maps", "Network", "Epochs", "Settings", "Environment"):
+    for heading in ("Worst mistakes", "Kernels", "Feature maps", "Health", "Classes", "Network", "Epochs"):
         assert heading in page.text
-    for said in (" of 362 images", "validation loss", "numpy", "8x8x1 > conv3x3:2", "multiply-adds", "seed"):
+    for said in (
+        " of 362 images",
+        "validation loss",
+        "numpy",
+        "8x8x1 > conv3x3:2",
+        "multiply-adds",
+        "seed",
+        "<b>dead units</b>",
+        "recall",
+    ):
         assert said in page.text
     assert "a <b> & c" in page.text  # and not as an element
+    assert "rot180 train --epochs 2" in page.text
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", page.text)
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(pictures) >= 5
     assert all(picture["src"].startswith("data:image/png;base64,") for picture in pictures)
@@ -161,3 +173,19 @@ def test_event_files_need_their_package(tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(ArgumentError, match="needs a package"):
         TensorBoardWriter(lambda: tmp_path)
     assert not (tmp_path / "run").exists()
+
+
+def test_after_early_stopping_all_speak_of_the_epoch_that_was_kept(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, epochs=30, early_stopping=1, lr=0.05)
+    trained = train_run(settings, out=tmp_path / "run", draw=False)
+    history = trained.history
+    kept = history.kept
+    assert history.stopped == "early_stopping"
+    assert kept is not None
+    assert kept.epoch == history.restored_epoch < len(history.epochs)
+    assert kept.validation_loss == min(history.column("validation_loss"))
+    page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    assert f"stopped early; weights of epoch {kept.epoch}" in page.text
+    assert f"{100 * kept.validation_accuracy:.2f}%" in page.text
+    assert result(trained)["train_loss"] == kept.train_loss
+    assert result(trained)["kept_epoch"] == kept.epoch

@@ -66,3 +66,13 @@ def test_what_does_not_fit_is_refused() -> None:
         predict(network(), IMAGES, batch_size=0)
     with pytest.raises(ShapeError, match="the network takes images"):
         predict(network(), IMAGES[:, 1:])
+
+
+def test_precision_and_recall_of_each_class() -> None:
+    model = Sequential([Flatten(), Linear(3)], input_shape=(1, 1, 3)).build()
+    model.parameters["fc1.weight"][:] = np.eye(3)
+    images = np.eye(3)[[0, 0, 1, 1, 1]].reshape(5, 1, 1, 3)  # predicted: 0 0 1 1 1
+    found = evaluate(model, images, np.array([0, 1, 1, 1, 2]))
+    assert found.precision.tolist()[:2] == [1 / 2, 2 / 3]
+    assert np.isnan(found.precision[2])  # nothing was taken for it
+    assert found.recall.tolist() == [1, 2 / 3, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -50,7 +51,8 @@ def _run(arguments: list[str]) -> object:
     command = typer.main.get_command(app)
     translate_help(command)
     with failure.saying_warnings():
-        return command(args=arguments, prog_name="rot180", standalone_mode=False)
+        typed = shlex.join(["rot180", *arguments])
+    return command(args=arguments, prog_name="rot180", standalone_mode=False, obj=typed)
 
 
 def _ready_streams() -> None:

@@ -14,8 +14,10 @@ from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
 
 if TYPE_CHECKING:
     from rot180.data import Dataset
-    from rot180.runs.train_run import TrainedRun
-    from rot180.training import Event, Subscriber
+    from rot180.inside.health_report import HealthReport
+    from rot180.nn import Sequential
+    from rot180.runs.train_run import RunSettings, TrainedRun
+    from rot180.training import Event, History, Subscriber
 
 INTERRUPTED = 75
 """The exit status of a training that was interrupted and can be resumed: EX_TEMPFAIL of sysexits.h, "try again"."""
@@ -292,6 +294,7 @@ def train(
     )
     with reading_bar() as progress, ProgressBar() as bar:
         read: list[Dataset] = []
+        found: list[HealthReport] = []
         subscribers: list[Subscriber] = [partial(_say_notes, read), bar]
         if not json:
             subscribers.insert(0, partial(_say_start, model, read))
@@ -303,16 +306,17 @@ def train(
             "tensorboard": tensorboard,
             "tell": _warn,
             "on_data": read.append,
+            "examine": partial(_examine, found),
         }
         if resume is None:
-            run = train_run(settings, out=out, **options)
+            run = train_run(settings, out=out, command=context.obj, **options)
         else:
             run = resume_run(resume, data=data, epochs=epochs, force=force, **options)
     if json:
         print_json(result(run))
     else:
         _say_result(run)
-        _say_health(run)
+        _say_health(found)
     if run.history.stopped == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
@@ -335,19 +339,20 @@ def _warn(text: str) -> None:
 def result(run: TrainedRun) -> dict[str, Any]:
     """Return what `--json` prints."""
     history = run.history
-    last = history.epochs[-1] if history.epochs else None
+    kept = history.kept
     return {
         "run": run.folder.path,
         "stopped": history.stopped,
         "epochs": len(history.epochs),
         # Of an epoch that was cut short there is no mean but that of its steps.
-        "train_loss": last.train_loss if last else sum(history.losses) / max(len(history.losses), 1),
-        "train_accuracy": last.train_accuracy if last else None,
+        "train_loss": kept.train_loss if kept else sum(history.losses) / max(len(history.losses), 1),
+        "train_accuracy": kept.train_accuracy if kept else None,
+        "kept_epoch": kept.epoch if kept else None,
         "test_loss": run.test.loss if run.test else None,
         "test_accuracy": run.test.accuracy if run.test else None,
         "test_count": run.test.count if run.test else 0,
         "seconds": history.seconds,
-        "images_per_second": last.images_per_second if last else None,
+        "images_per_second": kept.images_per_second if kept else None,
         "model": run.settings.model,
         "network": run.model.notation,
         "parameters": run.model.summary().parameters,
@@ -402,15 +407,23 @@ def _say_notes(read: list[Dataset], event: Event) -> None:
                 _warn(f"{visible(dataset.name)}: {visible(note)}")
 
 
-def _say_health(run: TrainedRun) -> None:
-    """Say on stderr what ails the network, in three lines at most."""
-    import sys
+def _examine(
+    found: list[HealthReport], model: Sequential, history: History, dataset: Dataset, settings: RunSettings
+) -> list[str]:
+    """Examine the trained network, keep the report, and return its findings."""
     from dataclasses import asdict
 
-    from rot180.cli.health import examine, lines
+    from rot180.cli.health import examine
 
-    if run.history.stopped != "interrupted":
-        report = examine(run.model, run.history, run.dataset, asdict(run.settings))
+    found.append(examine(model, history, dataset, asdict(settings)))
+    return [str(finding) for finding in found[0].findings]
+
+
+def _say_health(found: list[HealthReport]) -> None:
+    """Say on stderr what was found, in three lines at most."""
+    from rot180.cli.health import lines
+
+    for report in found:
         for line in lines(report, limit=3):
             print(line, file=sys.stderr)
 
@@ -425,11 +438,11 @@ def _say_result(run: TrainedRun) -> None:
         print(f"  rot180 train --resume {typed}")
     elif history.stopped == "early_stopping":
         print(f"stopped early after epoch {history.epoch}; the weights are those of epoch {history.restored_epoch}")
-    if history.epochs:
-        last = history.epochs[-1]
+    if (kept := history.kept) is not None:
+        of = f"epoch {kept.epoch}: " if kept is not history.epochs[-1] else ""
         print(
-            f"trained: epochs {len(history.epochs)}, {history.seconds:.1f} s, {last.images_per_second:,.0f} images/s, "
-            f"loss {last.train_loss:.4f}, accuracy {percent(last.train_accuracy)}"
+            f"trained: epochs {len(history.epochs)}, {history.seconds:.1f} s, {kept.images_per_second:,.0f} images/s, "
+            f"{of}loss {kept.train_loss:.4f}, accuracy {percent(kept.train_accuracy)}"
         )
     if run.test:
         right = round(run.test.accuracy * run.test.count)

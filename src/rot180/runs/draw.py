@@ -25,7 +25,7 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
     folder : Path
         Where to put the files; made if need be, but not the folder above it.
     test : Evaluation, optional
-        On the test images, after the training; becomes a mark at the end of the curves.
+        On the test images, after the training; becomes a mark above the epoch whose weights were kept.
 
     Returns
     -------
@@ -39,8 +39,10 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
         loss = {part: _column(history, f"{part}_loss") for part in ("train", "validation")}
         accuracy = {part: _column(history, f"{part}_accuracy") for part in ("train", "validation")}
         if test is not None and history.epochs:
-            before = [math.nan] * (len(history.epochs) - 1)
-            loss["test"], accuracy["test"] = [*before, test.loss], [*before, test.accuracy]
+            # Above the epoch whose weights were tested; with early stopping this is not the last one.
+            tested = [epoch is history.kept for epoch in history.epochs]
+            loss["test"] = [test.loss if at else math.nan for at in tested]
+            accuracy["test"] = [test.accuracy if at else math.nan for at in tested]
         figure = curves(loss, accuracy, step_loss=history.losses, steps_per_epoch=_steps_per_epoch(history))
         drawn.append(_save(figure, folder / "curves"))
     for layer in model.layers:

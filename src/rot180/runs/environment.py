@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,19 @@ def environment(dataset: Dataset, engine: str) -> dict[str, Any]:
     }
 
 
+def begun(command: str | None = None) -> dict[str, str]:
+    """Return when the run began, and the command that asked for it where there is one."""
+    found = {"date": datetime.now(UTC).isoformat(timespec="seconds")}
+    return found if command is None else {**found, "command": command}
+
+
 def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return what has changed, a text each, such as `numpy was 2.0.0 and is 2.1.0`.
 
     >>> differences({"numpy": "2.0.0", "cores": 4}, {"numpy": "2.1.0", "cores": 4})
     ['numpy was 2.0.0 and is 2.1.0']
     """
-    names = [name for name in now if name in then] + [name for name in then if name not in now]
+    names = [name for name in now if name in then] + [name for name in then if name not in {**now, **begun("")}]
     return [
         f"{name} was {then[name]} and is {now.get(name, 'unknown')}" for name in names if then[name] != now.get(name)
     ]

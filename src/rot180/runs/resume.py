@@ -26,7 +26,7 @@ from rot180.runs.own_data import is_gone
 from rot180.runs.prepare import Prepared, prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
 from rot180.runs.settings import RunSettings, settings_from
-from rot180.runs.train_run import TrainedRun, run_training
+from rot180.runs.train_run import Examine, TrainedRun, run_training
 from rot180.training import Subscriber, TrainingStarted, schedule
 
 
@@ -43,6 +43,7 @@ def resume_run(
     tensorboard: bool = False,
     tell: Callable[[str], None] = warnings.warn,
     on_data: Callable[[Dataset], None] | None = None,
+    examine: Examine | None = None,
 ) -> TrainedRun:
     """Go on from a run's newest checkpoint, to the bits that the training would have reached without a break.
 
@@ -61,7 +62,7 @@ def resume_run(
         many epochs; a schedule that follows their number is from here on that of all of them, which is told.
     force : bool
         Go on although the data differ.
-    subscribers, progress, draw, checkpoints, tensorboard, on_data
+    subscribers, progress, draw, checkpoints, tensorboard, on_data, examine
         As in `train_run`.
     tell : callable
         Called with each thing worth knowing beforehand: what differs, and checkpoints that are damaged.
@@ -140,7 +141,15 @@ def resume_run(
             return folder
 
         recorder = RunRecorder(open_folder, checkpoints or CheckpointPolicy(), checkpoint)
-        return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, checkpoint=checkpoint)
+        return run_training(
+            prepared,
+            recorder,
+            subscribers,
+            draw=draw,
+            tensorboard=tensorboard,
+            examine=examine,
+            checkpoint=checkpoint,
+        )
 
 
 def _newest_checkpoint(folder: RunFolder, tell: Callable[[str], None]) -> Checkpoint | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rot180.data import Dataset
 from rot180.data.options import Progress
@@ -16,7 +17,7 @@ from rot180.errors import ArgumentError, NonFiniteError
 from rot180.nn import MODELS, Sequential
 from rot180.runs.checkpoint import Checkpoint
 from rot180.runs.draw import draw_images, draw_model
-from rot180.runs.environment import environment
+from rot180.runs.environment import begun, environment
 from rot180.runs.folder import RunFolder, create_numbered_run, create_run
 from rot180.runs.lock import RunLock
 from rot180.runs.prepare import Prepared, default_model, doubts, prepare
@@ -28,6 +29,8 @@ from rot180.training import Evaluation, History, Subscriber, TrainingStarted, ev
 from rot180.training.interrupt import interruptible
 
 __all__ = ["RunSettings", "TrainedRun", "default_model", "draw_run", "run_training", "train_run"]
+
+Examine = Callable[[Sequential, History, Dataset, RunSettings], list[str]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ def train_run(
     tensorboard: bool = False,
     tell: Callable[[str], None] = warnings.warn,
     on_data: Callable[[Dataset], None] | None = None,
+    examine: Examine | None = None,
+    command: str | None = None,
 ) -> TrainedRun:
     """Train as the settings say, and leave a run folder.
 
@@ -93,6 +98,10 @@ def train_run(
         Called with what is worth knowing beforehand: that the data are of a single class, or in an unusual range.
     on_data : callable, optional
         Called with the data set before the training: its `sources` and `notes` say how it was read.
+    examine : callable, optional
+        Called with model, history, data set and settings after the training; returns what it found, for the report.
+    command : str, optional
+        The command that asked for it, for the report.
 
     Raises
     ------
@@ -121,11 +130,12 @@ def train_run(
             folder = _make_folder(prepared, out)
             held.callback(RunLock(folder.path).release)
             folder.write_config(prepared.config())
-            folder.write_environment(environment(prepared.dataset, event.trainer.engine.name))
+            found = environment(prepared.dataset, event.trainer.engine.name)
+            folder.write_environment({**begun(command), **found})
             return folder
 
         recorder = RunRecorder(open_folder, checkpoints or CheckpointPolicy())
-        return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard)
+        return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, examine=examine)
 
 
 def run_training(
@@ -135,6 +145,7 @@ def run_training(
     *,
     draw: bool = True,
     tensorboard: bool = False,
+    examine: Examine | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> TrainedRun:
     """Train, test, draw; of an interrupted training there is no more than weights and page, as someone waits for it."""
@@ -162,8 +173,7 @@ def run_training(
         test = None
         if len(dataset.test_images):
             test = evaluate(model, dataset.test_images, dataset.test_labels, engine=settings.engine)
-            values = test.to_dict()
-            recorder.note("test", **{key: values[key] for key in ("count", "loss", "accuracy")})
+            recorder.note("test", **_test_record(test))
     except NonFiniteError as error:
         if recorder.folder is not None:
             # Counted from 1, as in the reason: the error holds the updates done before.
@@ -171,6 +181,8 @@ def run_training(
             recorder.note("failed", reason=str(error), **place)
             write_report(recorder.folder, model)
         raise
+    if examine is not None:
+        recorder.note("health", findings=examine(model, history, dataset, settings))
     pictures = draw_run(folder.pictures, model, history, dataset, test) if draw else []
     write_report(folder, model)
     return TrainedRun(folder, model, dataset, settings, history, test, tuple(pictures))
@@ -192,6 +204,20 @@ def draw_run(
         *draw_model(folder, model, history, test or evaluate(model, images, labels)),
         *draw_images(folder, model, images, labels, dataset.class_names, chosen),
     ]
+
+
+def _test_record(test: Evaluation) -> dict[str, Any]:
+    """Return what the history keeps of a test: of the confusion matrix only its sums, which grow with the classes."""
+    return {
+        "count": test.count,
+        "loss": test.loss,
+        "accuracy": test.accuracy,
+        "classes": {
+            "images": test.confusion.sum(axis=1).tolist(),
+            "predicted": test.confusion.sum(axis=0).tolist(),
+            "right": test.confusion.diagonal().tolist(),
+        },
+    }
 
 
 def _make_folder(prepared: Prepared, out: str | Path | None) -> RunFolder:

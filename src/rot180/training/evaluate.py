@@ -53,6 +53,16 @@ class Evaluation:
     error_percent: float
     confusion: Array
 
+    @property
+    def precision(self) -> Array:
+        """(K,) float64: of the images that were taken for a class, the share that is of it; NaN where there is none."""
+        return _shares(self.confusion, axis=0)
+
+    @property
+    def recall(self) -> Array:
+        """(K,) float64: of the images of a class, the share that was recognized; NaN where there is none."""
+        return _shares(self.confusion, axis=1)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as numbers and lists, ready for JSON."""
         return {
@@ -62,6 +72,12 @@ class Evaluation:
             "error_percent": self.error_percent,
             "confusion": self.confusion.tolist(),
         }
+
+
+def _shares(confusion: Array, axis: int) -> Array:
+    total = confusion.sum(axis=axis).astype(np.float64)
+    shares: Array = np.diagonal(confusion) / np.where(total > 0, total, np.nan)
+    return shares
 
 
 class EvaluationStopped(Exception):

@@ -26,6 +26,8 @@ class History:
         Where it ended: batches done in which epoch (from 1).
     seconds : float
         Of the whole training.
+    restored_epoch : int or None
+        After early stopping, the epoch whose weights were put back.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -47,6 +49,13 @@ class History:
         elif isinstance(event, TrainingEnded):
             self.stopped, self.epoch, self.batch = event.reason, event.epoch, event.batch
             self.seconds, self.restored_epoch = event.seconds, event.restored_epoch
+
+    @property
+    def kept(self) -> EpochDone | None:
+        """The epoch whose weights the model has: the best one after early stopping, else the last; None before one."""
+        if not self.epochs:
+            return None
+        return next((epoch for epoch in self.epochs if epoch.epoch == self.restored_epoch), self.epochs[-1])
 
     def column(self, name: str) -> list[Any]:
         """Return one measure of every epoch, such as `train_loss` or `validation_accuracy`."""
