@@ -68,9 +68,12 @@ def test_one_hot_labels_and_class_names(tmp_path: Path) -> None:
         ({"images": np.full((2, 2, 2), np.nan), "labels": LABELS[:2]}, "images: pixels must be finite numbers; 2 of 2"),
         ({"images": IMAGES.astype(int) * 999, "labels": LABELS}, "images: pixels of integers must be from 0 to 255"),
         ({"images": np.zeros((10, 7), np.uint8), "labels": LABELS}, r"squares \(N, pixels\)"),
-        ({"images": IMAGES, "labels": LABELS / 2}, "expected integers"),
+        (
+            {"images": IMAGES, "labels": LABELS / 2},
+            "expected integers, text or one-hot rows as labels, found fractions",
+        ),
         ({"images": IMAGES, "labels": LABELS - 5}, "labels must be whole numbers from 0"),
-        ({"images": np.array(["a"] * 10, object), "labels": LABELS}, "objects are never read"),
+        ({"images": np.array(["a"] * 10, object), "labels": LABELS}, "objects, which are never read"),
     ],
 )
 def test_what_is_no_data_set(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
@@ -88,11 +91,11 @@ def npy_with_header(header: str) -> bytes:
     ("member", "message"),
     [
         (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000), }"), "promises"),
-        (npy_with_header("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }"), "objects are never read"),
+        (npy_with_header("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }"), "objects, which are never read"),
         (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-2,), }"), "promises|cannot be read"),
         (npy_with_header("__import__('os')"), "header cannot be read"),
         (npy_with_header("{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }"), "found more"),
-        (b"not an array", "expected a zip of NumPy arrays"),
+        (b"not an array", r"images: expected an array in NumPy's format"),
     ],
 )
 def test_headers_that_lie(tmp_path: Path, member: bytes, message: str) -> None:
@@ -126,3 +129,42 @@ def test_damaged_files_are_read_or_refused(
         assert len(read_npz(path).train_images)
     except DataError:
         pass
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["cat", "dog"])[LABELS],
+        np.array([b"cat", b"dog"])[LABELS],
+        np.array([[" cat"], ["dog "]])[LABELS],
+    ],
+)
+def test_labels_that_are_words_name_the_classes(tmp_path: Path, labels: np.ndarray) -> None:
+    np.savez(tmp_path / "a.npz", x_train=IMAGES, y_train=labels, x_test=IMAGES[:4], y_test=labels[:4])
+    data = read_npz(tmp_path / "a.npz")
+    assert data.class_names == ("cat", "dog")
+    assert data.train_labels.tolist() == LABELS.tolist()
+    assert data.test_labels.tolist() == LABELS[:4].tolist()
+
+
+def test_whole_floats_are_labels(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=IMAGES, labels=LABELS.astype(np.float32))
+    assert read_npz(tmp_path / "a.npz").class_names == ("0", "1")
+
+
+@pytest.mark.parametrize("shape", [(10, 5, 7), (10, 5, 7, 3), (10, 35)])
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "<f4", ">f8", "?", "<i8"])
+def test_any_order_of_axes_and_bytes(tmp_path: Path, shape: tuple[int, ...], dtype: str, monkeypatch) -> None:
+    from io import BytesIO
+
+    from rot180.data import npy
+
+    monkeypatch.setattr(npy, "PIECE", 64)
+    values = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    for array in (values, np.asfortranarray(values), values[:, :0], np.asfortranarray(values[:0])):
+        file = BytesIO()
+        np.save(file, array)
+        file.seek(0)
+        found = npy.read_npy("a", file, len(file.getvalue()))
+        assert found.dtype.isnative
+        np.testing.assert_array_equal(found, array)

@@ -87,6 +87,6 @@ def disguise(head: bytes, *, expected: str = "") -> str:
     if not head.strip(b"\0") and len(head) > 16:
         return "nothing but zero bytes; copy or download it again"
     for pattern, what in _PATTERNS + (_OTHERS if expected else ()):
-        if pattern.match(head):
+        if pattern.match(head) and not (expected and expected in what):
             return what
     return ""

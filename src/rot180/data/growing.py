@@ -7,6 +7,7 @@ system gives memory to pages when they are first written, and takes it back when
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Growing:
         wide = np.result_type(self._rows.dtype, rows.dtype)
         if self._rows.dtype != wide:
             self._resize(self.count)
-            self._rows = _moved(self._rows, wide)
+            self._rows = converted(self._rows, lambda some: some.astype(wide))
         end = self.count + len(rows)
         if end > len(self._rows):
             self._resize(max(end, self.count * 9 // 8))
@@ -77,11 +78,18 @@ def divide(rows: Array, mask: Array) -> tuple[Array, Array]:
     return parts[0], parts[1]
 
 
-def _moved(rows: Array, dtype: Any) -> Array:
-    """Return the rows in another type; their own memory is given back on the way."""
-    found = np.empty(rows.shape, dtype)
+def converted(rows: Array, change: Callable[[Array], Array]) -> Array:
+    """Return what a function makes of some rows at a time, put together.
+
+    An array that owns its memory is emptied on the way and must not be used again.
+
+    >>> converted(np.arange(3, dtype=np.uint8), lambda some: some / 2)
+    array([0. , 0.5, 1. ])
+    """
+    first = change(rows[:1])
+    found = np.empty((len(rows), *first.shape[1:]), first.dtype)
     for start, stop in _pieces(rows):
-        found[start:stop] = rows[start:stop]
+        found[start:stop] = change(rows[start:stop])
         _shrink(rows, start)
     return found
 

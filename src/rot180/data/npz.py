@@ -6,19 +6,25 @@ import math
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 
 from rot180.data.array_names import CLASS_NAMES, ArrayPair, pair_arrays
-from rot180.data.bounded import MAX_BYTES
+from rot180.data.bounded import MAX_BYTES, MAX_DEFLATE_RATIO, MAX_IMAGES, refuse_disguise
+from rot180.data.classes import MAX_CLASSES
 from rot180.data.compose import compose
 from rot180.data.dataset import Dataset
+from rot180.data.growing import converted
+from rot180.data.label_texts import MAX_VALUE, Labels, LabelTexts, same_names
+from rot180.data.npy import read_npy, short
 from rot180.data.parts import Sources
 from rot180.data.visible import named
 from rot180.errors import ArgumentError, DataError, NonFiniteError
 from rot180.nn.pixel_range import as_pixels, extremes
 from rot180.ops.types import Array
+
+AT_ONCE = 2**20
+"""Labels that are looked at at a time."""
 
 MAX_ARRAYS = 100
 """A file of images holds a handful; more is something else."""
@@ -35,8 +41,9 @@ def read_npz(path: str | Path) -> Dataset:
     """Read a data set from an `.npz` file.
 
     Images (N, H, W), (N, H, W, C), (N, C, H, W) with 1 or 3 channels, or (N, pixels) of squares; of numbers as
-    `rot180.nn.pixel_range.as_pixels` takes them. Labels (N,), (N, 1), or one-hot (N, K). An array `class_names` is
-    taken where it is there. Arrays of Python objects are refused: reading them would run code from the file.
+    `rot180.nn.pixel_range.as_pixels` takes them. Labels (N,), (N, 1), or one-hot (N, K); text is taken for names of
+    classes. An array `class_names` is taken where it is there. Arrays of Python objects are refused: reading them would
+    run code from the file.
 
     Raises
     ------
@@ -53,6 +60,7 @@ def read_npz(path: str | Path) -> Dataset:
     """
     path = Path(path)
     try:
+        refuse_disguise(path, "npz")
         with zipfile.ZipFile(path) as file:
             entries = file.infolist()
             if len(entries) > MAX_ARRAYS:
@@ -70,22 +78,30 @@ def read_npz(path: str | Path) -> Dataset:
 
 
 def _dataset(path: Path, pairs: dict[str, ArrayPair], arrays: dict[str, Array], unused: list[str]) -> Dataset:
-    parts = {
-        part: (_images(path, pair.images, arrays[pair.images]), _labels(path, pair.labels, arrays[pair.labels]))
-        for part, pair in pairs.items()
-    }
-    given = next((some for name, some in arrays.items() if name.lower() in CLASS_NAMES), None)
-    class_names = None
-    if given is not None and given.ndim == 1 and given.dtype.kind == "U":
-        class_names = tuple(str(name) for name in given)
-    held_out = ", where every fifth of each class is held out for testing" if set(parts) == {"train"} else ""
+    images = {part: _images(path, pair.images, arrays.pop(pair.images)) for part, pair in pairs.items()}
+    labels, words = same_names(
+        {part: _labels(path, pair.labels, arrays.pop(pair.labels)) for part, pair in pairs.items()}
+    )
+    class_names = words or _class_names(
+        next((some for name, some in arrays.items() if name.lower() in CLASS_NAMES), None)
+    )
+    held_out = ", where every fifth of each class is held out for testing" if set(pairs) == {"train"} else ""
     return compose(
         path.stem,
-        parts,
+        {part: (images[part], labels[part]) for part in pairs},
         where=path,
         description=f"{path}{held_out}",
         sources=Sources(**{part: pair.images for part, pair in pairs.items()}, unused=named(unused)),
         class_names=class_names,
+    )
+
+
+def _class_names(given: Array | None) -> tuple[str, ...] | None:
+    """Return the names that an array of text holds; none from one of anything else."""
+    if given is None or given.ndim != 1 or given.dtype.kind not in "US" or len(given) > MAX_CLASSES:
+        return None
+    return tuple(
+        name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name for name in given.tolist()
     )
 
 
@@ -95,37 +111,17 @@ def _read_arrays(path: Path, file: zipfile.ZipFile, wanted: set[str]) -> dict[st
     left = MAX_BYTES
     for entry in file.infolist():
         name = entry.filename.removesuffix(".npy")
-        if name not in wanted:
+        if name not in wanted or name in arrays:
             continue
         left -= entry.file_size
-        if left < 0:
-            raise DataError(f"{path}: expected at most {MAX_BYTES} bytes of arrays, found more; split the file")
+        if left < 0 or entry.file_size > MAX_DEFLATE_RATIO * (entry.compress_size + 1):
+            raise DataError(
+                f"{path}: expected at most {MAX_BYTES} bytes of arrays, found {short(name)} of {entry.file_size}; "
+                "split the file"
+            )
         with file.open(entry) as member:
-            arrays[name] = _read_array(path, name, member, entry.file_size)
+            arrays[name] = read_npy(f"{path}: {name}", member, entry.file_size)
     return arrays
-
-
-def _read_array(path: Path, name: str, member: IO[bytes], size: int) -> Array:
-    version = np.lib.format.read_magic(member)
-    if version not in ((1, 0), (2, 0)):
-        raise DataError(f"{path}: {name}: expected an array of format 1.0 or 2.0, found {version}")
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    try:
-        shape, is_fortran, dtype = read_header(member)
-    except Exception as error:  # the header is a Python literal: damaged ones fail in the tokenizer in many ways
-        reason = str(error).partition("\n")[0][:80]
-        raise DataError(f"{path}: {name}: the header cannot be read ({reason}); damaged, copy it again") from None
-    if dtype.hasobject or dtype.kind not in "biufU":
-        raise DataError(f"{path}: {name}: expected numbers, found {_short(dtype)}; objects are never read")
-    count = math.prod(shape)
-    if min(shape, default=0) < 0 or count * dtype.itemsize > size:
-        raise DataError(f"{path}: {name}: the header promises {shape} of {_short(dtype)}, the file holds {size} bytes")
-    values = np.frombuffer(member.read(count * dtype.itemsize), dtype)
-    if len(values) != count:
-        raise DataError(f"{path}: {name}: expected {count} values, found {len(values)}; cut off, copy it again")
-    if member.read(1):
-        raise DataError(f"{path}: {name}: expected {count} values, found more; the header does not belong to them")
-    return values.reshape(shape, order="F" if is_fortran else "C").astype(dtype.newbyteorder("="), copy=False)
 
 
 def _images(path: Path, name: str, images: Array) -> Array:
@@ -138,34 +134,62 @@ def _images(path: Path, name: str, images: Array) -> Array:
         images = images[..., np.newaxis]
     if images.ndim != 4:
         raise DataError(f"{path}: {name}: expected images (N, H, W) or (N, H, W, C), found {images.shape}")
-    if images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
-        images = images.transpose(0, 2, 3, 1)  # PyTorch's order
+    if len(images) > MAX_IMAGES:
+        raise DataError(f"{path}: {name}: expected at most {MAX_IMAGES} images, found {len(images)}; split the file")
+    planes_first = images.shape[3] not in (1, 3) and images.shape[1] in (1, 3)  # PyTorch's order
     try:
-        images = as_pixels(images, "pixels")
+        if planes_first:
+            images = converted(images, lambda some: some.transpose(0, 2, 3, 1))
+        images = _as_pixels(images)
         extremes(images)
     except (ArgumentError, NonFiniteError) as error:
         raise DataError(f"{path}: {name}: {error}") from None
     return np.ascontiguousarray(images)
 
 
-def _labels(path: Path, name: str, labels: Array) -> Array:
+def _as_pixels(images: Array) -> Array:
+    """Do what `as_pixels` does to all images, without ever holding them twice."""
+    if images.dtype in (np.uint8, np.uint16, np.float32, np.float64):
+        return images
+    if images.dtype.kind not in "iu":
+        return converted(images, lambda some: as_pixels(some, "pixels"))
+    ends = np.array([images.min(), images.max()] if images.size else [], images.dtype)
+    dtype = as_pixels(ends, "pixels").dtype
+    return converted(images, lambda some: some.astype(dtype))
+
+
+def _labels(path: Path, name: str, labels: Array) -> Labels:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if (
-        labels.ndim == 2
-        and labels.shape[1] > 1
-        and ((labels == 0) | (labels == 1)).all()
-        and (labels.sum(1) == 1).all()
-    ):
-        labels = labels.argmax(axis=1)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    if labels.ndim == 2 and labels.dtype.kind in "biuf" and labels.shape[1] <= MAX_CLASSES:
+        labels = _from_one_hot(labels)
+    where = f"{path}: {name}"
+    if labels.ndim != 1 or len(labels) > MAX_IMAGES:
         raise DataError(
-            f"{path}: {name}: expected integers (N,), (N, 1) or one-hot rows, "
-            f"found {_short(labels.dtype)} {labels.shape}"
+            f"{where}: expected labels (N,), (N, 1) or one-hot rows (N, K), found {short(labels.dtype)} {labels.shape}"
         )
-    return labels.astype(np.int64)
+    if labels.dtype.kind in "US":
+        texts = LabelTexts(path, name)
+        for start in range(0, len(labels), AT_ONCE):
+            some = labels[start : start + AT_ONCE]
+            some = np.char.decode(some, "utf-8", "backslashreplace") if some.dtype.kind == "S" else some
+            texts.add([text.strip() for text in some.tolist()], range(start, start + len(some)))
+        return texts.finish()
+    if labels.dtype.kind == "f" and not all(
+        (some == np.floor(some)).all() and (np.abs(some) < MAX_VALUE).all()
+        for some in (labels[start : start + AT_ONCE] for start in range(0, len(labels), AT_ONCE))
+    ):
+        raise DataError(f"{where}: expected integers, text or one-hot rows as labels, found fractions")
+    return Labels(labels.astype(np.int64), None)
 
 
-def _short(dtype: Any) -> str:
-    """Return a type's name, cut where a damaged file made it long."""
-    return str(dtype)[:40]
+def _from_one_hot(labels: Array) -> Array:
+    """Return the place of the one in each row; the array as it is where a row has none, several, or another number."""
+    found = np.empty(len(labels), np.int64)
+    step = max(1, AT_ONCE // labels.shape[1])
+    for start in range(0, len(labels), step):
+        some = labels[start : start + step]
+        if not (((some == 0) | (some == 1)).all() and (np.count_nonzero(some, axis=1) == 1).all()):
+            return labels
+        found[start : start + len(some)] = some.argmax(axis=1)
+    return found

@@ -31,8 +31,12 @@ def hold_out(labels: Array, one_in: int = 5) -> Array:
     >>> hold_out(np.array([7, 7, 7, 7, 3, 3, 9]), one_in=2).astype(int)
     array([0, 1, 0, 1, 0, 1, 0])
     """
-    by_class = np.argsort(labels, kind="stable")
-    _, first, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
-    position_in_class = np.empty(len(labels), np.int64)
-    position_in_class[by_class] = np.arange(len(labels)) - np.repeat(first, counts)
+    # Small types: with four million labels, int64 would take a quarter of a gigabyte here.
+    _, classes = np.unique(labels, return_inverse=True)
+    classes = classes.astype(np.min_scalar_type(max(len(labels) - 1, 0)))
+    by_class = np.argsort(classes, kind="stable").astype(np.int32)
+    counts = np.bincount(classes)
+    first = np.cumsum(counts) - counts
+    position_in_class = np.empty(len(labels), np.int32)
+    position_in_class[by_class] = np.arange(len(labels), dtype=np.int32) - np.repeat(first, counts)
     return np.equal(position_in_class % one_in, 1)

@@ -261,7 +261,13 @@ def extremes(images: Any) -> tuple[float, float]:
 
 def refuse_non_finite(images: Array) -> None:
     """Raise NonFiniteError for the first image that holds infinities or NaN, if one does."""
-    is_bad = ~np.isfinite(images.reshape(len(images), -1)).all(axis=1)
+    step = max(1, 2**24 // max(1, images[:1].size))
+    is_bad = np.concatenate(
+        [
+            ~np.isfinite(some.reshape(len(some), -1)).all(axis=1)
+            for some in (images[start : start + step] for start in range(0, len(images), step))
+        ]
+    )
     if is_bad.any():
         first, count = int(is_bad.argmax()), int(is_bad.sum())
         values = int((~np.isfinite(images[first])).sum())
