@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from rot180.errors import ArgumentError, ModelError
 from rot180.files import write_atomically
+from rot180.nn import Conv2d, Flatten, Linear, Sequential
 from rot180.nn.notation import network
 from rot180.runs import create_numbered_run, create_run, load_run, save_model
 from rot180.runs.config import read_config, write_config
+from rot180.runs.draw import draw_model
+from rot180.training import History
 
 
 def test_an_existing_run_is_never_written_over(tmp_path):
@@ -137,3 +140,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, 
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_layers_that_differ_in_case_have_pictures_of_their_own(tmp_path):
+    layers = [Conv2d(2, 2, name="a"), Conv2d(3, 2, name="A"), Flatten(), Linear(3)]
+    (tmp_path / "run").mkdir()
+    drawn = draw_model(tmp_path / "run" / "pictures", Sequential(layers, input_shape=(6, 6, 1)).build(), History())
+    assert [path.name for path in drawn] == ["kernels-a.png", "kernels-A-2.png"]

@@ -155,10 +155,11 @@ def _draw(trace: Any, ledgers: list[Any], out: Path | None) -> None:
     import re
 
     from rot180.cli.picture_path import picture_path
+    from rot180.files import distinct_names
     from rot180.inside.explain.scene import picture
     from rot180.pictures import save_figure
 
-    names = [re.sub(r"[^a-z0-9.]+", "-", ledger.cell.lower()).strip("-") for ledger in ledgers]
+    names = distinct_names(re.sub(r"[^a-z0-9.]+", "-", ledger.cell.lower()).strip("-") for ledger in ledgers)
     paths: list[Path | None] = [None] * len(ledgers)
     if out is not None:
         base = out.with_suffix("") if out.suffix.lower() in (".png", ".svg") else out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -430,9 +429,10 @@ def _say_health(found: list[HealthReport]) -> None:
 
 def _say_result(run: TrainedRun) -> None:
     from rot180.cli.output import percent
+    from rot180.files import quoted
 
     history, folder = run.history, run.folder.path
-    typed = shlex.quote(str(folder))  # to be copied into a shell
+    typed = quoted(folder)  # to be copied into a shell
     if history.stopped == "interrupted":
         print(f"interrupted in epoch {history.epoch} after batch {history.batch}; go on with:")
         print(f"  rot180 train --resume {typed}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -95,6 +96,15 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals besides Ctrl-C that ask a process to end.
+
+    Windows sends no SIGTERM: closing the window, logging off and Ctrl-Break arrive as SIGBREAK.
+    """
+    names = ("SIGTERM", "SIGBREAK") if is_windows() else ("SIGTERM",)
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
 def openmp_survives_fork() -> bool:
     """Say whether a forked process can go on using OpenMP: GNU's, on Linux, ends it; LLVM's, on macOS, begins anew."""
     return PLATFORM != "linux"
@@ -103,11 +113,12 @@ def openmp_survives_fork() -> bool:
 def is_alive(process: int) -> bool:
     """Say whether a process of this number runs on this machine; also where that cannot be known."""
     if is_windows():
-        kernel32: Any = importlib.import_module("ctypes").WinDLL("kernel32")  # os.kill would end the process
+        ctypes: Any = importlib.import_module("ctypes")
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # os.kill would end the process
         query, wait_timeout, invalid = 0x100000, 0x102, 87  # SYNCHRONIZE, WAIT_TIMEOUT, ERROR_INVALID_PARAMETER
         handle = kernel32.OpenProcess(query, False, process)
         if not handle:
-            return bool(kernel32.GetLastError() != invalid)
+            return bool(ctypes.get_last_error() != invalid)
         try:
             return bool(kernel32.WaitForSingleObject(handle, 0) == wait_timeout)
         finally:

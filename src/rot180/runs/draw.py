@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError
+from rot180.files import distinct_names
 from rot180.nn import Conv2d, Flatten, Sequential
 from rot180.nn.pixel_range import to_show
 from rot180.ops.types import Array
@@ -45,10 +46,10 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
             accuracy["test"] = [test.accuracy if at else math.nan for at in tested]
         figure = curves(loss, accuracy, step_loss=history.losses, steps_per_epoch=_steps_per_epoch(history))
         drawn.append(_save(figure, folder / "curves"))
-    for layer in model.layers:
-        if isinstance(layer, Conv2d):
-            figure = kernels(layer.parameters["weight"], layer.name)
-            drawn.append(_save(figure, folder / f"kernels-{layer.name}"))
+    convolutions = [layer for layer in model.layers if isinstance(layer, Conv2d)]
+    names = distinct_names(f"kernels-{layer.name}" for layer in convolutions)
+    for layer, name in zip(convolutions, names, strict=True):
+        drawn.append(_save(kernels(layer.parameters["weight"], layer.name), folder / name))
     return drawn
 
 

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from rot180.errors import ArgumentError, ModelError
+from rot180.files import quoted
 from rot180.runs.checkpoint import Checkpoint, list_checkpoints, save_checkpoint
 from rot180.runs.folder import RunFolder
 from rot180.runs.history_file import HistoryWriter
@@ -171,7 +172,7 @@ class RunRecorder:
         except ModelError as error:
             if not list_checkpoints(folder.checkpoints):
                 raise
-            raise ModelError(f"{error}; then go on with: rot180 train --resume {folder.path}") from None
+            raise ModelError(f"{error}; then go on with: rot180 train --resume {quoted(folder.path)}") from None
         self._saved_step, self._saved_at = started.progress.step, monotonic()
 
     def _check_room(self) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from rot180.errors import ModelError
-from rot180.files import Folder, read_bounded, write_atomically
+from rot180.files import Folder, quoted, read_bounded, write_atomically
 from rot180.language import translate
 from rot180.nn.sequential import Sequential
 from rot180.runs.config import read_config
@@ -88,7 +87,7 @@ def _notices(folder: RunFolder, records: list[dict[str, Any]], last: Record) -> 
     if ended.get("reason") not in ("finished", "early_stopping"):
         at = f" in epoch {ended.get('epoch')} after batch {ended.get('batch')}" if ended else ""
         yield paragraph(f"The training was interrupted{at}. It goes on with:", "notice")
-        yield code(f"rot180 train --resume {shlex.quote(str(folder.path))}")
+        yield code(f"rot180 train --resume {quoted(folder.path)}")
 
 
 def _results(last: Record, epochs: list[dict[str, Any]], parameters: int) -> Iterator[tuple[str, str, str]]:

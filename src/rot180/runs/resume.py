@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from typing import Any
 from rot180.data import Dataset
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, DataError, ModelError
-from rot180.files import remove_unfinished
+from rot180.files import quoted, remove_unfinished
 from rot180.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
 from rot180.runs.config import read_config
 from rot180.runs.environment import differences, environment
@@ -105,7 +104,7 @@ def resume_run(
         if data is None and is_gone(settings.data):
             raise DataError(
                 f"{settings.data}: the data that the run was trained on is not there any more; if it was moved, say "
-                f"where to: rot180 train NEWPATH --resume {shlex.quote(str(path))}"
+                f"where to: rot180 train NEWPATH --resume {quoted(path)}"
             )
         prepared = prepare(replace(settings, data=data) if data is not None else settings, progress)
         if on_data is not None:

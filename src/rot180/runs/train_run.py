@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from typing import Any
 from rot180.data import Dataset
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, NonFiniteError
+from rot180.files import system
 from rot180.nn import MODELS, Sequential
 from rot180.runs.checkpoint import Checkpoint
 from rot180.runs.draw import draw_images, draw_model
@@ -157,7 +157,7 @@ def run_training(
         require_tensorboard()
         subscribers = [*subscribers, TensorBoardWriter(lambda: recorder.opened.make(recorder.opened.tensorboard))]
     try:
-        with interruptible(recorder.stop, (signal.SIGTERM,)):
+        with interruptible(recorder.stop, system.ending_signals()):
             history = fit(
                 model,
                 dataset,
