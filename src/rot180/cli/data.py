@@ -145,6 +145,7 @@ def _options(resize: str | None, label_column: str | None, progress: Progress) -
 def _say(found: Inspection) -> None:
     """Print what was found, for people."""
     from rot180.cli.output import visible
+    from rot180.language import display_width, pad
 
     counts = {"training": found.train_counts, "validation": found.validation_counts, "test": found.test_counts}
     totals = {part: sum(of_classes.values()) for part, of_classes in counts.items()}
@@ -166,10 +167,10 @@ def _say(found: Inspection) -> None:
     print(f"  pixels: {found.pixels}, mean {found.mean:.3f}, deviation {found.deviation:.3f} (black 0, white 1)")
     hint = "; train --class-weights balanced makes all classes count alike" if 3 <= found.imbalance < math.inf else ""
     print(f"  balance: the largest class has {found.imbalance:.2f} times the images of the smallest{hint}")
-    width = max((len(visible(name)) for name in found.train_counts), default=0)
+    width = max((display_width(visible(name)) for name in found.train_counts), default=0)
     for name in list(found.train_counts)[:50]:
         numbers = "  ".join(f"{of_classes[name]:>8,} {part}" for part, of_classes in counts.items())
-        print(f"    {visible(name):<{width}}  {numbers}")
+        print(f"    {pad(visible(name), width)}  {numbers}")
     if len(found.train_counts) > 50:
         print(f"    ... and {len(found.train_counts) - 50:,} more classes")
     print(f"  duplicates: {found.duplicates_within_train:,} within train, {found.duplicates_within_test:,} within test")

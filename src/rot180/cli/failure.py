@@ -12,6 +12,7 @@ from typing import Any
 
 from rot180.cli.output import visible
 from rot180.errors import NotationError, PixelWarning, Rot180Error
+from rot180.language import translate
 
 TRACEBACK = "ROT180_TRACEBACK"
 """Set in the environment, it adds the traceback to every message."""
@@ -76,7 +77,7 @@ def explain(error: BaseException) -> int:
 
 
 def _say(message: str, status: int) -> int:
-    print(f"rot180: {message}", file=sys.stderr)
+    print(f"rot180: {translate(message)}", file=sys.stderr)
     return status
 
 

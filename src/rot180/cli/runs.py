@@ -77,8 +77,9 @@ COLUMNS: dict[str, Callable[[RunSummary], str]] = {
 
 def _print_columns(rows: list[list[Any]]) -> None:
     from rot180.cli.output import visible
+    from rot180.language import display_width, pad
 
     rows = [[visible(cell) for cell in row] for row in rows]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    widths = [max(display_width(row[at]) for row in rows) for at in range(len(rows[0]))]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print("  ".join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+from rot180.language import translate
 
 if TYPE_CHECKING:
     from rot180.data import Dataset
@@ -332,7 +333,7 @@ def _check_alone(context: typer.Context) -> None:
 
 
 def _warn(text: str) -> None:
-    print(f"rot180: {text}", file=sys.stderr, flush=True)
+    print(f"rot180: {translate(text)}", file=sys.stderr, flush=True)
 
 
 def result(run: TrainedRun) -> dict[str, Any]:
