@@ -96,6 +96,22 @@ def test_a_plan_names_steps_and_totals(rot180: Command) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [["lenet5"], ["digits", "-b", "7"], ["4x4x1 > fc3", "-b", "1"], ["cnn-8-16", "--inference"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_the_totals_of_a_plan_are_the_sums_of_its_rows(rot180: Command, arguments: list[str]) -> None:
+    out = rot180("plan", *arguments).out
+    rows = [line for line in out.splitlines() if len(line) == 80 and line[-1].isdigit()]
+    *steps, total = [[int(cell.replace(",", "") or 0) for cell in (row[49:64].strip(), row[65:])] for row in rows]
+    assert [sum(column) for column in zip(*steps, strict=True)] == total
+    found = rot180("plan", *arguments, "--json").json
+    assert [found["multiply_adds"], found["bytes_touched"]] == total
+    assert found["multiply_adds"] == found["batch_size"] * found["multiply_adds_per_image"]
+    assert f"of a batch of {found['batch_size']} images" in out or "of a batch of one image" in out
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["lenet6"], "no model is called 'lenet6'"),

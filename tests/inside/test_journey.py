@@ -15,6 +15,7 @@ import rot180
 from rot180.errors import ArgumentError, ShapeError
 from rot180.inside import Journey, journey
 from rot180.nn.layer import Layer
+from rot180.ops.conv2d import ALGORITHMS
 from rot180.ops.recorder import is_listening
 
 SMALL = "6x6x1 > conv3x3:4:same relu maxpool2 > conv2x2:3 relu > fc5 relu > fc3"
@@ -266,3 +267,39 @@ def test_mistakes_are_explained() -> None:
         trip.select("conv3")
     with pytest.raises(ArgumentError, match=r"no array .* is called 'conv2\.xcol'; did you mean 'conv2\.x_col'"):
         trip["conv2.xcol"]
+
+
+MADE_BY = {
+    "m": "mb += scratch  # m = beta1 * m + (1 - beta1) * g",
+    "v": "vb += scratch  # v = beta2 * v + (1 - beta2) * g^2",
+    "m_hat": "m_hat, v_hat = m / bias1, v / root_bias2**2",
+    "v_hat": "m_hat, v_hat = m / bias1, v / root_bias2**2",
+    "velocity": "vb += g  # velocity = momentum * velocity + g",
+    "square": "sb += scratch  # square = alpha * square + (1 - alpha) * g^2",
+    "update": "update = w - before",
+}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_array_shows_the_line_that_made_it(algorithm: str) -> None:
+    """None the line that recorded it, which makes nothing."""
+    every_layer = (
+        "6x6x2 > conv3x3:4:same:g2 noisyrelu maxpool2:s1 avgpool2 leakyrelu dropout0.3 > "
+        "fc6 tanh fc5 sigmoid fc4 softmax fc3"
+    )
+    model = rot180.network(every_layer).build(seed=0)
+    optimizers = ("sgd", "adam", "adamw", "rmsprop", rot180.SGD(0.1, 0.9), rot180.SGD(0.1, 0.9, nesterov=True))
+    for optimizer in optimizers if algorithm == "im2col" else ("sgd",):
+        for step in journey(model, *batch(model, 2), algorithm=algorithm, optimizer=optimizer).steps:
+            assert "record" not in step.source.code, step
+            if step.phase == "update":
+                assert step.source.code == MADE_BY[step.name.rpartition(".")[2]]
+
+
+def test_a_line_that_was_passed_over_is_not_shown() -> None:
+    model = rot180.network("4x4x1 > conv3x3:2:nobias > fc3").build(seed=0)
+    trip = journey(model, *batch(model, 2))
+    made = {step.name: step.source.code for step in trip.steps if not step.same_as}
+    assert made["conv1.y"].startswith("y: Array = _module(")  # not y += b
+    assert made["loss.dlogits"] == "dlogits /= n"  # not dlogits *= weights
+    assert made["fc1.y"] == "y = y + b"

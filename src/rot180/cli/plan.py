@@ -18,8 +18,9 @@ def plan(
 ) -> None:
     """Tell how the compiled engine runs a network: which layers are fused, and in which steps.
 
-    Each step with the layers it serves, the multiply-adds of one image and
-    the memory that it reads and writes; at the end the size of all buffers.
+    Each step with the layers it serves, its multiply-adds and the bytes that
+    it reads and writes, for a batch; then their sums and the size of all
+    buffers, which steps share.
 
     Examples:
 

@@ -84,32 +84,35 @@ class Plan:
             "buffers": self.buffers,
             "bytes": self.bytes,
             "multiply_adds_per_image": self.multiply_adds,
+            "multiply_adds": sum(step.multiply_adds for step in (*self.forward, *self.backward)),
+            "bytes_touched": sum(step.bytes for step in (*self.forward, *self.backward)),
         }
 
     def __str__(self) -> str:
-        """One line a step, 80 columns wide: layers, what is done, multiply-adds of one image, bytes that it touches."""
+        """One line a step, 80 columns wide: layers, what is done, multiply-adds, bytes that it touches; all of a batch.
+
+        Whole numbers, so that the last line is the sum of those above it.
+        """
         rule = "-" * 80
-        lines = [_line("layers", "step", "multiply-adds", "touches"), rule]
-        for direction, steps in (("forward", self.forward), ("backward", self.backward)):
-            if not steps:
-                continue
-            lines.append(f"{direction}:")
-            for step in steps:
-                macs = f"{step.multiply_adds // self.batch_size:,}" if step.multiply_adds else ""
-                lines.append(_line(step.layers, step.does, macs, _size(step.bytes)))
-        what = f"{self.batch_size} x {self.x.array.dtype}, {self.buffers} buffers"
-        return "\n".join(
-            [*lines, rule, _line("total of one image", what, f"{self.multiply_adds:,}", _size(self.bytes))]
-        )
+        images = f"{self.batch_size} images" if self.batch_size > 1 else "one image"
+        lines = [f"of a batch of {images}, {self.x.array.dtype}", ""]
+        lines += [_line("layers", "step", "multiply-adds", "bytes touched"), rule]
+        steps = (*self.forward, *self.backward)
+        for direction, some in (("forward", self.forward), ("backward", self.backward)):
+            if some:
+                lines.append(f"{direction}:")
+            for step in some:
+                macs = f"{step.multiply_adds:,}" if step.multiply_adds else ""
+                lines.append(_line(step.layers, step.does, macs, f"{step.bytes:,}"))
+        products, touched = sum(step.multiply_adds for step in steps), sum(step.bytes for step in steps)
+        lines += [rule, _line("total", f"{len(steps)} steps", f"{products:,}", f"{touched:,}"), ""]
+        per_image = f"{self.multiply_adds:,} multiply-adds for each image"
+        return "\n".join([*lines, f"{self.buffers} buffers, {self.bytes:,} bytes in all; {per_image}"])
 
 
 def _line(layers: str, does: str, multiply_adds: str, touched: str) -> str:
-    layers = layers if len(layers) <= 23 else layers[:22] + "…"
-    return f"{layers:23} {does:29} {multiply_adds:>14} {touched:>11}".rstrip()
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e3:,.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
+    layers = layers if len(layers) <= 19 else layers[:18] + "…"
+    return f"{layers:19} {does:28} {multiply_adds:>15} {touched:>15}".rstrip()
 
 
 def make_plan(

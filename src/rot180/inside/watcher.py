@@ -183,8 +183,11 @@ def source_of(owner: object, method: str) -> Source:
 
 
 def _source(frame: FrameType | None, name: str) -> Source:
-    """Find the line that made what is being recorded: the last assignment to it before the call of `record`."""
-    while frame and frame.f_code.co_name in ("record", "_record_groups", "_record_update", "listen"):
+    """Find the line that made what is being recorded: the last assignment to it before the call of `record`.
+
+    An array that is changed through a view has the equation beside the line, as in `mb += scratch  # m = ...`.
+    """
+    while frame and frame.f_code.co_name in ("record", "_record_groups", "listen"):
         frame = frame.f_back
     if frame is None:
         return GIVEN
@@ -195,17 +198,50 @@ def _source(frame: FrameType | None, name: str) -> Source:
         assignment = re.compile(
             rf"\s*(?:\w+, )*{variable}(?:, \w+)*(?:: \w+)?\s*[-+*/]?=[^=]"  # y = ..., y: Array = ..., y += ...
             rf"|.*\bout={variable}\b"  # np.maximum(y, seen, out=y)
+            rf"|.*  # {variable} = "
         )
         lines = {line for _, _, line in frame.f_code.co_lines() if line and line < frame.f_lineno}  # no docstring
         for line in sorted(lines, reverse=True):
-            if assignment.match(linecache.getline(frame.f_code.co_filename, line)):
+            if assignment.match(linecache.getline(frame.f_code.co_filename, line)) and _has_run(frame, line):
                 return _line_of(frame, line)
     return _line_of(frame, frame.f_lineno)
 
 
+def _has_run(frame: FrameType, line: int) -> bool:
+    """Return whether a line before the present one has run: whether the `if`s around it that do not hold here did.
+
+    Conditions on a local variable alone are looked up; of others it is not known, and the line is not taken.
+    """
+    path = frame.f_code.co_filename
+    depth, here = _indentation(path, line), frame.f_lineno
+    for above in range(line - 1, frame.f_code.co_firstlineno, -1):
+        text = linecache.getline(path, above)
+        if not text.strip() or _indentation(path, above) >= depth:
+            continue
+        depth = _indentation(path, above)
+        inner = range(above + 1, here + 1)
+        if all(not linecache.getline(path, n).strip() or _indentation(path, n) > depth for n in inner):
+            return True  # the present line is in this block, too
+        if re.match(r"\s*(if|elif|else|try|except|while)\b", text):
+            plain = re.fullmatch(r"\s*if (not )?(\w+)( is not None| is None)?:\s*(#.*)?", text)
+            if plain is None or plain[2] not in frame.f_locals:
+                return False
+            value = frame.f_locals[plain[2]]
+            holds = {" is None": value is None, " is not None": value is not None}.get(plain[3] or "")
+            if (bool(value) if holds is None else holds) == bool(plain[1]):
+                return False
+    return True
+
+
+def _indentation(path: str, line: int) -> int:
+    text = linecache.getline(path, line)
+    return len(text) - len(text.lstrip())
+
+
 def _line_of(frame: FrameType, line: int) -> Source:
     path = frame.f_code.co_filename
-    return Source(_file(Path(path)), line, linecache.getline(path, line).partition("  #")[0].strip())
+    code, _, comment = linecache.getline(path, line).strip().partition("  # ")
+    return Source(_file(Path(path)), line, f"{code}  # {comment}" if re.match(r"\w+ = ", comment) else code)
 
 
 def _file(path: Path) -> str:

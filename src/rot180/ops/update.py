@@ -106,10 +106,14 @@ def sgd_update(
         if momentum:
             vb = blocks[2]
             vb *= momentum
-            vb += g
+            vb += g  # velocity = momentum * velocity + g
             g = g + momentum * vb if nesterov else vb
         wb -= lr * g
-    _record_update(w, before, state)
+    if before is not None:
+        if momentum and velocity is not None:
+            record("velocity", velocity)
+        update = w - before
+        record("update", update)
 
 
 def adam_update(
@@ -184,11 +188,11 @@ def adam_update(
             g = _decayed(wb, gb, weight_decay)
         scratch: Array = g * (1 - beta1)
         mb *= beta1
-        mb += scratch
+        mb += scratch  # m = beta1 * m + (1 - beta1) * g
         np.multiply(g, g, out=scratch)
         scratch *= 1 - beta2
         vb *= beta2
-        vb += scratch
+        vb += scratch  # v = beta2 * v + (1 - beta2) * g^2
         # sqrt(v_hat) = sqrt(v) / sqrt(1 - beta2^t), and m_hat's divisor goes into the learning rate: two passes fewer.
         np.sqrt(vb, out=scratch)
         scratch *= 1 / root_bias2
@@ -199,9 +203,11 @@ def adam_update(
     if before is not None:
         record("m", m)
         record("v", v)
-        record("m_hat", m / bias1)
-        record("v_hat", v / root_bias2**2)
-        record("update", w - before)
+        m_hat, v_hat = m / bias1, v / root_bias2**2
+        record("m_hat", m_hat)
+        record("v_hat", v_hat)
+        update = w - before
+        record("update", update)
 
 
 def rmsprop_update(
@@ -257,13 +263,16 @@ def rmsprop_update(
         scratch: Array = g * g
         scratch *= 1 - alpha
         sb *= alpha
-        sb += scratch
+        sb += scratch  # square = alpha * square + (1 - alpha) * g^2
         np.sqrt(sb, out=scratch)
         scratch += eps
         np.divide(g, scratch, out=scratch)
         scratch *= lr
         wb -= scratch
-    _record_update(w, before, {"square": square})
+    if before is not None:
+        record("square", square)
+        update = w - before
+        record("update", update)
 
 
 def _blocks(name: str, w: Array, dw: Array, state: dict[str, Array]) -> Iterator[tuple[Array, ...]]:
@@ -285,10 +294,3 @@ def _blocks(name: str, w: Array, dw: Array, state: dict[str, Array]) -> Iterator
 def _decayed(w: Array, dw: Array, weight_decay: float) -> Array:
     """Return g = dw + weight_decay * w."""
     return dw + weight_decay * w if weight_decay else dw
-
-
-def _record_update(w: Array, before: Array | None, state: dict[str, Array]) -> None:
-    if before is not None:
-        for name, array in state.items():
-            record(name, array)
-        record("update", w - before)
