@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rot180.data import idx
-from rot180.data.idx import is_idx_folder, read_idx, read_idx_folder
+from rot180.data.idx import read_idx
+from rot180.data.idx_folder import is_idx, read_idx_folder
 from rot180.errors import DataError
 
 
@@ -133,8 +134,8 @@ def test_images_must_be_bytes(folder):
 
 def test_a_folder_without_such_files_is_not_taken(tmp_path):
     (tmp_path / "notes.txt").write_text("none")
-    assert not is_idx_folder(tmp_path)
-    assert not is_idx_folder(tmp_path / "notes.txt")
+    assert not is_idx(tmp_path)
+    assert not is_idx(tmp_path / "notes.txt")
 
 
 def test_mnist(mnist_folder):

@@ -145,8 +145,8 @@ def make_bad(folder: Path, kind: str) -> Path:
         bad.write_text("my cats")
     elif kind == "bomb":
         Image.new("1", (9000, 9000)).save(bad)
-    elif kind == "link out":
-        bad.symlink_to(draw(folder.parent / "elsewhere" / "1.png", mode="L"))
+    elif kind == "link to no file":
+        bad.symlink_to("/dev/zero")
     elif kind == "link to nowhere":
         bad.symlink_to(folder / "none.png")
     else:
@@ -162,7 +162,7 @@ BAD = {
     "wrong suffix": "expected PNG by its name, found JPEG",
     "other suffix": r"found a file named \.txt",
     "bomb": "at most 50 megapixels, found 9000 x 9000",
-    "link out": "a symbolic link that leaves the folder",
+    "link to no file": "found something that is no file",
     "link to nowhere": "leads nowhere",
     "link to a folder": "a symbolic link to a folder",
 }
@@ -199,7 +199,7 @@ def test_skip_allows_a_few_and_stops_where_there_are_many(total: int, bad: int, 
 
 
 @pytest.mark.parametrize("memory", [1024**3, 0], ids=["in memory", "lazy"])
-@pytest.mark.parametrize("kind", ["truncated", "link out", "other suffix"])
+@pytest.mark.parametrize("kind", ["truncated", "link to no file", "other suffix"])
 def test_skip_leaves_out_and_logs(folder: Path, kind: str, memory: int, caplog: pytest.LogCaptureFixture) -> None:
     good = (folder / "dog" / "0.png").read_bytes()
     for number in range(1000):
@@ -211,17 +211,11 @@ def test_skip_leaves_out_and_logs(folder: Path, kind: str, memory: int, caplog: 
     assert [bad.name in record.message for record in caplog.records] == [True]
 
 
-def test_a_link_that_stays_inside_is_followed(folder: Path) -> None:
+def test_links_to_images_are_followed(folder: Path) -> None:
     (folder / "cat" / "again.png").symlink_to(folder / "cat" / "1.png")
+    (folder / "cat" / "elsewhere.png").symlink_to(draw(folder.parent / "elsewhere" / "1.png", mode="L"))
     data = load_data(folder)
-    assert len(data.train_images) + len(data.test_images) == 21
-
-
-def test_a_class_folder_that_leads_elsewhere_is_refused(folder: Path) -> None:
-    draw(folder.parent / "elsewhere" / "1.png")
-    (folder / "fox").symlink_to(folder.parent / "elsewhere", target_is_directory=True)
-    with pytest.raises(DataError, match=r"fox: a symbolic link that leaves the folder"):
-        load_data(folder)
+    assert len(data.train_images) + len(data.test_images) == 22
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
@@ -284,7 +278,7 @@ def test_test_images_alone_are_refused_and_training_images_alone_are_not(tmp_pat
     for name in ("a", "b"):
         for number in range(5):
             draw(tmp_path / "test" / name / f"{number}.png")
-    with pytest.raises(DataError, match=r"has test/ but no train/; give the folder above both"):
+    with pytest.raises(DataError, match="has test images but none that are named for training; give the folder above"):
         load_data(tmp_path)
     assert load_data(tmp_path / "test").class_names == ("a", "b")
     (tmp_path / "test").rename(tmp_path / "train")

@@ -68,7 +68,7 @@ def test_what_is_not_there(source, message):
 
 
 def test_what_is_there_but_of_no_known_form(tmp_path):
-    with pytest.raises(DataError, match=r"expected one of these: a folder with the four IDX.*found an empty folder"):
+    with pytest.raises(DataError, match=r"expected one of these: .*the four IDX files of MNIST.*found an empty folder"):
         load_data(tmp_path)
     for number in range(6):
         (tmp_path / f"{number}.txt").write_text("?")

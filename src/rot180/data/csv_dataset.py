@@ -9,6 +9,7 @@ from pathlib import Path
 from rot180.data.compose import compose
 from rot180.data.csv_images import read_table
 from rot180.data.dataset import Dataset
+from rot180.data.emnist import NOTE, characters, emnist_set, upright
 from rot180.data.label_texts import same_names
 from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.parts import Sources, choose_files
@@ -65,13 +66,19 @@ def _read(path: Path, name: str, parts: Mapping[str, Path], options: ImageOption
     label_column = None if options is None else options.label_column
     tables = {part: read_table(file, label_column) for part, file in parts.items()}
     labels, class_names = same_names({part: table.labels for part, table in tables.items()})
+    images = {part: table.images for part, table in tables.items()}
+    emnist = emnist_set(parts["train"].name) if class_names is None else None
+    if emnist:
+        images = {part: upright(some) for part, some in images.items()}
+        labels = {part: characters(parts[part], emnist, some) for part, some in labels.items()}
     files = "" if path.is_file() else f"{named([file.name for file in parts.values()])} in "
     held_out = ", where every fifth of each class is held out for testing" if len(parts) == 1 else ""
     return compose(
         name or "csv",
-        {part: (table.images, labels[part]) for part, table in tables.items()},
+        {part: (images[part], labels[part]) for part in parts},
         where=path,
         description=f"{files}{path}, {tables['train'].note}{held_out}",
         sources=sources,
         class_names=class_names,
+        notes=(NOTE,) if emnist else (),
     )

@@ -12,7 +12,6 @@ Described by LeCun, Cortes and Burges at the foot of the MNIST page.
 from __future__ import annotations
 
 import math
-import re
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,6 @@ from typing import Any
 import numpy as np
 
 from rot180.data.bounded import MAX_BYTES, open_bytes
-from rot180.data.compose import compose
-from rot180.data.dataset import Dataset
-from rot180.data.parts import Sources
 from rot180.errors import DataError
 from rot180.ops.types import Array
 
@@ -38,8 +34,6 @@ TYPES: dict[int, np.dtype[Any]] = {
 
 MAX_DIMENSIONS = 8
 """MNIST has three at most; a number above this means that the file is no IDX file."""
-
-_FILE_NAME = re.compile(r"(train|t10k|test)-(images[-.]idx3|labels[-.]idx1)-ubyte(\.gz)?", re.IGNORECASE)
 
 
 def read_idx(path: str | Path, *, dimensions: int | None = None) -> Array:
@@ -117,61 +111,3 @@ def _read_into(file: BufferedIOBase, target: memoryview) -> int:
             break
         filled += count
     return filled
-
-
-def is_idx_folder(path: Path) -> bool:
-    """Say whether a folder holds any file named as MNIST's are."""
-    return path.is_dir() and any(_FILE_NAME.fullmatch(entry.name) for entry in path.iterdir())
-
-
-def read_idx_folder(path: Path) -> Dataset:
-    """Read the four files of MNIST, or of a set made like it, from one folder.
-
-    `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`; with a
-    dot in place of the hyphen before `idx`, or with `.gz`, they are found as well (an unpacked file goes before a
-    gzipped one).
-
-    Raises
-    ------
-    DataError
-        A file is missing or damaged, or the counts of images and labels differ.
-    """
-    parts: dict[str, tuple[Array, Array]] = {}
-    files: dict[str, str] = {}
-    for part, word in (("train", "train"), ("test", "t10k")):
-        image_path, label_path = _find(path, word, "images"), _find(path, word, "labels")
-        images, labels = _read_bytes(image_path, 3), _read_bytes(label_path, 1)
-        if len(images) != len(labels):
-            raise DataError(
-                f"{label_path}: offset 4: expected {len(images)} labels, as many as images in {image_path.name}, found "
-                f"{len(labels)}; the two files do not belong together"
-            )
-        parts[part], files[part] = (images[..., np.newaxis], labels), image_path.name
-    return compose(
-        path.resolve().name or "idx",
-        parts,
-        where=path,
-        description=f"four IDX files in {path}",
-        sources=Sources(**files),
-    )
-
-
-def _read_bytes(path: Path, dimensions: int) -> Array:
-    """Read an IDX file that must hold unsigned bytes."""
-    values = read_idx(path, dimensions=dimensions)
-    if values.dtype != np.uint8:
-        raise DataError(f"{path}: offset 2: expected type 0x08 (unsigned bytes), found values of {values.dtype}")
-    return values
-
-
-def _find(folder: Path, part: str, what: str) -> Path:
-    """Return the file of one part, under any of its names."""
-    found: dict[bool, Path] = {}
-    for entry in sorted(folder.iterdir()):
-        match = _FILE_NAME.fullmatch(entry.name)
-        if match and match[1].lower().replace("test", "t10k") == part and match[2].lower().startswith(what):
-            found.setdefault(match[3] is not None, entry)
-    if not found:
-        wanted = f"{part}-{what}-idx{3 if what == 'images' else 1}-ubyte"
-        raise DataError(f"{folder}: expected the four IDX files of MNIST, found no {wanted} (or .gz); add it")
-    return found[min(found)]

@@ -1,50 +1,18 @@
-"""From what the user names to a data set: the one place that knows which formats there are."""
+"""From what the user names to a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-from rot180.data.cifar import is_cifar10, read_cifar10
-from rot180.data.csv_dataset import is_csv_file, is_csv_folder, read_csv_file, read_csv_folder
 from rot180.data.dataset import Dataset
 from rot180.data.digits import load_digits
-from rot180.data.folder import is_image_folder, read_image_folder
-from rot180.data.idx import is_idx_folder, read_idx_folder
+from rot180.data.formats import FORMATS, find_format
 from rot180.data.named import NAMES, REMOTE, load_named
-from rot180.data.npz import is_npz, read_npz
 from rot180.data.options import BadFiles, ImageOptions
-from rot180.data.parquet import is_parquet, read_parquet
+from rot180.data.visible import named
 from rot180.errors import DataError, Rot180Error, did_you_mean
 from rot180.nn.keywords import answering_call
-
-Reader = Callable[[Path], Dataset]
-ImageReader = Callable[[Path, ImageOptions, BadFiles | None], Dataset]
-
-
-class Format(NamedTuple):
-    """A form of data: what to call it in a message, how to know it from its path, how to read it."""
-
-    description: str
-    recognizes: Callable[[Path], bool]
-    read: Reader | None = None
-    """For a form whose images have their size."""
-    read_images: ImageReader | None = None
-    """For a form that the options say something about: encoded images are brought to one size, a table has columns."""
-
-
-FORMATS = (
-    Format("a folder with the four IDX files of MNIST", is_idx_folder, read_idx_folder),
-    Format("a CSV file (a label and pixels in each line, gzipped or not)", is_csv_file, read_images=read_csv_file),
-    Format("a folder with a train and a test CSV file", is_csv_folder, read_images=read_csv_folder),
-    Format("an .npz file (x_train, y_train, ... or images, labels)", is_npz, read_npz),
-    Format("CIFAR-10's binary archive or its folder", is_cifar10, read_cifar10),
-    Format("Parquet with encoded images", is_parquet, read_images=read_parquet),
-    Format("a folder of images with a sub-folder for each class", is_image_folder, read_images=read_image_folder),
-)
-"""The forms of data, asked in this order; the first that recognizes a path reads it."""
 
 
 @answering_call
@@ -99,9 +67,9 @@ def load_data(
             if isinstance(source, str) and source in REMOTE:
                 return load_named(source, options)
             raise DataError(f"there is no data set or path {str(source)!r}{_suggestion(str(source))}")
-        for form in FORMATS:
-            if form.recognizes(path):
-                return _read(form, path, options, bad)
+        if found := find_format(path):
+            dataset = found.form.read(found.path, options, bad)
+            return replace(dataset, name=_name(path, found.path, dataset.name), notes=(*found.notes, *dataset.notes))
     except (OSError, ValueError) as error:  # no right to look into a folder; a null byte in the path
         if isinstance(error, Rot180Error):
             raise
@@ -110,12 +78,9 @@ def load_data(
     raise DataError(f"{path}: expected one of these: {forms}; found {_what_is_there(path)}")
 
 
-def _read(form: Format, path: Path, options: ImageOptions, bad: BadFiles | None) -> Dataset:
-    if form.read_images is not None:
-        return form.read_images(path, options, bad)
-    if form.read is None:
-        raise DataError(f"{path}: {form.description} cannot be read")
-    return form.read(path)
+def _name(path: Path, found: Path, name: str) -> str:
+    """Return what to call a data set: where folders were looked into, by the first, not by the last, such as `raw`."""
+    return name if found == path else found.relative_to(path).parts[0]
 
 
 def _suggestion(word: str) -> str:
@@ -130,6 +95,4 @@ def _what_is_there(path: Path) -> str:
     if not path.is_dir():
         return f"a file named {path.name}"
     names = sorted(entry.name for entry in path.iterdir())
-    if not names:
-        return "an empty folder"
-    return "a folder with " + ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return f"a folder with {named(names, 4)}" if names else "an empty folder"

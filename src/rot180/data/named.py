@@ -13,7 +13,7 @@ from rot180.data.classes import is_numbered
 from rot180.data.dataset import Dataset
 from rot180.data.digits import load_digits
 from rot180.data.download import RemoteFile, download
-from rot180.data.idx import read_idx_folder
+from rot180.data.idx_folder import read_idx_folder
 from rot180.data.options import ImageOptions
 from rot180.errors import DataError
 

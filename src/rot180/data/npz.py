@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +61,7 @@ def read_npz(path: str | Path) -> Dataset:
     Dataset('bits', 8 training and 2 test images of 4x4x1, 2 classes)
     """
     path = Path(path)
-    try:
+    with faults_named(path):
         refuse_disguise(path, "npz")
         with zipfile.ZipFile(path) as file:
             entries = file.infolist()
@@ -69,7 +71,14 @@ def read_npz(path: str | Path) -> Dataset:
             pairs, unused = pair_arrays(path, names)
             wanted = {name for pair in pairs.values() for name in pair}
             wanted |= {name for name in names if name.lower() in CLASS_NAMES}
-            return _dataset(path, pairs, _read_arrays(path, file, wanted), unused)
+            return dataset_of(path, pairs, _read_arrays(path, file, wanted), unused)
+
+
+@contextmanager
+def faults_named(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged zip or array raises into a DataError that names the file."""
+    try:
+        yield
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
     except _DAMAGE as error:
@@ -77,7 +86,8 @@ def read_npz(path: str | Path) -> Dataset:
         raise DataError(f"{path}: expected a zip of NumPy arrays ({reason}); damaged, copy it again") from None
 
 
-def _dataset(path: Path, pairs: dict[str, ArrayPair], arrays: dict[str, Array], unused: list[str]) -> Dataset:
+def dataset_of(path: Path, pairs: dict[str, ArrayPair], arrays: dict[str, Array], unused: list[str]) -> Dataset:
+    """Return the data set of arrays that are read, by the names that `pair_arrays` gave them."""
     images = {part: _images(path, pair.images, arrays.pop(pair.images)) for part, pair in pairs.items()}
     labels, words = same_names(
         {part: _labels(path, pair.labels, arrays.pop(pair.labels)) for part, pair in pairs.items()}
@@ -113,15 +123,21 @@ def _read_arrays(path: Path, file: zipfile.ZipFile, wanted: set[str]) -> dict[st
         name = entry.filename.removesuffix(".npy")
         if name not in wanted or name in arrays:
             continue
+        arrays[name] = read_member(path, file, entry, left)
         left -= entry.file_size
-        if left < 0 or entry.file_size > MAX_DEFLATE_RATIO * (entry.compress_size + 1):
-            raise DataError(
-                f"{path}: expected at most {MAX_BYTES} bytes of arrays, found {short(name)} of {entry.file_size}; "
-                "split the file"
-            )
-        with file.open(entry) as member:
-            arrays[name] = read_npy(f"{path}: {name}", member, entry.file_size)
     return arrays
+
+
+def read_member(path: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int) -> Array:
+    """Read one array of a zip, of at most so many bytes as are left."""
+    name = entry.filename.removesuffix(".npy")
+    if entry.file_size > min(left, MAX_DEFLATE_RATIO * (entry.compress_size + 1)):
+        raise DataError(
+            f"{path}: expected at most {MAX_BYTES} bytes of arrays, found {short(name)} of {entry.file_size}; "
+            "split the file"
+        )
+    with file.open(entry) as member:
+        return read_npy(f"{path}: {name}", member, entry.file_size)
 
 
 def _images(path: Path, name: str, images: Array) -> Array:

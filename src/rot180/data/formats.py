@@ -1,0 +1,116 @@
+"""Which form data has, and what to do where a folder holds several.
+
+A form that is known for certain by its names, or by folders of images, goes first and what lies beside it is told. Of
+tables and arrays each is a data set of its own, so of several none is taken. Where a folder holds none, the folders in
+it are asked, as archives often unpack into one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from rot180.data.array_folder import is_array_file, is_array_folder, read_array_file, read_array_folder
+from rot180.data.cifar import is_cifar10, read_cifar10
+from rot180.data.csv_dataset import is_csv_file, is_csv_folder, read_csv_file, read_csv_folder
+from rot180.data.dataset import Dataset
+from rot180.data.folder import read_image_folder
+from rot180.data.idx_folder import is_idx, read_idx_folder
+from rot180.data.layout import folders, has_class_folders, has_images_alone
+from rot180.data.npz import is_npz, read_npz
+from rot180.data.options import BadFiles, ImageOptions
+from rot180.data.parquet import is_parquet, read_parquet
+from rot180.data.visible import named
+from rot180.errors import DataError
+
+Reader = Callable[[Path, ImageOptions, BadFiles | None], Dataset]
+
+DEPTH = 3
+"""Folders above the data, as in `data/MNIST/raw`."""
+
+MAX_FOLDERS = 1000
+"""Folders that are asked in all: a tree of more is someone's home, not a data set."""
+
+
+class Format(NamedTuple):
+    """A form of data: what to call it in a message, how to know it from its path, how to read it."""
+
+    description: str
+    recognizes: Callable[[Path], bool]
+    read: Reader
+    rank: int = 1
+    """0 goes before all others, 2 behind all others; two forms of 1 are two data sets."""
+
+
+def _without_options(read: Callable[[Path], Dataset]) -> Reader:
+    """Return a reader for a form that the options say nothing about."""
+    return lambda path, options, bad: read(path)
+
+
+FORMATS = (
+    Format("CIFAR-10's binary archive or its folder", is_cifar10, _without_options(read_cifar10), 0),
+    Format("the four IDX files of MNIST, or of a set made like it", is_idx, _without_options(read_idx_folder), 0),
+    Format("a folder of images with a sub-folder for each class", has_class_folders, read_image_folder, 0),
+    Format("a CSV file (a label and pixels in each line, gzipped or not)", is_csv_file, read_csv_file),
+    Format("a folder with a CSV file for each part", is_csv_folder, read_csv_folder),
+    Format("an .npz file (x_train, y_train, ... or images, labels)", is_npz, _without_options(read_npz)),
+    Format("a folder of .npy or .npz files", is_array_folder, _without_options(read_array_folder)),
+    Format("an .npy file", is_array_file, _without_options(read_array_file), 2),
+    Format("Parquet with encoded images", is_parquet, read_parquet),
+    Format("a folder of images whose names begin with their class", has_images_alone, read_image_folder, 2),
+)
+"""The forms of data, in the order in which those of one rank go before each other."""
+
+
+class Found(NamedTuple):
+    """Where data lies, in which form, and what is worth telling of both."""
+
+    path: Path
+    form: Format
+    notes: tuple[str, ...] = ()
+
+
+def find_format(path: Path) -> Found | None:
+    """Find out which form the data at a path, or in the folders below it, has; None where there is none.
+
+    Raises
+    ------
+    DataError
+        There are several data sets.
+    """
+    level, left = [path], MAX_FOLDERS
+    for _ in range(DEPTH + 1):
+        found = [
+            (folder, forms) for folder in level if (forms := [form for form in FORMATS if form.recognizes(folder)])
+        ]
+        if len(found) > 1:
+            names = named([folder.relative_to(path).as_posix() for folder, _ in found], 8)
+            raise DataError(f"{path}: holds several data sets ({names}); name the one to use")
+        if found:
+            folder, forms = found[0]
+            form, notes = _decide(folder, forms)
+            if folder != path:
+                notes = (f"read from {folder.relative_to(path).as_posix()}/", *notes)
+            return Found(folder, form, notes)
+        level = [inner for folder in level if folder.is_dir() for inner in folders(folder)]
+        left -= len(level)
+        if left < 0:
+            return None
+    return None
+
+
+def _forms(path: Path) -> list[Format]:
+    return [form for form in FORMATS if form.recognizes(path)]
+
+
+def _decide(path: Path, forms: list[Format]) -> tuple[Format, tuple[str, ...]]:
+    """Return which of the forms that a folder holds is read, and a note on the others."""
+    best = min(form.rank for form in forms)
+    candidates = [form for form in forms if form.rank == best]
+    if best and len(candidates) > 1:
+        there = "; ".join(form.description for form in candidates)
+        raise DataError(f"{path}: holds several data sets ({there}); name the file or folder to use")
+    form = candidates[0]
+    others = "; ".join(other.description for other in forms if other is not form)
+    return form, (f"taken: {form.description}; not used: {others}",) if others else ()

@@ -1,0 +1,297 @@
+"""How a folder of images is laid out: which folders are parts, which are classes, and what is neither.
+
+    class/image                 classes; a fifth of each is held out, or a folder test/ beside them is tested on
+    part/class/image            parts (`rot180.data.parts`), also with a folder between (seg_train/seg_train/class)
+    class/part/image            the same, the other way around
+    part/image, image           classes from the names of the files, where these tell without doubt
+
+What a link leads to is read where the link is a part or a class itself: people keep data on another disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rot180.data.file_names import class_of, classes_in_names
+from rot180.data.image import SUFFIXES
+from rot180.data.parts import PARTS, Sources, assign, part_of
+from rot180.data.visible import is_of_system, named, visible
+from rot180.errors import DataError
+
+MAX_DEPTH = 8
+"""Folders below a class; more is taken for a mistake."""
+
+
+class ClassFolder(NamedTuple):
+    """Where images of one class and part lie."""
+
+    class_name: str
+    folder: Path
+    files: tuple[str, ...] | None = None
+    """Names in the folder; None for all that is in it and below."""
+
+
+class Layout(NamedTuple):
+    """What a folder of images holds.
+
+    Attributes
+    ----------
+    parts : dict of part to list of ClassFolder
+        As `rot180.data.parts.assign` names them.
+    sources : Sources
+    notes : tuple of str
+        What else is worth telling.
+    """
+
+    parts: dict[str, list[ClassFolder]]
+    sources: Sources
+    notes: tuple[str, ...] = ()
+
+
+def has_class_folders(path: Path) -> bool:
+    """Say whether a folder holds folders of images: classes, or parts with or without classes in them."""
+    if not path.is_dir():
+        return False
+    inside = folders(path)
+    if any(_has_image(folder) for folder in inside) or _is_turned(inside):
+        return True
+    return any(part_of(folder.name) and _has_image_below(folder) for folder in inside)
+
+
+def has_images_alone(path: Path) -> bool:
+    """Say whether a folder holds images, and no folders of images."""
+    return path.is_dir() and _has_image(path) and not has_class_folders(path)
+
+
+def find_layout(path: Path) -> Layout:
+    """Find out how a folder of images is laid out.
+
+    Raises
+    ------
+    DataError
+        Two folders are for one part; there are test images alone; the images lie in no class folders and their names
+        tell no classes; a link leads back to where it came from, or to images that are there already.
+    """
+    inside = folders(path)
+    parts: dict[str, Path] = {}
+    for folder in inside:
+        part = part_of(folder.name)
+        if part and _has_image_below(folder):
+            if part in parts:
+                there = f"{parts[part].relative_to(path).parts[0]} and {folder.name}"
+                raise DataError(f"{path}: {there} are both there for {part}; remove one, or give the one to use")
+            parts[part] = _unwrapped(folder)
+    with_images = [folder for folder in inside if _has_image_below(folder)]
+    if _is_turned(inside):
+        layout = _turned(path, inside)
+    elif not with_images:
+        layout = _flat(path, {"train": path})
+    elif "train" in parts and _holds_classes(parts["train"]):
+        layout = _parts(path, parts)
+    elif len(parts) < len(with_images) and not ("train" in parts and len(parts) > 1):
+        layout = _classes(path, inside, parts)
+    else:
+        assign(path, parts)  # raises where there is nothing to train on
+        layout = _flat(path, parts)
+    links = _links(path, layout)
+    return layout._replace(notes=(*layout.notes, *links))
+
+
+def folders(path: Path) -> list[Path]:
+    """Return the sub-folders of a folder by name, links to folders among them."""
+    with os.scandir(path) as entries:
+        return sorted(path / entry.name for entry in entries if entry.is_dir() and not is_of_system(entry.name))
+
+
+def _parts(path: Path, parts: dict[str, Path]) -> Layout:
+    """Return the layout of class folders below folders of parts."""
+    found, unused = _with_classes(path, parts, {})
+    return _layout(path, found, {part: _place(path, parts[part]) for part in found}, _beside(path, parts) + unused)
+
+
+def _classes(path: Path, inside: list[Path], parts: dict[str, Path]) -> Layout:
+    """Return the layout of class folders, perhaps beside a folder of test or validation images.
+
+    A folder `train` among them that holds images is a class, of vehicles, and so is `valid` beside `invalid`.
+    """
+    names = {folder.name.lower() for folder in inside}
+    beside = {
+        part: top
+        for part, top in parts.items()
+        if part != "train" and not (top.name.lower() == "valid" and "invalid" in names)
+    }
+    taken = {top.relative_to(path).parts[0] for top in beside.values()}
+    classes = [ClassFolder(folder.name, folder) for folder in inside if folder.name not in taken]
+    found, unused = _with_classes(path, {"train": path, **beside}, {"train": classes})
+    places = {part: _place(path, beside[part]) if part in beside else "the class folders" for part in found}
+    return _layout(path, found, places, unused)
+
+
+def _with_classes(
+    path: Path, parts: dict[str, Path], found: dict[str, list[ClassFolder]]
+) -> tuple[dict[str, list[ClassFolder]], list[str]]:
+    """Return the classes of each part, in folders or, where those of the training images are known, in names."""
+    unused: list[str] = []
+    for part in (part for part in PARTS if part in parts):
+        top = parts[part]
+        stray = [entry for entry in visible(top) if not entry.is_dir()]
+        if part in found:
+            pass
+        elif _holds_classes(top):
+            found[part] = [ClassFolder(inner.name, inner) for inner in folders(top)]
+        elif by_name := _of_known_classes([entry.name for entry in stray], found["train"]):
+            found[part], stray = _by_name(top, by_name), []
+        else:
+            unused.append(f"{_place(path, top)} (images without classes)")
+            continue
+        unused += [entry.relative_to(path).as_posix() for entry in stray]
+    return found, unused
+
+
+def _turned(path: Path, inside: list[Path]) -> Layout:
+    """Return the layout of classes that each have folders for the parts."""
+    found: dict[str, list[ClassFolder]] = {}
+    unused = [entry.name for entry in visible(path) if not entry.is_dir()]
+    for folder in inside:
+        for entry in visible(folder):
+            part = part_of(entry.name)
+            if part and entry.is_dir():
+                found.setdefault(part, []).append(ClassFolder(folder.name, entry))
+            else:
+                unused.append(f"{folder.name}/{entry.name}")
+    return _layout(path, found, {part: f"*/{some[0].folder.name}/" for part, some in found.items()}, unused)
+
+
+def _flat(path: Path, parts: dict[str, Path]) -> Layout:
+    """Return the layout of images without class folders, whose names tell their classes."""
+    images = {part: [entry.name for entry in visible(top) if _is_image(entry.name)] for part, top in parts.items()}
+    known = classes_in_names(images["train"])
+    if known is None:
+        example = (parts["train"] / "cat" / (images["train"] or ["1.png"])[0]).relative_to(path).as_posix()
+        raise DataError(
+            f"{parts['train']}: holds images without class folders, and their names do not tell the classes; put the "
+            f"images of each class into a folder of its own, such as {example}"
+        )
+    found, unused = _with_classes(path, parts, {"train": _by_name(parts["train"], known)})
+    unused = [name for name in dict.fromkeys(_beside(path, parts) + unused) if Path(name).name not in known]
+    note = f"the classes are taken from the names of the files: {named(sorted(set(known.values())))}"
+    places = {part: _place(path, parts[part]) for part in found}
+    return _layout(path, found, places, unused)._replace(notes=(note,))
+
+
+def _layout(path: Path, found: dict[str, list[ClassFolder]], places: dict[str, str], unused: list[str]) -> Layout:
+    """Return a layout whose parts are used as they are named."""
+    taken, sources = assign(path, found), assign(path, places)
+    return Layout(taken, Sources(**sources, unused=named(unused)))
+
+
+def _place(path: Path, folder: Path) -> str:
+    return "the images" if folder == path else f"{folder.relative_to(path).as_posix()}/"
+
+
+def _beside(path: Path, parts: dict[str, Path]) -> list[str]:
+    """Return what lies beside the folders of the parts."""
+    taken = {top.relative_to(path).parts[:1] for top in parts.values()}
+    return [f"{entry.name}/" if entry.is_dir() else entry.name for entry in visible(path) if (entry.name,) not in taken]
+
+
+def _of_known_classes(names: Sequence[str], classes: list[ClassFolder]) -> dict[str, str]:
+    """Return the classes of images by their names; none where a name does not begin with the name of a class."""
+    known = {some.class_name for some in classes}
+    found = {name: class_of(name) for name in names if _is_image(name)}
+    if not all(class_name in known for class_name in found.values()):
+        return {}
+    return {name: class_name for name, class_name in found.items() if class_name is not None}
+
+
+def _by_name(folder: Path, known: dict[str, str]) -> list[ClassFolder]:
+    files: dict[str, list[str]] = {}
+    for name, class_name in known.items():
+        files.setdefault(class_name, []).append(name)
+    return [ClassFolder(class_name, folder, tuple(some)) for class_name, some in files.items()]
+
+
+def _links(path: Path, layout: Layout) -> tuple[str, ...]:
+    """Return a note on the links to parts and classes, the only folders that may be links.
+
+    Raises
+    ------
+    DataError
+        A link leads to a folder that it lies in, or images would be read twice.
+    """
+    links: dict[str, Path] = {}
+    seen: dict[Path, Path] = {}
+    for some in (some for classes in layout.parts.values() for some in classes):
+        target = some.folder.resolve()
+        for folder in (some.folder, *some.folder.parents):
+            if folder == path:
+                break
+            if folder.is_symlink():
+                links[folder.relative_to(path).as_posix()] = folder.resolve()
+                if folder.parent.resolve().is_relative_to(folder.resolve()):
+                    raise DataError(f"{folder}: a symbolic link to a folder that it lies in; remove it")
+        if some.files is None and target in seen:
+            raise DataError(f"{seen[target]} and {some.folder} are one folder; remove the symbolic link")
+        seen[target] = some.folder
+    return (f"symbolic links are followed: {named([f'{name} -> {links[name]}' for name in links])}",) if links else ()
+
+
+def _is_turned(inside: list[Path]) -> bool:
+    """Say whether folders are classes with a folder for each part: `cat/train/`, `cat/test/`."""
+    with_images = [folder for folder in inside if _has_image_below(folder)]
+    if len(with_images) < 2 or any(part_of(folder.name) or _has_image(folder) for folder in with_images):
+        return False
+    for folder in with_images:
+        inner = [some for some in folders(folder) if _has_image_below(some)]
+        if not all(part_of(some.name) and _has_image(some) for some in inner):
+            return False
+        if not any(part_of(some.name) == "train" for some in inner):
+            return False
+    return True
+
+
+def _unwrapped(folder: Path) -> Path:
+    """Return the folder with the classes, where there is one between: `seg_train/seg_train/`, `train/images/`."""
+    for _ in range(2):
+        inner = folders(folder)
+        if len(inner) != 1 or _has_image(folder):
+            break
+        if part_of(inner[0].name) != part_of(folder.name) and (_has_image(inner[0]) or not folders(inner[0])):
+            break
+        folder = inner[0]
+    return folder
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Say whether a folder has folders with images in it."""
+    return any(_has_image_below(inner) for inner in folders(folder))
+
+
+def _has_image(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(_is_image(entry.name) for entry in entries)
+
+
+def _has_image_below(folder: Path) -> bool:
+    return any(_is_image(name) for name in _names_below(folder, 0))
+
+
+def _names_below(folder: Path, depth: int) -> Iterator[str]:
+    """Yield the names of files in a folder and below it, not beyond `MAX_DEPTH`, through no link."""
+    with os.scandir(folder) as entries:
+        inner = []
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(entry)
+            else:
+                yield entry.name
+    for entry in inner:
+        if depth < MAX_DEPTH and not is_of_system(entry.name):
+            yield from _names_below(Path(entry.path), depth + 1)
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not is_of_system(name)  # noqa: PTH122
