@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from rot180.pictures import confusion_matrix, curves, feature_maps, kernels, mistakes, save_figure, worst_mistakes
+from rot180.pictures import (
+    confusion_matrix,
+    contact_sheet,
+    curves,
+    feature_maps,
+    kernels,
+    mistakes,
+    save_figure,
+    worst_mistakes,
+)
+from rot180.pictures.explain import Panel, ledger_picture
 from rot180.pictures.mosaic import color_scale, mosaic
 
 
@@ -126,3 +139,43 @@ def test_letters_that_no_font_has_are_said_once(tmp_path: Path, caplog: pytest.L
     assert len(caplog.records) == 1
     save_figure(confusion_matrix([[1, 0], [0, 1]], ["cat", "\u00e9t\u00e9"]), tmp_path / "third")
     assert len(caplog.records) == 1
+
+
+HOSTILE = {
+    "control characters": "".join(map(chr, [*range(32), *range(0x7F, 0xA0)])),
+    "a comment's end": "a--b-->c<!--]]>&amp;<script>",
+    "mathematics": "$5 note$ $\\frac{1}{0}$ $ ^_",
+    "surrogates": "a\ud800\udfff",
+    "no characters": "\ufffe\uffff\U0001ffff",
+    "right to left": "\u202ecat\u2066",
+    "lines": "a\r\nb\u2028c",
+    "long": "n" * 1_000_000,
+    "empty": "",
+}
+
+
+NAMES = list(HOSTILE.values())
+TITLE = "\x1b\u202e--> $\\frac{1}{0}$ \ud800\ufffe\n" + "n" * 1_000_000
+IMAGE = np.zeros((8, 8, 1), np.uint8)
+COUNT = len(NAMES)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: confusion_matrix(np.eye(COUNT, dtype=int), NAMES),
+        lambda: mistakes([IMAGE] * COUNT, range(COUNT), np.roll(np.eye(COUNT), 1, axis=0), NAMES),
+        lambda: contact_sheet([[IMAGE] * 2] * COUNT, NAMES, TITLE, column_names=[TITLE, "b"]),
+        lambda: feature_maps(IMAGE, [(TITLE, np.zeros((4, 4, 2))), (TITLE, np.zeros(COUNT))], TITLE, class_names=NAMES),
+        lambda: kernels(np.zeros((3, 3, 1, 2)), TITLE),
+        lambda: ledger_picture(TITLE, [Panel(TITLE, np.eye(3))] * 3, [(name, 1.0) for name in NAMES], TITLE),
+    ],
+    ids=["confusion", "mistakes", "contact sheet", "feature maps", "kernels", "ledger"],
+)
+def test_names_of_strangers_make_no_picture_ill_formed(tmp_path: Path, draw: Callable[[], Figure]) -> None:
+    figure = draw()
+    _, svg = save_figure(figure, tmp_path / "picture")
+    ElementTree.parse(svg)  # an error if it is no XML
+    assert not set(svg.read_text(encoding="utf-8")) & set("\x9b\u202e\u2066\u2028")
+    assert max(map(float, figure.get_size_inches())) < 12
+    assert svg.stat().st_size < 3_000_000

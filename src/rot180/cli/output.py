@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import math
 import sys
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from rot180.language.visible import visible, visible_json
+
+__all__ = ["percent", "print_json", "visible"]
 
 
 def print_json(values: Mapping[str, Any]) -> None:
     """Print one JSON object on one line.
 
-    JSON has no infinities and no NaN: they become null.
+    JSON has no infinities and no NaN: they become null. What would act on a terminal is escaped within its strings.
 
     >>> print_json({"loss": float("nan"), "run": Path("runs") / "a", "classes": ("cat", "dog")})
     {"loss": null, "run": "runs/a", "classes": ["cat", "dog"]}
     """
     # Where the terminal cannot show all letters, JSON's own escapes are the ones that a reader understands.
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    print(json.dumps(_plain(values), ensure_ascii=not unicode, allow_nan=False))
+    print(visible_json(json.dumps(_plain(values), ensure_ascii=not unicode, allow_nan=False)))
 
 
 def _plain(value: Any) -> Any:
@@ -36,22 +39,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def visible(text: object) -> str:
-    """Return a text of strangers, such as a model's class name, so that it can do nothing to a terminal.
-
-    Control characters, line ends, and what turns the direction of writing become Python's escapes.
-
-    >>> print(visible("cat\\x1b[2J\\ndog"), visible("\u732b"))
-    cat\\x1b[2J\\ndog \u732b
-    """
-    return "".join(repr(letter)[1:-1] if _acts(letter) else letter for letter in str(text))
-
-
-def _acts(letter: str) -> bool:
-    turns = unicodedata.bidirectional(letter) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-    return turns or unicodedata.category(letter) in {"Cc", "Zl", "Zp"}
 
 
 def percent(share: float) -> str:

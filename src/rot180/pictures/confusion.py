@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from rot180.pictures.label import label
 from rot180.pictures.style import INK, new_figure, style
 
 
@@ -32,17 +33,17 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str] | None = None
     """
     counts = np.asarray(matrix, dtype=np.int64)
     size = counts.shape[0]
-    names = [str(name) for name in class_names] if class_names is not None else [str(k) for k in range(size)]
+    names = [label(name, 24) for name in (range(size) if class_names is None else class_names)]
     total, right = int(counts.sum()), int(np.trace(counts))
     wrong = total - right
     mistakes = np.where(np.eye(size, dtype=bool), 0, counts)
     most = max(int(mistakes.max(initial=0)), 1)
     numbers = size <= 20
     cell = 0.42 if numbers else max(0.08, 6.5 / size)
-    longest = max(len(name) for name in names)
+    longest = max(map(len, names))
     slanted = longest > 4
     with style():
-        margin = 0.9 + 0.07 * min(longest, 24)
+        margin = 0.9 + 0.07 * longest
         figure = new_figure(size * cell + margin + 1.0, size * cell + margin + (0.2 if slanted else 0.0))
         axes = figure.add_subplot()
         norm = Normalize(0, most)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from rot180.pictures.label import label
 from rot180.pictures.style import new_figure, style
 
 
@@ -45,7 +46,7 @@ def contact_sheet(
             top, left = row * (height + gap), column * (width + gap)
             sheet[top : top + height, left : left + width] = image
     cell = 0.62
-    names = [name if len(name) <= 28 else name[:27] + "\N{HORIZONTAL ELLIPSIS}" for name in row_names]
+    names = [label(name) for name in row_names]
     margin = 0.3 + 0.075 * max(map(len, names), default=0)
     with style():
         figure = new_figure(
@@ -59,10 +60,11 @@ def contact_sheet(
         axes.set_yticks(np.arange(len(rows)) * (height + gap) + (height - 1) / 2, names)
         if column_names:
             axes.xaxis.tick_top()
-            axes.set_xticks(np.arange(len(column_names)) * (width + gap) + (width - 1) / 2, list(column_names))
+            places = np.arange(len(column_names)) * (width + gap) + (width - 1) / 2
+            axes.set_xticks(places, [label(name, 12) for name in column_names])
         else:
             axes.set_xticks([])
-        axes.set_title(title)
+        axes.set_title(label(title, int(11 * figure.get_figwidth())))  # wider, it would leave no room for the sheet
     return figure
 
 

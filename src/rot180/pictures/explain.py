@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from rot180.pictures.label import label
 from rot180.pictures.mosaic import color_scale
 from rot180.pictures.style import BLUE, INK, PALE, VERMILION, new_figure, style
 
@@ -63,7 +64,7 @@ def ledger_picture(title: str, panels: Sequence[Panel], bars: Sequence[tuple[str
         # Axes for the arrays, as many for their color bars, one for the entries.
         height = 0.5 + (2.3 if panels else 0.0) + 0.22 * len(bars) + 0.7
         figure = new_figure(8.0, height)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        figure.suptitle(label(title, 120), x=0.01, ha="left", fontsize=11)
         rows = [2.3, height - 2.8] if panels else [height]
         grid = figure.add_gridspec(len(rows), 1, height_ratios=rows)
         if panels:
@@ -78,7 +79,7 @@ def _draw_panel(figure: Figure, axes: Axes, panel: Panel) -> None:
     values = np.asarray(panel.values, np.float64)
     cmap, norm = color_scale(values)
     drawn = axes.imshow(values, cmap="gray" if panel.is_image else cmap, norm=None if panel.is_image else norm)
-    axes.set_title("\n".join(textwrap.wrap(panel.title, 24)), fontsize=8)
+    axes.set_title("\n".join(textwrap.wrap(label(panel.title, 120), 24)), fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
     height, width = values.shape
@@ -122,7 +123,7 @@ def _draw_bars(axes: Axes, bars: Sequence[tuple[str, float]], footer: str) -> No
     values = [value for _, value in bars]
     axes.barh(places, values, color=[VERMILION if value > 0 else BLUE for value in values], height=0.7)
     axes.axvline(0, color=PALE, linewidth=0.8)
-    axes.set_yticks(places, [label for label, _ in bars], fontsize=6.5)
+    axes.set_yticks(places, [label(name, 60) for name, _ in bars], fontsize=6.5)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.margins(x=0.25)
@@ -134,4 +135,4 @@ def _draw_bars(axes: Axes, bars: Sequence[tuple[str, float]], footer: str) -> No
         )  # fmt: skip
     axes.spines["left"].set_visible(False)
     if footer:
-        axes.set_xlabel(footer, fontsize=8, loc="left")
+        axes.set_xlabel(label(footer, 110), fontsize=8, loc="left")

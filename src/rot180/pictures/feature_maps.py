@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from rot180.pictures.label import label
 from rot180.pictures.mosaic import color_scale, mosaic, show_sheet
 from rot180.pictures.style import new_figure, style
 
@@ -62,7 +63,7 @@ def feature_maps(
         axes.set_xticks([])
         _label(axes, "image", picture.shape)
         if title:
-            axes.set_title(title, loc="left")
+            axes.set_title(label(title, 120), loc="left")
         for row, (name, array) in enumerate(arrays, start=1):
             last = row == len(arrays)
             _draw_layer(figure, figure.add_subplot(grid[row]), name, array, limit, class_names if last else None)
@@ -90,7 +91,7 @@ def _draw_layer(
         sheet = mosaic(array.reshape(-1, 1, 1), columns, gap=0)
         drawn = show_sheet(axes, sheet, cmap, norm, aspect="auto")
         names = class_names if class_names is not None and len(class_names) == array.size <= 20 else None
-        axes.set_xticks(range(len(names)) if names else [], names or [])
+        axes.set_xticks(range(len(names)) if names else [], [label(one, 12) for one in names or []])
     else:
         tiles = array[:, :, :limit].transpose(2, 0, 1)
         gap = max(1, array.shape[1] // 14)
@@ -104,7 +105,7 @@ def _draw_layer(
 
 def _label(axes: Axes, name: str, shape: tuple[int, ...], shown: int | None = None) -> None:
     """Write a row's name and shape at its left."""
-    text = f"{name}\n{' x '.join(str(size) for size in shape)}"
+    text = f"{label(name)}\n{' x '.join(str(size) for size in shape)}"
     if shown is not None and shown < shape[-1]:
         text += f"\n(first {shown})"
     axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from rot180.pictures.label import label
 from rot180.pictures.mosaic import color_scale, mosaic, show_sheet, tile_centers
 from rot180.pictures.style import new_figure, style
 
@@ -68,7 +69,7 @@ def kernels(weight: ArrayLike, name: str = "", *, limit: int = 16) -> Figure:
         axes.set_yticks(tile_centers(rows, height), row_names)
         axes.set_xlabel(column_axis)
         axes.set_ylabel(row_axis)
-        axes.set_title(f"{name}: {title}" if name else title, loc="left")
+        axes.set_title(f"{label(name, 64)}: {title}" if name else title, loc="left")
         figure.colorbar(
             drawn,
             ax=axes,

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from rot180.pictures.label import label
 from rot180.pictures.style import VERMILION, new_figure, style
 
 
@@ -82,15 +83,10 @@ def mistakes(
             axes.set_yticks([])
             taken = int(probabilities[index].argmax())
             axes.set_title(
-                f"true: {_short(names[labels[index]])}\n"
-                f"said: {_short(names[taken])} ({100 * probabilities[index, taken]:.0f}%)",
+                f"true: {label(names[labels[index]], 12)}\n"
+                f"said: {label(names[taken], 12)} ({100 * probabilities[index, taken]:.0f}%)",
                 loc="center",
                 fontsize=8,
                 color=VERMILION,
             )
     return figure
-
-
-def _short(name: str, length: int = 12) -> str:
-    """Cut a class name to what fits above a picture."""
-    return name if len(name) <= length else name[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
