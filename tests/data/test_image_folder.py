@@ -283,3 +283,20 @@ def test_test_images_alone_are_refused_and_training_images_alone_are_not(tmp_pat
     assert load_data(tmp_path / "test").class_names == ("a", "b")
     (tmp_path / "test").rename(tmp_path / "train")
     assert load_data(tmp_path).class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("memory", [1024**3, 0], ids=["in memory", "lazy"])
+@pytest.mark.parametrize("how", ["header", "pixels"])
+def test_a_bad_file_decides_neither_size_nor_channels(tmp_path: Path, how: str, memory: int) -> None:
+    for number in range(8):
+        path = tmp_path / "set" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((12, 12), 255 - 20 * number, np.uint8)).save(path)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    bad = tmp_path / "set" / "a" / "bad.png"
+    Image.fromarray(noise).save(bad)
+    bad.write_bytes(bad.read_bytes()[: 20 if how == "header" else -900])
+    data = load_data(tmp_path / "set", ImageOptions(on_bad_file="skip", memory=memory))
+    assert data.image_shape == (12, 12, 1)
+    images, labels = data.every_image()
+    assert len(images) == len(labels) == 8

@@ -58,10 +58,14 @@ def test_one_file_with_plain_bytes(tmp_path: Path) -> None:
     ("images", "labels", "column", "message"),
     [
         ([b"x"], [0], "image", "row 0: expected an image"),
-        (["text"], [0], "image", "row 0: expected an encoded image in image, found str"),
-        ([None], [0], "image", "row 0: expected an encoded image in image, found NoneType"),
-        ([b"x"], [-1], "image", "row 0: expected a whole number from 0 in label, found -1"),
-        ([b"x"], [0], "photo", "expected the columns image and label, found photo, label"),
+        (["text"], [0], "image", r"expected a column of images \(image, img, .*found image, label"),
+        ([None], [0], "image", r"expected a column of images \(image, img, .*found image, label"),
+        ([b"x"], [1.5], "image", "row 0, the labels: expected a label, a whole number or a word, found '1.5'"),
+        ([b"x"], [b"y"], "image", "several columns may be the images|expected a column of labels"),
+        ([[1, 2, 3, 4, 5]], [0], "image", "expected lists of the pixels of a square image, found 5"),
+        ([[1, 2, 3, 4], [1]], [0, 1], "image", "expected lists of equal lengths"),
+        ([[1, 2, 3, -4]], [0], "image", "pixels of integers must be from 0 to 255"),
+        ([[1.0, 2.0, 3.0, float("nan")]], [0], "image", "pixels must be finite"),
     ],
 )
 def test_what_is_no_data_set(tmp_path: Path, images: list, labels: list, column: str, message: str) -> None:
@@ -86,8 +90,65 @@ def test_a_row_without_an_image_is_a_bad_file(tmp_path: Path, nothing: object) -
     write(tmp_path / "a.parquet", [*rows[:3], nothing, *rows[3:]], [0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1])
     found, data = inspect_data(tmp_path / "a.parquet")
     assert (found.bad_files, len(data.train_images) + len(data.test_images)) == (1, 10)
-    assert "row 3: expected an encoded image in image, found NoneType" in found.bad_file_reasons[0]
+    assert "row 3: expected an encoded image, found null" in found.bad_file_reasons[0]
     with pytest.raises(DataError, match=r"row 3: .*--on-bad-file skip"):
         load_data(tmp_path / "a.parquet")
     data = load_data(tmp_path / "a.parquet", ImageOptions(on_bad_file="skip"))
     assert len(data.train_images) + len(data.test_images) == 10
+
+
+def test_a_row_without_a_label_is_a_bad_file(tmp_path: Path) -> None:
+    rows = [png(image) for image in IMAGES]
+    write(tmp_path / "a.parquet", rows, [0, 1, None, 1, 1, 0, 1, 0, 1, 0])
+    found, data = inspect_data(tmp_path / "a.parquet")
+    assert (found.bad_files, len(data.train_images) + len(data.test_images)) == (1, 9)
+    assert "row 2: expected a label in label, found null" in found.bad_file_reasons[0]
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        IMAGES.reshape(10, -1).tolist(),
+        IMAGES.tolist(),
+        IMAGES[..., None].tolist(),
+        pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(IMAGES.ravel()), 784),
+        (IMAGES.astype(np.float32) / 255).tolist(),
+    ],
+    ids=["flat", "rows", "rows with channels", "fixed size", "floats"],
+)
+def test_images_as_lists_of_pixels(tmp_path: Path, images: list) -> None:
+    write(tmp_path / "train.parquet", images, [k % 2 for k in range(10)], column="pixels")
+    write(tmp_path / "test.parquet", images, [k % 2 for k in range(10)], column="pixels")
+    data = load_data(tmp_path)
+    assert data.train_images.shape == (10, 28, 28, 1)
+    white = 1 if data.train_images.dtype.kind == "f" else 255
+    np.testing.assert_allclose(data.train_images[..., 0] / white, IMAGES / 255, atol=1e-6)
+
+
+def test_a_column_for_each_pixel(tmp_path: Path) -> None:
+    columns = {f"pixel{k + 1}": pyarrow.array(column) for k, column in enumerate(IMAGES.reshape(10, -1).T)}
+    table = pyarrow.table({"id": list(range(10)), **columns, "class": [k % 2 for k in range(10)]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    data = load_data(tmp_path / "a.parquet")
+    assert (data.image_shape, data.class_names) == ((28, 28, 1), ("0", "1"))
+
+
+def test_several_labels_are_said_and_words_are_names(tmp_path: Path) -> None:
+    rows = [png(image) for image in IMAGES]
+    table = pyarrow.table({"img": rows, "coarse_label": [0] * 10, "fine_label": ["b", "a"] * 5})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    data = load_data(tmp_path / "a.parquet")
+    assert data.class_names == ("a", "b")
+    assert "labels are taken from the column fine_label; there are coarse_label too" in data.notes[0]
+    assert load_data(tmp_path / "a.parquet", label_column="coarse_label").class_names == ("0",)
+    assert load_data(tmp_path / "a.parquet", label_column=3).class_names == ("a", "b")
+
+
+def test_hubs_metadata_names_the_columns(tmp_path: Path) -> None:
+    features = {
+        "info": {"features": {"kind": {"names": ["no", "yes"], "_type": "ClassLabel"}, "x2": {"_type": "Image"}}}
+    }
+    table = pyarrow.table({"x1": [b"?"] * 10, "x2": [png(image) for image in IMAGES], "kind": [0, 1] * 5})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert load_data(tmp_path / "a.parquet").class_names == ("no", "yes")

@@ -9,12 +9,14 @@ import numpy as np
 
 from rot180.data.compose import compose, contiguous
 from rot180.data.dataset import Dataset
+from rot180.data.growing import divide
 from rot180.data.image import ImageFacts, decode_image, look_at_image
 from rot180.data.lazy import EncodedImage, LazyImages, select
 from rot180.data.loader import read_ahead
 from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.parts import Sources
 from rot180.errors import DataError
+from rot180.ops.types import Array
 
 KEEP_UP_TO = 96
 """Images that all have one size, with no side longer than this, keep it."""
@@ -47,43 +49,33 @@ def load_encoded(
         A file is bad and the options are strict, or too many are; no image is left.
     """
     every = [image for some in parts.values() for image in some]
-    facts = _each(every, lambda image: look_at_image(image.source, image.name, suffix=image.suffix), options, "looking")
-    kept = [index for index, fact in enumerate(facts) if _is_good(fact, bad)]
-    if not kept:
-        raise DataError(f"{name}: there is no readable image{_first_reason(bad)}; give a folder with some")
-    known = [fact for fact in facts if isinstance(fact, ImageFacts)]
-    if options.on_fact is not None:
-        for fact in known:
-            options.on_fact(fact)
-    shape = choose_shape(known, options)
+    same: dict[ImageFacts, ImageFacts] = {}  # most images are alike: their facts share memory
 
-    in_memory = len(kept) * int(np.prod(shape)) <= options.memory
-    pixels = np.empty((len(kept) if in_memory else 0, *shape), np.uint8)
-    if in_memory or bad.policy != "strict":
-        places = {index: place for place, index in enumerate(kept)}
+    def look(image: EncodedImage) -> ImageFacts:
+        fact = look_at_image(image.source, image.called, suffix=image.suffix)
+        return same.setdefault(fact, fact)
 
-        def decode(index: int) -> None:
-            image = every[index]
-            found = decode_image(image.source, image.name, shape, resize=options.resize, suffix=image.suffix)
-            if in_memory:
-                pixels[places[index]] = found
-
-        decoded_each = _each(kept, decode, options, "reading")
-        good = [place for place, found in enumerate(decoded_each) if _is_good(found, bad)]
-        if not good:
+    facts = _each(every, look, options, "looking")
+    kept = np.array([_is_good(fact, bad) for fact in facts], bool).nonzero()[0]
+    images: Array | LazyImages | None = None
+    while images is None:
+        if not len(kept):
             raise DataError(f"{name}: there is no readable image{_first_reason(bad)}; give a folder with some")
-        if len(good) < len(kept):
-            kept = [kept[place] for place in good]
-            pixels = pixels[good] if in_memory else pixels
+        shape = choose_shape([fact for index in kept if isinstance(fact := facts[index], ImageFacts)], options)
+        images, kept = _decode(every, facts, kept, shape, options, bad)
+    if options.on_fact is not None:
+        for index in kept:
+            if isinstance(fact := facts[index], ImageFacts):
+                options.on_fact(fact)
 
-    labels = np.array([every[index].label for index in kept], np.int64)
-    images = pixels if in_memory else LazyImages([every[index] for index in kept], shape, options.resize)
-    ends = np.cumsum([len(some) for some in parts.values()])
-    part_of = np.searchsorted(ends, np.array(kept), side="right")
-    loaded = {
-        part: (select(images, contiguous(chosen := np.flatnonzero(part_of == number))), labels[chosen])
-        for number, part in enumerate(parts)
-    }
+    labels = np.fromiter((every[index].label for index in kept), np.int64, len(kept))
+    part_of = np.searchsorted(np.cumsum([len(some) for some in parts.values()]), kept, side="right")
+    loaded = {next(iter(parts)): (images, labels)}
+    if len(parts) > 1:
+        loaded = {
+            part: (select(images, contiguous(chosen := np.flatnonzero(part_of == number))), labels[chosen])
+            for number, part in enumerate(parts)
+        }
     if set(loaded) == {"train"}:
         description += ", where every fifth of each class is held out for testing"
     return compose(
@@ -96,6 +88,39 @@ def load_encoded(
         notes=notes,
         resize=options.resize,
     )
+
+
+def _decode(
+    every: Sequence[EncodedImage],
+    facts: Sequence[object],
+    kept: Array,
+    shape: tuple[int, int, int],
+    options: ImageOptions,
+    bad: BadFiles,
+) -> tuple[Array | LazyImages | None, Array]:
+    """Return the images of a shape, in memory or not, and which are good; None where those would have another shape.
+
+    A bad file that is left out decides neither size nor channels, even where its header can be read.
+    """
+    in_memory = len(kept) * int(np.prod(shape)) <= options.memory
+    pixels = np.empty((len(kept) if in_memory else 0, *shape), np.uint8)
+    if in_memory or bad.policy != "strict":
+
+        def decode(place: int) -> None:
+            image = every[kept[place]]
+            found = decode_image(image.source, image.called, shape, resize=options.resize, suffix=image.suffix)
+            if in_memory:
+                pixels[place] = found
+
+        decoded = _each(range(len(kept)), decode, options, "reading")
+        good = np.array([_is_good(found, bad) for found in decoded], bool)
+        if not good.all():
+            kept = kept[good]
+            known = [fact for index in kept if isinstance(fact := facts[index], ImageFacts)]
+            if not known or choose_shape(known, options) != shape:
+                return None, kept
+            pixels = divide(pixels, ~good)[0] if in_memory else pixels
+    return pixels if in_memory else LazyImages([every[index] for index in kept], shape, options.resize), kept
 
 
 def choose_shape(facts: Sequence[ImageFacts], options: ImageOptions) -> tuple[int, int, int]:

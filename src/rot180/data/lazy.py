@@ -28,13 +28,20 @@ class EncodedImage(NamedTuple):
     """An image that is not decoded yet: a file, or its bytes."""
 
     name: str
-    """What errors call it."""
+    """Of the file."""
     source: Path | bytes
     label: int
     suffix: str | None = None
     """Of the file's name; the contents must be of its format."""
     place: str = ""
     """Where it lies in its data set, whatever the set's own path: what the fingerprint knows it by."""
+    row: int | None = None
+    """Of the file, where that holds many; kept as a number, as there may be a million."""
+
+    @property
+    def called(self) -> str:
+        """What errors call it: the name, and the row."""
+        return self.name if self.row is None else f"{self.name}, row {self.row}"
 
 
 class Images(Protocol):
@@ -131,12 +138,13 @@ class LazyImages:
         return [int(number) for number in np.arange(len(self))[index]]
 
     def _decode(self, image: EncodedImage) -> Array:
-        return decode_image(image.source, image.name, self._image_shape, resize=self._resize, suffix=image.suffix)
+        return decode_image(image.source, image.called, self._image_shape, resize=self._resize, suffix=image.suffix)
 
 
 def _digest(image: EncodedImage) -> bytes:
     """Return a checksum of an image's place, its size and a sample of its contents."""
-    found = hashlib.sha256((image.place or image.name).encode("utf-8", "surrogatepass"))
+    row = "" if image.row is None else f", row {image.row}"
+    found = hashlib.sha256(f"{image.place or image.name}{row}".encode("utf-8", "surrogatepass"))
     try:
         with BytesIO(image.source) if isinstance(image.source, bytes) else image.source.open("rb", 0) as file:
             size = file.seek(0, os.SEEK_END)

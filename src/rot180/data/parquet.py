@@ -1,25 +1,21 @@
-"""Parquet with encoded images, as hubs store MNIST: a column of files inside, and a column of labels."""
+"""Parquet as hubs and tables store images: which files, and what becomes of them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from rot180.data.bounded import MAX_BYTES
-from rot180.data.classes import MAX_CLASSES
+from rot180.data.bounded import refuse_disguise
+from rot180.data.compose import compose
 from rot180.data.dataset import Dataset
 from rot180.data.encoded import load_encoded
-from rot180.data.lazy import EncodedImage
+from rot180.data.label_texts import same_names
 from rot180.data.options import BadFiles, ImageOptions
+from rot180.data.parquet_columns import TableColumns, find_table_columns
+from rot180.data.parquet_rows import read_arrays, read_encoded
 from rot180.data.parts import Sources, choose_files
 from rot180.data.visible import named, visible
 from rot180.errors import DataError
-
-IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels", "fine_label")
-
-ROWS_AT_ONCE = 1024
 
 DEPTH = 2
 """Folders above the files: hubs keep `configuration/part/0000.parquet`."""
@@ -36,9 +32,10 @@ def is_parquet(path: Path) -> bool:
 def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles | None = None) -> Dataset:
     """Read a data set from one Parquet file or a folder of them.
 
-    A column `image` (or `img`) holds encoded images, as bytes or as a structure with a field `bytes`; a column `label`
-    holds integers. Names of classes are taken from the metadata that hubs write. Which file is of which part is told by
-    its name, or the name of its folder (`rot180.data.parts`).
+    Images are encoded, as bytes or as a structure with a field `bytes`, or arrays of pixels: nested lists, or a column
+    for each pixel. Labels are whole numbers or text; which column holds them is told by `options.label_column`, or by
+    its name. Names of classes are taken from the metadata that hubs write. Which file is of which part is told by its
+    name, or the name of its folder (`rot180.data.parts`).
 
     Raises
     ------
@@ -54,31 +51,53 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     import pyarrow
 
     chosen, unused = choose_files(path, _files(path)) if path.is_dir() else ({"train": [path]}, [])
-    images: dict[str, list[EncodedImage]] = {}
-    errors: list[DataError] = []
+    bad = bad or BadFiles(options.on_bad_file, 0)
+    places = {part: [_place(path, file) for file in files] for part, files in chosen.items()}
+    sources = Sources(
+        **{part: named(files, 2) for part, files in places.items()},
+        unused=named([_place(path, file) for file in unused]),
+    )
+    name = path.resolve().name.removesuffix(".parquet")
     try:
-        for part, files in chosen.items():
-            images[part] = [image for file in files for image in _rows(path, file, parquet, errors)]
-        class_names = _same_names(path, [file for files in chosen.values() for file in files], parquet)
-    except (pyarrow.ArrowException, OSError) as error:
+        every = [file for files in chosen.values() for file in files]
+        for file in every:
+            refuse_disguise(file, "Parquet")
+        columns = {file: find_table_columns(file, parquet, options.label_column) for file in every}
+        class_names = _same_names(path, columns)
+        first = columns[every[0]]
+        if any(column.is_encoded != first.is_encoded for column in columns.values()):
+            raise DataError(f"{path}: some of the files hold encoded images and some arrays; name the ones to use")
+        description = f"Parquet in {path}, {first.note}"
+        if not first.is_encoded:
+            arrays = {part: read_arrays(files, columns, parquet, bad) for part, files in chosen.items()}
+            labels, words = same_names({part: labels for part, (_, labels) in arrays.items()})
+            held_out = ", where every fifth of each class is held out for testing" if set(arrays) == {"train"} else ""
+            return compose(
+                name,
+                {part: (some, labels[part]) for part, (some, _) in arrays.items()},
+                where=path,
+                description=description + held_out,
+                sources=sources,
+                class_names=words or class_names,
+                notes=first.notes,
+            )
+        errors: list[DataError] = []
+        images, words = read_encoded(path, chosen, columns, parquet, errors)
+    except (pyarrow.ArrowException, OSError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0][:120]
         raise DataError(f"{path}: expected Parquet ({reason}); damaged, copy or download it again") from None
-    bad = bad or BadFiles(options.on_bad_file, 0)
     bad.total = sum(map(len, images.values())) + len(errors)
     for missing in errors:
         bad.report(missing)
-    places = {part: [_place(path, file) for file in files] for part, files in chosen.items()}
     return load_encoded(
-        path.resolve().name.removesuffix(".parquet"),
+        name,
         images,
-        class_names,
+        words or class_names,
         options,
         bad,
-        description=f"Parquet in {path}",
-        sources=Sources(
-            **{part: named(files, 2) for part, files in places.items()},
-            unused=named([_place(path, file) for file in unused]),
-        ),
+        description=description,
+        sources=sources,
+        notes=first.notes,
     )
 
 
@@ -99,12 +118,12 @@ def _files(path: Path) -> list[Path]:
     return []
 
 
-def _same_names(path: Path, files: list[Path], parquet: Any) -> tuple[str, ...] | None:
+def _same_names(path: Path, columns: Mapping[Path, TableColumns]) -> tuple[str, ...] | None:
     """Return the names of the classes, in which all files that have any must agree."""
     known: dict[tuple[str, ...], Path] = {}
-    for file in files:
-        if names := _class_names(parquet.read_schema(file).metadata):
-            known.setdefault(names, file)
+    for file, found in columns.items():
+        if found.class_names:
+            known.setdefault(found.class_names, file)
     if len(known) > 1:
         (some, first), (others, second) = list(known.items())[:2]
         raise DataError(
@@ -112,43 +131,3 @@ def _same_names(path: Path, files: list[Path], parquet: Any) -> tuple[str, ...] 
             f"{named(list(others), 3)}; they are different data sets, name the one to use"
         )
     return next(iter(known), None)
-
-
-def _rows(path: Path, file: Path, parquet: Any, errors: list[DataError]) -> Iterator[EncodedImage]:
-    """Yield the images of one file, a few rows in memory beside them; rows without an image go to the errors."""
-    with parquet.ParquetFile(file) as opened:
-        names = opened.schema_arrow.names
-        image_column = next((name for name in IMAGE_COLUMNS if name in names), None)
-        label_column = next((name for name in LABEL_COLUMNS if name in names), None)
-        if image_column is None or label_column is None:
-            raise DataError(f"{file}: expected the columns image and label, found {', '.join(map(str, names[:8]))}")
-        row, total, place = 0, 0, file.relative_to(path).as_posix()
-        for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE, columns=[image_column, label_column]):
-            values, labels = batch.column(image_column).to_pylist(), batch.column(label_column).to_pylist()
-            for value, label in zip(values, labels, strict=True):
-                content = value.get("bytes") if isinstance(value, dict) else value
-                name = f"{file}, row {row}"
-                row += 1
-                if content is None:
-                    errors.append(DataError(f"{name}: expected an encoded image in {image_column}, found NoneType"))
-                    continue
-                if not isinstance(content, bytes):
-                    raise DataError(
-                        f"{name}: expected an encoded image in {image_column}, found {type(content).__name__}"
-                    )
-                if not isinstance(label, int) or not 0 <= label < MAX_CLASSES:
-                    raise DataError(f"{name}: expected a whole number from 0 in {label_column}, found {label!r:.40}")
-                total += len(content)
-                if total > MAX_BYTES:
-                    raise DataError(f"{file}: expected at most {MAX_BYTES} bytes of images, found more; split the file")
-                yield EncodedImage(name, content, label, place=f"{place}, row {row - 1}")
-
-
-def _class_names(metadata: Any) -> tuple[str, ...]:
-    """Return the names of classes that hubs keep as JSON beside the schema; none where they are not there."""
-    try:
-        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        names = next(features[name]["names"] for name in LABEL_COLUMNS if name in features)
-    except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
-        return ()
-    return tuple(map(str, names)) if isinstance(names, list) else ()
