@@ -3,7 +3,8 @@
     Rot180Error
     |-- ArgumentError        a value or keyword that cannot be used; also a ValueError
     |   |-- ShapeError       arrays whose shapes do not fit together
-    |   `-- NotationError    a network text that cannot be read; shows a caret under the place
+    |   |-- NotationError    a network text that cannot be read; shows a caret under the place
+    |   `-- TooLargeError    what would take more memory than there is; also a MemoryError
     |-- DataError            a file of images or labels that is not what it should be
     |-- ModelError           a saved model or run that cannot be read or does not fit
     `-- NonFiniteError       pixels, outputs, a loss or a gradient are infinite or NaN
@@ -28,6 +29,7 @@ __all__ = [
     "PixelWarning",
     "Rot180Error",
     "ShapeError",
+    "TooLargeError",
 ]
 
 
@@ -45,6 +47,10 @@ class ShapeError(ArgumentError):
 
 class NotationError(ArgumentError):
     """A network text that cannot be read. The message ends with the text and a caret under the place."""
+
+
+class TooLargeError(ArgumentError, MemoryError):
+    """What would take more memory than there is; raised before it is taken."""
 
 
 class DataError(Rot180Error):

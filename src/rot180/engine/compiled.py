@@ -20,6 +20,7 @@ from rot180.engine.turns import Turn
 from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, fill_hyper, kernel_rule
 from rot180.errors import ShapeError
 from rot180.kernels.finite import all_finite
+from rot180.kernels.memory import accounting
 from rot180.kernels.softmax_rows import softmax_rows
 from rot180.kernels.update import update
 from rot180.nn.linear import Linear
@@ -184,26 +185,29 @@ class CompiledEngine:
 
     def _make_plan(self, count: int, kind: str) -> Plan:
         threads = config.NUMBA_NUM_THREADS
-        if kind == "inference":
-            return make_plan(self.model, count, training=False, threads=threads)
-        if self._gradients is None:
-            self._gradients = self._new_arena()
-        updates = {}
-        if kind == "fused":
-            for name in self._fused:
-                w = self._parameters[name]
-                m, v = self._state_of(name, w)
-                updates[name] = (w, m, v, self._rule, self._hyper[self._factors[name]])
-        return make_plan(
-            self.model,
-            count,
-            training=True,
-            loss=BatchLoss(self.loss, count),
-            threads=threads,
-            gradients=dict(self._gradients.items()),
-            generator=self._generator,
-            updates=updates,
-        )
+        with accounting() as account:
+            if kind == "inference":
+                return make_plan(self.model, count, training=False, threads=threads, account=account)
+            if self._gradients is None:
+                account.owner = "the gradient of the network"
+                self._gradients = self._new_arena()
+            updates = {}
+            if kind == "fused":
+                for name in self._fused:
+                    w = self._parameters[name]
+                    m, v = self._state_of(name, w)
+                    updates[name] = (w, m, v, self._rule, self._hyper[self._factors[name]])
+            return make_plan(
+                self.model,
+                count,
+                training=True,
+                loss=BatchLoss(self.loss, count),
+                threads=threads,
+                gradients=dict(self._gradients.items()),
+                generator=self._generator,
+                updates=updates,
+                account=account,
+            )
 
     def _state_of(self, name: str, w: Array) -> tuple[Array, Array]:
         """The two state arrays as the kernels take them: velocity or mean first, mean of squares second."""
@@ -215,6 +219,11 @@ class CompiledEngine:
         for layer, local, held in self._holding:
             array = layer.parameters[local]
             if array is not held:
+                if array.shape != held.shape:  # copying would repeat it
+                    raise ShapeError(
+                        f"{layer.name}: {local} must keep the shape it was built with, {held.shape}; it is "
+                        f"{array.shape}"
+                    )
                 np.copyto(held, array)
                 layer.parameters[local] = held
 

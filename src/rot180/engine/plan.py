@@ -13,6 +13,7 @@ from rot180.engine.gating import copy_step, relu_backward_step
 from rot180.engine.losing import BatchLoss
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step, root_of
+from rot180.kernels.memory import Account
 from rot180.nn.sequential import Sequential
 
 
@@ -125,6 +126,7 @@ def make_plan(
     gradients: dict[str, np.ndarray[Any, Any]] | None = None,
     generator: dict[str, np.random.Generator | None] | None = None,
     updates: dict[str, tuple[Any, ...]] | None = None,
+    account: Account,
 ) -> Plan:
     """Plan batches of `count` images.
 
@@ -138,17 +140,27 @@ def make_plan(
         `noise` is read at each step.
     updates : dict of full name to (parameter, state, state, rule, hyper-parameters)
         Parameters whose update is applied as soon as their gradient is there, without storing it.
+    account : Account
+        Counts the buffers.
+
+    Raises
+    ------
+    TooLargeError
+        The buffers would take more memory than is left; the message names the layers.
+    ArgumentError
+        A layer has been changed so that it no longer fits the shapes that the network was built with.
     """
+    model.check_unchanged()
     context = Context(
         count, model.dtype, training, threads, gradients or {}, generator or {"noise": None}, updates or {}
     )
     stages = stages_of(model)
+    account.owner = f"the input of {stages[0].names}"
     _forbid_overwriting(stages)
     steps: list[Step] = []
     first = here = context.new_map(model.input_shape, _padding(stages, 0))
-    inputs = []
     for index, stage in enumerate(stages):
-        inputs.append(here)
+        account.owner = stage.names
         if stage.in_place:
             there = here
         elif stage.moves_nothing:
@@ -159,7 +171,7 @@ def make_plan(
         here = there
     if not training:
         return Plan(first, here, None, steps, [])
-    backward, last = _backward(context, stages)
+    backward, last = _backward(context, stages, account)
     return Plan(first, here, last, steps, backward, loss)
 
 
@@ -179,7 +191,7 @@ def _padding(stages: list[Stage], index: int) -> Sides:
     return NO_PADDING
 
 
-def _backward(context: Context, stages: list[Stage]) -> tuple[list[Step], FeatureMap]:
+def _backward(context: Context, stages: list[Stage], account: Account) -> tuple[list[Step], FeatureMap]:
     steps: list[Step] = []
     learning = [index for index, stage in enumerate(stages) if any(layer.parameters for layer in stage.layers)]
     lowest = learning[0] if learning else len(stages)
@@ -188,6 +200,7 @@ def _backward(context: Context, stages: list[Stage]) -> tuple[list[Step], Featur
     gated = False
     for index in range(len(stages) - 1, lowest - 1, -1):
         stage, gate = stages[index], stages[index].gate()
+        account.owner = stage.names
         if delta is None or wanted is None:
             raise TypeError(f"{stage.names}: the stage above made no delta")
         if gate is not None and not gated:

@@ -16,7 +16,7 @@ from rot180.kernels.pooling_backward import avg_pool_backward, max_pool_backward
 from rot180.nn.activation import Sigmoid, Tanh
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.pooling import AvgPool2d, MaxPool2d
-from rot180.ops.geometry import geometry
+from rot180.ops.geometry import pool_geometry
 
 FUSED = (Sigmoid, Tanh)
 """Activations that run inside a mean-pool."""
@@ -35,7 +35,7 @@ class PoolingStage(Stage):
             raise TypeError(f"not a pooling layer: {pool!r}")
         self.pool = pool
         self.activation, self.gate_kind = KINDS[type(activations[0])] if activations else (NOTHING, NOTHING)
-        self.geometry = geometry(
+        self.geometry = pool_geometry(
             input_shape[0], input_shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding, name=pool.name
         )
 
@@ -68,5 +68,5 @@ def fuses_activation(activation: Layer, pool: Layer, shape: Shape) -> bool:
     """Whether an activation can run inside the pooling behind it: a mean over windows that share no pixel."""
     if type(activation) not in FUSED or not isinstance(pool, AvgPool2d):
         return False
-    kernel = geometry(shape[0], shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding)
+    kernel = pool_geometry(shape[0], shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding)
     return windows_lie_apart(pool_sizes(kernel))

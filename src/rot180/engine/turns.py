@@ -1,12 +1,4 @@
-"""Who may run compiled kernels when: threads that share a model take turns, and a forked process is refused in time.
-
-Engines of one model share its parameters, and a plan's buffers are there once. Engines of different models may run at
-the same time where Numba's threads allow it: OpenMP and TBB do, the work queue that Numba brings along for systems
-without them ends the process.
-
-GNU's OpenMP does not outlive a fork: it ends the child at its first kernel. What waits for the child would not be told
-why.
-"""
+"""Threads that share a model take turns: its engines share its parameters, and a plan's buffers are there once."""
 
 from __future__ import annotations
 
@@ -15,17 +7,18 @@ from threading import Lock, RLock
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from numba import threading_layer
-
-from rot180.errors import Rot180Error
-from rot180.files import system
+from rot180.kernels.turns import Running, refuse_after_fork
 from rot180.nn.sequential import Sequential
 
-_EVERYBODY = RLock()
-_OF_MODELS: WeakKeyDictionary[Sequential, Any] = WeakKeyDictionary()
-_MAKING = Lock()
-_overlapping_is_safe = False
-_forked_too_late = False
+_OF_MODELS: WeakKeyDictionary[Sequential, _Place] = WeakKeyDictionary()
+_making = Lock()
+
+
+class _Place:
+    """Where the lock of a model is; a forked process puts a new one there."""
+
+    def __init__(self) -> None:
+        self.lock: Any = RLock()
 
 
 class Turn:
@@ -38,45 +31,30 @@ class Turn:
     """
 
     def __init__(self, model: Sequential) -> None:
-        with _MAKING:
-            self._lock = _OF_MODELS.setdefault(model, RLock())
-        self._held: list[bool] = []
+        with _making:
+            self._place = _OF_MODELS.setdefault(model, _Place())
+        self._running = Running()
 
     def __enter__(self) -> None:
-        if _forked_too_late:
-            raise Rot180Error(
-                "this process was forked from one that had run compiled kernels, which OpenMP does not survive; start "
-                "it with multiprocessing's 'spawn', or use engine='numpy'"
-            )
-        self._lock.acquire()
-        alone = not _overlapping_is_safe and not _find_out()
-        if alone:
-            _EVERYBODY.acquire()
-        self._held.append(alone)
+        refuse_after_fork()
+        self._place.lock.acquire()
+        try:
+            self._running.__enter__()
+        except BaseException:
+            self._place.lock.release()
+            raise
 
     def __exit__(self, *_: object) -> None:
-        if self._held.pop():
-            _EVERYBODY.release()
-        self._lock.release()
-
-
-def _layer() -> str:
-    """Numba's threads, known once they have been used."""
-    try:
-        return str(threading_layer())
-    except ValueError:
-        return ""
-
-
-def _find_out() -> bool:
-    global _overlapping_is_safe
-    _overlapping_is_safe = _layer() in ("omp", "tbb")
-    return _overlapping_is_safe
+        self._running.__exit__()
+        self._place.lock.release()
 
 
 def _after_fork() -> None:
-    global _forked_too_late
-    _forked_too_late = _layer() == "omp" and not system.openmp_survives_fork()
+    """A thread that held a lock, or was about to make one, stayed behind."""
+    global _making
+    _making = Lock()
+    for place in _OF_MODELS.values():
+        place.lock = RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,6 +1,7 @@
 """Compiled twins of `rot180.ops` (Numba): same names and arguments, no policy.
 
-Numba takes a moment to import, so nothing here does until a function is used for the first time.
+Numba takes a moment to import, so nothing here does until a function is used for the first time. Any number of threads
+may call them.
 
 >>> import numpy as np
 >>> import rot180.kernels as kernels
@@ -51,7 +52,9 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from rot180.kernels.turns import running
+
+    value = running(getattr(import_module(f"{__name__}.{_HOMES[name]}"), name))
     globals()[name] = value
     return value
 

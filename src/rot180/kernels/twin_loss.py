@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from rot180.errors import ShapeError
 from rot180.kernels import loss as kernels
 from rot180.kernels import softmax_rows as rows
 from rot180.kernels.operands import contiguous, float_type
 from rot180.ops.loss import _check_target, _values, image_weights
-from rot180.ops.softmax import _check
+from rot180.ops.softmax import _check, _check_axis
 from rot180.ops.types import Array
 
 
@@ -107,10 +106,10 @@ def _squared_error(name: str, y: Array, target: Array, class_weights: Array | No
 def _along(name: str, axis: int, kernel: Callable[..., Any], **operands: Array) -> Array:
     """Turn the axis to the end, make rows, and turn the result back."""
     dtype = float_type(name, **operands)
+    for array in operands.values():
+        _check_axis(array, axis, name)
     turned = [np.moveaxis(array, axis, -1) for array in operands.values()]
     shape = turned[0].shape
-    if shape[-1] == 0:
-        raise ShapeError(f"{name}: the axis must hold at least one number; the shape is {shape}; give at least a class")
     out = np.empty((turned[0].size // shape[-1], shape[-1]), dtype)
     kernel(*(contiguous(array, dtype).reshape(out.shape) for array in turned), out)
     return np.ascontiguousarray(np.moveaxis(out.reshape(shape), -1, axis))

@@ -7,7 +7,7 @@ import numpy as np
 from rot180.kernels import pooling, pooling_backward
 from rot180.kernels.elementwise import NOTHING
 from rot180.kernels.operands import contiguous, float_type
-from rot180.ops.pooling import _check_delta, _check_every_window_has_a_pixel, _pool_geometry
+from rot180.ops.pooling import _check_delta, _pool_geometry
 from rot180.ops.types import Array, Padding, Pair
 
 
@@ -17,7 +17,6 @@ def max_pool2d(
     """Compiled twin of `rot180.ops.max_pool2d`."""
     g = _pool_geometry(x.shape, kernel_size, stride, padding, "max_pool2d")
     dtype = float_type("max_pool2d", x=x)
-    _check_every_window_has_a_pixel(g, "max_pool2d")
     y = np.empty((x.shape[0], g.out_height, g.out_width, x.shape[3]), dtype)
     winners = np.empty(y.shape, np.int32)
     pooling.max_pool(contiguous(x, dtype), y, winners, pooling.pool_sizes(g))
@@ -55,8 +54,6 @@ def avg_pool2d(
     """Compiled twin of `rot180.ops.avg_pool2d`."""
     g = _pool_geometry(x.shape, kernel_size, stride, padding, "avg_pool2d")
     dtype = float_type("avg_pool2d", x=x)
-    if not count_include_pad:
-        _check_every_window_has_a_pixel(g, "avg_pool2d")
     y = np.empty((x.shape[0], g.out_height, g.out_width, x.shape[3]), dtype)
     pooling.avg_pool(contiguous(x, dtype), y, bool(count_include_pad), pooling.pool_sizes(g), NOTHING)
     return y
@@ -76,8 +73,6 @@ def avg_pool2d_backward(
     g = _pool_geometry(x_shape, kernel_size, stride, padding, name)
     _check_delta(dy, x_shape, g, "dy", name)
     dtype = float_type(name, dy=dy)
-    if not count_include_pad:
-        _check_every_window_has_a_pixel(g, name)
     dx = np.empty(x_shape, dtype)
     pooling_backward.avg_pool_backward(contiguous(dy, dtype), dx, bool(count_include_pad), pooling.pool_sizes(g))
     return dx

@@ -10,7 +10,7 @@ from rot180.errors import ShapeError
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.validation import as_pair, plain_padding
 from rot180.nn.word import join, padding_option, size
-from rot180.ops.geometry import geometry
+from rot180.ops.geometry import pool_geometry
 from rot180.ops.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from rot180.ops.types import Array, Padding, Pair
 
@@ -39,7 +39,7 @@ class _Pool2d(Layer):
         if len(input_shape) != 3:
             raise ShapeError(f"{self.label}: pooling takes (height, width, channels); it gets {input_shape}")
         height, width, channels = input_shape
-        g = geometry(height, width, self.kernel_size, stride=self.stride, padding=self.padding, name=self.label)
+        g = pool_geometry(height, width, self.kernel_size, stride=self.stride, padding=self.padding, name=self.label)
         return g.out_height, g.out_width, channels
 
     def _word(self, stem: str, *options: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from rot180.errors import ArgumentError, ShapeError
+from rot180.errors import ArgumentError, ShapeError, TooLargeError
+from rot180.memory import require
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.notation_printer import notation
@@ -145,13 +146,15 @@ class Sequential:
             A layer does not fit the one before it.
         ArgumentError
             The input shape is not known, or seed or dtype cannot be used.
+        TooLargeError
+            The parameters would take more memory than is left.
         """
         shape = self.input_shape if input_shape is None else image_shape(input_shape)
         dtype = float_type(dtype)
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(whole_number(seed, "seed", 0))
         shapes = shapes_of(self.layers, shape)
-        _check_size(self.layers, [shape, *shapes])
+        _check_size(self.layers, [shape, *shapes], dtype.itemsize)
         # Made by key, not by spawn(), which would count up in a caller's SeedSequence and change the next build.
         seeds = (
             np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
@@ -183,10 +186,15 @@ class Sequential:
             The images are not of the network's input shape.
         ArgumentError
             The network is not built, or the images are not floats.
+        TooLargeError
+            A layer would take more memory than is left.
         """
         x, saved = self.accept(x), []
         for layer in self.layers:
-            x, kept = layer.forward(x, training=training, generator=generator)
+            try:
+                x, kept = layer.forward(x, training=training, generator=generator)
+            except MemoryError as error:
+                raise _too_large(layer, error) from None
             saved.append(kept)
         return x, saved
 
@@ -197,7 +205,10 @@ class Sequential:
         """
         x = self.accept(x)
         for layer in self.layers:
-            x = layer.forward(x)[0]
+            try:
+                x = layer.forward(x)[0]
+            except MemoryError as error:
+                raise _too_large(layer, error) from None
         return x
 
     @answering_call
@@ -222,7 +233,10 @@ class Sequential:
             layer = self.layers[index]
             if delta is None:  # pragma: no cover - a layer that breaks the contract
                 raise ShapeError(f"{self.layers[index + 1].name} returned no dx although it was asked for it")
-            delta, own = layer.backward(delta, saved[index], needs_dx=needs_dx or index > first)
+            try:
+                delta, own = layer.backward(delta, saved[index], needs_dx=needs_dx or index > first)
+            except MemoryError as error:
+                raise _too_large(layer, error) from None
             gradients.update((f"{layer.name}.{name}", gradient) for name, gradient in own.items())
         ordered = {name: gradients[name] for name in self.parameters if name in gradients}
         return delta if needs_dx else None, ordered
@@ -272,6 +286,18 @@ class Sequential:
         if self._input_shape is None:
             return f"Sequential([{', '.join(repr(layer) for layer in self.layers)}])"
         return f"network({self.notation!r})"
+
+    def check_unchanged(self) -> None:
+        """Raise ArgumentError if a layer no longer fits the shapes that the network was built with."""
+        for layer, (given, made), now in zip(
+            self.layers, self.layer_shapes, shapes_of(self.layers, self.input_shape), strict=True
+        ):
+            wanted = layer.parameter_shapes(given)
+            fits = all(array.shape == wanted.get(name, array.shape) for name, array in layer.parameters.items())
+            if now != made or not fits:
+                raise ArgumentError(
+                    f"{layer.name}: the layer was changed after the network was built, to {layer!r}; call build again"
+                )
 
     def _require_built(self) -> None:
         if not self.is_built:
@@ -332,11 +358,18 @@ def shapes_of(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
     return shapes
 
 
-def _check_size(layers: tuple[Layer, ...], shapes: list[Shape]) -> None:
+def _check_size(layers: tuple[Layer, ...], shapes: list[Shape], itemsize: int) -> None:
     total = 0
     for layer, shape in zip(layers, shapes, strict=False):
-        total += sum(math.prod(size) for size in layer.parameter_shapes(shape).values())
+        own = sum(math.prod(size) for size in layer.parameter_shapes(shape).values())
+        total += own
         if total > MAX_PARAMETERS:
             raise ArgumentError(
                 f"{layer.name}: a network must have at most {MAX_PARAMETERS:,} parameters; up to here it has {total:,}"
             )
+        require(total * itemsize + own * 8, f"{layer.name}: a network of {total:,} parameters")  # drawn in float64
+
+
+def _too_large(layer: Layer, error: MemoryError) -> TooLargeError:
+    hint = "" if isinstance(error, TooLargeError) else "; choose a smaller batch, image or network"
+    return TooLargeError(f"{layer.name}: {error}{hint}")

@@ -56,7 +56,7 @@ def plain_padding(padding: Any) -> Padding:
     """
     if isinstance(padding, str) and padding in ("valid", "same"):
         return padding
-    (top, bottom), (left, right) = geometry(1, 1, 1, padding=padding).padding
+    (top, bottom), (left, right) = geometry(1, 1, 1, padding=padding, name="padding").padding
     if top != bottom or left != right:
         return (top, bottom), (left, right)
     if top != left:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.memory import require
 from rot180.ops import conv_im2col, conv_loops, conv_offsets, conv_windows
 from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.recorder import record
@@ -288,7 +289,9 @@ def _geometry(
             f"give the layer in_channels={c}"
         )
     kernel = (w.shape[0], w.shape[1])
-    return geometry(x.shape[1], x.shape[2], kernel, stride=stride, padding=padding, dilation=dilation, name=name)
+    g = geometry(x.shape[1], x.shape[2], kernel, stride=stride, padding=padding, dilation=dilation, name=name)
+    require(x.shape[0] * g.out_height * g.out_width * f * max(x.itemsize, w.itemsize), name)
+    return g
 
 
 def _check_float(name: str, argument: str, a: Array) -> None:

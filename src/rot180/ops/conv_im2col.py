@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.errors import ShapeError
+from rot180.memory import require
 from rot180.ops.conv_layout import crop, fold, join_groups, pad, split_groups, windows
 from rot180.ops.conv_rotation import pad_delta, rotate180, spread
 from rot180.ops.geometry import Geometry, geometry
@@ -185,6 +186,7 @@ def _unfold(x_pad: Array, g: Geometry, groups: int) -> Array:
     n, c = x_pad.shape[0], x_pad.shape[3]
     view = windows(x_pad, g)  # (N, OH, OW, KH, KW, C)
     view = view.reshape(*view.shape[:5], groups, c // groups) if groups > 1 else view[..., None, :]
+    require(n * g.out_height * g.out_width * g.kernel[0] * g.kernel[1] * c * x_pad.itemsize, "unfolding the image")
     rows = np.empty((groups, n, g.out_height, g.out_width, *g.kernel, c // groups), x_pad.dtype)
     rows[...] = view.transpose(5, 0, 1, 2, 3, 4, 6)
     return rows.reshape(groups, n * g.out_height * g.out_width, g.kernel[0] * g.kernel[1] * (c // groups))

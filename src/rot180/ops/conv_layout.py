@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from rot180.memory import require
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
@@ -22,6 +23,7 @@ def pad(x: Array, g: Geometry) -> Array:
     """Put zeros around (N, H, W, C) images; x itself where there is no padding."""
     if not g.is_padded:
         return x
+    require(x.shape[0] * g.padded_height * g.padded_width * x.shape[3] * x.itemsize, "the padded image")
     x_pad = np.zeros((x.shape[0], g.padded_height, g.padded_width, x.shape[3]), x.dtype)
     crop(x_pad, g)[...] = x
     return x_pad

@@ -13,6 +13,9 @@ of them. "same" asks for out = ceil(n / s) whatever k and d are; the padding tha
     total = max((out - 1)*s + reach - n, 0),     before = total // 2,     after = total - before,
 
 the odd pixel at the end.
+
+Here alone it is decided whether a geometry is lawful. Layers ask when they are put into a network, operations and
+engines before they run: what is compiled trusts it, and would read and write outside its arrays.
 """
 
 from __future__ import annotations
@@ -26,6 +29,11 @@ from rot180.errors import ArgumentError, ShapeError
 from rot180.ops.types import Padding, Pair
 
 _INTS = (int, np.integer)
+
+MAX_SIDE = 2**31 - 1
+"""Pixels of a padded image's height or width: what is counted in them stays far within the kernels' integers."""
+MAX_POOL = 2**24
+"""Pixels of a pooling window: up to here float32 holds every whole number, in which kernels note a maximum's place."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def geometry(
     ArgumentError
         A value is not of the form above.
     ShapeError
-        The window is larger than the padded image.
+        The window is larger than the padded image, or this is larger than `MAX_SIDE`.
 
     References
     ----------
@@ -126,16 +134,68 @@ def geometry(
         rows = columns = (0, 0)
     else:
         rows, columns = _explicit_padding(padding)
-    out = []
-    for n, r, s, p, axis in zip(size, reach, stride, (rows, columns), ("high", "wide"), strict=True):
+    out, strides, dilations = [], [], []
+    axes = ("high", "wide")
+    for n, r, s, d, p, axis in zip(size, reach, stride, dilation, (rows, columns), axes, strict=True):
         if n + sum(p) < r:
             raise ShapeError(
                 f"{name}: the window is {r} pixels {axis} but the padded image only {n + sum(p)} "
                 f"(image {height}x{width}, kernel {kernel[0]}x{kernel[1]}, dilation {dilation}, padding {padding!r}); "
                 f"use a smaller kernel or padding='same'"
             )
+        if n + sum(p) > MAX_SIDE:
+            raise ShapeError(
+                f"{name}: a padded image must be at most {MAX_SIDE:,} pixels {axis}; it is {n + sum(p):,} "
+                f"(image {height}x{width}, padding {padding!r}); use a smaller padding"
+            )
         out.append((n + sum(p) - r) // s + 1)
-    return Geometry(height, width, kernel, stride, dilation, (rows, columns), out[0], out[1])
+        # What nothing depends on, the stride of a single window and the dilation of a single tap, may be any number.
+        strides.append(min(s, n + sum(p)))
+        dilations.append(min(d, n + sum(p)))
+    return Geometry(
+        height, width, kernel, (strides[0], strides[1]), (dilations[0], dilations[1]), (rows, columns), out[0], out[1]
+    )
+
+
+def pool_geometry(
+    height: int, width: int, kernel: Pair, *, stride: Pair | None, padding: Padding, name: str = "pooling"
+) -> Geometry:
+    """Work out the windows of a pooling; as `geometry`, with two more rules.
+
+    Parameters
+    ----------
+    height, width, kernel, padding, name
+        As in `geometry`.
+    stride : int, (int, int) or None
+        Pixels between windows; None puts them side by side.
+
+    Raises
+    ------
+    ArgumentError
+        As `geometry`.
+    ShapeError
+        As `geometry`, or a window lies wholly in the padding, or holds more than `MAX_POOL` pixels.
+
+    Examples
+    --------
+    >>> pool_geometry(5, 5, 2, stride=None, padding=0).stride
+    (2, 2)
+    """
+    g = geometry(height, width, kernel, stride=kernel if stride is None else stride, padding=padding, name=name)
+    if g.kernel[0] * g.kernel[1] > MAX_POOL:
+        raise ShapeError(
+            f"{name}: a window must hold at most {MAX_POOL:,} pixels; {g.kernel[0]}x{g.kernel[1]} are "
+            f"{g.kernel[0] * g.kernel[1]:,}; pool in several steps"
+        )
+    sizes, outs = (height, width), (g.out_height, g.out_width)
+    # If the first and the last window of an axis reach the image, those between do.
+    for n, out, k, s, (before, _) in zip(sizes, outs, g.kernel, g.stride, g.padding, strict=True):
+        if before >= k or (out - 1) * s >= before + n:
+            raise ShapeError(
+                f"{name}: every window must hold a pixel of the image, but padding {g.padding} puts a window of "
+                f"{g.kernel[0]}x{g.kernel[1]} wholly outside; use a padding smaller than the window"
+            )
+    return g
 
 
 def _same_padding(n: int, reach: int, s: int) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rot180.errors import ArgumentError, ShapeError
+from rot180.memory import require
 from rot180.ops.recorder import record
 from rot180.ops.types import Array
 
@@ -140,3 +141,4 @@ def _check(x: Array, w: Array, name: str) -> None:
             f"{name}: x has {x.shape[1]} inputs but w expects {w.shape[0]} (x {x.shape}, w {w.shape}); "
             f"give a w of ({x.shape[1]}, {w.shape[1]})"
         )
+    require(x.shape[0] * w.shape[1] * max(x.itemsize, w.itemsize), name)

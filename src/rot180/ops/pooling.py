@@ -32,8 +32,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
+from rot180.memory import require
 from rot180.ops.conv_layout import crop, tap
-from rot180.ops.geometry import Geometry, geometry
+from rot180.ops.geometry import Geometry, pool_geometry
 from rot180.ops.recorder import record
 from rot180.ops.types import FLOATS, Array, Padding, Pair
 
@@ -68,9 +69,9 @@ def max_pool2d(
     Raises
     ------
     ShapeError
-        x is not four-dimensional, or the window is larger than the padded image.
+        x is not four-dimensional, the window is larger than the padded image, or a window lies wholly in the padding.
     ArgumentError
-        x holds no floats, a number is out of range, or a window lies wholly in the padding.
+        x holds no floats, or a number is out of range.
 
     Examples
     --------
@@ -82,7 +83,6 @@ def max_pool2d(
     g = _pool_geometry(x.shape, kernel_size, stride, padding, "max_pool2d")
     if x.dtype.type not in FLOATS:
         raise ArgumentError(f"max_pool2d: x must be float32 or float64; it is {x.dtype}; convert it with x.astype")
-    _check_every_window_has_a_pixel(g, "max_pool2d")
     x_pad = _pad(x, g, -np.inf)
     # Taps come in rising order and a winner is only replaced by a later tap, so the winner is the largest k at which
     # the running maximum rose. That makes it a maximum itself, which NumPy vectorizes; writing through a mask took 14
@@ -192,9 +192,9 @@ def avg_pool2d(
     Raises
     ------
     ShapeError
-        x is not four-dimensional, or the window is larger than the padded image.
+        x is not four-dimensional, the window is larger than the padded image, or a window lies wholly in the padding.
     ArgumentError
-        A number is out of range, or without counting the padding a window has no pixel.
+        x holds no floats, or a number is out of range.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def avg_pool2d(
     y = np.zeros((x.shape[0], g.out_height, g.out_width, x.shape[3]), x.dtype)
     for _, seen in _taps(_pad(x, g, 0.0), g):
         y += seen
-    y /= _pixels(g, count_include_pad, "avg_pool2d").astype(x.dtype)
+    y /= _pixels(g, count_include_pad).astype(x.dtype)
     record("y", y)
     return y
 
@@ -259,7 +259,7 @@ def avg_pool2d_backward(
     """
     g = _pool_geometry(x_shape, kernel_size, stride, padding, "avg_pool2d_backward")
     _check_delta(dy, x_shape, g, "dy", "avg_pool2d_backward")
-    share = dy / _pixels(g, count_include_pad, "avg_pool2d_backward").astype(dy.dtype)
+    share = dy / _pixels(g, count_include_pad).astype(dy.dtype)
     dx_pad = np.zeros((x_shape[0], g.padded_height, g.padded_width, x_shape[3]), dy.dtype)
     for _, seen in _taps(dx_pad, g):
         seen += share
@@ -276,8 +276,9 @@ def _pool_geometry(
             f"{name}: x must have four axes (images, rows, columns, channels); its shape is {tuple(x_shape)}; "
             f"reshape it, a single gray image to (1, H, W, 1)"
         )
-    stride = kernel_size if stride is None else stride
-    return geometry(x_shape[1], x_shape[2], kernel_size, stride=stride, padding=padding, name=name)
+    g = pool_geometry(x_shape[1], x_shape[2], kernel_size, stride=stride, padding=padding, name=name)
+    require(x_shape[0] * g.out_height * g.out_width * x_shape[3] * 8, name)  # a value and where it stood, or a float64
+    return g
 
 
 def _check_delta(array: Array, x_shape: tuple[int, ...], g: Geometry, what: str, name: str) -> None:
@@ -289,18 +290,6 @@ def _check_delta(array: Array, x_shape: tuple[int, ...], g: Geometry, what: str,
         )
 
 
-def _check_every_window_has_a_pixel(g: Geometry, name: str) -> None:
-    """Look at the first and the last window of each axis: if they reach the image, those between do."""
-    sizes = (g.height, g.width)
-    outs = (g.out_height, g.out_width)
-    for n, out, k, s, (before, _) in zip(sizes, outs, g.kernel, g.stride, g.padding, strict=True):
-        if before >= k or (out - 1) * s >= before + n:
-            raise ArgumentError(
-                f"{name}: every window must hold a pixel of the image, but padding {g.padding} puts a window of "
-                f"{g.kernel[0]}x{g.kernel[1]} wholly outside; use a padding smaller than the window"
-            )
-
-
 def _taps(x_pad: Array, g: Geometry) -> Iterator[tuple[int, Array]]:
     """Give each tap's place in the window, in row order, and the view of that tap in all windows."""
     for u, v in np.ndindex(g.kernel):
@@ -310,6 +299,7 @@ def _taps(x_pad: Array, g: Geometry) -> Iterator[tuple[int, Array]]:
 def _pad(x: Array, g: Geometry, value: float) -> Array:
     if not g.is_padded:
         return x
+    require(x.shape[0] * g.padded_height * g.padded_width * x.shape[3] * x.itemsize, "the padded image")
     x_pad = np.full((x.shape[0], g.padded_height, g.padded_width, x.shape[3]), value, x.dtype)
     crop(x_pad, g)[...] = x
     record("x_pad", x_pad)
@@ -335,11 +325,10 @@ def _point_at_nan(places: Array, x_pad: Array, g: Geometry) -> None:
         places[np.isnan(seen)] = k
 
 
-def _pixels(g: Geometry, count_include_pad: bool, name: str) -> Array:
+def _pixels(g: Geometry, count_include_pad: bool) -> Array:
     """Give the number of pixels by which each window's sum is divided, (OH, OW, 1)."""
     if count_include_pad or not g.is_padded:
         return np.full((1, 1, 1), g.kernel[0] * g.kernel[1])
-    _check_every_window_has_a_pixel(g, name)
     counts = []
     sizes = (g.height, g.width)
     outs = (g.out_height, g.out_width)

@@ -55,6 +55,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
+    _check_axis(x, axis, "softmax")
     y: Array = np.exp(x - x.max(axis=axis, keepdims=True))
     y /= y.sum(axis=axis, keepdims=True)
     record("probabilities", y)
@@ -79,7 +80,7 @@ def softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
     Raises
     ------
     ShapeError
-        The shapes differ.
+        The shapes differ, or the axis holds nothing.
 
     Examples
     --------
@@ -87,6 +88,7 @@ def softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
     array([[ 1., -1.]])
     """
     _check(dy, y, "softmax_backward")
+    _check_axis(y, axis, "softmax_backward")
     dx: Array = y * (dy - (dy * y).sum(axis=axis, keepdims=True))
     record("dx", dx)
     return dx
@@ -112,6 +114,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     >>> log_softmax(np.array([[1e4, 0.0]]))
     array([[     0., -10000.]])
     """
+    _check_axis(x, axis, "log_softmax")
     z = x - x.max(axis=axis, keepdims=True)
     y: Array = z - np.log(np.exp(z).sum(axis=axis, keepdims=True))
     record("log_probabilities", y)
@@ -136,7 +139,7 @@ def log_softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
     Raises
     ------
     ShapeError
-        The shapes differ.
+        The shapes differ, or the axis holds nothing.
 
     Examples
     --------
@@ -144,9 +147,18 @@ def log_softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
     array([[ 2., -2.]])
     """
     _check(dy, y, "log_softmax_backward")
+    _check_axis(y, axis, "log_softmax_backward")
     dx: Array = dy - np.exp(y) * dy.sum(axis=axis, keepdims=True)
     record("dx", dx)
     return dx
+
+
+def _check_axis(x: Array, axis: int, name: str) -> None:
+    if not -x.ndim <= axis < x.ndim or x.shape[axis] == 0:
+        raise ShapeError(
+            f"{name}: the axis must hold at least one number; it is axis {axis!r} of the shape {x.shape}; give at "
+            f"least a class"
+        )
 
 
 def _check(dy: Array, y: Array, name: str) -> None:

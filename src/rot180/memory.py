@@ -1,0 +1,131 @@
+"""How much memory is left, asked before much of it is taken.
+
+Systems promise more memory than they have, and end the process that touches it. So whoever is about to take much asks
+`require` first, and a slip in a size becomes one line.
+
+>>> require(1000, "conv1")
+>>> require(10**18, "conv1", left=2 * 10**9)
+Traceback (most recent call last):
+    ...
+rot180.errors.TooLargeError: conv1 needs 1,000,000,000.00 GB of memory, but 2.00 GB are left; choose a smaller batch,
+image or network
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rot180.errors import TooLargeError
+
+SMALL = 1 << 26
+"""Bytes for which nobody is asked: looking it up takes some microseconds."""
+
+_CGROUPS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+
+
+def require(size: int, owner: str, left: int | None = None) -> None:
+    """Raise TooLargeError if more bytes are needed than are left.
+
+    Parameters
+    ----------
+    size : int
+        Bytes about to be taken.
+    owner : str
+        What needs them, for the message: `conv1`.
+    left : int, optional
+        Bytes that are left, where they have been counted; else `available_memory` is asked, but not about less than
+        `SMALL`.
+    """
+    if left is None:
+        if size <= SMALL:
+            return
+        left = available_memory()
+    if size > left:
+        raise TooLargeError(
+            f"{owner} needs {_gigabytes(size)} of memory, but {_gigabytes(left)} are left; choose a smaller batch, "
+            f"image or network"
+        )
+
+
+def available_memory() -> int:
+    """Return the bytes that this process may still take without ending others or itself.
+
+    What the system calls available, or, on macOS, all that is built in; no more than the limits of the process and of
+    its container leave.
+    """
+    return max(0, min(_figures(), default=1 << 62))
+
+
+def _figures() -> Iterator[int]:
+    yield from _of_machine()
+    if sys.platform == "linux":
+        yield from _of_container()
+    yield from _of_process()
+
+
+def _of_machine() -> Iterator[int]:
+    if sys.platform == "win32":
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+        if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+            yield min(status.available_physical, status.available_virtual)
+        return
+    try:
+        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        yield int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        if "SC_PHYS_PAGES" in os.sysconf_names:
+            yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _of_container() -> Iterator[int]:
+    """What the process's control group leaves. Files that the system merely remembers can be dropped."""
+    for limit, used, statistics in _CGROUPS:
+        try:
+            root = Path("/sys/fs/cgroup")
+            most, taken = int((root / limit).read_text()), int((root / used).read_text())
+            lines = (line.split() for line in (root / statistics).read_text().splitlines())
+            remembered = sum(int(value) for name, value in lines if name == "inactive_file")
+        except (OSError, ValueError):  # no such group, or no limit
+            continue
+        yield most - taken + remembered
+
+
+def _of_process() -> Iterator[int]:
+    try:
+        import resource
+    except ImportError:
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        try:
+            taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError):
+            taken = 0
+        yield limit - taken
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of Windows."""
+
+    _fields_ = (
+        ("length", ctypes.c_ulong),
+        ("load", ctypes.c_ulong),
+        ("total_physical", ctypes.c_ulonglong),
+        ("available_physical", ctypes.c_ulonglong),
+        ("total_page_file", ctypes.c_ulonglong),
+        ("available_page_file", ctypes.c_ulonglong),
+        ("total_virtual", ctypes.c_ulonglong),
+        ("available_virtual", ctypes.c_ulonglong),
+        ("available_extended_virtual", ctypes.c_ulonglong),
+    )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.2f} GB" if count < 10**24 else "over 1,000,000,000,000,000 GB"
