@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 from PIL import Image
 
 import rot180 as package
+from rot180 import load_model
+from rot180.cli.health import train_again
+from rot180.inside.health_advice import Adviser
 
 Call = Callable[..., Any]
 
@@ -142,7 +146,7 @@ def test_check_a_layer_that_the_user_wrote(rot180: Call, tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "check takes a MODEL-OR-RUN or --layer MODULE:CLASS, one of them"),
+        ([], "check takes a MODEL-OR-RUN, --layer MODULE:CLASS or --optimizer NAME, one of them"),
         (["lenet5", "--layer", "a:B"], "one of them"),
         (["--layer", "Scale"], "--layer is MODULE:CLASS"),
         (["--layer", "no_such_module:Scale"], "no_such_module cannot be imported (ModuleNotFoundError"),
@@ -165,7 +169,7 @@ def test_health(rot180: Call, trained: Path) -> None:
     said = rot180("health", trained)
     assert said.status == 0, said.err
     assert said.out.startswith("layer ")
-    assert max(len(line) for line in said.out.splitlines()) <= 80
+    assert max(len(line) for line in said.out.splitlines() if "rot180 train" not in line) <= 80
     result = rot180("health", trained, "--json").json
     assert {"healthy", "findings", "layers"} <= result.keys()
     assert result["layers"][0]["name"] == "conv1"
@@ -178,3 +182,45 @@ def test_train_ends_with_three_lines_of_health_at_most(rot180: Call, tmp_path: P
     assert 1 <= len(lines) <= 3
     assert all(line.startswith("health: ") for line in lines)
     assert rot180("train", *sick, "--out", tmp_path / "json", "--no-pictures", "--json").err == ""
+
+
+def test_what_health_advises_can_be_typed(rot180: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command runs as it is printed, and what it does is not advised again."""
+    monkeypatch.chdir(tmp_path)
+    sick = ["--limit", "100", "--epochs", "12", "--lr", "0.02", "--model", "8x8x1 > fc32 relu > fc10"]
+    assert rot180("train", *sick, "--out", "0", "--no-pictures").status == 0
+    (finding,) = rot180("health", "0", "--json").json["findings"]
+    assert finding["what"] == "overfitting"
+    assert "of the first 256 of 362 test images" in finding["evidence"]
+    assert f"    {finding['command']}" in rot180("health", "0").out.splitlines()
+    assert "--lr 0.02 --limit 100 --augment shift:1" in finding["command"]
+    run = package.load_run("0")
+    settings = {name: run.config[name] for name in ("data", "model")} | run.config["training"]
+    adviser = Adviser(run.model, run.history, settings)
+    remedies = [*adviser.overfitting(), *adviser.too_high(), *adviser.dead(), *adviser.imbalance()]
+    commands = {train_again(settings, remedy.options): remedy for remedy in remedies if remedy.options}
+    assert len(commands) >= 8
+    for number, (command, remedy) in enumerate(commands.items(), 1):
+        program, *arguments = shlex.split(command)
+        assert program == "rot180"
+        said = rot180(*arguments, "--epochs", "1", "--out", str(number), "--no-pictures")
+        assert said.status == 0, (command, said.err)
+        again = package.load_run(str(number))
+        after = Adviser(again.model, again.history, again.config["training"])
+        if not remedy.options[0].startswith(("--lr", "--epochs")):  # of a rate there is always another
+            left = [*after.overfitting(), *after.too_high(), *after.dead(), *after.imbalance()]
+            assert remedy.text not in [one.text for one in left]
+
+
+def test_weight_decay_from_the_command_line(rot180: Call, tmp_path: Path) -> None:
+    quick = ["--limit", "60", "--epochs", "1", "--model", "8x8x1 > fc10", "--no-pictures"]
+    weights = []
+    for number, more in enumerate([[], ["--weight-decay", "0.5"], ["--optimizer", "adamw", "--weight-decay", "0.5"]]):
+        run = tmp_path / str(number)
+        assert rot180("train", *quick, *more, "--out", run).status == 0
+        weights.append(load_model(run / "model.safetensors").parameters["fc1.weight"])
+    assert "weight_decay = 0.5" in (tmp_path / "2" / "config.toml").read_text(encoding="utf-8")
+    assert len({weight.tobytes() for weight in weights}) == 3
+    said = rot180("train", *quick, "--weight-decay", "-1", "--out", tmp_path / "bad")
+    assert said.status == 2
+    assert "adam: weight_decay must be a number, at least 0" in said.err

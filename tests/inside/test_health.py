@@ -10,6 +10,7 @@ import pytest
 from rot180 import SGD, Dataset, Sequential, evaluate, fit, load_data, network
 from rot180.errors import ShapeError
 from rot180.inside.health import HealthReport, health
+from rot180.inside.health_advice import Adviser
 from rot180.training import History
 from rot180.training.events import EpochDone
 
@@ -144,3 +145,66 @@ def test_the_model_and_the_optimizer_stay_as_they_are(digits: Dataset) -> None:
     assert optimizer.step_count == 0
     for name, array in model.parameters.items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def advised(adviser_method: str, model: Sequential, history: History | None = None, **settings: object) -> list[str]:
+    return [remedy.text for remedy in getattr(Adviser(model, history, settings), adviser_method)()]
+
+
+def test_nothing_is_advised_that_was_done() -> None:
+    plain = network(NOTATION).build()
+    everything = " ".join(advised("overfitting", plain, optimizer="adam"))
+    for remedy in ("--augment shift:1", "dropout", "adamw --weight-decay 0.05", "--early-stopping 3 --validation 0.1"):
+        assert remedy in everything
+    done = {
+        "augment": "shift:2",
+        "weight_decay": 0.01,
+        "early_stopping": 3,
+        "optimizer": "adamw",
+        "warmup": 0.05,
+        "normalize": "dataset",
+        "class_weights": "balanced",
+    }
+    with_dropout = network(NOTATION.replace("fc10", "dropout0.3 fc10")).build()
+    assert advised("overfitting", with_dropout, **done) == ["more images", "fewer parameters"]
+    assert advised("too_high", plain, lr=0.1, **done) == ["--lr 0.01"]
+    assert advised("dead", network(NOTATION.replace("relu", "leakyrelu")).build(), lr=0.1, **done) == [
+        "--lr 0.01",
+        "fewer of them",
+    ]
+    assert advised("imbalance", plain, **done) == ["more images of the rare class", "a look at the confusion matrix"]
+    assert "--optimizer adam" in advised("small_updates", plain, optimizer="sgd")
+    assert "--optimizer adam" not in advised("small_updates", plain, optimizer="adam")
+    assert "relu" not in advised("vanishing", plain)
+    assert "all training images instead of the first 40" in advised("overfitting", plain, limit=40)
+
+
+def test_a_training_that_stopped_early_is_not_told_to() -> None:
+    model = network(NOTATION).build()
+    assert "--early-stopping" in " ".join(advised("overfitting", model, History()))
+    assert "--early-stopping" not in " ".join(advised("overfitting", model, History(stopped="early_stopping")))
+    assert "--early-stopping" not in " ".join(advised("overfitting", model, History(restored_epoch=4)))
+
+
+@pytest.mark.parametrize(
+    "notation",
+    [NOTATION, "8x8x3 > fc10", "12x12x1 > conv3x3:4 tanh maxpool2 > fc8 sigmoid fc3", "20x20x3 > fc5 relu fc2"],
+)
+def test_networks_that_are_advised_can_be_built(notation: str) -> None:
+    model = network(notation).build()
+    adviser = Adviser(model, None, {})
+    remedies = [*adviser.overfitting(), *adviser.dead(), *adviser.saturated(), *adviser.vanishing()]
+    models = [remedy.options[1] for remedy in remedies if remedy.options and remedy.options[0] == "--model"]
+    assert models
+    for text in models:
+        other = network(text).build()
+        assert (other.input_shape, other.output_shape) == (model.input_shape, model.output_shape)
+        assert other.notation != model.notation
+
+
+def test_a_dead_network_is_not_told_to_learn_faster(digits: Dataset) -> None:
+    model = network(NOTATION).build(seed=0)
+    blown = History(losses=[2.3, 9.0, float("nan"), float("nan")], learning_rates=[3.0])
+    report = health(model, blown, digits.test_images, digits.test_labels, optimizer=SGD(1e-9))
+    assert found(report) >= {"learning rate too high"}
+    assert "updates too small" not in found(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,8 +19,9 @@ def health(
 ) -> None:
     """Look for dead units, vanishing deltas, a wrong learning rate, overfitting and more.
 
-    Each finding comes with what was measured and what to try. The limits
-    are rules of thumb. Update/weight is how far one update moves a weight
+    Each finding comes with what was measured and what to try that was not
+    done already, with a command where there is one. The limits are rules of
+    thumb. Update/weight is how far one update moves a weight
     array, as a share of it; about 1e-3 is usual.
 
     Examples:
@@ -34,37 +36,70 @@ def health(
 
     loaded = load_run(run)
     dataset = load_own_data(run, loaded, data, how="it with --data")
-    report = examine(loaded.model, loaded.history, dataset, loaded.config.get("training", {}))
+    config = loaded.config
+    settings = {name: config[name] for name in ("data", "model") if name in config} | config.get("training", {})
+    report = examine(loaded.model, loaded.history, dataset, settings)
     if json:
-        print_json({"run": run, **report.to_dict()})
+        found = report.to_dict()
+        for finding in found["findings"]:
+            finding["command"] = train_again(settings, finding["options"]) if finding["options"] else None
+        print_json({"run": run, **found})
         return
     print(report.table(), "", sep="\n")
     if report.healthy:
         print("nothing ails it: no finding")
-    for line in lines(report):
+    for line in lines(report, settings):
         print(line)
 
 
-def examine(model: Any, history: Any, dataset: Any, training: dict[str, Any]) -> Any:
+def examine(model: Any, history: Any, dataset: Any, training: Mapping[str, Any]) -> Any:
     """Examine a network with the images and the optimizer of its training."""
     import numpy as np
 
     from rot180.inside.health import health as examine_model
     from rot180.training.optimizer import OPTIMIZERS, optimizer
 
-    images, labels = dataset.test_images, dataset.test_labels
+    images, labels, of = dataset.test_images, dataset.test_labels, "test images"
     if not len(images):
-        images, labels = dataset.train_images, dataset.train_labels
+        images, labels, of = dataset.train_images, dataset.train_labels, "training images"
     rule = None
     if training.get("optimizer") in OPTIMIZERS:
-        rate = training.get("lr")
-        rule = optimizer(training["optimizer"], **({"lr": rate} if isinstance(rate, (int, float)) else {}))
+        hyper = {
+            name: training[name] for name in ("lr", "weight_decay") if isinstance(training.get(name), (int, float))
+        }
+        rule = optimizer(training["optimizer"], **hyper)
     train = dataset.limit(training["limit"]) if isinstance(training.get("limit"), int) else dataset
     counts = np.bincount(train.train_labels, minlength=model.output_shape[-1]) if len(train.train_labels) else None
-    return examine_model(model, history, images, labels, optimizer=rule, class_counts=counts)
+    return examine_model(model, history, images, labels, optimizer=rule, class_counts=counts, settings=training, of=of)
 
 
-def lines(report: Any, limit: int | None = None) -> list[str]:
+def train_again(settings: Mapping[str, Any], options: Sequence[str]) -> str:
+    """Return the command that trains with these settings, but for some options; what a recipe gives is left out."""
+    from dataclasses import asdict
+
+    from rot180.files import quoted
+    from rot180.runs.settings import RunSettings
+    from rot180.training.recipe import recipe
+
+    changed = {name[2:].replace("-", "_"): value for name, value in zip(options[::2], options[1::2], strict=True)}
+    wanted = {**settings, **changed}
+    model, kind = str(wanted.get("model") or ""), str(wanted.get("recipe") or "default")
+    usual = recipe(model, kind=kind)
+    said = {
+        name: wanted[name]
+        for name in ("optimizer", "schedule")
+        if wanted.get(name, getattr(usual, name)) != getattr(usual, name)
+    }
+    filled = asdict(RunSettings(recipe=kind, **said).filled_in("", usual)) | said
+    words = ["rot180", "train", *([str(wanted["data"])] if wanted.get("data") else [])]
+    for name, value in wanted.items():
+        is_said = name in changed or name in said or name in ("model", "epochs") or value != filled.get(name)
+        if name != "data" and value is not None and value is not False and is_said:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return " ".join(quoted(word) for word in words)
+
+
+def lines(report: Any, settings: Mapping[str, Any] | None = None, limit: int | None = None) -> list[str]:
     """Return the findings as lines of at most 80 columns where they are all shown, else one line each."""
     import textwrap
 
@@ -76,7 +111,9 @@ def lines(report: Any, limit: int | None = None) -> list[str]:
             place = f" in {finding.where}" if finding.where else ""
             for text in (f"{finding.what}{place}: {visible(finding.evidence)}", f"    {finding.advice}"):
                 indent = " " * (len(text) - len(text.lstrip()))
-                found += textwrap.wrap(text, 80, subsequent_indent=indent or "  ")
+                found += textwrap.wrap(text, 80, subsequent_indent=indent or "  ", break_on_hyphens=False)
+            if finding.options and settings is not None:
+                found.append(f"    {visible(train_again(settings, finding.options))}")
         return found
     first = [f"health: {visible(finding)}" for finding in report.findings[:limit]]
     more = len(report.findings) - len(first)

@@ -83,6 +83,16 @@ def train(
         float | None,
         typer.Option("--learning-rate", "--lr", help="The highest learning rate.", rich_help_panel=LEARNING),
     ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(
+            "--weight-decay",
+            help="Draw the weights towards zero, against overfitting: 0.01 with adamw, 1e-4 with the others. "
+            "By default 0.01 for adamw, else 0.",
+            rich_help_panel=LEARNING,
+            show_default=False,
+        ),
+    ] = None,
     schedule: Annotated[
         str | None, typer.Option("--schedule", help="constant, step, cosine or one-cycle.", rich_help_panel=LEARNING)
     ] = None,
@@ -277,6 +287,7 @@ def train(
         batch_size=batch_size,
         optimizer=optimizer,
         lr=learning_rate,
+        weight_decay=weight_decay,
         schedule=schedule,
         warmup=int(warmup) if warmup is not None and warmup.is_integer() else warmup,
         normalize=normalize,

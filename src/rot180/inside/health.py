@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from rot180.errors import ShapeError
+from rot180.inside.health_advice import Adviser, Remedy, advice
 from rot180.inside.health_report import Finding, HealthReport, LayerHealth
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Tanh
 from rot180.nn.loss import Loss
@@ -53,6 +54,8 @@ def health(
     optimizer: Optimizer | None = None,
     loss: str | Loss = "auto",
     class_counts: Array | None = None,
+    settings: Mapping[str, Any] | None = None,
+    of: str = "images given",
     seed: int = 0,
 ) -> HealthReport:
     """Examine a network and its training.
@@ -71,6 +74,11 @@ def health(
         As in `Trainer`.
     class_counts : (K,) integer, optional
         Training images of each class; those of `labels` by default.
+    settings : mapping, optional
+        Of the training, as in a run's configuration (`optimizer`, `lr`, `augment`, `early_stopping`, ...): nothing is
+        advised that was done.
+    of : str
+        What the images are, such as "test images", for the evidence.
     seed : int
         Of noise and dropout.
 
@@ -93,25 +101,28 @@ def health(
     >>> sorted({finding.what for finding in report.findings})
     ['learning rate too low', 'updates too small']
     """
+    adviser = Adviser(model, history, settings or {})
     findings: list[Finding] = []
     layers: tuple[LayerHealth, ...] = ()
     if history is not None:
-        findings += _learning_rate(history)
+        findings += _learning_rate(history, adviser)
     if images is not None and labels is not None and len(images):
         # Indexed first: a set larger than memory becomes no array as a whole.
+        of = f"first {IMAGES:,} of {len(images):,} {of}" if len(images) > IMAGES else f"{len(images):,} {of}"
         images, labels = np.asarray(images[:IMAGES]), np.asarray(labels[:IMAGES])
         if len(images) != len(labels):
             raise ShapeError(f"each image needs one label; {len(images)} images, {len(labels)} labels")
         the_loss = make_loss(loss, model)
         layers = tuple(_measure(model, images, labels, the_loss, optimizer or Adam(), history, seed))
-        findings += [finding for layer in layers for finding in _units(layer)]
-        findings += _deltas(model, layers)
-        findings += _updates(layers)
+        findings += [finding for layer in layers for finding in _units(layer, adviser)]
+        findings += _deltas(model, layers, adviser)
+        is_too_fast = any(finding.what == "learning rate too high" for finding in findings)
+        findings += _updates(layers, adviser, is_too_fast)
     if history is not None:
-        findings += _overfitting(history, model, images, labels)
+        findings += _overfitting(history, model, images, labels, of, adviser)
     counts = class_counts if class_counts is not None else _counts(labels, model)
     if counts is not None:
-        findings += _imbalance(np.asarray(counts), model)
+        findings += _imbalance(np.asarray(counts), model, adviser)
     return HealthReport(tuple(findings), layers)
 
 
@@ -190,74 +201,72 @@ def _update_ratios(
     return largest
 
 
-def _units(layer: LayerHealth) -> Iterator[Finding]:
+def _units(layer: LayerHealth, adviser: Adviser) -> Iterator[Finding]:
     limit = DEAD_FILTERS if layer.is_map else DEAD_UNITS
     if layer.dead is not None and layer.dead > limit:
-        yield Finding(
+        yield _finding(
             "dead filters" if layer.is_map else "dead units",
             layer.name,
             f"{100 * layer.dead:.0f}% give zero for every image (usual: under {100 * limit:.0f}%)",
-            "try a lower learning rate, warm-up, leakyrelu, inputs around zero (--normalize dataset), or fewer of them",
+            adviser.dead(),
         )
     if layer.saturated is not None and layer.saturated > SATURATED:
-        yield Finding(
+        yield _finding(
             "saturated units",
             layer.name,
             f"{100 * layer.saturated:.0f}% of the outputs lie where the derivative is below a tenth of its largest",
-            "try relu, smaller initial weights, inputs around zero (--normalize dataset), or a lower learning rate",
+            adviser.saturated(),
         )
 
 
-def _deltas(model: Sequential, layers: tuple[LayerHealth, ...]) -> Iterator[Finding]:
+def _deltas(model: Sequential, layers: tuple[LayerHealth, ...], adviser: Adviser) -> Iterator[Finding]:
     weighted = [layer for layer, own in zip(layers, model.layers, strict=True) if own.has_parameters]
     if len(weighted) < 2:
         return
     first, last = weighted[0], weighted[-1]
     if not all(math.isfinite(layer.delta) for layer in weighted):
-        yield Finding(
-            "exploding deltas", first.name, "the gradient is not finite", "train again with a lower learning rate"
-        )
+        yield _finding("exploding deltas", first.name, "the gradient is not finite", adviser.exploding())
         return
     if last.delta == 0:
         return
     ratio = first.delta / last.delta
     evidence = f"delta is {first.delta:.1e} at {first.name} and {last.delta:.1e} at {last.name}, a ratio of {ratio:.1e}"
     if ratio < VANISHED:
-        yield Finding(
+        yield _finding(
             "vanishing deltas",
             first.name,
             f"{evidence} (usual: above {VANISHED:g})",
-            "try relu instead of sigmoid, fewer layers, or another initializer (init=he_normal)",
+            adviser.vanishing(),
         )
     elif ratio > EXPLODED:
-        yield Finding(
+        yield _finding(
             "exploding deltas",
             first.name,
             f"{evidence} (usual: below {EXPLODED:g})",
-            "try smaller initial weights or a lower learning rate",
+            adviser.exploding(),
         )
 
 
-def _updates(layers: tuple[LayerHealth, ...]) -> Iterator[Finding]:
+def _updates(layers: tuple[LayerHealth, ...], adviser: Adviser, is_too_fast: bool) -> Iterator[Finding]:
     for layer in layers:
         if layer.update is None or not math.isfinite(layer.update):
             continue
         evidence = f"an update is {layer.update:.1e} of the weight (usual: about 1e-03)"
         if layer.update > FAST_UPDATE:
-            yield Finding("updates too large", layer.name, evidence, "try a lower learning rate")
-        elif layer.update < SLOW_UPDATE:
-            yield Finding("updates too small", layer.name, evidence, "try a higher learning rate, or adam")
+            yield _finding("updates too large", layer.name, evidence, adviser.too_high())
+        elif layer.update < SLOW_UPDATE and not is_too_fast:  # a dead network hardly moves; a higher rate killed it
+            yield _finding("updates too small", layer.name, evidence, adviser.small_updates())
 
 
-def _learning_rate(history: History) -> Iterator[Finding]:
+def _learning_rate(history: History, adviser: Adviser) -> Iterator[Finding]:
     losses = np.asarray(history.losses, np.float64)
     if not np.all(np.isfinite(losses)):
         step = int(np.argmin(np.isfinite(losses))) + 1
-        yield Finding(
+        yield _finding(
             "learning rate too high",
             "",
             f"the loss was no longer finite after step {step}",
-            f"try {_rate(history, 0.1)}, or warm-up",
+            adviser.too_high(),
         )
         return
     if len(losses) < 8:
@@ -267,11 +276,11 @@ def _learning_rate(history: History) -> Iterator[Finding]:
     worst = float(losses[part:].max())
     blew_up = end > 1.1 * start or (worst > 3 * start and end > 0.8 * start)
     if blew_up or (end > 0.95 * start and end > 1.3 * float(losses[:2].mean())):
-        yield Finding(
+        yield _finding(
             "learning rate too high",
             "",
             f"the loss went from {start:.3g} to {end:.3g}, at worst {worst:.3g}",
-            f"try {_rate(history, 0.1)}, or warm-up",
+            adviser.too_high(),
         )
         return
     middle = float(losses[len(losses) // 2 - part // 2 :][:part].mean())
@@ -279,24 +288,24 @@ def _learning_rate(history: History) -> Iterator[Finding]:
     is_slow = end > 0.7 * start
     is_falling = middle - end > max(noise, 0.2 * (start - end))
     if is_slow and (is_falling or end > 0.95 * start):
-        yield Finding(
+        yield _finding(
             "learning rate too low",
             "",
             f"the loss went from {start:.3g} to {end:.3g} only",
-            f"try {_rate(history, 10)}, or more epochs",
+            adviser.too_low(),
         )
 
 
-def _rate(history: History, times: float) -> str:
-    highest = max(history.learning_rates, default=0.0)
-    return f"--lr {highest * times:.1g}" if highest else ("a lower one" if times < 1 else "a higher one")
+def _finding(what: str, where: str, evidence: str, remedies: Iterable[Remedy]) -> Finding:
+    return Finding(what, where, evidence, *advice(remedies))
 
 
-def _overfitting(history: History, model: Sequential, images: Array | None, labels: Array | None) -> Iterator[Finding]:
+def _overfitting(
+    history: History, model: Sequential, images: Array | None, labels: Array | None, of: str, adviser: Adviser
+) -> Iterator[Finding]:
     if not history.epochs:
         return
     last = history.epochs[-1]
-    advice = "try more images, dropout, weight decay (adamw), --early-stopping, or fewer parameters"
     losses = [epoch.validation_loss for epoch in history.epochs if epoch.validation_loss is not None]
     if losses and last.validation_accuracy is not None:
         gap = last.train_accuracy - last.validation_accuracy
@@ -304,20 +313,22 @@ def _overfitting(history: History, model: Sequential, images: Array | None, labe
         if history.restored_epoch is None and losses[-1] > RISE * best and len(losses) > 2:
             epoch = losses.index(best) + 1
             evidence = f"the validation loss was {best:.3g} after epoch {epoch} and is {losses[-1]:.3g} now"
-            yield Finding("overfitting", "", evidence, advice)
+            yield _finding("overfitting", "", evidence, adviser.overfitting())
         elif gap > GAP:
-            yield Finding("overfitting", "", _gap(last.train_accuracy, last.validation_accuracy, "validation"), advice)
+            said = _gap(last.train_accuracy, last.validation_accuracy, "validation images")
+            yield _finding("overfitting", "", said, adviser.overfitting())
     elif images is not None and labels is not None and len(images) >= 50:
         outputs = model(model.preprocessing(images, dtype=model.dtype))
         accuracy = float(np.mean(outputs.argmax(axis=1) == labels))
         # What chance alone does to an accuracy on so few images.
         chance = 2 * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / len(images))
         if last.train_accuracy - accuracy > GAP + chance:
-            yield Finding("overfitting", "", _gap(last.train_accuracy, accuracy, "other"), advice)
+            said = _gap(last.train_accuracy, accuracy, of)
+            yield _finding("overfitting", "", said, adviser.overfitting())
 
 
 def _gap(train: float, other: float, name: str) -> str:
-    return f"{100 * train:.1f}% of the training images are right but {100 * other:.1f}% of the {name} images"
+    return f"{100 * train:.1f}% of the training images are right but {100 * other:.1f}% of the {name}"
 
 
 def _counts(labels: Array | None, model: Sequential) -> Array | None:
@@ -326,16 +337,11 @@ def _counts(labels: Array | None, model: Sequential) -> Array | None:
     return np.bincount(labels, minlength=model.output_shape[0])
 
 
-def _imbalance(counts: Array, model: Sequential) -> Iterator[Finding]:
+def _imbalance(counts: Array, model: Sequential, adviser: Adviser) -> Iterator[Finding]:
     names = model.class_names or tuple(str(k) for k in range(len(counts)))
     if counts.sum() < 20 * len(counts):  # with so few images of a class its number says little
         return
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[least] * IMBALANCE < counts[most]:
         evidence = f"{counts[most]:,} images of {names[most]} but {counts[least]:,} of {names[least]}"
-        yield Finding(
-            "class imbalance",
-            "",
-            evidence,
-            "collect more of the rare class, or repeat its images; look at the confusion",
-        )
+        yield _finding("class imbalance", "", evidence, adviser.imbalance())

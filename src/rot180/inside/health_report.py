@@ -22,12 +22,15 @@ class Finding:
         What was measured, and what would be usual.
     advice : str
         What to try.
+    options : tuple of str
+        Arguments of `rot180 train` for the first remedy that has some, in place of those of the same name.
     """
 
     what: str
     where: str
     evidence: str
     advice: str
+    options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line."""

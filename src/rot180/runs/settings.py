@@ -34,7 +34,7 @@ class RunSettings:
         A name or a notation; None is chosen by the recipe and the size of the images.
     recipe : str
         A name from `rot180.training.recipe.NAMED_RECIPES`.
-    epochs, batch_size, optimizer, lr, schedule, warmup, seed, early_stopping, accumulate, engine
+    epochs, batch_size, optimizer, lr, weight_decay, schedule, warmup, seed, early_stopping, accumulate, engine
         As in `fit`.
     validation : float, str or None
         A share of the training images to validate on, or data as in `load_data`; None takes the data's own validation
@@ -61,6 +61,7 @@ class RunSettings:
     batch_size: int | None = None
     optimizer: str | None = None
     lr: float | None = None
+    weight_decay: float | None = None
     schedule: str | None = None
     warmup: int | float | None = None
     normalize: str | None = None

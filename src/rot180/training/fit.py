@@ -52,6 +52,7 @@ def fit(
     batch_size: int = 32,
     optimizer: str | Optimizer = "adam",
     lr: float | None = None,
+    weight_decay: float | None = None,
     schedule: str = "constant",
     warmup: int | float = 0,
     seed: int = 0,
@@ -84,6 +85,8 @@ def fit(
         `sgd`, `adam`, `adamw`, `rmsprop`, or one made with hyper-parameters of its own.
     lr : float, optional
         Highest learning rate; by default the optimizer's.
+    weight_decay : float, optional
+        How strongly the weights are drawn towards zero; by default as the optimizer has it (0.01 for adamw, else 0).
     schedule : str
         `constant`, `step`, `cosine` or `one-cycle`.
     warmup : int or float
@@ -162,7 +165,7 @@ def fit(
     elif validation is not None:
         held_out = _read(validation)
 
-    chosen = optimizer if isinstance(optimizer, Optimizer) else _optimizer(optimizer, lr)
+    chosen = _optimizer(optimizer, lr=lr, weight_decay=weight_decay)
     if lr is None:
         lr = chosen.initial_lr
     rate = schedule_by_name(schedule, lr, settings.updates(len(images)), warmup=warmup)
@@ -234,5 +237,12 @@ def _split(images: Any, labels: Array, share: float, seed: int) -> tuple[Any, Ar
     return select(images, kept), labels[kept], (select(images, held_out), labels[held_out])
 
 
-def _optimizer(name: str, lr: float | None) -> Optimizer:
-    return optimizer_by_name(name) if lr is None else optimizer_by_name(name, lr=lr)
+def _optimizer(asked: str | Optimizer, **hyper: float | None) -> Optimizer:
+    given = {name: value for name, value in hyper.items() if value is not None}
+    if isinstance(asked, str):
+        return optimizer_by_name(asked, **given)
+    if "weight_decay" in given:
+        raise ArgumentError(
+            f"give weight_decay to the optimizer itself, such as Adam(weight_decay=0.01); it is {asked!r}"
+        )
+    return asked

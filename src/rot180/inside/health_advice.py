@@ -1,0 +1,189 @@
+"""What to try against each finding of `health`: only what this training has not done already.
+
+What was done is read from the network itself, from the history, and from the settings of the training, which the caller
+hands over as they stand in a run's configuration. A remedy for which `rot180 train` has an option names it, and can be
+tried as it is printed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rot180.nn.activation import Sigmoid, Tanh
+from rot180.nn.dropout import Dropout
+from rot180.nn.sequential import Sequential
+from rot180.training.history import History
+
+__all__ = ["Adviser", "Remedy", "advice"]
+
+DECAY = {"adamw": 0.1, "sgd": 1e-3}
+"""A weight decay to try, where there is none or the usual one; 1e-4 for the others."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One thing to try.
+
+    Attributes
+    ----------
+    text : str
+        In a few words; the option itself where there is one.
+    options : tuple of str
+        Arguments to add to the command that trained, in place of those of the same name; empty where it takes more.
+    """
+
+    text: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Adviser:
+    """What is known of a training, and what follows.
+
+    Attributes
+    ----------
+    model : Sequential
+    history : History or None
+    settings : mapping
+        As in a run's configuration: `optimizer`, `lr`, `augment`, `early_stopping`, ...; empty where nothing is known.
+    """
+
+    model: Sequential
+    history: History | None
+    settings: Mapping[str, Any]
+
+    def overfitting(self) -> Iterable[Remedy]:
+        """Against a network that knows its training images better than others."""
+        limit = self.settings.get("limit")
+        yield Remedy(f"all training images instead of the first {limit:,}" if limit else "more images")
+        if self._lacks("augment") and len(self.model.input_shape) == 3:
+            yield _option("--augment", self._augmentation())
+        if not any(isinstance(layer, Dropout) for layer in self.model.layers):
+            notation = self._with_dropout()
+            yield _option("--model", notation, "dropout before the last layer") if notation else Remedy("dropout")
+        if self._lacks("weight_decay"):
+            yield self._weight_decay()
+        stopped = self.history is not None and (self.history.stopped == "early_stopping" or self.history.restored_epoch)
+        if self._lacks("early_stopping") and not stopped:
+            validation = ("--validation", "0.1") if self._lacks("validation") and not self._validated() else ()
+            options = ("--early-stopping", "3", *validation)
+            yield Remedy(" ".join(options), options)
+        yield Remedy("fewer parameters")
+
+    def too_high(self) -> Iterable[Remedy]:
+        """Against a learning rate that is too high."""
+        yield self._rate(0.1)
+        if self._lacks("warmup"):
+            yield _option("--warmup", "0.05")
+
+    def too_low(self) -> Iterable[Remedy]:
+        """Against a learning rate that is too low."""
+        yield self._rate(10)
+        epochs = self.settings.get("epochs")
+        yield _option("--epochs", str(2 * epochs)) if isinstance(epochs, int) else Remedy("more epochs")
+
+    def small_updates(self) -> Iterable[Remedy]:
+        """Against updates that hardly move the weights."""
+        yield self._rate(10)
+        if self.settings.get("optimizer") == "sgd":
+            yield _option("--optimizer", "adam")
+
+    def dead(self) -> Iterable[Remedy]:
+        """Against units that give zero for every image."""
+        yield self._rate(0.1)
+        if self._lacks("warmup"):
+            yield _option("--warmup", "0.05")
+        notation = re.sub(r"(?<![a-z])relu\b", "leakyrelu", self.model.notation)
+        if notation != self.model.notation:
+            yield _option("--model", notation, "leakyrelu")
+        yield from self._around_zero()
+        yield Remedy("fewer of them")
+
+    def saturated(self) -> Iterable[Remedy]:
+        """Against sigmoids and tanhs at their ends."""
+        yield from self._relu()
+        yield from self._around_zero()
+        yield self._rate(0.1)
+
+    def vanishing(self) -> Iterable[Remedy]:
+        """Against deltas that vanish on the way back."""
+        yield from self._relu()
+        yield Remedy("fewer layers")
+        if "init=he_normal" not in self.model.notation:
+            yield Remedy("another initializer (init=he_normal)")
+
+    def exploding(self) -> Iterable[Remedy]:
+        """Against deltas that grow on the way back."""
+        yield self._rate(0.1)
+        yield Remedy("smaller initial weights")
+
+    def imbalance(self) -> Iterable[Remedy]:
+        """Against classes of which one has many more images than another."""
+        if self._lacks("class_weights"):
+            yield _option("--class-weights", "balanced")
+        yield Remedy("more images of the rare class")
+        yield Remedy("a look at the confusion matrix")
+
+    def _lacks(self, name: str) -> bool:
+        return not self.settings.get(name)
+
+    def _validated(self) -> bool:
+        return self.history is not None and any(epoch.validation_loss is not None for epoch in self.history.epochs)
+
+    def _rate(self, times: float) -> Remedy:
+        highest = max(self.history.learning_rates, default=0.0) if self.history else self.settings.get("lr") or 0.0
+        if not highest:
+            return Remedy("a lower learning rate" if times < 1 else "a higher learning rate")
+        return _option("--lr", f"{highest * times:.1g}")
+
+    def _augmentation(self) -> str:
+        """Photographs may be turned round; what may be digits or letters is moved by a fourteenth of its size."""
+        height, width, channels = self.model.input_shape
+        shift = f"shift:{max(1, min(height, width) // 14)}"
+        return f"{shift},flip" if channels == 3 else shift
+
+    def _with_dropout(self) -> str:
+        """Return the notation with dropout before the last fully connected layer; empty where there is none."""
+        match = re.search(r"(.*) (fc\d\S*)([^>]*)$", self.model.notation)
+        if match is None:
+            return ""
+        before, last, after = match.groups()
+        if before.endswith(">"):
+            before = before.removesuffix(">").rstrip()
+            # What stands before the last `>` are the layers below; after the input's size a section begins.
+            return f"{before} {'> ' if '>' not in before else ''}dropout0.5 > {last}{after}"
+        return f"{before} dropout0.5 {last}{after}"
+
+    def _weight_decay(self) -> Remedy:
+        optimizer = str(self.settings.get("optimizer") or "adam")
+        if optimizer == "adam":  # whose own decay is evened out
+            return Remedy("--optimizer adamw --weight-decay 0.05", ("--optimizer", "adamw", "--weight-decay", "0.05"))
+        return _option("--weight-decay", f"{DECAY.get(optimizer, 1e-4):g}")
+
+    def _around_zero(self) -> Iterable[Remedy]:
+        if self.settings.get("normalize") not in ("dataset", "image") and self.model.preprocessing.kind not in (
+            "dataset",
+            "image",
+        ):
+            yield _option("--normalize", "dataset", "inputs around zero: --normalize dataset")
+
+    def _relu(self) -> Iterable[Remedy]:
+        if any(isinstance(layer, (Sigmoid, Tanh)) for layer in self.model.layers[:-1]):
+            head, _, rest = self.model.notation.rpartition(" ")
+            notation = re.sub(r"\b(sigmoid|tanh)\b", "relu", f"{head} ") + rest
+            yield _option("--model", notation, "relu")
+
+
+def _option(name: str, value: str, text: str = "") -> Remedy:
+    return Remedy(text or f"{name} {value}", (name, value))
+
+
+def advice(remedies: Iterable[Remedy]) -> tuple[str, tuple[str, ...]]:
+    """Return what to try as one text, and the options of the first remedy that has some."""
+    found = list(remedies)
+    texts = [remedy.text for remedy in found]
+    said = " or ".join(texts) if len(texts) < 3 else f"{', '.join(texts[:-1])}, or {texts[-1]}"
+    return f"try {said}", next((remedy.options for remedy in found if remedy.options), ())
