@@ -204,3 +204,14 @@ def test_hidden_files_are_passed_over_in_every_format(tmp_path: Path, hidden: st
     for name in (hidden, hidden.replace(".csv", ".npz"), hidden.replace(".csv", ".parquet")):
         (tmp_path / name).write_bytes(b"\0\5no data")
     assert len(load_data(tmp_path).train_images) == 16
+
+
+def test_the_test_file_of_a_contest_has_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("label,p1,p2,p3,p4\n" + ROWS)
+    (tmp_path / "test.csv").write_text("p1,p2,p3,p4\n" + "".join(f"{n},0,0,255\n" for n in range(20)))
+    (tmp_path / "sample_submission.csv").write_text("ImageId,Label\n1,0\n")
+    data = load_data(tmp_path)
+    assert str(data.sources) == (
+        "train: train.csv, validation: none, test: every fifth of each class, held out, "
+        "unused: test.csv (images without labels), sample_submission.csv"
+    )

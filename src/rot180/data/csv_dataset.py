@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rot180.data.compose import compose
-from rot180.data.csv_images import read_table
+from rot180.data.csv_images import read_head, read_table
 from rot180.data.dataset import Dataset
 from rot180.data.emnist import NOTE, characters, emnist_set, upright
 from rot180.data.label_texts import same_names
@@ -55,11 +55,19 @@ def read_csv_folder(path: Path, options: ImageOptions | None = None, bad: BadFil
             raise DataError(
                 f"{path}: expected one CSV file for each part, found {names} for {part}; name the one to use"
             )
-    if set(chosen) == {"train"} and not unused:
-        return read_csv_file(chosen["train"][0], options, bad)
     parts = {part: files[0] for part, files in chosen.items()}
-    sources = Sources(**{part: file.name for part, file in parts.items()}, unused=named([file.name for file in unused]))
+    columns = {part: _columns(file) for part, file in parts.items()}
+    without = [part for part in parts if columns[part] == columns["train"] - 1]  # the test part of a contest
+    shown = [f"{parts.pop(part).name} (images without labels)" for part in without]
+    if set(parts) == {"train"} and not unused and not shown:
+        return read_csv_file(parts["train"], options, bad)
+    unused_names = named([*shown, *(file.name for file in unused)])
+    sources = Sources(**{part: file.name for part, file in parts.items()}, unused=unused_names)
     return _read(path, path.resolve().name, parts, options, sources)
+
+
+def _columns(path: Path) -> int:
+    return len(read_head(path).sample[0])
 
 
 def _read(path: Path, name: str, parts: Mapping[str, Path], options: ImageOptions | None, sources: Sources) -> Dataset:

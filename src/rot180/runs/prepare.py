@@ -92,8 +92,7 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
     settings = settings.filled_in(name, recipe(name, len(dataset.train_images), settings.recipe))
     model.preprocessing = preprocessing_for(str(settings.normalize), dataset)
     if len(model.output_shape) == 1:
-        numbers = [str(index) for index in range(model.output_shape[0])]
-        model.class_names = (*dataset.class_names, *numbers[len(dataset.class_names) :])[: len(numbers)]
+        model.class_names = _output_names(dataset.class_names, model.output_shape[0])
     return Prepared(settings, dataset, model, name)
 
 
@@ -109,6 +108,17 @@ def doubts(prepared: Prepared) -> Iterator[str]:
     pixels = prepared.model.preprocessing.pixels
     if pixels is not None and (note := pixels.note(prepared.dataset.train_images.dtype)):
         yield f"{prepared.dataset.name}: {note}"
+
+
+def _output_names(names: tuple[str, ...], outputs: int) -> tuple[str, ...]:
+    """Return a name for each output; those beyond the classes are called by numbers that no class has.
+
+    >>> _output_names(("cat", "dog"), 4), _output_names(("1", "3"), 4)
+    (('cat', 'dog', '2', '3'), ('1', '3', '0', '2'))
+    """
+    free = [str(index) for index in range(outputs) if str(index) not in names]
+    missing = max(outputs - len(names), 0)
+    return (*names[:outputs], *free[len(free) - missing :])
 
 
 def _whole(source: str) -> str:
