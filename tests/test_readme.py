@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import struct
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def make_files() -> None:
     """Make what the README's commands name: an image, folders of images and of IDX files, a CSV file."""
     data = rot180.load_data("digits")
-    Image.fromarray(data.test_images[3][:, :, 0]).save("three.png")
+    Path("examples").mkdir()
+    shutil.copy(ROOT / "examples" / "three.png", "examples")
     rows = [
         f"{label},{','.join(map(str, image.ravel()))}"
         for image, label in zip(data.test_images[:60], data.test_labels[:60], strict=True)

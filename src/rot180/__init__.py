@@ -10,7 +10,8 @@
 | speed | `set_threads`, `threads` |
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
-| errors | `Rot180Error`, `ArgumentError`, `ShapeError`, `NotationError`, `DataError`, `ModelError`, `NonFiniteError` |
+| errors | `Rot180Error`, `ArgumentError`, `ShapeError`, `NotationError`, `DataError`, `ModelError`, `NonFiniteError`, \
+`PixelWarning` |
 
 Names are imported when they are first used, so that `import rot180` costs next to nothing.
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         ModelError,
         NonFiniteError,
         NotationError,
+        PixelWarning,
         Rot180Error,
         ShapeError,
     )
@@ -78,6 +80,7 @@ __all__ = [
     "NoisyReLU",
     "NonFiniteError",
     "NotationError",
+    "PixelWarning",
     "Preprocessing",
     "RMSprop",
     "ReLU",
@@ -112,6 +115,7 @@ _HOMES = {
         "ModelError",
         "NonFiniteError",
         "NotationError",
+        "PixelWarning",
         "Rot180Error",
         "ShapeError",
     ),

@@ -50,9 +50,9 @@ def _run(arguments: list[str]) -> object:
 
     command = typer.main.get_command(app)
     translate_help(command)
+    typed = shlex.join(["rot180", *arguments])
     with failure.saying_warnings():
-        typed = shlex.join(["rot180", *arguments])
-    return command(args=arguments, prog_name="rot180", standalone_mode=False, obj=typed)
+        return command(args=arguments, prog_name="rot180", standalone_mode=False, obj=typed)
 
 
 def _ready_streams() -> None:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
 
+if TYPE_CHECKING:
+    from rot180.nn import Sequential
+    from rot180.ops.types import Array
+
 TOP = 3
 """Labels to name for each image."""
+
+AT_ONCE = 64
+"""Images that are read before the network sees them."""
 
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
     images: Annotated[
         list[Path],
-        typer.Argument(metavar="IMAGE...", help="PNG, JPEG, GIF, BMP or WebP; converted to the model's size."),
+        typer.Argument(
+            metavar="IMAGE...",
+            help="PNG, JPEG, GIF, BMP or WebP; converted to the model's size. Of a folder, all images in it and below.",
+        ),
     ],
     engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
@@ -27,22 +38,29 @@ def predict(
 
     The image is converted to the size and channels of the network's input,
     and normalized as its training images were. Colors are not turned around:
-    a network that learned white digits on black wants those.
+    of a dark digit on white, given to a network that learned white digits on
+    black, a line on stderr says so.
+
+    A file that cannot be read is named on stderr; the others are predicted
+    all the same, and the exit status is 2 at the end.
 
     Examples:
 
-      rot180 predict runs/first my-digit.png
+      rot180 predict runs/first examples/three.png
 
-      rot180 predict runs/first a.png b.jpg --json
+      rot180 predict runs/first a.png folder-of-images --json
     """
+    import sys
+
     import numpy as np
 
     from rot180.cli.computing import use_threads
     from rot180.cli.output import print_json, visible
-    from rot180.data.image import read_image
-    from rot180.errors import ModelError
+    from rot180.cli.reading import reading_bar
+    from rot180.data.loader import read_ahead
+    from rot180.errors import DataError, ModelError
     from rot180.runs import load_run
-    from rot180.training import predict as probabilities_of
+    from rot180.training.evaluate import run_prediction
 
     use_threads(threads, engine)
     model = load_run(run).model
@@ -50,18 +68,79 @@ def predict(
         raise ModelError(
             f"predict reads images, but this network takes {model.input_shape}; give it arrays from Python"
         )
-    height, width, channels = model.input_shape
-    resize = model.preprocessing.resize
-    batch = np.stack([read_image(path, (height, width, channels), resize=resize) for path in images])
-    found: list[list[dict[str, Any]]] = []
-    for probabilities in probabilities_of(model, batch, engine=engine):
-        names = model.class_names or [str(number) for number in range(len(probabilities))]
-        likeliest = np.argsort(-probabilities, kind="stable")[:TOP]
-        found.append([{"label": names[index], "probability": float(probabilities[index])} for index in likeliest])
+    names = model.class_names or [str(number) for number in range(model.output_shape[0])]
+    files = list(_files(images))
+    predictions: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+
+    def read(number: int) -> tuple[Array, list[str]] | DataError:
+        try:
+            return _read(files[number], model)
+        except DataError as error:
+            return error
+
+    with reading_bar() as progress:
+        made = read_ahead(read, range(len(files)), workers=4 if len(files) > 1 else 0, ahead=AT_ONCE // 4)
+        for start in range(0, len(files), AT_ONCE):
+            some = [(path, next(made)) for path in files[start : start + AT_ONCE]]
+            good = [(path, *found) for path, found in some if not isinstance(found, DataError)]
+            batch = np.stack([image for _, image, _ in good]) if good else np.empty((0, *model.input_shape), np.uint8)
+            probabilities = iter(run_prediction(model, batch, engine=engine, white=255.0))
+            for path, found in some:
+                if isinstance(found, DataError):
+                    failed.append({"image": path, "error": str(found)})
+                    print(f"rot180: {visible(' '.join(str(found).split()))}", file=sys.stderr)
+                    continue
+                shares = next(probabilities)
+                likeliest = np.argsort(-shares, kind="stable")[:TOP]
+                top = [{"label": names[index], "probability": float(shares[index])} for index in likeliest]
+                predictions.append({"image": path, "top": top, "unlike_training": found[1]})
+                if not json:
+                    said = ", ".join(f"{visible(one['label'])} {100 * float(one['probability']):.1f}%" for one in top)
+                    print(f"{visible(path)}: {said}")
+                    for reason in found[1]:
+                        print(f"rot180: {visible(path)}: unlike the training images: {reason}", file=sys.stderr)
+            progress("predicting", start + len(some), len(files))
     if json:
-        print_json({"predictions": [{"image": path, "top": top} for path, top in zip(images, found, strict=True)]})
-        return
-    for path, top in zip(images, found, strict=True):
-        print(
-            f"{visible(path)}: " + ", ".join(f"{visible(one['label'])} {100 * one['probability']:.1f}%" for one in top)
-        )
+        print_json({"predictions": predictions, "failed": failed})
+    if failed:
+        raise typer.Exit(2)
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    """Yield the files that are named, and the images in the folders that are, in the order of their names."""
+    import os
+
+    from rot180.data.image import SUFFIXES
+    from rot180.errors import DataError
+
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = False
+        for folder, inner, names in os.walk(path):
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            for name in sorted(names):
+                if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                    found = True
+                    yield Path(folder) / name
+        if not found:
+            raise DataError(f"{path}: expected images ({', '.join(SUFFIXES)}) in the folder, found none")
+
+
+def _read(path: Path, model: Sequential) -> tuple[Array, list[str]]:
+    """Return an image as the model takes it, and in what it is unlike the training images."""
+    from rot180.data.image import look_at_image, read_image
+    from rot180.nn.image_statistics import colorfulness
+
+    height, width, channels = model.input_shape
+    resize, known = model.preprocessing.resize, model.image_statistics
+    image = read_image(path, (height, width, channels), resize=resize)
+    if known is None:
+        return image, []
+    facts = look_at_image(path, str(path))
+    color = None
+    if channels == 1 and known.color is not None and not facts.is_gray:
+        color = colorfulness(read_image(path, (height, width, 3), resize=resize)[None])
+    return image, list(known.unlike(image[None], (0, 255), size=(facts.height, facts.width), color=color))

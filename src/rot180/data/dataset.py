@@ -13,6 +13,7 @@ from rot180.data.lazy import as_images, join, select
 from rot180.data.parts import NO_SOURCES, PARTS, Sources
 from rot180.data.visible import named
 from rot180.errors import ArgumentError, DataError, NonFiniteError
+from rot180.nn.image_statistics import StoredImages
 from rot180.nn.keywords import answering_class
 from rot180.nn.pixel_range import PixelRange
 from rot180.ops.types import Array
@@ -49,6 +50,8 @@ class Dataset:
         Where the images of each part come from, in words.
     notes : tuple of str
         What a user should know of the way the data was read: a line each.
+    stored : StoredImages, optional
+        What the image files were before they were resized.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class Dataset:
     validation_labels: Any = None
     sources: Sources = NO_SOURCES
     notes: tuple[str, ...] = ()
+    stored: StoredImages | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from rot180.data.loader import read_ahead
 from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.parts import Sources
 from rot180.errors import DataError
+from rot180.nn.image_statistics import StoredImages
 from rot180.ops.types import Array
 
 KEEP_UP_TO = 96
@@ -63,10 +65,10 @@ def load_encoded(
             raise DataError(f"{name}: there is no readable image{_first_reason(bad)}; give a folder with some")
         shape = choose_shape([fact for index in kept if isinstance(fact := facts[index], ImageFacts)], options)
         images, kept = _decode(every, facts, kept, shape, options, bad)
+    known = [fact for index in kept if isinstance(fact := facts[index], ImageFacts)]
     if options.on_fact is not None:
-        for index in kept:
-            if isinstance(fact := facts[index], ImageFacts):
-                options.on_fact(fact)
+        for fact in known:
+            options.on_fact(fact)
 
     labels = np.fromiter((every[index].label for index in kept), np.int64, len(kept))
     part_of = np.searchsorted(np.cumsum([len(some) for some in parts.values()]), kept, side="right")
@@ -78,7 +80,7 @@ def load_encoded(
         }
     if set(loaded) == {"train"}:
         description += ", where every fifth of each class is held out for testing"
-    return compose(
+    dataset = compose(
         name,
         loaded,
         where=name,
@@ -88,6 +90,8 @@ def load_encoded(
         notes=notes,
         resize=options.resize,
     )
+    sides = [side for fact in known for side in (fact.height, fact.width)]
+    return replace(dataset, stored=StoredImages(min(sides), max(sides), all(fact.is_gray for fact in known)))
 
 
 def _decode(

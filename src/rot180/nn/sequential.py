@@ -12,6 +12,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, TooLargeError
 from rot180.memory import require
+from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.notation_printer import notation
@@ -43,6 +44,8 @@ class Sequential:
         What is done to images before they come in; saved with the model.
     class_names : tuple of str or None
         What the outputs stand for.
+    image_statistics : ImageStatistics or None
+        What the training images look like; `predict` and `evaluate` tell of images unlike them.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class Sequential:
         self._check_names()
         self.preprocessing = Preprocessing()
         self.class_names: tuple[str, ...] | None = None
+        self.image_statistics: ImageStatistics | None = None
         self.is_built = False
         self._dtype = np.dtype(np.float32)
         self._input_shape: Shape | None = None

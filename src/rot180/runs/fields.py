@@ -181,6 +181,9 @@ PREPROCESSING = or_null(
         }
     )
 )
+IMAGE_STATISTICS = or_null(
+    table({"background": list_of(NUMBER), "color": or_null(list_of(NUMBER)), "sides": list_of(NUMBER)})
+)
 CLASS_NAMES = or_null(list_of(TEXT))
 """In the metadata of a model file."""
 

@@ -14,11 +14,12 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ModelError, Rot180Error
 from rot180.files import write_atomically
+from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering_call
 from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
-from rot180.runs.fields import CLASS_NAMES, PREPROCESSING, Kind, check_fields, parse_json
+from rot180.runs.fields import CLASS_NAMES, IMAGE_STATISTICS, PREPROCESSING, Kind, check_fields, parse_json
 from rot180.runs.safetensors_file import DTYPES, StoredArrays, compare_arrays, entry_of, open_arrays, serialize
 from rot180.runs.safetensors_header import Header, read_header
 from rot180.training.diagnosis import refuse_non_finite_weights
@@ -84,6 +85,8 @@ def model_bytes(model: Sequential, step: int | None = None) -> bytes:
         "preprocessing": json.dumps(model.preprocessing.to_dict()),
         "class_names": json.dumps(model.class_names),
     }
+    if model.image_statistics is not None:
+        metadata["image_statistics"] = json.dumps(model.image_statistics.to_dict())
     if not model.parameters:  # else these tell it
         metadata["dtype"] = model.dtype.name
     if step is not None:
@@ -184,6 +187,8 @@ def _described_model(path: Path, header: Header) -> Sequential:
             raise ModelError(f"{path}: the weights must be of one type; found {' and '.join(sorted(types))}")
         model.build(dtype=DTYPES[types.pop()] if types else header.metadata.get("dtype", "float32"))
         model.preprocessing = Preprocessing.from_dict(_json(path, header, "preprocessing", PREPROCESSING))
+        statistics = _json(path, header, "image_statistics", IMAGE_STATISTICS)
+        model.image_statistics = None if statistics is None else ImageStatistics.from_dict(statistics)
     except ModelError:
         raise
     except Rot180Error as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from rot180.data.lazy import Images, LazyImages, as_images
 from rot180.data.loader import read_ahead
 from rot180.engine import Engine
-from rot180.errors import ArgumentError, NonFiniteError
+from rot180.errors import ArgumentError, NonFiniteError, PixelWarning
 from rot180.nn.activation import Sigmoid, Softmax
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
@@ -45,6 +46,8 @@ class Evaluation:
         Share that was wrong, in percent.
     confusion : (K, K) int64
         Rows are the true classes, columns the predicted ones.
+    unlike_training : tuple of str
+        In what most of the images are unlike the training images, a line each.
     """
 
     count: int
@@ -52,6 +55,7 @@ class Evaluation:
     accuracy: float
     error_percent: float
     confusion: Array
+    unlike_training: tuple[str, ...] = ()
 
     @property
     def precision(self) -> Array:
@@ -71,6 +75,7 @@ class Evaluation:
             "accuracy": self.accuracy,
             "error_percent": self.error_percent,
             "confusion": self.confusion.tolist(),
+            "unlike_training": list(self.unlike_training),
         }
 
 
@@ -128,7 +133,9 @@ def evaluate(
     """
     _check_built(model)
     the_loss = make_loss(loss, model)
-    return run_evaluation(inference_engine(engine, model), the_loss, images, labels, batch_size=batch_size)
+    images = as_images(images)
+    found = run_evaluation(inference_engine(engine, model), the_loss, images, labels, batch_size=batch_size)
+    return replace(found, unlike_training=_tell_unlike(model, images))
 
 
 def run_evaluation(
@@ -210,13 +217,28 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     >>> predict(model, np.zeros((3, 2, 2, 1)))[0].tolist()
     [0.5, 0.5]
     """
+    images = as_images(images)
+    found = run_prediction(model, images, batch_size=batch_size, engine=engine)
+    _tell_unlike(model, images)
+    return found
+
+
+def run_prediction(
+    model: Sequential,
+    images: Images,
+    *,
+    batch_size: int = BATCH_SIZE,
+    engine: str = "auto",
+    white: float | None = None,
+) -> Array:
+    """Do what `predict` does, and tell nothing; `white`, if it is known, is not looked for in the images."""
     _check_built(model)
     runner = inference_engine(engine, model)
     last = model.layers[-1]
     found = np.empty((len(images), *model.output_shape), model.dtype)
     start = 0
     softmax = not isinstance(last, (Sigmoid, Softmax))
-    for outputs in _outputs(runner, as_images(images), batch_size, softmax=softmax):
+    for outputs in _outputs(runner, images, batch_size, softmax=softmax, white=white):
         if isinstance(last, Sigmoid):
             total = outputs.sum(axis=1, keepdims=True)
             # Where all outputs are so small that they became 0, none is likelier than another.
@@ -226,14 +248,16 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     return found
 
 
-def _outputs(engine: Engine, images: Images, batch_size: int, *, softmax: bool = False) -> Iterator[Array]:
+def _outputs(
+    engine: Engine, images: Images, batch_size: int, *, softmax: bool = False, white: float | None = None
+) -> Iterator[Array]:
     size = whole_number(batch_size, "batch_size")
     model = engine.model
     model.refuse_shape(images.shape)
     # Images that are still to be decoded are, by threads, while the network works on those before them.
     workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
     pieces = read_ahead(lambda start: images[start : start + size], range(0, len(images), size), workers=workers)
-    white = model.preprocessing.white_of(images)
+    white = model.preprocessing.white_of(images) if white is None else white
     first = 0
     for piece in pieces:
         ready = model.preprocessing(piece, dtype=model.dtype, white=white)
@@ -242,6 +266,16 @@ def _outputs(engine: Engine, images: Images, batch_size: int, *, softmax: bool =
         refuse_non_finite_outputs(model, ready, first, outputs)
         first += len(piece)
         yield outputs
+
+
+def _tell_unlike(model: Sequential, images: Images) -> tuple[str, ...]:
+    """Warn where most of the images are unlike the training images, and return in what."""
+    if model.image_statistics is None:
+        return ()
+    found = model.image_statistics.unlike(images, model.preprocessing.limits_of(images))
+    for reason in found:
+        warnings.warn(f"most images are unlike the training images: {reason}", PixelWarning, stacklevel=4)
+    return found
 
 
 def _check_built(model: Sequential) -> None:

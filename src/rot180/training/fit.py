@@ -13,6 +13,7 @@ from rot180.data import Dataset
 from rot180.data.augment import Augmentation, parse_augmentation
 from rot180.data.lazy import Images, LazyImages, as_images, select
 from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
@@ -190,6 +191,7 @@ def fit(
     if resume is None or "pixels" in resume.plan.get("preprocessing", {}):
         model.preprocessing = model.preprocessing.for_training_on(images)
     trainer.white, trainer.limits = model.preprocessing.white_of(images), model.preprocessing.limits_of(images)
+    model.image_statistics = ImageStatistics.of(images, trainer.limits, getattr(data, "stored", None))
     if held_out:
         model.preprocessing.white_of(held_out[0])
 
