@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
-from rot180.data import opaque
+from rot180.data import image, opaque
 from rot180.data.csv_images import read_csv
 from rot180.data.idx import read_idx
-from rot180.data.image import decode_image, read_image
+from rot180.data.image import decode_image, look_at_image, read_image
 from rot180.errors import ArgumentError, DataError
 
 
@@ -178,7 +178,7 @@ PEAK = """
 import sys
 from rot180.data.csv_images import read_csv
 from rot180.data.idx import read_idx
-from rot180.data.image import decode_image, read_image
+from rot180.data.image import decode_image, look_at_image, read_image
 
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -275,3 +275,17 @@ def test_formats_of_microscopes_and_old_programs(tmp_path, digit, suffix):
         for compression in (None, "tiff_lzw", "tiff_deflate"):
             Image.fromarray(wide).save(tmp_path / "wide.tif", compression=compression)
             np.testing.assert_array_equal(read_image(tmp_path / "wide.tif", (28, 28, 1))[..., 0], digit)
+
+
+def test_avif_is_read_where_pillow_has_it_and_named_where_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "red.avif"
+    if not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    Image.new("RGB", (20, 10), "red").save(path)
+    np.testing.assert_allclose(read_image(path, (1, 2, 3)), [[[255, 0, 0], [255, 0, 0]]], atol=3)
+    assert look_at_image(path, "an image", suffix=".avif") == ("AVIF", 10, 20, False)
+    Image.new("L", (3000, 3000)).save(path)  # few bytes, many equal pixels
+    assert read_image(path, (2, 2, 1)).max() == 0
+    monkeypatch.setattr(image, "_formats", lambda: image.FORMATS)
+    with pytest.raises(DataError, match=r"found an AVIF image, which needs Pillow 11\.3 or newer"):
+        read_image(path, (1, 2, 3))

@@ -28,6 +28,7 @@ _SIGNS: tuple[tuple[bytes, str], ...] = (
     (rb".{4}ftyp(heic|heix|hevc|heim|heis|mif1|msf1)", "a HEIC photo, whatever its name; export it as JPEG"),
     (rb".{4}ftypcrx ", "a raw photo (CR3); export it as JPEG"),
     (rb".{4}ftyp(isom|mp4|qt  |M4V|avc1|3gp)", "a video, whatever its name; give its pictures as images"),
+    (rb".{4}ftypavi[fs]", "an AVIF image, which needs Pillow 11.3 or newer: pip install -U pillow"),
     (rb"%PDF-", "a PDF document; export its pictures as PNG"),
     (rb"8BPS", "a Photoshop document; export it as PNG"),
     (rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c", "an archive, to be unpacked first"),

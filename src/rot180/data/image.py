@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""What is opened; Pillow knows many more, some of which start other programs."""
+"""What is opened, with AVIF where Pillow has it; Pillow knows many more, some of which start other programs."""
+
+MAY_HOLD_ANYTHING = ("WEBP", "AVIF")
+"""Formats in which a few bytes may well stand for millions of equal pixels."""
 
 MAX_PIXELS = 50_000_000
 """Larger images are refused before they are unpacked: a file of a few kilobytes may hold gigabytes of black."""
@@ -49,6 +53,7 @@ SUFFIXES = {
     ".pgm": "PPM",
     ".pbm": "PPM",
     ".pnm": "PPM",
+    ".avif": "AVIF",
 }
 """What a file's name says that it is."""
 
@@ -188,12 +193,14 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
         # warnings belong to all threads, so one sets them at a time.
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+            opened = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
         with opened as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(name, f"{image.width} x {image.height}")
             size = len(source) if isinstance(source, bytes) else source.stat().st_size
-            if image.format != "WEBP" and image.width * image.height > max(size * MOST_PIXELS_PER_BYTE, 10**6):
+            if image.format not in MAY_HOLD_ANYTHING and image.width * image.height > max(
+                size * MOST_PIXELS_PER_BYTE, 10**6
+            ):
                 raise DataError(
                     f"{name}: the header promises {image.width} x {image.height} pixels, which {size} bytes cannot "
                     "hold; the file is damaged"
@@ -211,11 +218,23 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
     except UnidentifiedImageError:
         if what := disguise(_head(source)):
             raise DataError(f"{name}: expected an image, found {what}") from None
-        raise DataError(f"{name}: expected an image ({', '.join(FORMATS)}), found none of these; convert it") from None
+        raise DataError(
+            f"{name}: expected an image ({', '.join(_formats())}), found none of these; convert it"
+        ) from None
     # Damaged files make Pillow's decoders raise almost anything (OSError, SyntaxError, struct.error, IndexError, ...).
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(f"{name}: the image cannot be read ({reason}); the file is damaged or no image") from None
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that are opened. AVIF came with Pillow 11.3, and not every build of it has the decoder."""
+    try:
+        from PIL import AvifImagePlugin
+    except ImportError:
+        return FORMATS
+    return (*FORMATS, "AVIF") if AvifImagePlugin.SUPPORTED else FORMATS
 
 
 def _decoding_bytes(image: Any, full: tuple[int, int], width: int, height: int) -> int:
@@ -226,7 +245,7 @@ def _decoding_bytes(image: Any, full: tuple[int, int], width: int, height: int) 
     """
     pixels = image.width * image.height
     stored = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}.get(image.mode, 4) * pixels
-    if image.format in ("WEBP", "AVIF"):
+    if image.format in MAY_HOLD_ANYTHING:
         stored = 17 * pixels
     elif image.format in ("BMP", "TIFF"):
         stored += 3 * pixels  # BMP's runs are unpacked into bytes first, TIFF's strips into a buffer
