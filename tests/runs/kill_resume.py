@@ -2,6 +2,7 @@
 
     python tests/runs/kill_resume.py kill --count 200      kill -9, every fifth inside a checkpoint's write
     python tests/runs/kill_resume.py terminate --count 50  SIGTERM: saved and gone in how many seconds?
+    python tests/runs/kill_resume.py chain --count 300     SIGINT, SIGTERM and kill -9 in drawn order
 
 Prints one JSON object; the exit status is 1 if anything was not as it must be.
 """
@@ -9,7 +10,9 @@ Prints one JSON object; the exit status is 1 if anything was not as it must be.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
 import multiprocessing
 import os
@@ -23,8 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from rot180.cli import main as rot180
+from rot180.data import load_data
+from rot180.runs import load_model, load_run
 from rot180.runs.checkpoint import list_checkpoints, load_newest
 from rot180.runs.history_file import read_history
+from rot180.training import evaluate as measure
 
 SETTINGS = [
     *("--model", "8x8x1 > conv3x3:4 relu maxpool2 > fc16 relu dropout0.2 > fc10", "--limit", "200"),
@@ -35,6 +41,8 @@ CHECKPOINTS = 10
 """About as many as such a training writes."""
 CALLS = 20
 """System calls of writing one checkpoint."""
+
+DIGITS = (load_data().test_images, load_data().test_labels)
 
 # Forked from a process that has imported everything but never trained: a start takes milliseconds, not a second.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -132,6 +140,7 @@ class Tally:
     before_a_checkpoint: int = 0
     lost_epochs: int = 0
     damaged_checkpoints: int = 0
+    stale_weights: int = 0
     wrong_exits: list[int | None] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -142,6 +151,7 @@ class Tally:
             self.trainings == self.finished == self.same_weights == self.same_history
             and not self.lost_epochs
             and not self.damaged_checkpoints
+            and not self.stale_weights
             and not self.wrong_exits
             and max(self.seconds, default=0) < 5
         )
@@ -253,22 +263,91 @@ def terminate(count: int, folder: Path, seed: int = 0) -> Tally:
     return tally
 
 
+def newest_whole_state(run: Path) -> bytes | None:
+    """Return the weights of the furthest progress that is whole on the disk, found without the code that is tested."""
+    states = {}
+    for path in (run / "checkpoints").iterdir():
+        if path.name.isdigit():
+            step = json.loads((path / "state.json").read_text())["progress"]["step"]
+            states[step] = load_model(path / "model.safetensors")
+    if not states:
+        return None
+    return content(states[max(states)])
+
+
+def content(model: Any) -> bytes:
+    """Return all weights as bytes."""
+    return b"".join(w.tobytes() for _, w in sorted(model.parameters.items()))
+
+
+def look_at_weights(run: Path, tally: Tally) -> None:
+    """Count a run whose commands would take other weights than its newest ones."""
+    expected = newest_whole_state(run)
+    if expected is None:
+        return
+    used = load_run(run).model
+    tally.stale_weights += content(used) != expected
+    status, said = evaluate(run)
+    measured = measure(used, *DIGITS, engine="numpy")
+    tally.stale_weights += status != 0 or json.loads(said)["accuracy"] != measured.accuracy
+
+
+def evaluate(run: Path) -> tuple[int, str]:
+    """Run `rot180 evaluate` in this process."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        status = rot180(["evaluate", str(run), "--engine", "numpy", "--json"])
+    return status, said.getvalue()
+
+
+def chain(count: int, folder: Path, seed: int = 0) -> Tally:
+    """Interrupt and kill trainings so many times in all, up to eight times each, and look at the weights each time."""
+    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder)
+    while tally.interruptions < count:
+        run = folder / f"chain-{tally.trainings}-{tally.interruptions}"
+        for _ in range(rng.randint(2, 8)):
+            began = (run / "config.toml").exists()
+            arguments = ["train", "--resume", str(run), *EVERY] if began else ["train", *SETTINGS, *EVERY]
+            process = start(arguments if began else [*arguments, "--out", str(run)])
+            number = rng.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL))
+            wait_for(process, run / "history.jsonl")
+            # Part of a training at a time, so that several interruptions find it at work.
+            process.join(rng.uniform(0, reference.seconds / 3))
+            os.kill(process.pid, number)
+            process.join()
+            if process.exitcode == 0:
+                break  # it was over already
+            if process.exitcode not in (75, 130, -number):
+                tally.wrong_exits.append(process.exitcode)
+            if not (run / "config.toml").exists():
+                continue
+            tally.interruptions += 1
+            look_at(run, tally)
+            look_at_weights(run, tally)
+        if (run / "config.toml").exists():
+            finish(run, reference, tally)
+    return tally
+
+
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("kill", "terminate"))
+    parser.add_argument("what", choices=tuple(MODES))
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     PROCESSES.set_forkserver_preload(["kill_resume", "rot180.runs.resume"])
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        tally = (kill if arguments.what == "kill" else terminate)(arguments.count, Path(folder), arguments.seed)
+        tally = MODES[arguments.what](arguments.count, Path(folder), arguments.seed)
     told = {name: value for name, value in vars(tally).items() if name != "seconds"}
     if tally.seconds:
         told["slowest"] = round(max(tally.seconds), 3)
     print(json.dumps({"what": arguments.what, **told, "took": round(time.monotonic() - began, 1)}))
     return 0 if tally.is_right else 1
+
+
+MODES = {"kill": kill, "terminate": terminate, "chain": chain}
 
 
 if __name__ == "__main__":

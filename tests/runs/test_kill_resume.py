@@ -22,6 +22,12 @@ def test_nothing_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
     assert tally.is_right, tally
 
 
+def test_chains_of_interruptions_end_in_the_same_bits_and_never_use_old_weights(tmp_path: Path) -> None:
+    tally = kill_resume.chain(6, tmp_path, seed=1)
+    assert tally.interruptions >= 6
+    assert tally.is_right, tally
+
+
 def test_it_saves_and_ends_when_it_is_asked_to(tmp_path: Path) -> None:
     tally = kill_resume.terminate(3, tmp_path, seed=1)
     assert tally.interruptions == 3

@@ -139,6 +139,7 @@ def fit(
     >>> history.stopped, history.epochs[-1].train_accuracy
     ('finished', 1.0)
     """
+    whole_number(seed, "fit: seed", 0)
     settings = Settings(
         epochs=whole_number(epochs, "fit: epochs"),
         batch_size=whole_number(batch_size, "fit: batch_size"),
