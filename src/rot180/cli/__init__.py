@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 
@@ -47,10 +46,11 @@ def _run(arguments: list[str]) -> object:
 
     from rot180.cli.app import app  # takes some tenths of a second, in which Ctrl-C may come as well
     from rot180.cli.help_texts import translate_help
+    from rot180.files import quoted
 
     command = typer.main.get_command(app)
     translate_help(command)
-    typed = shlex.join(["rot180", *arguments])
+    typed = " ".join(map(quoted, ["rot180", *arguments]))
     with failure.saying_warnings():
         return command(args=arguments, prog_name="rot180", standalone_mode=False, obj=typed)
 

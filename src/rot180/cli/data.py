@@ -48,7 +48,7 @@ def inspect(
 
       rot180 data inspect mnist --json
     """
-    from rot180.cli.output import print_json
+    from rot180.cli.output import print_json, visible
     from rot180.cli.picture_path import picture_path
     from rot180.cli.reading import reading_bar
     from rot180.data.inspect import examples, inspect_data
@@ -66,7 +66,7 @@ def inspect(
         return
     _say(found)
     if drawn:
-        print(f"contact sheet: {drawn}")
+        print(f"contact sheet: {visible(drawn)}")
 
 
 @data.command()
@@ -102,7 +102,7 @@ def show(
     """
     import numpy as np
 
-    from rot180.cli.output import print_json
+    from rot180.cli.output import print_json, visible
     from rot180.cli.picture_path import picture_path
     from rot180.cli.reading import reading_bar
     from rot180.data.augment import parse_augmentation
@@ -132,7 +132,7 @@ def show(
     if json:
         print_json({"picture": drawn, "augment": None if alter is None else str(alter)})
         return
-    print(drawn)
+    print(visible(drawn))
 
 
 def _options(resize: str | None, label_column: str | None, progress: Progress) -> ImageOptions:

@@ -154,6 +154,7 @@ def _optimizer(run: Run) -> Optimizer | None:
 def _draw(trace: Any, ledgers: list[Any], out: Path | None) -> None:
     import re
 
+    from rot180.cli.output import visible
     from rot180.cli.picture_path import picture_path
     from rot180.files import distinct_names
     from rot180.inside.explain.scene import picture
@@ -166,4 +167,4 @@ def _draw(trace: Any, ledgers: list[Any], out: Path | None) -> None:
         several = len(ledgers) > 1
         paths = [picture_path(base.with_name(f"{base.name}-{name}") if several else base, name) for name in names]
     for ledger, name, path in zip(ledgers, names, paths, strict=True):
-        print(save_figure(picture(ledger, trace), path or picture_path(None, name), replace=False)[0])
+        print(visible(save_figure(picture(ledger, trace), path or picture_path(None, name), replace=False)[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -22,19 +23,33 @@ USERS_MISTAKE, OUR_FAULT, INTERRUPTED = 2, 1, 130
 
 @contextmanager
 def saying_warnings() -> Iterator[None]:
-    """Print this program's warnings as one line on stderr inside this block, each once."""
-    show = warnings.showwarning
+    """Print each warning, and what is logged as one, on a line of stderr inside this block; texts in it do nothing."""
 
     def say(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
-        if issubclass(category, PixelWarning):
-            print(f"rot180: {_one_line(str(message))}", file=sys.stderr, flush=True)
-        else:
-            show(message, category, *place, **options)
+        whose = "" if issubclass(category, PixelWarning) else f"{category.__name__}: "
+        warn(f"{whose}{message}")
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", PixelWarning)
-        warnings.showwarning = say
-        yield
+    logged = _Logged(logging.WARNING)
+    logging.getLogger().addHandler(logged)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", PixelWarning)
+            warnings.showwarning = say
+            yield
+    finally:
+        logging.getLogger().removeHandler(logged)
+
+
+class _Logged(logging.Handler):
+    """Prints what is logged, as warnings are."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+def warn(text: str) -> None:
+    """Print a line on stderr that ends nothing."""
+    _say(_one_line(text), 0)
 
 
 def explain(error: BaseException) -> int:
@@ -77,7 +92,7 @@ def explain(error: BaseException) -> int:
 
 
 def _say(message: str, status: int) -> int:
-    print(f"rot180: {translate(message)}", file=sys.stderr)
+    print(f"rot180: {translate(message)}", file=sys.stderr, flush=True)
     return status
 
 

@@ -71,7 +71,7 @@ def journey(
     import numpy as np
 
     from rot180.cli.network_argument import random_batch, read_network
-    from rot180.cli.output import print_json
+    from rot180.cli.output import print_json, visible
     from rot180.errors import ArgumentError
     from rot180.inside import journey as travel
 
@@ -98,7 +98,7 @@ def journey(
         return
     _print(shown, layer, model.class_names, labels)
     if save is not None:
-        print(f"saved: {save}")
+        print(f"saved: {visible(save)}")
 
 
 def _image(path: Path, model: Any, label: int | None) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
 
     console = Console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.percentage:3.0f}%"),
         TimeRemainingColumn(compact=True),

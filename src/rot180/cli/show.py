@@ -38,7 +38,7 @@ def show(
     """
     from dataclasses import replace
 
-    from rot180.cli.output import print_json
+    from rot180.cli.output import print_json, visible
     from rot180.cli.reading import reading_bar
     from rot180.data.for_model import load_data_for
     from rot180.errors import ModelError
@@ -59,4 +59,4 @@ def show(
         print_json({"run": run, "pictures": pictures, "report": report})
         return
     for path in [*pictures, report]:
-        print(path)
+        print(visible(path))

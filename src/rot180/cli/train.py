@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
-from rot180.language import translate
+from rot180.cli.failure import warn
 
 if TYPE_CHECKING:
     from rot180.data import Dataset
@@ -315,7 +315,7 @@ def train(
             "draw": pictures,
             "checkpoints": checkpoints,
             "tensorboard": tensorboard,
-            "tell": _warn,
+            "tell": warn,
             "on_data": read.append,
             "examine": partial(_examine, found),
         }
@@ -341,10 +341,6 @@ def _check_alone(context: typer.Context) -> None:
         if name not in WITH_RESUME and source is not None and source.name == "COMMANDLINE":
             option = "--" + {"learning_rate": "lr"}.get(name, name).replace("_", "-")
             raise ArgumentError(f"--resume goes on with the settings that the run began with; leave {option} out")
-
-
-def _warn(text: str) -> None:
-    print(f"rot180: {translate(text)}", file=sys.stderr, flush=True)
 
 
 def result(run: TrainedRun) -> dict[str, Any]:
@@ -415,7 +411,7 @@ def _say_notes(read: list[Dataset], event: Event) -> None:
     if isinstance(event, TrainingStarted):
         for dataset in read:
             for note in dataset.notes:
-                _warn(f"{visible(dataset.name)}: {visible(note)}")
+                warn(f"{visible(dataset.name)}: {visible(note)}")
 
 
 def _examine(
@@ -440,11 +436,11 @@ def _say_health(found: list[HealthReport]) -> None:
 
 
 def _say_result(run: TrainedRun) -> None:
-    from rot180.cli.output import percent
+    from rot180.cli.output import percent, visible
     from rot180.files import quoted
 
     history, folder = run.history, run.folder.path
-    typed = quoted(folder)  # to be copied into a shell
+    typed = visible(quoted(folder))  # to be copied into a shell
     if history.stopped == "interrupted":
         print(f"interrupted in epoch {history.epoch} after batch {history.batch}; go on with:")
         print(f"  rot180 train --resume {typed}")
@@ -459,6 +455,6 @@ def _say_result(run: TrainedRun) -> None:
     if run.test:
         right = round(run.test.accuracy * run.test.count)
         print(f"test: {right} of {run.test.count} unseen images right, accuracy {percent(run.test.accuracy)}")
-    print(f"run: {folder}")
+    print(f"run: {visible(folder)}")
     if run.pictures:
-        print(f"look at {run.folder.pictures}; use it with: rot180 predict {typed} IMAGE")
+        print(f"look at {visible(run.folder.pictures)}; use it with: rot180 predict {typed} IMAGE")
