@@ -20,6 +20,7 @@ from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Tanh
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
+from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.history import History
 from rot180.training.optimizer import SGD, Adam, Optimizer
 from rot180.training.trainer import make_loss
@@ -45,6 +46,7 @@ RISE = 1.1
 """Validation loss at the end over its lowest."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a gradient may overflow
 def health(
     model: Sequential,
     history: History | None = None,
@@ -112,6 +114,7 @@ def health(
         images, labels = np.asarray(images[:IMAGES]), np.asarray(labels[:IMAGES])
         if len(images) != len(labels):
             raise ShapeError(f"each image needs one label; {len(images)} images, {len(labels)} labels")
+        refuse_non_finite(model, images)
         the_loss = make_loss(loss, model)
         layers = tuple(_measure(model, images, labels, the_loss, optimizer or Adam(), history, seed))
         findings += [finding for layer in layers for finding in _units(layer, adviser)]

@@ -26,6 +26,7 @@ from rot180.nn.loss import Loss
 from rot180.ops.conv2d import ALGORITHMS
 from rot180.ops.recorder import listening
 from rot180.ops.types import Array
+from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as optimizer_by_name
 from rot180.training.trainer import make_loss
@@ -124,6 +125,7 @@ class Journey:
         return path
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a gradient may overflow: it is shown as it is
 def journey(
     model: Sequential,
     images: Array,
@@ -188,6 +190,7 @@ def journey(
         )
     if len(images) != len(labels) or len(images) == 0:
         raise ShapeError(f"journey: {len(images)} images and {len(labels)} labels; give one label for each image")
+    refuse_non_finite(model, images)
     traveler = copy.deepcopy(model)
     for layer in traveler.layers:
         if isinstance(layer, Conv2d) and algorithm != "auto":

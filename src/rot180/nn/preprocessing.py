@@ -10,7 +10,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.nn.keywords import answering_class
-from rot180.nn.pixel_range import PixelRange, as_pixels
+from rot180.nn.pixel_range import PixelRange, as_pixels, extremes
 from rot180.nn.validation import float_type
 from rot180.ops.types import Array
 
@@ -123,7 +123,10 @@ class Preprocessing:
         """
         if self.pixels is not None:
             return self.pixels.white_of(images)
-        return 1.0 if images.dtype.kind == "f" else float(np.iinfo(images.dtype).max)
+        if images.dtype.kind != "f":
+            return float(np.iinfo(images.dtype).max)
+        extremes(images)
+        return 1.0
 
     def limits_of(self, images: Any) -> tuple[float, float]:
         """Return black and white in images; errors as from `white_of`."""
@@ -154,7 +157,7 @@ class Preprocessing:
         ArgumentError
             They are no numbers, surely in another range than the training images, or dtype is no float.
         NonFiniteError
-            The training images' range is known, and an image holds infinities or NaN.
+            White is not given, and an image holds infinities or NaN.
         """
         dtype = float_type(dtype)
         images = as_pixels(images)

@@ -10,6 +10,7 @@ import numpy as np
 from rot180.engine.reference import is_finite
 from rot180.errors import NonFiniteError
 from rot180.nn.loss import Loss
+from rot180.nn.pixel_range import as_pixels, extremes
 from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
 
@@ -27,6 +28,22 @@ class Origin(NamedTuple):
     """What is likely behind it, and what to do."""
 
 
+def refuse_non_finite(model: Sequential, images: Array) -> None:
+    """Raise NonFiniteError where images, weights or outputs are infinite or NaN: what looks inside needs numbers.
+
+    Parameters
+    ----------
+    images : (N, H, W, C)
+        As they come from the data.
+    """
+    extremes(as_pixels(images))
+    ready = model.preprocessing(images, dtype=model.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # looked for right after
+        outputs = model(ready)
+    refuse_non_finite_weights(model, "the weights must be finite numbers")
+    refuse_non_finite_outputs(model, ready, 0, outputs)
+
+
 def refuse_non_finite_outputs(model: Sequential, images: Array, first: int, outputs: Array) -> None:
     """Raise NonFiniteError where outputs in inference are not finite, with the image and the layer where that began.
 
@@ -41,7 +58,7 @@ def refuse_non_finite_outputs(model: Sequential, images: Array, first: int, outp
     """
     if is_finite(outputs):
         return
-    row = int((~np.isfinite(outputs)).any(axis=1).argmax())
+    row = int((~np.isfinite(outputs)).reshape(len(outputs), -1).any(axis=1).argmax())
     begin = f"image {first + row}: the outputs are not finite"
     refuse_non_finite_weights(model, begin)
     with np.errstate(all="ignore"):

@@ -135,7 +135,10 @@ class Trainer:
                 f"a batch needs one label for each image and at least one; {len(images)} images, {len(labels)} labels"
             )
         engine = self.prepare(images.shape[1:])
-        ready = self.model.preprocessing(images, dtype=self.model.dtype, white=self.white)
+        white = self.white
+        if white is None and self.model.preprocessing.pixels is None and images.dtype.kind == "f":
+            white = 1.0  # nobody need look at the pixels: what is not finite shows in the loss
+        ready = self.model.preprocessing(images, dtype=self.model.dtype, white=white)
         generator = self.generators["noise"]
         before = generator.bit_generator.state if self._draws else None
         step = self.optimizer.step_count  # an engine that finds out late has counted this one already

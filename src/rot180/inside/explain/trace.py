@@ -13,6 +13,7 @@ from rot180.nn.activation import NoisyReLU
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
+from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.optimizer import Adam, Optimizer
 from rot180.training.trainer import make_loss
 
@@ -61,6 +62,7 @@ class Trace:
             raise ArgumentError("the model has no parameters yet; train it, load one, or call model.build(input_shape)")
         self.model = model
         self.images = _batch(images, model.input_shape)
+        refuse_non_finite(model, self.images)
         self.loss = make_loss(loss, model)
         self.optimizer = Adam() if optimizer is None else optimizer
         self.inputs: list[Array] = []
