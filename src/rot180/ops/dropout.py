@@ -7,6 +7,9 @@ stays x (q * x/q + rate * 0 = x) and nothing need change when the network is use
 
 The mask does not depend on x, so dx = dy * mask. It is drawn apart from the operation, by a generator that the caller
 names; the operation itself is a function of its arguments.
+
+A mask with one value per image, (N, 1, 1, 1) or (N, 1), switches whole images off, which skips a branch of a network
+for some images of a batch: "drop path" or stochastic depth (Huang et al., 2016, arXiv:1603.09382).
 """
 
 from __future__ import annotations
@@ -69,8 +72,9 @@ def dropout(x: Array, mask: Array) -> Array:
 
     Parameters
     ----------
-    x, mask : arrays of one shape
-        The input, and what `dropout_mask` drew.
+    x : array
+    mask : array of x's shape, or with one value per image
+        What `dropout_mask` drew.
 
     Returns
     -------
@@ -97,8 +101,10 @@ def dropout_backward(dy: Array, mask: Array) -> Array:
 
     Parameters
     ----------
-    dy, mask : arrays of one shape
-        dL/dy, and the mask of the forward pass.
+    dy : array
+        dL/dy.
+    mask : array of dy's shape, or with one value per image
+        That of the forward pass.
 
     Returns
     -------
@@ -122,7 +128,7 @@ def dropout_backward(dy: Array, mask: Array) -> Array:
 
 
 def _check(array: Array, mask: Array, name: str, what: str) -> None:
-    if array.shape != mask.shape:
+    if mask.shape not in (array.shape, (*array.shape[:1], *(1,) * (array.ndim - 1))):
         raise ShapeError(
             f"{name}: mask must have the shape of {what}, {array.shape}; it is {mask.shape}; draw it with dropout_mask"
         )

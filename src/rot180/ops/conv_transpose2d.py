@@ -1,0 +1,187 @@
+r"""Transposed convolution: the passes of `conv2d` exchanged.
+
+A convolution is a linear map, y = A x, with a matrix A that holds the weights. Its data gradient is the transposed map,
+dx = A^T dy. Transposed convolution takes that map forward. With w in the role that it has in the convolution which goes
+the other way, from the F channels of y to the C channels of x:
+
+                    conv2d                              conv_transpose2d
+    forward         y  = A x                            y  = A^T x        the data gradient of conv2d
+    data gradient   dx = A^T dy                         dx = A dy         conv2d itself
+    weights         dw from x and dy                    dw from dy and x  the weight gradient with both exchanged
+
+So nothing is derived anew: where conv2d says x, this says y. With stride s it multiplies rows and columns by s, which
+is what decoders use it for. It does not undo a convolution: A^T is not the inverse of A.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.ops.conv2d import conv2d, conv2d_backward
+from rot180.ops.geometry import as_pair
+from rot180.ops.recorder import record
+from rot180.ops.types import Array, Pair
+
+__all__ = ["conv_transpose2d", "conv_transpose2d_backward"]
+
+
+def conv_transpose2d(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    algorithm: str = "auto",
+) -> Array:
+    r"""Spread each pixel over a window of the output, weighted by the kernel.
+
+    y_pad[n, i*s + u*d, j*s + v*d, f] += x[n, i, j, c] * w[u, v, f, c]   for all i, j, u, v, c
+
+    and y is y_pad without the padding, plus the bias.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) float32 or float64
+    w : (KH, KW, F // groups, C)
+        The kernel of the convolution that goes the other way, from F channels to C.
+    b : (F,), optional
+    stride, dilation : int or (int, int)
+        Of that convolution.
+    padding : int or (int, int)
+        Rows and columns that are cut off y at each side.
+    output_padding : int or (int, int)
+        Rows and columns more at the end: with a stride, several sizes of y have an x of this size. Below the stride.
+    groups : int
+        Divides C and F.
+    algorithm : str
+        As in `conv2d`.
+
+    Returns
+    -------
+    y : (N, OH, OW, F)
+        OH = (H - 1)*s - 2*padding + d*(KH - 1) + 1 + output_padding, OW likewise.
+
+    Raises
+    ------
+    ShapeError
+        The channels differ, or nothing is left of y.
+    ArgumentError
+        A number is out of range.
+
+    References
+    ----------
+    Dumoulin and Visin (2016), arXiv:1603.07285, section 4.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 2.0]]).reshape(1, 1, 2, 1)
+    >>> w = np.array([[1.0, 10.0]]).reshape(1, 2, 1, 1)
+    >>> conv_transpose2d(x, w, stride=2).ravel()
+    array([ 1., 10.,  2., 20.])
+    """
+    name = "conv_transpose2d"
+    shape = _output_shape(name, x, w, stride, padding, output_padding, dilation, groups)
+    if b is not None and b.shape != shape[3:]:
+        raise ShapeError(f"{name}: b must have one value per filter, shape {shape[3:]}; it has {b.shape}")
+    # Only the shape of conv2d's input matters for its data gradient: this array takes no memory.
+    no_input = np.broadcast_to(np.zeros((), np.result_type(x, w)), shape)
+    options = {"stride": stride, "dilation": dilation, "groups": groups, "algorithm": algorithm}
+    y, _, _ = conv2d_backward(x, no_input, w, padding=_both_sides(padding), needs=("x",), **options)  # type: ignore[arg-type]
+    if y is None:
+        raise TypeError("the data gradient was asked for")
+    if b is not None:
+        y = y + b
+    record("y", y)
+    return y
+
+
+def conv_transpose2d_backward(
+    dy: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    algorithm: str = "auto",
+) -> tuple[Array, Array, Array]:
+    r"""Carry delta back: dx = conv2d(dy, w), dw = the weight gradient of conv2d with input dy and delta x, db = sum dy.
+
+    Parameters
+    ----------
+    dy : (N, OH, OW, F)
+        dL/dy.
+    x, w, stride, padding, output_padding, dilation, groups, algorithm
+        As handed to `conv_transpose2d`.
+
+    Returns
+    -------
+    dx : (N, H, W, C)
+    dw : (KH, KW, F // groups, C)
+    db : (F,)
+
+    Raises
+    ------
+    ShapeError
+        As `conv_transpose2d`, or dy does not have the shape of y.
+
+    Examples
+    --------
+    >>> x, w = np.array([1.0, 2.0]).reshape(1, 1, 2, 1), np.array([1.0, 10.0]).reshape(1, 2, 1, 1)
+    >>> dx, dw, db = conv_transpose2d_backward(np.ones((1, 1, 4, 1)), x, w, stride=2)
+    >>> dx.ravel(), dw.ravel(), db
+    (array([11., 11.]), array([3., 3.]), array([4.]))
+    """
+    name = "conv_transpose2d_backward"
+    shape = _output_shape(name, x, w, stride, padding, output_padding, dilation, groups)
+    if dy.shape != shape:
+        raise ShapeError(f"{name}: dy must have the shape of the output, {shape}; it has {dy.shape}")
+    options = {
+        "stride": stride,
+        "padding": _both_sides(padding),
+        "dilation": dilation,
+        "groups": groups,
+        "algorithm": algorithm,
+    }
+    dx = conv2d(dy, w, **options)  # type: ignore[arg-type]
+    _, dw, _ = conv2d_backward(x, dy, w, needs=("w",), **options)  # type: ignore[arg-type]
+    if dw is None:
+        raise TypeError("the weight gradient was asked for")
+    db: Array = dy.sum(axis=(0, 1, 2))
+    record("dx", dx)
+    record("dw", dw)
+    record("db", db)
+    return dx, dw, db
+
+
+def _output_shape(
+    name: str, x: Array, w: Array, stride: Pair, padding: Pair, output_padding: Pair, dilation: Pair, groups: int
+) -> tuple[int, ...]:
+    if x.ndim != 4 or w.ndim != 4:
+        raise ShapeError(
+            f"{name}: x must have shape (N, H, W, C) and w (KH, KW, F // groups, C); they have {x.shape} and {w.shape}"
+        )
+    if w.shape[3] != x.shape[3]:
+        raise ShapeError(f"{name}: x has {x.shape[3]} channels but w takes {w.shape[3]} (x {x.shape}, w {w.shape})")
+    steps, gaps = as_pair(stride, "stride"), as_pair(dilation, "dilation")
+    cut, more = as_pair(padding, "padding", 0), as_pair(output_padding, "output_padding", 0)
+    sizes = []
+    for n, k, s, d, p, o in zip(x.shape[1:3], w.shape[:2], steps, gaps, cut, more, strict=True):
+        if o >= s:
+            raise ArgumentError(f"{name}: output_padding must be below the stride {s}; it is {o}")
+        sizes.append((n - 1) * s - 2 * p + d * (k - 1) + 1 + o)
+        if sizes[-1] < 1:
+            raise ShapeError(f"{name}: padding {padding} leaves nothing of the output of x {x.shape} with w {w.shape}")
+    return x.shape[0], *sizes, w.shape[2] * groups
+
+
+def _both_sides(padding: Pair) -> tuple[tuple[int, int], tuple[int, int]]:
+    rows, columns = as_pair(padding, "padding", 0)
+    return (rows, rows), (columns, columns)
