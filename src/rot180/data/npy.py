@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from rot180.data.bounded import MAX_IMAGES
 from rot180.errors import DataError
 from rot180.ops.types import Array
 
@@ -60,6 +61,8 @@ def read_npy(where: str, file: IO[bytes], size: int) -> Array:
     count = math.prod(shape)
     if min(shape, default=0) < 0 or count * dtype.itemsize > size:
         raise DataError(f"{where}: the header promises {short(shape)} of {short(dtype)}, the file holds {size} bytes")
+    if len(shape) and shape[0] > MAX_IMAGES:
+        raise DataError(f"{where}: expected at most {MAX_IMAGES} images, found {shape[0]}; split the file")
     # With a size of 0 there are no values, yet NumPy makes no array whose other sizes multiply to too much.
     if math.prod(length for length in shape if length) * max(dtype.itemsize, 1) > 2**62 or len(shape) > 8:
         raise DataError(f"{where}: the header promises {short(shape)} of {short(dtype)}; damaged, copy it again")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rot180.data.array_names import CLASS_NAMES, ArrayPair, pair_arrays
-from rot180.data.bounded import MAX_BYTES, MAX_DEFLATE_RATIO, MAX_IMAGES, refuse_disguise
+from rot180.data.bounded import MAX_BYTES, MAX_DEFLATE_RATIO, refuse_disguise
 from rot180.data.classes import MAX_CLASSES
 from rot180.data.compose import compose
 from rot180.data.dataset import Dataset
@@ -25,8 +25,11 @@ from rot180.errors import ArgumentError, DataError, NonFiniteError
 from rot180.nn.pixel_range import as_pixels, extremes
 from rot180.ops.types import Array
 
-AT_ONCE = 2**20
+AT_ONCE = 2**18
 """Labels that are looked at at a time."""
+
+MAX_LABEL_BYTES = 128 * 1024**2
+"""The most that an array of labels may hold: four million of them as int64 or as text of eight letters."""
 
 MAX_ARRAYS = 100
 """A file of images holds a handful; more is something else."""
@@ -71,7 +74,9 @@ def read_npz(path: str | Path) -> Dataset:
             pairs, unused = pair_arrays(path, names)
             wanted = {name for pair in pairs.values() for name in pair}
             wanted |= {name for name in names if name.lower() in CLASS_NAMES}
-            return dataset_of(path, pairs, _read_arrays(path, file, wanted), unused)
+            return dataset_of(
+                path, pairs, _read_arrays(path, file, wanted, {pair.labels for pair in pairs.values()}), unused
+            )
 
 
 @contextmanager
@@ -88,10 +93,10 @@ def faults_named(path: Path) -> Iterator[None]:
 
 def dataset_of(path: Path, pairs: dict[str, ArrayPair], arrays: dict[str, Array], unused: list[str]) -> Dataset:
     """Return the data set of arrays that are read, by the names that `pair_arrays` gave them."""
-    images = {part: _images(path, pair.images, arrays.pop(pair.images)) for part, pair in pairs.items()}
     labels, words = same_names(
         {part: _labels(path, pair.labels, arrays.pop(pair.labels)) for part, pair in pairs.items()}
     )
+    images = {part: _images(path, pair.images, arrays.pop(pair.images)) for part, pair in pairs.items()}
     class_names = words or _class_names(
         next((some for name, some in arrays.items() if name.lower() in CLASS_NAMES), None)
     )
@@ -115,7 +120,7 @@ def _class_names(given: Array | None) -> tuple[str, ...] | None:
     )
 
 
-def _read_arrays(path: Path, file: zipfile.ZipFile, wanted: set[str]) -> dict[str, Array]:
+def _read_arrays(path: Path, file: zipfile.ZipFile, wanted: set[str], labels: set[str]) -> dict[str, Array]:
     """Read the arrays that are wanted; their headers are compared with the sizes in the zip before memory is taken."""
     arrays: dict[str, Array] = {}
     left = MAX_BYTES
@@ -150,8 +155,6 @@ def _images(path: Path, name: str, images: Array) -> Array:
         images = images[..., np.newaxis]
     if images.ndim != 4:
         raise DataError(f"{path}: {name}: expected images (N, H, W) or (N, H, W, C), found {images.shape}")
-    if len(images) > MAX_IMAGES:
-        raise DataError(f"{path}: {name}: expected at most {MAX_IMAGES} images, found {len(images)}; split the file")
     planes_first = images.shape[3] not in (1, 3) and images.shape[1] in (1, 3)  # PyTorch's order
     try:
         if planes_first:
@@ -175,12 +178,12 @@ def _as_pixels(images: Array) -> Array:
 
 
 def _labels(path: Path, name: str, labels: Array) -> Labels:
+    where = f"{path}: {name}"
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2 and labels.dtype.kind in "biuf" and labels.shape[1] <= MAX_CLASSES:
         labels = _from_one_hot(labels)
-    where = f"{path}: {name}"
-    if labels.ndim != 1 or len(labels) > MAX_IMAGES:
+    if labels.ndim != 1:
         raise DataError(
             f"{where}: expected labels (N,), (N, 1) or one-hot rows (N, K), found {short(labels.dtype)} {labels.shape}"
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rot180.data.bounded import MAX_BYTES
+from rot180.data.bounded import MAX_BYTES, MAX_IMAGES
 from rot180.data.columns import square_image
 from rot180.data.growing import Growing
 from rot180.data.label_texts import Labels, LabelTexts
@@ -145,6 +145,8 @@ def _batches(
     """Yield the number of the first row, the columns read, and the labels as text, of some rows at a time."""
     with parquet.ParquetFile(file, read_dictionary=[*(leaves if columns.is_encoded else ()), columns.label]) as opened:
         metadata = opened.metadata
+        if metadata.num_rows > (most := MAX_ROWS if columns.is_encoded else MAX_IMAGES):
+            raise DataError(f"{file}: expected at most {most} images, found {metadata.num_rows}; split the file")
         wide = 1
         for group in range(metadata.num_row_groups):
             claims = metadata.row_group(group)
