@@ -124,6 +124,27 @@ LAYOUTS = {
         (2, 0, 2, "cat dog",
          f"train: train/train/, validation: none, test: {HELD}, unused: test1/ (images without classes)"),
     ),
+    "the number in front of the class": (
+        "0_frog.png 1_frog.png 2_ship.png 3_ship.png",
+        (2, 0, 2, "frog ship", f"train: the images, validation: none, test: {HELD}, unused: none"),
+    ),
+    "images in a folder that is no class": (
+        "images/cat_1.png images/cat_2.png images/dog_1.png images/dog_2.png annotations/list.txt",
+        (2, 0, 2, "cat dog", f"train: images/, validation: none, test: {HELD}, unused: annotations/"),
+    ),
+    "test images in such a folder": (
+        f"{TRAIN} test/images/1.png",
+        (2, 0, 1, "cat dog",
+         f"train: train/, validation: none, test: {HELD}, unused: test/images/ (images without classes)"),
+    ),
+    "two test folders, of which one holds classes": (
+        f"{TRAIN} test/cat/1.png test-multiple_fruits/1.png",
+        (3, 0, 1, "cat dog", "train: train/, validation: none, test: test/, unused: test-multiple_fruits/"),
+    ),
+    "two copies, one inside the other": (
+        f"{TRAIN} test/cat/1.png again/train/cat/1.png again/test/cat/1.png",
+        (3, 0, 1, "cat dog", "train: train/, validation: none, test: test/, unused: again/"),
+    ),
     "classes of several words in names": (
         "red_fox_1.png red_fox_2.png cat_1.png cat_2.png notes.txt",
         (2, 0, 2, "cat red_fox", f"train: the images, validation: none, test: {HELD}, unused: notes.txt"),
@@ -146,6 +167,12 @@ REFUSED = {
     "a camera's names": ("IMG_1.png IMG_2.png DSC_1.png DSC_2.png", "their names do not tell the classes; put"),
     "one word for all": ("cat_1.png cat_2.png", "their names do not tell the classes"),
     "not all names": ("cat_1.png cat_2.png dog_1.png dog_2.png x.png", "their names do not tell the classes"),
+    "boxes": ("train/images/1.png train/labels/1.txt", "train/images: holds images without class folders"),
+    "boxes, parts below": (
+        "images/train/1.png images/val/2.png labels/train/1.txt",
+        "images/train: holds images without",
+    ),
+    "images alone": ("images/1.png images/2.png labels/1.txt", "images: holds images without class folders"),
     "test and val": ("test/cat/1.png val/cat/1.png", "has validation and test images but none that are named"),
     "a class in test": (f"{TRAIN} test/fox/1.png", "the test images have classes that the training images lack: fox"),
     "a class in val": (f"{TRAIN} val/fox/1.png test/cat/1.png", "the validation images have classes that .* lack: fox"),

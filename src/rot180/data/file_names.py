@@ -1,4 +1,4 @@
-"""Classes in the names of image files, where there are no folders for them: `cat.0.jpg`, `american_bulldog_12.png`."""
+"""Classes in the names of image files, where there are no folders for them: `cat.0.jpg`, `12_american_bulldog.png`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from rot180.data.parts import words
 
-_NAME = re.compile(r"(?P<class_name>[^\W\d_](?:[^\d]*[^\W\d_])?)[\s._-]*\(?\d+\)?")
+_WORD = r"[^\W\d_](?:[^\d]*[^\W\d_])?"
+_NAME = re.compile(rf"(?P<before>{_WORD})[\s._-]*\(?\d+\)?|\d+[\s._-]+(?P<behind>{_WORD})")
 
 _NO_CLASS = set(
     "img image images photo photos pic pics picture pictures dsc dscn dscf pxl mvimg vid screenshot screen shot scan "
@@ -20,10 +21,10 @@ _NO_CLASS = set(
 
 
 def classes_in_names(names: Sequence[str]) -> dict[str, str] | None:
-    """Return the class that each file's name begins with, or None where the names do not tell without doubt.
+    """Return the class that each file's name holds, or None where the names do not tell without doubt.
 
-    They do where every name is a word or some, then a number; there are at least two such words, none of which cameras
-    and programs use, and each has two files.
+    They do where every name is a word or some and a number, or the other way around; there are at least two such words,
+    none of which cameras and programs use, and each has two files.
 
     >>> classes_in_names(["cat.0.jpg", "cat.1.jpg", "red fox_7.png", "red fox_8.png"])["red fox_7.png"]
     'red fox'
@@ -40,6 +41,6 @@ def classes_in_names(names: Sequence[str]) -> dict[str, str] | None:
 
 
 def class_of(name: str) -> str | None:
-    """Return what stands before the number at the end of a file's name; None where there is no such thing."""
+    """Return what stands before the number at the end of a file's name, or behind that at its beginning; else None."""
     match = _NAME.fullmatch(os.path.splitext(name)[0])  # noqa: PTH122, called for each of a million files
-    return match["class_name"] if match else None
+    return match["before"] or match["behind"] if match else None

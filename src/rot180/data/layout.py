@@ -25,6 +25,12 @@ MAX_DEPTH = 8
 """Folders below a class; more is taken for a mistake."""
 
 
+_NO_CLASSES = set(
+    "images image imgs img pictures photos jpg jpeg png jpegimages data all raw unknown unlabeled unlabelled".split()
+)
+"""Names of folders that say nothing of what is on the images."""
+
+
 class ClassFolder(NamedTuple):
     """Where images of one class and part lie."""
 
@@ -56,7 +62,9 @@ def has_class_folders(path: Path) -> bool:
     if not path.is_dir():
         return False
     inside = folders(path)
-    if any(_has_image(folder) for folder in inside) or _is_turned(inside):
+    if any(_has_image(folder) for folder in inside) or _is_turned(
+        [folder for folder in inside if _has_image_below(folder)]
+    ):
         return True
     return any(part_of(folder.name) and _has_image_below(folder) for folder in inside)
 
@@ -76,28 +84,39 @@ def find_layout(path: Path) -> Layout:
         tell no classes; a link leads back to where it came from, or to images that are there already.
     """
     inside = folders(path)
-    parts: dict[str, Path] = {}
-    for folder in inside:
-        part = part_of(folder.name)
-        if part and _has_image_below(folder):
-            if part in parts:
-                there = f"{parts[part].relative_to(path).parts[0]} and {folder.name}"
-                raise DataError(f"{path}: {there} are both there for {part}; remove one, or give the one to use")
-            parts[part] = _unwrapped(folder)
     with_images = [folder for folder in inside if _has_image_below(folder)]
-    if _is_turned(inside):
+    parts = _named_parts(path, with_images)
+    if _is_turned(with_images):
         layout = _turned(path, inside)
     elif not with_images:
         layout = _flat(path, {"train": path})
+    elif len(with_images) == 1 and _is_no_class(with_images[0]):
+        layout = _flat(path, {"train": with_images[0]})
     elif "train" in parts and _holds_classes(parts["train"]):
         layout = _parts(path, parts)
-    elif len(parts) < len(with_images) and not ("train" in parts and len(parts) > 1):
+    elif any(part_of(folder.name) is None for folder in with_images) and not ("train" in parts and len(parts) > 1):
         layout = _classes(path, inside, parts)
     else:
         assign(path, parts)  # raises where there is nothing to train on
         layout = _flat(path, parts)
     links = _links(path, layout)
     return layout._replace(notes=(*layout.notes, *links))
+
+
+def _named_parts(path: Path, with_images: list[Path]) -> dict[str, Path]:
+    """Return the folder of each part; of several for one, that which holds classes."""
+    named_so: dict[str, list[Path]] = {}
+    for folder in with_images:
+        if part := part_of(folder.name):
+            named_so.setdefault(part, []).append(_unwrapped(folder))
+    parts: dict[str, Path] = {}
+    for part, some in named_so.items():
+        holding = [top for top in some if _holds_classes(top)] or some
+        if len(holding) > 1:
+            there = " and ".join(top.relative_to(path).parts[0] for top in holding)
+            raise DataError(f"{path}: {there} are both there for {part}; remove one, or give the one to use")
+        parts[part] = holding[0]
+    return parts
 
 
 def folders(path: Path) -> list[Path]:
@@ -239,9 +258,8 @@ def _links(path: Path, layout: Layout) -> tuple[str, ...]:
     return (f"symbolic links are followed: {named([f'{name} -> {links[name]}' for name in links])}",) if links else ()
 
 
-def _is_turned(inside: list[Path]) -> bool:
+def _is_turned(with_images: list[Path]) -> bool:
     """Say whether folders are classes with a folder for each part: `cat/train/`, `cat/test/`."""
-    with_images = [folder for folder in inside if _has_image_below(folder)]
     if len(with_images) < 2 or any(part_of(folder.name) or _has_image(folder) for folder in with_images):
         return False
     for folder in with_images:
@@ -256,13 +274,19 @@ def _is_turned(inside: list[Path]) -> bool:
 def _unwrapped(folder: Path) -> Path:
     """Return the folder with the classes, where there is one between: `seg_train/seg_train/`, `train/images/`."""
     for _ in range(2):
-        inner = folders(folder)
+        inner = [some for some in folders(folder) if _has_image_below(some)]
         if len(inner) != 1 or _has_image(folder):
             break
-        if part_of(inner[0].name) != part_of(folder.name) and (_has_image(inner[0]) or not folders(inner[0])):
+        is_between = part_of(inner[0].name) == part_of(folder.name) or _is_no_class(inner[0])
+        if not is_between and (_has_image(inner[0]) or not folders(inner[0])):
             break
         folder = inner[0]
     return folder
+
+
+def _is_no_class(folder: Path) -> bool:
+    """Say whether a folder that holds images has a name that all images could have."""
+    return folder.name.lower() in _NO_CLASSES and _has_image(folder)
 
 
 def _holds_classes(folder: Path) -> bool:
