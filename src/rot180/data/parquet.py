@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.parquet_columns import TableColumns, find_table_columns
 from rot180.data.parquet_rows import read_arrays, read_encoded
 from rot180.data.parts import Sources, choose_files
-from rot180.data.visible import named, visible
+from rot180.data.visible import is_of_system, named
 from rot180.errors import DataError
 
 DEPTH = 2
@@ -109,12 +110,20 @@ def _files(path: Path) -> list[Path]:
     """Return the Parquet files of a folder; where it has none, those of its folders and of theirs."""
     if path.is_file():
         return [path] if path.suffix.lower() == ".parquet" else []
-    folders = [path]
+    folders = [path] if path.is_dir() else []
     for _ in range(DEPTH + 1):
-        entries = [entry for folder in folders if folder.is_dir() for entry in visible(folder)]
-        if found := [entry for entry in entries if entry.suffix.lower() == ".parquet" and entry.is_file()]:
-            return found
-        folders = [entry for entry in entries if entry.is_dir()][:MAX_FOLDERS]
+        found: list[Path] = []
+        inner: list[Path] = []
+        for folder in folders:
+            with os.scandir(folder) as entries:  # of a folder of images there are many, of which none is asked more
+                for entry in entries:
+                    if entry.is_dir():
+                        inner.append(folder / entry.name)
+                    elif entry.name.lower().endswith(".parquet") and entry.is_file():
+                        found.append(folder / entry.name)
+        if found := [file for file in found if not is_of_system(file.name)]:
+            return sorted(found)
+        folders = sorted(some for some in inner if not is_of_system(some.name))[:MAX_FOLDERS]
     return []
 
 
