@@ -46,6 +46,16 @@ def test_probabilities_sum_to_one_whatever_the_end() -> None:
     assert predict(network(), IMAGES[:0]).shape == (0, 5)
 
 
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("low", [-80.0, -90.0, -100.0, -110.0, -700.0, -1e4])
+def test_shares_of_sigmoids_that_are_next_to_nothing(engine, dtype, low) -> None:
+    model = Sequential([Sigmoid()], input_shape=(3,)).build(dtype=dtype)
+    images = np.array([[low, low - 1, low - 2], [0.0, 0.0, 0.0], [low, 3.0, 3.0]], dtype)
+    expected = np.array([np.exp([0.0, -1, -2]) / np.exp([0.0, -1, -2]).sum(), [1 / 3] * 3, [0, 0.5, 0.5]])
+    np.testing.assert_allclose(predict(model, images, engine=engine), expected, rtol=1e-4, atol=1e-30)
+
+
 def test_sigmoid_outputs_are_measured_by_squared_error() -> None:
     model = network(Sigmoid())
     outputs = model(IMAGES.astype(np.float32) / np.float32(255))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rot180.errors import ArgumentError
@@ -134,6 +136,37 @@ class Sigmoid(_Activation):
     def backward(self, dy: Array, saved: Array, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
         """Return dy*y*(1 - y)."""
         return sigmoid_backward(dy, saved) if needs_dx else None, {}
+
+
+def shares(y: Array, inputs: Callable[[Array], Array]) -> Array:
+    """Return each output's share of the sum of its row, for the outputs y (N, K) of a sigmoid.
+
+    Where the outputs are so small that they lose their digits, or became 0, the shares are formed from the sigmoid's
+    inputs, whose sigmoids have logarithms that still tell them apart: log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)).
+
+    Parameters
+    ----------
+    y : (N, K)
+        The outputs.
+    inputs : callable
+        Takes a mask (N,) and returns the sigmoid's inputs in those rows.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0, 0.0], [-1e4, -1e4]])
+    >>> shares(sigmoid(x), lambda rows: x[rows])
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
+    """
+    total = y.sum(axis=1, keepdims=True)
+    lost = total[:, 0] < np.finfo(y.dtype).tiny / np.finfo(y.dtype).eps
+    if not lost.any():
+        found: Array = y / total
+        return found
+    found = np.divide(y, total, out=np.empty_like(y), where=~lost[:, None])
+    x = inputs(lost)
+    found[lost] = softmax(np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))))
+    return found
 
 
 class Tanh(_Activation):

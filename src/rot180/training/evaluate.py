@@ -15,7 +15,7 @@ from rot180.data.lazy import Images, LazyImages, as_images
 from rot180.data.loader import read_ahead
 from rot180.engine import Engine
 from rot180.errors import ArgumentError, NonFiniteError, PixelWarning
-from rot180.nn.activation import Sigmoid, Softmax
+from rot180.nn.activation import Sigmoid, Softmax, shares
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
@@ -159,7 +159,7 @@ def run_evaluation(
     check_labels(labels, len(images), classes)
     total, start = 0.0, 0
     predicted = np.empty(len(images), np.int64)
-    for outputs in _outputs(engine, images, batch_size):
+    for _, outputs in _outputs(engine, images, batch_size):
         end = start + len(outputs)
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             batch_loss = float(loss.forward(outputs, labels[start:end])[0])
@@ -238,19 +238,26 @@ def run_prediction(
     found = np.empty((len(images), *model.output_shape), model.dtype)
     start = 0
     softmax = not isinstance(last, (Sigmoid, Softmax))
-    for outputs in _outputs(runner, images, batch_size, softmax=softmax, white=white):
+    for ready, outputs in _outputs(runner, images, batch_size, softmax=softmax, white=white):
         if isinstance(last, Sigmoid):
-            total = outputs.sum(axis=1, keepdims=True)
-            # Where all outputs are so small that they became 0, none is likelier than another.
-            outputs = np.where(total > 0, outputs, 1) / np.where(total > 0, total, outputs.shape[1])
+            outputs = shares(outputs, lambda rows, ready=ready: _before_last(model, ready[rows]))  # type: ignore[misc]
         found[start : start + len(outputs)] = outputs
         start += len(outputs)
     return found
 
 
+def _before_last(model: Sequential, images: Array) -> Array:
+    """Return what goes into the last layer."""
+    x = model.accept(images)
+    for layer in model.layers[:-1]:
+        x, _ = layer.forward(x)
+    return x
+
+
 def _outputs(
     engine: Engine, images: Images, batch_size: int, *, softmax: bool = False, white: float | None = None
-) -> Iterator[Array]:
+) -> Iterator[tuple[Array, Array]]:
+    """Give the preprocessed images of each batch, and their outputs."""
     size = whole_number(batch_size, "batch_size")
     model = engine.model
     model.refuse_shape(images.shape)
@@ -265,7 +272,7 @@ def _outputs(
             outputs = engine.forward(ready, softmax=softmax)
         refuse_non_finite_outputs(model, ready, first, outputs)
         first += len(piece)
-        yield outputs
+        yield ready, outputs
 
 
 def _tell_unlike(model: Sequential, images: Images) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from rot180.inside.explain.cells import VALUE, Cell, name_of
 from rot180.inside.explain.ledger import Account, Factor, Step, Term
 from rot180.inside.explain.trace import Trace
 from rot180.inside.explain.view import Index, View
-from rot180.nn.activation import Sigmoid, Softmax
+from rot180.nn.activation import Sigmoid, Softmax, shares
 from rot180.nn.loss import CrossEntropyLoss, SquaredErrorLoss
 from rot180.ops.softmax import softmax
 from rot180.ops.types import Array
@@ -43,8 +43,7 @@ def probabilities(trace: Trace) -> Array:
     if isinstance(last, Softmax):
         return outputs
     if isinstance(last, Sigmoid):
-        shares: Array = outputs / outputs.sum(axis=1, keepdims=True)
-        return shares
+        return shares(outputs, lambda rows: trace.inputs[-1][rows])
     return softmax(outputs)
 
 
@@ -58,6 +57,11 @@ def probability(trace: Trace, index: Index) -> Account:
     if not isinstance(last, Sigmoid):
         return softmax_account(sources, k)
     total = math.fsum(source.value for source in sources)
+    if total == 0:
+        raise ArgumentError(
+            f"the outputs of image {n} are so small that they became 0, so a share of their sum cannot be taken apart; "
+            f"explain what goes into the sigmoid instead"
+        )
     share = sources[k].value / total
     term = Term(
         tuple(sources),
