@@ -199,7 +199,8 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     Returns
     -------
     (N, K) float
-        Rows sum to 1.
+        Rows sum to 1. The compiled engine gives an image the same bits in any batch of two or more; alone, its numbers
+        may differ by rounding, by some 1e-6 in float32.
 
     Raises
     ------
