@@ -53,3 +53,30 @@ def test_a_set_larger_than_memory_goes_all_the_way(rot180: Call) -> None:
     ):
         said = rot180(*command)
         assert said.status == 0, (command, said.err)
+
+
+def test_what_the_sample_of_large_files_misses_is_found_with_verify(rot180: Call) -> None:
+    large = Path("pictures/cat/0.png")
+    pixels = np.random.default_rng(1).integers(256, size=(128, 128), dtype=np.uint8)
+    Image.fromarray(pixels).save(large, format="BMP")  # not compressed: any byte of it may be another one
+    large = large.rename(large.with_suffix(".bmp"))
+    network = ["--model", "12x12x1 > conv3x3:2 relu > fc2", "--resize", "12", "--engine", "numpy", "--no-pictures"]
+    for name, more in (("plain", []), ("verified", ["--verify"])):
+        said = rot180("train", "pictures", *network, "--epochs", "1", "--out", name, *more)
+        assert said.status == 0, said.err
+    data = bytearray(large.read_bytes())
+    data[5000] ^= 255  # neither in the first 4 KB, nor in the middle or the last
+    large.write_bytes(data)
+    resume = ["train", "--no-pictures", "--resume"]
+    said = rot180(*resume, "plain")
+    assert said.status == 0
+    assert "12 KB were compared with those the run was trained on; --verify, from the start of a run" in said.err
+    said = rot180(*resume, "plain", "--verify")
+    assert (said.status, "every byte of the data was noted when the run began; it is noted now" in said.err) == (0, True)
+    assert rot180(*resume, "plain", "--verify").status == 0
+    said = rot180(*resume, "verified")
+    assert (said.status, "--verify compares every byte" in said.err) == (0, True)
+    said = rot180(*resume, "verified", "--verify")
+    assert (said.status, "pictures: the data differ from those the run was trained on" in said.err) == (2, True)
+    said = rot180(*resume, "verified", "--verify", "--force")
+    assert (said.status, "the data differ from those" in said.err) == (0, True)

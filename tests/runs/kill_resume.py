@@ -48,13 +48,15 @@ DIGITS = (load_data().test_images, load_data().test_labels)
 PROCESSES = multiprocessing.get_context("forkserver")
 
 
-def child(arguments: list[str], die_at: tuple[int, int] | None) -> None:
+def child(arguments: list[str], die_at: tuple[int, int] | None, began: Any) -> None:
     """Run the command line; with `die_at`, end it at this system call of this checkpoint's write."""
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     if die_at is not None:
         die_inside_a_checkpoint(*die_at)
+    if began is not None:
+        began.set()
     sys.exit(rot180(arguments))
 
 
@@ -90,9 +92,9 @@ def die_inside_a_checkpoint(checkpoint: int, call: int) -> None:
     module.write_folder_atomically = write_and_die
 
 
-def start(arguments: list[str], die_at: tuple[int, int] | None = None) -> Any:
-    """Start a process and return it."""
-    process = PROCESSES.Process(target=child, args=(arguments, die_at))
+def start(arguments: list[str], die_at: tuple[int, int] | None = None, began: Any = None) -> Any:
+    """Start a process and return it; it sets an event when the command line begins."""
+    process = PROCESSES.Process(target=child, args=(arguments, die_at, began))
     process.start()
     return process
 
@@ -306,9 +308,11 @@ def chain(count: int, folder: Path, seed: int = 0) -> Tally:
     while tally.interruptions < count:
         run = folder / f"chain-{tally.trainings}-{tally.interruptions}"
         for _ in range(rng.randint(2, 8)):
-            began = (run / "config.toml").exists()
-            arguments = ["train", "--resume", str(run), *EVERY] if began else ["train", *SETTINGS, *EVERY]
-            process = start(arguments if began else [*arguments, "--out", str(run)])
+            there = (run / "config.toml").exists()
+            arguments = ["--resume", str(run)] if there else [*SETTINGS, "--out", str(run)]
+            began = PROCESSES.Event()
+            process = start(["train", *arguments, *EVERY], began=began)
+            began.wait()
             number = rng.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL))
             wait_for(process, run / "history.jsonl")
             # Part of a training at a time, so that several interruptions find it at work.

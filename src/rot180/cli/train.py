@@ -27,6 +27,7 @@ WITH_RESUME = (
     "resume",
     "epochs",
     "force",
+    "verify",
     "checkpoint_every",
     "checkpoint_minutes",
     "tensorboard",
@@ -204,6 +205,15 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="With --resume: go on although the data differ.", rich_help_panel=RUN)
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Note a checksum of every byte of the data, and compare it with --resume. Of sets larger than memory, "
+            "only 12 KB of each file are compared otherwise.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
     checkpoint_every: Annotated[
         int | None,
         typer.Option(
@@ -315,6 +325,7 @@ def train(
             "draw": pictures,
             "checkpoints": checkpoints,
             "tensorboard": tensorboard,
+            "verify": verify,
             "tell": warn,
             "on_data": read.append,
             "examine": partial(_examine, found),

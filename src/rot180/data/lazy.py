@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -115,20 +115,32 @@ class LazyImages:
         """Return these images and others of their shape after them, still not decoded."""
         return LazyImages([*self._encoded, *others._encoded], self._image_shape, self._resize)
 
-    def fingerprint(self) -> bytes:
+    def fingerprint(self, *, whole: bool = False, on_read: Callable[[int], None] | None = None) -> bytes:
         """Return a checksum of the files, and of the way they are resized.
 
         Of each file count its place in the data set, its size, and a sample of its contents: all of it up to 12 KB,
         else its first, middle and last 4 KB. Threads read them: 70,000 files in 1.4 s if cached. A file that
         cannot be read counts as such.
+
+        Parameters
+        ----------
+        whole : bool
+            Whether every byte counts instead, which takes as long as reading all files.
+        on_read : callable, optional
+            Told how many images have been read, again and again.
         """
         found = hashlib.sha256(f"{self._image_shape} {self._resize}".encode())
+        step = PIECE // 16 if whole else PIECE
 
         def piece(start: int) -> bytes:
-            return b"".join(_digest(image) for image in self._encoded[start : start + PIECE])
+            return b"".join(_digest(image, whole=whole) for image in self._encoded[start : start + step])
 
-        for digests in read_ahead(piece, range(0, len(self), PIECE), workers=min(os.cpu_count() or 1, 8)):
+        starts = range(0, len(self), step)
+        made = read_ahead(piece, starts, workers=min(os.cpu_count() or 1, 8))
+        for start, digests in zip(starts, made, strict=True):
             found.update(digests)
+            if on_read is not None:
+                on_read(min(start + step, len(self)))
         return found.digest()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
@@ -141,18 +153,22 @@ class LazyImages:
         return decode_image(image.source, image.called, self._image_shape, resize=self._resize, suffix=image.suffix)
 
 
-def _digest(image: EncodedImage) -> bytes:
-    """Return a checksum of an image's place, its size and a sample of its contents."""
+def _digest(image: EncodedImage, *, whole: bool) -> bytes:
+    """Return a checksum of an image's place, its size and a sample of its contents, or all of them."""
     row = "" if image.row is None else f", row {image.row}"
     found = hashlib.sha256(f"{image.place or image.name}{row}".encode("utf-8", "surrogatepass"))
     try:
         with BytesIO(image.source) if isinstance(image.source, bytes) else image.source.open("rb", 0) as file:
             size = file.seek(0, os.SEEK_END)
             found.update(f"\0{size}\0".encode())
-            whole = size <= 3 * SAMPLE
-            for start in (0,) if whole else (0, (size - SAMPLE) // 2, size - SAMPLE):
-                file.seek(start)
-                found.update(file.read(3 * SAMPLE if whole else SAMPLE))
+            if whole or size <= 3 * SAMPLE:
+                file.seek(0)
+                while piece := file.read(1 << 20):
+                    found.update(piece)
+            else:
+                for start in (0, (size - SAMPLE) // 2, size - SAMPLE):
+                    file.seek(start)
+                    found.update(file.read(SAMPLE))
     except OSError:
         found.update(b"\0unreadable")
     return found.digest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,13 +15,17 @@ import numpy as np
 
 from rot180 import __version__
 from rot180.data import Dataset
+from rot180.data.options import Progress
 from rot180.engine.threads import threads
+from rot180.runs.same_data import DATA, SAMPLED, WHOLE
 
 PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "safetensors")
 """Whose version may change a bit of the result."""
 
 
-def environment(dataset: Dataset, engine: str) -> dict[str, Any]:
+def environment(
+    dataset: Dataset, engine: str, *, verify: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
     """Return what the bits of a run depend on beside its configuration, as flat names to strings and numbers.
 
     Parameters
@@ -29,14 +34,20 @@ def environment(dataset: Dataset, engine: str) -> dict[str, Any]:
         As it is trained on.
     engine : str
         What computes, such as `compiled`.
+    verify : bool
+        Whether to read every byte of a set larger than memory, beside the sample of each file.
+    progress : callable, optional
+        Told how far that is.
 
     Examples
     --------
     >>> from rot180.data import load_data
     >>> found = environment(load_data("digits"), "numpy")
     >>> found["engine"], len(found["data"]), sorted(found)[:4]
-    ('numpy', 64, ['blas', 'cores', 'data', 'engine'])
+    ('numpy', 64, ['blas', 'cores', 'data', 'data_sampled'])
     """
+    sampled = any(not isinstance(part, np.ndarray) for part in _parts(dataset))
+    whole = {WHOLE: fingerprint(dataset, whole=True, progress=progress)} if verify and sampled else {}
     return {
         "rot180": __version__,
         "python": platform.python_version(),
@@ -47,7 +58,9 @@ def environment(dataset: Dataset, engine: str) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
         "threads": threads(),
-        "data": fingerprint(dataset),
+        DATA: fingerprint(dataset),
+        SAMPLED: sampled,
+        **whole,
     }
 
 
@@ -63,30 +76,42 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     >>> differences({"numpy": "2.0.0", "cores": 4}, {"numpy": "2.1.0", "cores": 4})
     ['numpy was 2.0.0 and is 2.1.0']
     """
-    names = [name for name in now if name in then] + [name for name in then if name not in {**now, **begun("")}]
+    apart = {DATA, WHOLE, SAMPLED, *begun("")}  # compared by `check_data`; not of the machine
+    names = [name for name in now if name in then] + [name for name in then if name not in now]
+    names = [name for name in names if name not in apart]
     return [
         f"{name} was {then[name]} and is {now.get(name, 'unknown')}" for name in names if then[name] != now.get(name)
     ]
 
 
-def fingerprint(dataset: Dataset) -> str:
+def fingerprint(dataset: Dataset, *, whole: bool = False, progress: Progress | None = None) -> str:
     """Return the SHA-256 of all images and labels, in their order, with types and shapes.
 
     Of images that are decoded only when they are needed, the files count instead of their pixels: names, sizes and a
-    sample of the bytes.
+    sample of the bytes, or with `whole` every byte.
     """
     found = hashlib.sha256()
-    parts = [dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels]
-    if len(dataset.validation_images):
-        parts += [dataset.validation_images, dataset.validation_labels]
-    for part in parts:
+    for part in _parts(dataset):
+        done = _counted(progress, len(part)) if progress is not None and whole else None
         found.update(f"{part.dtype} {tuple(part.shape)};".encode())
         if isinstance(part, np.ndarray):
             found.update(np.ascontiguousarray(part).data)
         else:
-            found.update(part.fingerprint())
+            found.update(part.fingerprint(whole=whole, on_read=done))
     found.update("\0".join(dataset.class_names).encode())
     return found.hexdigest()
+
+
+def _counted(progress: Progress, total: int) -> Callable[[int], None]:
+    return lambda done: progress("comparing", done, total)
+
+
+def _parts(dataset: Dataset) -> list[Any]:
+    """Return the arrays that a data set consists of."""
+    parts: list[Any] = [dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels]
+    if len(dataset.validation_images):
+        parts += [dataset.validation_images, dataset.validation_labels]
+    return parts
 
 
 def _version(package: str) -> str:

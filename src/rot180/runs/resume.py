@@ -24,6 +24,7 @@ from rot180.runs.lock import RunLock
 from rot180.runs.own_data import is_gone
 from rot180.runs.prepare import Prepared, prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
+from rot180.runs.same_data import WHOLE, check_data
 from rot180.runs.settings import RunSettings, settings_from
 from rot180.runs.train_run import Examine, TrainedRun, run_training
 from rot180.training import Subscriber, TrainingStarted, schedule
@@ -35,6 +36,7 @@ def resume_run(
     data: str | None = None,
     epochs: int | None = None,
     force: bool = False,
+    verify: bool = False,
     subscribers: Iterable[Subscriber] = (),
     progress: Progress | None = None,
     draw: bool = True,
@@ -61,6 +63,8 @@ def resume_run(
         many epochs; a schedule that follows their number is from here on that of all of them, which is told.
     force : bool
         Go on although the data differ.
+    verify : bool
+        Compare every byte of a set larger than memory, not a sample of each file.
     subscribers, progress, draw, checkpoints, tensorboard, on_data, examine
         As in `train_run`.
     tell : callable
@@ -120,19 +124,17 @@ def resume_run(
             prepared.model.preprocessing = checkpoint.model.preprocessing
 
         def open_folder(event: TrainingStarted) -> RunFolder:
-            then, now = folder.read_environment(), environment(prepared.dataset, event.trainer.engine.name)
-            if then.get("data") not in (None, now["data"]):
-                if not force:
-                    raise ArgumentError(
-                        f"{prepared.dataset.name}: the data differ from those the run was trained on (fingerprint "
-                        f"{now['data'][:12]}, then {str(then['data'])[:12]}); give the same data, or --force"
-                    )
-                tell("the data differ from those the run was trained on")
+            then = folder.read_environment()
+            now = environment(prepared.dataset, event.trainer.engine.name, verify=verify, progress=progress)
+            check_data(then, now, prepared.dataset.name, force=force, tell=tell)
             if checkpoint is None:
                 folder.history_path.unlink(missing_ok=True)
-                folder.write_environment(now)
-            elif changed := differences({**then, "data": now["data"]} if then else now, now):
-                tell(f"the result may differ in its last bits: {'; '.join(changed)}")
+                folder.write_environment({**then, **now})
+            else:
+                if changed := differences(then, now):
+                    tell(f"the result may differ in its last bits: {'; '.join(changed)}")
+                if WHOLE in now and WHOLE not in then:
+                    folder.write_environment({**then, WHOLE: now[WHOLE]})
             if checkpoint is not None and (news := _other_rates(event, checkpoint.state.plan["epochs"])) is not None:
                 tell(news)
             if settings.epochs != planned:

@@ -69,6 +69,7 @@ def train_run(
     draw: bool = True,
     checkpoints: CheckpointPolicy | None = None,
     tensorboard: bool = False,
+    verify: bool = False,
     tell: Callable[[str], None] = warnings.warn,
     on_data: Callable[[Dataset], None] | None = None,
     examine: Examine | None = None,
@@ -94,6 +95,8 @@ def train_run(
         When to write them, beside the end of each epoch.
     tensorboard : bool
         Whether to write event files; needs the extra of this name.
+    verify : bool
+        Whether to note a checksum of every byte of a set larger than memory, to which `resume_run` can compare it.
     tell : callable
         Called with what is worth knowing beforehand: that the data are of a single class, or in an unusual range.
     on_data : callable, optional
@@ -130,7 +133,7 @@ def train_run(
             folder = _make_folder(prepared, out)
             held.callback(RunLock(folder.path).release)
             folder.write_config(prepared.config())
-            found = environment(prepared.dataset, event.trainer.engine.name)
+            found = environment(prepared.dataset, event.trainer.engine.name, verify=verify, progress=progress)
             folder.write_environment({**begun(command), **found})
             return folder
 
