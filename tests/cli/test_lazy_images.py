@@ -72,7 +72,10 @@ def test_what_the_sample_of_large_files_misses_is_found_with_verify(rot180: Call
     assert said.status == 0
     assert "12 KB were compared with those the run was trained on; --verify, from the start of a run" in said.err
     said = rot180(*resume, "plain", "--verify")
-    assert (said.status, "every byte of the data was noted when the run began; it is noted now" in said.err) == (0, True)
+    assert (said.status, "every byte of the data was noted when the run began; it is noted now" in said.err) == (
+        0,
+        True,
+    )
     assert rot180(*resume, "plain", "--verify").status == 0
     said = rot180(*resume, "verified")
     assert (said.status, "--verify compares every byte" in said.err) == (0, True)
