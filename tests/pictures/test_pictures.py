@@ -37,10 +37,10 @@ def test_mosaic_keeps_every_tile_in_row_order() -> None:
     ("values", "expected"),
     [
         ([-1.0, 3.0], ("RdBu_r", -3.0, 3.0)),
-        ([0.0, 3.0], ("cividis", 0.0, 3.0)),
-        ([0.0, 0.0], ("cividis", 0.0, 1.0)),
+        ([0.0, 3.0], ("Reds", 0.0, 3.0)),
+        ([0.0, 0.0], ("Reds", 0.0, 1.0)),
         ([np.nan, np.inf, -2.0], ("RdBu_r", -2.0, 2.0)),
-        ([], ("cividis", 0.0, 1.0)),
+        ([], ("Reds", 0.0, 1.0)),
     ],
 )
 def test_signed_values_share_one_scale_with_zero_in_the_middle(
@@ -76,7 +76,7 @@ def test_every_layer_has_its_row_and_class_names_stand_under_the_last() -> None:
     rows = [axes for axes in figure.axes if axes.get_ylabel()]
     assert [axes.get_ylabel().split("\n")[0] for axes in rows] == ["image", "conv1", "relu1", "fc1"]
     assert "(first 4)" in rows[1].get_ylabel()
-    assert [axes.get_images()[0].get_cmap().name for axes in rows[1:]] == ["RdBu_r", "cividis", "cividis"]
+    assert [axes.get_images()[0].get_cmap().name for axes in rows[1:]] == ["RdBu_r", "Reds", "Reds"]
     assert [label.get_text() for label in rows[3].get_xticklabels()] == ["cat", "dog"]
 
 
@@ -111,8 +111,12 @@ def test_curves_draw_what_is_known_and_leave_out_what_is_not() -> None:
     )
     loss, accuracy = figure.axes
     assert loss.get_yscale() == "log"
-    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["each step", "mean of 10 steps", "train"]
-    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["train", "test 80"]
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == [
+        "each step",
+        "mean of 10 steps",
+        "train, mean of the epoch",
+    ]
+    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["train, mean of the epoch", "test 80"]
     assert accuracy.get_ylim()[0] < 50
 
 
@@ -179,3 +183,80 @@ def test_names_of_strangers_make_no_picture_ill_formed(tmp_path: Path, draw: Cal
     assert not set(svg.read_text(encoding="utf-8")) & set("\x9b\u202e\u2066\u2028")
     assert max(map(float, figure.get_size_inches())) < 12
     assert svg.stat().st_size < 3_000_000
+
+
+def test_means_stand_at_the_middle_of_what_they_are_means_of() -> None:
+    """A loss that falls along a line lies on that line whatever it is a mean of."""
+    steps = np.linspace(2.0, 1.0, 400)
+    epochs = steps.reshape(4, 100).mean(1)
+    figure = curves({"train": epochs.tolist(), "validation": epochs.tolist()}, {}, step_loss=steps.tolist())
+    each, mean, train, validation = figure.axes[0].get_lines()
+    for line in (mean, train):
+        x, y = line.get_data()
+        np.testing.assert_allclose(y, np.interp(x, *each.get_data()), atol=0.003)
+    assert train.get_xdata().tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert validation.get_xdata().tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("size", [1e-7, 3e-4, 0.02, 0.5, 40.0, 9e5])
+def test_numbers_in_cells_are_short(size: float) -> None:
+    values = size * np.linspace(-1, 1, 49).reshape(7, 7)
+    axes = ledger_picture("w", [Panel("gradient", values)], [("a", 1.0)]).axes[0]
+    written = [text.get_text() for text in axes.texts]
+    assert len(written) == 49
+    assert max(map(len, written)) <= 5
+    assert len(set(written)) > 20
+    assert "-0.0" not in written
+    power = 10.0 ** np.floor(np.log10(size)) if "times" in axes.get_title(loc="left") + axes.get_title() else 1.0
+    np.testing.assert_allclose([float(text) * power for text in written], values.ravel(), atol=0.051 * size * 2)
+
+
+def test_overlapping_captions_of_mistakes_get_more_room() -> None:
+    names = ["a class with a long name", "another class with a long name"]
+    labels, shares = np.zeros(24, int), np.tile([0.004, 0.996], (24, 1))
+    files = [f"photos/test/of some class/a-long-folder/file-{index:04}.jpeg" for index in range(24)]
+    figure = mistakes(np.zeros((24, 8, 8, 1)), labels, shares, names, image_names=files.__getitem__)
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes]
+    for index, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+    first = figure.axes[0].get_title().splitlines()
+    assert first[0].endswith("file-0000.jpeg")
+    assert first[1:] == ["true: a class with … (0.4%)", "said: another class… (100%)"]
+
+
+def test_the_order_of_mistakes_is_that_of_the_percentages_shown() -> None:
+    generator = np.random.default_rng(1)
+    shares = generator.dirichlet(np.full(5, 0.4), size=60)
+    labels = generator.integers(5, size=60)
+    figure = mistakes(np.zeros((60, 4, 4)), labels, shares, limit=40)
+    of_truth = [axes.get_title().splitlines()[1].split("(")[1].strip("%)<") for axes in figure.axes]
+    assert [float(share) for share in of_truth] == sorted(map(float, of_truth))
+
+
+def test_kernels_over_colors_are_drawn_in_color() -> None:
+    weight = np.zeros((3, 3, 3, 4))
+    weight[0, 0, 0, 0], weight[1, 1, :, 1] = 2.0, -2.0
+    (axes,) = kernels(weight, "conv1", of_colors=True).axes
+    sheet = axes.get_images()[0].get_array()
+    np.testing.assert_allclose(sheet[0, 0], [1.0, 0.5, 0.5])  # red alone
+    np.testing.assert_allclose(sheet[1, 5], [0.0, 0.0, 0.0])
+    np.testing.assert_allclose(sheet[2, 2], 0.5)
+    assert axes.get_title(loc="left") == "conv1: 4 kernels of 3 x 3 over red, green and blue"
+    assert "gray: weight 0" in axes.get_xlabel()
+
+
+def test_probabilities_are_bars_with_numbers() -> None:
+    shares = np.array([0.7, 0.002, 0.298])
+    figure = feature_maps(
+        np.zeros((4, 4)), [("fc1", np.log(shares))], class_names=["cat", "dog", "emu"], probabilities=shares
+    )
+    bars = next(axes for axes in figure.axes if axes.get_ylabel().startswith("probability"))
+    assert [patch.get_height() for patch in bars.patches] == shares.tolist()
+    assert [text.get_text() for text in bars.texts] == ["70%", "<1%", "30%"]
+    assert [tick.get_text() for tick in bars.get_xticklabels()] == ["cat", "dog", "emu"]
+    units = next(axes for axes in figure.axes if axes.get_ylabel().startswith("fc1"))
+    assert [text.get_text() for text in units.texts] == ["-0.36", "-6.2", "-1.2"]
+    many = feature_maps(np.zeros((4, 4)), [], probabilities=np.arange(40) / 780)
+    assert "(likeliest 12)" in many.axes[-1].get_ylabel()
+    assert many.axes[-1].get_xticklabels()[0].get_text() == "39"

@@ -107,6 +107,11 @@ class LazyImages:
             found[place] = self._decode(self._encoded[number])
         return found
 
+    def name(self, index: int) -> str:
+        """Return where an image lies: its file, with its row where that holds many."""
+        image = self._encoded[index]
+        return (image.place or image.name) + (f", row {image.row}" if image.row is not None else "")
+
     def select(self, index: slice | Array) -> LazyImages:
         """Return some of the images, still not decoded."""
         return LazyImages([self._encoded[number] for number in self._numbers(index)], self._image_shape, self._resize)

@@ -24,6 +24,9 @@ def curves(
 ) -> Figure:
     """Draw loss and accuracy against epochs, and the loss of every step behind them.
 
+    A training epoch's loss and accuracy are means over all its steps and stand at its middle, as each moving mean does
+    at that of its steps; validation and test are measured when an epoch is over, and stand at its end.
+
     Parameters
     ----------
     loss, accuracy : mapping of str to sequence of float
@@ -52,7 +55,8 @@ def curves(
             window = max(1, min(steps.size // 10, 100))
             if window > 1:
                 mean = np.convolve(steps, np.full(window, 1 / window), mode="valid")
-                left.plot(*_thinned(at[window - 1 :], mean), color=PALE, linewidth=1.2, label=f"mean of {window} steps")
+                middle = at[window - 1 :] - (window - 1) / (2 * per_epoch)
+                left.plot(*_thinned(middle, mean), color=PALE, linewidth=1.2, label=f"mean of {window} steps")
         _lines(left, loss)
         _lines(right, {name: 100 * np.asarray(values, dtype=np.float64) for name, values in accuracy.items()})
         values = np.concatenate([steps, *(np.asarray(v, dtype=np.float64) for v in loss.values())])
@@ -92,8 +96,9 @@ def _lines(axes: Axes, series: Mapping[str, Sequence[float] | NDArray[np.float64
         color, marker = _LOOKS.get(name, (PURPLE, "v"))
         # One lone value is a mark with its number; a long line needs no marks.
         size = 5 if known.sum() <= 30 else 0
-        x = np.arange(1, y.size + 1)[known]
-        label = f"{name} {y[known][-1]:.4g}" if known.sum() == 1 else name
+        x = np.arange(1, y.size + 1)[known] - (0.5 if name == "train" else 0.0)
+        said = "train, mean of the epoch" if name == "train" else name
+        label = f"{said} {y[known][-1]:.4g}" if known.sum() == 1 else said
         axes.plot(x, y[known], color=color, marker=marker, markersize=size, linewidth=1.5, label=label)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from rot180.pictures.label import label
 from rot180.pictures.mosaic import color_scale
-from rot180.pictures.style import BLUE, INK, PALE, VERMILION, new_figure, style
+from rot180.pictures.style import BLUE, INK, PALE, SIGNED, VERMILION, new_figure, style
 
 _NUMBERS = 49
 """Arrays of up to so many cells have their values written into them."""
@@ -78,22 +78,23 @@ def ledger_picture(title: str, panels: Sequence[Panel], bars: Sequence[tuple[str
 def _draw_panel(figure: Figure, axes: Axes, panel: Panel) -> None:
     values = np.asarray(panel.values, np.float64)
     cmap, norm = color_scale(values)
+    height, width = values.shape
+    is_numbered = values.size <= _NUMBERS and not panel.is_image
+    power, digits = _digits(float(np.abs(values[np.isfinite(values)]).max(initial=0.0))) if is_numbered else (0, 0)
     drawn = axes.imshow(values, cmap="gray" if panel.is_image else cmap, norm=None if panel.is_image else norm)
-    axes.set_title("\n".join(textwrap.wrap(label(panel.title, 120), 24)), fontsize=8)
+    title = "\n".join(textwrap.wrap(label(panel.title, 120), 24))
+    axes.set_title(f"{title}\nnumbers times {_ten(power)}" if power else title, fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
-    height, width = values.shape
-    if values.size <= _NUMBERS and not panel.is_image:
-        largest = float(np.abs(values).max()) or 1.0
-        digits = max(0, 1 - math.floor(math.log10(largest)))
+    if is_numbered:
         for (i, j), value in np.ndenumerate(values):
             share = (value - float(norm.vmin or 0)) / (float(norm.vmax or 1) - float(norm.vmin or 0))
-            dark = abs(share - 0.5) > 0.32 if cmap == "RdBu_r" else share < 0.55
+            dark = abs(share - 0.5) > 0.32 if cmap == SIGNED else share > 0.64
             size = 7 if width <= 5 else 5.5
             axes.text(
                 j,
                 i,
-                f"{value + 0.0:.{digits}f}",
+                f"{round(value / 10.0**power, digits) + 0.0:.{digits}f}",
                 ha="center",
                 va="center",
                 fontsize=size,
@@ -116,6 +117,21 @@ def _draw_panel(figure: Figure, axes: Axes, panel: Panel) -> None:
     low, high_value = drawn.get_clim()
     bar.set_ticks([low, high_value], labels=[f"{low:.3g}", f"{high_value:.3g}"])
     bar.outline.set_visible(False)
+
+
+def _digits(largest: float) -> tuple[int, int]:
+    """Return the power of ten to take out of an array's numbers, and the decimals to write, for a number of its size.
+
+    >>> _digits(0.25), _digits(7.5), _digits(120.0), _digits(3e-5), _digits(45000.0)
+    ((0, 2), (0, 1), (0, 0), (-5, 1), (4, 1))
+    """
+    power = math.floor(math.log10(largest)) if largest else 0
+    return (0, max(0, 1 - power)) if -1 <= power <= 2 else (power, 1)
+
+
+def _ten(power: int) -> str:
+    """Return a power of ten as text: 10\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT FOUR}."""
+    return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _draw_bars(axes: Axes, bars: Sequence[tuple[str, float]], footer: str) -> None:

@@ -10,11 +10,15 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from rot180.pictures.label import label
-from rot180.pictures.mosaic import color_scale, mosaic, show_sheet
-from rot180.pictures.style import new_figure, style
+from rot180.pictures.mosaic import color_scale, frame_tiles, mosaic, show_sheet
+from rot180.pictures.style import INK, ORANGE, PALE, new_figure, style
 
 _CELLS = 64
 """Units of a fully connected layer in one line of its strip."""
+_NUMBERED = 12
+"""Up to so many units have their values written into them."""
+_BARS = 12
+"""Classes with a bar of their own."""
 
 
 def feature_maps(
@@ -24,11 +28,12 @@ def feature_maps(
     *,
     limit: int = 12,
     class_names: Sequence[str] | None = None,
+    probabilities: ArrayLike | None = None,
 ) -> Figure:
-    """Draw an image and, under it, a row of feature maps for each layer.
+    """Draw an image and, under it, a row of feature maps for each layer, and the probabilities of the classes.
 
-    A layer whose values fall below zero is drawn with white at zero; one that has no negative values from zero up.
-    Each row has its own scale, at its right end.
+    White is zero everywhere, red above and blue below it. Each row has its own scale, at its right end; the few units
+    of a last layer are numbered.
 
     Parameters
     ----------
@@ -39,7 +44,9 @@ def feature_maps(
     limit : int
         How many maps of a layer to draw; the row's name says of how many.
     class_names : sequence of str, optional
-        Written under the last row when it has one unit per class.
+        Written under the bars of the probabilities, else under the last row when it has one unit per class.
+    probabilities : (K,) array, optional
+        What the network makes of the image, drawn as bars; of more than 12 classes the likeliest ones.
 
     Examples
     --------
@@ -53,6 +60,8 @@ def feature_maps(
         picture = picture[:, :, 0]
     width = 8.0
     heights = [0.95] + [_row_height(array, limit, width) for _, array in arrays]
+    if probabilities is not None:
+        heights.append(0.7)
     with style():
         figure = new_figure(width, sum(heights) + 0.22 * len(heights) + 0.4)
         grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
@@ -65,8 +74,12 @@ def feature_maps(
         if title:
             axes.set_title(label(title, 120), loc="left")
         for row, (name, array) in enumerate(arrays, start=1):
-            last = row == len(arrays)
+            last = row == len(arrays) and probabilities is None
             _draw_layer(figure, figure.add_subplot(grid[row]), name, array, limit, class_names if last else None)
+        if probabilities is not None:
+            shares = np.asarray(probabilities, dtype=np.float64)
+            names = class_names if class_names is not None else [str(k) for k in range(shares.size)]
+            _draw_probabilities(figure.add_subplot(grid[-1]), shares, names)
     return figure
 
 
@@ -92,22 +105,45 @@ def _draw_layer(
         drawn = show_sheet(axes, sheet, cmap, norm, aspect="auto")
         names = class_names if class_names is not None and len(class_names) == array.size <= 20 else None
         axes.set_xticks(range(len(names)) if names else [], [label(one, 12) for one in names or []])
+        if array.size <= _NUMBERED:
+            for place, value in enumerate(array):
+                color = "white" if abs(value) > 0.6 * float(norm.vmax or 1.0) else INK
+                axes.text(place, 0, f"{value:.2g}", ha="center", va="center", fontsize=7, color=color)
     else:
         tiles = array[:, :, :limit].transpose(2, 0, 1)
         gap = max(1, array.shape[1] // 14)
         # Always room for `limit` tiles, so that the columns of all layers stand under each other.
         drawn = show_sheet(axes, mosaic(tiles, limit, gap), cmap, norm)
+        frame_tiles(axes, len(tiles), limit, array.shape[0], array.shape[1], gap)
         axes.set_anchor("W")
         axes.set_xticks([])
     _label(axes, name, array.shape, shown=min(limit, array.shape[-1]) if array.ndim == 3 else None)
     figure.colorbar(drawn, ax=axes, fraction=0.015, pad=0.01, ticks=[norm.vmin, norm.vmax], format="%.2g")
 
 
-def _label(axes: Axes, name: str, shape: tuple[int, ...], shown: int | None = None) -> None:
+def _draw_probabilities(axes: Axes, shares: NDArray[np.float64], names: Sequence[str]) -> None:
+    """Draw a bar for each class, or for the likeliest where there are many, with its share in percent."""
+    shown: list[int] = list(range(shares.size))
+    if shares.size > _BARS:
+        shown = np.argsort(-shares, kind="stable")[:_BARS].tolist()
+    likeliest = int(shares.argmax()) if shares.size else -1
+    colors = [ORANGE if k == likeliest else PALE for k in shown]
+    axes.bar(range(len(shown)), shares[shown], color=colors, width=0.8)
+    for place, share in enumerate(shares[shown]):
+        text = f"{100 * share:.0f}%" if share >= 0.005 else "<1%" if share > 0 else "0%"
+        axes.text(place, share + 0.03, text, ha="center", va="bottom", fontsize=7)
+    axes.set_xlim(-0.5, len(shown) - 0.5)
+    axes.set_ylim(0, 1.25)
+    axes.set_xticks(range(len(shown)), [label(names[k], 10 if len(shown) <= 8 else 7) for k in shown])
+    axes.tick_params(length=0)
+    _label(axes, "probability", shares.shape, shown=len(shown), which="likeliest")
+
+
+def _label(axes: Axes, name: str, shape: tuple[int, ...], shown: int | None = None, which: str = "first") -> None:
     """Write a row's name and shape at its left."""
     text = f"{label(name)}\n{' x '.join(str(size) for size in shape)}"
     if shown is not None and shown < shape[-1]:
-        text += f"\n(first {shown})"
+        text += f"\n({which} {shown})"
     axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8)
     axes.set_yticks([])
     axes.set_frame_on(False)

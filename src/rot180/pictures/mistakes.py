@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,9 +39,12 @@ def mistakes(
     probabilities: ArrayLike,
     class_names: Sequence[str] | None = None,
     *,
+    image_names: Callable[[int], str] | None = None,
     limit: int = 24,
 ) -> Figure:
-    """Draw the worst mistakes: each image, what it is, and what it was taken for with which probability.
+    """Draw the worst mistakes: each image, its name, and the probabilities of what it is and of what it was taken for.
+
+    They are ordered by the probability of the truth, the smallest first.
 
     Parameters
     ----------
@@ -50,29 +53,36 @@ def mistakes(
         for.
     labels : (N,) array of int
     probabilities : (N, K) array
+    image_names : callable, optional
+        Gives the name of an image for its number, such as that of its file; by default the number itself.
 
     Examples
     --------
     >>> figure = mistakes(np.zeros((2, 8, 8, 1)), [0, 1], [[0.9, 0.1], [0.75, 0.25]], ["cat", "dog"])
     >>> figure.axes[0].get_title()
-    'true: dog\\nsaid: cat (75%)'
+    'image 1\\ntrue: dog (25%)\\nsaid: cat (75%)'
     """
     labels = np.asarray(labels)
     probabilities = np.asarray(probabilities, dtype=np.float64)
     names = list(class_names) if class_names is not None else [str(k) for k in range(probabilities.shape[1])]
     chosen = worst_mistakes(labels, probabilities, limit)
     count = int((probabilities.argmax(axis=1) != labels).sum())
-    columns = min(8, max(len(chosen), 4))
+    captions = [_caption(int(index), labels, probabilities, names, image_names) for index in chosen]
+    # As many columns as the widest line leaves room for.
+    widest = max((len(line) for caption in captions for line in caption.splitlines()), default=0)
+    across = max(1.05, 0.062 * widest + 0.1)
+    columns = max(1, min(8, max(len(chosen), 4), int(8.6 / across)))
     rows = max(1, -(-len(chosen) // columns))
     with style():
-        figure = new_figure(columns * 1.05 + 0.2, rows * 1.4 + 0.5)
+        figure = new_figure(max(columns * across, 4.2) + 0.2, rows * 1.55 + 0.5)
         if not len(chosen):
             figure.text(0.5, 0.5, f"no mistakes among {len(labels)} images", ha="center", va="center")
             return figure
         shown = "" if len(chosen) == count else f"; the worst {len(chosen)} are shown"
         noun = "mistake" if count == 1 else "mistakes"
-        figure.suptitle(f"{count} {noun} among {len(labels)} images{shown}", fontsize=10, x=0.01, ha="left")
-        for place, index in enumerate(chosen):
+        title = f"{count} {noun} among {len(labels)} images{shown}, by the probability of the truth"
+        figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+        for place, (index, caption) in enumerate(zip(chosen, captions, strict=True)):
             axes = figure.add_subplot(rows, columns, place + 1)
             picture = np.asarray(images[index])
             if picture.ndim == 3 and picture.shape[2] == 1:
@@ -81,12 +91,31 @@ def mistakes(
             axes.imshow(picture, cmap="gray", vmin=0.0, vmax=top)
             axes.set_xticks([])
             axes.set_yticks([])
-            taken = int(probabilities[index].argmax())
-            axes.set_title(
-                f"true: {label(names[labels[index]], 12)}\n"
-                f"said: {label(names[taken], 12)} ({100 * probabilities[index, taken]:.0f}%)",
-                loc="center",
-                fontsize=8,
-                color=VERMILION,
-            )
+            axes.set_title(caption, loc="center", fontsize=7, color=VERMILION)
     return figure
+
+
+def _caption(
+    index: int,
+    labels: NDArray[Any],
+    probabilities: NDArray[np.float64],
+    names: Sequence[str],
+    image_names: Callable[[int], str] | None,
+) -> str:
+    """Return the name of an image, shortened at its front, then truth and answer with their probabilities."""
+    lines = [f"image {index}" if image_names is None else _end_of(image_names(index))]
+    for word, k in (("true", int(labels[index])), ("said", int(probabilities[index].argmax()))):
+        lines.append(f"{word}: {label(names[k], 14)} ({_percent(probabilities[index, k])})")
+    return "\n".join(lines)
+
+
+def _end_of(name: str, length: int = 26) -> str:
+    """Return the end of a path: what tells the files of one folder apart."""
+    return label(name, length) if len(name) <= length else "…" + label(name[1 - length :], length)
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, with so many digits that the order can be seen."""
+    if share >= 0.01 or share == 0:
+        return f"{100 * share:.0f}%"
+    return f"{100 * share:.1g}%" if share >= 1e-5 else "<0.001%"

@@ -51,11 +51,20 @@ def color_scale(values: ArrayLike, *, signed: bool | None = None) -> tuple[str, 
 
 
 def show_sheet(axes: Axes, sheet: Floats, cmap: str, norm: Normalize, **options: Any) -> AxesImage:
-    """Draw a sheet with square pixels and nothing around it; NaN stays white."""
+    """Draw a sheet with square pixels and nothing around it; NaN stays white. (h, w, 3) are colors."""
     drawn = axes.imshow(np.ma.masked_invalid(sheet), cmap=cmap, norm=norm, **options)
     axes.set_frame_on(False)
     axes.tick_params(length=0)
     return drawn
+
+
+def frame_tiles(axes: Axes, count: int, columns: int, height: int, width: int, gap: int = 1) -> None:
+    """Draw a thin frame around each tile of a sheet: many have white, that is zero, at their edges."""
+    for index in range(count):
+        top, left = (index // columns) * (height + gap) - 0.5, (index % columns) * (width + gap) - 0.5
+        xs = [left, left + width, left + width, left, left]
+        ys = [top, top, top + height, top + height, top]
+        axes.plot(xs, ys, color="#bbbbbb", linewidth=0.5, clip_on=False)
 
 
 def tile_centers(count: int, size: int, gap: int = 1) -> Floats:

@@ -20,8 +20,8 @@ INK, PALE = "#222222", "#8a8a8a"
 
 SIGNED = "RdBu_r"
 """Signed values: red above zero, blue below, white at zero."""
-UNSIGNED = "cividis"
-"""Values from zero up, made to look alike with and without color blindness."""
+UNSIGNED = "Reds"
+"""Values from zero up: white at zero, red above, as among signed values; told apart by lightness alone."""
 
 _CJK = (
     "Noto Sans CJK SC",

@@ -49,7 +49,9 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
     convolutions = [layer for layer in model.layers if isinstance(layer, Conv2d)]
     names = distinct_names(f"kernels-{layer.name}" for layer in convolutions)
     for layer, name in zip(convolutions, names, strict=True):
-        drawn.append(_save(kernels(layer.parameters["weight"], layer.name), folder / name))
+        weight = layer.parameters["weight"]
+        of_colors = layer is model.layers[0] and weight.shape[2] == 3
+        drawn.append(_save(kernels(weight, layer.name, of_colors=of_colors), folder / name))
     return drawn
 
 
@@ -99,14 +101,15 @@ def draw_images(
     shown = to_show(images, model.preprocessing.limits_of(images))
     counts = count_confusions(labels, probabilities.argmax(axis=1), classes)
     drawn = [_save(confusion_matrix(counts, names), folder / "confusion")]
-    figure = mistakes(shown, labels, probabilities, names)
+    figure = mistakes(shown, labels, probabilities, names, image_names=getattr(images, "name", None))
     drawn.append(_save(figure, folder / "mistakes"))
     for index in indices or sorted({0, *worst_mistakes(labels, probabilities, 1).tolist()}):
         said = int(probabilities[index].argmax())
         title = (
             f"test image {index}: {names[labels[index]]}, taken for {names[said]} ({probabilities[index, said]:.1%})"
         )
-        figure = feature_maps(shown[index], layer_outputs(model, images[index]), title, class_names=names)
+        outputs = layer_outputs(model, images[index])
+        figure = feature_maps(shown[index], outputs, title, class_names=names, probabilities=probabilities[index])
         drawn.append(_save(figure, folder / f"feature-maps-{index}"))
     return drawn
 
