@@ -1,48 +1,50 @@
-"""Feed generated inputs to every parser: typed errors only, at most 256 MB of memory and 2 s for each.
+"""Feed generated inputs to every reader: typed errors only, at most 256 MB of memory and 2 s for each.
 
-    python benchmarks/soak_parsers.py [--count 100000] [--seed 0] [--parser NAME ...] [--save FOLDER]
+    python benchmarks/soak_parsers.py [--count 100000] [--seed 0] [--parser NAME ...] [--jobs 2] [--save FOLDER]
 
-`--count` is for each parser. Most inputs are valid ones with a few bytes changed, cut, doubled or spliced; some are
+`--count` is for each reader. Most inputs are valid ones with a few bytes changed, cut, doubled or spliced; some are
 random altogether. An input may be read or refused with a `Rot180Error`; anything else is a fault, whose input is saved.
-Exits 1 if there is one.
+Readers run in processes of their own, whose memory is limited. Exits 1 if there is a fault.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import io
 import resource
 import signal
-import struct
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 from types import FrameType
 
-import numpy as np
-from PIL import Image
-
-from rot180 import model, network, save_model
-from rot180.data import read_csv, read_idx
-from rot180.data.image import decode_image, look_at_image
-from rot180.data.npz import read_npz
 from rot180.errors import Rot180Error
-from rot180.nn import MODELS
-from rot180.runs import load_run
-from rot180.runs.config import read_config, write_config
+from soak_inputs import IMAGES, make_seeds, parsers
 
 MAX_MEMORY, MAX_SECONDS = 256 * 1024**2, 2.0
+
+LIMIT = 1024**3
+"""Bytes of addresses that a process may take beyond those it begins with: an input that asks for more is a fault."""
+
+WATCHED = 64
+"""Inputs between two looks at the memory; where it was exceeded, they are read again one by one."""
 
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
 """What breaks sizes and offsets."""
 
+_JSON = [*rb'{ } [ ] , : null true 1e999 -1 0.5 NaN 99999999999999999999 \u0000 "epoch" "event"'.split(b" "), b"\n"]
+_TABLE = [*rb"0 9 255 256 -1 1e9 nan inf , ,, ; label ../../a.png 99999999999999999999".split(b" "), b'"', b"\n", b"\r"]
+
 WORDS = {
-    "csv": [*rb"0 9 255 256 -1 1e9 nan inf , ,, label 99999999999999999999".split(b" "), b'"', b"\n", b"\r", b"\xff"],
+    "csv": [*_TABLE, b"\xff", b"\t"],
+    "listing": [*_TABLE, b"a.png", b"/"],
     "config": [
         *rb"= [ ] [[ ]] { } # inf nan 1e400 0x 1979-05-27 true .".split(b" "),
         b'"',
@@ -52,6 +54,8 @@ WORDS = {
         b"\xff",
     ],
     "notation": rb"> x conv pool fc relu [ ] * 2 99999 : same valid / - 0 1e9 dropout 28x28x1 maxpool".split(b" "),
+    "history": _JSON,
+    "state": _JSON,
 }
 """Pieces of the text formats, put in now and then."""
 
@@ -62,169 +66,115 @@ class Hang(BaseException):
 
 @dataclass
 class Tally:
-    """What came of a parser's inputs."""
+    """What came of a reader's inputs."""
 
     read: int = 0
     refused: int = 0
     slowest: float = 0.0
     memory: int = 0
+    seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
 
 
-def make_seeds(folder: Path) -> dict[str, list[bytes]]:
-    """Return valid inputs for each parser."""
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (5, 6, 6), dtype=np.uint8)
-    idx = struct.pack(">HBB3I", 0, 8, 3, 5, 6, 6) + pixels.tobytes()
-    labels = struct.pack(">HBBI", 0, 8, 1, 5) + bytes(5)
-    floats = struct.pack(">HBB2I", 0, 14, 2, 2, 3) + np.arange(6, dtype=">f8").tobytes()
-    rows = [f"{k},{','.join(map(str, image.ravel()[:25]))}" for k, image in enumerate(pixels)]
-    header = "label," + ",".join(f"p{k}" for k in range(25))
-    csv = ["\n".join(rows), "\r\n".join([header, *rows]), "1,2,3,4,5\n"]
-    arrays = [io.BytesIO() for _ in range(3)]
-    np.savez(arrays[0], images=pixels, labels=np.arange(5))
-    np.savez_compressed(arrays[1], x_train=pixels, y_train=np.arange(5), x_test=pixels, y_test=np.arange(5))
-    np.savez(arrays[2], x=pixels / 255, y=np.eye(5), class_names=np.array(list("abcde")))
-    pictures = []
-    color = Image.fromarray(generator.integers(0, 256, (9, 12, 3), dtype=np.uint8))
-    for kind, modes in {"PNG": "1 L LA P RGB RGBA I;16", "JPEG": "L RGB CMYK", "GIF": "L P", "BMP": "1 L P RGB",
-                        "WEBP": "RGB RGBA"}.items():  # fmt: skip
-        for mode in modes.split():
-            file = io.BytesIO()
-            picture = Image.fromarray(pixels[0].astype(np.uint16) * 257) if mode == "I;16" else color.convert(mode)
-            picture.save(file, kind)
-            pictures.append(file.getvalue())
-    turned, exif = io.BytesIO(), Image.Exif()
-    exif[0x0112] = 6
-    color.save(turned, "JPEG", exif=exif)
-    small = network("6x6x1 > conv3x3:2 relu maxpool2 > fc3").build()
-    save_model(folder / "model.safetensors", small)
-    tensors = (folder / "model.safetensors").read_bytes()
-    write_config(folder / "config.toml", {"data": "digits", "model": "lenet5", "training": {"lr": 0.1, "epochs": 3}})
-    notations = [text.encode() for text in MODELS.values()]
-    notations += [
-        b"32x32x3 > [conv3x3:8:same relu maxpool2]*2 > dropout0.5 > fc10",
-        b"784 > fc10",
-        str(model("digits")).encode(),
-    ]
-    return {
-        "idx": [idx, labels, floats, gzip.compress(idx)],
-        "csv": [text.encode() for text in csv] + [gzip.compress(csv[0].encode())],
-        "npz": [file.getvalue() for file in arrays],
-        "image": [*pictures, turned.getvalue()],
-        "safetensors": [tensors],
-        "config": [(folder / "config.toml").read_bytes(), b"[a]\nb = [1, 2.5, 'c']\n[[d]]\ne = {f = true}\n"],
-        "notation": notations,
-    }
-
-
-def parsers(folder: Path) -> dict[str, Callable[[bytes], object]]:
-    """Return what reads each kind of input; files are written into a folder first."""
-
-    def from_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-        path = folder / name
-        path.touch()
-
-        def parse(content: bytes) -> object:
-            # Written over and not made anew: some file systems flush the disk each time a file is cut to nothing.
-            with path.open("r+b") as file:
-                file.write(content)
-                file.truncate()
-            return read(path)
-
-        return parse
-
-    def image(content: bytes) -> object:
-        look_at_image(content, "an image")
-        return decode_image(content, "an image", (28, 28, 3))
-
-    return {
-        "idx": from_file("a.idx", read_idx),
-        "csv": from_file("a.csv", read_csv),
-        "npz": from_file("a.npz", read_npz),
-        "image": image,
-        "safetensors": from_file("a.safetensors", load_run),
-        "config": from_file("a.toml", read_config),
-        "notation": lambda content: network(content.decode("utf-8", "surrogateescape")),
-    }
-
-
-def mutate(parser: str, seeds: list[bytes], generator: np.random.Generator) -> bytes:
+def mutate(parser: str, seeds: list[bytes], generator: Random) -> bytes:
     """Return an input: a valid one with one to six faults in it, or now and then anything at all."""
-    if generator.random() < 0.03:
-        return generator.bytes(int(generator.integers(0, 400)))
-    content = bytearray(seeds[generator.integers(len(seeds))])
-    for _ in range(int(generator.integers(1, 7))):
-        at = int(generator.integers(len(content) + 1))
-        # Headers stand at the beginning (a zip's directory at the end): half of the faults go there.
-        if generator.random() < 0.5:
-            at = min(int(generator.integers(64)), len(content))
-        end = min(at + int(generator.integers(1, 17)), len(content))
-        kind = generator.integers(9)
+    draw = generator.random
+    if draw() < 0.03:
+        return generator.randbytes(int(400 * draw()))
+    content = bytearray(seeds[int(draw() * len(seeds))])
+    for _ in range(1 + int(6 * draw())):
+        # Headers stand at the beginning, and the directories of a zip, a Parquet or a TIFF file at the end.
+        place, near = draw(), int(64 * draw())
+        at = int(draw() * (len(content) + 1))
+        if place < 0.4:
+            at = min(near, len(content))
+        elif place < 0.55:
+            at = max(len(content) - 4 * near, 0)
+        end = min(at + 1 + int(16 * draw()), len(content))
+        kind = int(9 * draw())
         if kind == 0:
-            content[at:end] = generator.bytes(end - at)
+            content[at:end] = generator.randbytes(max(end - at, 0))
         elif kind == 1 and at < len(content):
-            content[at] ^= 1 << int(generator.integers(8))
+            content[at] ^= 1 << int(8 * draw())
         elif kind == 2:
             del content[at:end]
         elif kind == 3:
-            content[at:at] = generator.bytes(end - at)
+            content[at:at] = generator.randbytes(max(end - at, 0))
         elif kind == 4:
-            content[at:at] = content[at : at + int(generator.integers(1, 200))]
-        elif kind == 5 and generator.random() < 0.3:
+            content[at:at] = content[at : at + 1 + int(200 * draw())]
+        elif kind == 5 and draw() < 0.3:
             del content[at:]
         elif kind == 6:
-            size = (1, 2, 4, 8)[generator.integers(4)]
-            number = NUMBERS[generator.integers(len(NUMBERS))] % 256**size
-            content[at : at + size] = number.to_bytes(size, ("big", "little")[generator.integers(2)])
-        elif kind == 7:
-            other = seeds[generator.integers(len(seeds))]
-            content[at:] = other[int(generator.integers(len(other) + 1)) :]
+            size = (1, 2, 4, 8)[int(4 * draw())]
+            number = NUMBERS[int(len(NUMBERS) * draw())] % 256**size
+            content[at : at + size] = number.to_bytes(size, "big" if draw() < 0.5 else "little")
+        elif kind == 7 and draw() < 0.5:
+            other = seeds[int(draw() * len(seeds))]
+            content[at:] = other[int(draw() * (len(other) + 1)) :]
         elif parser in WORDS:
-            content[at:at] = WORDS[parser][generator.integers(len(WORDS[parser]))]
+            content[at:at] = WORDS[parser][int(draw() * len(WORDS[parser]))]
     return bytes(content)
 
 
 def soak(parser: str, count: int, seed: int, folder: Path, save: Path | None = None) -> Tally:
-    """Feed `count` inputs to one parser."""
+    """Feed `count` inputs to one reader."""
     seeds, parse = make_seeds(folder)[parser], parsers(folder)[parser]
     for content in seeds:  # they must be read, or the rest would show little; this also loads what is loaded once
         parse(content)
-    generator = np.random.default_rng([seed, *parser.encode()])
-    tally = Tally()
+    generator = Random(f"{seed} {parser}")
+    tally, began = Tally(), time.perf_counter()
     before = signal.signal(signal.SIGALRM, break_off)
-    base = forget_peak()
+    base, inputs = forget_peak(), []
+
+    def fault(number: int, content: bytes, what: str) -> None:
+        tally.faults.append(f"{parser} input {number} of seed {seed}: {what}")
+        if save is not None:
+            save.mkdir(parents=True, exist_ok=True)
+            (save / f"{parser}-{seed}-{number}").write_bytes(content)
+
     for number in range(count):
         content = mutate(parser, seeds, generator)
-        fault = ""
-        began = time.perf_counter()
-        signal.setitimer(signal.ITIMER_REAL, 5 * MAX_SECONDS)
-        try:
-            parse(content)
-            tally.read += 1
-        except Rot180Error as error:
-            tally.refused += 1
-            if "\n" in str(error) and parser != "notation":
-                fault = "a message of several lines"
-        except BaseException as error:
-            fault = f"{type(error).__name__}: {str(error)[:200]}"
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        seconds = time.perf_counter() - began
-        tally.slowest = max(tally.slowest, seconds)
-        # The peak so far can only grow: the first input that lifts it above the limit is the one.
-        memory = peak() - base
-        if memory > MAX_MEMORY and tally.memory <= MAX_MEMORY:
-            fault = fault or f"{memory / 1024**2:.0f} MB of memory"
-        tally.memory = max(tally.memory, memory)
-        if seconds > MAX_SECONDS:
-            fault = fault or f"{seconds:.1f} s"
-        if fault:
-            tally.faults.append(f"{parser} input {number} of seed {seed}: {fault}")
-            if save is not None:
-                save.mkdir(parents=True, exist_ok=True)
-                (save / f"{parser}-{seed}-{number}").write_bytes(content)
+        inputs.append((number, content))
+        if what := _feed(parse, content, parser, tally):
+            fault(number, content, what)
+        if len(inputs) == WATCHED or number == count - 1:
+            memory = peak() - base
+            if memory > MAX_MEMORY and tally.memory <= MAX_MEMORY:
+                for earlier, again in inputs:
+                    before_it = forget_peak()
+                    _feed(parse, again, parser, Tally())
+                    if peak() - before_it > MAX_MEMORY:
+                        fault(earlier, again, f"{(peak() - before_it) / 1024**2:.0f} MB of memory")
+                        break
+                else:
+                    fault(number, content, f"{memory / 1024**2:.0f} MB of memory, with those before it")
+            tally.memory = max(tally.memory, memory)
+            inputs.clear()
     signal.signal(signal.SIGALRM, before)
+    tally.seconds = time.perf_counter() - began
     return tally
+
+
+def _feed(parse: Callable[[bytes], object], content: bytes, parser: str, tally: Tally) -> str:
+    """Read one input; return what is wrong with what came of it, empty if nothing."""
+    what = ""
+    began = time.perf_counter()
+    signal.setitimer(signal.ITIMER_REAL, 5 * MAX_SECONDS)
+    try:
+        parse(content)
+        tally.read += 1
+    except Rot180Error as error:
+        tally.refused += 1
+        if parser != "notation" and "\n" in str(error):
+            what = "a message of several lines"
+        elif len(str(error)) > 1000:
+            what = f"a message of {len(str(error))} characters"
+    except BaseException as error:
+        what = f"{type(error).__name__}: {str(error)[:200]}"
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    seconds = time.perf_counter() - began
+    tally.slowest = max(tally.slowest, seconds)
+    return what or (f"{seconds:.1f} s" if seconds > MAX_SECONDS else "")
 
 
 def peak() -> int:
@@ -238,10 +188,8 @@ def peak() -> int:
 
 def forget_peak() -> int:
     """Begin to measure the peak anew, where the system can, and return the bytes in memory now."""
-    try:
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     return peak()
 
 
@@ -250,28 +198,44 @@ def break_off(number: int, frame: FrameType | None) -> None:
     raise Hang("broken off")
 
 
+def _in_a_process(parser: str, count: int, seed: int, save: Path | None) -> Tally:
+    """Soak one reader in a process whose memory is limited."""
+    warnings.simplefilter("ignore")
+    shared = Path("/dev/shm")  # in memory, where the system has it: a file is written for each input
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
+        make_seeds(Path(folder))
+        with suppress(OSError, IndexError):
+            taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (taken + LIMIT, resource.RLIM_INFINITY))
+        return soak(parser, count, seed, Path(folder), save)
+
+
 def main() -> int:
     """Run the soak from the command line."""
-    description = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--count", type=int, default=100_000, help="inputs for each parser")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--parser", action="append", help="only this one; may be given again")
-    parser.add_argument("--save", type=Path, help="where to put inputs that show a fault")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    faults: list[str] = []
-    print(f"{'parser':<12}{'inputs':>9}{'read':>9}{'refused':>9}{'slowest':>11}{'memory':>10}{'faults':>8}  seconds")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.parser or parsers(Path(folder)):
-            began = time.perf_counter()
-            tally = soak(name, arguments.count, arguments.seed, Path(folder), arguments.save)
+    names = ["idx", "csv", "listing", "npy", "npz", "parquet", "cifar", *IMAGES, "safetensors", "config", "history",
+             "state", "notation"]  # fmt: skip
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    arguments.add_argument("--count", type=int, default=100_000, help="inputs for each reader")
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--parser", action="append", choices=names, help="only this one; may be given again")
+    arguments.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    arguments.add_argument("--save", type=Path, help="where to put inputs that show a fault")
+    given = arguments.parse_args()
+    began, inputs, faults = time.perf_counter(), 0, []
+    print(f"{'reader':<12}{'inputs':>9}{'read':>9}{'refused':>9}{'slowest':>11}{'memory':>10}{'faults':>8}  a second")
+    chosen = given.parser or names
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        running = [pool.submit(_in_a_process, name, given.count, given.seed, given.save) for name in chosen]
+        for name, future in zip(chosen, running, strict=True):
+            tally = future.result()  # a reader that takes its process down is a fault of its own: this raises
             print(
-                f"{name:<12}{arguments.count:>9,}{tally.read:>9,}{tally.refused:>9,}{1000 * tally.slowest:>8.0f} ms"
-                f"{tally.memory / 1024**2:>7.0f} MB{len(tally.faults):>8}{time.perf_counter() - began:>9.0f}",
+                f"{name:<12}{given.count:>9,}{tally.read:>9,}{tally.refused:>9,}{1000 * tally.slowest:>8.0f} ms"
+                f"{tally.memory / 1024**2:>7.0f} MB{len(tally.faults):>8}{given.count / tally.seconds:>10,.0f}",
                 flush=True,
             )
+            inputs += given.count
             faults += tally.faults
+    print(f"{inputs:,} inputs in {time.perf_counter() - began:.0f} s, {len(faults)} faults")
     for fault in faults[:50]:
         print(fault)
     return 1 if faults else 0

@@ -135,7 +135,7 @@ def test_cifar10_that_is_none(tmp_path: Path, change, message: str) -> None:
 def test_cifar10_archive_damaged_or_with_links(tmp_path: Path) -> None:
     path = tmp_path / "cifar-10-binary.tar.gz"
     path.write_bytes(tar(cifar_files())[:3000])
-    with pytest.raises(DataError, match="archive cannot be read"):
+    with pytest.raises(DataError, match="gzip file ends early"):
         load_data(path)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:

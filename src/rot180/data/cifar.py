@@ -10,11 +10,14 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator
+from io import BufferedIOBase, RawIOBase
 from pathlib import Path
 
 import numpy as np
 
+from rot180.data.bounded import open_bytes
 from rot180.data.dataset import Dataset
+from rot180.data.growing import Growing
 from rot180.errors import DataError
 from rot180.ops.types import Array
 
@@ -47,17 +50,24 @@ def read_cifar10(path: Path) -> Dataset:
     try:
         for name, content in _members(path):
             found[name] = content
+    except DataError:
+        raise
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
-        raise DataError(f"{path}: the archive cannot be read ({error}); copy or download it again") from None
+        reason = str(error).partition("\n")[0].strip(":")[:120]
+        raise DataError(f"{path}: the archive cannot be read ({reason}); copy or download it again") from None
     names = [f"data_batch_{number}" for number in range(1, 6)]
     if missing := [name for name in (*names, "test_batch") if name not in found]:
         raise DataError(f"{path}: expected CIFAR-10's six files, found no {missing[0]}.bin; download it again")
-    parts = [_records(path, name, found[name]) for name in (*names, "test_batch")]
-    *training, (test_images, test_labels) = parts
+    test_images, test_labels = _records(path, "test_batch", found.pop("test_batch"))
+    images, labels = Growing((32, 32, 3)), Growing((), np.int64)
+    for name in names:
+        some, own = _records(path, name, found.pop(name))
+        images.add(some)
+        labels.add(own)
     return Dataset(
         name="cifar10",
-        train_images=np.concatenate([images for images, _ in training]),
-        train_labels=np.concatenate([labels for _, labels in training]),
+        train_images=images.finish(),
+        train_labels=labels.finish(),
         test_images=test_images,
         test_labels=test_labels,
         class_names=CLASSES,
@@ -72,12 +82,33 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 with file.open("rb") as opened:
                     yield match[1], opened.read(MAX_MEMBER + 1)
         return
-    with tarfile.open(path) as archive:
+    with (
+        open_bytes(path, "CIFAR-10's archive") as (stream, _),
+        tarfile.open(fileobj=_Wary(stream), mode="r:") as archive,
+    ):
         for member in archive:
             match = _MEMBER.fullmatch(member.name)
             # Links and devices are passed over: only what the archive holds itself is read.
             if match and member.isreg() and (opened_member := archive.extractfile(member)):
                 yield match[1], opened_member.read(MAX_MEMBER + 1)
+
+
+class _Wary(RawIOBase):
+    """A file that is not read in larger pieces than a member has: a header of a tar archive may claim gigabytes."""
+
+    def __init__(self, file: BufferedIOBase) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_MEMBER + 1:
+            raise tarfile.ReadError(f"a header claims {size} bytes")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def _records(path: Path, name: str, content: bytes) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from rot180.data.dataset import Dataset
 from rot180.data.folder import read_image_folder
 from rot180.data.idx_folder import is_idx, read_idx_folder
 from rot180.data.layout import folders, has_class_folders, has_images_alone
+from rot180.data.listing import is_listing, read_listing
 from rot180.data.npz import is_npz, read_npz
 from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.parquet import is_parquet, read_parquet
@@ -40,7 +41,7 @@ class Format(NamedTuple):
     recognizes: Callable[[Path], bool]
     read: Reader
     rank: int = 1
-    """0 goes before all others, 2 behind all others; two forms of 1 are two data sets."""
+    """-1 and 0 go before all others, 2 behind all others; two forms of 1 are two data sets."""
 
 
 def _without_options(read: Callable[[Path], Dataset]) -> Reader:
@@ -52,6 +53,7 @@ FORMATS = (
     Format("CIFAR-10's binary archive or its folder", is_cifar10, _without_options(read_cifar10), 0),
     Format("the four IDX files of MNIST, or of a set made like it", is_idx, _without_options(read_idx_folder), 0),
     Format("a folder of images with a sub-folder for each class", has_class_folders, read_image_folder, 0),
+    Format("a CSV file of image files and their labels, or a folder with one", is_listing, read_listing, -1),
     Format("a CSV file (a label and pixels in each line, gzipped or not)", is_csv_file, read_csv_file),
     Format("a folder with a CSV file for each part", is_csv_folder, read_csv_folder),
     Format("an .npz file (x_train, y_train, ... or images, labels)", is_npz, _without_options(read_npz)),
@@ -108,7 +110,7 @@ def _decide(path: Path, forms: list[Format]) -> tuple[Format, tuple[str, ...]]:
     """Return which of the forms that a folder holds is read, and a note on the others."""
     best = min(form.rank for form in forms)
     candidates = [form for form in forms if form.rank == best]
-    if best and len(candidates) > 1:
+    if best > 0 and len(candidates) > 1:
         there = "; ".join(form.description for form in candidates)
         raise DataError(f"{path}: holds several data sets ({there}); name the file or folder to use")
     form = candidates[0]

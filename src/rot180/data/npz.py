@@ -128,7 +128,7 @@ def _read_arrays(path: Path, file: zipfile.ZipFile, wanted: set[str], labels: se
         name = entry.filename.removesuffix(".npy")
         if name not in wanted or name in arrays:
             continue
-        arrays[name] = read_member(path, file, entry, left)
+        arrays[name] = read_member(path, file, entry, min(left, MAX_LABEL_BYTES) if name in labels else left)
         left -= entry.file_size
     return arrays
 
@@ -138,8 +138,8 @@ def read_member(path: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo, left:
     name = entry.filename.removesuffix(".npy")
     if entry.file_size > min(left, MAX_DEFLATE_RATIO * (entry.compress_size + 1)):
         raise DataError(
-            f"{path}: expected at most {MAX_BYTES} bytes of arrays, found {short(name)} of {entry.file_size}; "
-            "split the file"
+            f"{path}: {short(name)}: expected at most {MAX_BYTES} bytes of arrays and {MAX_LABEL_BYTES} of labels, of "
+            f"which {left} are left, found {entry.file_size}; split the file"
         )
     with file.open(entry) as member:
         return read_npy(f"{path}: {name}", member, entry.file_size)

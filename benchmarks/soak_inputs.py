@@ -1,0 +1,234 @@
+"""Valid inputs for each reader, and what reads them: what `soak_parsers.py` starts from."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import struct
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rot180 import model, network, save_model
+from rot180.data.cifar import RECORD, read_cifar10
+from rot180.data.csv_dataset import read_csv_file
+from rot180.data.idx import read_idx
+from rot180.data.image import decode_image, look_at_image
+from rot180.data.listing import read_listing
+from rot180.data.npy import read_npy
+from rot180.data.npz import read_npz
+from rot180.data.options import ImageOptions
+from rot180.data.parquet import read_parquet
+from rot180.nn import MODELS
+from rot180.runs import load_run
+from rot180.runs.checkpoint import steps_done
+from rot180.runs.config import read_config, write_config
+from rot180.runs.history_file import read_history
+from rot180.runs.settings import settings_from
+
+Parse = Callable[[bytes], object]
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 6, 6), dtype=np.uint8)
+LABELS = np.arange(6) % 2
+
+IMAGES = {"png": "1 L LA P RGB RGBA I;16", "jpeg": "L RGB CMYK", "gif": "L P", "bmp": "1 L P RGB", "webp": "RGB RGBA",
+          "tiff": "1 L RGB I;16", "ppm": "1 L RGB"}  # fmt: skip
+"""Modes in which each format of images is written."""
+
+
+def make_seeds(folder: Path) -> dict[str, list[bytes]]:
+    """Return valid inputs by the name of their reader."""
+    seeds = {
+        "idx": _idx(),
+        "csv": _csv(),
+        "listing": [b"filename,label\na.png,cat\nb.png,dog\n", b"id;label\n1;x\n2;y\n"],
+        "npy": [],
+        "npz": [],
+        "parquet": [],
+        "cifar": _cifar(),
+        **{kind: _images(kind, modes.split()) for kind, modes in IMAGES.items()},
+        "safetensors": _model(folder),
+        "config": _config(folder),
+        "history": _history(),
+        "state": [json.dumps(_STATE).encode()],
+        "notation": [text.encode() for text in (*MODELS.values(), *_NOTATIONS, str(model("digits")))],
+    }
+    texts = np.array(["cat", "dog"])[LABELS]
+    for array in (PIXELS, PIXELS / 255, LABELS, texts, np.asfortranarray(PIXELS), PIXELS > 99, LABELS.astype(">i2")):
+        seeds["npy"].append(_saved(np.save, array))
+    for names in (
+        {"images": PIXELS, "labels": LABELS},
+        {"x_train": PIXELS / 255, "y_train": texts, "x_test": PIXELS, "y_test": texts},
+        {"x": PIXELS, "y": np.eye(2)[LABELS], "class_names": np.array(list("ab"))},
+    ):
+        seeds["npz"] += [_saved(np.savez, **names), _saved(np.savez_compressed, **names)]
+    seeds["parquet"] = _parquet()
+    return seeds
+
+
+def parsers(folder: Path) -> dict[str, Parse]:
+    """Return what reads each kind of input; files are written into a folder first."""
+
+    def from_file(name: str, read: Callable[[Path], object]) -> Parse:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+        def parse(content: bytes) -> object:
+            # Written over and not made anew: some file systems flush the disk each time a file is cut to nothing.
+            with path.open("r+b", buffering=0) as file:
+                file.write(content)
+                file.truncate()
+            return read(path)
+
+        return parse
+
+    def image(content: bytes) -> object:
+        look_at_image(content, "an image")
+        return decode_image(content, "an image", (28, 28, 3))
+
+    options = ImageOptions(workers=0)
+    for name in ("a.png", "b.png", "1.png", "2.png"):
+        (folder / "listed").mkdir(exist_ok=True)
+        Image.fromarray(PIXELS[0]).save(folder / "listed" / name)
+    return {
+        "idx": from_file("a.idx", read_idx),
+        "csv": from_file("a.csv", read_csv_file),
+        "listing": from_file("listed/list.csv", lambda path: read_listing(path, options)),
+        "npy": lambda content: read_npy("an array", io.BytesIO(content), len(content)),
+        "npz": from_file("a.npz", read_npz),
+        "parquet": from_file("a.parquet", lambda path: read_parquet(path, options)),
+        "cifar": from_file("cifar-10-binary.tar.gz", read_cifar10),
+        **dict.fromkeys(IMAGES, image),
+        "safetensors": from_file("a.safetensors", load_run),
+        "config": from_file("a.toml", lambda path: settings_from(read_config(path), path)),
+        "history": from_file("history.jsonl", read_history),
+        "state": from_file("checkpoints/000042/state.json", lambda path: steps_done(path.parent)),
+        "notation": lambda content: network(content.decode("utf-8", "surrogateescape")),
+    }
+
+
+_NOTATIONS = ("32x32x3 > [conv3x3:8:same relu maxpool2]*2 > dropout0.5 > fc10", "784 > fc10")
+
+_EPOCH = {
+    "epoch": 1, "train_loss": 0.5, "train_accuracy": 0.9, "validation_loss": None, "validation_accuracy": None,
+    "learning_rate": 0.1, "seconds": 1.5, "images_per_second": 900.0, "is_best": True,
+}  # fmt: skip
+
+_STATE = {
+    "format": 1,
+    "sha256": {"model.safetensors": "0" * 64, "training.safetensors": "1" * 64},
+    "plan": {"epochs": 2, "early_stopping": None, "optimizer": {"name": "adam"}},
+    "progress": {"epoch": 1, "batch": 0, "step": 42, "correct": 1, "images": 2, "loss_sum": 0.5, "seconds": 1.5,
+                 "elapsed": 2.5, "best_loss": None, "best_epoch": None},
+    "generators": {"shuffle": {"bit_generator": "PCG64", "state": {"state": 2**100, "inc": 3}}},
+    "step_count": 42, "steps": 42, "has_best": False, "epochs": [_EPOCH], "extra": {"history_file": {}},
+}  # fmt: skip
+
+
+def _saved(save: Callable[..., None], *arrays: np.ndarray, **named: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    save(file, *arrays, **named)
+    return file.getvalue()
+
+
+def _idx() -> list[bytes]:
+    images = struct.pack(">HBB3I", 0, 8, 3, *PIXELS.shape) + PIXELS.tobytes()
+    labels = struct.pack(">HBBI", 0, 8, 1, 5) + bytes(5)
+    floats = struct.pack(">HBB2I", 0, 14, 2, 2, 3) + np.arange(6, dtype=">f8").tobytes()
+    return [images, labels, floats, gzip.compress(images)]
+
+
+def _csv() -> list[bytes]:
+    rows = [f"{k % 2},{','.join(map(str, image.ravel()[:25]))}" for k, image in enumerate(PIXELS)]
+    header = "label," + ",".join(f"p{k}" for k in range(25))
+    last = [f"{row.partition(',')[2]},{'cat' if k % 2 else 'dog'}" for k, row in enumerate(rows)]
+    floats = [
+        f"{k % 2};" + ";".join(f"{value / 255:.3f}" for value in image.ravel()[:25]) for k, image in enumerate(PIXELS)
+    ]
+    texts = [
+        "\n".join(rows),
+        "\r\n".join([header, *rows]),
+        "\n".join(last),
+        "\r".join(floats),
+        "\n".join(rows).replace(",", " "),
+    ]
+    return [text.encode() for text in texts] + [gzip.compress(texts[0].encode()), texts[1].encode("utf-16")]
+
+
+def _cifar() -> list[bytes]:
+    found = []
+    for mode in ("w", "w:gz"):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode=mode) as archive:
+            for name in (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"):
+                member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
+                member.size = RECORD
+                archive.addfile(member, io.BytesIO(bytes(RECORD)))
+        found.append(file.getvalue())
+    return found
+
+
+def _images(kind: str, modes: list[str]) -> list[bytes]:
+    color = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    found = []
+
+    def add(picture: Image.Image, **options: object) -> None:
+        file = io.BytesIO()
+        picture.save(file, kind, **options)
+        found.append(file.getvalue())
+
+    for mode in modes:
+        picture = Image.fromarray(PIXELS[0].astype(np.uint16) * 257) if mode == "I;16" else color.convert(mode)
+        add(picture)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    if kind in ("jpeg", "png", "webp"):
+        add(color, exif=exif)
+    if kind == "jpeg":
+        add(color, progressive=True)
+    if kind in ("gif", "webp", "tiff", "png"):
+        add(color.convert("RGB"), save_all=True, append_images=[color.rotate(90), color.rotate(180)])
+    for compression in ("tiff_lzw", "tiff_deflate", "packbits", "jpeg") if kind == "tiff" else ():
+        add(color, compression=compression)
+    return found
+
+
+def _parquet() -> list[bytes]:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    files = [{"bytes": file, "path": None} for file in _images("png", ["L"])[:1] * 6]
+    tables = [
+        pyarrow.table({"image": files, "label": LABELS.tolist()}),
+        pyarrow.table({"pixels": PIXELS.tolist(), "label": ["ab"[k] for k in LABELS]}),
+        pyarrow.table({f"p{k}": PIXELS.reshape(6, -1)[:, k] for k in range(4)} | {"class": LABELS}),
+    ]
+    found = []
+    for table in tables:
+        for options in ({"compression": "none", "use_dictionary": False}, {"compression": "zstd"}):
+            file = io.BytesIO()
+            parquet.write_table(table, file, **options)
+            found.append(file.getvalue())
+    return found
+
+
+def _model(folder: Path) -> list[bytes]:
+    save_model(folder / "model.safetensors", network("6x6x1 > conv3x3:2 relu maxpool2 > fc3").build())
+    return [(folder / "model.safetensors").read_bytes()]
+
+
+def _config(folder: Path) -> list[bytes]:
+    path = folder / "config.toml"
+    write_config(path, {"data": "digits", "model": "lenet5", "training": {"lr": 0.1, "epochs": 3, "seed": 1}})
+    return [path.read_bytes(), b"[training]\nlr = 0.5\naugment = 'flip'\n"]
+
+
+def _history() -> list[bytes]:
+    steps = [{"event": "step", "step": k, "epoch": 1, "loss": 0.5, "learning_rate": 0.1} for k in range(3)]
+    records = [*steps, {"event": "epoch", **_EPOCH}]
+    return ["".join(json.dumps(record) + "\n" for record in records).encode()]

@@ -1,0 +1,220 @@
+"""A table of image files and their labels beside the images: `filename,label`, also ids without a suffix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from rot180.data import csv_text
+from rot180.data.bounded import open_bytes
+from rot180.data.columns import column_of, named_label
+from rot180.data.csv_dataset import is_csv_file
+from rot180.data.csv_images import Head, read_head
+from rot180.data.csv_text import split_line
+from rot180.data.dataset import Dataset
+from rot180.data.encoded import load_encoded
+from rot180.data.image import SUFFIXES
+from rot180.data.label_texts import Labels, LabelTexts, same_names
+from rot180.data.lazy import EncodedImage
+from rot180.data.options import BadFiles, ImageOptions
+from rot180.data.parts import Sources, choose_files
+from rot180.data.visible import is_of_system, named, visible
+from rot180.errors import DataError
+
+FILES = ("filename", "file_name", "file", "image", "image_name", "image_id", "imageid", "image_path", "img", "path",
+         "filepath", "file_path", "id", "name", "fname", "")  # fmt: skip
+"""What columns of files are called; one whose values end like images is one under any name."""
+
+MAX_COLUMNS = 50
+"""A table with more holds no names of files."""
+
+MAX_LISTED = 250_000
+"""Images below the table's folder: what is kept of each takes 1 KB."""
+
+MAX_SEEN = 1_000_000
+"""Files that are looked at for that."""
+
+DEPTH = 4
+"""Folders below the table in which its images are looked for."""
+
+
+class Listing(NamedTuple):
+    """A table that names images."""
+
+    table: Path
+    head: Head
+    file_column: int
+
+
+def is_listing(path: Path) -> bool:
+    """Say whether a path is a table that names images beside it, or a folder with one."""
+    return bool(_listings(path))
+
+
+def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles | None = None) -> Dataset:
+    """Read the images that a table names, or one table for each part (`rot180.data.parts`).
+
+    A file is named by its path below the table's folder, by its name alone, or by its name without a suffix, where no
+    two have the same. The label is what `options.label_column` says, what the header calls one, or the only column
+    beside the files.
+
+    Raises
+    ------
+    DataError
+        It is not clear which column is the label; an image is missing or bad, and the options are strict.
+    """
+    options = options or ImageOptions()
+    listings = {listing.table: listing for listing in _listings(path)}
+    root = path.parent if path.is_file() else path
+    if not listings:
+        raise DataError(f"{path}: expected a table that names images below {root}, found none of them")
+    chosen, unused = ({"train": [path]}, []) if path.is_file() else choose_files(path, list(listings))
+    files = _images_below(root)
+    bad = bad or BadFiles(options.on_bad_file, 0)
+    images: dict[str, list[EncodedImage]] = {}
+    labels: dict[str, Labels] = {}
+    errors: list[DataError] = []
+    note = ""
+    for part, tables in chosen.items():
+        texts, images[part] = LabelTexts(root, "the labels"), []
+        for table in tables:
+            label = _label_column(listings[table], options.label_column)
+            header = listings[table].head.header
+            note = note or f"labels from column {label + 1}" + (f", {header[label]!r:.40}" if header else "")
+            _read(root, listings[table], label, files, texts, images[part], errors)
+        labels[part] = texts.finish()
+    values, words = same_names(labels)
+    for part, some in images.items():
+        images[part] = [image._replace(label=int(values[part][image.label])) for image in some]
+    bad.total = sum(map(len, images.values())) + len(errors)
+    for error in errors:
+        bad.report(error)
+    others = [entry.name for entry in visible(root) if is_csv_file(entry) and entry not in listings and path.is_dir()]
+    return load_encoded(
+        (path.stem if path.is_file() else path.resolve().name) or "images",
+        images,
+        words,
+        options,
+        bad,
+        description=f"images in {root}, {note} of {named([table.name for some in chosen.values() for table in some])}",
+        sources=Sources(
+            **{part: named([table.name for table in tables]) for part, tables in chosen.items()},
+            unused=named([*(table.name for table in unused), *others]),
+        ),
+    )
+
+
+def _listings(path: Path) -> list[Listing]:
+    """Return the tables of a path that name images with labels; a table alone, or those of a folder."""
+    tables = [path] if path.is_file() else visible(path) if path.is_dir() else []
+    found: list[Listing] = []
+    files: Mapping[str, str | None] | None = None
+    for table in filter(is_csv_file, tables):
+        try:
+            head = read_head(table)
+            if not 2 <= len(head.sample[0]) <= MAX_COLUMNS or (column := _file_column(head)) is None:
+                continue
+            files = _images_below(table.parent) if files is None else files
+        except DataError:
+            continue  # its own reader tells what is wrong
+        if any(files.get(_key(row[column])) for row in head.sample[:100]):
+            found.append(Listing(table, head, column))
+    return found
+
+
+def _file_column(head: Head) -> int | None:
+    """Return the column that may name files: by its values' endings, or by its name."""
+    few = head.sample[:20]
+    for column in range(len(few[0])):
+        if all(os.path.splitext(row[column])[1].lower() in SUFFIXES for row in few):  # noqa: PTH122
+            return column
+    lower = [name.strip().casefold() for name in head.header or ()]
+    return next((lower.index(name) for name in FILES if name in lower), None)
+
+
+def _label_column(listing: Listing, asked: str | int | None) -> int:
+    header, count = listing.head.header, len(listing.head.sample[0])
+    if asked is not None:
+        return column_of(str(listing.table), asked, header, count)
+    label = named_label(header)
+    others = [column for column in range(count) if column != listing.file_column]
+    if label is None and len(others) == 1:
+        label = others[0]
+    if label is None or label == listing.file_column:
+        names = named([header[column] if header else str(column + 1) for column in others], 6)
+        raise DataError(f"{listing.table}: which column is the label? --label-column names one of {names}")
+    return label
+
+
+def _read(
+    root: Path,
+    listing: Listing,
+    label: int,
+    files: Mapping[str, str | None],
+    texts: LabelTexts,
+    images: list[EncodedImage],
+    errors: list[DataError],
+) -> None:
+    table, head = listing.table, listing.head
+    with open_bytes(table, "CSV") as (file, _):
+        for first, block in csv_text.blocks(table, file):
+            for row, line in enumerate(block.split(b"\n"), first):
+                if not line.strip() or row < head.row:
+                    continue
+                try:
+                    fields = split_line(line, head.separator)
+                except DataError as error:
+                    raise DataError(f"{table}: row {row}: {error}") from None
+                if len(fields) != len(head.sample[0]):
+                    raise DataError(
+                        f"{table}: row {row}: expected {len(head.sample[0])} columns as in the first row, found "
+                        f"{len(fields)}; complete or remove the row"
+                    )
+                name = fields[listing.file_column]
+                place = files.get(_key(name), "")
+                if not place or not fields[label]:
+                    what = "a label" if place else f"an image {name[:80]!a} below {root}"
+                    what += ", of which there are several; give its path" if place is None else ""
+                    errors.append(DataError(f"{table}: row {row}: expected {what}, found none; mend or remove the row"))
+                    continue
+                if len(images) >= MAX_LISTED:
+                    raise DataError(f"{table}: row {row}: expected at most {MAX_LISTED} images, found more")
+                texts.add([fields[label]], [row])
+                suffix = os.path.splitext(place)[1].lower()  # noqa: PTH122
+                images.append(EncodedImage(str(root / place), root / place, len(texts) - 1, suffix, place))
+
+
+def _key(name: str) -> str:
+    return name.strip().replace("\\", "/").removeprefix("./")
+
+
+def _images_below(root: Path) -> dict[str, str | None]:
+    """Return the paths of the images below a folder by path, name, and name without suffix; None where two share one.
+
+    Nothing is opened that is not found here: a table cannot name files elsewhere. Links are passed over.
+    """
+    found: dict[str, str | None] = {}
+    count, seen, level = 0, 0, [""]
+    for _ in range(DEPTH + 1):
+        inner: list[str] = []
+        for above in level:
+            with os.scandir(root / above) as entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > MAX_SEEN:
+                        raise DataError(f"{root}: more than {MAX_SEEN} files beside a table; move it to its images")
+                    if is_of_system(entry.name):
+                        continue
+                    place = above + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        inner.append(f"{place}/")
+                    elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file(follow_symlinks=False):  # noqa: PTH122
+                        count += 1
+                        if count > MAX_LISTED:
+                            raise DataError(f"{root}: expected at most {MAX_LISTED} images beside a table, found more")
+                        for key in {place, entry.name, os.path.splitext(entry.name)[0], os.path.splitext(place)[0]}:  # noqa: PTH122
+                            found[key] = place if found.get(key, place) == place else None
+        level = inner
+    return found
