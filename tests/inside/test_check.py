@@ -279,11 +279,11 @@ class Container(Sequential):
     """Forgets the second layer on the way back, where it is a ReLU that changes no shape."""
 
     def backward(self, dy, saved, *, needs_dx=False):
-        layers, self.layers = self.layers, (self.layers[0], *self.layers[2:])
+        layers, self._layers = self.layers, (self.layers[0], *self.layers[2:])
         try:
             return super().backward(dy, [saved[0], *saved[2:]], needs_dx=needs_dx)
         finally:
-            self.layers = layers
+            self._layers = layers
 
 
 def test_a_mistake_between_right_layers_is_the_networks() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numba import config
 
-from rot180.engine.arena import Arena, parameter_arena
 from rot180.engine.governor import Governor
 from rot180.engine.interface import StepResult, Updater
 from rot180.engine.losing import BatchLoss
@@ -23,6 +22,9 @@ from rot180.kernels.finite import all_finite
 from rot180.kernels.memory import accounting
 from rot180.kernels.softmax_rows import softmax_rows
 from rot180.kernels.update import update
+from rot180.nn.arena import Arena
+from rot180.nn.contract import is_own
+from rot180.nn.hyper import changes
 from rot180.nn.linear import Linear
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
@@ -35,8 +37,9 @@ KEPT_PLANS = 4
 class CompiledEngine:
     """Run a network on the compiled kernels.
 
-    The parameters and the optimizer's state are moved into aligned memory; they are found where they were, under
-    `model.parameters` and `optimizer.state`, and stay up to date there. Threads that share a model take turns.
+    The parameters stay where they are. The optimizer's state is moved into aligned memory when the first step begins;
+    it is found under `optimizer.state` as before, and stays up to date there. What a user changes between two steps is
+    obeyed: a plan is used as long as the network is what it was made for. Threads that share a model take turns.
 
     Parameters
     ----------
@@ -51,33 +54,17 @@ class CompiledEngine:
     def __init__(self, model: Sequential, loss: Loss) -> None:
         note_compiling()
         self.model, self.loss = model, loss
-        self._fused = [f"{layer.name}.weight" for layer in model.layers if type(layer) is Linear]
-        self._shapes = {name: array.shape for name, array in model.parameters.items()}
-        factors = model.lr_factors
-        loose = sorted((name for name in self._shapes if name not in self._fused), key=lambda name: factors[name])
-        self._loose = loose
-        self._order = [*loose, *self._fused]
-        self._factors = factors
-        self._runs = [(factor, list(names)) for factor, names in groupby(loose, key=lambda name: factors[name])]
-        self._gradients: Arena | None = None
-        self._sums: Arena | None = None
-        self._summed = 0
-        self._parameters = parameter_arena(model, self._ordered_shapes())
-        self._holding = [
-            (layer, local, self._parameters[f"{layer.name}.{local}"])
-            for layer in model.layers
-            for local in layer.parameters
-        ]
-        self._output_shape = model.output_shape
-        self._states: dict[str, Arena] = {}
         self._optimizer: Updater | None = None
         self._held_state: dict[str, dict[str, Array]] | None = None
         self._rule = NO_RULE
-        self._hyper = {factor: np.zeros(9) for factor in {*factors.values(), 1.0}}
         self._generator: dict[str, np.random.Generator | None] = {"noise": None}
-        self._plans: dict[tuple[int, str], Plan] = {}
         self._turn = Turn(model)
         self._governor = Governor(most_threads())
+        self._seen: object = None
+        self._sums: Arena | None = None
+        self._summed = 0
+        self._made_for: object = None
+        self._look()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, or what comes out of a pickle, plans anew: copied buffers would no longer be views of one another."""
@@ -90,6 +77,55 @@ class CompiledEngine:
             self._sums = self._new_arena()
             for name, array in waiting.items():
                 np.copyto(self._sums[name], array)
+
+    def _look(self) -> None:
+        """Find out whether the network is still what the plans were made for, and begin anew if it is not."""
+        made_for = self.model.look()
+        if made_for is not self._made_for:
+            self._begin()
+            self._made_for = made_for
+        if changes.latest is not self._seen:
+            self._seen = changes.latest
+            self._read_factors()
+
+    def _begin(self) -> None:
+        """Take in the network as it is; what was kept for another one is dropped."""
+        parameters = self.model.parameters
+        self._shapes = {name: array.shape for name, array in parameters.items()}
+        self._own = {
+            f"{layer.name}.{local}": array
+            for layer in self.model.layers
+            if is_own(layer)
+            for local, array in layer.parameters.items()
+        }
+        self._fused = [f"{layer.name}.weight" for layer in self.model.layers if type(layer) is Linear]
+        self._fused_hyper = {name: np.zeros(9) for name in self._fused}
+        held = [name for name, _ in self.model.arena.items()]
+        self._loose = [name for name in held if name not in self._fused]
+        # Where our own layers' parameters lie side by side, so do their gradients and the optimizer's state.
+        self._order = [*self._own, *held]
+        self._own_values = Arena({name: self._shapes[name] for name in self._own}, self.model.dtype)
+        self._gradients: Arena | None = None
+        self._plans: dict[tuple[int, str], Plan] = {}
+        self._states: dict[str, Arena] = {}
+        self._optimizer = None
+        if self._sums is not None and not self._sums.holds(self._ordered_shapes(), self.model.dtype):
+            if self._summed:
+                raise ShapeError(
+                    f"the gradients of {self._summed} images wait for an update, but the network was built anew; "
+                    f"finish the update first, or make a new trainer"
+                )
+            self._sums = None
+        self._seen = None
+
+    def _read_factors(self) -> None:
+        factors = self._factors = self.model.lr_factors
+        self._hyper = {factor: np.zeros(9) for factor in {*factors.values(), 1.0}}
+        self._runs = [
+            (factor, list(names))
+            for some in (self._own, self._loose)
+            for factor, names in groupby(some, key=lambda name: factors[name])
+        ]
 
     def _new_arena(self) -> Arena:
         return Arena(self._ordered_shapes(), self.model.dtype)
@@ -121,8 +157,8 @@ class CompiledEngine:
     def _train_step(
         self, images: Array, target: Array, optimizer: Updater, generator: np.random.Generator | None, update: bool
     ) -> StepResult:
-        self._hold_parameters()
-        self._hold_state(optimizer)
+        self._look()
+        hyper = self._hold_state(optimizer)
         fuse = update and self._summed == 0 and self._rule != NO_RULE
         plan = self._plan(len(images), "fused" if fuse else "kept")
         self._generator["noise"] = generator
@@ -130,28 +166,28 @@ class CompiledEngine:
         plan.run_forward()
         if plan.dy is None or plan.loss is None:
             raise TypeError("a plan for training has a loss")
-        result = plan.loss(plan.y.vectors, target, plan.dy.vectors)
+        result = plan.loss(self.loss, plan.y.vectors, target, plan.dy.vectors)
         if not math.isfinite(result.loss) or (fuse and not all_finite(plan.x.array.reshape(-1))):
             return result._replace(finite=False)
         if fuse:
-            self._next_step(optimizer)
+            self._next_step(optimizer, hyper)
         plan.run_backward()
         if not all_finite(self._formed_gradients(fuse)):
             return result._replace(finite=False)
-        if fuse:
-            self._update_loose()
+        if fuse and self._gradients is not None:
+            self._update_stored(self._gradients)
         else:
-            self._collect(len(images), optimizer, update)
+            self._collect(len(images), optimizer, hyper, update)
         return result
 
     def forward(self, images: Array, *, softmax: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""
         images = self.model.accept(images)
-        outputs = np.empty((len(images), *self._output_shape), self.model.dtype)
+        outputs = np.empty((len(images), *self.model.output_shape), self.model.dtype)
         if len(images) == 0:
             return outputs
         with self._turn, self._governor.running((len(images), "inference")):
-            self._hold_parameters()
+            self._look()
             plan = self._plan(len(images), "inference")
             np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
             plan.run_forward()
@@ -162,13 +198,19 @@ class CompiledEngine:
                 np.copyto(outputs, plan.y.vectors.reshape(outputs.shape))
         return outputs
 
+    def prepare(self, optimizer: Updater) -> None:
+        """Allocate the optimizer's state where it will stay."""
+        with self._turn:
+            self._look()
+            self._hold_state(optimizer)
+
     def plan(self, batch_size: int, optimizer: Updater | None = None, *, training: bool = True) -> Plan:
         """Return the plan of a training step, or of inference, for looking at: `print(engine.plan(32))`.
 
         Without an optimizer it is that of the steps so far, or of one that keeps all gradients.
         """
         with self._turn:
-            self._hold_parameters()
+            self._look()
             if optimizer is not None:
                 self._hold_state(optimizer)
             fused = self._optimizer is not None and self._rule != NO_RULE
@@ -194,14 +236,14 @@ class CompiledEngine:
             updates = {}
             if kind == "fused":
                 for name in self._fused:
-                    w = self._parameters[name]
+                    w = self.model.arena[name]
                     m, v = self._state_of(name, w)
-                    updates[name] = (w, m, v, self._rule, self._hyper[self._factors[name]])
+                    updates[name] = (w, m, v, self._rule, self._fused_hyper[name])
             return make_plan(
                 self.model,
                 count,
                 training=True,
-                loss=BatchLoss(self.loss, count),
+                loss=BatchLoss(count),
                 threads=threads,
                 gradients=dict(self._gradients.items()),
                 generator=self._generator,
@@ -214,35 +256,29 @@ class CompiledEngine:
         first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
         return (w if first is None else first[name]), (w if second is None else second[name])
 
-    def _hold_parameters(self) -> None:
-        """Keep the parameters in the arena; whoever put another array in their place finds it copied."""
-        for layer, local, held in self._holding:
-            array = layer.parameters[local]
-            if array is not held:
-                if array.shape != held.shape:  # copying would repeat it
-                    raise ShapeError(
-                        f"{layer.name}: {local} must keep the shape it was built with, {held.shape}; it is "
-                        f"{array.shape}"
-                    )
-                np.copyto(held, array)
-                layer.parameters[local] = held
+    def _hold_state(self, optimizer: Updater) -> dict[str, Any]:
+        """Keep the optimizer's state in arenas, and return its hyper-parameters.
 
-    def _hold_state(self, optimizer: Updater) -> None:
-        """Keep the optimizer's state in arenas, likewise."""
+        Values that the user puts in their place are copied. An optimizer that no kernel knows keeps its state itself.
+        """
+        hyper = optimizer.hyper()
+        rule = kernel_rule(optimizer.fused_rule, hyper)
         if optimizer is not self._optimizer or optimizer.state is not self._held_state:
-            optimizer.prepare(self._parameters_by_name())
-            self._optimizer, self._held_state, self._rule = optimizer, optimizer.state, kernel_rule(optimizer)
-            self._states = {slot: self._new_arena() for slot in optimizer.state}
+            optimizer.prepare(self.model.parameters)
+            self._optimizer, self._held_state = optimizer, optimizer.state
+            self._states = {} if rule == NO_RULE else {slot: self._new_arena() for slot in optimizer.state}
+            self._plans.clear()
+        if rule != self._rule:
+            self._rule = rule
             self._plans.clear()
         for slot, arena in self._states.items():
             arrays = optimizer.state[slot]
             for name in self._order:
                 if arrays[name] is not arena[name]:
+                    optimizer.prepare(self.model.parameters)  # raises for another shape
                     np.copyto(arena[name], arrays[name])
                     arrays[name] = arena[name]
-
-    def _parameters_by_name(self) -> dict[str, Array]:
-        return dict(self._parameters.items())
+        return hyper
 
     def _formed_gradients(self, fuse: bool) -> Array:
         """The gradients that were stored: all of them, or those that no kernel used up at once."""
@@ -250,28 +286,33 @@ class CompiledEngine:
             raise TypeError("a plan for training has gradients")
         if not fuse:
             return self._gradients.flat
-        return self._gradients.part(self._loose) if self._loose else self._gradients.flat[:0]
+        stored = [*self._own, *self._loose]
+        return self._gradients.part(stored) if stored else self._gradients.flat[:0]
 
-    def _next_step(self, optimizer: Updater) -> None:
+    def _next_step(self, optimizer: Updater, hyper: dict[str, Any]) -> None:
         optimizer.step_count += 1
-        for factor, hyper in self._hyper.items():
-            fill_hyper(hyper, self._rule, optimizer, factor)
+        for factor, numbers in self._hyper.items():
+            fill_hyper(numbers, self._rule, optimizer, hyper, factor)
+        for name, numbers in self._fused_hyper.items():
+            numbers[:] = self._hyper[self._factors[name]]
 
-    def _update_loose(self) -> None:
-        """Update the parameters whose gradients were stored, all of one learning rate in one call."""
+    def _update_stored(self, gradients: Arena) -> None:
+        """Update the parameters whose gradients are stored, neighbors of one learning rate in one call."""
+        for name, array in self._own.items():
+            np.copyto(self._own_values[name], array)
         for factor, names in self._runs:
-            self._update_part(factor, names, self._gradients)
+            self._update_part(factor, names, gradients)
+        for name, array in self._own.items():
+            np.copyto(array, self._own_values[name])
 
-    def _update_part(self, factor: float, names: list[str], gradients: Arena | None) -> None:
-        if gradients is None:
-            return
-        w = self._parameters.part(names)
+    def _update_part(self, factor: float, names: list[str], gradients: Arena) -> None:
+        w = (self._own_values if names[0] in self._own else self.model.arena).part(names)
         first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
         m = w if first is None else first.part(names)
         v = w if second is None else second.part(names)
         update(self._rule, w, gradients.part(names), m, v, self._hyper[factor])
 
-    def _collect(self, count: int, optimizer: Updater, finish: bool) -> None:
+    def _collect(self, count: int, optimizer: Updater, hyper: dict[str, Any], finish: bool) -> None:
         """Add the batch's gradients, weighted by its images, to what waits; update with the mean if it is time."""
         if self._gradients is None:
             return
@@ -285,10 +326,11 @@ class CompiledEngine:
             return
         self._sums.flat /= self._summed
         if self._rule == NO_RULE:
-            optimizer.update(self._parameters_by_name(), dict(self._sums.items()), self._factors)
+            optimizer.update(self.model.parameters, dict(self._sums.items()), self._factors)
         else:
-            self._next_step(optimizer)
-            for factor, names in (*self._runs, *((self._factors[name], [name]) for name in self._fused)):
-                self._update_part(factor, names, self._sums)
+            self._next_step(optimizer, hyper)
+            self._update_stored(self._sums)
+            for name in self._fused:
+                self._update_part(self._factors[name], [name], self._sums)
         self._sums.flat[:] = 0
         self._summed = 0

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
 
@@ -58,6 +59,11 @@ class Engine(Protocol):
 
     name: str
     model: Sequential
+    loss: Loss
+    """May be exchanged between two steps."""
+
+    def prepare(self, optimizer: Updater) -> None:
+        """Allocate the optimizer's state where it will stay."""
 
     def train_step(
         self,

@@ -24,26 +24,26 @@ class BatchLoss:
     A loss that somebody else wrote is called as it is.
     """
 
-    def __init__(self, loss: Loss, count: int) -> None:
-        self._loss, self._count = loss, count
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._labels = np.zeros(count, np.int64)
         self._rows: Array | None = None
         self._losses = np.zeros(count, np.float64)
         self._hits = np.zeros(count, np.int64)
 
-    def __call__(self, outputs: Array, target: Array, dy: Array) -> StepResult:
+    def __call__(self, loss: Loss, outputs: Array, target: Array, dy: Array) -> StepResult:
         """Fill dy (N, K) from outputs (N, K) and labels (N,) or target rows."""
-        if type(self._loss) not in (CrossEntropyLoss, SquaredErrorLoss):
-            loss, saved = self._loss.forward(outputs, target)
-            np.copyto(dy, self._loss.backward(saved))
-            return StepResult(loss, correct_count(outputs, target))
-        wanted = self._held(outputs, target)
-        weights = image_weights(outputs, wanted, getattr(self._loss, "class_weights", None), self._loss.name)
+        if type(loss) not in (CrossEntropyLoss, SquaredErrorLoss):
+            value, saved = loss.forward(outputs, target)
+            np.copyto(dy, loss.backward(saved))
+            return StepResult(value, correct_count(outputs, target))
+        wanted = self._held(loss, outputs, target)
+        weights = image_weights(outputs, wanted, getattr(loss, "class_weights", None), loss.name)
         results = (dy, self._losses, self._hits)
-        if isinstance(self._loss, CrossEntropyLoss):
+        if isinstance(loss, CrossEntropyLoss):
             of_labels, of_rows = cross_entropy_of_labels, cross_entropy_of_probabilities
             cross_entropy = of_labels if target.ndim == 1 else of_rows
-            cross_entropy(outputs, wanted, self._loss.label_smoothing, self._count, *results)
+            cross_entropy(outputs, wanted, loss.label_smoothing, self._count, *results)
         else:
             squared_error = squared_error_of_labels if target.ndim == 1 else squared_error_of_values
             squared_error(outputs, wanted, self._count, *results)
@@ -52,16 +52,16 @@ class BatchLoss:
             dy *= weights[:, np.newaxis]
         return StepResult(*mean_loss(self._losses, self._hits, self._count))
 
-    def _held(self, outputs: Array, target: Array) -> Array:
+    def _held(self, loss: Loss, outputs: Array, target: Array) -> Array:
         """Check the target, and put it where the kernels find it in their type."""
         if target.ndim == 1:
-            _check_labels(outputs, target, self._loss.name)
+            _check_labels(outputs, target, loss.name)
             np.copyto(self._labels, target, casting="same_kind")
             return self._labels
-        if isinstance(self._loss, CrossEntropyLoss):
-            _check_target(outputs, target, self._loss.label_smoothing, self._loss.name)
+        if isinstance(loss, CrossEntropyLoss):
+            _check_target(outputs, target, loss.label_smoothing, loss.name)
         elif target.shape != outputs.shape:
-            _values(outputs, target, self._loss.name)
+            _values(outputs, target, loss.name)
         if self._rows is None:
             self._rows = np.empty_like(outputs)
         np.copyto(self._rows, target, casting="same_kind")

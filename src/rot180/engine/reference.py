@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rot180.engine.interface import StepResult, Updater
+from rot180.errors import ShapeError
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.ops.softmax import softmax as softmax_of
@@ -42,6 +43,10 @@ class ReferenceEngine:
         self.loss = loss
         self._sums: dict[str, Array] = {}
         self._images = 0
+
+    def prepare(self, optimizer: Updater) -> None:
+        """Allocate the optimizer's state where it will stay."""
+        optimizer.prepare(self.model.parameters)
 
     def train_step(
         self,
@@ -96,6 +101,11 @@ class ReferenceEngine:
         # one large batch, also when the last of them is shorter.
         for name, gradient in gradients.items():
             if name in self._sums:
+                if self._sums[name].shape != gradient.shape:
+                    raise ShapeError(
+                        f"the gradients of {self._images} images wait for an update, but the network was built anew; "
+                        f"finish the update first, or make a new trainer"
+                    )
                 self._sums[name] += gradient * count
             else:
                 self._sums[name] = gradient * count

@@ -20,6 +20,7 @@ from rot180.kernels.elementwise import (
 )
 from rot180.kernels.softmax_rows import softmax_backward_rows, softmax_rows
 from rot180.nn.activation import NoisyReLU, Softmax
+from rot180.nn.contract import own_backward, own_forward
 from rot180.nn.dropout import Dropout
 from rot180.nn.layer import Layer, Shape
 
@@ -165,8 +166,12 @@ class LayerStage(Stage):
         """Call the layer's forward and copy what it returns."""
 
         def call(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
-            result, self.saved = self.layer.forward(
-                source, training=context.training, generator=context.generator["noise"]
+            result, self.saved = own_forward(
+                self.layer,
+                source,
+                self.output_shape,
+                training=context.training,
+                generator=context.generator["noise"],
             )
             np.copyto(target, result.reshape(target.shape))
 
@@ -176,7 +181,7 @@ class LayerStage(Stage):
         """Call the layer's backward and copy what it returns."""
 
         def call(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any] | None) -> None:
-            result, gradients = self.layer.backward(source, self.saved, needs_dx=target is not None)
+            result, gradients = own_backward(self.layer, source, self.saved, needs_dx=target is not None)
             if target is not None and result is not None:
                 np.copyto(target, result.reshape(target.shape))
             for name, gradient in gradients.items():

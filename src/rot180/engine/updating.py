@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,22 +25,30 @@ KERNEL_SLOTS: dict[int, tuple[str, str]] = {
 """The optimizer's slots that stand for the kernels' two state arrays."""
 
 
-def kernel_rule(optimizer: Updater) -> int:
-    """Return the kernels' number for an optimizer's rule."""
-    if optimizer.fused_rule == "sgd":
-        hyper = optimizer.hyper()
+RULES = {"adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}
+"""The rules whose number does not depend on hyper-parameters."""
+
+
+def kernel_rule(rule: str, hyper: Mapping[str, Any]) -> int:
+    """Return the kernels' number for an optimizer's rule.
+
+    >>> kernel_rule("sgd", {"momentum": 0.9, "nesterov": False}) == MOMENTUM
+    True
+    """
+    if rule == "sgd":
         if not hyper["momentum"]:
             return SGD
         return NESTEROV if hyper["nesterov"] else MOMENTUM
-    return {"adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}.get(optimizer.fused_rule, NO_RULE)
+    return RULES.get(rule, NO_RULE)
 
 
-def fill_hyper(out: np.ndarray[Any, np.dtype[np.float64]], rule: int, optimizer: Updater, factor: float) -> None:
+def fill_hyper(
+    out: np.ndarray[Any, np.dtype[np.float64]], rule: int, optimizer: Updater, hyper: Mapping[str, Any], factor: float
+) -> None:
     """Write the numbers of the coming step; `factor` multiplies the learning rate."""
     if rule == NO_RULE:
         return
-    hyper = optimizer.hyper()
-    hyper.pop("nesterov", None)
+    named = {name: value for name, value in hyper.items() if name not in ("nesterov", "betas")}
     if "betas" in hyper:
-        hyper["beta1"], hyper["beta2"] = hyper.pop("betas")
-    hyper_parameters(rule, step=optimizer.step_count, lr=optimizer.lr * factor, out=out, **hyper)
+        named["beta1"], named["beta2"] = hyper["betas"]
+    hyper_parameters(rule, step=optimizer.step_count, lr=optimizer.lr * factor, out=out, **named)

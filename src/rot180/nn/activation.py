@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rot180.errors import ArgumentError
+from rot180.nn.hyper import Hyper
 from rot180.nn.layer import Layer
 from rot180.nn.validation import real_number
 from rot180.nn.word import join, number
@@ -69,10 +70,11 @@ class NoisyReLU(_Activation):
     """
 
     kind = "relu"
+    sigma = Hyper(real_number)
 
     def __init__(self, sigma: float = 0.1, *, name: str = "") -> None:
         super().__init__(name=name)
-        self.sigma = real_number(sigma, "NoisyReLU: sigma")
+        self.sigma = sigma
 
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
@@ -101,10 +103,11 @@ class LeakyReLU(_Activation):
     """x where it is positive, slope*x elsewhere."""
 
     kind = "relu"
+    slope = Hyper(real_number)
 
     def __init__(self, slope: float = 0.01, *, name: str = "") -> None:
         super().__init__(name=name)
-        self.slope = real_number(slope, "LeakyReLU: slope")
+        self.slope = slope
 
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None

@@ -7,14 +7,24 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.nn.hyper import Hyper
 from rot180.nn.initializer import Initializer
 from rot180.nn.layer import Shape
-from rot180.nn.validation import as_pair, plain_padding, whole_number
+from rot180.nn.validation import as_pair, optional_whole_number, plain_padding, whole_number
 from rot180.nn.weighted import Weighted
 from rot180.nn.word import join, padding_option, size
 from rot180.ops.conv2d import ALGORITHMS, conv2d, conv2d_backward
 from rot180.ops.geometry import geometry
 from rot180.ops.types import Array, Padding, Pair
+
+
+def _algorithm(value: Any, name: str) -> str:
+    if value not in ("auto", *ALGORITHMS):
+        owner = name.partition(":")[0]
+        raise ArgumentError(
+            f"{owner}: no algorithm is called {value!r}{did_you_mean(str(value), ('auto', *ALGORITHMS))}"
+        )
+    return str(value)
 
 
 class Conv2d(Weighted):
@@ -50,6 +60,14 @@ class Conv2d(Weighted):
     """
 
     kind = "conv"
+    out_channels = Hyper(whole_number)
+    kernel_size = Hyper(as_pair)
+    stride = Hyper(as_pair)
+    padding: Hyper[Padding] = Hyper(lambda value, _: plain_padding(value))
+    dilation = Hyper(as_pair)
+    in_channels = Hyper(optional_whole_number)
+    algorithm = Hyper(_algorithm)
+    groups = Hyper(whole_number)
 
     def __init__(
         self,
@@ -68,17 +86,13 @@ class Conv2d(Weighted):
         lr_factor: float = 1.0,
     ) -> None:
         super().__init__(bias=bias, initializer=initializer, name=name, lr_factor=lr_factor)
-        self.out_channels = whole_number(out_channels, "Conv2d: out_channels")
-        self.kernel_size = as_pair(kernel_size, "Conv2d: kernel_size")
-        self.stride = as_pair(stride, "Conv2d: stride")
-        self.padding = plain_padding(padding)
-        self.dilation = as_pair(dilation, "Conv2d: dilation")
-        self.groups = whole_number(groups, "Conv2d: groups")
-        self.in_channels = None if in_channels is None else whole_number(in_channels, "Conv2d: in_channels")
-        if algorithm not in ("auto", *ALGORITHMS):
-            raise ArgumentError(
-                f"Conv2d: no algorithm is called {algorithm!r}{did_you_mean(str(algorithm), ('auto', *ALGORITHMS))}"
-            )
+        self.out_channels = out_channels
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
+        self.groups = groups
+        self.in_channels = in_channels
         self.algorithm = algorithm
         if self.out_channels % self.groups or (self.in_channels or 0) % self.groups:
             raise ArgumentError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.errors import ArgumentError
+from rot180.nn.hyper import Hyper
 from rot180.nn.layer import Layer
 from rot180.nn.validation import real_number
 from rot180.nn.word import number
@@ -35,10 +36,11 @@ class Dropout(Layer):
     """
 
     kind = "dropout"
+    rate = Hyper(real_number, 0, 1)
 
     def __init__(self, rate: float = 0.5, *, name: str = "") -> None:
         super().__init__(name=name)
-        self.rate = real_number(rate, "Dropout: rate", 0, 1)
+        self.rate = rate
 
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rot180.nn.hyper import Hyper, anything
 from rot180.nn.keywords import answering, answering_class
 from rot180.nn.validation import layer_name, real_number
 from rot180.ops.types import Array
@@ -31,19 +32,23 @@ class Layer:
         By local name (`weight`, `bias`); empty before `build` and for layers that have none. Updated in place.
     lr_factor : float
         Multiplies the learning rate for this layer's parameters; 0 freezes them.
+
+    Hyper-parameters may be set at any time: the next step obeys them, or says why it cannot.
     """
+
+    lr_factor = Hyper(real_number)
+    name = Hyper(lambda value, _: layer_name(value))
+    parameters: Hyper[dict[str, Array]] = Hyper(anything)
 
     kind: ClassVar[str] = "layer"
     is_activation: ClassVar[bool] = False
     """An elementwise function; initializers look at the one that follows a layer."""
-    has_parameters: ClassVar[bool] = False
-    """Whether `build` makes parameters."""
 
     @answering
     def __init__(self, *, name: str = "", lr_factor: float = 1.0) -> None:
-        self.name = layer_name(name)
-        self.lr_factor = real_number(lr_factor, f"{type(self).__name__}: lr_factor")
-        self.parameters: dict[str, Array] = {}
+        self.name = name
+        self.lr_factor = lr_factor
+        self.parameters = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -54,6 +59,11 @@ class Layer:
     def label(self) -> str:
         """What messages call the layer: its name, or its class before it has one."""
         return self.name or type(self).__name__
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether it has parameters, or `build` will make some."""
+        return bool(self.parameters) or type(self).build is not Layer.build
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the output for one image; raise ShapeError where the input does not fit."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.errors import ShapeError
+from rot180.nn.hyper import Hyper
 from rot180.nn.initializer import Initializer
 from rot180.nn.layer import Shape
-from rot180.nn.validation import whole_number
+from rot180.nn.validation import optional_whole_number, whole_number
 from rot180.nn.weighted import Weighted
 from rot180.nn.word import join
 from rot180.ops.linear import linear, linear_backward
@@ -42,6 +43,8 @@ class Linear(Weighted):
     """
 
     kind = "fc"
+    out_features = Hyper(whole_number)
+    in_features = Hyper(optional_whole_number)
 
     def __init__(
         self,
@@ -54,8 +57,8 @@ class Linear(Weighted):
         lr_factor: float = 1.0,
     ) -> None:
         super().__init__(bias=bias, initializer=initializer, name=name, lr_factor=lr_factor)
-        self.out_features = whole_number(out_features, "Linear: out_features")
-        self.in_features = None if in_features is None else whole_number(in_features, "Linear: in_features")
+        self.out_features = out_features
+        self.in_features = in_features
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (out_features,)."""

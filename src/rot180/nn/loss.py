@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from rot180.errors import ArgumentError, did_you_mean
+from rot180.nn.hyper import Checked
 from rot180.nn.keywords import answering
 from rot180.nn.validation import real_number
 from rot180.ops.loss import cross_entropy, cross_entropy_backward, squared_error, squared_error_backward
@@ -31,14 +32,7 @@ class Loss(Protocol):
 class _ClassWeighted:
     """A loss in which the images of some classes may count more than others."""
 
-    class_weights: Array | None = None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "class_weights" and value is not None:
-            value = read_class_weights(value, type(self).__name__)
-        elif name == "label_smoothing":
-            value = real_number(value, "CrossEntropyLoss: label_smoothing", 0, 1)
-        object.__setattr__(self, name, value)
+    class_weights = Checked(lambda value, name: None if value is None else read_class_weights(value, name))
 
     def __repr__(self) -> str:
         """Return the call that makes it."""
@@ -69,10 +63,12 @@ class CrossEntropyLoss(_ClassWeighted):
 
     name: ClassVar[str] = "cross_entropy"
 
+    label_smoothing = Checked(real_number, 0, 1)
+
     @answering
     def __init__(self, label_smoothing: float = 0.0, class_weights: Iterable[float] | None = None) -> None:
         self.label_smoothing = label_smoothing
-        self.class_weights = class_weights  # type: ignore[assignment]
+        self.class_weights = class_weights
 
     def forward(self, outputs: Array, target: Array) -> tuple[float, tuple[Array, Array]]:
         """Return the mean over the batch; target is integer labels (N,) or probabilities (N, K)."""
@@ -105,7 +101,7 @@ class SquaredErrorLoss(_ClassWeighted):
 
     @answering
     def __init__(self, class_weights: Iterable[float] | None = None) -> None:
-        self.class_weights = class_weights  # type: ignore[assignment]
+        self.class_weights = class_weights
 
     def forward(self, outputs: Array, target: Array) -> tuple[float, tuple[Array, Array]]:
         """Return the mean over the batch; target is integer labels (N,) or values (N, K)."""
@@ -119,7 +115,7 @@ class SquaredErrorLoss(_ClassWeighted):
 def read_class_weights(value: Any, name: str) -> Array:
     """Read one weight for each class: numbers that are finite, at least 0, and not all 0.
 
-    >>> read_class_weights([1, 2.5], "CrossEntropyLoss")
+    >>> read_class_weights([1, 2.5], "CrossEntropyLoss: class_weights")
     array([1. , 2.5])
     """
     try:
@@ -127,9 +123,9 @@ def read_class_weights(value: Any, name: str) -> Array:
     except (TypeError, ValueError):
         weights = np.empty(0)
     if weights.ndim != 1 or not weights.size or not np.isfinite(weights).all() or (weights < 0).any():
-        raise ArgumentError(f"{name}: class_weights must be one number for each class, at least 0; it is {value!r}")
+        raise ArgumentError(f"{name} must be one number for each class, at least 0; it is {value!r}")
     if not weights.any():
-        raise ArgumentError(f"{name}: class_weights must not all be 0; nothing would be learned")
+        raise ArgumentError(f"{name} must not all be 0; nothing would be learned")
     weights.flags.writeable = False
     return weights
 

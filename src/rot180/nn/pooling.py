@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ShapeError
+from rot180.nn.hyper import Hyper
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.validation import as_pair, plain_padding
 from rot180.nn.word import join, padding_option, size
@@ -19,15 +20,17 @@ class _Pool2d(Layer):
     """What both poolings share: where the windows lie."""
 
     kind = "pool"
+    kernel_size = Hyper(as_pair)
+    stride = Hyper(as_pair)
+    padding: Hyper[Padding] = Hyper(lambda value, _: plain_padding(value))
 
     def __init__(
         self, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = "valid", name: str = ""
     ) -> None:
         super().__init__(name=name)
-        owner = type(self).__name__
-        self.kernel_size = as_pair(kernel_size, f"{owner}: kernel_size")
-        self.stride = self.kernel_size if stride is None else as_pair(stride, f"{owner}: stride")
-        self.padding = plain_padding(padding)
+        self.kernel_size = kernel_size
+        self.stride = self.kernel_size if stride is None else stride
+        self.padding = padding
 
     @property
     def options(self) -> dict[str, Any]:
@@ -104,6 +107,8 @@ class AvgPool2d(_Pool2d):
     (14, 7, 8)
     """
 
+    count_include_pad = Hyper(lambda value, _: bool(value))
+
     def __init__(
         self,
         kernel_size: Pair,
@@ -114,7 +119,7 @@ class AvgPool2d(_Pool2d):
         name: str = "",
     ) -> None:
         super().__init__(kernel_size, stride=stride, padding=padding, name=name)
-        self.count_include_pad = bool(count_include_pad)
+        self.count_include_pad = count_include_pad
 
     @property
     def options(self) -> dict[str, Any]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
 
+<<<<<<< HEAD
 from rot180.errors import ArgumentError, ShapeError, TooLargeError
 from rot180.memory import require
 from rot180.nn.image_statistics import ImageStatistics
+=======
+from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.arena import Arena
+from rot180.nn.built import Built
+from rot180.nn.contract import is_own, own_backward, own_forward, shapes_of
+>>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.notation_printer import notation
@@ -63,7 +71,9 @@ class Sequential:
 
     @answering
     def __init__(self, layers: Iterable[Layer], *, input_shape: Iterable[int] | None = None) -> None:
-        self.layers: tuple[Layer, ...] = (layers,) if isinstance(layers, Layer) else tuple(layers)
+        # First of all attributes: what is copied after it finds the parameters copied already.
+        self._built: Built | None = None
+        self._layers: tuple[Layer, ...] = (layers,) if isinstance(layers, Layer) else tuple(layers)
         self._check_layers()
         for layer, name in zip(self.layers, automatic_names(self.layers), strict=True):
             layer.name = layer.name or name
@@ -78,6 +88,27 @@ class Sequential:
         if input_shape is not None:
             self._input_shape = image_shape(input_shape)
             self._shapes = shapes_of(self.layers, self._input_shape)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._built is not None:
+            self._built.look()  # a pickle leaves the parameters where the layers have them
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers in order; to exchange one, make a new network of them."""
+        return self._layers
+
+    @layers.setter
+    def layers(self, layers: Iterable[Layer]) -> None:
+        raise ArgumentError(
+            "the layers of a network are fixed; make a new one, such as Sequential([*layers, Linear(5)])"
+        )
+
+    @property
+    def arena(self) -> Arena:
+        """Where the parameters of our own layers lie, by full name; raises ArgumentError before `build`."""
+        return self._require_built().arena
 
     def _check_layers(self) -> None:
         if not self.layers:
@@ -164,12 +195,29 @@ class Sequential:
             np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
             for index in range(len(self.layers))
         )
+        self._check_names()
+        built = Built(self.layers, list(pairwise([shape, *shapes])), dtype)
         for index, (layer, layer_seed) in enumerate(zip(self.layers, seeds, strict=True)):
             layer_input = shapes[index - 1] if index else shape
             following = following_activation(self.layers, index)
             layer.build(layer_input, np.random.default_rng(layer_seed), dtype=dtype, activation=following)
-        self._input_shape, self._shapes, self._dtype, self.is_built = shape, shapes, dtype, True
+            built.place(layer)
+        built.look()
+        self._built, self._input_shape, self._shapes, self._dtype, self.is_built = built, shape, shapes, dtype, True
         return self
+
+    def look(self) -> object:
+        """Return a token that changes with what an engine takes as given.
+
+        Those are the layers' hyper-parameters other than `lr_factor`, which arrays hold the parameters, and the type.
+        Arrays that the user has put in the place of parameters are copied into the network's own.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            The network is not built, or cannot follow what was set.
+        """
+        return self._require_built().look()
 
     @answering_call
     def forward(
@@ -194,11 +242,20 @@ class Sequential:
             A layer would take more memory than is left.
         """
         x, saved = self.accept(x), []
+<<<<<<< HEAD
         for layer in self.layers:
             try:
                 x, kept = layer.forward(x, training=training, generator=generator)
             except MemoryError as error:
                 raise _too_large(layer, error) from None
+=======
+        self.look()
+        for layer, shape in zip(self.layers, self._shapes, strict=True):
+            if is_own(layer):
+                x, kept = own_forward(layer, x, shape, training=training, generator=generator)
+            else:
+                x, kept = layer.forward(x, training=training, generator=generator)
+>>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
             saved.append(kept)
         return x, saved
 
@@ -207,6 +264,7 @@ class Sequential:
 
         Shapes and errors as in `forward`.
         """
+<<<<<<< HEAD
         x = self.accept(x)
         for layer in self.layers:
             try:
@@ -214,6 +272,9 @@ class Sequential:
             except MemoryError as error:
                 raise _too_large(layer, error) from None
         return x
+=======
+        return self.forward(x)[0]
+>>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
 
     @answering_call
     def backward(self, dy: Array, saved: Saved, *, needs_dx: bool = False) -> tuple[Array | None, dict[str, Array]]:
@@ -235,12 +296,17 @@ class Sequential:
         delta: Array | None = np.asarray(dy, self._dtype)
         for index in range(len(self.layers) - 1, first - 1, -1):
             layer = self.layers[index]
+<<<<<<< HEAD
             if delta is None:  # pragma: no cover - a layer that breaks the contract
                 raise ShapeError(f"{self.layers[index + 1].name} returned no dx although it was asked for it")
             try:
                 delta, own = layer.backward(delta, saved[index], needs_dx=needs_dx or index > first)
             except MemoryError as error:
                 raise _too_large(layer, error) from None
+=======
+            backward = partial(own_backward, layer) if is_own(layer) else layer.backward
+            delta, own = backward(np.asarray(delta), saved[index], needs_dx=needs_dx or index > first)
+>>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
             gradients.update((f"{layer.name}.{name}", gradient) for name, gradient in own.items())
         ordered = {name: gradients[name] for name in self.parameters if name in gradients}
         return delta if needs_dx else None, ordered
@@ -291,6 +357,7 @@ class Sequential:
             return f"Sequential([{', '.join(repr(layer) for layer in self.layers)}])"
         return f"network({self.notation!r})"
 
+<<<<<<< HEAD
     def check_unchanged(self) -> None:
         """Raise ArgumentError if a layer no longer fits the shapes that the network was built with."""
         for layer, (given, made), now in zip(
@@ -305,7 +372,12 @@ class Sequential:
 
     def _require_built(self) -> None:
         if not self.is_built:
+=======
+    def _require_built(self) -> Built:
+        if self._built is None:
+>>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
             raise ArgumentError("the network has no parameters yet; call build(seed=0) first")
+        return self._built
 
     def accept(self, images: Any) -> Array:
         """Return a batch in the network's type; raise ShapeError or ArgumentError where it does not fit."""
@@ -353,6 +425,7 @@ def following_activation(layers: tuple[Layer, ...], index: int) -> str:
     return "linear"
 
 
+<<<<<<< HEAD
 def shapes_of(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
     """Return the output shape of each layer; raise ShapeError where one does not fit."""
     shapes = []
@@ -363,6 +436,9 @@ def shapes_of(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
 
 
 def _check_size(layers: tuple[Layer, ...], shapes: list[Shape], itemsize: int) -> None:
+=======
+def _check_size(layers: tuple[Layer, ...], shapes: list[Shape]) -> None:
+>>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
     total = 0
     for layer, shape in zip(layers, shapes, strict=False):
         own = sum(math.prod(size) for size in layer.parameter_shapes(shape).values())

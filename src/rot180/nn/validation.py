@@ -26,6 +26,11 @@ def whole_number(value: Any, name: str, smallest: int = 1) -> int:
     return int(value)
 
 
+def optional_whole_number(value: Any, name: str) -> int | None:
+    """Read None, or an int that is at least 1."""
+    return None if value is None else whole_number(value, name)
+
+
 def real_number(value: Any, name: str, low: float = 0.0, below: float = math.inf) -> float:
     """Read a number in [low, below).
 
@@ -90,4 +95,13 @@ def float_type(value: Any) -> np.dtype[Any]:
     return dtype
 
 
-__all__ = ["as_pair", "float_type", "image_shape", "layer_name", "plain_padding", "real_number", "whole_number"]
+__all__ = [
+    "as_pair",
+    "float_type",
+    "image_shape",
+    "layer_name",
+    "optional_whole_number",
+    "plain_padding",
+    "real_number",
+    "whole_number",
+]

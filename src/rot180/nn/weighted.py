@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError
+from rot180.nn.hyper import Hyper
 from rot180.nn.initializer import Initializer, as_initializer, initialize
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.word import number
@@ -17,13 +18,14 @@ from rot180.ops.types import Array
 class Weighted(Layer):
     """A layer with a weight array, whose last axis is the outputs, and a bias (outputs,) that starts at zero."""
 
-    has_parameters = True
     groups = 1
+    bias = Hyper(lambda value, _: bool(value))
+    initializer = Hyper(lambda value, name: as_initializer(value, name.partition(":")[0]))
 
     def __init__(self, *, bias: bool, initializer: str | Initializer, name: str, lr_factor: float) -> None:
         super().__init__(name=name, lr_factor=lr_factor)
-        self.bias = bool(bias)
-        self.initializer = as_initializer(initializer, type(self).__name__)
+        self.bias = bias
+        self.initializer = initializer
 
     def weight_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the weight for this input."""

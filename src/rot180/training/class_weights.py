@@ -74,8 +74,8 @@ def class_weights_of(given: ClassWeights, labels: Array, names: Sequence[str]) -
         weights: list[Any] = [1.0] * len(names)
         for key, weight in given.items():
             weights[_number(key, names)] = weight
-        return read_class_weights(weights, "fit")
-    array = read_class_weights(given, "fit")
+        return read_class_weights(weights, "fit: class_weights")
+    array = read_class_weights(given, "fit: class_weights")
     if len(array) != len(names):
         raise ArgumentError(f"class_weights must hold one number for each of {len(names)} classes; it has {len(array)}")
     return array

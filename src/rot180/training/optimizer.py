@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rot180.errors import ArgumentError, ModelError, ShapeError, did_you_mean
+from rot180.nn.hyper import Checked
 from rot180.nn.keywords import answering
 from rot180.nn.validation import real_number
 from rot180.ops.types import Array
@@ -68,6 +69,8 @@ class Optimizer:
                         f"{self.rule}: the state of {name} is {slot[name].shape} but the parameter is "
                         f"{parameter.shape}; use a new optimizer for a new network"
                     )
+                elif slot[name].dtype != parameter.dtype:  # the network was built anew in another type
+                    slot[name] = slot[name].astype(parameter.dtype)
 
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], lr_factors: Mapping[str, float]
@@ -82,6 +85,7 @@ class Optimizer:
             Multiply the learning rate, parameter by parameter; 1 where missing.
         """
         self.prepare(parameters)
+        self.hyper()  # raises for values that do not go together, before anything is changed
         self.step_count += 1
         for name, gradient in gradients.items():
             self._update_one(name, parameters[name], gradient, self.lr * lr_factors.get(name, 1.0))
@@ -148,24 +152,34 @@ class SGD(Optimizer):
 
     rule = "sgd"
     slots = ("velocity",)
+    momentum = Checked(real_number, 0, 1)
+    nesterov = Checked(lambda value, _: bool(value))
+    weight_decay = Checked(real_number)
 
     @answering
     def __init__(
         self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
     ) -> None:
         super().__init__(lr)
-        self.momentum = real_number(momentum, f"{self.rule}: momentum", 0, 1)
-        self.nesterov = bool(nesterov)
-        self.weight_decay = real_number(weight_decay, f"{self.rule}: weight_decay")
-        if self.nesterov and not self.momentum:
-            raise ArgumentError("sgd: nesterov needs a momentum above 0; give momentum=0.9")
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
+        self.hyper()
 
     def hyper(self) -> dict[str, Any]:
         """Return the hyper-parameters other than the learning rate."""
+        if self.nesterov and not self.momentum:
+            raise ArgumentError("sgd: nesterov needs a momentum above 0; give momentum=0.9")
         return {"momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": self.weight_decay}
 
     def _update_one(self, name: str, w: Array, dw: Array, lr: float) -> None:
         sgd_update(w, dw, self.state["velocity"][name], lr=lr, **self.hyper())
+
+
+def _betas(value: Any, name: str) -> tuple[float, float]:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ArgumentError(f"{name} must be two numbers; it is {value!r}")
+    return real_number(value[0], f"{name}[0]", 0, 1), real_number(value[1], f"{name}[1]", 0, 1)
 
 
 class Adam(Optimizer):
@@ -190,6 +204,9 @@ class Adam(Optimizer):
     rule = "adam"
     slots = ("m", "v")
     decoupled: ClassVar[bool] = False
+    betas = Checked(_betas)
+    eps = Checked(real_number)
+    weight_decay = Checked(real_number)
 
     @answering
     def __init__(
@@ -200,14 +217,9 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(lr)
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ArgumentError(f"{self.rule}: betas must be two numbers; it is {betas!r}")
-        self.betas = (
-            real_number(betas[0], f"{self.rule}: betas[0]", 0, 1),
-            real_number(betas[1], f"{self.rule}: betas[1]", 0, 1),
-        )
-        self.eps = real_number(eps, f"{self.rule}: eps")
-        self.weight_decay = real_number(weight_decay, f"{self.rule}: weight_decay")
+        self.betas = betas
+        self.eps = eps
+        self.weight_decay = weight_decay
 
     def hyper(self) -> dict[str, Any]:
         """Return the hyper-parameters other than the learning rate."""
@@ -274,13 +286,16 @@ class RMSprop(Optimizer):
 
     rule = "rmsprop"
     slots = ("square",)
+    alpha = Checked(real_number, 0, 1)
+    eps = Checked(real_number)
+    weight_decay = Checked(real_number)
 
     @answering
     def __init__(self, lr: float = 1e-3, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0) -> None:
         super().__init__(lr)
-        self.alpha = real_number(alpha, f"{self.rule}: alpha", 0, 1)
-        self.eps = real_number(eps, f"{self.rule}: eps")
-        self.weight_decay = real_number(weight_decay, f"{self.rule}: weight_decay")
+        self.alpha = alpha
+        self.eps = eps
+        self.weight_decay = weight_decay
 
     def hyper(self) -> dict[str, Any]:
         """Return the hyper-parameters other than the learning rate."""

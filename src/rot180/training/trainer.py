@@ -9,6 +9,7 @@ import numpy as np
 from rot180.engine import Engine, StepResult, make_engine
 from rot180.errors import ArgumentError, NonFiniteError, ShapeError
 from rot180.nn.activation import NoisyReLU, Sigmoid, Softmax, Tanh
+from rot180.nn.contract import is_own
 from rot180.nn.dropout import Dropout
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.loss import Loss
@@ -72,17 +73,18 @@ class Trainer:
         engine: str = "auto",
         seed: int = 0,
     ) -> None:
-        self.model = model
+        self._model = model
+        self._engine: Engine | None = None
         self.optimizer = optimizer_by_name(optimizer) if isinstance(optimizer, str) else optimizer
-        self.loss = make_loss(loss, model)
+        self.loss = loss
         self.seed = whole_number(seed, "Trainer: seed", 0)
         self.generators = {"noise": stream(self.seed, "noise")}
         self.stop_reason = ""
         self.white: float | None = None
         self.limits: tuple[float, float] | None = None
         self._engine_name = engine
-        self._engine: Engine | None = None
-        self._draws = any(isinstance(layer, (Dropout, NoisyReLU)) for layer in model.layers)
+        # A layer of the user's own may draw as well, or hold layers that do.
+        self._draws = any(isinstance(layer, (Dropout, NoisyReLU)) or is_own(layer) for layer in model.layers)
         if model.is_built:
             self.prepare(model.input_shape)
 
@@ -91,9 +93,25 @@ class Trainer:
         if self._engine is None:
             if not self.model.is_built:
                 self.model.build(self._input_shape(image_shape), seed=self.seed)
-            self.optimizer.prepare(self.model.parameters)
             self._engine = make_engine(self._engine_name, self.model, self.loss)
+            self._engine.prepare(self.optimizer)
         return self._engine
+
+    @property
+    def model(self) -> Sequential:
+        """The network; another one takes a trainer of its own."""
+        return self._model
+
+    @property
+    def loss(self) -> Loss:
+        """What training minimizes; may be exchanged, by name or as a `Loss`, between two steps."""
+        return self._loss
+
+    @loss.setter
+    def loss(self, loss: str | Loss) -> None:
+        self._loss = make_loss(loss, self.model)
+        if self._engine is not None:
+            self._engine.loss = self._loss
 
     @property
     def engine(self) -> Engine:

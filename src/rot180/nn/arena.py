@@ -1,19 +1,19 @@
-"""Parameters, gradients and optimizer state each in a long array, so that one kernel call updates them all."""
+"""Parameters, gradients and optimizer state each in a long array, so that one kernel call updates them all.
+
+A network's parameters lie in one from the moment they are made, and never move: whoever holds an array holds the live
+one.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from rot180.kernels.memory import ALIGNMENT, aligned
-from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
-
-_OF_MODELS: WeakKeyDictionary[Sequential, Arena] = WeakKeyDictionary()
 
 
 class Arena:
@@ -26,7 +26,7 @@ class Arena:
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> None:
         step = ALIGNMENT // np.dtype(dtype).itemsize
-        self._shapes = list(shapes.items())
+        self._shapes = dict(shapes)
         self._starts: dict[str, int] = {}
         end = 0
         for name, shape in shapes.items():
@@ -51,13 +51,16 @@ class Arena:
         return self.flat[self._starts[names[0]] : self._starts[last] + self._arrays[last].size]
 
     def holds(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> bool:
-        """Whether it was made for these arrays, in this order and type."""
-        return self._shapes == list(shapes.items()) and self.flat.dtype == dtype
+        """Whether it was made for these arrays and this type."""
+        return self._shapes == shapes and self.flat.dtype == dtype
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Arena:
+        """Copy, so that whatever is copied along and refers to one of the arrays refers to its copy here."""
+        copied = Arena(self._shapes, self.flat.dtype)
+        np.copyto(copied.flat, self.flat)
+        memo.update((id(array), copied[name]) for name, array in self._arrays.items())
+        return copied
 
-def parameter_arena(model: Sequential, shapes: Mapping[str, tuple[int, ...]]) -> Arena:
-    """Return the arena of a model's parameters, which all its engines share."""
-    arena = _OF_MODELS.get(model)
-    if arena is None or not arena.holds(shapes, model.dtype):
-        arena = _OF_MODELS[model] = Arena(shapes, model.dtype)
-    return arena
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave the values out of a pickle: its arrays would no longer lie side by side."""
+        return Arena, (self._shapes, self.flat.dtype)

@@ -1,0 +1,156 @@
+"""What a network was built of, and whether it still is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.arena import Arena
+from rot180.nn.contract import is_own, shapes_of
+from rot180.nn.hyper import changes
+from rot180.nn.layer import Layer, Shape
+from rot180.nn.linear import Linear
+from rot180.ops.types import Array
+
+
+class Built:
+    """The parameters of a network and the hyper-parameters for which they were made.
+
+    The parameters of our own layers lie in `arena`. Another array that the user puts in the place of one is copied
+    into it. The arrays of a layer of the user's own stay where that layer made them: sub-layers may hold them too.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+    shapes : list of (input shape, output shape)
+        Of each layer.
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, layers: tuple[Layer, ...], shapes: list[tuple[Shape, Shape]], dtype: np.dtype[Any]) -> None:
+        known = {
+            (layer, local): shape
+            for layer, (taken, _) in zip(layers, shapes, strict=True)
+            if not is_own(layer)
+            for local, shape in layer.parameter_shapes(taken).items()
+        }
+        # The engine updates a fully connected weight where its gradient arises, and all others in one call.
+        order = sorted(known, key=lambda key: type(key[0]) is Linear and key[1] == "weight")
+        self.arena = Arena({f"{layer.name}.{local}": known[layer, local] for layer, local in order}, dtype)
+        self._layers, self._shapes, self._dtype = layers, shapes, dtype
+        self._names = [layer.name for layer in layers]
+        self._arrays: list[tuple[Layer, str, Array]] = []
+        self._made_of: list[Any] = []
+        self._seen: object = None
+        self._revision = object()
+
+    def place(self, layer: Layer) -> None:
+        """Take the parameters that a layer has just made; before the next layer is built, which may look at them."""
+        if not is_own(layer):
+            for local, array in layer.parameters.items():
+                self._take(layer, local, array)
+
+    def look(self) -> object:
+        """Return a token that stays the same as long as everything does that an engine takes as given.
+
+        Those are the layers' hyper-parameters other than `lr_factor`, which arrays hold the parameters, and the type.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            Something was set that a built network cannot follow.
+        """
+        for layer, local, array in self._arrays:
+            if layer.parameters.get(local) is not array:
+                break
+        else:
+            if changes.latest is self._seen:
+                return self._revision
+        return self._look_closely()
+
+    def _look_closely(self) -> object:
+        seen = changes.latest
+        for layer, name in zip(self._layers, self._names, strict=True):
+            if layer.name != name:
+                raise ArgumentError(
+                    f"{name}: a layer keeps its name once the network is built; it is {layer.name!r} now; set it back"
+                )
+        self._check_shapes()
+        self._check_parameters()
+        made_of: list[Any] = []
+        for layer in self._layers:
+            # The same objects, not equal ones: a value may be an array, which says nothing to ==.
+            if is_own(layer):
+                made_of += layer.parameters.values()
+            else:
+                made_of += [value for name, value in vars(layer).items() if name not in ("parameters", "lr_factor")]
+        if len(made_of) != len(self._made_of) or any(a is not b for a, b in zip(made_of, self._made_of, strict=True)):
+            self._made_of, self._revision = made_of, object()
+        self._seen = seen
+        return self._revision
+
+    def _check_shapes(self) -> None:
+        found = shapes_of(self._layers, self._shapes[0][0])
+        for layer, (taken, given), shape in zip(self._layers, self._shapes, found, strict=True):
+            if shape != given:
+                raise ShapeError(
+                    f"{layer.label}: its output would be {shape} now, but the network was built for {given}; call "
+                    f"build again, or set it back"
+                )
+            if is_own(layer):
+                continue
+            own = {local: self.arena[f"{layer.name}.{local}"].shape for local in self._locals(layer)}
+            wanted = layer.parameter_shapes(taken)
+            if wanted != own:
+                raise ShapeError(
+                    f"{layer.label}: its parameters would be {wanted} now, but it was built with {own}; call build "
+                    f"again, or set it back"
+                )
+
+    def _locals(self, layer: Layer) -> list[str]:
+        start = f"{layer.name}."
+        return [name.removeprefix(start) for name, _ in self.arena.items() if name.startswith(start)]
+
+    def _check_parameters(self) -> None:
+        self._arrays = []
+        for layer in self._layers:
+            if not is_own(layer):
+                for local in self._locals(layer):
+                    if local not in layer.parameters:
+                        raise ArgumentError(f"{layer.label}: its {local} is missing; put it back, or call build again")
+                    self._take(layer, local, layer.parameters[local])
+        for layer in self._layers:
+            if is_own(layer):
+                for local, array in layer.parameters.items():
+                    name = f"{layer.name}.{local}"
+                    if not isinstance(array, np.ndarray) or array.dtype != self._dtype or not array.flags.writeable:
+                        raise ArgumentError(
+                            f"{name} must be a writeable array of {self._dtype}, the type that build is given; it is "
+                            f"{getattr(array, 'dtype', type(array).__name__)}"
+                        )
+                    self._forbid_sharing(name, array)
+                    self._arrays.append((layer, local, array))
+
+    def _take(self, layer: Layer, local: str, array: Any) -> None:
+        """Copy an array's values into the arena, unless it is the arena's already."""
+        name = f"{layer.name}.{local}"
+        held = self.arena[name]
+        if array is not held:
+            given = np.asarray(array)
+            if given.shape != held.shape or given.dtype.kind != "f":
+                raise ShapeError(f"{name} must be {held.shape} of floats; it is {given.shape} of {given.dtype}")
+            self._forbid_sharing(name, given)
+            np.copyto(held, given, casting="same_kind")
+            layer.parameters[local] = held
+        self._arrays.append((layer, local, held))
+
+    def _forbid_sharing(self, name: str, array: Array) -> None:
+        others = [*self.arena.items(), *((f"{layer.name}.{local}", other) for layer, local, other in self._arrays)]
+        for other, held in others:
+            if other != name and np.may_share_memory(array, held) and np.shares_memory(array, held):
+                raise ArgumentError(
+                    f"{name} and {other} share memory; each parameter of a network is an array of its own: copy it, or "
+                    f"list it in one layer only"
+                )

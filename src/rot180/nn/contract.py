@@ -1,0 +1,73 @@
+"""What a layer of the user's own promises, checked where it is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.nn.layer import Layer, Shape
+from rot180.nn.registry import LAYERS
+from rot180.ops.types import Array
+
+
+def is_own(layer: Layer) -> bool:
+    """Whether a layer is of the user's own class; a subclass of one of ours is.
+
+    >>> from rot180.nn import ReLU
+    >>> is_own(ReLU()), is_own(Layer())
+    (False, True)
+    """
+    return LAYERS.get(type(layer).__name__) is not type(layer)
+
+
+def own_forward(
+    layer: Layer, x: Array, output_shape: Shape, *, training: bool, generator: np.random.Generator | None
+) -> tuple[Array, Any]:
+    """Call an own layer's forward, and hold its output against `output_shape`."""
+    y, saved = layer.forward(x, training=training, generator=generator)
+    if np.shape(y) != (len(x), *output_shape):
+        raise ShapeError(
+            f"{layer.label}: forward returns {np.shape(y)} for {x.shape}, but output_shape promises "
+            f"{(len(x), *output_shape)}; define output_shape(self, input_shape) so that they agree"
+        )
+    return y, saved
+
+
+def own_backward(layer: Layer, dy: Array, saved: Any, *, needs_dx: bool) -> tuple[Array | None, dict[str, Array]]:
+    """Call an own layer's backward, and look whether it returns all gradients in their shapes."""
+    dx, gradients = layer.backward(dy, saved, needs_dx=needs_dx)
+    if needs_dx and dx is None:
+        raise ShapeError(f"{layer.label}: backward returns no dx although needs_dx is True")
+    if gradients.keys() != layer.parameters.keys():
+        raise ArgumentError(
+            f"{layer.label}: backward must return a gradient for each of its parameters, "
+            f"{sorted(layer.parameters)}; it returns {sorted(gradients)}; return zeros for one that is not learned"
+        )
+    for name, gradient in gradients.items():
+        if np.shape(gradient) != layer.parameters[name].shape:
+            raise ShapeError(
+                f"{layer.label}: the gradient of {name} must have its shape {layer.parameters[name].shape}; it is "
+                f"{np.shape(gradient)}"
+            )
+    return dx, gradients
+
+
+def shapes_of(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
+    """Return the output shape of each layer; raise ShapeError where one does not fit."""
+    shapes: list[Shape] = []
+    for index, layer in enumerate(layers):
+        try:
+            shape = layer.output_shape(shape)
+        except ShapeError:
+            silent = [own for own in layers[:index] if type(own).output_shape is Layer.output_shape and is_own(own)]
+            if not silent:
+                raise
+            own = silent[-1]
+            raise ShapeError(
+                f"{layer.label}: gets {shape}, as {own.label} does not say that it changes the shape; if it does, "
+                f"define {type(own).__name__}.output_shape(self, input_shape)"
+            ) from None
+        shapes.append(shape)
+    return shapes
