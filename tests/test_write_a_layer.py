@@ -13,6 +13,7 @@ from rot180.cli import main
 DOCS = Path(__file__).parents[1] / "docs"
 
 
+@pytest.mark.filterwarnings("ignore:.* has no compiled kernel")
 @pytest.mark.parametrize(
     ("name", "module"), [("write-a-layer.md", "my_layers"), ("write-an-optimizer.md", "my_optimizers")]
 )

@@ -49,7 +49,7 @@ def test_a_wrong_keyword_is_answered_with_the_right_one(call: Callable[[Any], ob
         (lambda: rot180.Trainer(rot180.network("8x8x1 > fc10")).step(IMAGES, y=LABELS), r"mean 'labels'\?"),
         (lambda: rot180.Preprocessing(mode="scale"), r"^Preprocessing has no argument 'mode'; known: kind"),
         (lambda: rot180.Dataset("tiny"), r"^Dataset: missing .*; its arguments are name, train_images"),
-        (lambda: rot180.SquaredErrorLoss(reduction="sum"), r"'reduction'; known: none$"),
+        (lambda: rot180.SquaredErrorLoss(reduction="sum"), r"'reduction'; known: class_weights$"),
         (lambda: rot180.fit(), r"^fit: missing a required argument: 'model'; its arguments are model, data"),
     ],
 )

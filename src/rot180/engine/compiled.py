@@ -60,10 +60,18 @@ class CompiledEngine:
         self._generator: dict[str, np.random.Generator | None] = {"noise": None}
         self._turn = Turn(model)
         self._governor = Governor(most_threads())
+        self._made_for: object = None
         self._seen: object = None
+        self._plans: dict[tuple[int, str], Plan] = {}
+        self._states: dict[str, Arena] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._fused: list[str] = []
+        self._fused_hyper: dict[str, Array] = {}
+        self._loose: list[str] = []
+        self._own_values = Arena({}, model.dtype)
+        self._gradients: Arena | None = None
         self._sums: Arena | None = None
         self._summed = 0
-        self._made_for: object = None
         self._look()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -89,34 +97,31 @@ class CompiledEngine:
             self._read_factors()
 
     def _begin(self) -> None:
-        """Take in the network as it is; what was kept for another one is dropped."""
-        parameters = self.model.parameters
-        self._shapes = {name: array.shape for name, array in parameters.items()}
+        """Take in the network as it is. What was kept for parameters of other shapes or another type is dropped."""
+        layers, arena, dtype = self.model.layers, self.model.arena, self.model.dtype
+        self._plans.clear()
+        self._seen = None
         self._own = {
             f"{layer.name}.{local}": array
-            for layer in self.model.layers
+            for layer in layers
             if is_own(layer)
             for local, array in layer.parameters.items()
         }
-        self._fused = [f"{layer.name}.weight" for layer in self.model.layers if type(layer) is Linear]
-        self._fused_hyper = {name: np.zeros(9) for name in self._fused}
-        held = [name for name, _ in self.model.arena.items()]
-        self._loose = [name for name in held if name not in self._fused]
         # Where our own layers' parameters lie side by side, so do their gradients and the optimizer's state.
-        self._order = [*self._own, *held]
-        self._own_values = Arena({name: self._shapes[name] for name in self._own}, self.model.dtype)
-        self._gradients: Arena | None = None
-        self._plans: dict[tuple[int, str], Plan] = {}
-        self._states: dict[str, Arena] = {}
-        self._optimizer = None
-        if self._sums is not None and not self._sums.holds(self._ordered_shapes(), self.model.dtype):
-            if self._summed:
-                raise ShapeError(
-                    f"the gradients of {self._summed} images wait for an update, but the network was built anew; "
-                    f"finish the update first, or make a new trainer"
-                )
-            self._sums = None
-        self._seen = None
+        shapes = {name: array.shape for name, array in (*self._own.items(), *arena.items())}
+        if self._shapes == shapes and self._own_values.flat.dtype == dtype:
+            return
+        if self._summed:
+            raise ShapeError(
+                f"the gradients of {self._summed} images wait for an update, but the network was built anew; finish "
+                f"the update first, or make a new trainer"
+            )
+        self._shapes = shapes
+        self._fused = [f"{layer.name}.weight" for layer in layers if type(layer) is Linear]
+        self._fused_hyper = {name: np.zeros(9) for name in self._fused}
+        self._loose = [name for name, _ in arena.items() if name not in self._fused]
+        self._own_values = Arena({name: shapes[name] for name in self._own}, dtype)
+        self._gradients = self._sums = self._optimizer = None
 
     def _read_factors(self) -> None:
         factors = self._factors = self.model.lr_factors
@@ -128,10 +133,7 @@ class CompiledEngine:
         ]
 
     def _new_arena(self) -> Arena:
-        return Arena(self._ordered_shapes(), self.model.dtype)
-
-    def _ordered_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: self._shapes[name] for name in self._order}
+        return Arena(self._shapes, self.model.dtype)
 
     def train_step(
         self,
@@ -273,7 +275,7 @@ class CompiledEngine:
             self._plans.clear()
         for slot, arena in self._states.items():
             arrays = optimizer.state[slot]
-            for name in self._order:
+            for name in self._shapes:
                 if arrays[name] is not arena[name]:
                     optimizer.prepare(self.model.parameters)  # raises for another shape
                     np.copyto(arena[name], arrays[name])

@@ -78,6 +78,9 @@ class ReferenceEngine:
             Loss and correct images of this batch, before the update. Where loss or gradients are not finite, nothing is
             changed.
         """
+        images = self.model.accept(images)
+        self.model.look()
+        self.prepare(optimizer)
         outputs, saved = self.model.forward(images, training=True, generator=generator)
         loss, loss_saved = self.loss.forward(outputs, target)
         # Nothing stands below the first layer: its dx would cost a convolution and be thrown away.

@@ -151,13 +151,15 @@ class _Bench:
         self.seed = seed
         generator = np.random.default_rng([seed, ties])
         self.layer = copy.deepcopy(layer)
-        if not self.layer.parameters:
-            self.layer.build(input_shape, generator, dtype=np.float64)
-        self.layer.parameters = {
+        drawing = np.random.default_rng([seed, 3]) if layer.parameters else generator
+        self.layer.build(input_shape, drawing, dtype=np.float64)
+        for name, array in self.layer.parameters.items():
             # Biases start at zero and weights may be tiny; any values must do.
-            name: array.astype(np.float64) + 0.1 * generator.normal(size=array.shape)
-            for name, array in self.layer.parameters.items()
-        }
+            value = layer.parameters.get(name, array) + 0.1 * generator.normal(size=array.shape)
+            if array.dtype == value.dtype:
+                np.copyto(array, value)  # in place: layers inside may hold it, too
+            else:
+                self.layer.parameters[name] = value
         shape = (IMAGES, *input_shape)
         self.x: Array = generator.normal(size=shape)
         if ties:

@@ -108,6 +108,7 @@ def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", meas
         raise ArgumentError(f"cost: no time model for engine {engine!r}{did_you_mean(engine, ENGINES)}")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ArgumentError(f"cost: batch_size must be an int, at least 1; it is {batch_size!r}")
+    model = model.countable()
     machine = this_machine()
     measured = _measured(model, batch_size) if measure else {}
     first = _first_with_parameters(model)

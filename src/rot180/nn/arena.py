@@ -50,10 +50,6 @@ class Arena:
         last = names[-1]
         return self.flat[self._starts[names[0]] : self._starts[last] + self._arrays[last].size]
 
-    def holds(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> bool:
-        """Whether it was made for these arrays and this type."""
-        return self._shapes == shapes and self.flat.dtype == dtype
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Arena:
         """Copy, so that whatever is copied along and refers to one of the arrays refers to its copy here."""
         copied = Arena(self._shapes, self.flat.dtype)

@@ -18,8 +18,9 @@ from rot180.ops.types import Array
 class Built:
     """The parameters of a network and the hyper-parameters for which they were made.
 
-    The parameters of our own layers lie in `arena`. Another array that the user puts in the place of one is copied
-    into it. The arrays of a layer of the user's own stay where that layer made them: sub-layers may hold them too.
+    The parameters of our own layers lie in `arena`; the arrays of a layer of the user's own stay where that layer made
+    them, as layers inside it may hold them too. None of them ever moves: an array that the user puts in the place of
+    one is copied into it.
 
     Parameters
     ----------
@@ -46,16 +47,42 @@ class Built:
         self._seen: object = None
         self._revision = object()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        places = dict(self.arena.items())  # where they are, whatever a pickle has made of them
+        self._arrays = [
+            (layer, local, places.get(f"{layer.name}.{local}", array)) for layer, local, array in self._arrays
+        ]
+
     def place(self, layer: Layer) -> None:
-        """Take the parameters that a layer has just made; before the next layer is built, which may look at them."""
-        if not is_own(layer):
-            for local, array in layer.parameters.items():
-                self._take(layer, local, array)
+        """Take the parameters that a layer has just made; before the next layer is built, which may look at them.
+
+        Raises
+        ------
+        ArgumentError
+            A layer of the user's own made something else than arrays of the network's type, each one's own.
+        """
+        for local, array in layer.parameters.items():
+            name = f"{layer.name}.{local}"
+            if not is_own(layer):
+                held = self.arena[name]
+                np.copyto(held, array)
+                layer.parameters[local] = held
+                self._arrays.append((layer, local, held))
+                continue
+            if not isinstance(array, np.ndarray) or array.dtype != self._dtype or not array.flags.writeable:
+                raise ArgumentError(
+                    f"{name} must be a writeable array of {self._dtype}, the type that build is given; it is "
+                    f"{getattr(array, 'dtype', type(array).__name__)}"
+                )
+            self._forbid_sharing(name, array)
+            self._arrays.append((layer, local, array))
 
     def look(self) -> object:
         """Return a token that stays the same as long as everything does that an engine takes as given.
 
-        Those are the layers' hyper-parameters other than `lr_factor`, which arrays hold the parameters, and the type.
+        Those are the hyper-parameters of our own layers other than `lr_factor`; layers of the user's own are called as
+        they are.
 
         Raises
         ------
@@ -78,14 +105,15 @@ class Built:
                     f"{name}: a layer keeps its name once the network is built; it is {layer.name!r} now; set it back"
                 )
         self._check_shapes()
-        self._check_parameters()
-        made_of: list[Any] = []
-        for layer in self._layers:
-            # The same objects, not equal ones: a value may be an array, which says nothing to ==.
-            if is_own(layer):
-                made_of += layer.parameters.values()
-            else:
-                made_of += [value for name, value in vars(layer).items() if name not in ("parameters", "lr_factor")]
+        self._take_parameters()
+        # The same objects, not equal ones: a value may be an array, which says nothing to ==.
+        made_of = [
+            value
+            for layer in self._layers
+            if not is_own(layer)  # called as it is
+            for name, value in vars(layer).items()
+            if name not in ("parameters", "lr_factor")
+        ]
         if len(made_of) != len(self._made_of) or any(a is not b for a, b in zip(made_of, self._made_of, strict=True)):
             self._made_of, self._revision = made_of, object()
         self._seen = seen
@@ -99,56 +127,33 @@ class Built:
                     f"{layer.label}: its output would be {shape} now, but the network was built for {given}; call "
                     f"build again, or set it back"
                 )
-            if is_own(layer):
-                continue
-            own = {local: self.arena[f"{layer.name}.{local}"].shape for local in self._locals(layer)}
-            wanted = layer.parameter_shapes(taken)
-            if wanted != own:
+            made = {local: array.shape for other, local, array in self._arrays if other is layer}
+            if not is_own(layer) and (wanted := layer.parameter_shapes(taken)) != made:
                 raise ShapeError(
-                    f"{layer.label}: its parameters would be {wanted} now, but it was built with {own}; call build "
+                    f"{layer.label}: its parameters would be {wanted} now, but it was built with {made}; call build "
                     f"again, or set it back"
                 )
+            if layer.parameters.keys() != made.keys():
+                raise ArgumentError(
+                    f"{layer.label}: its parameters are {list(layer.parameters)} now, but it was built with "
+                    f"{list(made)}; call build again, or put them back"
+                )
 
-    def _locals(self, layer: Layer) -> list[str]:
-        start = f"{layer.name}."
-        return [name.removeprefix(start) for name, _ in self.arena.items() if name.startswith(start)]
-
-    def _check_parameters(self) -> None:
-        self._arrays = []
-        for layer in self._layers:
-            if not is_own(layer):
-                for local in self._locals(layer):
-                    if local not in layer.parameters:
-                        raise ArgumentError(f"{layer.label}: its {local} is missing; put it back, or call build again")
-                    self._take(layer, local, layer.parameters[local])
-        for layer in self._layers:
-            if is_own(layer):
-                for local, array in layer.parameters.items():
-                    name = f"{layer.name}.{local}"
-                    if not isinstance(array, np.ndarray) or array.dtype != self._dtype or not array.flags.writeable:
-                        raise ArgumentError(
-                            f"{name} must be a writeable array of {self._dtype}, the type that build is given; it is "
-                            f"{getattr(array, 'dtype', type(array).__name__)}"
-                        )
-                    self._forbid_sharing(name, array)
-                    self._arrays.append((layer, local, array))
-
-    def _take(self, layer: Layer, local: str, array: Any) -> None:
-        """Copy an array's values into the arena, unless it is the arena's already."""
-        name = f"{layer.name}.{local}"
-        held = self.arena[name]
-        if array is not held:
-            given = np.asarray(array)
-            if given.shape != held.shape or given.dtype.kind != "f":
-                raise ShapeError(f"{name} must be {held.shape} of floats; it is {given.shape} of {given.dtype}")
-            self._forbid_sharing(name, given)
-            np.copyto(held, given, casting="same_kind")
-            layer.parameters[local] = held
-        self._arrays.append((layer, local, held))
+    def _take_parameters(self) -> None:
+        """Copy what the user has put in the place of parameters."""
+        for layer, local, held in self._arrays:
+            array = layer.parameters[local]
+            if array is not held:
+                name, given = f"{layer.name}.{local}", np.asarray(array)
+                if given.shape != held.shape or given.dtype.kind != "f":
+                    raise ShapeError(f"{name} must be {held.shape} of floats; it is {given.shape} of {given.dtype}")
+                self._forbid_sharing(name, given)
+                np.copyto(held, given, casting="same_kind")
+                layer.parameters[local] = held
 
     def _forbid_sharing(self, name: str, array: Array) -> None:
-        others = [*self.arena.items(), *((f"{layer.name}.{local}", other) for layer, local, other in self._arrays)]
-        for other, held in others:
+        for layer, local, held in self._arrays:
+            other = f"{layer.name}.{local}"
             if other != name and np.may_share_memory(array, held) and np.shares_memory(array, held):
                 raise ArgumentError(
                     f"{name} and {other} share memory; each parameter of a network is an array of its own: copy it, or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -209,8 +210,8 @@ class Sequential:
     def look(self) -> object:
         """Return a token that changes with what an engine takes as given.
 
-        Those are the layers' hyper-parameters other than `lr_factor`, which arrays hold the parameters, and the type.
-        Arrays that the user has put in the place of parameters are copied into the network's own.
+        Those are the hyper-parameters of our own layers other than `lr_factor`, and all that `build` fixes. Arrays that
+        the user has put in the place of parameters are copied into the network's own.
 
         Raises
         ------
@@ -340,7 +341,16 @@ class Sequential:
 
     def summary(self) -> Summary:
         """Return the table of layers, output shapes, parameters and multiply-adds per image; print it."""
-        return summarize(self.layers, self.layer_shapes)
+        return summarize(self.countable().layers, self.layer_shapes)
+
+    def countable(self) -> Sequential:
+        """Return a network whose parameters can be counted: itself, or a built copy.
+
+        How many a layer of the user's own has may be known only when it is built.
+        """
+        if self.is_built or not any(is_own(layer) and layer.has_parameters for layer in self.layers):
+            return self
+        return copy.deepcopy(self).build(self.input_shape)
 
     @property
     def notation(self) -> str:

@@ -59,7 +59,10 @@ class Optimizer:
         ------
         ShapeError
             State that was loaded belongs to a parameter of another shape.
+        ArgumentError
+            Hyper-parameters do not go together.
         """
+        self.hyper()
         for slot in self.state.values():
             for name, parameter in parameters.items():
                 if name not in slot:
@@ -85,7 +88,6 @@ class Optimizer:
             Multiply the learning rate, parameter by parameter; 1 where missing.
         """
         self.prepare(parameters)
-        self.hyper()  # raises for values that do not go together, before anything is changed
         self.step_count += 1
         for name, gradient in gradients.items():
             self._update_one(name, parameters[name], gradient, self.lr * lr_factors.get(name, 1.0))
