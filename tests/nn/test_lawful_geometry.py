@@ -103,7 +103,6 @@ def test_a_layer_changed_after_the_network_was_built_is_not_run(
 def test_a_parameter_of_another_shape_is_not_repeated_to_fit() -> None:
     model = network("8x8x1 > fc4").build()
     model.layers[1].parameters["bias"] = np.ones(1, np.float32)
-    with pytest.raises(ArgumentError, match=r"fc1: .* \(4,\); it is \(1,\)|fc1: the layer was changed"):
-        rot180.predict(model, np.zeros((2, 8, 8, 1)), engine="compiled")
-    with pytest.raises(ShapeError, match="b must have one bias a unit"):
-        rot180.predict(model, np.zeros((2, 8, 8, 1)), engine="numpy")
+    for engine in ("compiled", "numpy"):
+        with pytest.raises(ShapeError, match=r"fc1.bias must be \(4,\) of floats; it is \(1,\)"):
+            rot180.predict(model, np.zeros((2, 8, 8, 1)), engine=engine)

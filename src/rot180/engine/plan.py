@@ -147,10 +147,10 @@ def make_plan(
     ------
     TooLargeError
         The buffers would take more memory than is left; the message names the layers.
-    ArgumentError
+    ArgumentError, ShapeError
         A layer has been changed so that it no longer fits the shapes that the network was built with.
     """
-    model.check_unchanged()
+    model.look()
     context = Context(
         count, model.dtype, training, threads, gradients or {}, generator or {"noise": None}, updates or {}
     )

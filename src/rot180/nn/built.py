@@ -123,15 +123,15 @@ class Built:
         found = shapes_of(self._layers, self._shapes[0][0])
         for layer, (taken, given), shape in zip(self._layers, self._shapes, found, strict=True):
             if shape != given:
-                raise ShapeError(
-                    f"{layer.label}: its output would be {shape} now, but the network was built for {given}; call "
-                    f"build again, or set it back"
+                raise ArgumentError(
+                    f"{layer.label}: the layer was changed after the network was built, to {layer!r}: its output would "
+                    f"be {shape}, not {given}; call build again, or set it back"
                 )
             made = {local: array.shape for other, local, array in self._arrays if other is layer}
             if not is_own(layer) and (wanted := layer.parameter_shapes(taken)) != made:
-                raise ShapeError(
-                    f"{layer.label}: its parameters would be {wanted} now, but it was built with {made}; call build "
-                    f"again, or set it back"
+                raise ArgumentError(
+                    f"{layer.label}: the layer was changed after the network was built, to {layer!r}: its parameters "
+                    f"would be {wanted}, not {made}; call build again, or set it back"
                 )
             if layer.parameters.keys() != made.keys():
                 raise ArgumentError(

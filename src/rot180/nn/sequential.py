@@ -12,16 +12,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-<<<<<<< HEAD
 from rot180.errors import ArgumentError, ShapeError, TooLargeError
 from rot180.memory import require
-from rot180.nn.image_statistics import ImageStatistics
-=======
-from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.arena import Arena
 from rot180.nn.built import Built
 from rot180.nn.contract import is_own, own_backward, own_forward, shapes_of
->>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
+from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.notation_printer import notation
@@ -243,20 +239,9 @@ class Sequential:
             A layer would take more memory than is left.
         """
         x, saved = self.accept(x), []
-<<<<<<< HEAD
-        for layer in self.layers:
-            try:
-                x, kept = layer.forward(x, training=training, generator=generator)
-            except MemoryError as error:
-                raise _too_large(layer, error) from None
-=======
         self.look()
-        for layer, shape in zip(self.layers, self._shapes, strict=True):
-            if is_own(layer):
-                x, kept = own_forward(layer, x, shape, training=training, generator=generator)
-            else:
-                x, kept = layer.forward(x, training=training, generator=generator)
->>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
+        for index in range(len(self.layers)):
+            x, kept = self._forward_one(index, x, training, generator)
             saved.append(kept)
         return x, saved
 
@@ -265,17 +250,22 @@ class Sequential:
 
         Shapes and errors as in `forward`.
         """
-<<<<<<< HEAD
         x = self.accept(x)
-        for layer in self.layers:
-            try:
-                x = layer.forward(x)[0]
-            except MemoryError as error:
-                raise _too_large(layer, error) from None
+        self.look()
+        for index in range(len(self.layers)):
+            x = self._forward_one(index, x, False, None)[0]
         return x
-=======
-        return self.forward(x)[0]
->>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
+
+    def _forward_one(
+        self, index: int, x: Array, training: bool, generator: np.random.Generator | None
+    ) -> tuple[Array, Any]:
+        layer = self.layers[index]
+        try:
+            if is_own(layer):
+                return own_forward(layer, x, self._shapes[index], training=training, generator=generator)
+            return layer.forward(x, training=training, generator=generator)
+        except MemoryError as error:
+            raise _too_large(layer, error) from None
 
     @answering_call
     def backward(self, dy: Array, saved: Saved, *, needs_dx: bool = False) -> tuple[Array | None, dict[str, Array]]:
@@ -297,17 +287,11 @@ class Sequential:
         delta: Array | None = np.asarray(dy, self._dtype)
         for index in range(len(self.layers) - 1, first - 1, -1):
             layer = self.layers[index]
-<<<<<<< HEAD
-            if delta is None:  # pragma: no cover - a layer that breaks the contract
-                raise ShapeError(f"{self.layers[index + 1].name} returned no dx although it was asked for it")
+            backward = partial(own_backward, layer) if is_own(layer) else layer.backward
             try:
-                delta, own = layer.backward(delta, saved[index], needs_dx=needs_dx or index > first)
+                delta, own = backward(np.asarray(delta), saved[index], needs_dx=needs_dx or index > first)
             except MemoryError as error:
                 raise _too_large(layer, error) from None
-=======
-            backward = partial(own_backward, layer) if is_own(layer) else layer.backward
-            delta, own = backward(np.asarray(delta), saved[index], needs_dx=needs_dx or index > first)
->>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
             gradients.update((f"{layer.name}.{name}", gradient) for name, gradient in own.items())
         ordered = {name: gradients[name] for name in self.parameters if name in gradients}
         return delta if needs_dx else None, ordered
@@ -367,25 +351,8 @@ class Sequential:
             return f"Sequential([{', '.join(repr(layer) for layer in self.layers)}])"
         return f"network({self.notation!r})"
 
-<<<<<<< HEAD
-    def check_unchanged(self) -> None:
-        """Raise ArgumentError if a layer no longer fits the shapes that the network was built with."""
-        for layer, (given, made), now in zip(
-            self.layers, self.layer_shapes, shapes_of(self.layers, self.input_shape), strict=True
-        ):
-            wanted = layer.parameter_shapes(given)
-            fits = all(array.shape == wanted.get(name, array.shape) for name, array in layer.parameters.items())
-            if now != made or not fits:
-                raise ArgumentError(
-                    f"{layer.name}: the layer was changed after the network was built, to {layer!r}; call build again"
-                )
-
-    def _require_built(self) -> None:
-        if not self.is_built:
-=======
     def _require_built(self) -> Built:
         if self._built is None:
->>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
             raise ArgumentError("the network has no parameters yet; call build(seed=0) first")
         return self._built
 
@@ -435,20 +402,7 @@ def following_activation(layers: tuple[Layer, ...], index: int) -> str:
     return "linear"
 
 
-<<<<<<< HEAD
-def shapes_of(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
-    """Return the output shape of each layer; raise ShapeError where one does not fit."""
-    shapes = []
-    for layer in layers:
-        shape = layer.output_shape(shape)
-        shapes.append(shape)
-    return shapes
-
-
 def _check_size(layers: tuple[Layer, ...], shapes: list[Shape], itemsize: int) -> None:
-=======
-def _check_size(layers: tuple[Layer, ...], shapes: list[Shape]) -> None:
->>>>>>> cfd5aea (The engine obeys what is changed between two steps; parameters never move)
     total = 0
     for layer, shape in zip(layers, shapes, strict=False):
         own = sum(math.prod(size) for size in layer.parameter_shapes(shape).values())
