@@ -6,7 +6,7 @@
 | layers | `Conv2d`, `MaxPool2d`, `AvgPool2d`, `Flatten`, `Linear`, `ReLU`, `NoisyReLU`, `LeakyReLU`, `Sigmoid`, \
 `Tanh`, `Softmax`, `Dropout` |
 | losses | `CrossEntropyLoss`, `SquaredErrorLoss` |
-| training | `Trainer`, `fit`, `evaluate`, `predict`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
+| training | `Trainer`, `fit`, `evaluate`, `predict`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
 | speed | `set_threads`, `threads` |
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     )
     from rot180.runs import load_model, load_run, save_model
     from rot180.training import SGD, Adam, AdamW, RMSprop, Trainer, evaluate, fit, predict
+    from rot180.training.progress_bar import ProgressBar
 
 __version__ = "0.1.0"
 
@@ -82,6 +83,7 @@ __all__ = [
     "NotationError",
     "PixelWarning",
     "Preprocessing",
+    "ProgressBar",
     "RMSprop",
     "ReLU",
     "Rot180Error",
@@ -120,6 +122,7 @@ _HOMES = {
         "ShapeError",
     ),
     "rot180.runs": ("load_model", "load_run", "save_model"),
+    "rot180.training.progress_bar": ("ProgressBar",),
     "rot180.training": ("SGD", "Adam", "AdamW", "RMSprop", "Trainer", "evaluate", "fit", "predict"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

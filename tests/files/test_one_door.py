@@ -44,7 +44,10 @@ ALLOWED = {
     "cli/__init__.py": {"open"},
     "cli/failure.py": {"open"},
 }
-NAMES_OF_SYSTEMS = {"runs/environment.py": {("platform", "system")}}  # written down, not acted upon
+NAMES_OF_SYSTEMS = {
+    "memory.py": {("sys", "platform")},  # where each system tells how much memory is left
+    "runs/environment.py": {("platform", "system")},  # written down, not acted upon
+}
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:

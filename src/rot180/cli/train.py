@@ -271,12 +271,12 @@ def train(
     """
     from rot180.cli.computing import use_threads
     from rot180.cli.output import print_json
-    from rot180.cli.progress import ProgressBar
     from rot180.cli.reading import reading_bar
     from rot180.errors import ArgumentError
     from rot180.runs.recorder import CheckpointPolicy
     from rot180.runs.resume import resume_run
     from rot180.runs.train_run import RunSettings, train_run
+    from rot180.training.progress_bar import ProgressBar
 
     use_threads(threads, engine)
     checkpoints = CheckpointPolicy(checkpoint_every, checkpoint_minutes)

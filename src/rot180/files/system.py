@@ -1,4 +1,5 @@
-"""What differs on Linux, macOS and Windows; no other module asks which of them it runs on."""
+"""What differs on Linux, macOS and Windows; no other module asks which of them it runs on,
+but for `rot180.memory`, which knows where each tells how much memory is left."""
 
 from __future__ import annotations
 

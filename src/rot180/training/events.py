@@ -1,7 +1,8 @@
 """What happened in a training, as told to subscribers: the history, a progress bar, a run folder, a page.
 
 A subscriber is anything callable with one event. It is called in the training thread, between batches, so the model
-stands still while it looks.
+stands still while it looks. One that is a context manager is entered before the first event and left after the last,
+whatever happens in between.
 """
 
 from __future__ import annotations

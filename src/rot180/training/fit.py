@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Protocol
 
 import numpy as np
@@ -114,7 +115,7 @@ def fit(
         have), weights by class name or number such as {"cat": 2} (1 where left out), or one for each class. The
         validation loss is weighted likewise, accuracies never are.
     subscribers : iterable of callables
-        Told every event (`rot180.training.events`).
+        Told every event (`rot180.training.events`); `rot180.ProgressBar()` shows the training while it runs.
     resume : TrainingState, optional
         Go on from there, to the same bits as if it had never stopped; all that decides them must be as it was. There
         may be more epochs than before: a schedule that follows their number is then followed as it is for all of them.
@@ -199,17 +200,22 @@ def fit(
     history, progress = History(), Progress()
     if resume is not None:
         history, progress = history_so_far(resume.history), restore(resume, trainer, settings, len(images))
-    train(
-        trainer,
-        images,
-        labels,
-        rate,
-        settings,
-        workers=whole_number(workers, "fit: workers", 0),
-        progress=progress,
-        validation=held_out,
-        subscribers=(history, *subscribers),
-    )
+    listening = tuple(subscribers)
+    with ExitStack() as entered:
+        for subscriber in listening:
+            if isinstance(subscriber, AbstractContextManager):
+                entered.enter_context(subscriber)
+        train(
+            trainer,
+            images,
+            labels,
+            rate,
+            settings,
+            workers=whole_number(workers, "fit: workers", 0),
+            progress=progress,
+            validation=held_out,
+            subscribers=(history, *listening),
+        )
     return history
 
 

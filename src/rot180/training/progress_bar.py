@@ -1,7 +1,8 @@
-"""A progress bar on stderr: a subscriber of the training's events."""
+"""A progress bar, on stderr or in a notebook: a subscriber of the training's events."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,14 +14,21 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """Epoch, images a second, loss, accuracy and the time left; silent where stderr is no terminal.
+    """Show a training while it runs: epoch, images a second, loss, accuracy, the time left, and a line for each epoch.
 
-    Use as `with ProgressBar() as bar: fit(..., subscribers=[bar])`: the terminal is put right whatever happens inside.
+    In a terminal and in a notebook. A notebook without the package `ipywidgets` cannot draw what changes and shows the
+    lines alone; where stderr is neither, such as a file, nothing is shown.
 
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to draw; stderr by default.
+        Where to draw; stderr or the notebook by default.
+
+    Examples
+    --------
+    >>> import rot180
+    >>> data = rot180.load_data("digits").limit(64)
+    >>> history = rot180.fit(rot180.network("8x8x1 > fc10"), data, epochs=1, subscribers=[rot180.ProgressBar()])
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -39,8 +47,9 @@ class ProgressBar:
             TextColumn("left"),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not (self._console.is_terminal or (self._console.is_jupyter and _can_draw_in_notebooks())),
         )
+        self._is_shown = self._console.is_terminal or self._console.is_jupyter
         self._task = self._bar.add_task("training", start=False, epoch="", rate=0.0, loss=0.0, accuracy=0.0)
         self._epochs = 0
         self._clear()
@@ -53,7 +62,7 @@ class ProgressBar:
 
     def __call__(self, event: Event) -> None:
         """Take an event in."""
-        if self._bar.disable:
+        if not self._is_shown:
             return
         if isinstance(event, TrainingStarted):
             self._epochs = event.epochs
@@ -99,3 +108,8 @@ class ProgressBar:
             )
         parts.append(f"{epoch.images_per_second:,.0f} images/s")
         return "  ".join(parts)
+
+
+def _can_draw_in_notebooks() -> bool:
+    """Say whether the package is there with which a notebook draws something anew in its place."""
+    return find_spec("ipywidgets") is not None
