@@ -34,7 +34,12 @@ __all__ = [
 
 
 class Rot180Error(Exception):
-    """The root of every error that a user can cause and mend."""
+    """The root of every error that a user can cause and mend. Its message is one line."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(" ".join(message.split()) if self._is_one_line and "\n" in message else message)
+
+    _is_one_line = True
 
 
 class ArgumentError(Rot180Error, ValueError):
@@ -47,6 +52,8 @@ class ShapeError(ArgumentError):
 
 class NotationError(ArgumentError):
     """A network text that cannot be read. The message ends with the text and a caret under the place."""
+
+    _is_one_line = False
 
 
 class TooLargeError(ArgumentError, MemoryError):
@@ -79,6 +86,19 @@ class NonFiniteError(Rot180Error):
 
 class PixelWarning(UserWarning):
     """Images that may be in another range than a model's training images, or that look unlike them."""
+
+
+def short(value: object) -> str:
+    """Return a value as a message shows it: an array by shape and type, anything else by at most 60 letters.
+
+    >>> import numpy as np
+    >>> short(np.zeros((2, 3))), short("a.png"), short([1, 2])
+    ('an array (2, 3) of float64', "'a.png'", '[1, 2]')
+    """
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array {value.shape} of {value.dtype}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from rot180.data.parts import NO_SOURCES, PARTS, Sources
 from rot180.data.visible import named
 from rot180.errors import ArgumentError, DataError, NonFiniteError
 from rot180.nn.image_statistics import StoredImages
-from rot180.nn.keywords import answering_class
+from rot180.nn.keywords import answering_call, answering_class
 from rot180.nn.pixel_range import PixelRange
 from rot180.ops.types import Array
 
@@ -128,6 +128,7 @@ class Dataset:
         height, width, channels = self.train_images.shape[1:]
         return height, width, channels
 
+    @answering_call
     def limit(self, count: int) -> Dataset:
         """Return the data set with only its first `count` training images; the test set stays whole.
 

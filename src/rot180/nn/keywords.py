@@ -7,11 +7,15 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
-from rot180.errors import ArgumentError, did_you_mean
+from rot180.errors import ArgumentError, Rot180Error, did_you_mean
+from rot180.nn.argument_types import refuse_wrong_types
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Class = TypeVar("Class")
+
+MISUSE = (TypeError, AttributeError, ValueError, LookupError, OverflowError)
+"""What NumPy and Python raise where a value is not what it is used as."""
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "learningrate": ("lr",),
@@ -45,7 +49,7 @@ does not lead there; the first that the function has is meant."""
 
 
 def answering(init: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """Wrap an `__init__` so that arguments that do not fit raise ArgumentError instead of TypeError.
+    """Wrap an `__init__` so that arguments that do not fit, or are of wrong types, raise ArgumentError.
 
     >>> from rot180.nn import Conv2d
     >>> Conv2d(8, 3, strides=2)
@@ -58,8 +62,8 @@ def answering(init: Callable[Arguments, None]) -> Callable[Arguments, None]:
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             cast(Any, init)(self, *args, **kwargs)
-        except TypeError:
-            _refuse_what_does_not_fit(type(self).__name__, signature, (self, *args), kwargs)
+        except MISUSE as error:
+            _explain(error, type(self).__name__, init, signature, (self, *args), kwargs)
             raise
 
     return cast(Callable[Arguments, None], wrapper)
@@ -78,7 +82,7 @@ def answering_class(kind: type[Class]) -> type[Class]:
 
 
 def answering_call(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Wrap a function or method so that arguments that do not fit raise ArgumentError instead of TypeError.
+    """Wrap a function or method so that arguments that do not fit, or are of wrong types, raise ArgumentError.
 
     >>> from rot180.training import fit
     >>> fit(None, None, learning_rate=0.1)
@@ -91,25 +95,33 @@ def answering_call(function: Callable[Arguments, Result]) -> Callable[Arguments,
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         try:
             return function(*args, **kwargs)
-        except TypeError:
-            _refuse_what_does_not_fit(function.__qualname__, signature, args, kwargs)
+        except MISUSE as error:
+            _explain(error, function.__qualname__, function, signature, args, kwargs)
             raise
 
     return wrapper
 
 
-def _refuse_what_does_not_fit(
-    name: str, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+def _explain(
+    error: Exception,
+    name: str,
+    function: Callable[..., Any],
+    signature: inspect.Signature,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
 ) -> None:
-    """Raise ArgumentError for arguments that do not fit a signature.
+    """Raise ArgumentError for arguments that do not fit a signature, or its types.
 
     Asked after a call has failed, so that a call that fits costs nothing; one that fitted and failed inside passes.
     """
+    if isinstance(error, Rot180Error):
+        return
     try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        reason = str(error)
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as misfit:
+        reason = str(misfit)
     else:
+        refuse_wrong_types(name, function, bound.arguments)
         return
     known = [parameter for parameter in signature.parameters if parameter != "self"]
     for keyword in kwargs:

@@ -89,6 +89,9 @@ class Preprocessing:
         images : (N, H, W, C) or (N, H, W)
             As stored; a channel that is constant is given deviation 1, so that it becomes zeros.
         """
+        images = images if hasattr(images, "extremes") else as_pixels(images)
+        if len(images.shape) < 2:
+            raise ShapeError(f"images must be a batch (N, H, W, C), (N, H, W) or (N, n); they are {images.shape}")
         pixels = PixelRange.of(images)
         scale, white = cls("scale", pixels=pixels), pixels.white
         count, total, square = 0, 0.0, 0.0

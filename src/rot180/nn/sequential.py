@@ -15,6 +15,7 @@ import numpy as np
 from rot180.errors import ArgumentError, ShapeError, TooLargeError
 from rot180.memory import require
 from rot180.nn.arena import Arena
+from rot180.nn.argument_types import as_array
 from rot180.nn.built import Built
 from rot180.nn.contract import is_own, own_backward, own_forward, shapes_of
 from rot180.nn.image_statistics import ImageStatistics
@@ -296,6 +297,7 @@ class Sequential:
         ordered = {name: gradients[name] for name in self.parameters if name in gradients}
         return delta if needs_dx else None, ordered
 
+    @answering_call
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Copy values into the parameters, in place.
 
@@ -359,7 +361,7 @@ class Sequential:
     def accept(self, images: Any) -> Array:
         """Return a batch in the network's type; raise ShapeError or ArgumentError where it does not fit."""
         self._require_built()
-        x: Array = np.asarray(images)
+        x: Array = as_array(images)
         if x.dtype.kind != "f":
             raise ArgumentError(f"a network takes floats; got {x.dtype}: pass the images through model.preprocessing")
         if x.shape[1:] != self.input_shape or x.ndim == 0:
