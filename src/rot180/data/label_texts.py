@@ -35,6 +35,7 @@ class LabelTexts:
 
     >>> labels = LabelTexts("a.csv", "column 1")
     >>> labels.add(["cat", "dog", "cat"], [2, 3, 4])
+    [0, 1, 0]
     >>> labels.finish()
     Labels(values=array([0, 1, 0]), names=('cat', 'dog'))
     """
@@ -44,9 +45,11 @@ class LabelTexts:
         self._known: dict[str, int] = {}
         self._first_rows: list[int] = []
         self._numbers = Growing((), np.int32)
+        self.table = np.empty(0, np.int64)
+        """Once finished: the label or position in the names by the number that `add` returned."""
 
-    def add(self, texts: Iterable[str], rows: Iterable[int]) -> None:
-        """Add labels and the rows of the file that they stand in.
+    def add(self, texts: Iterable[str], rows: Iterable[int]) -> list[int]:
+        """Add labels and the rows of the file that they stand in; return a number for each that equal labels share.
 
         Raises
         ------
@@ -68,6 +71,7 @@ class LabelTexts:
                 self._first_rows.append(row)
             found.append(place)
         self._numbers.add(np.array(found, np.int32))
+        return found
 
     def __len__(self) -> int:
         return self._numbers.count
@@ -81,6 +85,12 @@ class LabelTexts:
             A label is a fraction or too large a number; or a single one is no number.
         """
         places = self._numbers.finish()
+        table, names = self._table(places)
+        self.table = table
+        return Labels(table[places], names)
+
+    def _table(self, places: Array) -> tuple[Array, tuple[str, ...] | None]:
+        """Return what stands for each number that `add` returned."""
         values = {text: number(text) for text in self._known}
         words = [text for text, value in values.items() if value is None]
         if len(words) == 1 and len(words) < len(values) and np.sum(places == self._known[words[0]]) == 1:
@@ -88,13 +98,11 @@ class LabelTexts:
         if words:
             names = tuple(sorted(self._known))
             position = {name: place for place, name in enumerate(names)}
-            table = np.array([position[text] for text in self._known], np.int64)
-            return Labels(table[places], names)
+            return np.array([position[text] for text in self._known], np.int64), names
         for text, value in values.items():
             if value is None or not value.is_integer() or not abs(value) < MAX_VALUE:
                 raise self._fault(self._row(text), "a label, a whole number or a word", text)
-        table = np.array([int(value or 0) for value in values.values()], np.int64)
-        return Labels(table[places], None)
+        return np.array([int(value or 0) for value in values.values()], np.int64), None
 
     def _row(self, text: str) -> int:
         return self._first_rows[self._known[text]]
