@@ -29,9 +29,9 @@ def load_data(
     ----------
     source : str, Path or None, default None
         A name ("digits", which None stands for as well; "mnist", "fashion-mnist", "kmnist", "cifar10", which are
-        downloaded once) or a path: a folder of images with a sub-folder for each class, a folder with the four IDX
-        files of MNIST, a CSV file, a folder with two CSV files, an `.npz` file, Parquet with encoded images, CIFAR-10's
-        binary archive. "digits" goes before a path of that name, a path before a name that would be downloaded.
+        downloaded once) or a path: a folder of images, the IDX files of MNIST and its relatives, CSV, `.npz`, `.npy`,
+        Parquet, CIFAR-10's binary archive; docs/data.md lists the layouts. "digits" goes before a path of that name, a
+        path before a name that would be downloaded.
     options : ImageOptions, optional
         How image files are read.
     bad : BadFiles, optional
@@ -46,7 +46,8 @@ def load_data(
     Raises
     ------
     DataError
-        There is nothing of this name, the path holds none of the known forms, or its files are damaged.
+        There is nothing of this name, the path holds none of the known forms or several data sets, or its files are
+        damaged.
 
     Examples
     --------
