@@ -48,7 +48,7 @@ def train(
             metavar="DATA",
             help="A folder of images with a sub-folder for each class, with or without train, val and test above; a "
             "folder with MNIST's IDX files, or of .npy files; a CSV file (labels and pixels) or a folder with train.csv"
-            " and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, kmnist, cifar10, which are downloaded once. "
+            " and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, kmnist, cifar10, downloaded once. "
             "Left out: the bundled 8x8 digits. rot180 data inspect tells what is taken for what.",
             show_default=False,
         ),
