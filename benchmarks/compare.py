@@ -21,6 +21,7 @@ import passes
 import startup
 import steps
 from report import insert_entry, ledger_entry, print_tables
+from rot180.files import write_atomically
 from rounds import thread_environment
 from workloads import PASSES, WORKLOADS
 
@@ -36,9 +37,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--work",
         nargs="+",
+        action="extend",
         metavar="NAME",
-        default=list(PARTS),
-        help=f"what to measure: {', '.join(PARTS)}, or any part of a name, such as b32 or train-lenet5 (default: all)",
+        help=f"what to measure: {', '.join(PARTS)}, or any part of a name, such as b32 or train-lenet5; may be given "
+        "again (default: all)",
     )
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="cores to use (default: 2)")
@@ -51,6 +53,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--mnist", type=Path, default=os.environ.get("MNIST_DIR"), help="folder of the IDX files, for the time to 99%%"
     )
     options = parser.parse_args(arguments)
+    for word in options.work or ():
+        if word not in PARTS and not any(word in work.name for work in (*WORKLOADS, *PASSES)):
+            parser.error(f"--work: nothing is called {word!r}; --list prints the names")
+    options.work = options.work or list(PARTS)
     if options.quick:
         options.trials, options.turn = 3, 0.1
     return options
@@ -151,9 +157,9 @@ def main() -> int:
     result = measure(options, Console(stderr=True))
     print_tables(result, Console(width=None if sys.stdout.isatty() else 160))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_atomically(options.json, (json.dumps(result, indent=1) + "\n").encode())
     if options.ledger:
-        LEDGER.write_text(insert_entry(LEDGER.read_text(), ledger_entry(result)))
+        write_atomically(LEDGER, insert_entry(LEDGER.read_text("utf-8"), ledger_entry(result)).encode())
     busy = result["settings"]["cores_busy_otherwise"]
     if busy is not None and busy > DISTURBED:
         print(

@@ -22,6 +22,7 @@ from unittest import mock
 import numpy as np
 
 import rot180
+from rot180.files import write_atomically
 from rot180.ops import conv_im2col
 from rot180.ops.geometry import Geometry
 
@@ -111,7 +112,7 @@ def main() -> int:
     print(f"unfolding pixel by pixel  {result['by_pixel_images_per_second']:8,.0f} images/s")
     print(f"ratio                     {result['ratio']:8.2f}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_atomically(arguments.json, (json.dumps(result, indent=2) + "\n").encode())
     return 0 if float(str(result["ours_images_per_second"])) >= TARGET else 1
 
 

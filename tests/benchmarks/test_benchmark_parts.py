@@ -87,3 +87,12 @@ def test_a_ledger_entry_has_machine_commit_trials_and_ratio(part):
     for piece in ("## 2026-01-01, commit abc1234", "11 trials", "2.50 (2.40-2.60) | 2.0 | yes", "not run: ImportError"):
         assert piece in ledger
     assert ledger.index("abc1234") < ledger.index("## older")
+
+
+def test_all_works_that_are_asked_for_are_measured(part, capsys):
+    parse = part("compare").parse
+    assert parse(["--work", "steps", "lenet5", "--work", "startup"]).work == ["steps", "lenet5", "startup"]
+    assert parse([]).work == ["steps", "passes", "startup", "memory"]
+    with pytest.raises(SystemExit):
+        parse(["--work", "steps", "--work", "lenet6"])
+    assert "--work: nothing is called 'lenet6'; --list prints the names" in capsys.readouterr().err
