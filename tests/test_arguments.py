@@ -72,7 +72,7 @@ METHODS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Dataset.limit": (lambda count: DATA.limit(count), {"count": 5}),
 }  # fmt: skip
 
-NO_ARGUMENTS = {"MODELS", "__version__", "threads"}
+NO_ARGUMENTS = {"MODELS", "ProgressBar", "__version__", "threads"}
 
 
 def calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
