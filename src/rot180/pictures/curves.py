@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
-from rot180.pictures.style import BLUE, GREEN, ORANGE, PALE, PURPLE, new_figure, style
+from rot180.pictures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, new_figure, style
 
 _LOOKS = {"train": (BLUE, "o"), "validation": (ORANGE, "s"), "test": (GREEN, "D")}
 
@@ -21,6 +21,7 @@ def curves(
     *,
     step_loss: Sequence[float] = (),
     steps_per_epoch: float | None = None,
+    kept_epoch: int | None = None,
 ) -> Figure:
     """Draw loss and accuracy against epochs, and the loss of every step behind them.
 
@@ -36,6 +37,8 @@ def curves(
         The loss of each update, in nats; drawn pale, with its moving mean.
     steps_per_epoch : float, optional
         How many updates make an epoch; by default all steps are spread over all epochs.
+    kept_epoch : int, optional
+        The epoch, from 1, whose weights were kept, where it is not the last; marked by a dotted line.
 
     Examples
     --------
@@ -82,6 +85,8 @@ def curves(
             axes.set_axisbelow(True)
             axes.set_xlim(0, max(epochs, 1) * 1.03)
             axes.xaxis.get_major_locator().set_params(integer=True)
+            if kept_epoch is not None:
+                axes.axvline(kept_epoch, color=INK, linewidth=1, linestyle=":", label=f"weights of epoch {kept_epoch}")
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(loc="best", fontsize=8)
     return figure

@@ -44,7 +44,13 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
             tested = [epoch is history.kept for epoch in history.epochs]
             loss["test"] = [test.loss if at else math.nan for at in tested]
             accuracy["test"] = [test.accuracy if at else math.nan for at in tested]
-        figure = curves(loss, accuracy, step_loss=history.losses, steps_per_epoch=_steps_per_epoch(history))
+        figure = curves(
+            loss,
+            accuracy,
+            step_loss=history.losses,
+            steps_per_epoch=_steps_per_epoch(history),
+            kept_epoch=history.restored_epoch,
+        )
         drawn.append(_save(figure, folder / "curves"))
     convolutions = [layer for layer in model.layers if isinstance(layer, Conv2d)]
     names = distinct_names(f"kernels-{layer.name}" for layer in convolutions)
