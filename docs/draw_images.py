@@ -2,6 +2,7 @@
 
 feature-maps.png   a digit on its way through a network trained on the bundled digits
 convolution.png    the example with numbers of the page on gradients
+augmentation.png   what each step of the augmentation makes of a digit
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from PIL import Image
 
-from rot180 import ops
+from rot180 import load_data, ops
+from rot180.data.augment import parse_augmentation
+from rot180.pictures import contact_sheet
 from rot180.pictures.style import BLUE, INK, ORANGE, PALE, new_figure, style
 from rot180.runs.draw import draw_images
 from rot180.runs.train_run import RunSettings, train_run
@@ -30,6 +34,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     draw_feature_maps()
     draw_convolution()
+    draw_augmentation()
 
 
 def draw_feature_maps() -> None:
@@ -61,6 +66,23 @@ def draw_convolution() -> None:
         _grid(axes, (7.5, 7), w[::-1, ::-1], "w rotated by 180°")
         _grid(axes, (12, 7), dx, "gradient dx", marked=(1, 1, 1))
         figure.savefig(IMAGES / "convolution.png", dpi=150, metadata={"Software": None})
+
+
+def draw_augmentation() -> None:
+    """Draw a digit on gray, so that black can be told from the background, and what each step makes of it."""
+    data = load_data("digits")
+    two = [np.asarray(Image.fromarray(data.test_images[index, :, :, 0]).resize((40, 40))) for index in (IMAGE, 7)]
+    batch = np.stack([(70 + image * (185 / 255)).astype(np.uint8) for image in two])[..., np.newaxis]
+    texts = ("rotate:25", "rotate:25,border:reflect", "scale:0.4", "elastic:2", "shift:8", "shift:8,border:reflect",
+             "crop:8", "flip", "brightness:0.3", "contrast:0.7", "cutout:14", "mixup:1")  # fmt: skip
+    rows = []
+    for text in texts:
+        augment = parse_augmentation(text)
+        drawn = [augment(batch, np.arange(2), np.random.default_rng(seed), 2)[0][0] for seed in range(7)]
+        rows.append([batch[0], *drawn])
+    figure = contact_sheet(rows, texts, "", column_names=["as it is"])
+    with style():
+        figure.savefig(IMAGES / "augmentation.png", dpi=100, bbox_inches="tight", metadata={"Software": None})
 
 
 def _grid(

@@ -14,7 +14,7 @@ from rot180.nn.registry import WORDS
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 TRANSLATED = sorted(DOCS.glob("*.zh-CN.md"))
-GUIDES = ("backpropagation", "journey", "notation", "write-a-layer", "write-an-optimizer", "data")
+GUIDES = ("backpropagation", "journey", "notation", "write-a-layer", "write-an-optimizer", "data", "augmentation")
 
 
 def test_every_guide_is_there_in_both_languages() -> None:
