@@ -110,7 +110,7 @@ def test_compare(rot180: Call) -> None:
         (["journey", "digits", "--batch-size", "0"], "--batch-size must be at least 1"),
         (["journey", "digits", "--label", "10"], "labels must be from 0 to 9"),
         (["cost", "digits", "--batch-size", "0"], "batch_size must be an int, at least 1"),
-        (["cost", "digits", "--engine", "gpu"], "no time model for engine 'gpu'"),
+        (["cost", "digits", "--engine", "gpu"], "--engine must be numpy, compiled or both; it is 'gpu'"),
         (["compare", "4x4x1 > fc3"], "the network has no convolution"),
     ],
 )

@@ -33,12 +33,18 @@ def compare(
     from rot180.cli.network_argument import read_network
     from rot180.cli.output import print_json
     from rot180.inside import compare as find_ways
+    from rot180.inside.busy import share_of_others, warning
 
-    found = find_ways(read_network(network), batch_size, seed=seed)
+    model = read_network(network)
+    others = share_of_others()
+    found = find_ways(model, batch_size, seed=seed)
+    others = max(others, share_of_others())
     if json:
-        print_json(found.to_dict())
-    else:
-        _print(found)
+        print_json({**found.to_dict(), "share_of_others": others})
+        return
+    _print(found)
+    if warned := warning(others):
+        print(warned)
 
 
 def _print(found: Comparison) -> None:

@@ -12,12 +12,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from rot180.inside import Cost
+    from rot180.inside.compiled_cost import CompiledCost
 
 
 def cost(
     network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of a step.")] = 32,
-    engine: Annotated[str, typer.Option("--engine", help="Whose time is predicted: numpy.")] = "numpy",
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine", help="Whose time is predicted: numpy, layer by layer; compiled, step by step; or both."
+        ),
+    ] = "both",
     measure: Annotated[bool, typer.Option("--measure", help="Also run each layer, and show both times.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
@@ -25,7 +31,9 @@ def cost(
 
     Parameters, multiply-adds forward and backward, memory of the activations
     and of what each convolution algorithm would unfold, and the time, which is
-    predicted from the machine's speed at copies, products and the like.
+    predicted from the machine's speed at copies, products and the like; for
+    the compiled engine, which trains, from its plan and the machine's speed at
+    the steps of other plans.
 
     Examples:
 
@@ -37,17 +45,71 @@ def cost(
     """
     from rot180.cli.network_argument import read_network
     from rot180.cli.output import print_json
+    from rot180.errors import ArgumentError, Rot180Error
     from rot180.inside import cost as find_cost
+    from rot180.inside.busy import share_of_others, warning
+    from rot180.inside.compiled_cost import compiled_cost
 
-    found = find_cost(read_network(network), batch_size, engine=engine, measure=measure)
+    if engine not in ("both", "compiled", "numpy"):
+        raise ArgumentError(f"--engine must be numpy, compiled or both; it is {engine!r}")
+    model = read_network(network)
+    others = share_of_others()
+    found = find_cost(model, batch_size, measure=measure and engine != "compiled")
+    compiled: CompiledCost | None = None
+    unknown = ""
+    if engine != "numpy":
+        try:
+            compiled = compiled_cost(model, batch_size, measure=measure)
+        except Rot180Error as error:
+            unknown = str(error)
+    others = max(others, share_of_others())
     if json:
-        print_json(found.to_dict())
+        print_json({**found.to_dict(), "compiled": compiled and compiled.to_dict(), "share_of_others": others})
         return
     from rich.console import Console
 
     console = Console(highlight=False)
-    _print_layers(console, found, measure)
-    _print_unfolded(console, found)
+    if engine == "compiled" and compiled is not None:
+        _print_steps(console, compiled)
+    else:
+        _print_layers(console, found, measure)
+        _print_unfolded(console, found)
+    _print_compiled(console, compiled, unknown)
+    if warned := warning(others):
+        console.print(f"\n{warned}", style="yellow")
+
+
+def _print_steps(console: Console, found: CompiledCost) -> None:
+    from rich.markup import escape
+
+    from rot180.cli.quantity import milliseconds
+
+    measured = found.measured_total is not None
+    console.print(escape(found.notation), style="bold")
+    console.print(f"a batch of {found.batch_size}, compiled engine on {found.threads} threads")
+    console.print()
+    title = f"{'layers':22} {'step':29} {'predicted, ms':>13}" + (f" {'measured':>10}" if measured else "")
+    console.print(title, style="dim", no_wrap=True)
+    for step in found.steps:
+        layers = step.layers if len(step.layers) <= 22 else f"{step.layers[:21]}…"
+        line = f"{layers:22} {step.step:29} {milliseconds(step.predicted):>13}"
+        console.print(line + ("" if step.measured is None else f" {milliseconds(step.measured):>10}"), no_wrap=True)
+
+
+def _print_compiled(console: Console, found: CompiledCost | None, unknown: str) -> None:
+    """Say in a line what a whole training step takes on the engine that trains."""
+    from rot180.cli.quantity import milliseconds
+
+    if unknown:
+        console.print(f"\ncompiled engine: not predicted: {unknown}", markup=False)
+    if found is None:
+        return
+    forward, backward = (sum(step.predicted for step in found.steps if step.is_forward == way) for way in (True, False))
+    parts = f"forward {milliseconds(forward)}, backward {milliseconds(backward)}, beside {milliseconds(found.beside)}"
+    said = f"compiled engine, a training step: predicted {milliseconds(found.predicted_total)} ms ({parts})"
+    if found.measured_total is not None:
+        said += f", measured {milliseconds(found.measured_total)} ms"
+    console.print(f"\n{said}", style="bold")
 
 
 def _print_layers(console: Console, found: Cost, measure: bool) -> None:

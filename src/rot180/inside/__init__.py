@@ -3,12 +3,13 @@
 | what | names |
 |---|---|
 | the way of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
-| what a network costs before it runs | `cost`, `Cost`, `LayerCost` |
+| what a network costs before it runs | `cost`, `Cost`, `LayerCost`; `compiled_cost`, `CompiledCost`, `StepCost` |
 | whether an optimizer follows its equations | `check_optimizer`, `OptimizerReport` |
 | the ways to convolve, on this machine | `compare`, `Comparison`, `Way` |
 """
 
 from rot180.inside.comparison import Comparison, Way, compare
+from rot180.inside.compiled_cost import CompiledCost, StepCost, compiled_cost
 from rot180.inside.costs import Cost, LayerCost, cost
 from rot180.inside.journeys import Journey, journey
 from rot180.inside.optimizer_check import OptimizerReport, check_optimizer
@@ -16,15 +17,18 @@ from rot180.inside.watcher import Source, Step
 
 __all__ = [
     "Comparison",
+    "CompiledCost",
     "Cost",
     "Journey",
     "LayerCost",
     "OptimizerReport",
     "Source",
     "Step",
+    "StepCost",
     "Way",
     "check_optimizer",
     "compare",
+    "compiled_cost",
     "cost",
     "journey",
 ]
