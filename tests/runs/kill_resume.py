@@ -39,7 +39,7 @@ SETTINGS = [
 EVERY = ["--checkpoint-every", "9", "--no-pictures", "--json"]
 CHECKPOINTS = 10
 """About as many as such a training writes."""
-CALLS = 20
+CALLS = 26
 """System calls of writing one checkpoint."""
 
 DIGITS = (load_data().test_images, load_data().test_labels)
@@ -312,7 +312,7 @@ def chain(count: int, folder: Path, seed: int = 0) -> Tally:
             arguments = ["--resume", str(run)] if there else [*SETTINGS, "--out", str(run)]
             began = PROCESSES.Event()
             process = start(["train", *arguments, *EVERY], began=began)
-            began.wait()
+            began.wait(60)
             number = rng.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL))
             wait_for(process, run / "history.jsonl")
             # Part of a training at a time, so that several interruptions find it at work.

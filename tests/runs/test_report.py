@@ -120,6 +120,41 @@ def test_runs_side_by_side(run: Path, tmp_path: Path) -> None:
         list_runs(tmp_path / "none")
 
 
+def test_an_interrupted_run_has_a_report_and_a_killed_one_gets_it_from_show(tmp_path: Path, monkeypatch) -> None:
+    from rot180.cli import main
+
+    def stop(event) -> None:
+        if isinstance(event, TrainingStarted):
+            seen.append(event)
+        elif isinstance(event, StepDone) and event.epoch == 2:
+            seen[0].trainer.stop("interrupted")
+
+    seen: list[TrainingStarted] = []
+    path = tmp_path / "run"
+    train_run(SETTINGS, out=path, subscribers=[stop], draw=False)
+    assert "The training was interrupted in epoch 2" in (path / "report.html").read_text()
+    assert "Kernels" not in (path / "report.html").read_text()
+    for name in ("report.html", "model.safetensors"):  # as a killed training leaves it
+        (path / name).unlink()
+    drawn: list[Path] = []
+
+    def draw(folder: Path, *_, **__) -> list[Path]:
+        (folder / "kernels-conv1.png").write_bytes(b"a picture")
+        drawn.append(folder / "kernels-conv1.png")
+        return drawn
+
+    monkeypatch.setattr("rot180.runs.train_run.draw_run", draw)
+    assert main(["show", str(path)]) == 0
+    assert drawn
+    assert "Kernels" in (path / "report.html").read_text()
+
+
+def test_links_among_runs_are_not_listed(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(run)
+    assert list_runs(tmp_path) == []
+    assert list_runs(tmp_path / "link") == [tmp_path / "link"]  # named by the user
+
+
 def test_a_run_is_running_while_a_process_holds_it(run: Path, tmp_path: Path) -> None:
     history = run / "history.jsonl"
     content = history.read_bytes()

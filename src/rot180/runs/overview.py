@@ -49,7 +49,7 @@ class RunSummary:
 
 
 def list_runs(folder: str | Path) -> list[Path]:
-    """Return the run folders in a folder, by name; the folder itself if it is one.
+    """Return the run folders in a folder, by name, without links; the folder itself if it is one.
 
     Raises
     ------
@@ -60,7 +60,8 @@ def list_runs(folder: str | Path) -> list[Path]:
     if is_run(folder):
         return [folder]
     try:
-        return sorted(entry for entry in folder.iterdir() if is_run(entry))
+        # Not links: in a folder that somebody sent, they lead anywhere.
+        return sorted(entry for entry in folder.iterdir() if not entry.is_symlink() and is_run(entry))
     except OSError as error:
         raise ModelError(f"{folder}: cannot be read ({error.strerror or error}); name a folder of runs") from None
 
