@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -181,3 +182,13 @@ def test_damaged_files_are_read_or_refused(tmp_path_factory, position, junk, cut
         load_model(path)
     except ModelError:
         pass
+
+
+def test_threads_that_save_to_one_path_leave_a_whole_model(tmp_path):
+    path = tmp_path / "model.safetensors"
+    models = [network("8x8x1 > conv3x3:4 relu fc10").build(seed=seed) for seed in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda turn: save_model(path, models[turn % 4]), range(40)))
+    loaded = load_model(path).parameters
+    assert any(all((own[name] == loaded[name]).all() for name in own) for own in (one.parameters for one in models))
+    assert list(tmp_path.iterdir()) == [path]

@@ -49,7 +49,7 @@ def open_descriptor(path: str | Path, flags: int, *, beneath: str | Path | None 
             raise
     try:
         _check(os.fstat(descriptor), path)
-        if hasattr(os, "set_blocking"):
+        if hasattr(os, "O_NONBLOCK"):  # Windows, which has none, can set this of pipes only
             os.set_blocking(descriptor, True)
     except BaseException:
         os.close(descriptor)
