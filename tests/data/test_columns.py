@@ -159,6 +159,7 @@ def test_line_ends_encodings_and_quotes(tmp_path: Path, content: str | bytes) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a;b;c\n1;2;3\n", r"found 3 columns, 2 of them beside label and index \(a, b, .*name the label's"),
         (table({"a": LABEL, **pixels("b{}"), "c": LABEL, "e": LABEL}), "found 19 columns, 18 of them beside label"),
         (GOOD.replace("\n0,", "\n,", 1), "row 2, column 1: expected a label of 1 to 200 characters, found ''"),
         ("label;a\n1;0,5\n", "row 2, column 2: expected a pixel, .*found '0,5'; write decimal points"),
@@ -175,3 +176,8 @@ def test_labels_that_are_hardly_meant(tmp_path: Path) -> None:
             load_data(write(tmp_path, table({"label": own, **pixels()})))
     data = load_data(write(tmp_path, table({"label": [7] * 30, **pixels()})))
     assert data.notes == ("all 30 training images are of one class, 7; there is nothing to tell apart",)
+
+
+def test_a_table_with_tabs_by_its_suffix(tmp_path: Path) -> None:
+    data = load_data(write(tmp_path, table({**pixels(), "class": LABEL}, "\t"), "a.tsv"))
+    assert (data.name, data.image_shape, data.class_names) == ("a", (4, 4, 1), ("0", "1", "2"))

@@ -13,6 +13,7 @@ from PIL import Image
 from rot180.data import load_data
 from rot180.data.inspect import inspect_data
 from rot180.data.options import ImageOptions
+from rot180.data.parquet_footer import read_chunks
 from rot180.errors import DataError
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -152,3 +153,26 @@ def test_hubs_metadata_names_the_columns(tmp_path: Path) -> None:
     table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
     parquet.write_table(table, tmp_path / "a.parquet")
     assert load_data(tmp_path / "a.parquet").class_names == ("no", "yes")
+
+
+def test_a_footer_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", [image.tolist() for image in IMAGES[:, :2, :2]], [0, 1] * 5)
+    content = (tmp_path / "a.parquet").read_bytes()
+    for at in range(len(content) - 8, len(content) // 3, -7):
+        (tmp_path / "b.parquet").write_bytes(content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :])
+        try:
+            load_data(tmp_path / "b.parquet")
+        except DataError:
+            pass
+
+
+def test_the_footer_as_pyarrow_reads_it(tmp_path: Path) -> None:
+    table = pyarrow.table({"a": [[1, 2], [3]], "b": [b"x", b"y"], "c": [{"bytes": b"z"}] * 2})
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=1)
+    metadata = parquet.read_metadata(tmp_path / "a.parquet")
+    expected = [
+        (group.num_rows, chunk.path_in_schema.split(".")[0], chunk.num_values, chunk.total_uncompressed_size)
+        for group in map(metadata.row_group, range(2))
+        for chunk in map(group.column, range(3))
+    ]
+    assert [chunk[:4] for chunk in read_chunks(tmp_path / "a.parquet")] == expected

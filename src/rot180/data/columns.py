@@ -207,7 +207,7 @@ def _no_square(names: Sequence[str] | None, pixels: int, count: int, certain: bo
     if count == 1:
         return f"{rule}, found 1 column; separate the columns by commas, semicolons, tabs or spaces"
     found = f"{rule}, found {count} columns, {pixels} of them beside label and index"
-    if not certain and square_image(count):
+    if not certain and (square_image(count) or (0,))[0] > 1:
         return f"{found}; is the label missing?"
     if names is not None:
         found += f" ({', '.join(name[:20] or '(empty)' for name in [*names[:3], '...', *names[-2:]][:6])})"

@@ -16,11 +16,11 @@ from rot180.data.parts import Sources, choose_files
 from rot180.data.visible import named, visible
 from rot180.errors import DataError
 
-_SUFFIX = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.[ct]sv(\.gz)?$", re.IGNORECASE)
 
 
 def is_csv_file(path: Path) -> bool:
-    """Say whether a path is a file named `.csv` or `.csv.gz`."""
+    """Say whether a path is a file named `.csv` or `.tsv`, with or without `.gz`."""
     return bool(_SUFFIX.search(path.name)) and path.is_file()
 
 

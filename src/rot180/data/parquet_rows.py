@@ -19,6 +19,7 @@ from rot180.data.label_texts import Labels, LabelTexts
 from rot180.data.lazy import EncodedImage
 from rot180.data.options import BadFiles
 from rot180.data.parquet_columns import TableColumns
+from rot180.data.parquet_footer import DELTA_BYTE_ARRAY, read_chunks
 from rot180.errors import ArgumentError, DataError, NonFiniteError
 from rot180.nn.pixel_range import as_pixels, extremes
 from rot180.ops.types import Array
@@ -147,20 +148,16 @@ def _batches(
         metadata = opened.metadata
         if metadata.num_rows > (most := MAX_ROWS if columns.is_encoded else MAX_IMAGES):
             raise DataError(f"{file}: expected at most {most} images, found {metadata.num_rows}; split the file")
-        wide = 1
-        for group in range(metadata.num_row_groups):
-            claims = metadata.row_group(group)
-            for number in range(claims.num_columns):
-                claim = claims.column(number)
-                if claim.path_in_schema.partition(".")[0] not in {leaf.partition(".")[0] for leaf in leaves}:
-                    continue
-                held = claim.num_values * (1 if columns.is_encoded else 8)
-                if claim.total_uncompressed_size > MAX_BYTES or held > MAX_BYTES:
-                    raise DataError(f"{file}: expected at most {MAX_BYTES} bytes of images, found more; split the file")
-                if "DELTA_BYTE_ARRAY" in claim.encodings and columns.is_encoded:
-                    raise DataError(f"{file}: images in the encoding DELTA_BYTE_ARRAY are not read; write it as PLAIN")
-                values = max(held, claim.total_uncompressed_size) // max(1, claims.num_rows)
-                wide = max(wide, values * (1 if columns.shape is None else len(leaves)))
+        wide, wanted = 1, {leaf.partition(".")[0] for leaf in leaves}
+        for chunk in read_chunks(file):
+            if chunk.column not in wanted:
+                continue
+            held = max(chunk.values * (1 if columns.is_encoded else 8), chunk.uncompressed)
+            if held > MAX_BYTES or chunk.rows < 0:
+                raise DataError(f"{file}: expected at most {MAX_BYTES} bytes of images, found more; split the file")
+            if DELTA_BYTE_ARRAY in chunk.encodings and columns.is_encoded:
+                raise DataError(f"{file}: images in the encoding DELTA_BYTE_ARRAY are not read; write them as PLAIN")
+            wide = max(wide, held // max(1, chunk.rows) * (1 if columns.shape is None else len(leaves)))
         row = 0
         at_once = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // wide))
         for batch in opened.iter_batches(batch_size=at_once, columns=[*leaves, columns.label]):

@@ -1,0 +1,140 @@
+"""What a Parquet file says of its columns, read from its footer without pyarrow.
+
+pyarrow 26 ends the whole process (`terminate called after throwing an instance of 'parquet::ParquetException'`) when it is
+asked for the metadata of a column whose statistics contradict its type. The few numbers that bound memory are therefore
+read here: the footer is one structure in Thrift's compact protocol.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rot180.errors import DataError
+
+MAX_FOOTER = 16 * 1024**2
+"""Bytes of a footer that are parsed: as objects it takes ten times as much."""
+
+MAX_DEPTH = 16
+"""Structures in structures; Parquet's have six."""
+
+DELTA_BYTE_ARRAY = 7
+
+
+class Chunk(NamedTuple):
+    """One column of a group of rows."""
+
+    rows: int
+    column: str
+    """The name of the outermost field."""
+    values: int
+    uncompressed: int
+    """Bytes of its pages."""
+    encodings: tuple[int, ...]
+
+
+def read_chunks(path: Path) -> list[Chunk]:
+    """Return what a file says of each column of each group of rows.
+
+    Raises
+    ------
+    DataError
+        It has no footer, or one that cannot be read or is too large.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 8, 0))
+        end = file.read(8)
+        length = int.from_bytes(end[:4], "little")
+        if end[4:] != b"PAR1" or not 0 < length <= size - 8:
+            raise DataError(f"{path}: expected Parquet, found no footer at its end; cut off, copy it again")
+        if length > MAX_FOOTER:
+            raise DataError(f"{path}: expected a footer of at most {MAX_FOOTER} bytes, found {length}; split the file")
+        file.seek(size - 8 - length)
+        footer = file.read(length)
+    try:
+        return list(_chunks(_Thrift(footer).structure()))
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__} in the footer"
+        raise DataError(f"{path}: expected Parquet ({reason}); damaged, copy or download it again") from None
+
+
+def _chunks(footer: dict[int, Any]) -> Iterator[Chunk]:
+    for group in footer[4]:
+        for column in group[1]:
+            found = column[3]
+            name = found[3][0].decode("utf-8", "replace")
+            yield Chunk(int(group[3]), name, int(found[5]), int(found[6]), tuple(map(int, found[2])))
+
+
+class _Thrift:
+    """Values in the compact protocol: structures as dictionaries by field number, lists, bytes and numbers."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._at = content, 0
+
+    def structure(self, depth: int = 0) -> dict[int, Any]:
+        """Read the fields of a structure up to its stop."""
+        found: dict[int, Any] = {}
+        number = 0
+        while kind := self._byte():
+            number = number + (kind >> 4) if kind >> 4 else self._signed()
+            found[number] = kind & 15 == 1 if kind & 15 in (1, 2) else self._value(kind & 15, depth + 1)
+        return found
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise ValueError("too deep")
+        if kind in (1, 2, 3):
+            return self._byte()
+        if kind in (4, 5, 6):
+            return self._signed()
+        if kind == 7:
+            return self._bytes(8)
+        if kind == 8:
+            return self._bytes(self._unsigned())
+        if kind in (9, 10):
+            head = self._byte()
+            count = self._unsigned() if head >> 4 == 15 else head >> 4
+            return [self._value(head & 15, depth + 1) for _ in self._counted(count)]
+        if kind == 11:
+            count = self._unsigned()
+            kinds = self._byte() if count else 0
+            return [
+                (self._value(kinds >> 4, depth + 1), self._value(kinds & 15, depth + 1)) for _ in self._counted(count)
+            ]
+        if kind == 12:
+            return self.structure(depth + 1)
+        raise ValueError("an unknown type")
+
+    def _counted(self, count: int) -> range:
+        if count > len(self._content) - self._at:  # each takes a byte at least
+            raise ValueError("too many")
+        return range(count)
+
+    def _bytes(self, count: int) -> bytes:
+        found = self._content[self._at : self._at + count]
+        if len(found) < count:
+            raise ValueError("cut off")
+        self._at += count
+        return found
+
+    def _byte(self) -> int:
+        self._at += 1
+        return self._content[self._at - 1]
+
+    def _unsigned(self) -> int:
+        found = shift = 0
+        while shift < 70:
+            byte = self._byte()
+            found |= (byte & 127) << shift
+            if byte < 128:
+                return found
+            shift += 7
+        raise ValueError("a number without an end")
+
+    def _signed(self) -> int:
+        found = self._unsigned()
+        return (found >> 1) ^ -(found & 1)
