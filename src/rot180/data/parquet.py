@@ -16,7 +16,7 @@ from rot180.data.parquet_columns import TableColumns, find_table_columns
 from rot180.data.parquet_rows import read_arrays, read_encoded
 from rot180.data.parts import Sources, choose_files
 from rot180.data.visible import is_of_system, named
-from rot180.errors import DataError
+from rot180.errors import DataError, Rot180Error
 
 DEPTH = 2
 """Folders above the files: hubs keep `configuration/part/0000.parquet`."""
@@ -84,7 +84,10 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
             )
         errors: list[DataError] = []
         images, words = read_encoded(path, chosen, columns, parquet, errors)
-    except (pyarrow.ArrowException, OSError, NotImplementedError) as error:
+    except Rot180Error:
+        raise
+    # In damaged files pyarrow finds text that is no UTF-8, and numbers beyond its dictionaries.
+    except (pyarrow.ArrowException, OSError, NotImplementedError, ValueError, IndexError) as error:
         reason = str(error).partition("\n")[0][:120]
         raise DataError(f"{path}: expected Parquet ({reason}); damaged, copy or download it again") from None
     bad.total = sum(map(len, images.values())) + len(errors)

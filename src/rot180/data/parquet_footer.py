@@ -1,8 +1,8 @@
 """What a Parquet file says of its columns, read from its footer without pyarrow.
 
-pyarrow 26 ends the whole process (`terminate called after throwing an instance of 'parquet::ParquetException'`) when it is
-asked for the metadata of a column whose statistics contradict its type. The few numbers that bound memory are therefore
-read here: the footer is one structure in Thrift's compact protocol.
+Asked for the metadata of a column whose statistics contradict its type, pyarrow 26 ends the whole process with an
+exception that nothing catches. The few numbers that bound memory are read here: the footer is a structure in
+Thrift's compact protocol.
 """
 
 from __future__ import annotations
