@@ -92,7 +92,7 @@ def bombs(folder: Path) -> dict[str, str]:
     said |= {"planes.npz": "", "columns.npz": ""}
     header = tarfile.TarInfo("long")
     header.type, header.size = tarfile.XHDTYPE, 60_000_000
-    write("cifar-10-binary.tar.gz", gzip.compress(header.tobuf() + bytes(header.size), 1), "a header claims 60000000")
+    write("cifar-10-binary.tar.gz", gzip.compress(header.tobuf() + bytes(header.size), 1), "a header claims 6000")
     exif = Image.Exif()
     exif[0x0112] = 6
     (folder / "images").mkdir()
