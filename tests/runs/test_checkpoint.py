@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,14 @@ def test_it_comes_back_to_the_bit(tmp_path: Path) -> None:
         assert own.keys() == loaded.keys()
         assert all(own[name].tobytes() == loaded[name].tobytes() for name in own)
     assert load_model(path / "model.safetensors").notation == MODEL.notation
+
+
+def test_a_loss_that_overflowed_comes_back(tmp_path: Path) -> None:
+    first, *others = STATE.history.epochs
+    epochs = [replace(first, validation_loss=math.inf, train_loss=math.nan), *others]
+    state = replace(STATE, history=replace(STATE.history, epochs=epochs))
+    found = load_checkpoint(save_checkpoint(tmp_path, MODEL, state, EXTRA)).state.history.epochs[0]
+    assert (found.validation_loss, math.isnan(found.train_loss)) == (math.inf, True)
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ TEXT = Kind("text", lambda value: type(value) is str)
 FLAG = Kind("true or false", lambda value: type(value) is bool)
 INTEGER = Kind("a whole number of 64 bits", lambda value: type(value) is int and value.bit_length() <= 64)
 COUNT = Kind("a whole number from 0", lambda value: type(value) is int and 0 <= value < MAX_COUNT)
+REAL = Kind("a number", lambda value: type(value) is float or COUNT.fits(value))
 NUMBER = Kind("a finite number", lambda value: type(value) in (int, float) and abs(value) <= MAX_NUMBER)
 SCALAR = one_of(TEXT, NUMBER, FLAG)
 ANYTHING = Kind("any value", lambda value: True)
@@ -159,7 +160,7 @@ STATE = {
     "step_count": COUNT,
     "steps": COUNT,
     "has_best": FLAG,
-    "epochs": list_of(table(EPOCH)),
+    "epochs": list_of(table({**EPOCH, "train_loss": REAL, "validation_loss": or_null(REAL)})),  # they may overflow
     "extra": table(ANYTHING),
 }
 """`state.json`."""
