@@ -191,12 +191,12 @@ def _likely_label(names: Sequence[str] | None, sample: Sequence[Sequence[str]], 
 
 
 def _likeness(fields: Sequence[str]) -> int:
-    """Say how much the values of a column look like labels: 3 as text, 0 as one value or fractions."""
+    """Say how much the values of a column look like labels: 3 as text, 0 as one value, as fractions, or all different."""
     values = [number(field) for field in fields]
     if any(value is None for value in values):
         return 3 if any(field.strip() for field in fields) else 0
     whole = {value for value in values if value is not None and value.is_integer()}
-    if 2 * len(whole) <= len(set(values)) or len(whole) < 2:
+    if 2 * len(whole) <= len(set(values)) or len(whole) < 2 or len(whole) == len(values) > 10:
         return 0
     # Labels repeat, and count from 0 or 1 without holes.
     return 1 + (max(whole) - min(whole) + 1 == len(whole) and min(whole) <= 1 and 2 * len(whole) <= len(values))
