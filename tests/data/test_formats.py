@@ -48,7 +48,15 @@ def test_a_csv_file_beside_train_and_test_does_not_hide_them(tmp_path: Path) -> 
     data = load_data(tmp_path)
     assert data.class_names == ("cat", "dog")
     assert data.sources.unused == "labels.csv"
-    assert data.notes[0].startswith("taken: a folder of images with a sub-folder for each class; not used: a")
+    assert data.notes[0].startswith("taken: folders for the parts with a sub-folder for each class; not used: a")
+
+
+def test_a_table_of_files_beside_train_and_test_does_not_hide_them_either(tmp_path: Path) -> None:
+    draw(tmp_path / "train"), draw(tmp_path / "test")
+    (tmp_path / "labels.csv").write_text("file,label\ntrain/cat/0.png,cat\ntrain/dog/0.png,dog\n")
+    data = load_data(tmp_path)
+    assert (len(data.train_images), len(data.test_images), data.sources.unused) == (6, 6, "labels.csv")
+    assert "not used: a CSV file of image files and their labels" in data.notes[0]
 
 
 def test_idx_files_inside_folders_of_their_names(tmp_path: Path) -> None:

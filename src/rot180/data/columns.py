@@ -191,7 +191,7 @@ def _likely_label(names: Sequence[str] | None, sample: Sequence[Sequence[str]], 
 
 
 def _likeness(fields: Sequence[str]) -> int:
-    """Say how much the values of a column look like labels: 3 as text, 0 as one value, as fractions, or all different."""
+    """Say how much the values of a column look like labels: 3 as text, 0 as one value, fractions, or all different."""
     values = [number(field) for field in fields]
     if any(value is None for value in values):
         return 3 if any(field.strip() for field in fields) else 0

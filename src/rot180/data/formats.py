@@ -17,7 +17,7 @@ from rot180.data.csv_dataset import is_csv_file, is_csv_folder, read_csv_file, r
 from rot180.data.dataset import Dataset
 from rot180.data.folder import read_image_folder
 from rot180.data.idx_folder import is_idx, read_idx_folder
-from rot180.data.layout import folders, has_class_folders, has_images_alone
+from rot180.data.layout import folders, has_class_folders, has_images_alone, has_parts_of_classes
 from rot180.data.listing import is_listing, read_listing
 from rot180.data.npz import is_npz, read_npz
 from rot180.data.options import BadFiles, ImageOptions
@@ -41,7 +41,7 @@ class Format(NamedTuple):
     recognizes: Callable[[Path], bool]
     read: Reader
     rank: int = 1
-    """-1 and 0 go before all others, 2 behind all others; two forms of 1 are two data sets."""
+    """The lowest goes first; two forms of 1 are two data sets."""
 
 
 def _without_options(read: Callable[[Path], Dataset]) -> Reader:
@@ -53,6 +53,7 @@ FORMATS = (
     Format("CIFAR-10's binary archive or its folder", is_cifar10, _without_options(read_cifar10), 0),
     Format("the four IDX files of MNIST, or of a set made like it", is_idx, _without_options(read_idx_folder), 0),
     Format("a folder of images with a sub-folder for each class", has_class_folders, read_image_folder, 0),
+    Format("folders for the parts with a sub-folder for each class", has_parts_of_classes, read_image_folder, -2),
     Format("a CSV file of image files and their labels, or a folder with one", is_listing, read_listing, -1),
     Format("a CSV file (a label and pixels in each line, gzipped or not)", is_csv_file, read_csv_file),
     Format("a folder with a CSV file for each part", is_csv_folder, read_csv_folder),
@@ -114,5 +115,5 @@ def _decide(path: Path, forms: list[Format]) -> tuple[Format, tuple[str, ...]]:
         there = "; ".join(form.description for form in candidates)
         raise DataError(f"{path}: holds several data sets ({there}); name the file or folder to use")
     form = candidates[0]
-    others = "; ".join(other.description for other in forms if other is not form)
+    others = "; ".join(other.description for other in forms if other.read is not form.read)
     return form, (f"taken: {form.description}; not used: {others}",) if others else ()

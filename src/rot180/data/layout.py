@@ -69,6 +69,13 @@ def has_class_folders(path: Path) -> bool:
     return any(part_of(folder.name) and _has_image_below(folder) for folder in inside)
 
 
+def has_parts_of_classes(path: Path) -> bool:
+    """Say whether a folder holds a training part with folders for the classes."""
+    if not path.is_dir():
+        return False
+    return any(part_of(folder.name) == "train" and _holds_classes(_unwrapped(folder)) for folder in folders(path))
+
+
 def has_images_alone(path: Path) -> bool:
     """Say whether a folder holds images, and no folders of images."""
     return path.is_dir() and _has_image(path) and not has_class_folders(path)
