@@ -125,9 +125,13 @@ class Folder:
             pass
 
     def flush(self) -> None:
-        """Flush the list of names to the disk, where the system can do that (Windows cannot, and need not)."""
-        if self._descriptor is not None:
-            system.flush(self._descriptor)
+        """Flush the list of names to the disk, where that can be done: Windows and some network drives cannot."""
+        try:
+            if self._descriptor is not None:
+                system.flush(self._descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF):
+                raise
 
     def _place(self, name: str) -> str:
         if name in ("", ".", "..") or "/" in name or os.sep in name or not _can_be(name):
