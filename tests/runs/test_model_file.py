@@ -144,7 +144,7 @@ def test_arrays_that_do_not_fit(path):
     with pytest.raises(ModelError, match="must be of one type; found F32 and F64"):
         load_model(path)
     rewrite(path, arrays=good | {"fc1.bias": np.zeros(10, np.int32)})
-    with pytest.raises(ModelError, match=r"array 'fc1\.bias': expected type F32 or F64, found 'I32'"):
+    with pytest.raises(ModelError, match=r"array 'fc1\.bias': expected one of F32, F64, F16, BF16, found 'I32'"):
         load_model(path)
 
 
@@ -192,3 +192,49 @@ def test_threads_that_save_to_one_path_leave_a_whole_model(tmp_path):
     loaded = load_model(path).parameters
     assert any(all((own[name] == loaded[name]).all() for name in own) for own in (one.parameters for one in models))
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("dtype", ["F16", "BF16"])
+def test_weights_of_16_bits_are_widened(tmp_path, dtype: str) -> None:
+    model = network("4x4x1 > conv3x3:2 relu > fc3").build(seed=0)
+    save_model(tmp_path / "whole.safetensors", model)
+    whole = (tmp_path / "whole.safetensors").read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    header, places, halves, end = json.loads(whole[8 : 8 + length]), whole[8 + length :], [], 0
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, stop = entry["data_offsets"]
+        values = np.frombuffer(places[begin:stop], np.float32)
+        half = values.astype(np.float16) if dtype == "F16" else (values.view(np.uint32) >> 16).astype(np.uint16)
+        header[name] = {"dtype": dtype, "shape": entry["shape"], "data_offsets": [end, end + half.nbytes]}
+        end += half.nbytes
+        halves.append(half.tobytes())
+    text = json.dumps(header).encode()
+    (tmp_path / "half.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + b"".join(halves))
+    loaded = load_model(tmp_path / "half.safetensors")
+    assert loaded.dtype == np.float32
+    for name, w in model.parameters.items():
+        np.testing.assert_allclose(loaded.parameters[name], w, rtol=1e-2, atol=1e-7)
+        assert not np.array_equal(loaded.parameters[name], w) or not w.any()
+
+
+def test_class_names_differ(tmp_path) -> None:
+    model = network("4x4x1 > fc3").build(seed=0)
+    model.class_names = ("cat", "dog", "cat")
+    with pytest.raises(ArgumentError, match="class names must differ; 'cat' came more than once"):
+        save_model(tmp_path / "model.safetensors", model)
+
+
+@pytest.mark.parametrize("engine", ["auto", "numpy"])
+def test_a_weight_of_another_shape_is_never_stretched(engine: str) -> None:
+    from rot180.training import predict
+
+    images = np.zeros((2, 4, 4, 1), np.uint8)
+    model = network("4x4x1 > conv3x3:2 relu > fc3").build(seed=0)
+    predict(model, images, engine=engine)
+    with pytest.raises(ArgumentError, match=r"conv1.weight must be \(3, 3, 1, 2\) of floats; it is \(1, 1, 1, 1\)"):
+        model.load_parameters({**model.parameters, "conv1.weight": np.ones((1, 1, 1, 1), np.float32)})
+    model.layers[0].parameters["weight"] = np.ones((1, 1, 1, 1), np.float32)
+    with pytest.raises(ArgumentError, match=r"conv1.weight must be \(3, 3, 1, 2\) of floats; it is \(1, 1, 1, 1\)"):
+        predict(model, images, engine=engine)

@@ -7,6 +7,7 @@ to predict with. Nothing in it is executed: the notation can only name layers of
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
 from rot180.runs.fields import CLASS_NAMES, IMAGE_STATISTICS, PREPROCESSING, Kind, check_fields, parse_json
 from rot180.runs.safetensors_file import DTYPES, StoredArrays, compare_arrays, entry_of, open_arrays, serialize
-from rot180.runs.safetensors_header import Header, read_header
+from rot180.runs.safetensors_header import WIDENED, Header, read_header
 from rot180.training.diagnosis import refuse_non_finite_weights
 
 FORMAT_VERSION = "1"
@@ -74,6 +75,9 @@ def model_bytes(model: Sequential, step: int | None = None) -> bytes:
     if not model.is_built:
         raise ArgumentError("save_model: the model has no parameters yet; call build(seed=0) first")
     refuse_non_finite_weights(model, "save_model: a model is saved only while its weights are finite numbers")
+    if model.class_names is not None and len(set(model.class_names)) < len(model.class_names):
+        twice = next(name for name in model.class_names if model.class_names.count(name) > 1)
+        raise ArgumentError(f"save_model: class names must differ; {twice!r} came more than once; rename one")
     notation = model.notation
     if not _reads_back(notation, model):
         raise ArgumentError(
@@ -147,6 +151,9 @@ def _read_model(path: Path, stored: StoredArrays) -> Sequential:
         )
     model = _described_model(path, header)
     entries = {name: entry_of(array) for name, array in model.parameters.items()}
+    for name, entry in header.arrays.items():  # half as long, the same numbers
+        if name in entries and WIDENED.get(entry.dtype) == entries[name].dtype:
+            entries[name] = replace(entries[name], dtype=entry.dtype)
     compare_arrays(path, header, entries, f"the network {model.notation[:80]!r}")
     model.class_names = _class_names(path, header, model)
     arrays = stored.read()
@@ -177,7 +184,7 @@ def _described_model(path: Path, header: Header) -> Sequential:
     if len(notation) > MAX_NOTATION:
         raise ModelError(f"{path}: the notation has {len(notation)} characters; at most {MAX_NOTATION} are read")
     stored = sum(int(np.prod(entry.shape, dtype=np.int64)) for entry in header.arrays.values())
-    types = {entry.dtype for entry in header.arrays.values()}
+    types = {WIDENED.get(entry.dtype, entry.dtype) for entry in header.arrays.values()}
     try:
         model = network(notation)
         described = model.summary().parameters

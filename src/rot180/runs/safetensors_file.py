@@ -20,9 +20,10 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ModelError
 from rot180.ops.types import Array
-from rot180.runs.safetensors_header import ArrayEntry, Header, open_checked
+from rot180.runs.safetensors_header import WIDENED, ArrayEntry, Header, open_checked
 
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+_STORED = {**DTYPES, "F16": np.dtype(np.float16), "BF16": np.dtype(np.uint16)}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -108,16 +109,19 @@ class StoredArrays:
     _file: BinaryIO
 
     def read(self) -> dict[str, Array]:
-        """Return all arrays; raise ModelError if the file changed meanwhile."""
+        """Return all arrays, as float32 where they have 16 bits; raise ModelError if the file changed meanwhile."""
         arrays = {}
         for name, entry in self.header.arrays.items():
-            dtype = DTYPES[entry.dtype]
+            dtype = _STORED[entry.dtype]
             count = math.prod(entry.shape)
             self._file.seek(self.header.places[name])
             data = np.fromfile(self._file, dtype.newbyteorder("<"), count)
             if len(data) != count:
                 raise ModelError(f"{self._path}: {name} is cut off; the file was changed while it was read")
-            arrays[name] = data.astype(dtype, copy=False).reshape(entry.shape)
+            if entry.dtype == "BF16":  # the upper half of a float32
+                data = (data.astype(np.uint32) << 16).view(np.float32)
+            kept = DTYPES[WIDENED.get(entry.dtype, entry.dtype)]
+            arrays[name] = data.astype(kept, copy=False).reshape(entry.shape)
         return arrays
 
 

@@ -27,13 +27,16 @@ MAX_HEADER = 1_000_000
 MAX_ARRAYS = 10_000
 """Arrays that a file may hold."""
 
-ITEM_BYTES = {"F32": 4, "F64": 8}
+ITEM_BYTES = {"F32": 4, "F64": 8, "F16": 2, "BF16": 2}
 """The types of weights, by the format's name for them."""
+
+WIDENED = {"F16": "F32", "BF16": "F32"}
+"""Types that are read as another, which holds each of their numbers exactly."""
 
 
 @dataclass(frozen=True)
 class ArrayEntry:
-    """One array as the header describes it; `dtype` is "F32" or "F64"."""
+    """One array as the header describes it; `dtype` is a name in `ITEM_BYTES`."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -67,7 +70,7 @@ def open_checked(path: Path, *, beneath: Path | None = None) -> Iterator[tuple[B
     ------
     ModelError
         The file cannot be read, is a link or no regular file, is no safetensors file, is cut off or too long, its
-        header is over 1 MB, or it has more than 10,000 arrays, or arrays of other types than float32 and float64.
+        header is over 1 MB, or it has more than 10,000 arrays, or arrays of other types than floats.
     """
     try:
         with open_regular(path, beneath=beneath) as file:
@@ -115,8 +118,11 @@ def _check_arrays(path: Path, entries: dict[str, Any], available: int) -> dict[s
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
             raise _fault(path, f"array {name[:60]!r}: expected dtype, shape and data_offsets")
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-        if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-            raise _fault(path, f"array {name[:60]!r}: expected type F32 or F64, found {str(dtype)[:20]!r}")
+        if not isinstance(dtype, str):
+            raise _fault(path, f"array {name[:60]!r}: expected the name of a type, found {str(dtype)[:20]!r}")
+        if dtype not in ITEM_BYTES:
+            wanted = ", ".join(ITEM_BYTES)
+            raise ModelError(f"{path}: array {name[:60]!r}: expected one of {wanted}, found {dtype[:20]!r}; convert it")
         if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2 or len(shape) > 8:
             raise _fault(path, f"array {name[:60]!r}: shape and data_offsets must be lists of whole numbers")
         if offsets[1] - offsets[0] != math.prod(shape) * ITEM_BYTES[dtype]:
