@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ def compose(
     class_names: Sequence[str] | None = None,
     notes: Sequence[str] = (),
     resize: str = "stretch",
+    image_names: Mapping[str, Iterable[str]] | None = None,
 ) -> Dataset:
     """Return a data set, with a fifth of each class held out for testing where there are training images alone.
 
@@ -46,6 +48,8 @@ def compose(
     notes : sequence of str
         What else the user should know.
     resize : str
+    image_names : mapping of part to iterable of str, optional
+        Where each image lies, such as its file.
 
     Raises
     ------
@@ -67,8 +71,11 @@ def compose(
     images = {part: some for part, (some, _) in parts.items()}
     labels = dict(classes.labels)
     divided = set(parts) == {"train"}
+    names = image_names or {}
+    test_names = tuple(names.get("test", ()))
     if divided:
         is_test = hold_out(labels["train"])
+        test_names = tuple(compress(names.get("train", ()), is_test))
         images["train"], images["test"] = _divide(images["train"], is_test)
         labels["train"], labels["test"] = labels["train"][~is_test], labels["train"][is_test]
         sources = sources._replace(test=HELD_OUT)
@@ -86,6 +93,7 @@ def compose(
         validation_labels=labels.get("validation"),
         sources=sources,
         notes=(*notes, *classes.notes),
+        test_names=test_names,
     )
 
 

@@ -50,6 +50,9 @@ class Dataset:
         Where the images of each part come from, in words.
     notes : tuple of str
         What a user should know of the way the data was read: a line each.
+    test_names : tuple of str
+        Where each test image lies, such as its file, so that one with a wrong label can be found; empty where images
+        have no names.
     stored : StoredImages, optional
         What the image files were before they were resized.
 
@@ -85,6 +88,7 @@ class Dataset:
     sources: Sources = NO_SOURCES
     notes: tuple[str, ...] = ()
     stored: StoredImages | None = None
+    test_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))

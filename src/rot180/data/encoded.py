@@ -89,6 +89,9 @@ def load_encoded(
         class_names=class_names,
         notes=notes,
         resize=options.resize,
+        image_names={
+            part: (every[index].found_at for index in kept[part_of == number]) for number, part in enumerate(parts)
+        },
     )
     sides = [side for fact in known for side in (fact.height, fact.width)]
     return replace(dataset, stored=StoredImages(min(sides), max(sides), all(fact.is_gray for fact in known)))

@@ -39,6 +39,11 @@ class EncodedImage(NamedTuple):
     """Of the file, where that holds many; kept as a number, as there may be a million."""
 
     @property
+    def found_at(self) -> str:
+        """Where a user finds it: the file's place, with the row where that holds many."""
+        return (self.place or self.name) + (f", row {self.row}" if self.row is not None else "")
+
+    @property
     def called(self) -> str:
         """What errors call it: the name, and the row."""
         return self.name if self.row is None else f"{self.name}, row {self.row}"
@@ -106,11 +111,6 @@ class LazyImages:
         for place, number in enumerate(numbers):
             found[place] = self._decode(self._encoded[number])
         return found
-
-    def name(self, index: int) -> str:
-        """Return where an image lies: its file, with its row where that holds many."""
-        image = self._encoded[index]
-        return (image.place or image.name) + (f", row {image.row}" if image.row is not None else "")
 
     def select(self, index: slice | Array) -> LazyImages:
         """Return some of the images, still not decoded."""

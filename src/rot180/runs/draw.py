@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ def draw_images(
     labels: Array,
     class_names: tuple[str, ...],
     chosen: Iterable[int] = (),
+    image_names: Sequence[str] = (),
 ) -> list[Path]:
     """Draw what a model makes of images: confusion matrix, worst mistakes, and the feature maps of a few of them.
 
@@ -82,6 +83,8 @@ def draw_images(
         Used where the model has none of its own.
     chosen : iterable of int
         Whose feature maps to draw; by default the first image and the worst mistake.
+    image_names : sequence of str, optional
+        Where each image lies, such as its file.
 
     Returns
     -------
@@ -107,7 +110,13 @@ def draw_images(
     shown = to_show(images, model.preprocessing.limits_of(images))
     counts = count_confusions(labels, probabilities.argmax(axis=1), classes)
     drawn = [_save(confusion_matrix(counts, names), folder / "confusion")]
-    figure = mistakes(shown, labels, probabilities, names, image_names=getattr(images, "name", None))
+    figure = mistakes(
+        shown,
+        labels,
+        probabilities,
+        names,
+        image_names=image_names.__getitem__ if len(image_names) == len(images) else None,
+    )
     drawn.append(_save(figure, folder / "mistakes"))
     for index in indices or sorted({0, *worst_mistakes(labels, probabilities, 1).tolist()}):
         said = int(probabilities[index].argmax())

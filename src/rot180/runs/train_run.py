@@ -205,7 +205,7 @@ def draw_run(
         return draw_model(folder, model, history)
     return [
         *draw_model(folder, model, history, test or evaluate(model, images, labels)),
-        *draw_images(folder, model, images, labels, dataset.class_names, chosen),
+        *draw_images(folder, model, images, labels, dataset.class_names, chosen, dataset.test_names),
     ]
 
 
