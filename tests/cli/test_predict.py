@@ -106,3 +106,35 @@ def test_evaluate_and_python_tell_it_too(rot180: Call, digits: Path, tmp_path: P
         package.predict(model, 255 - data.test_images[:1])
     with pytest.warns(package.PixelWarning, match="the background is light"):
         package.predict(model, 1 - data.test_images[:5] / 255)
+
+
+def test_files_of_12_bits_in_16_are_nearly_black_to_most_models(rot180: Call, digits: Path, tmp_path: Path) -> None:
+    pixels = np.asarray(Image.open(THREE)).astype(np.uint16) * 16
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    said = rot180("predict", digits, tmp_path / "a.png")
+    assert "unlike the training images: nearly black: the brightest pixel is 1" in said.err
+
+
+def test_a_model_of_dark_files_reads_dark_files(rot180: Call, tmp_path: Path) -> None:
+    data = package.load_data("digits")
+    dark = (data.train_images // 17).astype(np.uint8)  # 0 to 15
+    model = package.network("8x8x1 > conv3x3:8:same relu maxpool2 > fc10")
+    package.fit(model, (dark, data.train_labels), epochs=3, lr=0.01)
+    package.save_model(tmp_path / "model.safetensors", model)
+    threes = np.flatnonzero(data.test_labels == 3)[:2]
+    paths = [tmp_path / "dark.png", tmp_path / "bright.png"]
+    Image.fromarray(data.test_images[threes[0], :, :, 0] // 17).save(paths[0])
+    Image.fromarray(data.test_images[threes[1], :, :, 0]).save(paths[1])
+    said = rot180("predict", tmp_path / "model.safetensors", *paths, "--json")
+    assert [one["top"][0]["label"] for one in said.json["predictions"]] == ["3", "3"]
+    assert [one["unlike_training"] for one in said.json["predictions"]] == [[], []]
+
+
+def test_files_for_a_model_of_normalized_floats_are_refused(rot180: Call, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(20, 8, 8, 1)).astype(np.float32)
+    model = package.network("8x8x1 > fc2")
+    package.fit(model, (images, np.arange(20) % 2))
+    package.save_model(tmp_path / "model.safetensors", model)
+    said = rot180("predict", tmp_path / "model.safetensors", THREE)
+    assert said.status == 2
+    assert "this network was trained on floats from -" in said.err

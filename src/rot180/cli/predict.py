@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -60,7 +60,6 @@ def predict(
     from rot180.data.loader import read_ahead
     from rot180.errors import DataError, ModelError
     from rot180.runs import load_run
-    from rot180.training.evaluate import run_prediction
 
     use_threads(threads, engine)
     model = load_run(run).model
@@ -68,12 +67,18 @@ def predict(
         raise ModelError(
             f"predict reads images, but this network takes {model.input_shape}; give it arrays from Python"
         )
+    trained = model.preprocessing.pixels
+    if trained is not None and trained.is_signed:
+        raise ModelError(
+            f"predict reads images of 0 to 255, but this network was trained on {trained.text}, normalized; give "
+            "it arrays that are normalized like these from Python"
+        )
     names = model.class_names or [str(number) for number in range(model.output_shape[0])]
     files = list(_files(images))
     predictions: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
 
-    def read(number: int) -> tuple[Array, list[str]] | DataError:
+    def read(number: int) -> _Picture | DataError:
         try:
             return _read(files[number], model)
         except DataError as error:
@@ -83,9 +88,8 @@ def predict(
         made = read_ahead(read, range(len(files)), workers=4 if len(files) > 1 else 0, ahead=AT_ONCE // 4)
         for start in range(0, len(files), AT_ONCE):
             some = [(path, next(made)) for path in files[start : start + AT_ONCE]]
-            good = [(path, *found) for path, found in some if not isinstance(found, DataError)]
-            batch = np.stack([image for _, image, _ in good]) if good else np.empty((0, *model.input_shape), np.uint8)
-            probabilities = iter(run_prediction(model, batch, engine=engine, white=255.0))
+            good = [found for _, found in some if not isinstance(found, DataError)]
+            probabilities = iter(_probabilities(model, good, engine))
             for path, found in some:
                 if isinstance(found, DataError):
                     failed.append({"image": path, "error": str(found)})
@@ -94,11 +98,11 @@ def predict(
                 shares = next(probabilities)
                 likeliest = np.argsort(-shares, kind="stable")[:TOP]
                 top = [{"label": names[index], "probability": float(shares[index])} for index in likeliest]
-                predictions.append({"image": path, "top": top, "unlike_training": found[1]})
+                predictions.append({"image": path, "top": top, "unlike_training": found.unlike})
                 if not json:
                     said = ", ".join(f"{visible(one['label'])} {100 * float(one['probability']):.1f}%" for one in top)
                     print(f"{visible(path)}: {said}")
-                    for reason in found[1]:
+                    for reason in found.unlike:
                         print(f"rot180: {visible(path)}: unlike the training images: {reason}", file=sys.stderr)
             progress("predicting", start + len(some), len(files))
     if json:
@@ -129,18 +133,47 @@ def _files(paths: list[Path]) -> Iterator[Path]:
             raise DataError(f"{path}: expected images ({', '.join(SUFFIXES)}) in the folder, found none")
 
 
-def _read(path: Path, model: Sequential) -> tuple[Array, list[str]]:
-    """Return an image as the model takes it, and in what it is unlike the training images."""
+class _Picture(NamedTuple):
+    """An image as the model takes it, what is white in it, and in what it is unlike the training images."""
+
+    pixels: Array
+    white: float
+    unlike: list[str]
+
+
+def _read(path: Path, model: Sequential) -> _Picture:
     from rot180.data.image import look_at_image, read_image
     from rot180.nn.image_statistics import colorfulness
+    from rot180.nn.pixel_range import NEARLY_BLACK
 
     height, width, channels = model.input_shape
-    resize, known = model.preprocessing.resize, model.image_statistics
+    resize, known, trained = model.preprocessing.resize, model.image_statistics, model.preprocessing.pixels
     image = read_image(path, (height, width, channels), resize=resize)
-    if known is None:
-        return image, []
-    facts = look_at_image(path, str(path))
-    color = None
-    if channels == 1 and known.color is not None and not facts.is_gray:
-        color = colorfulness(read_image(path, (height, width, 3), resize=resize)[None])
-    return image, list(known.unlike(image[None], (0, 255), size=(facts.height, facts.width), color=color))
+    high, white = int(image.max()), 255.0
+    if trained is not None and not trained.floats and high <= trained.high < white:
+        white = trained.high  # files as dark as those that it was trained on
+    unlike = []
+    if 0 < high <= NEARLY_BLACK * white:
+        unlike.append(f"nearly black: the brightest pixel is {high}, where white is {white:g}")
+    if known is not None:
+        facts = look_at_image(path, str(path))
+        color = None
+        if channels == 1 and known.color is not None and not facts.is_gray:
+            color = colorfulness(read_image(path, (height, width, 3), resize=resize)[None])
+        unlike += known.unlike(image[None], (0, white), size=(facts.height, facts.width), color=color)
+    return _Picture(image, white, unlike)
+
+
+def _probabilities(model: Sequential, pictures: list[_Picture], engine: str) -> Array:
+    """Return the probabilities of each picture, those with one white at a time."""
+    import numpy as np
+
+    from rot180.training.evaluate import run_prediction
+
+    found = np.empty((len(pictures), *model.output_shape), model.dtype)
+    whites = np.array([picture.white for picture in pictures])
+    for white in np.unique(whites):
+        chosen = np.flatnonzero(whites == white)
+        batch = np.stack([pictures[number].pixels for number in chosen])
+        found[chosen] = run_prediction(model, batch, engine=engine, white=float(white))
+    return found
