@@ -12,8 +12,10 @@ import rot180
 from rot180.data import Dataset
 from rot180.errors import ArgumentError, DataError, ShapeError
 from rot180.runs.environment import fingerprint
+from rot180.runs.folder import load_run
 from rot180.runs.resume import resume_run
 from rot180.runs.train_run import RunSettings, train_run
+from rot180.runs.unseen import unseen
 from rot180.training import History, TrainingStarted
 
 NETWORK = "4x4x1 > fc2"
@@ -121,3 +123,17 @@ def test_a_run_goes_on_with_its_validation_data(tmp_path: Path, monkeypatch: pyt
     save(Path(other), replace(dataset(9), train_images=dataset().train_images[::-1]), "train")
     with pytest.raises(ArgumentError, match="the data differ from those the run was trained on"):
         resume_run(tmp_path / "run", draw=False)
+
+
+def test_a_copy_of_the_data_is_known_although_other_data_was_validated_on(tmp_path: Path) -> None:
+    own, other = save(tmp_path / "own.npz", dataset(), "train"), save(tmp_path / "other.npz", dataset(9), "train")
+    settings = RunSettings(data=own, model=NETWORK, epochs=1, validation=other, engine="numpy")
+    train_run(settings, out=tmp_path / "run", draw=False)
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(Path(own).read_bytes())
+    run = load_run(tmp_path / "run")
+    found = unseen(tmp_path / "run", run, str(copy))
+    assert len(found.images) == 4
+    assert found.note.endswith("every fifth of each class: the others were there to train on")
+    Path(other).unlink()
+    assert "only the run's folder tells" in unseen(tmp_path / "run", run, str(copy)).note

@@ -76,7 +76,7 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
         dataset = dataset.limit(settings.limit)
     if not len(dataset.train_images):
         raise DataError(f"{dataset.name}: there are no training images; name the data to train on")
-    dataset = _with_validation(dataset, settings, progress)
+    dataset = with_validation(dataset, settings, progress)
     name = settings.model or default_model(dataset, settings.recipe)
     model = model or make_model(name)
     if name in MODELS and not _fits(model, dataset):
@@ -126,7 +126,7 @@ def _whole(source: str) -> str:
     return str(Path(source).absolute()) if Path(source).exists() else source
 
 
-def _with_validation(dataset: Dataset, settings: RunSettings, progress: Progress | None) -> Dataset:
+def with_validation(dataset: Dataset, settings: RunSettings, progress: Progress | None = None) -> Dataset:
     """Return the data set with the images to validate on that the settings ask for, if they do."""
     asked = settings.validation
     if asked is None:

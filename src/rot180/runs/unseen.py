@@ -9,10 +9,13 @@ from rot180.data import Dataset, load_data
 from rot180.data.for_model import options_for
 from rot180.data.lazy import Images
 from rot180.data.options import ImageOptions
+from rot180.errors import DataError
 from rot180.ops.types import Array
 from rot180.runs.environment import fingerprint
 from rot180.runs.folder import Run, RunFolder
-from rot180.runs.own_data import config_of
+from rot180.runs.own_data import config_of, is_gone
+from rot180.runs.prepare import with_validation
+from rot180.runs.settings import RunSettings
 
 
 class Unseen(NamedTuple):
@@ -22,7 +25,10 @@ class Unseen(NamedTuple):
     labels: Array
     class_names: tuple[str, ...]
     note: str
-    """Which images of the data these are, in a line; empty for the test images that the data itself names."""
+    """Which images of the data these are, and what else is worth knowing of them, in a line.
+
+    Empty for the test images that the data itself names.
+    """
 
 
 def unseen(path: str | Path, run: Run, source: str, options: ImageOptions | None = None) -> Unseen:
@@ -56,11 +62,11 @@ def unseen(path: str | Path, run: Run, source: str, options: ImageOptions | None
     if test and (own is not False or not dataset.divided):
         why = "the others were there to train on" if own else "only the run's folder tells if it has seen the others"
         note = f"measured on {test:,} of the {count:,} images of {source}, every fifth of each class: {why}"
-        note = note if dataset.divided else ""
+        note = "; ".join((*([note] if dataset.divided else []), *dataset.notes))
         return Unseen(dataset.test_images, dataset.test_labels, dataset.class_names, note)
     said = {True: ": too few to hold any out of the training", False: ": the run was not trained on this data"}
     note = f"measured on all {count:,} images of {source}{'' if own is None else said[own]}"
-    return Unseen(*dataset.every_image(), dataset.class_names, note)
+    return Unseen(*dataset.every_image(), dataset.class_names, "; ".join((note, *dataset.notes)))
 
 
 def _was_trained_on(path: str | Path, run: Run, source: str, dataset: Dataset) -> bool | None:
@@ -74,5 +80,13 @@ def _was_trained_on(path: str | Path, run: Run, source: str, dataset: Dataset) -
     limit = training.get("limit") if isinstance(training, dict) else None
     if isinstance(limit, int) and limit > 0:
         dataset = dataset.limit(limit)
+    validation = training.get("validation") if isinstance(training, dict) else None
+    if isinstance(validation, str):  # its images belong to what the run was given
+        if not Path(validation).is_absolute() or is_gone(validation):
+            return None
+        try:
+            dataset = with_validation(dataset, RunSettings(validation=validation, on_bad_file="skip"))
+        except DataError:
+            return None
     folder = run.folder or RunFolder(Path(path).parent)
     return folder.read_environment().get("data") == fingerprint(dataset)
