@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from rot180 import model, network, save_model
 from rot180.data.cifar import RECORD, read_cifar10
@@ -38,6 +38,9 @@ LABELS = np.arange(6) % 2
 IMAGES = {"png": "1 L LA P RGB RGBA I;16", "jpeg": "L RGB CMYK", "gif": "L P", "bmp": "1 L P RGB", "webp": "RGB RGBA",
           "tiff": "1 L RGB I;16", "ppm": "1 L RGB"}  # fmt: skip
 """Modes in which each format of images is written."""
+
+if features.check("avif"):
+    IMAGES["avif"] = "RGB RGBA"
 
 
 def make_seeds(folder: Path) -> dict[str, list[bytes]]:
