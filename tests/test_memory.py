@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import rot180
+import rot180.inside.comparison
 from rot180 import kernels, memory, ops
 from rot180.errors import TooLargeError
 from rot180.nn import network
@@ -81,6 +82,13 @@ def test_operations_count_too(room: object, name: str, shapes: list[object], opt
     arguments = [np.zeros(shape, np.float32) if isinstance(shape, tuple) else shape for shape in shapes]
     with pytest.raises(TooLargeError, match=r"^(conv2d|the padded image|a buffer|linear|max_pool2d) needs [\d.,]+ GB"):
         getattr(room, name)(*arguments, **options)
+
+
+@pytest.mark.usefixtures("little")
+def test_comparing_the_ways_of_a_convolution_counts_too() -> None:
+    model = network("8x8x1 > conv1x1:4:pad3000 > maxpool4000 > fc2").build()
+    with pytest.raises(TooLargeError, match=r"^conv1 needs 18\.\d\d GB of memory, but 1\.00 GB are left"):
+        rot180.inside.comparison.compare(model)
 
 
 def test_numpy_s_own_memory_error_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:

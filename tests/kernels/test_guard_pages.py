@@ -11,10 +11,9 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pages are protected by a call of Linux")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_nothing_outside_an_array_is_read_or_written(seed: int) -> None:
+def test_nothing_outside_an_array_is_read_or_written() -> None:
     script = Path(__file__).with_name("guard_pages.py")
-    command = [sys.executable, str(script), "--count", "60", "--seed", str(seed)]
+    command = [sys.executable, str(script), "--count", "50"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 

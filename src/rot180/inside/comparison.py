@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import numpy as np
 from rot180 import ops
 from rot180.errors import ArgumentError
 from rot180.inside.machine import best_time
+from rot180.memory import require
 from rot180.nn import Conv2d, Sequential
 from rot180.nn.layer import Shape
 from rot180.ops.conv2d import ALGORITHMS
@@ -152,6 +154,7 @@ class _Case:
         generator = np.random.default_rng(seed)
         after = layer.output_shape(before)
         weight = layer.weight_shape(before)
+        require(4 * batch_size * (math.prod(before) + math.prod(after)), layer.name)
         self.x = generator.standard_normal((batch_size, *before), np.float32)
         self.w = generator.standard_normal(weight, np.float32) / np.float32(np.sqrt(np.prod(weight[:-1])))
         self.b = generator.standard_normal(weight[-1:], np.float32) if layer.bias else None
