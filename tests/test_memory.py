@@ -42,6 +42,8 @@ def test_parameters_are_counted_before_they_are_drawn() -> None:
         ("2000x2000x8 > avgpool2:s1 > avgpool1000 > fc2", 5, "pool1"),
         ("2x2x1 > fc20 > fc90000 > fc2", 4000, "fc2"),
         ("8x8x1 > conv1x1:4:pad8000 > maxpool4000 > fc2", 1, "conv1"),
+        ("3x5x16 > conv4x1:16:pad9999999:s2 tanh flatten", 1, "flatten1"),
+        ("3x5x16 > conv4x1:16:pad9999999:s2 tanh flatten", 0, "flatten1"),
     ],
 )
 @pytest.mark.parametrize("engine", ["compiled", "numpy"])

@@ -310,13 +310,13 @@ def twins(rng: Draw, guarded: GuardedMemory) -> str:
     return "a twin"
 
 
-def main(count: int, seed: int, only: int | None = None) -> Counter[str]:
+def main(count: int, seed: int, first: int = 0) -> Counter[str]:
     """Run the cases; return how many ended in which way."""
     tally: Counter[str] = Counter()
     guarded = GuardedMemory(np.random.default_rng(seed))
     load(guarded)
     with guarded.replacing_numpy():
-        for index in range(count) if only is None else (only,):
+        for index in range(first, first + count):
             rng = np.random.default_rng([seed, index])
             print(f"{index}: ", end="", flush=True)
             try:
@@ -356,7 +356,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, help="the number of one case")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first case")
     options = parser.parse_args()
-    for ended, times in sorted(main(options.count, options.seed, options.only).items()):
+    for ended, times in sorted(main(options.count, options.seed, options.first).items()):
         print(f"{times:6} {ended}")

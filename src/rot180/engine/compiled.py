@@ -22,6 +22,7 @@ from rot180.kernels.finite import all_finite
 from rot180.kernels.memory import accounting
 from rot180.kernels.softmax_rows import softmax_rows
 from rot180.kernels.update import update
+from rot180.memory import require
 from rot180.nn.arena import Arena
 from rot180.nn.contract import is_own
 from rot180.nn.hyper import changes
@@ -185,7 +186,9 @@ class CompiledEngine:
     def forward(self, images: Array, *, softmax: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""
         images = self.model.accept(images)
-        outputs = np.empty((len(images), *self.model.output_shape), self.model.dtype)
+        shape, dtype = self.model.output_shape, self.model.dtype
+        require(max(1, len(images)) * math.prod(shape) * dtype.itemsize, self.model.layers[-1].name)
+        outputs = np.empty((len(images), *shape), dtype)
         if len(images) == 0:
             return outputs
         with self._turn, self._governor.running((len(images), "inference")):

@@ -15,6 +15,7 @@ from rot180.data.lazy import Images, LazyImages, as_images
 from rot180.data.loader import read_ahead
 from rot180.engine import Engine
 from rot180.errors import ArgumentError, NonFiniteError, PixelWarning
+from rot180.memory import require
 from rot180.nn.activation import Sigmoid, Softmax, shares
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
@@ -236,6 +237,7 @@ def run_prediction(
     _check_built(model)
     runner = inference_engine(engine, model)
     last = model.layers[-1]
+    require(max(1, len(images)) * math.prod(model.output_shape) * model.dtype.itemsize, last.name)
     found = np.empty((len(images), *model.output_shape), model.dtype)
     start = 0
     softmax = not isinstance(last, (Sigmoid, Softmax))
