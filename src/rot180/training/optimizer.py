@@ -96,8 +96,8 @@ class Optimizer:
         raise NotImplementedError
 
     def hyper(self) -> dict[str, Any]:
-        """Return the hyper-parameters other than the learning rate."""
-        raise NotImplementedError
+        """Return the hyper-parameters other than the learning rate; here, none."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """Return rule and hyper-parameters; `optimizer(**to_dict())` makes the same optimizer without its state."""
