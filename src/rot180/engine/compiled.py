@@ -266,8 +266,9 @@ class CompiledEngine:
 
         Values that the user puts in their place are copied. An optimizer that no kernel knows keeps its state itself.
         """
-        hyper = optimizer.hyper()
-        rule = kernel_rule(optimizer.fused_rule, hyper)
+        fused = optimizer.fused_rule
+        hyper = optimizer.hyper() if fused else {}
+        rule = kernel_rule(fused, hyper)
         if optimizer is not self._optimizer or optimizer.state is not self._held_state:
             optimizer.prepare(self.model.parameters)
             self._optimizer, self._held_state = optimizer, optimizer.state

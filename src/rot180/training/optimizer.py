@@ -62,7 +62,8 @@ class Optimizer:
         ArgumentError
             Hyper-parameters do not go together.
         """
-        self.hyper()
+        if self.fused_rule:  # a class of the user's own need not tell its hyper-parameters
+            self.hyper()
         for slot in self.state.values():
             for name, parameter in parameters.items():
                 if name not in slot:
