@@ -17,7 +17,7 @@ from rot180.errors import ArgumentError, NonFiniteError, Rot180Error, ShapeError
 from rot180.nn import LAYERS, LOSSES, Conv2d, Dropout, Flatten, LeakyReLU, Linear, MaxPool2d, ReLU, Sequential
 from rot180.nn.hyper import Checked
 from rot180.nn.layer import Layer
-from rot180.training import OPTIMIZERS, SGD, Trainer, capture
+from rot180.training import OPTIMIZERS, SGD, Optimizer, Trainer, capture
 from rot180.training.inference import inference_engine
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has no compiled kernel")
@@ -356,3 +356,22 @@ def test_one_rule_for_training_and_inference() -> None:
         model.layers[1].slope = slope
         np.testing.assert_allclose(fast.forward(IMAGES), plain.forward(IMAGES), atol=1e-12)
         assert inference_engine("compiled", model) is fast
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_optimizer_that_tells_no_hyper_parameters_is_called_and_keeps_its_arrays(engine: str) -> None:
+    class Signs(Optimizer):
+        rule = "signs"
+        slots = ("last",)
+
+        def _update_one(self, name: str, w: Any, dw: Any, lr: float) -> None:
+            np.sign(dw, out=self.state["last"][name])
+            w -= lr * self.state["last"][name]
+
+    trainer = Trainer(make(engine).model, optimizer=Signs(0.01), engine=engine)
+    held = dict(trainer.optimizer.state["last"])
+    before = copy.deepcopy(trainer.model.parameters)
+    steps(trainer)
+    assert trainer.optimizer.step_count == 2
+    assert all(trainer.optimizer.state["last"][name] is array for name, array in held.items())
+    assert all((np.abs(w - before[name]).max() > 0.009) for name, w in trainer.model.parameters.items())
