@@ -4,11 +4,11 @@ Systems promise more memory than they have, and end the process that touches it.
 `require` first, and a slip in a size becomes one line.
 
 >>> require(1000, "conv1")
->>> require(10**18, "conv1", left=2 * 10**9)
+>>> require(10**11, "conv1", left=2 * 10**9)  # doctest: +NORMALIZE_WHITESPACE
 Traceback (most recent call last):
     ...
-rot180.errors.TooLargeError: conv1 needs 1,000,000,000.00 GB of memory, but 2.00 GB are left; choose a smaller batch,
-image or network
+rot180.errors.TooLargeError: conv1 needs 100.00 GB of memory, but 2.00 GB are left; choose a smaller batch, image or
+network
 """
 
 from __future__ import annotations
