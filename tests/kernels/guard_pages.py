@@ -304,8 +304,8 @@ def twins(rng: Draw, guarded: GuardedMemory) -> str:
         made = made if isinstance(made, tuple) else (made,)
         return [np.asarray(a) for a in made if a is not None]
 
-    usual = (dtype, int, np.int32) if name == "max_pool2d_backward" else (dtype, int)
-    strange = any(a.dtype not in usual for a in arguments if hasattr(a, "dtype"))
+    floats = arguments[:1] if name == "max_pool2d_backward" else arguments  # then come the places of maxima
+    strange = any(a.dtype not in (dtype, int) for a in floats if hasattr(a, "dtype"))
     compare(run, strange, 1e-3 if dtype == np.float32 else 1e-9)
     return "a twin"
 
