@@ -24,7 +24,7 @@ AT_ONCE = 64
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
     images: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="IMAGE...",
             help="PNG, JPEG, GIF, BMP or WebP; converted to the model's size. Of a folder, all images in it and below.",
@@ -74,7 +74,9 @@ def predict(
             "it arrays that are normalized like these from Python"
         )
     names = model.class_names or [str(number) for number in range(model.output_shape[0])]
-    files = list(_files(images))
+    if "" in images:  # it would be the current folder
+        raise DataError("'' cannot be read; name an image or a folder")
+    files = list(_files([Path(image) for image in images]))
     predictions: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
 
@@ -105,7 +107,7 @@ def predict(
                     for reason in found.unlike:
                         print(f"rot180: {visible(path)}: unlike the training images: {reason}", file=sys.stderr)
             progress("predicting", start + len(some), len(files))
-    if json:
+    if json and (predictions or not failed):
         print_json({"predictions": predictions, "failed": failed})
     if failed:
         raise typer.Exit(2)
