@@ -42,8 +42,6 @@ CHECKPOINTS = 10
 CALLS = 26
 """System calls of writing one checkpoint."""
 
-DIGITS = (load_data().test_images, load_data().test_labels)
-
 # Forked from a process that has imported everything but never trained: a start takes milliseconds, not a second.
 PROCESSES = multiprocessing.get_context("forkserver")
 
@@ -290,7 +288,8 @@ def look_at_weights(run: Path, tally: Tally) -> None:
     used = load_run(run).model
     tally.stale_weights += content(used) != expected
     status, said = evaluate(run)
-    measured = measure(used, *DIGITS, engine="numpy")
+    data = load_data()
+    measured = measure(used, data.test_images, data.test_labels, engine="numpy")
     tally.stale_weights += status != 0 or json.loads(said)["accuracy"] != measured.accuracy
 
 
