@@ -28,7 +28,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("little")
 def test_parameters_are_counted_before_they_are_drawn() -> None:
-    message = r"^fc2: a network of 133,\d{3},\d{3} parameters needs 1\.\d\d GB of memory, but 1\.00 GB are left; choose"
+    message = r"^fc2: a network of 133,\d{3},\d{3} parameters needs 1\.\d\d GB of memory, but 1\.00 GB are available; choose"
     with pytest.raises(TooLargeError, match=message):
         network("8x8x1 > fc13000 > fc10200").build()
 
@@ -51,7 +51,7 @@ def test_what_a_layer_needs_is_counted_before_it_is_taken(text: str, count: int,
     model = network(text).build()
     images = np.broadcast_to(np.float32(0), (count, *model.input_shape))
     with pytest.raises(
-        TooLargeError, match=rf"^(the input of )?{layer}\b.* of memory, but .* GB are left; choose a smaller batch"
+        TooLargeError, match=rf"^(the input of )?{layer}\b.* of memory, but .* GB are available; choose a smaller batch"
     ):
         rot180.predict(model, images, batch_size=count, engine=engine)
 
@@ -64,7 +64,7 @@ def test_a_plan_is_counted_as_a_whole() -> None:
     from rot180.nn.loss import CrossEntropyLoss
 
     engine = make_engine("compiled", model, CrossEntropyLoss())
-    with pytest.raises(TooLargeError, match=r"^conv\d+ relu\d+ needs 0\.\d\d GB of memory, but 0\.\d\d GB are left"):
+    with pytest.raises(TooLargeError, match=r"^conv\d+ relu\d+ needs 0\.\d\d GB of memory, but 0\.\d\d GB are available"):
         engine.plan(256)  # type: ignore[attr-defined]
 
 
@@ -89,7 +89,7 @@ def test_operations_count_too(room: object, name: str, shapes: list[object], opt
 @pytest.mark.usefixtures("little")
 def test_comparing_the_ways_of_a_convolution_counts_too() -> None:
     model = network("8x8x1 > conv1x1:4:pad3000 > maxpool4000 > fc2").build()
-    with pytest.raises(TooLargeError, match=r"^conv1 needs 18\.\d\d GB of memory, but 1\.00 GB are left"):
+    with pytest.raises(TooLargeError, match=r"^conv1 needs 18\.\d\d GB of memory, but 1\.00 GB are available"):
         rot180.inside.comparison.compare(model)
 
 

@@ -2,17 +2,17 @@
 
     Rot180Error
     |-- ArgumentError        a value or keyword that cannot be used; also a ValueError
-    |   |-- ShapeError       arrays whose shapes do not fit together
-    |   |-- NotationError    a network text that cannot be read; shows a caret under the place
-    |   `-- TooLargeError    what would take more memory than there is; also a MemoryError
-    |-- DataError            a file of images or labels that is not what it should be
-    |-- ModelError           a saved model or run that cannot be read or does not fit
-    `-- NonFiniteError       pixels, outputs, a loss or a gradient are infinite or NaN
+    |   |-- ShapeError       arrays with incompatible shapes
+    |   |-- NotationError    a network notation that cannot be parsed; a caret marks the place
+    |   `-- TooLargeError    more memory would be needed than is available; also a MemoryError
+    |-- DataError            a file of images or labels that cannot be used
+    |-- ModelError           a saved model or run that cannot be read or does not match
+    `-- NonFiniteError       pixels, outputs, a loss or a gradient that is infinite or NaN
 
-    PixelWarning             a UserWarning: images that may be in another range than the training images, or unlike them
+    PixelWarning             a UserWarning: images whose range may differ from, or that look unlike, the training images
 
-Every message says the rule, what came, and what to do. The command line prints it as one line and exits 2; any other
-exception is a fault of this program and exits 1.
+Every message states the rule, the value that breaks it, and what to do. The command line prints it as one line and
+exits with status 2; any other exception is a bug in this program and exits with status 1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Rot180Error(Exception):
-    """The root of every error that a user can cause and mend. Its message is one line."""
+    """Base class of all errors that a user can cause and fix. The message is one line."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(" ".join(message.split()) if self._is_one_line and "\n" in message else message)
@@ -47,36 +47,36 @@ class ArgumentError(Rot180Error, ValueError):
 
 
 class ShapeError(ArgumentError):
-    """Arrays whose shapes do not fit together."""
+    """Arrays with incompatible shapes."""
 
 
 class NotationError(ArgumentError):
-    """A network text that cannot be read. The message ends with the text and a caret under the place."""
+    """A network notation that cannot be parsed. The message ends with the text and a caret under the error."""
 
     _is_one_line = False
 
 
 class TooLargeError(ArgumentError, MemoryError):
-    """What would take more memory than there is; raised before it is taken."""
+    """More memory would be needed than is available; raised before it is allocated."""
 
 
 class DataError(Rot180Error):
-    """A file of images or labels that is not what it should be."""
+    """A file of images or labels that cannot be used."""
 
 
 class ModelError(Rot180Error):
-    """A saved model or run that cannot be read, or that does not fit."""
+    """A saved model or run that cannot be read or does not match."""
 
 
 class NonFiniteError(Rot180Error):
-    """Pixels, outputs, a loss or a gradient are infinite or NaN.
+    """Pixels, outputs, a loss or a gradient that is infinite or NaN.
 
     Attributes
     ----------
     step : int
-        Updates done before.
+        Number of updates done before.
     layer, array : str
-        Where it arose: `fc1`, `the output of fc1`; the layer is empty for the images and the loss.
+        Where it occurred: `fc1`, `the output of fc1`; the layer is empty for the images and the loss.
     """
 
     def __init__(self, message: str, *, step: int = 0, layer: str = "", array: str = "") -> None:
@@ -85,11 +85,11 @@ class NonFiniteError(Rot180Error):
 
 
 class PixelWarning(UserWarning):
-    """Images that may be in another range than a model's training images, or that look unlike them."""
+    """Images whose range may differ from that of a model's training images, or that look unlike them."""
 
 
 def short(value: object) -> str:
-    """Return a value as a message shows it: an array by shape and type, anything else by at most 60 letters.
+    """Return a value as shown in a message: an array by shape and dtype, anything else in at most 60 characters.
 
     >>> import numpy as np
     >>> short(np.zeros((2, 3))), short("a.png"), short([1, 2])
@@ -102,7 +102,7 @@ def short(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `"; did you mean 'stride'?"` for a word close to a known one, else a list of the known ones.
+    """Return `"; did you mean 'stride'?"` for a word close to a known one, and a list of the known ones otherwise.
 
     >>> did_you_mean("strides", ["stride", "padding"])
     "; did you mean 'stride'?"

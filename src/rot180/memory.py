@@ -1,14 +1,14 @@
-"""How much memory is left, asked before much of it is taken.
+"""How much memory is available, checked before a large allocation.
 
-Systems promise more memory than they have, and end the process that touches it. So whoever is about to take much asks
-`require` first, and a slip in a size becomes one line.
+Operating systems promise more memory than they have, and kill the process that then uses it. So code that is about to
+allocate a large array calls `require` first, and a mistyped size raises a one-line error.
 
 >>> require(1000, "conv1")
 >>> require(10**11, "conv1", left=2 * 10**9)  # doctest: +NORMALIZE_WHITESPACE
 Traceback (most recent call last):
     ...
-rot180.errors.TooLargeError: conv1 needs 100.00 GB of memory, but 2.00 GB are left; choose a smaller batch, image or
-network
+rot180.errors.TooLargeError: conv1 needs 100.00 GB of memory, but 2.00 GB are available; choose a smaller batch, image
+or network
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from rot180.errors import TooLargeError
 
 SMALL = 1 << 26
-"""Bytes for which nobody is asked: looking it up takes some microseconds."""
+"""Bytes up to which the available memory is not looked up, which takes some microseconds."""
 
 _CGROUPS = (
     ("memory.max", "memory.current", "memory.stat"),
@@ -31,17 +31,16 @@ _CGROUPS = (
 
 
 def require(size: int, owner: str, left: int | None = None) -> None:
-    """Raise TooLargeError if more bytes are needed than are left.
+    """Raise TooLargeError if more bytes are needed than are available.
 
     Parameters
     ----------
     size : int
-        Bytes about to be taken.
+        Bytes about to be allocated.
     owner : str
         What needs them, for the message: `conv1`.
     left : int, optional
-        Bytes that are left, where they have been counted; else `available_memory` is asked, but not about less than
-        `SMALL`.
+        Bytes available, if already known; by default `available_memory()`, which is not called for sizes up to `SMALL`.
     """
     if left is None:
         if size <= SMALL:
@@ -49,16 +48,16 @@ def require(size: int, owner: str, left: int | None = None) -> None:
         left = available_memory()
     if size > left:
         raise TooLargeError(
-            f"{owner} needs {_gigabytes(size)} of memory, but {_gigabytes(left)} are left; choose a smaller batch, "
-            f"image or network"
+            f"{owner} needs {_gigabytes(size)} of memory, but {_gigabytes(left)} are available; choose a "
+            f"smaller batch, image or network"
         )
 
 
 def available_memory() -> int:
-    """Return the bytes that this process may still take without ending others or itself.
+    """Return how many bytes this process can allocate without any process being killed.
 
-    What the system calls available, or, on macOS, all that is built in; no more than the limits of the process and of
-    its container leave.
+    This is what the system reports as available (on macOS, all physical memory), within the limits of the process and
+    of its container.
     """
     return max(0, min(_figures(), default=1 << 62))
 
@@ -85,7 +84,7 @@ def _of_machine() -> Iterator[int]:
 
 
 def _of_container() -> Iterator[int]:
-    """What the process's control group leaves. Files that the system merely remembers can be dropped."""
+    """Yield what the process's control group has left. Cached files can be evicted, so they do not count as used."""
     for limit, used, statistics in _CGROUPS:
         try:
             root = Path("/sys/fs/cgroup")
@@ -112,7 +111,7 @@ def _of_process() -> Iterator[int]:
 
 
 class _MemoryStatus(ctypes.Structure):
-    """MEMORYSTATUSEX of Windows."""
+    """Windows' MEMORYSTATUSEX."""
 
     _fields_ = (
         ("length", ctypes.c_ulong),

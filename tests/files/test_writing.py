@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_the_old_file_and_is_one_line(tmp_path: Path, monkeyp
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(DataError, match=r"file: cannot be written \(No space left on device\); make room"):
+    with pytest.raises(DataError, match=r"file: cannot be written \(No space left on device\); free some space"):
         write_atomically(path, b"new", fault=DataError)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -99,11 +99,11 @@ def test_a_full_disk_leaves_the_old_file_and_is_one_line(tmp_path: Path, monkeyp
 def test_what_is_there_may_be_kept(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_atomically(path, b"old")
-    with pytest.raises(ModelError, match="file exists already and is not written over; remove it or choose"):
+    with pytest.raises(ModelError, match="file already exists and is not overwritten; remove it or choose"):
         write_atomically(path, b"new", replace=False)
     assert path.read_bytes() == b"old"
     (tmp_path / "folder").mkdir()  # empty: POSIX would rename over it
-    with pytest.raises(ModelError, match=r"folder exists already and is not written over"):
+    with pytest.raises(ModelError, match=r"folder already exists and is not overwritten"):
         write_folder_atomically(tmp_path / "folder", {"a": b""})
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -154,9 +154,9 @@ def test_beneath_a_folder_no_link_is_followed(tmp_path: Path) -> None:
         write_folder_atomically(path, {"a": b""}, beneath=run)
     with pytest.raises(OSError, match="a symbolic link, which is not followed"):
         remove_unfinished(run / "pictures", beneath=run)
-    with pytest.raises(ModelError, match="leads out of"):
+    with pytest.raises(ModelError, match="leads outside"):
         write_atomically(run / ".." / "outside" / "a", b"", beneath=run)
-    with pytest.raises(ModelError, match="leads out of"):
+    with pytest.raises(ModelError, match="leads outside"):
         write_atomically(outside / "a", b"", beneath=run)
     assert list(outside.iterdir()) == []
 

@@ -132,7 +132,7 @@ def test_one_write_after_another(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"cannot be written, as its folder is gone"):
+    with pytest.raises(ModelError, match=r"cannot be written because its folder does not exist"):
         save_checkpoint(tmp_path / "gone", MODEL, STATE, EXTRA)
     assert not (tmp_path / "gone").exists()
 

@@ -95,7 +95,7 @@ def test_what_cannot_be_saved(tmp_path, model, path):
 
     with pytest.raises(ArgumentError, match="cannot be read back from its notation"):
         save_model(path, Sequential([Strange(), Linear(2)], input_shape=(3,)).build())
-    with pytest.raises(ModelError, match="cannot be written, as its folder is gone or was never made"):
+    with pytest.raises(ModelError, match="cannot be written because its folder does not exist"):
         save_model(tmp_path / "nowhere" / "model", model)
     assert path.read_bytes() == before
 

@@ -348,7 +348,7 @@ def test_the_folder_of_checkpoints_removed_under_the_run(tmp_path: Path) -> None
         if isinstance(event, StepDone) and event.batch == 2:
             shutil.rmtree(tmp_path / "run" / "checkpoints")
 
-    with pytest.raises(ModelError, match=r"checkpoints/000001: cannot be written, as its folder is gone or") as found:
+    with pytest.raises(ModelError, match=r"checkpoints/000001: cannot be written because its folder does not exist") as found:
         train_run(SETTINGS, out=tmp_path / "run", subscribers=[remove], draw=False)
     assert "room" not in str(found.value)
 
@@ -404,7 +404,7 @@ def test_a_full_disk_later_says_how_to_go_on(tmp_path: Path, whole: Path, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(ModelError, match=f"make room .*; then go on with: rot180 train --resume {path}"):
+        with pytest.raises(ModelError, match=f"free some space .*; then go on with: rot180 train --resume {path}"):
             train_run(SETTINGS, out=path, draw=False)
     resume_run(path, draw=False)
     assert weights(path) == weights(whole)

@@ -1,11 +1,11 @@
-"""One door for writing files and one for opening those of strangers; what differs between systems is known here alone.
+"""The one way to write files and to open untrusted ones; differences between operating systems are handled here only.
 
-writing.py       a file or folder is there whole, or not at all
-unfinished.py    the names of unfinished files, and which of them nobody works on any more
-opening.py       regular files only, no links, no more bytes than expected
-folder.py        an open folder, in which names are reached without following links
-naming.py        names that stay apart on every disk, and as they are typed into a shell
-system.py        what differs on Linux, macOS and Windows
+writing.py       a file or folder is written completely, or not at all
+unfinished.py    names of unfinished files, and which of them have been abandoned
+opening.py       regular files only, no links, and no more bytes than expected
+folder.py        an open folder, in which names are looked up without following links
+naming.py        names that are distinct on every file system, and quoting for a shell
+system.py        differences between Linux, macOS and Windows
 """
 
 from rot180.files import system

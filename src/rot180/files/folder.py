@@ -1,4 +1,4 @@
-"""An open folder: names are looked up in the folder itself, so a link put in a path meanwhile leads nowhere else."""
+"""An open folder: names are looked up in the folder itself, so a link placed in its path later cannot redirect them."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ LINK = "a symbolic link, which is not followed"
 class Folder:
     """A folder that is held open.
 
-    Where the system can look up names in an open folder, as Linux and macOS can, all methods do; else the path is
-    looked at for links before each call.
+    Where the system can look up names in an open folder, as on Linux and macOS, all methods do so; elsewhere the path
+    is checked for links before each call.
 
     Parameters
     ----------
     path : Path
     beneath : Path, optional
-        A folder that holds this one, or is this one. No component of `path` below it may be a link; `beneath` itself
-        was named by the user, and may be.
+        A folder that contains this one, or is this one. No component of `path` below it may be a link; `beneath`
+        itself was named by the user, and may be one.
 
     Raises
     ------
     OSError
-        It cannot be opened, a component is a link, or the path leads out of `beneath`.
+        The folder cannot be opened, a component is a link, or the path leads outside `beneath`.
     """
 
     def __init__(self, path: Path, beneath: Path | None = None) -> None:
         self.path = path
         if not _can_be(str(path)):
-            raise OSError(errno.EINVAL, "not a name that a folder can have", str(path))
+            raise OSError(errno.EINVAL, "not a valid folder name", str(path))
         self._start, self._parts = (path, ()) if beneath is None else (beneath, _parts(path, beneath))
         self._descriptor: int | None = None
         if system.HAS_FOLDER_DESCRIPTORS:
@@ -54,24 +54,24 @@ class Folder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it."""
+        """Close the folder."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 
     def open(self, name: str, flags: int) -> int:
-        """Open a file in it, not a link; return the descriptor."""
+        """Open a file in the folder, but not a link, and return its descriptor."""
         flags |= system.FLAGS | system.NO_FOLLOW
         if system.NO_FOLLOW == 0 and self.is_link(name):
             raise OSError(errno.ELOOP, LINK, str(self.path / name))
         return os.open(self._place(name), flags, 0o666, dir_fd=self._descriptor)
 
     def status(self, name: str) -> os.stat_result:
-        """Return what is there under a name, a link as such."""
+        """Return the status of an entry; links are not followed."""
         return os.stat(self._place(name), dir_fd=self._descriptor, follow_symlinks=False)
 
     def exists(self, name: str) -> bool:
-        """Say whether there is something of this name, be it a link that leads nowhere."""
+        """Return whether an entry of this name exists, even if it is a broken link."""
         try:
             self.status(name)
         except FileNotFoundError:
@@ -79,25 +79,25 @@ class Folder:
         return True
 
     def is_link(self, name: str) -> bool:
-        """Say whether a name is a link."""
+        """Return whether an entry is a link."""
         return self.exists(name) and is_link(self.status(name))
 
     def names(self) -> list[str]:
-        """Return the names in it, sorted."""
+        """Return the names of the entries, sorted."""
         place = self.path if self._descriptor is None else self._descriptor
         return sorted(os.listdir(place))  # noqa: PTH208
 
     def make(self, name: str) -> None:
-        """Make a folder in it."""
+        """Create a folder in this one."""
         os.mkdir(self._place(name), dir_fd=self._descriptor)
 
     def replace(self, name: str, new: str) -> None:
-        """Give a file another name, in place of what has it."""
+        """Rename a file, replacing any file of that name."""
         old, place, at = self._place(name), self._place(new), self._descriptor
         system.retry_replace(lambda: os.replace(old, place, src_dir_fd=at, dst_dir_fd=at))
 
     def publish(self, name: str, new: str) -> None:
-        """Give a file a name that nothing has, be it taken in this very moment by another process."""
+        """Rename a file to a name that is not taken, even if another process tries to take it at the same moment."""
         try:
             os.link(self._place(name), self._place(new), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
         except FileExistsError:
@@ -108,14 +108,14 @@ class Folder:
             self.remove(name)
 
     def rename(self, name: str, new: str) -> None:
-        """Give a file or folder a name that nothing has."""
+        """Rename a file or folder to a name that is not taken."""
         if self.exists(new):
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
         old, place, at = self._place(name), self._place(new), self._descriptor
         system.retry_replace(lambda: os.rename(old, place, src_dir_fd=at, dst_dir_fd=at))
 
     def remove(self, name: str) -> None:
-        """Remove a file, a link itself, or a folder with all that is in it; nothing where there is no such name."""
+        """Remove a file, a link itself, or a folder with its contents; do nothing if there is no such entry."""
         try:
             if stat.S_ISDIR(self.status(name).st_mode) and not self.is_link(name):
                 shutil.rmtree(self._place(name), ignore_errors=True, dir_fd=self._descriptor)
@@ -125,7 +125,7 @@ class Folder:
             pass
 
     def flush(self) -> None:
-        """Flush the list of names to the disk, where that can be done: Windows and some network drives cannot."""
+        """Flush the directory to the disk where possible: Windows and some network drives cannot do it."""
         try:
             if self._descriptor is not None:
                 system.flush(self._descriptor)
@@ -135,7 +135,7 @@ class Folder:
 
     def _place(self, name: str) -> str:
         if name in ("", ".", "..") or "/" in name or os.sep in name or not _can_be(name):
-            raise OSError(errno.EINVAL, "not a name that a file can have", name)
+            raise OSError(errno.EINVAL, "not a valid file name", name)
         if self._descriptor is not None:
             return name
         self._check()
@@ -159,7 +159,7 @@ class Folder:
         return current
 
     def _check(self) -> None:
-        """Look for links on the way, where the system cannot do it while it opens."""
+        """Check the path for links, where the system cannot do so while opening it."""
         place = self._start
         for part in self._parts:
             place /= part
@@ -168,7 +168,7 @@ class Folder:
 
 
 def is_link(status: os.stat_result) -> bool:
-    """Say whether `lstat` found a link: a symbolic one, or a junction of Windows."""
+    """Return whether a status from `lstat` is that of a link: a symbolic link, or a junction on Windows."""
     return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) in (
         getattr(stat, "IO_REPARSE_TAG_SYMLINK", -1),
         getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1),
@@ -176,20 +176,20 @@ def is_link(status: os.stat_result) -> bool:
 
 
 def make_folder(path: str | Path, *, beneath: str | Path | None = None, exist_ok: bool = True) -> None:
-    """Make a folder and those above it.
+    """Create a folder and its parents.
 
     Parameters
     ----------
     path : str or Path
     beneath : str or Path, optional
-        A folder that is there; only those below it are made, and no component below it may be a link.
+        An existing folder; only folders below it are created, and no component below it may be a link.
     exist_ok : bool, default True
-        It may be there already.
+        Whether the folder may exist already.
 
     Raises
     ------
     OSError
-        As `Path.mkdir`; also where something on the way is a link.
+        As from `Path.mkdir`, or a component of the path is a link.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def make_folder(path: str | Path, *, beneath: str | Path | None = None, exist_ok
     """
     path = Path(path)
     if not _can_be(str(path)):
-        raise OSError(errno.EINVAL, "not a name that a folder can have", str(path))
+        raise OSError(errno.EINVAL, "not a valid folder name", str(path))
     if beneath is None:
         path.mkdir(parents=True, exist_ok=exist_ok)
         return
@@ -215,11 +215,11 @@ def make_folder(path: str | Path, *, beneath: str | Path | None = None, exist_ok
                     raise
         place /= part
     with Folder(place, Path(beneath)):
-        pass  # what was there already may be something else than a folder
+        pass  # what existed already may be something other than a folder
 
 
 def _can_be(text: str) -> bool:
-    """Say whether the system can be asked for this name: a null character or a lone surrogate is a ValueError there."""
+    """Return whether a name can be passed to the system: a null character or a lone surrogate is a ValueError there."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -227,11 +227,11 @@ def _can_be(text: str) -> bool:
 
 
 def _parts(path: Path, beneath: Path) -> tuple[str, ...]:
-    """Return the components of a path below a folder."""
+    """Return the components of a path, relative to a folder."""
     try:
         parts = path.relative_to(beneath).parts
     except ValueError:
         parts = ("..",)
     if ".." in parts:
-        raise OSError(errno.EINVAL, f"it leads out of {beneath}", str(path))
+        raise OSError(errno.EINVAL, f"the path leads outside {beneath}", str(path))
     return parts

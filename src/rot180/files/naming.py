@@ -1,4 +1,4 @@
-"""Names that stay apart on every disk, and texts as they are typed into a shell."""
+"""Names that are distinct on every file system, and quoting for a shell."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Iterable
 from rot180.files import system
 
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
-"""What Windows takes for a device, with any suffix."""
+"""Names that Windows reserves for devices, with any suffix."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _PLAIN = re.compile(r"[\w./:\\@+=,-]+", re.ASCII)
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
-    """Return a file name for each name, so that no two of them are one file on any system.
+    """Return a file name for each name, such that no two of them are the same file on any system.
 
-    Disks of macOS and Windows take `a` and `A` for one name, and macOS a letter with its accent for letter and accent;
-    the later one is numbered. Characters that a name may not have on Windows become hyphens, and the names of its
-    devices are made longer.
+    File systems of macOS and Windows ignore case, and those of macOS do not distinguish a composed accented letter
+    from a letter followed by its accent; of two such names the later one is numbered. Characters that Windows does not
+    allow in a name become hyphens, and the names of its devices are extended.
 
     >>> distinct_names(["a", "A", "conv1", "a"]), distinct_names(["nul", "what?", "AUX.png"])
     (['a', 'A-2', 'conv1', 'a-3'], ['nul-', 'what-', 'AUX-.png'])
@@ -46,7 +46,7 @@ def _folded(name: str) -> str:
 
 
 def quoted(text: object) -> str:
-    """Return a text as it is typed into this system's shell, in quotes where that is needed.
+    """Return a text as it is typed into this system's shell, quoted if necessary.
 
     >>> quoted("runs/first"), quoted("my runs/it's")
     ('runs/first', '\\'my runs/it\\'"\\'"\\'s\\'')
@@ -56,6 +56,6 @@ def quoted(text: object) -> str:
         return shlex.quote(text)
     if _PLAIN.fullmatch(text):
         return text
-    # Backslashes count there before a quote only; a name cannot hold a quote itself.
+    # There, backslashes are special only before a quote; a file name cannot contain a quote.
     behind = len(text) - len(text.rstrip("\\"))
     return '"' + text.replace('"', "") + "\\" * behind + '"'

@@ -1,4 +1,4 @@
-"""Opening files that somebody else may have put there: regular files only, no links, no more bytes than expected."""
+"""Opening untrusted files: regular files only, no links, and no more bytes than expected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FLAGS = {"rb": os.O_RDONLY, "rb+": os.O_RDWR, "ab": os.O_WRONLY | os.O_APPEND, 
 
 
 def open_descriptor(path: str | Path, flags: int, *, beneath: str | Path | None = None) -> int:
-    """Open a regular file as `os.open` does, but neither follow a link of its name nor wait for a pipe.
+    """Open a regular file as `os.open` does, but neither follow a link nor wait for a pipe.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ def open_descriptor(path: str | Path, flags: int, *, beneath: str | Path | None 
     flags : int
         As for `os.open`, such as `os.O_RDWR | os.O_CREAT`.
     beneath : str or Path, optional
-        A folder that holds the file; no component of the path below it may be a link, and it may not lead out of it.
-        Without it, links are followed up to the last component.
+        A folder that contains the file; no component of the path below it may be a link, and the path may not lead
+        outside it. By default, links are followed in all but the last component.
 
     Returns
     -------
@@ -34,14 +34,14 @@ def open_descriptor(path: str | Path, flags: int, *, beneath: str | Path | None 
     Raises
     ------
     OSError
-        It cannot be opened, is a link, or is no regular file; `strerror` says which.
+        The file cannot be opened, is a link, or is not a regular file; `strerror` says which.
     """
     path = Path(path)
     with Folder(path.parent, None if beneath is None else Path(beneath)) as folder:
         if folder.exists(path.name):  # opening a device may have effects
             _check(folder.status(path.name), path)
         try:
-            # Without O_NONBLOCK, a pipe that took the file's place in between would be waited for.
+            # Without O_NONBLOCK, this would block if a pipe had taken the file's place in the meantime.
             descriptor = folder.open(path.name, flags | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
             if error.errno == errno.ELOOP:
@@ -49,7 +49,7 @@ def open_descriptor(path: str | Path, flags: int, *, beneath: str | Path | None 
             raise
     try:
         _check(os.fstat(descriptor), path)
-        if hasattr(os, "O_NONBLOCK"):  # Windows, which has none, can set this of pipes only
+        if hasattr(os, "O_NONBLOCK"):  # Windows has no such flag and can set this for pipes only
             os.set_blocking(descriptor, True)
     except BaseException:
         os.close(descriptor)
@@ -60,13 +60,13 @@ def open_descriptor(path: str | Path, flags: int, *, beneath: str | Path | None 
 def open_regular(
     path: str | Path, mode: Literal["rb", "rb+", "ab", "ab+"] = "rb", *, beneath: str | Path | None = None
 ) -> BinaryIO:
-    """Open a regular file that is there already; see `open_descriptor`.
+    """Open an existing regular file; see `open_descriptor`.
 
     Parameters
     ----------
     path : str or Path
     mode : {"rb", "rb+", "ab", "ab+"}, default "rb"
-        As for `open`, but no mode makes a file.
+        As for `open`, but no mode creates a file.
     beneath : str or Path, optional
         As in `open_descriptor`.
 
@@ -77,7 +77,7 @@ def open_regular(
     Raises
     ------
     OSError
-        As `open_descriptor`.
+        As from `open_descriptor`.
 
     Examples
     --------
@@ -100,13 +100,13 @@ def open_regular(
 def read_bounded(
     path: str | Path, limit: int, *, beneath: str | Path | None = None, fault: type[Rot180Error] = ModelError
 ) -> bytes:
-    """Read a whole regular file that may hold so many bytes.
+    """Read a whole regular file of limited size.
 
     Parameters
     ----------
     path : str or Path
     limit : int
-        Bytes; not more than this many and one are read.
+        The most bytes that the file may hold; at most one more is read.
     beneath : str or Path, optional
         As in `open_descriptor`.
     fault : type, default ModelError
@@ -115,7 +115,7 @@ def read_bounded(
     Raises
     ------
     ModelError
-        It cannot be read, is no regular file, or holds more.
+        The file cannot be read, is not a regular file, or is larger.
 
     Examples
     --------
@@ -132,9 +132,9 @@ def read_bounded(
     except FileNotFoundError:
         raise fault(f"{path}: there is no such file; check the path") from None
     except OSError as error:
-        raise fault(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
+        raise fault(f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions") from None
     if len(data) > limit:
-        raise fault(f"{path}: expected at most {limit:,} bytes, found more; give another file")
+        raise fault(f"{path}: expected at most {limit:,} bytes, found more; use another file")
     return data
 
 

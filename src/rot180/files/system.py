@@ -1,5 +1,5 @@
-"""What differs on Linux, macOS and Windows; no other module asks which of them it runs on,
-but for `rot180.memory`, which knows where each tells how much memory is left."""
+"""Differences between Linux, macOS and Windows. No other module asks which of them it runs on, except `rot180.memory`,
+which looks up how much memory is available."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from typing import Any
 PLATFORM = sys.platform
 
 REPLACE_SECONDS = 2.0
-"""How long Windows is asked again to replace a file that another program has open, such as a virus scanner."""
+"""How long to retry on Windows while another program, such as a virus scanner, has the file open."""
 
 LOCKED_BYTE = 1 << 30
-"""Where in a file Windows locks it."""
+"""Offset of the byte that is locked on Windows."""
 
 FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
-"""What every file is opened with: bytes as they are, and never as the terminal of this process."""
+"""Flags for every file: bytes are not translated, and a terminal never becomes this process's controlling terminal."""
 
 NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
-"""Refuse a symbolic link in the last place of a path; 0 where the system cannot."""
+"""Flag that refuses a symbolic link as the last component of a path; 0 where the system has none."""
 
 HAS_FOLDER_DESCRIPTORS = (
     bool(NO_FOLLOW) and {os.open, os.stat, os.mkdir, os.rename, os.unlink, os.link} <= os.supports_dir_fd
 )
-"""Whether names can be looked up in an open folder; Windows cannot."""
+"""Whether names can be looked up relative to an open folder; not on Windows."""
 
 
 def is_windows() -> bool:
-    """Say whether this is Windows."""
+    """Return whether this is Windows."""
     return PLATFORM == "win32"
 
 
 def flush(descriptor: int) -> None:
-    """Write an open file to the disk itself, not to the system's memory only.
+    """Write an open file to the disk itself, not only to the system's cache.
 
-    On macOS, `fsync` leaves data in the memory of the disk; F_FULLFSYNC does not, where the file system knows it.
+    On macOS, `fsync` leaves data in the disk's own cache; F_FULLFSYNC does not, where the file system supports it.
     """
     if PLATFORM == "darwin":
         fcntl: Any = importlib.import_module("fcntl")
@@ -55,7 +55,7 @@ def flush(descriptor: int) -> None:
 def retry_replace(replace: Callable[[], None]) -> None:
     """Call a function that renames a file.
 
-    Windows refuses while another program has one of the two open; most let go in a moment, so it is asked again.
+    Windows refuses while another program has either file open. Most programs close it soon, so the call is retried.
     """
     deadline = time.monotonic() + REPLACE_SECONDS
     pause = 0.01
@@ -70,15 +70,15 @@ def retry_replace(replace: Callable[[], None]) -> None:
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Lock an open file for as long as it is open; False if another process or another opening of it has done so.
+    """Lock an open file for as long as it is open; return False if it is locked through another descriptor.
 
-    A file system that cannot lock counts as free. A shared lock, which Windows does not have here, goes together with
-    others of its kind.
+    On a file system without locks, every file counts as free. Several processes can hold a shared lock; on Windows,
+    every lock is exclusive.
     """
     if is_windows():
         msvcrt: Any = importlib.import_module("msvcrt")
         place = os.lseek(descriptor, 0, os.SEEK_CUR)
-        # A locked byte cannot even be read there, so one is taken behind all that the file will ever hold.
+        # There, a locked byte cannot even be read, so the lock is on one past anything the file will ever hold.
         os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -98,7 +98,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """Return the signals besides Ctrl-C that ask a process to end.
+    """Return the signals, other than that of Ctrl-C, that ask a process to terminate.
 
     Windows sends no SIGTERM: closing the window, logging off and Ctrl-Break arrive as SIGBREAK.
     """
@@ -107,15 +107,15 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
 
 def openmp_survives_fork() -> bool:
-    """Say whether a forked process can go on using OpenMP: GNU's, on Linux, ends it; LLVM's, on macOS, begins anew."""
+    """Return whether a forked process can keep using OpenMP: GNU's, on Linux, aborts; LLVM's, on macOS, restarts."""
     return PLATFORM != "linux"
 
 
 def is_alive(process: int) -> bool:
-    """Say whether a process of this number runs on this machine; also where that cannot be known."""
+    """Return whether a process with this ID runs on this machine; True if that cannot be determined."""
     if is_windows():
         ctypes: Any = importlib.import_module("ctypes")
-        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # os.kill would end the process
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # os.kill would terminate the process
         query, wait_timeout, invalid = 0x100000, 0x102, 87  # SYNCHRONIZE, WAIT_TIMEOUT, ERROR_INVALID_PARAMETER
         handle = kernel32.OpenProcess(query, False, process)
         if not handle:

@@ -1,4 +1,4 @@
-"""The names of unfinished files and folders, and which of them nobody works on any more."""
+"""Names of unfinished files and folders, and which of them have been abandoned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rot180.files import system
 from rot180.files.folder import Folder
 
 ABANDONED_SECONDS = 24 * 3600
-"""After so long without a change, an unfinished file belongs to nobody, whatever runs under its process number now."""
+"""An unfinished file unchanged for this long counts as abandoned, even if a process with its process ID is running."""
 
 _NAME = re.compile(r"\.rot180-([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{8}\.tmp")
 
@@ -25,9 +25,9 @@ _own: set[str] = set()
 
 @contextmanager
 def unfinished_name() -> Iterator[str]:
-    """Give a name that no other thread, process or machine gives, short whatever the final name is.
+    """Yield a name that no other thread, process or machine uses, and that is short however long the final name is.
 
-    It holds the machine and the process, so that others can tell whether somebody still works on it.
+    It identifies the machine and the process, so that others can tell whether the file is still being written.
 
     >>> with unfinished_name() as name:
     ...     name.startswith(".rot180-"), name.endswith(".tmp")
@@ -42,9 +42,9 @@ def unfinished_name() -> Iterator[str]:
 
 
 def remove_unfinished(folder: str | Path, *, beneath: str | Path | None = None) -> None:
-    """Remove the unfinished files and folders that ended processes left in a folder; those of living ones stay.
+    """Remove the unfinished files and folders that terminated processes left in a folder; keep those of running ones.
 
-    A process of another machine, which cannot be asked, counts as ended when its file has not changed for a day.
+    A process on another machine, which cannot be checked, counts as terminated when its file has not changed for a day.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def _is_abandoned(folder: Folder, name: str) -> bool:
     if found is None or name in _own:
         return False
     machine, process = found[1], int(found[2])
-    # A name with this process's number that it does not know is of an earlier process with the same number.
+    # A name with this process's ID that is not among its own is from an earlier process with the same ID.
     if machine == _machine() and (process == os.getpid() or not system.is_alive(process)):
         return True
     try:

@@ -1,8 +1,8 @@
-"""Writing files and folders so that they are there whole, or not at all.
+"""Atomic writing: a file or folder is written completely, or not at all.
 
-A file is written under a name that is this call's alone, flushed to the disk, and renamed; then its folder is flushed,
-since the name itself is kept there. Whatever happens meanwhile, a full disk, a lost machine or another thread that
-writes to the same path, a name stands for the old content or for the new one, never for a part.
+A file is written under a temporary name unique to the call, flushed to the disk, and renamed; then its folder is
+flushed, since the name itself is stored there. Whatever happens in between (a full disk, a crash, another thread that
+writes to the same path), the name refers to either the old content or the new, never to a part of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rot180.files.folder import Folder
 from rot180.files.unfinished import unfinished_name
 
 PIECE = 1 << 20
-"""Bytes that are gathered for one write."""
+"""Bytes that are buffered for one write."""
 
 
 @contextmanager
@@ -30,30 +30,30 @@ def atomic_files(
     replace: bool = True,
     fault: type[Rot180Error] = ModelError,
 ) -> Iterator[list[BinaryIO]]:
-    """Give files of one folder to write to, which get their names at the end of the block, when all are on the disk.
+    """Open files in one folder for writing; they get their names at the end of the block, when all are on the disk.
 
-    Nothing is left of them after an exception.
+    After an exception, nothing is left of them.
 
     Parameters
     ----------
     paths : str or Path
-        The folder must exist. A link of such a name is replaced, not followed.
+        The folder must exist. An existing link of that name is replaced, not followed.
     beneath : str or Path, optional
-        A folder that holds the files; no component of their paths below it may be a link.
+        A folder that contains the files; no component of their paths below it may be a link.
     replace : bool, default True
-        Existing files are replaced; if False, one is an error.
+        Whether existing files are replaced; if False, an existing file is an error.
     fault : type, default ModelError
         The error to raise.
 
     Yields
     ------
     list of binary files
-        Written from start to end; they cannot seek.
+        They are written sequentially and cannot seek.
 
     Raises
     ------
     ModelError
-        A file cannot be written; what was there before is still there.
+        A file cannot be written; any previous content is unchanged.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def write_atomically(
     replace: bool = True,
     fault: type[Rot180Error] = ModelError,
 ) -> None:
-    """Write a file that is there whole, or not at all; see `atomic_files`.
+    """Write a file completely, or not at all; see `atomic_files`.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def write_atomically(
     Raises
     ------
     ModelError
-        The file cannot be written; what was there before is still there.
+        The file cannot be written; any previous content is unchanged.
 
     Examples
     --------
@@ -124,12 +124,12 @@ def write_folder_atomically(
     beneath: str | Path | None = None,
     fault: type[Rot180Error] = ModelError,
 ) -> None:
-    """Write a new folder of files: it appears under its name with all of them on the disk, or not at all.
+    """Write a new folder of files: it appears under its name with all files on the disk, or not at all.
 
     Parameters
     ----------
     path : str or Path
-        May not exist; the folder above it must.
+        It must not exist; its parent must.
     files : mapping of str to bytes
         Contents by name.
     beneath, fault
@@ -138,7 +138,7 @@ def write_folder_atomically(
     Raises
     ------
     ModelError
-        A file cannot be written, or the folder exists already. Nothing is left behind.
+        A file cannot be written, or the folder already exists. Nothing is left behind.
 
     Examples
     --------
@@ -169,12 +169,12 @@ def write_folder_atomically(
 
 
 def publish(unfinished: Path, path: Path) -> None:
-    """Give a file that is on the disk its name, in the same folder; a file of this name is replaced.
+    """Rename a file that is on the disk within its folder, replacing any file of that name.
 
     Raises
     ------
     OSError
-        It cannot be renamed; both are as they were.
+        The file cannot be renamed; both files are unchanged.
     """
     with Folder(path.parent) as folder:
         folder.replace(unfinished.name, path.name)
@@ -182,12 +182,12 @@ def publish(unfinished: Path, path: Path) -> None:
 
 
 def remove_folder(path: str | Path, *, beneath: str | Path | None = None) -> None:
-    """Remove a folder; its name goes first, so that a half of it is never taken for a whole.
+    """Remove a folder; it is renamed first, so that a partly removed folder is never mistaken for a complete one.
 
     Raises
     ------
     OSError
-        It is not there, or its name cannot be taken from it; then all of it is still there.
+        The folder does not exist, or cannot be renamed; then all of it is still there.
     """
     path = Path(path)
     with Folder(path.parent, None if beneath is None else Path(beneath)) as folder, unfinished_name() as aside:
@@ -197,7 +197,7 @@ def remove_folder(path: str | Path, *, beneath: str | Path | None = None) -> Non
 
 @contextmanager
 def _new_file(folder: Folder, name: str) -> Iterator[BinaryIO]:
-    """Make a file that nobody else has made, give it to be written, and flush it to the disk."""
+    """Create a new file, yield it for writing, and flush it to the disk."""
     descriptor = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         file = io.BufferedWriter(_Descriptor(descriptor), PIECE)
@@ -209,7 +209,7 @@ def _new_file(folder: Folder, name: str) -> Iterator[BinaryIO]:
 
 
 class _Descriptor(io.RawIOBase):
-    """An open file as a stream, written by `os.write` and not closed with the stream."""
+    """An open file as a stream that writes with `os.write` and does not close the file."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -223,15 +223,15 @@ class _Descriptor(io.RawIOBase):
 
 @contextmanager
 def _typed(path: Path, fault: type[Rot180Error]) -> Iterator[None]:
-    """Turn the system's error into this program's."""
+    """Turn the system's errors into this package's."""
     try:
         yield
     except FileExistsError:
-        raise fault(f"{path} exists already and is not written over; remove it or choose another name") from None
+        raise fault(f"{path} already exists and is not overwritten; remove it or choose another name") from None
     except OSError as error:
         reason = error.strerror or error
-        if not path.parent.is_dir():  # no room in the world would help
+        if not path.parent.is_dir():  # free space would not help
             raise fault(
-                f"{path}: cannot be written, as its folder is gone or was never made; choose one that is there"
+                f"{path}: cannot be written because its folder does not exist; choose an existing one"
             ) from None
-        raise fault(f"{path}: cannot be written ({reason}); make room or choose another folder") from None
+        raise fault(f"{path}: cannot be written ({reason}); free some space or choose another folder") from None

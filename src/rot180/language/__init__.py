@@ -1,8 +1,8 @@
-"""Other languages than English: what is said on the command line and in reports, looked up where it leaves the program.
+"""Translations of the command line's output and of reports, looked up just before the text is shown.
 
-All rooms write English. Whoever shows a text to a person passes it through `translate`, which finds its entry in the
-catalog of the language in use; a text without one stays English. Keys, names and numbers are never translated, nor is
-anything that programs read (`--json`).
+All rooms write English. Code that shows a text to a person passes it through `translate`, which looks it up in the
+catalog of the current language; a text without an entry stays English. Keys, names and numbers are never translated,
+nor is output for programs (`--json`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from rot180.language.width import display_width, pad
 __all__ = ["LANGUAGES", "display_width", "language", "pad", "preferred_language", "translate", "use_language"]
 
 LANGUAGES = {"en": "English", "zh": "中文"}
-"""The languages that there are, by the code that `--lang` takes."""
+"""Available languages by the code that `--lang` takes."""
 
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
-"""Where systems say which language a person reads, in the order in which gettext asks."""
+"""Environment variables that select a language, in the order in which gettext reads them."""
 
 _in_use = "en"
 
 
 def use_language(code: str) -> None:
-    """Speak a language from now on: one of LANGUAGES.
+    """Set the current language to one of LANGUAGES.
 
     >>> use_language("zh"), translate("interrupted"), use_language("en"), translate("interrupted")
     (None, '已中断', None, 'interrupted')
@@ -38,12 +38,12 @@ def use_language(code: str) -> None:
 
 
 def language() -> str:
-    """Return the code of the language in use."""
+    """Return the code of the current language."""
     return _in_use
 
 
 def preferred_language(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the first language of the environment that there is, English otherwise.
+    """Return the first available language that the environment asks for, or English.
 
     >>> preferred_language({"LANG": "zh_CN.UTF-8"}), preferred_language({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"})
     ('zh', 'en')
@@ -54,13 +54,13 @@ def preferred_language(environment: Mapping[str, str] = os.environ) -> str:
                 code = wanted.partition(".")[0].partition("_")[0].lower()
                 if code in LANGUAGES:
                     return code
-            if name != "LANGUAGE":  # a locale that is set decides, also where there is no catalog for it
+            if name != "LANGUAGE":  # a locale that is set decides, even if there is no catalog for it
                 return "en"
     return "en"
 
 
 def translate(text: str) -> str:
-    """Return a text in the language in use, the text itself where the catalog has no entry for it."""
+    """Return a text in the current language, or the text itself if the catalog has no entry for it."""
     return text if _in_use == "en" else _catalog(_in_use).translate(text)
 
 

@@ -1,4 +1,4 @@
-"""A catalog: English texts with numbered gaps, and what they are in another language.
+"""A catalog: English texts with numbered gaps, and their translations.
 
     [text]
     "expected {0} images, found {1}" = "应有 {0} 张图像，实有 {1} 张"
@@ -6,10 +6,10 @@
     [columns]
     "layer" = "层"
 
-A text that was put together in the program is recognized by what stands between its gaps; of several entries that fit,
-the one with the most letters of its own is taken. What fills a gap is data and stays as it is. A gap that holds another
-sentence is marked in the translation, `{1:text}`, and is looked up as well. `[columns]` are the heads of tables, which
-are translated where a line holds nothing else, in the columns where they stood; `[rows]` are heads of rows of numbers.
+A text composed by the program is recognized by the literal parts between its gaps; if several entries match, the one
+with the most literal characters is used. What fills a gap is data and stays as it is. A gap that holds another sentence
+is marked in the translation, `{1:text}`, and is looked up as well. `[columns]` holds the headings of tables, which are
+translated if a line consists of nothing else, and kept in their columns; `[rows]` holds headings of rows of numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rot180.language.width import display_width, pad
 
 _GAP = re.compile(r"\{(\d+)(:text)?\}")
 _MARKS = ";,:( "
-"""What a sentence begins with that is appended to another."""
+"""Characters that begin a sentence appended to another."""
 
 _CELL = re.compile(r"\S+(?: \S+)*")
 _INDENT = re.compile(r"\s*")
@@ -32,21 +32,21 @@ _QUANTITY = re.compile(r"[-+−]?[\d.,]+(?:e[-+]?\d+)?\s?\S{0,4}|-+")
 
 @dataclass(frozen=True)
 class _Entry:
-    """One English text with gaps and its translation."""
+    """An English text with gaps and its translation."""
 
     english: str
     translation: str
     endings: str
-    """A pattern of the sentences that may stand right behind another gap, such as a suggestion."""
+    """A pattern for the sentences that may directly follow another gap, such as a suggestion."""
 
     @cached_property
     def literals(self) -> list[str]:
-        """What stands between the gaps."""
+        """The literal parts between the gaps."""
         return [part for part in _GAP.split(self.english)[::3] if part]
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What a text of this entry looks like."""
+        """A pattern that matches the texts of this entry."""
         parts: list[str] = []
         seen: set[str] = set()
         between = _GAP.split(self.english)  # text, number, mark, text, number, ...
@@ -89,7 +89,7 @@ class Catalog:
 
     @classmethod
     def read(cls, code: str) -> Catalog:
-        """Read the catalog of a language that comes with the package: the files in the folder of its code."""
+        """Read a catalog that is part of the package: the files in the folder named after the language's code."""
         import tomllib
 
         merged: dict[str, dict[str, str]] = {"text": {}, "columns": {}, "rows": {}}
@@ -99,11 +99,11 @@ class Catalog:
         return cls(merged["text"], merged["columns"], merged["rows"])
 
     def has(self, english: str) -> bool:
-        """Say whether there is an entry for a text, which may have gaps."""
+        """Return whether there is an entry for a text, which may have gaps."""
         return english in self.texts
 
     def translate(self, text: str) -> str:
-        """Return the translation of a text or of a line of a table; the text itself where there is none."""
+        """Return the translation of a text or of a line of a table, or the text itself if there is none."""
         indent, core = _divide(text)
         found = self.sentence(core)
         if found is None:
@@ -111,11 +111,11 @@ class Catalog:
         return text if found is None else indent + found + text[len(indent) + len(core) :]
 
     def sentence(self, text: str) -> str | None:
-        """Return the translation of a text; None where no entry fits."""
+        """Return the translation of a text; None if no entry matches."""
         if (whole := self._whole.get(text)) is not None:
             return whole
         for entry in self._entries:
-            # Looking for the literal parts first is what makes a search through a thousand entries quick.
+            # Looking for the literal parts first is what makes searching a thousand entries fast.
             if all(part in text for part in entry.literals) and (match := entry.pattern.fullmatch(text)):
                 return _GAP.sub(lambda gap, match=match: self._filled(gap, match), entry.translation)  # type: ignore[misc]
         return None
@@ -125,7 +125,7 @@ class Catalog:
         return self.translate(value) if gap[2] else value
 
     def _heads(self, line: str) -> str | None:
-        """Translate the heads of a table, each within the columns that it takes; None where it is no such line."""
+        """Translate the headings of a table, each within its columns; None if the line is not such a line."""
         cells = list(_CELL.finditer(line))
         if len(cells) < 2:
             return None
@@ -136,14 +136,14 @@ class Catalog:
             heads = [self._rows[cells[0][0]], *(cell[0] for cell in cells[1:])]
         written = ""
         for at, (cell, head) in enumerate(zip(cells, heads, strict=True)):
-            # The first column is flush left, the others are taken to be numbers, flush right.
+            # The first column is left-aligned; the others are assumed to be numbers, right-aligned.
             start = cell.start() if at == 0 else cell.end() - display_width(head or "")
             written = pad(written, max(start, display_width(written) + 2 * (at > 0))) + (head or "")
         return written
 
 
 def _divide(text: str) -> tuple[str, str]:
-    """Return what a text is indented by, and the text without the white space around it."""
+    """Return a text's indentation, and the text without surrounding whitespace."""
     match = _INDENT.match(text)
     indent = match[0] if match else ""
     return indent, text[len(indent) :].rstrip()

@@ -1,4 +1,4 @@
-"""Texts of strangers, shown so that they can do nothing: to a terminal, a file of JSON, or a picture."""
+"""Untrusted text, escaped so that it cannot affect a terminal, a JSON file, or a picture."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _OTHER_THAN_ASCII = re.compile(r"[\x7f-\U0010ffff]")
 
 
 def visible(text: object) -> str:
-    """Return a text of strangers, such as a model's class name, so that it can do nothing to a terminal or a file.
+    """Return untrusted text, such as a model's class name, escaped so that it cannot affect a terminal or a file.
 
-    Control characters, line ends, halves of surrogate pairs, and what turns the direction of writing become Python's
-    escapes.
+    Control characters, line breaks, lone surrogates, and characters that change the direction of writing become
+    Python's escapes.
 
     >>> print(visible("cat\\x1b[2J\\ndog"), visible("\u732b"))
     cat\\x1b[2J\\ndog \u732b
@@ -27,7 +27,7 @@ def visible(text: object) -> str:
 
 
 def visible_json(text: str) -> str:
-    """Return JSON with the characters that would act escaped within its strings: the same value.
+    """Return JSON with control characters escaped within its strings; its value is the same.
 
     >>> print(visible_json('["\\x9b2J", "\\u202e", "\u732b"]'))
     ["\\u009b2J", "\\u202e", "\u732b"]
@@ -37,7 +37,7 @@ def visible_json(text: str) -> str:
 
 def _acts(letter: str) -> bool:
     turns = letter in _MARKS or unicodedata.bidirectional(letter) in _TURNS
-    # Unassigned non-characters such as U+FFFE may not stand in XML, and say nothing anywhere.
+    # Noncharacters such as U+FFFE are not allowed in XML, and mean nothing anywhere.
     return turns or unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} or ord(letter) & 0xFFFE == 0xFFFE
 
 

@@ -1,4 +1,4 @@
-"""How many columns of a terminal a text takes: Chinese, Japanese and Korean letters take two each."""
+"""How many columns of a terminal a text takes: Chinese, Japanese and Korean characters take two each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 
 def display_width(text: str) -> int:
-    """Return the columns that a text takes.
+    """Return the number of columns that a text takes.
 
     >>> display_width("cat"), display_width("猫"), display_width("e\\u0301")
     (3, 2, 1)
@@ -15,7 +15,7 @@ def display_width(text: str) -> int:
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
-    """Fill a text up with spaces to a number of columns; with `right`, the text stands at the right end.
+    """Pad a text with spaces to a number of columns; with `right`, the text is right-aligned.
 
     >>> pad("猫", 4) + "|", pad("3.5", 5, right=True)
     ('猫  |', '  3.5')
