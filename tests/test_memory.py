@@ -28,7 +28,9 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("little")
 def test_parameters_are_counted_before_they_are_drawn() -> None:
-    message = r"^fc2: a network of 133,\d{3},\d{3} parameters needs 1\.\d\d GB of memory, but 1\.00 GB are available; choose"
+    message = (
+        r"^fc2: a network of 133,\d{3},\d{3} parameters needs 1\.\d\d GB of memory, but 1\.00 GB are available; choose"
+    )
     with pytest.raises(TooLargeError, match=message):
         network("8x8x1 > fc13000 > fc10200").build()
 
@@ -64,7 +66,9 @@ def test_a_plan_is_counted_as_a_whole() -> None:
     from rot180.nn.loss import CrossEntropyLoss
 
     engine = make_engine("compiled", model, CrossEntropyLoss())
-    with pytest.raises(TooLargeError, match=r"^conv\d+ relu\d+ needs 0\.\d\d GB of memory, but 0\.\d\d GB are available"):
+    with pytest.raises(
+        TooLargeError, match=r"^conv\d+ relu\d+ needs 0\.\d\d GB of memory, but 0\.\d\d GB are available"
+    ):
         engine.plan(256)  # type: ignore[attr-defined]
 
 

@@ -348,7 +348,9 @@ def test_the_folder_of_checkpoints_removed_under_the_run(tmp_path: Path) -> None
         if isinstance(event, StepDone) and event.batch == 2:
             shutil.rmtree(tmp_path / "run" / "checkpoints")
 
-    with pytest.raises(ModelError, match=r"checkpoints/000001: cannot be written because its folder does not exist") as found:
+    with pytest.raises(
+        ModelError, match=r"checkpoints/000001: cannot be written because its folder does not exist"
+    ) as found:
         train_run(SETTINGS, out=tmp_path / "run", subscribers=[remove], draw=False)
     assert "room" not in str(found.value)
 
