@@ -19,6 +19,7 @@ from rot180.inside.machine import best_time
 from rot180.memory import require
 from rot180.nn import Conv2d, Sequential
 from rot180.nn.layer import Shape
+from rot180.nn.walk import lowest_learning
 from rot180.ops.conv2d import ALGORITHMS
 from rot180.ops.types import Array
 
@@ -110,7 +111,7 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
     if not layers:
         raise ArgumentError("compare: the network has no convolution; give one that has, such as cnn-32-64-512")
     kernels, left_out = _kernels()
-    first = next(layer for layer in model.layers if layer.has_parameters)
+    first = model.layers[lowest_learning(model.layers)]
     ways: list[Way] = []
     for layer, before in layers:
         case = _Case(layer, before, batch_size, layer is not first, seed)

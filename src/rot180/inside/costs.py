@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from rot180.inside.machine import Machine, best_time, this_machine
 from rot180.inside.time_model import conv_geometry, predict_backward, predict_forward
 from rot180.nn import Conv2d, Sequential
 from rot180.nn.layer import Layer, Shape
+from rot180.nn.walk import lowest_learning
 
 __all__ = ["ENGINES", "Cost", "LayerCost", "cost"]
 
@@ -111,7 +113,7 @@ def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", meas
     model = model.countable()
     machine = this_machine()
     measured = _measured(model, batch_size) if measure else {}
-    first = _first_with_parameters(model)
+    first = lowest_learning(model.layers)
     layers = []
     for index, (layer, (before, _)) in enumerate(zip(model.layers, model.layer_shapes, strict=True)):
         layers.append(
@@ -192,21 +194,15 @@ def _measured(model: Sequential, batch_size: int) -> dict[str, tuple[float, floa
         model = _fresh(model)
     generator = np.random.default_rng(0)
     x = generator.random((batch_size, *model.input_shape)).astype(model.dtype)
-    first, times = _first_with_parameters(model), {}
-    for index, layer in enumerate(model.layers):
-
-        def forward(layer: Layer = layer, x: Any = x) -> Any:
-            return layer.forward(x, training=True, generator=generator)
-
-        seconds = best_time(forward, budget=0.1, least=5)
-        y, saved = forward()
+    lowest, times = lowest_learning(model.layers), {}
+    for index, layer, x_in, y, saved in model.walk(x, training=True, generator=generator):
+        forward = partial(layer.forward, x_in, training=True, generator=generator)
         dy = generator.standard_normal(y.shape).astype(model.dtype)
-
-        def backward(layer: Layer = layer, dy: Any = dy, saved: Any = saved, needs_dx: bool = index > first) -> Any:
-            return layer.backward(dy, saved, needs_dx=needs_dx)
-
-        times[layer.name] = (seconds, best_time(backward, budget=0.1, least=5) if index >= first else 0.0)
-        x = y
+        backward = partial(layer.backward, dy, saved, needs_dx=index > lowest)
+        times[layer.name] = (
+            best_time(forward, budget=0.1, least=5),
+            best_time(backward, budget=0.1, least=5) if index >= lowest else 0.0,
+        )
     return times
 
 
@@ -215,7 +211,3 @@ def _fresh(model: Sequential) -> Sequential:
     import copy
 
     return copy.deepcopy(model).build(seed=0)
-
-
-def _first_with_parameters(model: Sequential) -> int:
-    return next((index for index, layer in enumerate(model.layers) if layer.has_parameters), 0)

@@ -140,23 +140,15 @@ def _measure(
 ) -> Iterator[LayerHealth]:
     x = model.preprocessing(images, dtype=model.dtype)
     ratios = _update_ratios(model, x, labels, loss, optimizer, history, seed)
-    outputs: list[Array] = []
-    saved: list[Any] = []
-    y = x
-    for layer in model.layers:
-        y, kept = layer.forward(y)
-        outputs.append(y)
-        saved.append(kept)
-    delta: Array | None = loss.backward(loss.forward(y, labels)[1])
-    deltas: list[float] = []
-    for layer, kept in zip(reversed(model.layers), reversed(saved), strict=True):
-        if delta is None:
-            break
-        # Times N: the loss is a mean over the batch, and one image's delta does not depend on its company.
-        deltas.append(float(np.sqrt(np.mean(np.square(delta, dtype=np.float64)))) * len(x))
-        delta, _ = layer.backward(delta, kept, needs_dx=True)
+    steps = list(model.walk(x))
+    delta = loss.backward(loss.forward(steps[-1].y, labels)[1])
+    # Times N: the loss is a mean over the batch, and one image's delta does not depend on its company.
+    deltas = [
+        float(np.sqrt(np.mean(np.square(back.delta, dtype=np.float64)))) * len(x)
+        for back in model.walk_back(delta, [step.saved for step in steps], needs_dx=True)
+    ]
     last = len(model.layers) - 1
-    for index, (layer, output, size) in enumerate(zip(model.layers, outputs, reversed(deltas), strict=True)):
+    for (index, layer, _, output, _), size in zip(steps, reversed(deltas), strict=True):
         dead = saturated = None
         flat = output.reshape(-1, output.shape[-1])
         if isinstance(layer, (ReLU, NoisyReLU)) and not isinstance(layer, LeakyReLU):

@@ -12,6 +12,7 @@ import copy
 import json
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -221,42 +222,37 @@ def _there_and_back(
     model: Sequential, loss: Loss, images: Array, labels: Array, seed: int, watcher: Watcher
 ) -> tuple[float, dict[str, Array]]:
     """Go forward, through the loss and backward, as `Sequential.forward` and `.backward` do."""
-    generator = np.random.default_rng(seed)
     shapes = model.layer_shapes
     watcher.enter("forward", "input")
     watcher.note("images", images, GIVEN)
     x = model.preprocessing(images, dtype=model.dtype)
     watcher.note("x", x, source_of(model.preprocessing, "__call__"))
     saved = []
-    for layer, (input_shape, _) in zip(model.layers, shapes, strict=True):
-        watcher.enter("forward", layer.name)
-        watcher.note("x", x, GIVEN)
-        y, kept = layer.forward(x, training=True, generator=generator)
+
+    def note(phase: str, what: str, place: int, array: Array) -> None:
+        watcher.enter(phase, model.layers[place].name)
+        watcher.note(what, array, GIVEN)
+
+    generator = np.random.default_rng(seed)
+    for step in model.walk(x, training=True, generator=generator, before=partial(note, "forward", "x")):
+        layer, y = step.layer, step.y
         if not watcher.has_seen(y):
             watcher.note("y", y, source_of(layer, "forward"))
-        watcher.give_products("forward", layer.name, ("y_col", "x_w", "y"), len(x) * layer.multiply_adds(input_shape))
-        saved.append(kept)
-        x = y
+        products = len(x) * layer.multiply_adds(shapes[step.place][0])
+        watcher.give_products("forward", layer.name, ("y_col", "x_w", "y"), products)
+        saved.append(step.saved)
     watcher.enter("loss", "loss")
-    mean_loss, kept = loss.forward(x, labels)
+    mean_loss, kept = loss.forward(y, labels)
     watcher.note("mean", np.asarray(mean_loss), source_of(loss, "forward"))
     watcher.enter("backward", "loss")
-    delta: Array | None = loss.backward(kept)
     gradients: dict[str, Array] = {}
-    first = next((i for i, layer in enumerate(model.layers) if layer.parameters), 0)
-    for index in range(len(model.layers) - 1, first - 1, -1):
-        layer = model.layers[index]
-        if delta is None:
-            raise ShapeError(f"{model.layers[index + 1].name} returned no dx although it was asked for it")
-        watcher.enter("backward", layer.name)
-        watcher.note("delta", delta, GIVEN)
-        delta, own = layer.backward(delta, saved[index], needs_dx=index > first)
-        for name, array in (("dx", delta), *((f"d{key}", gradient) for key, gradient in own.items())):
+    for back in model.walk_back(loss.backward(kept), saved, before=partial(note, "backward", "delta")):
+        for name, array in (("dx", back.dx), *((f"d{key}", gradient) for key, gradient in back.gradients.items())):
             if array is not None and not watcher.has_seen(array):
-                watcher.note(name, array, source_of(layer, "backward"))
-        _give_backward_products(watcher, layer, shapes[index][0], len(images))
-        gradients.update((f"{layer.name}.{name}", gradient) for name, gradient in own.items())
-    return float(mean_loss), {name: gradients[name] for name in model.parameters if name in gradients}
+                watcher.note(name, array, source_of(back.layer, "backward"))
+        _give_backward_products(watcher, back.layer, shapes[back.place][0], len(images))
+        gradients.update(back.named_gradients)
+    return float(mean_loss), model.in_order(gradients)
 
 
 def _update(model: Sequential, optimizer: Optimizer, gradients: dict[str, Array], watcher: Watcher) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
 
-from rot180.errors import ArgumentError, ShapeError, TooLargeError
+from rot180.errors import ArgumentError, ShapeError
 from rot180.memory import require
 from rot180.nn.arena import Arena
 from rot180.nn.argument_types import as_array
 from rot180.nn.built import Built
-from rot180.nn.contract import is_own, own_backward, own_forward, shapes_of
+from rot180.nn.contract import is_own, shapes_of
 from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.layer import Layer, Shape
@@ -25,13 +24,11 @@ from rot180.nn.notation_printer import notation
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.summary import Summary, summarize
 from rot180.nn.validation import float_type, image_shape, whole_number
+from rot180.nn.walk import Backward, Before, Forward, Saved, walk_backward, walk_forward
 from rot180.ops.types import Array
 
 MAX_PARAMETERS = 2**31
 """8 GiB of float32; a slip in a size is told before it takes the machine's memory."""
-
-Saved = list[Any]
-"""What each layer's backward pass needs, in the order of the layers."""
 
 
 class Sequential:
@@ -239,34 +236,50 @@ class Sequential:
         TooLargeError
             A layer would take more memory than is left.
         """
-        x, saved = self.accept(x), []
-        self.look()
-        for index in range(len(self.layers)):
-            x, kept = self._forward_one(index, x, training, generator)
-            saved.append(kept)
-        return x, saved
+        saved = []
+        for step in self.walk(x, training=training, generator=generator):
+            y = step.y
+            saved.append(step.saved)
+            del step
+        return y, saved
 
     def __call__(self, x: Array) -> Array:
         """Return the outputs for a batch, keeping nothing for a backward pass.
 
         Shapes and errors as in `forward`.
         """
+        for step in self.walk(x):
+            y = step.y
+            del step
+        return y
+
+    def walk(
+        self,
+        x: Array,
+        *,
+        training: bool = False,
+        generator: np.random.Generator | None = None,
+        before: Before | None = None,
+    ) -> Iterator[Forward]:
+        """Run the layers one by one, and yield each one's pass: `forward` for whoever looks inside.
+
+        Parameters and errors are those of `forward`.
+
+        Parameters
+        ----------
+        before : callable, optional
+            Called with a layer's place and input ahead of each layer.
+
+        Examples
+        --------
+        >>> from rot180.nn import network
+        >>> model = network("4x4x1 > conv3x3:2 relu > fc3").build(seed=0)
+        >>> [(step.layer.name, step.y.shape) for step in model.walk(np.zeros((1, 4, 4, 1)))]
+        [('conv1', (1, 2, 2, 2)), ('relu1', (1, 2, 2, 2)), ('flatten1', (1, 8)), ('fc1', (1, 3))]
+        """
         x = self.accept(x)
         self.look()
-        for index in range(len(self.layers)):
-            x = self._forward_one(index, x, False, None)[0]
-        return x
-
-    def _forward_one(
-        self, index: int, x: Array, training: bool, generator: np.random.Generator | None
-    ) -> tuple[Array, Any]:
-        layer = self.layers[index]
-        try:
-            if is_own(layer):
-                return own_forward(layer, x, self._shapes[index], training=training, generator=generator)
-            return layer.forward(x, training=training, generator=generator)
-        except MemoryError as error:
-            raise _too_large(layer, error) from None
+        return walk_forward(self.layers, self._shapes, x, training=training, generator=generator, before=before)
 
     @answering_call
     def backward(self, dy: Array, saved: Saved, *, needs_dx: bool = False) -> tuple[Array | None, dict[str, Array]]:
@@ -284,18 +297,29 @@ class Sequential:
             Whether the gradient of the images is wanted; without it the first layer has less to do.
         """
         gradients: dict[str, Array] = {}
-        first = 0 if needs_dx else next((i for i, layer in enumerate(self.layers) if layer.parameters), 0)
-        delta: Array | None = np.asarray(dy, self._dtype)
-        for index in range(len(self.layers) - 1, first - 1, -1):
-            layer = self.layers[index]
-            backward = partial(own_backward, layer) if is_own(layer) else layer.backward
-            try:
-                delta, own = backward(np.asarray(delta), saved[index], needs_dx=needs_dx or index > first)
-            except MemoryError as error:
-                raise _too_large(layer, error) from None
-            gradients.update((f"{layer.name}.{name}", gradient) for name, gradient in own.items())
-        ordered = {name: gradients[name] for name in self.parameters if name in gradients}
-        return delta if needs_dx else None, ordered
+        for step in self.walk_back(dy, saved, needs_dx=needs_dx):
+            dx = step.dx
+            gradients.update(step.named_gradients)
+            del step
+        return dx if needs_dx else None, self.in_order(gradients)
+
+    def walk_back(
+        self, dy: Array, saved: Saved, *, needs_dx: bool = False, before: Before | None = None
+    ) -> Iterator[Backward]:
+        """Run the layers back one by one, and yield each one's pass: `backward` for whoever looks inside.
+
+        Parameters and errors are those of `backward`.
+
+        Parameters
+        ----------
+        before : callable, optional
+            Called with a layer's place and delta ahead of each layer.
+        """
+        return walk_backward(self.layers, np.asarray(dy, self._dtype), saved, needs_dx=needs_dx, before=before)
+
+    def in_order(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
+        """Return gradients by full name in the order of the parameters, which is the optimizer's."""
+        return {name: gradients[name] for name in self.parameters if name in gradients}
 
     @answering_call
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
@@ -414,8 +438,3 @@ def _check_size(layers: tuple[Layer, ...], shapes: list[Shape], itemsize: int) -
                 f"{layer.name}: a network must have at most {MAX_PARAMETERS:,} parameters; up to here it has {total:,}"
             )
         require(total * itemsize + own * 8, f"{layer.name}: a network of {total:,} parameters")  # drawn in float64
-
-
-def _too_large(layer: Layer, error: MemoryError) -> TooLargeError:
-    hint = "" if isinstance(error, TooLargeError) else "; choose a smaller batch, image or network"
-    return TooLargeError(f"{layer.name}: {error}{hint}")

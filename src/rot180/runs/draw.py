@@ -138,12 +138,7 @@ def layer_outputs(model: Sequential, image: Array) -> list[tuple[str, Array]]:
     [('conv1', (6, 6, 4)), ('relu1', (6, 6, 4)), ('fc1', (10,))]
     """
     x = model.preprocessing(np.asarray(image)[np.newaxis], dtype=model.dtype)
-    outputs = []
-    for layer in model.layers:
-        x = layer.forward(x)[0]
-        if not isinstance(layer, Flatten):
-            outputs.append((layer.name, x[0]))
-    return outputs
+    return [(step.layer.name, step.y[0]) for step in model.walk(x) if not isinstance(step.layer, Flatten)]
 
 
 def _save(figure: Any, base: Path) -> Path:

@@ -62,15 +62,13 @@ def refuse_non_finite_outputs(model: Sequential, images: Array, first: int, outp
     begin = f"image {first + row}: the outputs are not finite"
     refuse_non_finite_weights(model, begin)
     with np.errstate(all="ignore"):
-        x = images[row : row + 1]
-        for layer in model.layers:
-            before, x = x, layer.forward(x)[0]
-            if not np.isfinite(x).all():
-                name = f"the output of {layer.name}"
+        for step in model.walk(images[row : row + 1]):
+            if not np.isfinite(step.y).all():
+                name = f"the output of {step.layer.name}"
                 raise NonFiniteError(
                     f"{begin}; the first array that is not finite: {name}, whose input reaches "
-                    f"{np.abs(before).max():.3g}; train again with a lower --lr, or check the pixels",
-                    layer=layer.name,
+                    f"{np.abs(step.x).max():.3g}; train again with a lower --lr, or check the pixels",
+                    layer=step.layer.name,
                     array=name,
                 )
     raise NonFiniteError(
@@ -135,22 +133,19 @@ def _arrays(
     for layer in model.layers:
         for name, w in layer.parameters.items():
             yield layer.name, f"{layer.name}.{name}", w
-    x, saved = images, []
-    for layer in model.layers:
-        x, kept = layer.forward(x, training=True, generator=generator)
-        saved.append(kept)
-        yield layer.name, f"the output of {layer.name}", x
-    value, loss_saved = loss.forward(x, labels)
+    saved = []
+    for step in model.walk(images, training=True, generator=generator):
+        saved.append(step.saved)
+        yield step.layer.name, f"the output of {step.layer.name}", step.y
+    value, loss_saved = loss.forward(step.y, labels)
     yield "", "the loss", np.asarray(value)
-    dx: Array | None = loss.backward(loss_saved)
-    yield "", "the gradient of the outputs", np.asarray(dx)
-    for index in range(len(model.layers) - 1, -1, -1):
-        layer = model.layers[index]
-        dx, own = layer.backward(np.asarray(dx), saved[index], needs_dx=index > 0)
-        for name, gradient in own.items():
-            yield layer.name, f"the gradient of {layer.name}.{name}", gradient
-        if dx is not None:
-            yield layer.name, f"the gradient of {layer.name}'s input", dx
+    delta = loss.backward(loss_saved)
+    yield "", "the gradient of the outputs", delta
+    for back in model.walk_back(delta, saved):
+        for name, gradient in back.named_gradients.items():
+            yield back.layer.name, f"the gradient of {name}", gradient
+        if back.dx is not None:
+            yield back.layer.name, f"the gradient of {back.layer.name}'s input", back.dx
 
 
 def _cause(layer: str, name: str, array: Array, images: Array, lr: float) -> str:

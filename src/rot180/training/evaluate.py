@@ -251,9 +251,8 @@ def run_prediction(
 
 def _before_last(model: Sequential, images: Array) -> Array:
     """Return what goes into the last layer."""
-    x = model.accept(images)
-    for layer in model.layers[:-1]:
-        x, _ = layer.forward(x)
+    for step in model.walk(images):
+        x = step.x
     return x
 
 

@@ -69,18 +69,21 @@ class Trace:
         self.outputs: list[Array] = []
         self.saved: list[Any] = []
         self.noise: dict[int, Array] = {}
-        x = model.preprocessing(self.images, dtype=model.dtype)
-        generator = np.random.default_rng(seed)
-        for index, layer in enumerate(model.layers):
-            self.inputs.append(x)
-            if training and isinstance(layer, NoisyReLU):
-                # The layer keeps its output alone; the same draw again gives the noise.
-                drawn = copy.deepcopy(generator).standard_normal(x.shape, dtype=x.dtype.type)
-                self.noise[index] = drawn * x.dtype.type(layer.sigma)
-            x, kept = layer.forward(x, training=training, generator=generator)
-            self.outputs.append(x)
-            self.saved.append(kept)
         self._labels = labels
+        generator = np.random.default_rng(seed)
+
+        def draw(place: int, x: Array) -> None:
+            layer = model.layers[place]
+            if training and isinstance(layer, NoisyReLU):
+                # The layer keeps its output alone; the same draw ahead of it gives the noise.
+                drawn = copy.deepcopy(generator).standard_normal(x.shape, dtype=x.dtype.type)
+                self.noise[place] = drawn * x.dtype.type(layer.sigma)
+
+        x = model.preprocessing(self.images, dtype=model.dtype)
+        for step in model.walk(x, training=training, generator=generator, before=draw):
+            self.inputs.append(step.x)
+            self.outputs.append(step.y)
+            self.saved.append(step.saved)
 
     @property
     def count(self) -> int:
@@ -113,15 +116,12 @@ class Trace:
 
     @cached_property
     def _backward(self) -> tuple[list[Array], dict[str, Array]]:
-        delta: Array | None = self.loss.backward(self.loss.forward(self.outputs[-1], self.target)[1])
-        deltas: list[Array] = [np.asarray(delta)]
+        delta = self.loss.backward(self.loss.forward(self.outputs[-1], self.target)[1])
+        deltas: list[Array] = [delta]
         gradients: dict[str, Array] = {}
-        for layer, kept in zip(reversed(self.model.layers), reversed(self.saved), strict=True):
-            delta, own = layer.backward(deltas[0], kept, needs_dx=True)
-            if delta is None:
-                raise ShapeError(f"{layer.name} returned no dx although it was asked for it")
-            deltas.insert(0, delta)
-            gradients.update({f"{layer.name}.{name}": gradient for name, gradient in own.items()})
+        for step in self.model.walk_back(delta, self.saved, needs_dx=True):
+            deltas.insert(0, np.asarray(step.dx))
+            gradients.update(step.named_gradients)
         return deltas, gradients
 
     @cached_property
