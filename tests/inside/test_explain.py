@@ -13,8 +13,10 @@ from rot180.errors import ArgumentError, ShapeError
 from rot180.inside.explain import Ledger, Trace, explain, explain_in, markdown, text, way
 from rot180.inside.explain.account import INPUT_GRAD, OUTPUT
 from rot180.inside.explain.cells import GRAD, read_cell
+from rot180.inside.explain.scene import panels
 from rot180.inside.explain.text import lay_out
-from rot180.nn import LAYERS, CrossEntropyLoss
+from rot180.nn import LAYERS, Conv2d, CrossEntropyLoss, Layer, Sequential
+from rot180.ops.geometry import geometry
 
 CELLS = 100
 LAYER_TEXTS = {
@@ -326,3 +328,27 @@ def test_a_pixel_and_a_parameter_are_where_it_ends(digit: Trace) -> None:
     assert isinstance(pixel, Ledger)
     assert pixel.account.rule.startswith(f"a pixel: {digit.images[0, 2, 3, 0]} as it was read")
     assert "conv1.bias.update[1] says how it changes" in explain_in(digit, "conv1.bias[1]").account.rule
+
+
+class RowMeans(Layer):
+    """A layer of the user's own: the mean of three rows."""
+
+    def geometry(self, input_shape):
+        return geometry(*input_shape[:2], (3, 1))
+
+    def output_shape(self, input_shape):
+        return (input_shape[0] - 2, *input_shape[1:])
+
+    def forward(self, x, *, training=False, generator=None):
+        return (x[:, :-2] + x[:, 1:-1] + x[:, 2:]) / 3, None
+
+
+def test_the_receptive_field_goes_through_a_layer_of_ones_own_that_has_windows() -> None:
+    model = Sequential([RowMeans(), Conv2d(2, 3, stride=2)], input_shape=(9, 9, 1)).build(seed=0)
+    trace = Trace(model, np.random.default_rng(0).random((9, 9)))
+    top, left, height, width = panels(explain_in(trace, "conv1.output[0,1,2,0]"), trace)[0].marks[0]
+    nudged = trace.images + np.eye(81).reshape(81, 9, 9, 1)  # one pixel each
+    changed = model(nudged)[:, 1, 2, 0] != trace.outputs[-1][0, 1, 2, 0]
+    inside = np.zeros((9, 9), bool)
+    inside[top : top + height, left : left + width] = True
+    assert np.array_equal(changed.reshape(9, 9), inside)

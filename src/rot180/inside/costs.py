@@ -11,7 +11,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError, did_you_mean
 from rot180.inside.machine import Machine, best_time, this_machine
-from rot180.inside.time_model import conv_geometry, predict_backward, predict_forward
+from rot180.inside.time_model import predict_backward, predict_forward
 from rot180.nn import Conv2d, Sequential
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.walk import lowest_learning
@@ -173,7 +173,7 @@ def unfolded_bytes(layer: Conv2d, input_shape: Shape, batch_size: int, itemsize:
     >>> unfolded_bytes(layer, (14, 14, 32), 1)["im2col"]  # 800, 1,600 and 800 float32 for each of 196 pixels
     {'forward': 627200, 'data_gradient': 1254400, 'weight_gradient': 627200}
     """
-    g = conv_geometry(layer, input_shape)
+    g = layer.geometry(input_shape)
     taps, channels = g.kernel[0] * g.kernel[1], input_shape[2]
     pixels = batch_size * g.out_height * g.out_width
     windows = pixels * taps * channels * itemsize

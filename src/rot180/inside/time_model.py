@@ -27,9 +27,9 @@ from rot180.nn import (
 )
 from rot180.nn.layer import Layer, Shape
 from rot180.ops.conv2d import choose_algorithm
-from rot180.ops.geometry import Geometry, geometry
+from rot180.ops.geometry import Geometry
 
-__all__ = ["conv_geometry", "predict_backward", "predict_forward"]
+__all__ = ["predict_backward", "predict_forward"]
 
 
 def predict_forward(machine: Machine, layer: Layer, input_shape: Shape, batch_size: int) -> float | None:
@@ -54,19 +54,11 @@ def predict_backward(
     return None if account is None else machine.call + (account(machine, layer, x_shape) if needs_dx else 0.0)
 
 
-def conv_geometry(layer: Conv2d, input_shape: Shape) -> Geometry:
-    """Return where the windows of a layer lie."""
-    height, width, _ = input_shape
-    return geometry(
-        height, width, layer.kernel_size, stride=layer.stride, padding=layer.padding, dilation=layer.dilation
-    )
-
-
 def algorithm_of(layer: Conv2d, part: str, x_shape: Shape) -> str:
     """Return the algorithm that a layer takes for forward, data_gradient or weight_gradient."""
     if layer.algorithm != "auto":
         return layer.algorithm
-    g = conv_geometry(layer, x_shape[1:])
+    g = layer.geometry(x_shape[1:])
     return choose_algorithm(part, x_shape, g, layer.out_channels, layer.groups)  # type: ignore[arg-type]
 
 
@@ -78,7 +70,7 @@ class _Convolution:
 
     def __init__(self, machine: Machine, layer: Conv2d, x_shape: Shape) -> None:
         self.machine, self.layer, self.x_shape = machine, layer, x_shape
-        self.g = g = conv_geometry(layer, x_shape[1:])
+        self.g = g = layer.geometry(x_shape[1:])
         self.n, self.c, self.f, self.groups = x_shape[0], x_shape[3], layer.out_channels, layer.groups
         self.taps = g.kernel[0] * g.kernel[1]
         self.pixels = self.n * g.out_height * g.out_width
@@ -191,8 +183,8 @@ def _linear_backward(machine: Machine, layer: Linear, x_shape: Shape, needs_dx: 
 
 
 def _pool_sizes(layer: MaxPool2d | AvgPool2d, x_shape: Shape) -> tuple[Geometry, int, int, int, int]:
-    n, height, width, c = x_shape
-    g = geometry(height, width, layer.kernel_size, stride=layer.stride, padding=layer.padding)
+    n, _, _, c = x_shape
+    g = layer.geometry(x_shape[1:])
     run = (g.out_width if g.stride[1] == 1 else 1) * c
     padded = n * g.padded_height * g.padded_width * c
     return g, g.kernel[0] * g.kernel[1], n * g.out_height * g.out_width * c, run, padded

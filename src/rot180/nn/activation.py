@@ -70,6 +70,7 @@ class NoisyReLU(_Activation):
     """
 
     kind = "relu"
+    draws = True
     sigma = Hyper(real_number)
 
     def __init__(self, sigma: float = 0.1, *, name: str = "") -> None:

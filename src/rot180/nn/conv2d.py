@@ -14,7 +14,7 @@ from rot180.nn.validation import as_pair, optional_whole_number, plain_padding, 
 from rot180.nn.weighted import Weighted
 from rot180.nn.word import join, padding_option, size
 from rot180.ops.conv2d import ALGORITHMS, conv2d, conv2d_backward
-from rot180.ops.geometry import geometry
+from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.types import Array, Padding, Pair
 
 
@@ -115,7 +115,7 @@ class Conv2d(Weighted):
         """Return (OH, OW, F)."""
         if len(input_shape) != 3:
             raise ShapeError(f"{self.label}: a convolution takes (height, width, channels); it gets {input_shape}")
-        height, width, channels = input_shape
+        channels = input_shape[2]
         if self.in_channels not in (None, channels):
             raise ShapeError(
                 f"{self.label}: the input has {channels} channels but in_channels is {self.in_channels} "
@@ -126,9 +126,21 @@ class Conv2d(Weighted):
                 f"{self.label}: groups must divide the input's channels; groups is {self.groups}, "
                 f"the input {input_shape} has {channels}"
             )
-        options = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-        g = geometry(height, width, self.kernel_size, name=self.label, **options)  # type: ignore[arg-type]
+        g = self.geometry(input_shape)
         return g.out_height, g.out_width, self.out_channels
+
+    def geometry(self, input_shape: Shape) -> Geometry:
+        """Return where the windows lie; raise ShapeError where none fits."""
+        height, width, _ = input_shape
+        return geometry(
+            height,
+            width,
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            name=self.label,
+        )
 
     def weight_shape(self, input_shape: Shape) -> Shape:
         """Return (KH, KW, C/groups, F)."""

@@ -36,6 +36,7 @@ class Dropout(Layer):
     """
 
     kind = "dropout"
+    draws = True
     rate = Hyper(real_number, 0, 1)
 
     def __init__(self, rate: float = 0.5, *, name: str = "") -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from rot180.nn.hyper import Hyper, anything
 from rot180.nn.keywords import answering, answering_class
 from rot180.nn.validation import layer_name, real_number
+from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
 Shape = tuple[int, ...]
@@ -43,6 +44,8 @@ class Layer:
     kind: ClassVar[str] = "layer"
     is_activation: ClassVar[bool] = False
     """An elementwise function; initializers look at the one that follows a layer."""
+    draws: ClassVar[bool] = False
+    """Whether it draws random numbers in training."""
 
     @answering
     def __init__(self, *, name: str = "", lr_factor: float = 1.0) -> None:
@@ -68,6 +71,10 @@ class Layer:
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the output for one image; raise ShapeError where the input does not fit."""
         return input_shape
+
+    def geometry(self, input_shape: Shape) -> Geometry | None:
+        """Return where the windows lie that the layer slides over its input; None where there are none."""
+        return None
 
     def parameter_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return the shape of each parameter that `build` would make for this input; here, of those it has made."""

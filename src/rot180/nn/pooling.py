@@ -11,7 +11,7 @@ from rot180.nn.hyper import Hyper
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.validation import as_pair, plain_padding
 from rot180.nn.word import join, padding_option, size
-from rot180.ops.geometry import pool_geometry
+from rot180.ops.geometry import Geometry, pool_geometry
 from rot180.ops.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from rot180.ops.types import Array, Padding, Pair
 
@@ -41,9 +41,13 @@ class _Pool2d(Layer):
         """Return (OH, OW, C)."""
         if len(input_shape) != 3:
             raise ShapeError(f"{self.label}: pooling takes (height, width, channels); it gets {input_shape}")
-        height, width, channels = input_shape
-        g = pool_geometry(height, width, self.kernel_size, stride=self.stride, padding=self.padding, name=self.label)
-        return g.out_height, g.out_width, channels
+        g = self.geometry(input_shape)
+        return g.out_height, g.out_width, input_shape[2]
+
+    def geometry(self, input_shape: Shape) -> Geometry:
+        """Return where the windows lie; raise ShapeError where none fits."""
+        height, width, _ = input_shape
+        return pool_geometry(height, width, self.kernel_size, stride=self.stride, padding=self.padding, name=self.label)
 
     def _word(self, stem: str, *options: str) -> str:
         stride = "" if self.stride == self.kernel_size else f"s{size(self.stride)}"

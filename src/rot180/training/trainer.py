@@ -8,9 +8,8 @@ import numpy as np
 
 from rot180.engine import Engine, StepResult, make_engine
 from rot180.errors import ArgumentError, NonFiniteError, ShapeError
-from rot180.nn.activation import NoisyReLU, Sigmoid, Softmax, Tanh
+from rot180.nn.activation import Sigmoid, Softmax, Tanh
 from rot180.nn.contract import is_own
-from rot180.nn.dropout import Dropout
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.loss import loss as loss_by_name
@@ -84,7 +83,7 @@ class Trainer:
         self.limits: tuple[float, float] | None = None
         self._engine_name = engine
         # A layer of the user's own may draw as well, or hold layers that do.
-        self._draws = any(isinstance(layer, (Dropout, NoisyReLU)) or is_own(layer) for layer in model.layers)
+        self._draws = any(layer.draws or is_own(layer) for layer in model.layers)
         if model.is_built:
             self.prepare(model.input_shape)
 

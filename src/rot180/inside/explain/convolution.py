@@ -7,14 +7,12 @@ from typing import cast
 from rot180.inside.explain.ledger import Account, Term
 from rot180.inside.explain.view import Index, View
 from rot180.nn.conv2d import Conv2d
-from rot180.ops.geometry import Geometry, geometry
+from rot180.ops.geometry import Geometry
 
 
 def _layer(view: View) -> tuple[Conv2d, Geometry]:
     layer = cast(Conv2d, view.layer)
-    _, height, width, _ = view.x.shape
-    g = geometry(height, width, layer.kernel_size, stride=layer.stride, padding=layer.padding, dilation=layer.dilation)
-    return layer, g
+    return layer, layer.geometry(view.x.shape[1:])
 
 
 def _pixel(g: Geometry, i: int, j: int, u: int, v: int) -> tuple[int, int] | None:

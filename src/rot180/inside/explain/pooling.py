@@ -6,14 +6,12 @@ from typing import cast
 
 from rot180.inside.explain.ledger import Account, Factor, Step, Term
 from rot180.inside.explain.view import Index, View
-from rot180.nn.pooling import AvgPool2d, MaxPool2d
-from rot180.ops.geometry import Geometry, geometry
+from rot180.nn.pooling import AvgPool2d
+from rot180.ops.geometry import Geometry
 
 
 def _geometry(view: View) -> Geometry:
-    layer = cast(MaxPool2d | AvgPool2d, view.layer)
-    _, height, width, _ = view.x.shape
-    return geometry(height, width, layer.kernel_size, stride=layer.stride, padding=layer.padding)
+    return cast(Geometry, view.layer.geometry(view.x.shape[1:]))
 
 
 def _pixels(g: Geometry, i: int, j: int) -> list[tuple[int, int, int]]:

@@ -11,8 +11,7 @@ from rot180.inside.explain.ledger import Ledger
 from rot180.inside.explain.text import lay_out
 from rot180.inside.explain.trace import Trace
 from rot180.nn.conv2d import Conv2d
-from rot180.nn.pooling import AvgPool2d, MaxPool2d
-from rot180.ops.geometry import Geometry, geometry
+from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
 if TYPE_CHECKING:
@@ -60,12 +59,7 @@ def _window(g: Geometry, i: int, j: int) -> Mark:
 
 
 def _geometry(trace: Trace, place: int) -> Geometry | None:
-    layer = trace.model.layers[place]
-    if not isinstance(layer, (Conv2d, MaxPool2d, AvgPool2d)):
-        return None
-    _, height, width, _ = trace.inputs[place].shape
-    dilation = layer.dilation if isinstance(layer, Conv2d) else 1
-    return geometry(height, width, layer.kernel_size, stride=layer.stride, padding=layer.padding, dilation=dilation)
+    return trace.model.layers[place].geometry(trace.inputs[place].shape[1:])
 
 
 def _receptive_field(trace: Trace, cell: Cell) -> Mark:
