@@ -80,7 +80,7 @@ def draw_augmentation() -> None:
         augment = parse_augmentation(text)
         drawn = [augment(batch, np.arange(2), np.random.default_rng(seed), 2)[0][0] for seed in range(7)]
         rows.append([batch[0], *drawn])
-    figure = contact_sheet(rows, texts, "", column_names=["as it is"])
+    figure = contact_sheet(rows, texts, "", column_names=["original"])
     with style():
         figure.savefig(IMAGES / "augmentation.png", dpi=100, bbox_inches="tight", metadata={"Software": None})
 

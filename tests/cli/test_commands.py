@@ -129,8 +129,8 @@ def test_evaluate_counts(rot180: Call, trained: Path) -> None:
     assert np.trace(confusion) == round(result["accuracy"] * result["count"])
     assert result["error_percent"] == pytest.approx(100 * (1 - result["accuracy"]))
     text = rot180("evaluate", trained).out
-    assert f"of {result['count']} right" in text
-    assert "taken for" in text
+    assert f"of {result['count']} correct" in text
+    assert "predicted as" in text
 
 
 def test_predict_names_three_labels_of_each_image(rot180: Call, trained: Path, tmp_path: Path) -> None:

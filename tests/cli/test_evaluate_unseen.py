@@ -37,7 +37,7 @@ def test_of_its_own_file_the_part_that_was_held_out(rot180: Call, own: Path, tmp
     assert first == (
         f"measured on 20 of the 100 images of {own}, every fifth of each class: the others were there to train on"
     )
-    assert "of 20 right" in second
+    assert "of 20 correct" in second
     assert rot180("evaluate", tmp_path / "run", own, "--json").json["count"] == 20
 
 
@@ -60,7 +60,7 @@ def test_of_another_file_all_images(rot180: Call, own: Path, tmp_path: Path, kin
     said = rot180("evaluate", tmp_path / "run", other)
     first, second = said.out.splitlines()[:2]
     assert first == f"measured on all 50 images of {other}: the run was not trained on this data"
-    assert "of 50 right" in second
+    assert "of 50 correct" in second
 
 
 def test_a_lone_model_file_does_not_tell(rot180: Call, own: Path, tmp_path: Path) -> None:
@@ -72,12 +72,12 @@ def test_a_lone_model_file_does_not_tell(rot180: Call, own: Path, tmp_path: Path
 
 
 def test_data_with_test_images_of_its_own_needs_no_word(rot180: Call, own: Path, tmp_path: Path) -> None:
-    assert " of 362 right" in rot180("evaluate", tmp_path / "run", "digits").out.splitlines()[0]
+    assert " of 362 correct" in rot180("evaluate", tmp_path / "run", "digits").out.splitlines()[0]
     folder = tmp_path / "both"
     folder.mkdir()
     write_csv(folder / "train.csv", 50)
     write_csv(folder / "test.csv", 30)
-    assert " of 30 right" in rot180("evaluate", tmp_path / "run", folder).out.splitlines()[0]
+    assert " of 30 correct" in rot180("evaluate", tmp_path / "run", folder).out.splitlines()[0]
 
 
 def test_where_none_could_be_held_out(rot180: Call, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class Wrong(Scale):
 def test_explain_as_text(rot180: Call, trained: Path) -> None:
     said = rot180("explain", trained, 7, "--at", "conv1.output[3,2,1]", "--at", "loss")
     assert said.status == 0, said.err
-    assert said.out.startswith("image 7: the network says ")
+    assert said.out.startswith("image 7: predicted as ")
     assert "conv1.output[3,2,1] = " in said.out
     assert "stored by the network" in said.out
     assert "\nloss = " in said.out
@@ -110,7 +110,7 @@ def test_explain_as_picture(rot180: Call, trained: Path, tmp_path: Path, cell: s
         (["7", "--at", "conv1.output[9,9,9]"], "so the index goes from [0,0,0] to [5,5,3]"),
         (["9999", "--at", "loss"], "digits has 362 test images"),
         (["none.png", "--at", "loss"], "there is no such file"),
-        (["7", "--at", "loss", "--as", "table"], "--as: a ledger is shown as text, json, markdown, picture"),
+        (["7", "--at", "loss", "--as", "table"], "--as must be one of text, json, markdown, picture"),
         (["7", "--at", "loss", "--label", "ten"], "--label: no class is called 'ten'"),
     ],
 )

@@ -181,8 +181,8 @@ def test_a_fault_of_ours_is_one_line_and_says_how_to_see_more(
     said = rot180("evaluate", trained)
     assert said.status == 1
     assert said.err == (
-        "rot180: a fault of this program, not of yours: ZeroDivisionError: a b; "
-        "ROT180_TRACEBACK=1 in the environment shows where\n"
+        "rot180: a bug in this program, not your mistake: ZeroDivisionError: a b; "
+        "ROT180_TRACEBACK=1 in the environment prints the traceback\n"
     )
     monkeypatch.setenv("ROT180_TRACEBACK", "1")
     assert "Traceback" in rot180("evaluate", trained).err
@@ -191,7 +191,7 @@ def test_a_fault_of_ours_is_one_line_and_says_how_to_see_more(
 def test_a_folder_that_cannot_be_made(rot180: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = rot180("train", "--limit", 50, "--epochs", 1, "--model", "8x8x1 > fc10", "--out", tmp_path / "file" / "run")
-    assert_refused(said, r"cannot be made")
+    assert_refused(said, r"cannot be created")
 
 
 def assert_refused(said: Any, says: str) -> None:

@@ -74,7 +74,7 @@ def test_journey_saved(rot180: Call, trained: Path, image: Path, tmp_path: Path)
     assert load_file(path)["forward/pool1.winners"].dtype == np.int32
     again = rot180("journey", trained, image, "--save", path)
     assert (again.status, again.err.count("\n")) == (2, 1)
-    assert "exists already and is not written over" in again.err
+    assert "already exists and is not overwritten" in again.err
 
 
 def test_cost(rot180: Call) -> None:

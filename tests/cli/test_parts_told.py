@@ -84,7 +84,7 @@ def test_duplicates_between_training_and_validation_are_told(rot180: Call, photo
     shutil.copy(copy / "train" / "dark" / "1.png", copy / "val" / "dark" / "9.png")
     shutil.copy(copy / "val" / "dark" / "2.png", copy / "test" / "dark" / "9.png")
     said = rot180("data", "inspect", copy, "--no-picture").out
-    assert "WARNING: 1 validation images are in the training set too; the validation accuracy will be too high" in said
+    assert "WARNING: 1 validation images are also in the training set; the validation accuracy will be too high" in said
     assert (
-        "WARNING: 1 test images are in the training or validation set too; the test accuracy will be too high" in said
+        "WARNING: 1 test images are also in the training or validation set; the test accuracy will be too high" in said
     )

@@ -98,7 +98,7 @@ def test_nothing_acts(rot180: Call, place: Path, command: list[str], monkeypatch
     monkeypatch.chdir(place)
     said = rot180(*command)
     assert not RAW & set(said.out + said.err), (said.out + said.err).encode()
-    assert "a fault of this program" not in said.err
+    assert "a bug in this program" not in said.err
     assert said.out + said.err
     for path in place.glob(f"{NEW}*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -59,7 +59,7 @@ def test_output_that_cannot_be_written() -> None:
         )
     # Python itself finds out at its end where the text was short enough to wait in the buffer.
     assert said.returncode in (2, 120)
-    assert "fault of this program" not in said.stderr
+    assert "a bug in this program" not in said.stderr
     assert "No space left" in said.stderr
 
 
@@ -82,7 +82,7 @@ def test_a_batch_that_does_not_fit_is_no_fault_of_ours(
     monkeypatch.setattr("rot180.training.evaluate", no_space)
     said = rot180("evaluate", trained)
     assert said.status == 2
-    assert said.err == "rot180: the output cannot be written (No space left on device); check where it goes\n"
+    assert said.err == "rot180: cannot write the output (No space left on device); check its destination\n"
 
 
 def test_a_group_of_commands_alone_shows_its_help_and_no_empty_message(rot180: Call) -> None:

@@ -38,5 +38,5 @@ def test_a_name_of_its_own_is_a_free_one(rot180: Call, command: list, tmp_path: 
 def test_a_name_that_was_given_is_refused(rot180: Call, command: list, tmp_path: Path, suffix: str) -> None:
     (tmp_path / "mine.svg").write_text("mine")
     said = rot180(*command, "--out", f"mine{suffix}")
-    assert (said.status, said.err) == (2, "rot180: mine.svg exists already; choose another --out or remove it\n")
+    assert (said.status, said.err) == (2, "rot180: mine.svg already exists; choose another --out or remove it\n")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("mine.svg", "mine")]

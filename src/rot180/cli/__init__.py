@@ -1,4 +1,4 @@
-"""The command line: reading arguments and printing, nothing else."""
+"""The command line: parsing arguments and printing results, nothing else."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, 2 for the user's mistake, 1 for ours, 130 after Ctrl-C.
+    """Run the command line and return the exit status.
 
-    A training that was interrupted and can be resumed ends with 75.
+    0 means success, 2 a user's mistake, 1 a fault of the program, 130 an interruption with Ctrl-C, and 75 a training
+    run that was interrupted and can be resumed.
 
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments without the program's name; those of the process by default. `--lang` may stand anywhere.
+        The arguments without the program's name; those of the process by default. `--lang` may appear anywhere.
 
     Examples
     --------
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> object:
     import typer.main
 
-    from rot180.cli.app import app  # takes some tenths of a second, in which Ctrl-C may come as well
+    from rot180.cli.app import app  # takes a few tenths of a second, during which Ctrl-C may arrive
     from rot180.cli.help_texts import translate_help
     from rot180.files import quoted
 
@@ -56,7 +57,7 @@ def _run(arguments: list[str]) -> object:
 
 
 def _ready_streams() -> None:
-    """Make stdout and stderr take every text: a class name outside their encoding, or a stream that was closed."""
+    """Make stdout and stderr accept any text, such as a class name outside their encoding, even if they were closed."""
     import io
     import os
     from pathlib import Path
@@ -64,6 +65,6 @@ def _ready_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # open to the end
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # stays open until exit
         elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")

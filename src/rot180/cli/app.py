@@ -1,7 +1,7 @@
-"""The `rot180` command and its list of subcommands, one file each.
+"""The `rot180` command and its subcommands, one file each.
 
-Nothing heavy may be imported by these files at the top: `rot180 --help` answers in under half a second. NumPy and all
-rooms are imported inside the functions that use them.
+These files import nothing heavy at the top, so that `rot180 --help` responds in under half a second. NumPy and the
+other packages are imported inside the functions that use them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rot180.cli.show import show
 from rot180.cli.train import train
 
 HELP = """
-Train convolutional networks you can see through, and use them.
+Train and use convolutional networks you can see through.
 
 [bold]First steps[/bold]
 
@@ -35,9 +35,9 @@ Train convolutional networks you can see through, and use them.
 
   rot180 train path/to/mnist            train on a folder of MNIST files
 
-  rot180 predict runs/first my.png      say what an image shows
+  rot180 predict runs/first my.png      classify an image
 
-Every command explains itself: rot180 train --help.
+Every command has its own help: rot180 train --help.
 """
 
 app = typer.Typer(
@@ -65,12 +65,12 @@ def root(
         typer.Option(
             "--lang",
             metavar="en|zh",
-            help="The language to speak; by default that of the environment (LANG). It may stand anywhere.",
+            help="Language of the output; by default that of the environment (LANG). May appear anywhere.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Print the help where no command is given; `main` has taken `--lang` out of the arguments before."""
+    """Print the help if no command is given; `main` has already removed `--lang` from the arguments."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 

@@ -1,4 +1,4 @@
-"""`rot180 check`: whether every gradient of a network or of a user's layer is right, and an optimizer's steps."""
+"""`rot180 check`: check the gradients of a network or of a user's layer, or the steps of an optimizer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 Class = TypeVar("Class")
 
 WRONG_GRADIENT = 1
-"""The exit status where a gradient is wrong."""
+"""The exit status if a gradient or a step is wrong."""
 
 
 def check(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL-OR-RUN", help="A name, a network in the notation, or a run's folder.", show_default=False
+            metavar="MODEL-OR-RUN", help="A model name, a network in the notation, or a run folder.", show_default=False
         ),
     ] = None,
     layer: Annotated[
@@ -29,7 +29,7 @@ def check(
         typer.Option(
             "--layer",
             metavar="MODULE:CLASS",
-            help="Check a layer class that you wrote: my_layers:Scale, or path/to/file.py:Scale.",
+            help="Check your own layer class: my_layers:Scale, or path/to/file.py:Scale.",
             show_default=False,
         ),
     ] = None,
@@ -38,7 +38,7 @@ def check(
         typer.Option(
             "--optimizer",
             metavar="NAME|MODULE:CLASS",
-            help="Check an optimizer: sgd, adam, adamw, rmsprop, or a class that you wrote.",
+            help="Check an optimizer: sgd, adam, adamw, rmsprop, or your own class.",
             show_default=False,
         ),
     ] = None,
@@ -47,7 +47,7 @@ def check(
         typer.Option(
             "--like",
             metavar="RULE",
-            help="The rule that your optimizer should follow: sgd, adam, adamw or rmsprop.  [its class's own]",
+            help="The rule your optimizer should follow: sgd, adam, adamw or rmsprop. By default its class's own.",
             show_default=False,
         ),
     ] = None,
@@ -56,29 +56,34 @@ def check(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="An argument of the class, such as out_channels=4 or lr=0.1; again for more.",
+            help="An argument of the class, such as out_channels=4 or lr=0.1; may be repeated.",
         ),
     ] = None,
     input_shape: Annotated[
         str | None,
-        typer.Option("--input-shape", help="Of one image, such as 6x5x2 or 7.  [--layer: 6x5x2]", show_default=False),
+        typer.Option(
+            "--input-shape",
+            help="Shape of one input, such as 6x5x2 or 7. By default 6x5x2 with --layer.",
+            show_default=False,
+        ),
     ] = None,
-    tolerance: Annotated[float, typer.Option("--tolerance", help="The largest relative error allowed.")] = 1e-6,
-    seed: Annotated[int, typer.Option("--seed", help="Of weights, images and the points compared.")] = 0,
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Largest relative error allowed.")] = 1e-6,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the weights, images and compared points.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Check the gradients of a network, or the steps of an optimizer.
 
     The gradients of every layer, of the loss and of the whole network are
-    held against differences of the forward pass, in float64, away from the
-    kinks of ReLU and max-pooling; an optimizer's steps against the equations
-    of its rule. Where something is wrong the layer is named, and the mistake
-    that it looks like; the exit status is then 1.
+    compared with finite differences of the forward pass, in float64, away
+    from the kinks of ReLU and max-pooling; an optimizer's steps are compared
+    with the equations of its rule. If something is wrong, the report names
+    the layer and the likely mistake, and the exit status is 1.
 
-    A class of your own needs forward(x, training=, generator=) that returns
-    y and what backward wants, backward(dy, saved, needs_dx=) that returns dx
-    and a dict of gradients, and self.parameters; derive it from
-    rot180.nn.layer.Layer. docs/write-a-layer.md writes one.
+    Your own layer class needs forward(x, training=, generator=), which
+    returns y and the values saved for backward; backward(dy, saved,
+    needs_dx=), which returns dx and a dict of gradients; and
+    self.parameters. Derive it from rot180.nn.layer.Layer;
+    docs/write-a-layer.md shows how.
 
     Examples:
 
@@ -98,7 +103,7 @@ def check(
 
     if sum(one is not None for one in (model, layer, optimizer)) != 1:
         raise ArgumentError(
-            "check takes a MODEL-OR-RUN, --layer MODULE:CLASS or --optimizer NAME, one of them; see rot180 check --help"
+            "check takes one of MODEL-OR-RUN, --layer MODULE:CLASS and --optimizer NAME; see rot180 check --help"
         )
     if like is not None and optimizer is None:
         raise ArgumentError("--like names the rule of --optimizer; give --optimizer too, or leave it out")
@@ -112,7 +117,9 @@ def check(
         report = check_gradients(made, shape or (6, 5, 2), tolerance=tolerance, seed=seed)
     else:
         if argument:
-            raise ArgumentError("--set gives arguments to the class of --layer; a network has its own in the notation")
+            raise ArgumentError(
+                "--set passes arguments to the class given with --layer; a network has its arguments in its notation"
+            )
         report = check_gradients(read_network(str(model)), shape, tolerance=tolerance, seed=seed)
     if json:
         print_json(report.to_dict())
@@ -131,7 +138,7 @@ def _shape(text: str) -> tuple[int, ...]:
         shape = ()
     if len(shape) not in (1, 3) or min(shape) < 1:
         raise ArgumentError(
-            f"--input-shape is rows x columns x channels or one number, such as 6x5x2 or 7; it is {text!r}"
+            f"--input-shape must be rows x columns x channels or one number, such as 6x5x2 or 7; it is {text!r}"
         )
     return shape
 
@@ -147,7 +154,7 @@ def _check_optimizer(name: str, like: str | None, arguments: list[str], seed: in
 
 
 def _make(option: str, name: str, arguments: list[str], base: type[Class]) -> Class:
-    """Import a class and make one of it."""
+    """Import a class and create an instance of it."""
     import importlib
     import importlib.util
     import sys
@@ -156,13 +163,13 @@ def _make(option: str, name: str, arguments: list[str], base: type[Class]) -> Cl
 
     module_name, _, class_name = name.rpartition(":")
     if not module_name or not class_name:
-        raise ArgumentError(f"{option} is MODULE:CLASS, such as my_module:{base.__name__}; it is {name!r}")
+        raise ArgumentError(f"{option} must be MODULE:CLASS, such as my_module:{base.__name__}; it is {name!r}")
     sys.path.insert(0, str(Path.cwd()))
     try:
         if module_name.endswith(".py"):
             spec = importlib.util.spec_from_file_location(Path(module_name).stem, module_name)
             if spec is None or spec.loader is None:
-                raise ImportError("it is no Python file")
+                raise ImportError("not a Python file")
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
         else:
@@ -185,13 +192,13 @@ def _make(option: str, name: str, arguments: list[str], base: type[Class]) -> Cl
         raise
     except Exception as error:
         raise ArgumentError(
-            f"{option}: {class_name} cannot be made ({type(error).__name__}: {error}); give its arguments with --set"
+            f"{option}: {class_name} cannot be created ({type(error).__name__}: {error}); give its arguments with --set"
         ) from None
     return made
 
 
 def _arguments(texts: list[str]) -> dict[str, Any]:
-    """Read NAME=VALUE; a value is JSON where it can be read as such, else text."""
+    """Parse NAME=VALUE; a value is JSON if it parses as such, otherwise text."""
     import json
 
     from rot180.errors import ArgumentError
@@ -200,7 +207,7 @@ def _arguments(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise ArgumentError(f"--set is NAME=VALUE, such as out_channels=4; it is {text!r}")
+            raise ArgumentError(f"--set must be NAME=VALUE, such as out_channels=4; it is {text!r}")
         try:
             found[name] = json.loads(value)
         except ValueError:

@@ -1,4 +1,4 @@
-"""`rot180 compare`: the ways to convolve, on this network and this machine."""
+"""`rot180 compare`: the convolution algorithms, on this network and this machine."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 def compare(
     network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images.")] = 32,
-    seed: Annotated[int, typer.Option("--seed", help="Of weights, images and deltas.")] = 0,
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images in the batch.")] = 32,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the weights, images and deltas.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Compute the network's convolutions in every way there is, side by side.
+    """Compare all algorithms for the network's convolutions, side by side.
 
-    The four algorithms and the compiled kernels, on random images: the largest
-    difference from the same in float64, the time forward and backward, and the
-    memory at its peak. A star marks the fastest.
+    The four algorithms and the compiled kernels run on random images. The
+    table shows the largest difference from a float64 result, the time forward
+    and backward, and the peak memory. A star marks the fastest.
 
     Examples:
 
@@ -71,9 +71,11 @@ def _print(found: Comparison) -> None:
         row = _row(f"{'*' if way.fastest else ' '} {way.name}", *times, memory(way.peak_bytes), f"{way.difference:.1e}")
         console.print(row, style="bold green" if way.fastest else None, no_wrap=True)
     console.print()
-    console.print("* fastest; difference: from float64, as a share of the largest value", style="dim")
+    console.print("* fastest; difference: from float64, relative to the largest value", style="dim")
     if any(way.extrapolated for way in found.ways):
-        console.print("~ one image was computed, and its time multiplied; the memory is that of one", style="dim")
+        console.print(
+            "~ estimated from one image: the time is multiplied, the memory is that of one image", style="dim"
+        )
     for name, reason in found.left_out.items():
         console.print(f"left out: {name}: {reason}", style="dim", markup=False)
 

@@ -1,18 +1,18 @@
-"""What computes, on how many cores: for all commands that run a network."""
+"""The engine and the number of threads, for all commands that run a network."""
 
 from __future__ import annotations
 
-ENGINE_HELP = "What computes: compiled, numpy, or auto for the faster one."
-THREADS_HELP = "Cores to compute on, by default all; results do not depend on it."
+ENGINE_HELP = "Engine to compute with: compiled, numpy, or auto for the faster one."
+THREADS_HELP = "Threads to compute on, by default one per core; results do not depend on it."
 
 
 def use_threads(threads: int | None, engine: str) -> None:
-    """Do what `--threads` says.
+    """Apply `--threads`.
 
     Raises
     ------
     ArgumentError
-        There are not so many, or NumPy computes, whose threads are its own affair.
+        The machine has fewer cores, or the engine is NumPy, which manages its own threads.
     """
     if threads is None:
         return

@@ -1,4 +1,4 @@
-"""`rot180 cost`: what a network costs before it runs."""
+"""`rot180 cost`: the cost of a network, predicted without running it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ if TYPE_CHECKING:
 
 def cost(
     network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of a step.")] = 32,
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images in a step.")] = 32,
     engine: Annotated[
         str,
         typer.Option(
-            "--engine", help="Whose time is predicted: numpy, layer by layer; compiled, step by step; or both."
+            "--engine", help="Engine whose time is predicted: numpy (layer by layer), compiled (step by step) or both."
         ),
     ] = "both",
-    measure: Annotated[bool, typer.Option("--measure", help="Also run each layer, and show both times.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Also run each layer and show both times.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Tell what a network costs on this machine, layer by layer, before it runs.
+    """Predict what a network costs on this machine, layer by layer.
 
-    Parameters, multiply-adds forward and backward, memory of the activations
-    and of what each convolution algorithm would unfold, and the time, which is
-    predicted from the machine's speed at copies, products and the like; for
-    the compiled engine, which trains, from its plan and the machine's speed at
-    the steps of other plans.
+    The table shows parameters, multiply-adds forward and backward, the memory
+    of the activations and of the windows that each convolution algorithm
+    copies, and the time. The time of the numpy engine is predicted from the
+    machine's measured speed at copies, matrix products and the like; that of
+    the compiled engine, used for training, from its plan and the machine's
+    measured speed at the steps of other plans.
 
     Examples:
 
@@ -97,15 +98,15 @@ def _print_steps(console: Console, found: CompiledCost) -> None:
 
 
 def _print_compiled(console: Console, found: CompiledCost | None, unknown: str) -> None:
-    """Say in a line what a whole training step takes on the engine that trains."""
+    """Print the time of a whole training step on the compiled engine, in one line."""
     from rot180.cli.quantity import milliseconds
 
     if unknown:
-        console.print(f"\ncompiled engine: not predicted: {unknown}", markup=False)
+        console.print(f"\ncompiled engine: no prediction: {unknown}", markup=False)
     if found is None:
         return
     forward, backward = (sum(step.predicted for step in found.steps if step.is_forward == way) for way in (True, False))
-    parts = f"forward {milliseconds(forward)}, backward {milliseconds(backward)}, beside {milliseconds(found.beside)}"
+    parts = f"forward {milliseconds(forward)}, backward {milliseconds(backward)}, other {milliseconds(found.beside)}"
     said = f"compiled engine, a training step: predicted {milliseconds(found.predicted_total)} ms ({parts})"
     if found.measured_total is not None:
         said += f", measured {milliseconds(found.measured_total)} ms"
@@ -166,7 +167,7 @@ def _row(name: str, parameters: str, forward: str, backward: str, size: str, *ti
 
 
 def _print_unfolded(console: Console, found: Cost) -> None:
-    """Show what windows would be copied to, at its largest of forward, data gradient and weight gradient."""
+    """Print the memory of the copied windows: the largest of forward, data gradient and weight gradient."""
     from rot180.cli.quantity import memory
 
     convolutions = [layer for layer in found.layers if layer.unfolded_bytes]
@@ -174,7 +175,7 @@ def _print_unfolded(console: Console, found: Cost) -> None:
         return
     algorithms = list(convolutions[0].unfolded_bytes)
     console.print()
-    console.print("copies of windows at their largest, by algorithm", style="dim")
+    console.print("peak memory of copied windows, by algorithm", style="dim")
     console.print(f"{'':9}" + "".join(f" {algorithm:>9}" for algorithm in algorithms), style="dim", no_wrap=True)
     for layer in convolutions:
         sizes = [max(layer.unfolded_bytes[algorithm].values()) for algorithm in algorithms]

@@ -1,4 +1,4 @@
-"""`rot180 data`: look at data before training on it."""
+"""`rot180 data`: inspect data before training on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rot180.data.inspect import Inspection
     from rot180.data.options import ImageOptions, Progress
 
-data = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
+data = typer.Typer(help="Inspect data before training on it.", no_args_is_help=True)
 
 Source = Annotated[str, typer.Argument(metavar="DATA", help="As for train: a path or a name.")]
 Resize = Annotated[str | None, typer.Option("--resize", help="As for train.", show_default=False)]
@@ -30,15 +30,15 @@ def inspect(
         typer.Option(
             "--out",
             "-o",
-            help="Where to write the contact sheet, without .png; by default contact-sheet, or contact-sheet-2 and so "
-            "on where that is taken.",
+            help="Where to write the contact sheet, without .png; by default contact-sheet, numbered if that name is "
+            "taken.",
             show_default=False,
         ),
     ] = None,
     picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Whether to draw the contact sheet.")] = True,
     json: Json = False,
 ) -> None:
-    """Say what a data set is: counts, classes, sizes, balance, bad files, duplicates; draw some of each class.
+    """Summarize a data set: counts, classes, sizes, balance, bad files, duplicates; draw a few images per class.
 
     Bad files are listed, each with its reason, and never stop this command.
 
@@ -78,21 +78,21 @@ def show(
     resize: Resize = None,
     label_column: LabelColumn = None,
     images: Annotated[int, typer.Option("--images", help="How many images to show.", min=1, max=50)] = 8,
-    seed: Annotated[int, typer.Option("--seed", help="Of the augmentation.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the augmentation.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="Where to write the picture, without .png; by default data, or data-2 and so on where that is taken.",
+            help="Where to write the picture, without .png; by default data, numbered if that name is taken.",
             show_default=False,
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw training images, with --augment also what augmentation makes of them.
+    """Draw training images, with --augment also their augmented versions.
 
-    Each row is an image as it is, then as seven epochs would show it.
+    Each row shows the original image, then its version in seven epochs.
 
     Examples:
 
@@ -127,7 +127,7 @@ def show(
         altered = [alter(batch, labels, stream(seed, "augment", epoch, 0), classes, limits)[0] for epoch in range(7)]
         rows = [[to_show(some[row], limits) for some in (batch, *altered)] for row in range(len(batch))]
         names = [dataset.class_names[label] for label in labels]
-        figure = contact_sheet(rows, names, f"{dataset.name}, {alter}", column_names=["as it is"])
+        figure = contact_sheet(rows, names, f"{dataset.name}, {alter}", column_names=["original"])
     drawn = save_figure(figure, path, replace=False)[0]
     if json:
         print_json({"picture": drawn, "augment": None if alter is None else str(alter)})
@@ -143,7 +143,7 @@ def _options(resize: str | None, label_column: str | None, progress: Progress) -
 
 
 def _say(found: Inspection) -> None:
-    """Print what was found, for people."""
+    """Print the result of an inspection as text."""
     from rot180.cli.output import visible
     from rot180.language import display_width, pad
 
@@ -165,8 +165,8 @@ def _say(found: Inspection) -> None:
         print(f"  files: {', '.join(f'{kind} ({count:,})' for kind, count in found.formats.items())}")
         print(f"  sizes: {sizes}{more}")
     print(f"  pixels: {found.pixels}, mean {found.mean:.3f}, deviation {found.deviation:.3f} (black 0, white 1)")
-    hint = "; train --class-weights balanced makes all classes count alike" if 3 <= found.imbalance < math.inf else ""
-    print(f"  balance: the largest class has {found.imbalance:.2f} times the images of the smallest{hint}")
+    hint = "; train --class-weights balanced gives all classes equal weight" if 3 <= found.imbalance < math.inf else ""
+    print(f"  balance: the largest class has {found.imbalance:.2f} times as many images as the smallest{hint}")
     width = max((display_width(visible(name)) for name in found.train_counts), default=0)
     for name in list(found.train_counts)[:50]:
         numbers = "  ".join(f"{of_classes[name]:>8,} {part}" for part, of_classes in counts.items())
@@ -176,8 +176,8 @@ def _say(found: Inspection) -> None:
     print(f"  duplicates: {found.duplicates_within_train:,} within train, {found.duplicates_within_test:,} within test")
     if found.validation_duplicates:
         print(
-            f"  WARNING: {found.validation_duplicates:,} validation images are in the training set too; the validation "
-            "accuracy will be too high"
+            f"  WARNING: {found.validation_duplicates:,} validation images are also in the training set; the "
+            "validation accuracy will be too high"
         )
     if found.duplicates_across:
         such_as = ""
@@ -185,7 +185,7 @@ def _say(found: Inspection) -> None:
             training, test = found.examples_across[0]
             such_as = f", such as test image {test} (training image {training})"
         print(
-            f"  WARNING: {found.duplicates_across:,} test images are in the training or validation set too{such_as}; "
+            f"  WARNING: {found.duplicates_across:,} test images are also in the training or validation set{such_as}; "
             "the test accuracy will be too high"
         )
     print(f"  bad files: {found.bad_files:,}")

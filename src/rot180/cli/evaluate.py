@@ -1,4 +1,4 @@
-"""`rot180 evaluate`: how good a trained network is on some data."""
+"""`rot180 evaluate`: the accuracy of a trained network on a data set."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
     data: Annotated[
         str | None,
         typer.Argument(
             metavar="[DATA]",
-            help="As for train; left out: the data that the run was trained on. Its test images are used; where it has "
-            "none, all images, or, of the data that the run was trained on, those that were held out.",
+            help="As for train; by default the run's own data. The test images are used; if there are none, all "
+            "images, or, for the run's own data, those that were held out.",
             show_default=False,
         ),
     ] = None,
@@ -25,7 +25,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--on-bad-file",
-            help="strict: stop at an image that cannot be read; skip: leave it out. By default as the run was trained.",
+            help="strict: stop at an image that cannot be read; skip: leave it out. By default as in training.",
             show_default=False,
         ),
     ] = None,
@@ -33,7 +33,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--label-column",
-            help="As for train. By default as the run was trained.",
+            help="As for train. By default as in training.",
             show_default=False,
         ),
     ] = None,
@@ -41,7 +41,7 @@ def evaluate(
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Measure a trained network on images that it has not seen.
+    """Evaluate a trained network on images it has not seen.
 
     Examples:
 
@@ -72,7 +72,7 @@ def evaluate(
     if found.note:
         print(visible(found.note))
     right = round(result.accuracy * result.count)
-    print(f"{right} of {result.count} right: accuracy {percent(result.accuracy)}, error {result.error_percent:.2f}%")
+    print(f"{right} of {result.count} correct: accuracy {percent(result.accuracy)}, error {result.error_percent:.2f}%")
     print(f"loss {result.loss:.4f}")
     names = model.class_names or found.class_names
     wrong = [
@@ -82,4 +82,4 @@ def evaluate(
         if true != said and count
     ]
     for count, true, said in sorted(wrong, key=lambda found: -found[0])[:5]:
-        print(f"  {count:>5}  {visible(true)} taken for {visible(said)}")
+        print(f"  {count:>5}  {visible(true)} predicted as {visible(said)}")

@@ -1,4 +1,4 @@
-"""`rot180 explain`: where one number of a network comes from."""
+"""`rot180 explain`: how one number in a network is computed."""
 
 from __future__ import annotations
 
@@ -16,55 +16,56 @@ FORMATS = ("text", "json", "markdown", "picture")
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
     image: Annotated[
         str,
-        typer.Argument(metavar="IMAGE", help="An image file; or a number: that test image of the run's data, from 0."),
+        typer.Argument(metavar="IMAGE", help="An image file, or the number of a test image of the run's data, from 0."),
     ],
     at: Annotated[
         list[str],
-        typer.Option("--at", metavar="CELL", help='Which number, such as "conv1.output[3,5,2]"; may be given again.'),
+        typer.Option(
+            "--at", metavar="CELL", help='The number to explain, such as "conv1.output[3,5,2]"; may be repeated.'
+        ),
     ],
     label: Annotated[
         str | None,
         typer.Option(
             "--label",
-            help="What the image shows, for the loss and its gradients. By default what a test image's label says; "
-            "for a file, the likeliest class.",
+            help="The true class of the image, for the loss and its gradients. By default a test image's label; for "
+            "a file, the likeliest class.",
             show_default=False,
         ),
     ] = None,
     form: Annotated[str, typer.Option("--as", help="text, json, markdown or picture.")] = "text",
     everything: Annotated[
-        bool, typer.Option("--all", help="Show every entry, in the order of the window, not only the largest.")
+        bool, typer.Option("--all", help="Show every entry, in window order, instead of the largest only.")
     ] = False,
     data: Annotated[
         str | None,
-        typer.Option("--data", help="Whose test images a number means; the run's by default.", show_default=False),
+        typer.Option("--data", help="Data whose test images are numbered; the run's by default.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="For --as picture: where to write, without .png; by default the cell's name, numbered where it is "
-            "taken.",
+            help="With --as picture: where to write, without .png; by default the cell's name, numbered if that name "
+            "is taken.",
         ),
     ] = None,
-    training: Annotated[
-        bool, typer.Option("--training", help="With dropout and noise, as in training; without by default.")
-    ] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of dropout and noise.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="The same as --as json.")] = False,
+    training: Annotated[bool, typer.Option("--training", help="Apply dropout and noise, as in training.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of dropout and noise.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Same as --as json.")] = False,
 ) -> None:
-    """Show where one number comes from: every product, gate and winner, summed up again.
+    """Show how one number is computed: every product, gate and winner, and their sum.
 
-    What can be asked for: LAYER.output[...], LAYER.input.grad[...],
+    CELL is one of LAYER.output[...], LAYER.input.grad[...],
     LAYER.weight.grad[...], LAYER.weight.update[...], image[...],
-    output.probability[...] and loss. An index is row, column, channel; of
+    output.probability[...] and loss. An index is row, column, channel; for
     a weight row, column, input channel, filter. Each source in the answer
-    can be asked for next. An update is the first one that the run's
-    optimizer would make from this image alone, at its highest rate.
+    is itself a CELL that can be explained. An update is the first one that
+    the run's optimizer would make from this image alone, at its highest
+    learning rate.
 
     Examples:
 
@@ -82,9 +83,7 @@ def explain(
 
     form = "json" if json else form
     if form not in FORMATS:
-        raise ArgumentError(
-            f"--as: a ledger is shown as {', '.join(FORMATS)}; it is {form!r}{did_you_mean(form, FORMATS)}"
-        )
+        raise ArgumentError(f"--as must be one of {', '.join(FORMATS)}; it is {form!r}{did_you_mean(form, FORMATS)}")
     loaded = load_run(run)
     pixels, known = _image(loaded, run, image, data)
     target = known if label is None else _label(loaded, label)
@@ -103,12 +102,12 @@ def explain(
     if form == "text":
         says = names[likeliest] if names and likeliest < len(names) else str(likeliest)
         against = "" if target is None else f", label {names[target] if names else target}"
-        print(f"image {visible(image)}: the network says {visible(says)}{visible(against)}\n")
+        print(f"image {visible(image)}: predicted as {visible(says)}{visible(against)}\n")
     print("\n\n".join((text if form == "text" else markdown)(ledger, trace, shown=limit) for ledger in ledgers))
 
 
 def _image(run: Run, path: Path, image: str, data: str | None) -> tuple[Array, int | None]:
-    """Return the pixels and, of a test image, the label."""
+    """Return the pixels and, for a test image, the label."""
     from rot180.data.image import read_image
     from rot180.errors import ArgumentError, ModelError
     from rot180.runs.own_data import load_own_data
@@ -119,7 +118,7 @@ def _image(run: Run, path: Path, image: str, data: str | None) -> tuple[Array, i
         count = len(dataset.test_images)
         if int(image) >= count:
             raise ArgumentError(
-                f"{dataset.name} has {count} test images, so IMAGE goes from 0 to {count - 1}; it is {image}"
+                f"{dataset.name} has {count} test images, so IMAGE must be from 0 to {count - 1}; it is {image}"
             )
         return dataset.test_images[int(image)], int(dataset.test_labels[int(image)])
     if len(shape) != 3:
@@ -128,7 +127,7 @@ def _image(run: Run, path: Path, image: str, data: str | None) -> tuple[Array, i
 
 
 def _label(run: Run, label: str) -> int:
-    """Return the class of this name or number."""
+    """Return the class with this name or number."""
     from rot180.errors import ArgumentError, did_you_mean
 
     classes = run.model.output_shape[-1]

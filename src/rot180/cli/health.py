@@ -1,4 +1,4 @@
-"""`rot180 health`: what ails a trained network, and what to try."""
+"""`rot180 health`: find problems of a trained network, and suggest what to try."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import typer
 
 
 def health(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
     data: Annotated[
         str | None,
-        typer.Option("--data", help="Whose images to use; those of the training by default.", show_default=False),
+        typer.Option("--data", help="Data to use; by default the data of the training.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Look for dead units, vanishing deltas, a wrong learning rate, overfitting and more.
 
-    Each finding comes with what was measured and what to try that was not
-    done already, with a command where there is one. The limits are rules of
-    thumb. Update/weight is how far one update moves a weight
-    array, as a share of it; about 1e-3 is usual.
+    Each finding comes with its measurement, a suggestion of what to try next
+    and, if possible, a command. The limits are rules of thumb. Update/weight
+    is the size of one update relative to the weight array; about 1e-3 is
+    typical.
 
     Examples:
 
@@ -47,13 +47,13 @@ def health(
         return
     print(report.table(), "", sep="\n")
     if report.healthy:
-        print("nothing ails it: no finding")
+        print("no problems found")
     for line in lines(report, settings):
         print(line)
 
 
 def examine(model: Any, history: Any, dataset: Any, training: Mapping[str, Any]) -> Any:
-    """Examine a network with the images and the optimizer of its training."""
+    """Examine a network with the images and optimizer of its training."""
     import numpy as np
 
     from rot180.inside.health import health as examine_model
@@ -74,7 +74,7 @@ def examine(model: Any, history: Any, dataset: Any, training: Mapping[str, Any])
 
 
 def train_again(settings: Mapping[str, Any], options: Sequence[str]) -> str:
-    """Return the command that trains with these settings, but for some options; what a recipe gives is left out."""
+    """Return the command that trains with these settings and changed options; what the recipe sets is left out."""
     from dataclasses import asdict
 
     from rot180.files import quoted
@@ -100,7 +100,7 @@ def train_again(settings: Mapping[str, Any], options: Sequence[str]) -> str:
 
 
 def lines(report: Any, settings: Mapping[str, Any] | None = None, limit: int | None = None) -> list[str]:
-    """Return the findings as lines of at most 80 columns where they are all shown, else one line each."""
+    """Return all findings as lines of at most 80 columns, or the first `limit` of them as one line each."""
     import textwrap
 
     from rot180.cli.output import visible
@@ -118,5 +118,5 @@ def lines(report: Any, settings: Mapping[str, Any] | None = None, limit: int | N
     first = [f"health: {visible(finding)}" for finding in report.findings[:limit]]
     more = len(report.findings) - len(first)
     if more:
-        first[-1] = f"health: and {more + 1} more findings; rot180 health shows all"
+        first[-1] = f"health: and {more + 1} more findings; see rot180 health"
     return first

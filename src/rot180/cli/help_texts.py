@@ -9,12 +9,12 @@ from rot180.language import language, translate
 
 
 def translate_help(command: Any) -> None:
-    """Translate what the help of a command and of those below it is made from, before it is wrapped and framed.
+    """Translate the help texts of a command and its subcommands, before they are wrapped and framed.
 
     Parameters
     ----------
     command : click.Command
-        Made from the typer application; changed in place.
+        Built from the typer application; changed in place.
     """
     if language() == "en":
         return
@@ -39,7 +39,7 @@ def _translate(command: Any) -> None:
 
 
 def paragraphs(text: str | None) -> str | None:
-    """Translate a text paragraph by paragraph; examples, which have no entry in the catalog, stay."""
+    """Translate a text paragraph by paragraph; examples, which have no catalog entry, stay as they are."""
     if text is None:
         return None
     parts = re.split(r"(\n\s*\n)", text)
@@ -47,5 +47,5 @@ def paragraphs(text: str | None) -> str | None:
 
 
 def _joined(paragraph: str) -> str:
-    """Return a wrapped paragraph as one line, as the catalog has it; the indented lines of examples stay."""
+    """Return a wrapped paragraph as one line, as in the catalog; indented examples stay as they are."""
     return paragraph if paragraph.startswith("  ") else " ".join(paragraph.split())

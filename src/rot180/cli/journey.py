@@ -1,4 +1,4 @@
-"""`rot180 journey`: the way of a batch through the network and back."""
+"""`rot180 journey`: follow a batch through the network and back."""
 
 from __future__ import annotations
 
@@ -15,50 +15,52 @@ if TYPE_CHECKING:
     from rot180.inside import Journey, Step
 
 BATCH_SIZE = 32
-"""Images of a random batch, as the articles have it."""
+"""Images in a random batch."""
 
 
 def journey(
     network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
     image: Annotated[
         Path | None,
-        typer.Argument(metavar="[IMAGE]", help="Send this image; left out: random ones.", show_default=False),
+        typer.Argument(metavar="[IMAGE]", help="The image to send; by default random images.", show_default=False),
     ] = None,
-    random: Annotated[bool, typer.Option("--random", help="Send random images; so it is without IMAGE.")] = False,
+    random: Annotated[bool, typer.Option("--random", help="Send random images; the default without IMAGE.")] = False,
     layer: Annotated[
         str | None,
-        typer.Option("--layer", "-l", help="Only this layer, in full: conv2, or input, or loss.", show_default=False),
+        typer.Option("--layer", "-l", help="Show only this layer, in full: conv2, input or loss.", show_default=False),
     ] = None,
     algorithm: Annotated[
         str,
         typer.Option(
-            "--algorithm", help="How to convolve: im2col, offsets, windows, loops (slow); auto as in training."
+            "--algorithm", help="Convolution algorithm: im2col, offsets, windows, loops (slow), or auto as in training."
         ),
     ] = "im2col",
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", "-b", help=f"Images; {BATCH_SIZE} random ones, or 1 copy of IMAGE."),
+        typer.Option(
+            "--batch-size", "-b", help=f"Images in the batch; by default {BATCH_SIZE} random ones, or 1 copy of IMAGE."
+        ),
     ] = None,
     label: Annotated[
         int | None,
-        typer.Option("--label", help="What IMAGE shows, as a number; left out: what the network takes it for."),
+        typer.Option("--label", help="True class of IMAGE, as a number; by default the predicted class."),
     ] = None,
     optimizer: Annotated[
-        str, typer.Option("--optimizer", help="Makes the update: sgd, adam, adamw or rmsprop.")
+        str, typer.Option("--optimizer", help="Optimizer for the update: sgd, adam, adamw or rmsprop.")
     ] = "adam",
-    seed: Annotated[int, typer.Option("--seed", help="Of random images, labels and untrained weights.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of random images, labels and untrained weights.")] = 0,
     save: Annotated[
         Path | None,
         typer.Option("--save", help="Write all values to this safetensors file.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Show every array on the way of a batch through the network and back.
+    """Show every array of a batch's journey through the network and back.
 
-    Forward, loss, backward and one update: each array by name, with shape,
-    memory, multiply-adds, time, share of zeros, and the line that made it;
-    with --layer also type, smallest, largest and mean value, and the code.
-    The model stays as it is.
+    Forward, loss, backward and one update: each array by name, with its shape,
+    memory, multiply-adds, time, share of zeros and the source line that
+    computed it; with --layer also its type, minimum, maximum and mean, and the
+    code. The model is not changed.
 
     Examples:
 
@@ -80,7 +82,7 @@ def journey(
     if batch_size is not None and batch_size < 1:
         raise ArgumentError(f"--batch-size must be at least 1; it is {batch_size}")
     if save is not None and save.exists():
-        raise ArgumentError(f"{save} exists already and is not written over; give another name")
+        raise ArgumentError(f"{save} already exists and is not overwritten; give another name")
     model = read_network(network, seed=seed)
     if image is None:
         images, labels = random_batch(model, batch_size or BATCH_SIZE, seed)
@@ -102,7 +104,7 @@ def journey(
 
 
 def _image(path: Path, model: Any, label: int | None) -> tuple[Any, Any]:
-    """Return the image as a batch, and its label: the one that is given, or what the network takes it for."""
+    """Return the image as a batch, and its label: the one given, or the predicted class."""
     import numpy as np
 
     from rot180.data.image import read_image

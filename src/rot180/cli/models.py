@@ -1,4 +1,4 @@
-"""`rot180 models`: the networks that have a name, or one network layer by layer."""
+"""`rot180 models`: list the named networks, or show one network layer by layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ def models(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL", help="A name or a notation: show this network layer by layer.", show_default=False
+            metavar="MODEL",
+            help="A model name or a network in the notation, to show layer by layer.",
+            show_default=False,
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -62,12 +64,12 @@ def models(
         return
     for row in rows:
         print(f"{row['name']}: {row['description']}")
-        print(f"  {row['parameters']:,} parameters, {row['multiply_adds']:,} multiply-adds an image")
+        print(f"  {row['parameters']:,} parameters, {row['multiply_adds']:,} multiply-adds per image")
         print(f"  {row['notation']}\n")
     print(
         "Train one: rot180 train --model NAME. See its layers: rot180 models NAME. "
         'Write your own: --model "8x8x1 > fc10".\n'
     )
-    print("Recipes, settings for the training (rot180 train --recipe NAME):")
+    print("Recipes, settings for training (rot180 train --recipe NAME):")
     for name, recipe in NAMED_RECIPES.items():
         print(f"  {name}: {recipe.description}")

@@ -1,4 +1,4 @@
-"""MODEL-OR-RUN: a named model, a notation, or something trained."""
+"""The argument MODEL-OR-RUN: a named model, a notation, or a trained run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from rot180.nn import Sequential
     from rot180.ops.types import Array
 
-HELP = "A run's folder or weights file; or a name from rot180 models, or a network in the notation, untrained."
+HELP = "A run folder or weights file; or an untrained network: a name from rot180 models, or a notation."
 
 
 def read_network(text: str, *, seed: int = 0) -> Sequential:
-    """Return the network that a command's MODEL-OR-RUN stands for, built.
+    """Return the built network that a command's MODEL-OR-RUN names.
 
-    What is there as a file or folder is a run; so is what can only be a path.
+    An existing file or folder is a run; so is anything that can only be a path.
     """
     from rot180.nn import model
     from rot180.runs import load_run
@@ -27,12 +27,12 @@ def read_network(text: str, *, seed: int = 0) -> Sequential:
 
 
 def random_batch(network: Sequential, batch_size: int, seed: int) -> tuple[Array, Array]:
-    """Return images of noise, in the network's input shape, and labels drawn for them."""
+    """Return noise images in the network's input shape, and random labels."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
     shape = (batch_size, *network.input_shape)
-    # Images come as bytes. What is no image goes in as it is.
+    # Images are bytes; other inputs are floats.
     is_image = len(network.input_shape) == 3
     inputs = generator.integers(256, size=shape, dtype=np.uint8) if is_image else generator.random(shape)
     return inputs, generator.integers(network.output_shape[-1], size=batch_size)

@@ -1,4 +1,4 @@
-"""What goes to stdout: one JSON object, or text for people."""
+"""What commands print to stdout: one JSON object, or text."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["percent", "print_json", "visible"]
 def print_json(values: Mapping[str, Any]) -> None:
     """Print one JSON object on one line.
 
-    JSON has no infinities and no NaN: they become null. What would act on a terminal is escaped within its strings.
+    Infinities and NaN, which JSON lacks, become null. Characters that act on a terminal are escaped within strings.
 
     >>> print_json({"loss": float("nan"), "run": Path("runs") / "a", "classes": ("cat", "dog")})
     {"loss": null, "run": "runs/a", "classes": ["cat", "dog"]}
     """
-    # Where the terminal cannot show all letters, JSON's own escapes are the ones that a reader understands.
+    # If the terminal cannot show every character, JSON's own escapes are what a parser understands.
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     print(visible_json(json.dumps(_plain(values), ensure_ascii=not unicode, allow_nan=False)))
 
@@ -42,7 +42,7 @@ def _plain(value: Any) -> Any:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage with two digits.
+    """Return a share as a percentage with two decimals.
 
     >>> percent(0.98765)
     '98.77%'

@@ -1,4 +1,4 @@
-"""Where a command puts a picture, so that nothing is written over."""
+"""Where a command writes a picture, so that nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ def picture_path(out: Path | None, default: str) -> Path:
     Parameters
     ----------
     out : Path, optional
-        What the user asked for; `.png` and `.svg` at its end are left out.
+        The path the user gave; a suffix `.png` or `.svg` is removed.
     default : str
-        A name otherwise; a number is put behind it where there is such a picture already.
+        The name to use otherwise; a number is appended if such a picture already exists.
 
     Raises
     ------
     ArgumentError
-        There is a picture of the name that was asked for.
+        A picture with the given name already exists.
     """
     import os
 
@@ -31,5 +31,5 @@ def picture_path(out: Path | None, default: str) -> Path:
         out = out.with_suffix("")
     for file in picture_files(out):
         if os.path.lexists(file):
-            raise ArgumentError(f"{file} exists already; choose another --out or remove it")
+            raise ArgumentError(f"{file} already exists; choose another --out or remove it")
     return out

@@ -1,4 +1,4 @@
-"""`rot180 plan`: how the compiled engine runs a network."""
+"""`rot180 plan`: show how the compiled engine runs a network."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from rot180.cli.network_argument import HELP
 
 def plan(
     network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of a step.")] = 32,
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images in a step.")] = 32,
     optimizer: Annotated[str, typer.Option("--optimizer", help="sgd, adam, adamw or rmsprop.")] = "adam",
-    inference: Annotated[bool, typer.Option("--inference", help="Forward only.")] = False,
+    inference: Annotated[bool, typer.Option("--inference", help="Plan the forward pass only.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Tell how the compiled engine runs a network: which layers are fused, and in which steps.
+    """Show how the compiled engine runs a network: which layers are fused, in which steps.
 
-    Each step with the layers it serves, its multiply-adds and the bytes that
-    it reads and writes, for a batch; then their sums and the size of all
-    buffers, which steps share.
+    Each step is listed with its layers, its multiply-adds and the bytes that
+    it reads and writes for a batch, followed by the sums and the total size of
+    the buffers, which the steps share.
 
     Examples:
 

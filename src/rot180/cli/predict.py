@@ -1,4 +1,4 @@
-"""`rot180 predict`: what images show."""
+"""`rot180 predict`: classify images."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ TOP = 3
 """Labels to name for each image."""
 
 AT_ONCE = 64
-"""Images that are read before the network sees them."""
+"""Images read before they are passed through the network."""
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the weights file in it.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
     images: Annotated[
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="PNG, JPEG, GIF, BMP or WebP; converted to the model's size. Of a folder, all images in it and below.",
+            help="PNG, JPEG, GIF, BMP or WebP, converted to the model's size. For a folder, all images in it and its "
+            "subfolders.",
         ),
     ],
     engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Name the three likeliest labels of each image, with their probabilities.
+    """Print the three likeliest classes of each image, with their probabilities.
 
-    The image is converted to the size and channels of the network's input,
-    and normalized as its training images were. Colors are not turned around:
-    of a dark digit on white, given to a network that learned white digits on
-    black, a line on stderr says so.
+    The image is converted to the size and channels of the network's input and
+    normalized like the training images. Colors are not inverted: if a network
+    that learned white digits on black is given a dark digit on white, a
+    warning on stderr says so.
 
-    A file that cannot be read is named on stderr; the others are predicted
-    all the same, and the exit status is 2 at the end.
+    A file that cannot be read is reported on stderr; the others are still
+    predicted, and the exit status is 2.
 
     Examples:
 
@@ -71,10 +72,10 @@ def predict(
     if trained is not None and trained.is_signed:
         raise ModelError(
             f"predict reads images of 0 to 255, but this network was trained on {trained.text}, normalized; give "
-            "it arrays that are normalized like these from Python"
+            "it arrays normalized in the same way from Python"
         )
     names = model.class_names or [str(number) for number in range(model.output_shape[0])]
-    if "" in images:  # it would be the current folder
+    if "" in images:  # would mean the current folder
         raise DataError("'' cannot be read; name an image or a folder")
     files = list(_files([Path(image) for image in images]))
     predictions: list[dict[str, Any]] = []
@@ -114,7 +115,7 @@ def predict(
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
-    """Yield the files that are named, and the images in the folders that are, in the order of their names."""
+    """Yield the named files, and the images in the named folders in alphabetical order."""
     import os
 
     from rot180.data.image import SUFFIXES
@@ -136,7 +137,7 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 
 class _Picture(NamedTuple):
-    """An image as the model takes it, what is white in it, and in what it is unlike the training images."""
+    """An image as the model takes it, its white level, and how it differs from the training images."""
 
     pixels: Array
     white: float
@@ -153,7 +154,7 @@ def _read(path: Path, model: Sequential) -> _Picture:
     image = read_image(path, (height, width, channels), resize=resize)
     high, white = int(image.max()), 255.0
     if trained is not None and not trained.floats and high <= trained.high < white:
-        white = trained.high  # files as dark as those that it was trained on
+        white = trained.high  # files as dark as the training files
     unlike = []
     if 0 < high <= NEARLY_BLACK * white:
         unlike.append(f"nearly black: the brightest pixel is {high}, where white is {white:g}")
@@ -167,7 +168,7 @@ def _read(path: Path, model: Sequential) -> _Picture:
 
 
 def _probabilities(model: Sequential, pictures: list[_Picture], engine: str) -> Array:
-    """Return the probabilities of each picture, those with one white at a time."""
+    """Return the probabilities of each picture; pictures with the same white level share batches."""
     import numpy as np
 
     from rot180.training.evaluate import run_prediction

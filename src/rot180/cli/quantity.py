@@ -1,4 +1,4 @@
-"""Numbers for people: three digits and a unit."""
+"""Human-readable numbers: three digits and a unit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def memory(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it.
+    """Return a time in a suitable unit.
 
     >>> duration(0.0034), duration(2.5e-6), duration(12)
     ('3.4 ms', '2.5 µs', '12 s')
@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """Return a time in milliseconds without the unit, for a column of them.
+    """Return a time in milliseconds without the unit, for table columns.
 
     >>> milliseconds(0.0034), milliseconds(2.5e-6), milliseconds(1.25)
     ('3.40', '0.003', '1250')
@@ -46,7 +46,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def dimensions(shape: tuple[int, ...]) -> str:
-    """Return a shape as text; that of a single number is 1.
+    """Return a shape as text; the shape of a scalar is 1.
 
     >>> dimensions((32, 14, 14, 64)), dimensions(())
     ('32x14x14x64', '1')
@@ -62,5 +62,5 @@ def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
 
 
 def _digits(value: float) -> str:
-    """Return three digits, without zeros at the end of a fraction that is none."""
+    """Return three significant digits, without trailing zeros."""
     return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"

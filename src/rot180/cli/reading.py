@@ -1,4 +1,4 @@
-"""A bar on stderr while data is downloaded, looked at and read."""
+"""A progress bar on stderr while data is downloaded, inspected and read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that is told (what, done, total) and draws a bar; silent where stderr is no terminal.
+    """Yield a function of (what, done, total) that draws a bar; it does nothing if stderr is not a terminal.
 
     >>> with reading_bar() as progress:
     ...     progress("reading", 1, 2)
@@ -29,7 +29,7 @@ def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
     tasks: dict[str, TaskID] = {}
 
     def progress(what: str, done: int, total: int) -> None:
-        # Drawn while something is going on only: the training's own bar follows.
+        # Drawn only while something is being read: the training bar follows.
         if what not in tasks:
             bar.start()
             tasks[what] = bar.add_task(what, total=total)

@@ -1,4 +1,4 @@
-"""`rot180 runs`: the runs there are, or where some of them differ."""
+"""`rot180 runs`: list runs, or compare some of them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def runs(
         list[Path] | None,
         typer.Argument(
             metavar="[PATH]...",
-            help="A folder of runs, or several runs to compare; by default runs/.",
+            help="A folder with runs, or several runs to compare; by default runs/.",
             show_default=False,
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """List runs, or compare some: how far each came, how good it is, and the settings in which they differ.
+    """List or compare runs: their progress, their results, and the settings in which they differ.
 
-    An interrupted run goes on with: rot180 train --resume RUN
+    Resume an interrupted run with: rot180 train --resume RUN
 
     Examples:
 
@@ -44,13 +44,13 @@ def runs(
         print_json({"runs": [asdict(run) for run in found], "differing": differing})
         return
     if not found:
-        print("there are no runs here; make one with: rot180 train")
+        print("no runs here; start one with: rot180 train")
         return
     _print_columns([["run", *COLUMNS], *([str(run.path), *(show(run) for show in COLUMNS.values())] for run in found)])
     if differing:
-        print("\nwhere they differ")
+        print("\ndifferences")
         names = [str(run.path) for run in found]
-        # A row for each run: of many runs a column each would not fit.
+        # One row per run: a column per run would not fit for many runs.
         rows = [[name, *(str(values[at])[:40] for values in differing.values())] for at, name in enumerate(names)]
         _print_columns([["run", *differing], *rows])
 

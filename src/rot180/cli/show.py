@@ -1,4 +1,4 @@
-"""`rot180 show`: draw the pictures of a run again, and make its page."""
+"""`rot180 show`: redraw the pictures of a run and rewrite its report."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import typer
 
 
 def show(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     data: Annotated[
         str | None,
-        typer.Option("--data", help="Whose test images to use; those of the training by default.", show_default=False),
+        typer.Option("--data", help="Data whose test images to use; by default the run's own.", show_default=False),
     ] = None,
     image: Annotated[
         list[int] | None,
         typer.Option(
             "--image",
-            help="Draw the feature maps of this test image, counted from 0; may be given again. By default the first "
-            "and the worst mistake.",
+            help="Draw the feature maps of this test image, counted from 0; may be repeated. By default the first "
+            "image and the worst mistake.",
             show_default=False,
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Draw a run's pictures again: curves, kernels, feature maps, confusion matrix, worst mistakes.
+    """Redraw a run's pictures: curves, kernels, feature maps, confusion matrix, worst mistakes.
 
-    Each is written as PNG and SVG into the run's own folder of pictures, and
-    report.html is made again with them; also of an interrupted run.
+    Each is written as PNG and SVG to the run's pictures folder, and
+    report.html is rewritten with them. Works for interrupted runs too.
 
     Examples:
 
@@ -49,7 +49,7 @@ def show(
 
     loaded = load_run(run)
     if loaded.folder is None:
-        raise ModelError(f"{run} is a lone model file; show draws the pictures of a run's folder")
+        raise ModelError(f"{run} is a single model file; show needs a run folder")
     source = own_data(run, loaded, data, how="it with --data")
     with reading_bar() as progress:
         dataset = load_data_for(loaded.model, source, replace(own_options(run, loaded), progress=progress))

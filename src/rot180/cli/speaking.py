@@ -1,4 +1,4 @@
-"""In which language the command line speaks, and the streams that translate what is printed, line by line."""
+"""The language of the command line, and streams that translate what is printed, line by line."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rot180.language import LANGUAGES, language, preferred_language, translate, 
 
 _OPTION = "--lang"
 _CODES = re.compile(r"(\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07)")
-"""What colors and moves on a terminal; never translated."""
+"""Terminal codes for colors and cursor movement; never translated."""
 
 
 def take_language(arguments: Sequence[str]) -> tuple[list[str], str]:
-    """Return the arguments without `--lang`, which may stand anywhere, and the language to speak.
+    """Return the arguments without `--lang`, which may appear anywhere, and the language to use.
 
     Raises
     ------
     ArgumentError
-        The language is not known.
+        The language is unknown.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def take_language(arguments: Sequence[str]) -> tuple[list[str], str]:
 
 
 def _readable(code: str) -> str:
-    """Return the language of the environment if the terminal can show it, English otherwise."""
+    """Return the language if the terminal can show it, English otherwise."""
     try:
         LANGUAGES[code].encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -56,7 +56,7 @@ def _readable(code: str) -> str:
 
 @contextmanager
 def speaking(code: str, *, translate_output: bool = True) -> Iterator[None]:
-    """Speak a language inside this block; stdout stays as it is where programs read it."""
+    """Use a language inside this block; stdout is translated only if people read it."""
     before, streams = language(), (sys.stdout, sys.stderr)
     use_language(code)
     try:
@@ -73,12 +73,12 @@ def speaking(code: str, *, translate_output: bool = True) -> Iterator[None]:
 
 
 class TranslatedStream:
-    """A text stream that translates each line when it is whole; in everything else it is the stream behind it.
+    """A text stream that translates each complete line and otherwise behaves like the stream it wraps.
 
     Parameters
     ----------
     stream : text stream
-        Where the lines go.
+        The stream that receives the lines.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -86,14 +86,14 @@ class TranslatedStream:
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Take some text; whole lines go on at once."""
+        """Accept some text; complete lines are passed on at once."""
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
             self._stream.write(_translated(line) + "\n")
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what there is of a line that was begun: a progress bar has no line ends."""
+        """Pass on an incomplete line: a progress bar has no line ends."""
         if self._begun:
             self._stream.write(_translated(self._begun))
             self._begun = ""

@@ -1,4 +1,4 @@
-"""`rot180 train`: train a network and leave a run folder."""
+"""`rot180 train`: train a network and write a run folder."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ WITH_RESUME = (
     "pictures",
     "json",
 )
-"""What may be said beside `--resume`; all else is as the run began."""
+"""The options that may accompany `--resume`; the run keeps all its other settings."""
 
-NETWORK, LEARNING, DATA, RUN = "The network", "How it learns", "The data", "The run"
+NETWORK, LEARNING, DATA, RUN = "Network", "Training", "Data", "Run"
 
 
 def train(
@@ -46,10 +46,10 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A folder of images with a sub-folder for each class, with or without train, val and test above; a "
-            "folder with MNIST's IDX files, or of .npy files; a CSV file (labels and pixels) or a folder with train.csv"
-            " and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, kmnist, cifar10, downloaded once. "
-            "Left out: the bundled 8x8 digits. rot180 data inspect tells what is taken for what.",
+            help="A folder of images with one subfolder per class, with or without train, val and test folders above; "
+            "a folder of MNIST's IDX files or of .npy files; a CSV file (labels and pixels) or a folder with train.csv"
+            " and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, kmnist, cifar10 (downloaded once). "
+            "By default the bundled 8x8 digits. rot180 data inspect shows how data is interpreted.",
             show_default=False,
         ),
     ] = None,
@@ -58,7 +58,7 @@ def train(
         typer.Option(
             "--model",
             "-m",
-            help="A name from rot180 models, or a network in the notation. By default one that suits the images.",
+            help="A name from rot180 models, or a network in the notation. By default one suited to the images.",
             rich_help_panel=NETWORK,
             show_default=False,
         ),
@@ -67,30 +67,30 @@ def train(
         str,
         typer.Option(
             "--recipe",
-            help="Settings for all that is not said below. default: what suits the network; fast: few epochs at a "
-            "high rate, on MNIST's images with a small network.",
+            help="Settings for all options not given. default: suited to the network; fast: few epochs at a high "
+            "learning rate, with a small network for 28x28x1 images.",
             rich_help_panel=LEARNING,
         ),
     ] = "default",
     epochs: Annotated[
-        int | None, typer.Option("--epochs", "-e", help="Passes over the images.", rich_help_panel=LEARNING)
+        int | None, typer.Option("--epochs", "-e", help="Passes over the training images.", rich_help_panel=LEARNING)
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help="Images in a step.", rich_help_panel=LEARNING)
+        int | None, typer.Option("--batch-size", "-b", help="Images in a batch.", rich_help_panel=LEARNING)
     ] = None,
     optimizer: Annotated[
         str | None, typer.Option("--optimizer", help="sgd, adam, adamw or rmsprop.", rich_help_panel=LEARNING)
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option("--learning-rate", "--lr", help="The highest learning rate.", rich_help_panel=LEARNING),
+        typer.Option("--learning-rate", "--lr", help="The peak learning rate.", rich_help_panel=LEARNING),
     ] = None,
     weight_decay: Annotated[
         float | None,
         typer.Option(
             "--weight-decay",
-            help="Draw the weights towards zero, against overfitting: 0.01 with adamw, 1e-4 with the others. "
-            "By default 0.01 for adamw, else 0.",
+            help="Pull the weights toward zero, against overfitting; try 0.01 with adamw, 1e-4 with the others. "
+            "By default 0.01 for adamw, otherwise 0.",
             rich_help_panel=LEARNING,
             show_default=False,
         ),
@@ -102,18 +102,21 @@ def train(
         float | None,
         typer.Option(
             "--warmup",
-            help="Steps in which the learning rate climbs; below 1, their share of all steps.",
+            help="Steps during which the learning rate rises; below 1, a share of all steps.",
             rich_help_panel=LEARNING,
         ),
     ] = None,
     accumulate: Annotated[
-        int, typer.Option("--accumulate", help="Batches whose gradients make one step.", rich_help_panel=LEARNING)
+        int,
+        typer.Option(
+            "--accumulate", help="Batches whose gradients are combined in one step.", rich_help_panel=LEARNING
+        ),
     ] = 1,
     early_stopping: Annotated[
         int | None,
         typer.Option(
             "--early-stopping",
-            help="End after so many epochs without a lower validation loss.",
+            help="Stop after this many epochs without a lower validation loss.",
             rich_help_panel=LEARNING,
         ),
     ] = None,
@@ -121,19 +124,20 @@ def train(
         str | None,
         typer.Option(
             "--class-weights",
-            help="How much each class counts: balanced (all alike, however many images they have), or by name, such "
-            "as cat=2,dog=1.",
+            help="Weight of each class in the loss: balanced (all classes equal, whatever their number of images), or "
+            "by name, such as cat=2,dog=1.",
             rich_help_panel=LEARNING,
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", help="The same seed gives the same weights.", rich_help_panel=LEARNING)
+        int, typer.Option("--seed", help="Random seed; the same seed gives the same weights.", rich_help_panel=LEARNING)
     ] = 0,
     normalize: Annotated[
         str | None,
         typer.Option(
             "--normalize",
-            help="scale: to 0 ... 1; image: each image to mean 0 and deviation 1; dataset: all of them; none.",
+            help="scale: to 0 ... 1; image: each image to mean 0 and standard deviation 1; dataset: all images "
+            "together; none.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -141,7 +145,7 @@ def train(
         str | None,
         typer.Option(
             "--augment",
-            help="Alter each batch at random, such as shift:2,flip,rotate:10; rot180 data show --augment shows it.",
+            help="Alter each batch at random, such as shift:2,flip,rotate:10; preview with rot180 data show --augment.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -149,8 +153,8 @@ def train(
         str | None,
         typer.Option(
             "--resize",
-            help="Bring image files to this size: 64, 64x48, 28x28x1; crop:64 or pad:64 keeps their proportions. "
-            "By default a size that suits them.",
+            help="Resize image files: 64, 64x48, 28x28x1; crop:64 or pad:64 keeps their proportions. By default to a "
+            "size suited to them.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -158,7 +162,7 @@ def train(
         str,
         typer.Option(
             "--on-bad-file",
-            help="strict: stop at an image that cannot be read; skip: leave it out, and stop where there are many.",
+            help="strict: stop at an image that cannot be read; skip: leave it out, but stop if there are many.",
             rich_help_panel=DATA,
         ),
     ] = "strict",
@@ -166,23 +170,25 @@ def train(
         str | None,
         typer.Option(
             "--label-column",
-            help="The column of a CSV or Parquet file that holds the labels, by its name or its number, counted from "
-            "1; -1 is the last. By default the one that the header calls so.",
+            help="The column of a CSV or Parquet file that holds the labels, by name or by number, counted from 1; -1 "
+            "is the last. By default the one the header names as such.",
             rich_help_panel=DATA,
             show_default=False,
         ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", help="Use the first so many training images only.", rich_help_panel=DATA),
+        typer.Option(
+            "--limit", help="Use only this many of the training images, from the start.", rich_help_panel=DATA
+        ),
     ] = None,
     validation: Annotated[
         str | None,
         typer.Option(
             "--validation",
             metavar="SHARE|DATA",
-            help="Keep this share of the training images for validation, such as 0.1; or validate on other data, a "
-            "path or a name. By default the data's own validation images, where it has some.",
+            help="Hold out this share of the training images for validation, such as 0.1; or validate on other data, "
+            "a path or a name. By default the data's own validation images, if any.",
             rich_help_panel=DATA,
             show_default=False,
         ),
@@ -190,7 +196,7 @@ def train(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="The folder to make; by default the next free number in runs/.", rich_help_panel=RUN
+            "--out", "-o", help="Folder to create; by default the next free number in runs/.", rich_help_panel=RUN
         ),
     ] = None,
     resume: Annotated[
@@ -198,20 +204,20 @@ def train(
         typer.Option(
             "--resume",
             metavar="RUN",
-            help="Go on with this run; its settings stay, but --epochs may be more. Name DATA only if it was moved.",
+            help="Resume this run with its own settings; --epochs may be raised. Give DATA only if it was moved.",
             rich_help_panel=RUN,
             show_default=False,
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="With --resume: go on although the data differ.", rich_help_panel=RUN)
+        bool, typer.Option("--force", help="With --resume: continue even if the data differ.", rich_help_panel=RUN)
     ] = False,
     verify: Annotated[
         bool,
         typer.Option(
             "--verify",
-            help="Note a checksum of every byte of the data, and compare it with --resume. Of sets larger than memory, "
-            "only 12 KB of each file are compared otherwise.",
+            help="Store a checksum of every byte of the data and compare it with --resume. Otherwise only 12 KB of "
+            "each file are compared for data sets larger than memory.",
             rich_help_panel=RUN,
         ),
     ] = False,
@@ -219,35 +225,35 @@ def train(
         int | None,
         typer.Option(
             "--checkpoint-every",
-            help="Write a checkpoint after so many steps, beside the end of each epoch.",
+            help="Write a checkpoint every so many steps, besides the one at the end of each epoch.",
             rich_help_panel=RUN,
         ),
     ] = None,
     checkpoint_minutes: Annotated[
         float,
-        typer.Option("--checkpoint-minutes", help="Write a checkpoint after so much time.", rich_help_panel=RUN),
+        typer.Option("--checkpoint-minutes", help="Write a checkpoint every so many minutes.", rich_help_panel=RUN),
     ] = 5.0,
     tensorboard: Annotated[
         bool,
-        typer.Option("--tensorboard", help="Write event files into the run's folder tensorboard.", rich_help_panel=RUN),
+        typer.Option("--tensorboard", help="Write event files to the run's tensorboard folder.", rich_help_panel=RUN),
     ] = False,
     engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP, rich_help_panel=RUN)] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP, rich_help_panel=RUN)] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="Whether to draw pictures.", rich_help_panel=RUN)
+        bool, typer.Option("--pictures/--no-pictures", help="Draw pictures, or not.", rich_help_panel=RUN)
     ] = True,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=RUN)
     ] = False,
 ) -> None:
-    """Train a network, test it, and leave a run folder with weights, history and pictures.
+    """Train a network, test it, and write a run folder with weights, history and pictures.
 
-    What is not said is taken from a recipe: by default from the network's
-    own, the settings that work well for it.
+    Options that are not given come from a recipe, by default the network's
+    own, with settings that work well for it.
 
-    Ctrl-C and SIGTERM end the training after the current batch, in a
-    checkpoint; the exit status is then 75. With --resume it goes on to the
-    very weights that it would have reached without a break, also after a
+    Ctrl-C and SIGTERM stop the training after the current batch and write a
+    checkpoint; the exit status is then 75. --resume continues to exactly the
+    weights that an uninterrupted training would have reached, even after a
     crash or a power failure.
 
     Examples:
@@ -288,7 +294,7 @@ def train(
     if resume is not None:
         _check_alone(context)
     elif force:
-        raise ArgumentError("--force goes with --resume: it goes on although the data differ")
+        raise ArgumentError("--force needs --resume, which it lets continue even if the data differ")
 
     settings = RunSettings(
         data=data,
@@ -345,14 +351,14 @@ def train(
 
 
 def _check_alone(context: typer.Context) -> None:
-    """Raise ArgumentError for options that a resumed run has already."""
+    """Raise ArgumentError for options that a resumed run already has."""
     from rot180.errors import ArgumentError
 
     for name in context.params:
         source = context.get_parameter_source(name)
         if name not in WITH_RESUME and source is not None and source.name == "COMMANDLINE":
             option = "--" + {"learning_rate": "lr"}.get(name, name).replace("_", "-")
-            raise ArgumentError(f"--resume goes on with the settings that the run began with; leave {option} out")
+            raise ArgumentError(f"--resume keeps the settings of the run; leave {option} out")
 
 
 def result(run: TrainedRun) -> dict[str, Any]:
@@ -363,7 +369,7 @@ def result(run: TrainedRun) -> dict[str, Any]:
         "run": run.folder.path,
         "stopped": history.stopped,
         "epochs": len(history.epochs),
-        # Of an epoch that was cut short there is no mean but that of its steps.
+        # An epoch that was cut short has no mean other than that of its steps.
         "train_loss": kept.train_loss if kept else sum(history.losses) / max(len(history.losses), 1),
         "train_accuracy": kept.train_accuracy if kept else None,
         "kept_epoch": kept.epoch if kept else None,
@@ -381,7 +387,7 @@ def result(run: TrainedRun) -> dict[str, Any]:
 
 
 def _share_or_data(text: str | None) -> float | str | None:
-    """Return a share as a number and anything else as it is.
+    """Return a share as a number and anything else unchanged.
 
     >>> _share_or_data("0.1"), _share_or_data("photos/val")
     (0.1, 'photos/val')
@@ -393,7 +399,7 @@ def _share_or_data(text: str | None) -> float | str | None:
 
 
 def _say_start(asked: str | None, read: list[Dataset], event: Event) -> None:
-    """Say what is about to be trained on what; a subscriber."""
+    """Print the data and the network before training; a subscriber."""
     from rot180.cli.output import visible
     from rot180.nn import MODELS
     from rot180.nn import model as make_model
@@ -405,7 +411,7 @@ def _say_start(asked: str | None, read: list[Dataset], event: Event) -> None:
         for dataset in read:
             print(f"data: {visible(dataset.sources)}")
         if asked in MODELS and make_model(asked).notation != model.notation:
-            print(f"{asked} takes other images or classes than these: its first and last part are adapted")
+            print(f"{asked} is made for other images or classes: its first and last parts are adapted")
         print(f"network: {model} ({model.summary().parameters:,} parameters)")
         print(f"training on {event.images:,} images{held_out}, epochs: {event.epochs}", flush=True)
         weights = getattr(event.trainer.loss, "class_weights", None)
@@ -416,7 +422,7 @@ def _say_start(asked: str | None, read: list[Dataset], event: Event) -> None:
 
 
 def _say_notes(read: list[Dataset], event: Event) -> None:
-    """Say on stderr what is worth knowing of the way the data was read; a subscriber."""
+    """Print notes on how the data was read to stderr; a subscriber."""
     from rot180.cli.output import visible
     from rot180.training import TrainingStarted
 
@@ -439,7 +445,7 @@ def _examine(
 
 
 def _say_health(found: list[HealthReport]) -> None:
-    """Say on stderr what was found, in three lines at most."""
+    """Print at most three lines of findings to stderr."""
     from rot180.cli.health import lines
 
     for report in found:
@@ -454,7 +460,7 @@ def _say_result(run: TrainedRun) -> None:
     history, folder = run.history, run.folder.path
     typed = visible(quoted(folder))  # to be copied into a shell
     if history.stopped == "interrupted":
-        print(f"interrupted in epoch {history.epoch} after batch {history.batch}; go on with:")
+        print(f"interrupted in epoch {history.epoch} after batch {history.batch}; resume with:")
         print(f"  rot180 train --resume {typed}")
     elif history.stopped == "early_stopping":
         print(f"stopped early after epoch {history.epoch}; the weights are those of epoch {history.restored_epoch}")
@@ -466,7 +472,7 @@ def _say_result(run: TrainedRun) -> None:
         )
     if run.test:
         right = round(run.test.accuracy * run.test.count)
-        print(f"test: {right} of {run.test.count} unseen images right, accuracy {percent(run.test.accuracy)}")
+        print(f"test: {right} of {run.test.count} unseen images correct, accuracy {percent(run.test.accuracy)}")
     print(f"run: {visible(folder)}")
     if run.pictures:
-        print(f"look at {visible(run.folder.pictures)}; use it with: rot180 predict {typed} IMAGE")
+        print(f"pictures: {visible(run.folder.pictures)}; use the network with: rot180 predict {typed} IMAGE")

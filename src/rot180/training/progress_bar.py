@@ -1,4 +1,4 @@
-"""A progress bar, on stderr or in a notebook: a subscriber of the training's events."""
+"""A progress bar, on stderr or in a notebook: a subscriber to the events of a training."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """Show a training while it runs: epoch, images a second, loss, accuracy, the time left, and a line for each epoch.
+    """Show epoch, images per second, loss, accuracy and time left during training, and one line per finished epoch.
 
-    In a terminal and in a notebook. A notebook without the package `ipywidgets` cannot draw what changes and shows the
-    lines alone; where stderr is neither, such as a file, nothing is shown.
+    Works in a terminal and in a notebook. A notebook without the package `ipywidgets` shows only the lines, as it
+    cannot update a bar; if stderr is neither, such as a file, nothing is shown.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ class ProgressBar:
         self._bar.stop()
 
     def __call__(self, event: Event) -> None:
-        """Take an event in."""
+        """Handle an event."""
         if not self._is_shown:
             return
         if isinstance(event, TrainingStarted):
             self._epochs = event.epochs
             done = event.progress.epoch * event.batches + event.progress.batch
             self._bar.update(self._task, total=event.epochs * event.batches, completed=done, epoch=f"-/{event.epochs}")
-            self._bar.start()  # not before: the data may have a bar of its own
+            self._bar.start()  # not earlier: reading the data may show its own bar
             self._bar.start_task(self._task)
         elif isinstance(event, StepDone):
             self._count(event)
@@ -95,7 +95,7 @@ class ProgressBar:
         self._images, self._loss, self._correct, self._seconds = 0, 0.0, 0, 0.0
 
     def _line(self, epoch: EpochDone) -> str:
-        """Return what stays on the screen of an epoch."""
+        """Return the line that stays on the screen for an epoch."""
         parts = [
             f"epoch {epoch.epoch}/{self._epochs}",
             f"loss {epoch.train_loss:.4f}",
@@ -111,5 +111,5 @@ class ProgressBar:
 
 
 def _can_draw_in_notebooks() -> bool:
-    """Say whether the package is there with which a notebook draws something anew in its place."""
+    """Return whether the package that updates output in notebooks is installed."""
     return find_spec("ipywidgets") is not None
