@@ -159,7 +159,7 @@ def test_training_with_it_is_the_same_for_any_workers(augment: str) -> None:
 
 
 def test_only_images_can_be_altered() -> None:
-    with pytest.raises(ShapeError, match=r"augmentation alters images \(N, H, W, C\)"):
+    with pytest.raises(ShapeError, match=r"augmentation needs images \(N, H, W, C\)"):
         rot180.fit(rot180.network("4 > fc2"), (np.zeros((4, 4)), np.zeros(4, int)), augment="flip")
 
 

@@ -82,7 +82,7 @@ def test_every_layer_has_its_row_and_class_names_stand_under_the_last() -> None:
 
 def test_confusion_counts_and_names() -> None:
     axes = confusion_matrix([[5, 0, 2], [0, 6, 0], [0, 1, 6]], ["ape", "bee", "cow"]).axes[0]
-    assert axes.get_title(loc="left") == "17 of 20 right (85.00%), 3 mistakes"
+    assert axes.get_title(loc="left") == "17 of 20 correct (85.00%), 3 mistakes"
     written = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in axes.texts}
     assert written == {(0, 0): "5", (0, 2): "2", (1, 1): "6", (2, 1): "1", (2, 2): "6"}
 
@@ -222,7 +222,7 @@ def test_overlapping_captions_of_mistakes_get_more_room() -> None:
         assert not any(box.overlaps(other) for other in boxes[index + 1 :])
     first = figure.axes[0].get_title().splitlines()
     assert first[0].endswith("file-0000.jpeg")
-    assert first[1:] == ["true: a class with … (0.4%)", "said: another class… (100%)"]
+    assert first[1:] == ["true: a class with … (0.4%)", "predicted: another class… (100%)"]
 
 
 def test_the_order_of_mistakes_is_that_of_the_percentages_shown() -> None:

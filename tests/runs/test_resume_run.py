@@ -370,7 +370,7 @@ def test_nothing_comes_anew_while_the_folder_is_removed(tmp_path: Path, when: ty
 
 def test_pictures_make_no_run_anew(tmp_path: Path, whole: Path) -> None:
     run = load_run(whole)
-    with pytest.raises(ModelError, match="pictures: the folder cannot be made"):
+    with pytest.raises(ModelError, match="pictures: the folder cannot be created"):
         draw_model(tmp_path / "gone" / "pictures", run.model, run.history)
     assert list(tmp_path.iterdir()) == []
 

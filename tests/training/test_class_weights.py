@@ -39,7 +39,7 @@ def test_every_way_to_say_the_same(given):
         ({3: 1.0}, "no class is called 3"),
         ({"cat": -1}, "one number for each class, at least 0"),
         ({"cat": float("nan")}, "one number for each class, at least 0"),
-        ([1, 2], "one number for each of 3 classes; it has 2"),
+        ([1, 2], "one number for each of the 3 classes; it has 2"),
         ([0, 0, 0], "must not all be 0"),
     ],
 )

@@ -224,7 +224,7 @@ def test_a_trainer_takes_one_step() -> None:
         ({"validation": (1,)}, "it has 1 parts"),
         ({"lr": -1.0}, "adam: lr must be a number"),
         ({"seed": -1}, "seed must be an int, at least 0"),
-        ({"warmup": 99}, "fewer than all 1, or .* it is 99"),
+        ({"warmup": 99}, "less than the total of 1, or .* it is 99"),
     ],
 )
 def test_what_cannot_be_used_is_said(options, message) -> None:

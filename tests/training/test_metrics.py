@@ -27,8 +27,8 @@ def test_small_label_types_do_not_overflow() -> None:
     [
         (np.array([0, 1]), ShapeError, r"3 images, labels \(2,\)"),
         (np.array([0.0, 1.0, 1.0]), ArgumentError, "labels must be integers; they are float64"),
-        (np.array([0, 1, 3]), ArgumentError, "from 0 to 2, one for each output of the network; they are from 0 to 3"),
-        (np.array([0, 1, -1]), ArgumentError, "they are from -1 to 1"),
+        (np.array([0, 1, 3]), ArgumentError, "from 0 to 2, one for each output of the network; they range from 0 to 3"),
+        (np.array([0, 1, -1]), ArgumentError, "they range from -1 to 1"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(labels, error, message) -> None:

@@ -133,7 +133,7 @@ def state_of(**options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 4}, "another training: batch_size 8, here 4; give the same"),
+        ({"batch_size": 4}, "another training: batch_size 8, here 4; use the same"),
         ({"batch_size": 8, "seed": 1}, "seed 0, here 1"),
         ({"batch_size": 8, "schedule": "cosine"}, "schedule 'constant', here 'cosine'"),
         ({"batch_size": 8, "warmup": 2}, "warmup 0, here 2"),
@@ -179,7 +179,7 @@ def test_fewer_epochs_and_more_that_change_nothing() -> None:
     stop = StopAfter(100)
     history = fit(network(), (IMAGES, LABELS), epochs=30, **options, subscribers=[stop])
     assert history.stopped == "early_stopping"
-    with pytest.raises(ArgumentError, match="planned for 30 epochs, and can go on to more of them, not to 29"):
+    with pytest.raises(ArgumentError, match="planned for 30 epochs and can be extended, but not shortened to 29"):
         fit(network(), (IMAGES, LABELS), epochs=29, **options, resume=stop.state)
     with pytest.raises(ArgumentError, match=r"early stopping ended the training after epoch \d+, .*more patience"):
         fit(network(), (IMAGES, LABELS), epochs=31, **options, resume=stop.state)
@@ -193,11 +193,11 @@ def test_a_damaged_state_is_refused() -> None:
         ({"generators": {}}, "state cannot be used .*generators"),
         ({"generators": {"noise": {"bit_generator": "PCG64", "state": {"state": -1, "inc": 2}}}}, "cannot be used"),
         ({"generators": {"noise": {"bit_generator": "MT19937"}}}, "cannot be used"),
-        ({"progress": {**state.progress, "epoch": 7}}, "stands at epoch 7"),
+        ({"progress": {**state.progress, "epoch": 7}}, "is at epoch 7"),
         ({"progress": {"epoch": 0}}, "cannot be used .*batch"),
-        ({"progress": {**state.progress, "step": 3}}, "counts 3 steps and 16 images .* there are 2 and 16"),
+        ({"progress": {**state.progress, "step": 3}}, "counts 3 steps and 16 images .* requires 2 and 16"),
         ({"progress": {**state.progress, "images": 17}}, "counts 2 steps and 17 images"),
-        ({"step_count": 1}, "take an older one"),
+        ({"step_count": 1}, "use an older one"),
     ):
         with pytest.raises(ModelError, match=message):
             fit(network(), (IMAGES, LABELS), batch_size=8, resume=replace(state, **change))
@@ -219,8 +219,8 @@ def test_what_is_not_finite_is_stopped_in_the_same_step() -> None:
     ("damage", "message", "layer"),
     [
         ("images", r"pixels must be finite numbers; 1 of 8 images .* the first is image 2 \(1 of 36 values\)", ""),
-        ("weight", r"array that is not finite: fc1\.weight \(1 of 256 values\)", "fc1"),
-        ("output", r"array that is not finite: the output of fc1 .*the images reach 3e\+38: normalize them", "fc1"),
+        ("weight", r"non-finite array: fc1\.weight \(1 of 256 values\)", "fc1"),
+        ("output", r"non-finite array: the output of fc1 .*the images reach 3e\+38: normalize them", "fc1"),
     ],
 )
 def test_the_first_array_that_is_not_finite_is_named(damage: str, message: str, layer: str) -> None:

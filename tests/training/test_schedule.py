@@ -71,10 +71,10 @@ def test_no_rate_leaves_its_bounds(name: str, total: int, step: int) -> None:
         (lambda: schedule("cosin", 1.0, 9), r"unknown schedule 'cosin'; did you mean 'cosine'\?"),
         (lambda: schedule("step", 1.0, 9, evry=3), r"schedule step has no argument 'evry'; did you mean 'every'\?"),
         (lambda: schedule("step", 1.0, 9, every=0), "every must be a whole number of steps"),
-        (lambda: schedule("constant", 1.0, 9, warmup=9), "fewer than all 9, or a share of them below 1.0; it is 9"),
+        (lambda: schedule("constant", 1.0, 9, warmup=9), "less than the total of 9, or a share below 1.0; it is 9"),
         (lambda: schedule("constant", 1.0, 9, warmup=-1), "from 0 to fewer"),
         (lambda: schedule("constant", 1.0, 9, warmup=1.0), "a share of them below 1.0; it is 1.0"),
-        (lambda: schedule("one-cycle", 1.0, 9, warmup=2), "a warm-up of its own"),
+        (lambda: schedule("one-cycle", 1.0, 9, warmup=2), "includes its own warm-up"),
     ],
 )
 def test_what_cannot_be_used_is_said(call, message) -> None:

@@ -1,6 +1,6 @@
 """Curves, kernels, feature maps, confusion matrix and mistakes as PNG and SVG, drawn from arrays alone.
 
-Importing this room imports Matplotlib; do so inside the function that draws.
+Importing this package imports Matplotlib; do so inside the function that draws.
 """
 
 from rot180.pictures.confusion import confusion_matrix

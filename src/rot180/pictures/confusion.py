@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""The confusion matrix as a picture."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from rot180.pictures.style import INK, new_figure, style
 
 
 def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str] | None = None) -> Figure:
-    """Draw a confusion matrix whose mistakes can be seen.
+    """Draw a confusion matrix in which mistakes are visible.
 
-    On one scale the diagonal, hundreds of times larger, would hide every mistake; so the mistakes have a scale of their
-    own (orange) and the diagonal is plain blue.
+    On a common scale the diagonal, hundreds of times larger, would hide every mistake; so mistakes have their own scale
+    (orange) and the diagonal is plain blue.
 
     Parameters
     ----------
     matrix : (K, K) array of int
-        How many images of class `row` were taken for class `column`.
+        The number of images of class `row` that were predicted as class `column`.
     class_names : sequence of K str, optional
-        Else the classes are numbered.
+        By default the classes are numbered.
 
     Examples
     --------
     >>> confusion_matrix([[9, 1], [0, 10]], ["cat", "dog"]).axes[0].get_title(loc="left")
-    '19 of 20 right (95.00%), 1 mistake'
+    '19 of 20 correct (95.00%), 1 mistake'
     """
     counts = np.asarray(matrix, dtype=np.int64)
     size = counts.shape[0]
@@ -76,7 +76,7 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str] | None = None
                     color="white" if dark else INK,
                 )
         share = f"{100 * right / total:.2f}%" if total else "no images"
-        axes.set_title(f"{right} of {total} right ({share}), {wrong} mistake{'' if wrong == 1 else 's'}", loc="left")
+        axes.set_title(f"{right} of {total} correct ({share}), {wrong} mistake{'' if wrong == 1 else 's'}", loc="left")
         ticks = sorted({1, most, (most + 1) // 2})
         figure.colorbar(drawn, ax=axes, label="mistakes", fraction=0.045, pad=0.02, ticks=ticks)
     return figure

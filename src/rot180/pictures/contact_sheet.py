@@ -1,4 +1,4 @@
-"""Rows of images with a name before each: what a data set looks like, or what augmentation makes of it."""
+"""Rows of images with a name beside each row: samples of a data set, or of its augmentation."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def contact_sheet(
     Parameters
     ----------
     rows : sequence of sequences of (H, W, C) or (H, W) arrays
-        All of one shape; integers 0 ... 255 or floats 0 ... 1. A row may be shorter than others, or empty.
+        All of the same shape; integers 0 ... 255 or floats 0 ... 1. A row may be shorter than others, or empty.
     row_names : sequence of str
-        One for each row.
+        One name per row.
     column_names : sequence of str
-        Above the columns; may be left out.
+        Names above the columns; optional.
 
     Examples
     --------
@@ -64,12 +64,14 @@ def contact_sheet(
             axes.set_xticks(places, [label(name, 12) for name in column_names])
         else:
             axes.set_xticks([])
-        axes.set_title(label(title, int(11 * figure.get_figwidth())))  # wider, it would leave no room for the sheet
+        axes.set_title(
+            label(title, int(11 * figure.get_figwidth()))
+        )  # a longer title would leave no room for the sheet
     return figure
 
 
 def _in_color(image: ArrayLike) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Return an image as (H, W, 3) floats from 0 to 1; of other numbers of channels the first is shown, in gray."""
+    """Return an image as (H, W, 3) floats from 0 to 1; unless it has 3 channels, the first is shown in gray."""
     array = np.asarray(image)
     top = 1.0 if np.issubdtype(array.dtype, np.floating) else float(np.iinfo(array.dtype).max)
     values = (array.astype(np.float32) / np.float32(top)).clip(0, 1)

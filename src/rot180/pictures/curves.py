@@ -23,22 +23,22 @@ def curves(
     steps_per_epoch: float | None = None,
     kept_epoch: int | None = None,
 ) -> Figure:
-    """Draw loss and accuracy against epochs, and the loss of every step behind them.
+    """Draw loss and accuracy against epochs, with the loss of every step in the background.
 
-    A training epoch's loss and accuracy are means over all its steps and stand at its middle, as each moving mean does
-    at that of its steps; validation and test are measured when an epoch is over, and stand at its end.
+    The training loss and accuracy of an epoch are means over its steps and are drawn at its middle, just as each moving
+    mean is drawn at the middle of its steps; validation and test are measured after an epoch and drawn at its end.
 
     Parameters
     ----------
     loss, accuracy : mapping of str to sequence of float
-        One value an epoch for each of `train`, `validation`, `test`; NaN where there was none, as for a test that ran
-        at the end only. Accuracies are shares, 0 ... 1.
+        One value per epoch for each of `train`, `validation`, `test`; NaN if there is none, as for a test that ran only
+        at the end. Accuracies are shares, 0 ... 1.
     step_loss : sequence of float
         The loss of each update, in nats; drawn pale, with its moving mean.
     steps_per_epoch : float, optional
-        How many updates make an epoch; by default all steps are spread over all epochs.
+        Updates per epoch; by default all steps are spread evenly over all epochs.
     kept_epoch : int, optional
-        The epoch, from 1, whose weights were kept, where it is not the last; marked by a dotted line.
+        The epoch, from 1, whose weights were kept, if it is not the last; marked by a dotted line.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def curves(
         shares = 100 * np.concatenate([np.asarray(v, dtype=np.float64) for v in accuracy.values()] or [np.zeros(0)])
         shares = shares[np.isfinite(shares)]
         if shares.size:
-            # Down to a round number below the lowest value; a little air above 100.
+            # Down to a round number below the lowest value; a small margin above 100.
             low = 10 * np.floor(shares.min() / 10 - 0.2) if shares.min() < 95 else np.floor(shares.min() - 0.2)
             low = max(0.0, float(low))
             right.set_ylim(low, 100 + 0.02 * (100 - low))
@@ -99,7 +99,7 @@ def _lines(axes: Axes, series: Mapping[str, Sequence[float] | NDArray[np.float64
         if not known.any():
             continue
         color, marker = _LOOKS.get(name, (PURPLE, "v"))
-        # One lone value is a mark with its number; a long line needs no marks.
+        # A single value is a marker with its number; a long line needs no markers.
         size = 5 if known.sum() <= 30 else 0
         x = np.arange(1, y.size + 1)[known] - (0.5 if name == "train" else 0.0)
         said = "train, mean of the epoch" if name == "train" else name
@@ -108,6 +108,6 @@ def _lines(axes: Axes, series: Mapping[str, Sequence[float] | NDArray[np.float64
 
 
 def _thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int = 2000) -> tuple[NDArray[np.float64], ...]:
-    """Keep every n-th point: a curve of 60,000 steps makes an SVG of megabytes and shows no more."""
+    """Keep every n-th point: a curve of 60,000 steps makes an SVG of several megabytes and shows no more."""
     every = -(-x.size // most)
     return x[::every], y[::every]

@@ -1,4 +1,4 @@
-"""One number and where it comes from: windows marked on image, kernel and map, and the largest entries as bars."""
+"""How one number is computed: windows marked on image, kernel and map, and the largest entries as bars."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rot180.pictures.mosaic import color_scale
 from rot180.pictures.style import BLUE, INK, PALE, SIGNED, VERMILION, new_figure, style
 
 _NUMBERS = 49
-"""Arrays of up to so many cells have their values written into them."""
+"""Arrays with at most this many cells have their values written into them."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Panel:
     title : str
     values : (H, W) array
     marks : sequence of (top, left, height, width)
-        Rectangles around cells; parts outside the array stand for padding and are drawn too.
+        Rectangles around cells; parts outside the array represent padding and are drawn too.
     is_image : bool
         Drawn in gray.
     """
@@ -42,7 +42,7 @@ class Panel:
 
 
 def ledger_picture(title: str, panels: Sequence[Panel], bars: Sequence[tuple[str, float]], footer: str = "") -> Figure:
-    """Draw the arrays side by side with what takes part marked, and the entries of the sum under them.
+    """Draw the arrays side by side with the cells involved marked, and the entries of the sum below them.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def ledger_picture(title: str, panels: Sequence[Panel], bars: Sequence[tuple[str
     bars : sequence of (label, value)
         Entries of the sum, drawn from top to bottom.
     footer : str
-        Written under the bars, such as the sum and the stored value.
+        Text below the bars, such as the sum and the stored value.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def ledger_picture(title: str, panels: Sequence[Panel], bars: Sequence[tuple[str
     3
     """
     with style():
-        # Axes for the arrays, as many for their color bars, one for the entries.
+        # One axes per array, one per color bar, and one for the entries.
         height = 0.5 + (2.3 if panels else 0.0) + 0.22 * len(bars) + 0.7
         figure = new_figure(8.0, height)
         figure.suptitle(label(title, 120), x=0.01, ha="left", fontsize=11)
@@ -120,7 +120,7 @@ def _draw_panel(figure: Figure, axes: Axes, panel: Panel) -> None:
 
 
 def _digits(largest: float) -> tuple[int, int]:
-    """Return the power of ten to take out of an array's numbers, and the decimals to write, for a number of its size.
+    """Return the power of ten to factor out of an array's numbers, and the decimals to write, for its largest number.
 
     >>> _digits(0.25), _digits(7.5), _digits(120.0), _digits(3e-5), _digits(45000.0)
     ((0, 2), (0, 1), (0, 0), (-5, 1), (4, 1))

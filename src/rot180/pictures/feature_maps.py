@@ -1,4 +1,4 @@
-"""One image on its way through the network: what every layer made of it."""
+"""One image on its way through the network: the output of every layer."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rot180.pictures.style import INK, ORANGE, PALE, new_figure, style
 _CELLS = 64
 """Units of a fully connected layer in one line of its strip."""
 _NUMBERED = 12
-"""Up to so many units have their values written into them."""
+"""Layers with at most this many units have the values written into them."""
 _BARS = 12
-"""Classes with a bar of their own."""
+"""The most classes that get a bar."""
 
 
 def feature_maps(
@@ -30,23 +30,23 @@ def feature_maps(
     class_names: Sequence[str] | None = None,
     probabilities: ArrayLike | None = None,
 ) -> Figure:
-    """Draw an image and, under it, a row of feature maps for each layer, and the probabilities of the classes.
+    """Draw an image and, below it, a row of feature maps for each layer, and the probabilities of the classes.
 
-    White is zero everywhere, red above and blue below it. Each row has its own scale, at its right end; the few units
-    of a last layer are numbered.
+    White is zero everywhere, red is above and blue below it. Each row has its own scale, shown at its right end; the
+    values of layers with few units are written into them.
 
     Parameters
     ----------
     image : (H, W, C) or (H, W) array
-        The image as it was read: integers 0 ... 255 or floats 0 ... 1.
+        The raw image: integers 0 ... 255 or floats 0 ... 1.
     maps : sequence of (name, array)
         In the order of the layers; an array is (H, W, C) for feature maps or (n,) for units.
     limit : int
-        How many maps of a layer to draw; the row's name says of how many.
+        The most maps to draw per layer; the row's label gives their total number.
     class_names : sequence of str, optional
-        Written under the bars of the probabilities, else under the last row when it has one unit per class.
+        Written below the probability bars, or below the last row if it has one unit per class.
     probabilities : (K,) array, optional
-        What the network makes of the image, drawn as bars; of more than 12 classes the likeliest ones.
+        The network's prediction, drawn as bars; if there are more than 12 classes, only the likeliest.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def _draw_layer(
     else:
         tiles = array[:, :, :limit].transpose(2, 0, 1)
         gap = max(1, array.shape[1] // 14)
-        # Always room for `limit` tiles, so that the columns of all layers stand under each other.
+        # Always room for `limit` tiles, so that the columns of all layers are aligned.
         drawn = show_sheet(axes, mosaic(tiles, limit, gap), cmap, norm)
         frame_tiles(axes, len(tiles), limit, array.shape[0], array.shape[1], gap)
         axes.set_anchor("W")
@@ -122,7 +122,7 @@ def _draw_layer(
 
 
 def _draw_probabilities(axes: Axes, shares: NDArray[np.float64], names: Sequence[str]) -> None:
-    """Draw a bar for each class, or for the likeliest where there are many, with its share in percent."""
+    """Draw a bar for each class, or for the likeliest if there are many, with its share in percent."""
     shown: list[int] = list(range(shares.size))
     if shares.size > _BARS:
         shown = np.argsort(-shares, kind="stable")[:_BARS].tolist()
@@ -140,7 +140,7 @@ def _draw_probabilities(axes: Axes, shares: NDArray[np.float64], names: Sequence
 
 
 def _label(axes: Axes, name: str, shape: tuple[int, ...], shown: int | None = None, which: str = "first") -> None:
-    """Write a row's name and shape at its left."""
+    """Write a row's name and shape to its left."""
     text = f"{label(name)}\n{' x '.join(str(size) for size in shape)}"
     if shown is not None and shown < shape[-1]:
         text += f"\n({which} {shown})"

@@ -12,13 +12,13 @@ from rot180.pictures.style import new_figure, style
 
 
 def kernels(weight: ArrayLike, name: str = "", *, limit: int = 16, of_colors: bool = False) -> Figure:
-    """Draw the kernels of one convolution on one scale with white at zero.
+    """Draw the kernels of one convolution on a common scale with white at zero.
 
     With one input channel the filters fill a grid in row order, at most `limit * limit / 2` of them. With several, a
-    column is a filter and a row an input channel, at most `limit` of each. The title says what is shown of what.
+    column is a filter and a row an input channel, at most `limit` of each. The title gives the numbers shown.
 
-    Kernels over red, green and blue are drawn in color, one tile a filter: gray is zero in all three, and a channel is
-    the stronger the larger its weight.
+    Kernels over red, green and blue are drawn in color, one tile per filter: gray is zero in all three, and larger
+    weights are drawn in a stronger color.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def kernels(weight: ArrayLike, name: str = "", *, limit: int = 16, of_colors: bo
     """
     weight = np.asarray(weight, dtype=np.float64)
     height, width, channels, filters = weight.shape
-    cmap, norm = color_scale(weight, signed=True)  # of all kernels, so that what is shown can be compared with the rest
+    cmap, norm = color_scale(weight, signed=True)  # of all kernels, so that those shown are comparable with the rest
     with style():
         if channels == 1 or of_colors:
             shown = min(filters, limit * limit // 2)
@@ -75,7 +75,7 @@ def kernels(weight: ArrayLike, name: str = "", *, limit: int = 16, of_colors: bo
         axes.set_title(f"{label(name, 64)}: {title}" if name else title, loc="left")
         if of_colors:
             axes.set_xlabel(
-                f"{column_axis}\ngray: weight 0; full red, green or blue: {largest:.2g}; none of it: {-largest:.2g}"
+                f"{column_axis}\ngray: weight 0; full red, green or blue: {largest:.2g}; none: {-largest:.2g}"
             )
         else:
             figure.colorbar(

@@ -1,4 +1,4 @@
-"""The images that a network is most wrong about."""
+"""The images that a network classifies worst."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rot180.pictures.style import VERMILION, new_figure, style
 
 
 def worst_mistakes(labels: ArrayLike, probabilities: ArrayLike, limit: int = 24) -> NDArray[np.int64]:
-    """Return the indices of the wrongly classified images, the least probability for the truth first.
+    """Return the indices of the misclassified images, those with the lowest probability of the true class first.
 
     Parameters
     ----------
@@ -42,25 +42,25 @@ def mistakes(
     image_names: Callable[[int], str] | None = None,
     limit: int = 24,
 ) -> Figure:
-    """Draw the worst mistakes: each image, its name, and the probabilities of what it is and of what it was taken for.
+    """Draw the worst mistakes: each image, its name, and the probabilities of the true and the predicted class.
 
-    They are ordered by the probability of the truth, the smallest first.
+    They are ordered by the probability of the true class, the lowest first.
 
     Parameters
     ----------
     images : (N, H, W, C) or (N, H, W) array
-        Integers 0 ... 255 or floats 0 ... 1. Whatever gives one image for a number will do: only those shown are asked
-        for.
+        Integers 0 ... 255 or floats 0 ... 1. Anything that returns an image for an index will do: only the images shown
+        are read.
     labels : (N,) array of int
     probabilities : (N, K) array
     image_names : callable, optional
-        Gives the name of an image for its number, such as that of its file; by default the number itself.
+        Returns the name of an image for its number, such as its file name; by default the number itself.
 
     Examples
     --------
     >>> figure = mistakes(np.zeros((2, 8, 8, 1)), [0, 1], [[0.9, 0.1], [0.75, 0.25]], ["cat", "dog"])
     >>> figure.axes[0].get_title()
-    'image 1\\ntrue: dog (25%)\\nsaid: cat (75%)'
+    'image 1\\ntrue: dog (25%)\\npredicted: cat (75%)'
     """
     labels = np.asarray(labels)
     probabilities = np.asarray(probabilities, dtype=np.float64)
@@ -68,7 +68,7 @@ def mistakes(
     chosen = worst_mistakes(labels, probabilities, limit)
     count = int((probabilities.argmax(axis=1) != labels).sum())
     captions = [_caption(int(index), labels, probabilities, names, image_names) for index in chosen]
-    # As many columns as the widest line leaves room for.
+    # As many columns as the widest line allows.
     widest = max((len(line) for caption in captions for line in caption.splitlines()), default=0)
     across = max(1.05, 0.062 * widest + 0.1)
     columns = max(1, min(8, max(len(chosen), 4), int(8.6 / across)))
@@ -80,7 +80,7 @@ def mistakes(
             return figure
         shown = "" if len(chosen) == count else f"; the worst {len(chosen)} are shown"
         noun = "mistake" if count == 1 else "mistakes"
-        title = f"{count} {noun} among {len(labels)} images{shown}, by the probability of the truth"
+        title = f"{count} {noun} among {len(labels)} images{shown}, by the probability of the true class"
         figure.suptitle(title, fontsize=10, x=0.01, ha="left")
         for place, (index, caption) in enumerate(zip(chosen, captions, strict=True)):
             axes = figure.add_subplot(rows, columns, place + 1)
@@ -102,20 +102,20 @@ def _caption(
     names: Sequence[str],
     image_names: Callable[[int], str] | None,
 ) -> str:
-    """Return the name of an image, shortened at its front, then truth and answer with their probabilities."""
+    """Return the name of an image, shortened at its start, then the true and predicted classes with probabilities."""
     lines = [f"image {index}" if image_names is None else _end_of(image_names(index))]
-    for word, k in (("true", int(labels[index])), ("said", int(probabilities[index].argmax()))):
+    for word, k in (("true", int(labels[index])), ("predicted", int(probabilities[index].argmax()))):
         lines.append(f"{word}: {label(names[k], 14)} ({_percent(probabilities[index, k])})")
     return "\n".join(lines)
 
 
 def _end_of(name: str, length: int = 26) -> str:
-    """Return the end of a path: what tells the files of one folder apart."""
+    """Return the end of a path, which distinguishes the files of one folder."""
     return label(name, length) if len(name) <= length else "…" + label(name[1 - length :], length)
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent, with so many digits that the order can be seen."""
+    """Return a share in percent, with enough digits to show the order."""
     if share >= 0.01 or share == 0:
         return f"{100 * share:.0f}%"
     return f"{100 * share:.1g}%" if share >= 1e-5 else "<0.001%"

@@ -1,6 +1,6 @@
 """Many small images as one array, with gaps between them.
 
-One array is one drawing call: 256 kernels as 256 Matplotlib axes would take half a minute.
+One array needs one drawing call: 256 kernels as 256 Matplotlib axes would take half a minute.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def mosaic(tiles: Floats, columns: int, gap: int = 1) -> Floats:
 def color_scale(values: ArrayLike, *, signed: bool | None = None) -> tuple[str, Normalize]:
     """Return the color map and range for these values.
 
-    Signed values get one scale with white at zero, so that equal strengths look equally strong; values that are
-    nowhere below zero get a scale from zero up. `signed=None` looks at the values. Infinities and NaN are ignored.
+    Signed values get a symmetric scale with white at zero, so that equal magnitudes look equally strong; values that
+    are never below zero get a scale from zero up. `signed=None` decides by the values. Infinities and NaN are ignored.
     """
     array = np.asarray(values, dtype=np.float64)
     finite = array[np.isfinite(array)]
@@ -51,7 +51,7 @@ def color_scale(values: ArrayLike, *, signed: bool | None = None) -> tuple[str, 
 
 
 def show_sheet(axes: Axes, sheet: Floats, cmap: str, norm: Normalize, **options: Any) -> AxesImage:
-    """Draw a sheet with square pixels and nothing around it; NaN stays white. (h, w, 3) are colors."""
+    """Draw a sheet with square pixels and no frame; NaN stays white. An (h, w, 3) sheet holds colors."""
     drawn = axes.imshow(np.ma.masked_invalid(sheet), cmap=cmap, norm=norm, **options)
     axes.set_frame_on(False)
     axes.tick_params(length=0)
@@ -59,7 +59,7 @@ def show_sheet(axes: Axes, sheet: Floats, cmap: str, norm: Normalize, **options:
 
 
 def frame_tiles(axes: Axes, count: int, columns: int, height: int, width: int, gap: int = 1) -> None:
-    """Draw a thin frame around each tile of a sheet: many have white, that is zero, at their edges."""
+    """Draw a thin frame around each tile of a sheet: many have white, that is zero, at the edges."""
     for index in range(count):
         top, left = (index // columns) * (height + gap) - 0.5, (index % columns) * (width + gap) - 0.5
         xs = [left, left + width, left + width, left, left]
@@ -68,5 +68,5 @@ def frame_tiles(axes: Axes, count: int, columns: int, height: int, width: int, g
 
 
 def tile_centers(count: int, size: int, gap: int = 1) -> Floats:
-    """Return the pixel coordinate of the middle of each tile along one axis."""
+    """Return the pixel coordinate of the center of each tile along one axis."""
     return np.arange(count, dtype=np.float64) * (size + gap) + (size - 1) / 2

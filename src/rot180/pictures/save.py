@@ -1,4 +1,4 @@
-"""Writing a figure to disk, the same bytes for the same figure."""
+"""Writing a figure to disk, with the same bytes for the same figure."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _log = logging.getLogger("rot180.pictures")
 def save_figure(
     figure: Figure, path: str | Path, *, replace: bool = True, beneath: str | Path | None = None
 ) -> tuple[Path, Path]:
-    """Write `path` as PNG and as SVG, making its folder if need be.
+    """Write a figure as PNG and SVG, creating the folder if needed.
 
-    Neither file holds a date or a version, so a picture drawn again from the same numbers is the same file. Both get
-    their names when both are on the disk.
+    Neither file contains a date or a version, so a picture drawn again from the same numbers is the same file. The
+    files get their names only when both have been written.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ def save_figure(
     path : str or Path
         Where to write, without a suffix: `pictures/curves` becomes `pictures/curves.png` and `pictures/curves.svg`.
     replace : bool, default True
-        Files of these names are replaced; if False, one is an error.
+        Replace existing files; if False, an existing file is an error.
     beneath : str or Path, optional
-        A folder that holds the picture; no component of its path below it may be a link.
+        A folder that contains the picture; no component of the path below it may be a link.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def save_figure(
     Raises
     ------
     ModelError
-        The files cannot be written; those of before are still there.
+        The files cannot be written; existing files are unchanged.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def save_figure(
         make_folder(base.parent, beneath=beneath)
     except OSError as error:
         raise ModelError(
-            f"{base.parent}: the folder cannot be made ({error.strerror or error}); choose another"
+            f"{base.parent}: the folder cannot be created ({error.strerror or error}); choose another"
         ) from None
     _check_letters(figure)
     with (
@@ -72,15 +72,15 @@ def save_figure(
         warnings.catch_warnings(),
         atomic_files(png, svg, beneath=beneath, replace=replace) as [png_file, svg_file],
     ):
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # said by `_check_letters`
-        # "tight": the layout engine does not see labels that stick out of axes with square pixels.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # reported by `_check_letters`
+        # "tight": the layout engine ignores labels that extend beyond axes with square pixels.
         figure.savefig(png_file, format="png", bbox_inches="tight", metadata={"Software": None})
         figure.savefig(svg_file, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     return png, svg
 
 
 def _check_letters(figure: Figure) -> None:
-    """Say once that some letters are drawn as boxes, as no installed font has them."""
+    """Warn once if some characters are drawn as boxes, because no installed font has them."""
     with style():
         fonts = [get_font(findfont(family)) for family in mpl.rcParams["font.family"]]
     written = {letter for text in figure.findobj(Text) for letter in text.get_text() if letter.isprintable()}
@@ -90,9 +90,9 @@ def _check_letters(figure: Figure) -> None:
 
 @cache
 def _say_missing() -> None:
-    """Warn in the log; cached, so that it is said once."""
+    """Log a warning; cached, so that it appears once."""
     _log.warning(
-        "no installed font has some letters of the names in the pictures: they are drawn as boxes; for Chinese, "
+        "some characters in the pictures are in no installed font and are drawn as boxes; for Chinese, "
         "install Noto Sans CJK (Debian and Ubuntu: fonts-noto-cjk) and draw again with: rot180 show RUN"
     )
 
@@ -108,7 +108,7 @@ def picture_files(path: str | Path) -> tuple[Path, Path]:
 
 
 def free_path(path: str | Path) -> Path:
-    """Return the path of a picture, with the first number behind it of which there are no files yet.
+    """Return the path of a picture, with the first number appended for which no files exist yet.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "contact-sheet"

@@ -1,7 +1,7 @@
-"""How every picture looks: colors that color-blind readers can tell apart, fonts, a figure with no window behind it.
+"""The style of every picture: colors that color-blind readers can distinguish, fonts, figures without a window.
 
-Matplotlib's object interface is used throughout: a `Figure` belongs to whoever holds it, no global state remembers it,
-and no display is needed.
+Matplotlib's object interface is used throughout: a `Figure` belongs to its caller, without global state, and no
+display is needed.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart under every common color blindness.
+# Okabe and Ito's palette, distinguishable under every common color blindness.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
 INK, PALE = "#222222", "#8a8a8a"
 
 SIGNED = "RdBu_r"
 """Signed values: red above zero, blue below, white at zero."""
 UNSIGNED = "Reds"
-"""Values from zero up: white at zero, red above, as among signed values; told apart by lightness alone."""
+"""Values from zero up: white at zero, red above, as for signed values; distinguishable by lightness alone."""
 
 _CJK = (
     "Noto Sans CJK SC",
-    "Noto Sans CJK JP",  # of a collection of fonts Matplotlib knows the first one, which holds the same letters
+    "Noto Sans CJK JP",  # Matplotlib knows only the first font of a collection, which has the same characters
     "Noto Sans SC",
     "Source Han Sans SC",
     "Source Han Sans CN",
@@ -42,12 +42,12 @@ _CJK = (
     "AR PL UMing CN",
     "Arial Unicode MS",
 )
-"""Fonts with Chinese letters on Linux, macOS and Windows; the first that is installed fills in what DejaVu lacks."""
+"""Fonts with Chinese characters on Linux, macOS and Windows; those installed supply what DejaVu lacks."""
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw and save inside this block: the same settings whatever the user's own Matplotlib configuration says."""
+    """Draw and save inside this block with fixed settings, independent of the user's Matplotlib configuration."""
     installed = set(font_manager.get_font_names())
     settings: dict[Any, Any] = {
         "figure.dpi": 150,
@@ -83,5 +83,5 @@ def style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty white figure of this size in inches whose parts keep out of each other's way."""
+    """Return an empty white figure of this size in inches, with a layout that avoids overlaps."""
     return Figure(figsize=(width, height), facecolor="white", layout="constrained")

@@ -1,4 +1,4 @@
-"""Optimizers, schedules, the loop, what happened in it, and how good the result is."""
+"""Optimizers, learning-rate schedules, the training loop, its events and history, and evaluation."""
 
 from rot180.training.evaluate import Evaluation, evaluate, predict
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted

@@ -1,4 +1,4 @@
-"""How much the images of each class count in the loss, as `fit` and the command line say it."""
+"""Class weights in the loss, as `fit` and the command line accept them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rot180.nn.loss import read_class_weights
 from rot180.ops.types import Array
 
 ClassWeights = str | Mapping[str | int, float] | Sequence[float] | Array
-"""`balanced`, `cat=2,dog=1`, weights by class name or number, or one for each class."""
+"""`balanced`, `cat=2,dog=1`, weights by class name or number, or one weight per class."""
 
 
 def parse_class_weights(text: str) -> str | dict[str | int, float]:
-    """Read `balanced` or `cat=2,dog=1`.
+    """Parse `balanced` or `cat=2,dog=1`.
 
     >>> parse_class_weights("cat=2,dog=0.5")
     {'cat': 2.0, 'dog': 0.5}
@@ -32,30 +32,30 @@ def parse_class_weights(text: str) -> str | dict[str | int, float]:
             name = ""
         if not name.strip():
             hint = did_you_mean(text, ("balanced",))
-            raise ArgumentError(f"class weights are 'balanced' or such as 'cat=2,dog=1'; it is {text!r}{hint}")
+            raise ArgumentError(f"class weights must be 'balanced' or like 'cat=2,dog=1'; it is {text!r}{hint}")
     return weights
 
 
 def class_weights_of(given: ClassWeights, labels: Array, names: Sequence[str]) -> Array:
-    """Return one weight for each class.
+    """Return one weight per class.
 
-    `balanced` gives class k the weight N / (C * n_k), with n_k of the N training images in it and C classes that occur:
-    all classes count alike, and the mean weight of the images is 1. A class that does not occur has weight 1, and so
-    has one that a mapping leaves out.
+    `balanced` gives class k the weight N / (C * n_k), where n_k of the N training images are in class k and C classes
+    occur: all classes have the same total weight, and the mean weight of the images is 1. A class that does not occur,
+    or that a mapping leaves out, has weight 1.
 
     Parameters
     ----------
     given
         See `ClassWeights`.
     labels : (N,) integer
-        Of the training images.
+        Labels of the training images.
     names : sequence of str
-        What the network's outputs stand for.
+        Class names of the network's outputs.
 
     Raises
     ------
     ArgumentError
-        A name or number is no class, a weight is negative, or there is not one for each class.
+        A name or number is not a class, a weight is negative, or the number of weights is wrong.
 
     Examples
     --------
@@ -77,7 +77,9 @@ def class_weights_of(given: ClassWeights, labels: Array, names: Sequence[str]) -
         return read_class_weights(weights, "fit: class_weights")
     array = read_class_weights(given, "fit: class_weights")
     if len(array) != len(names):
-        raise ArgumentError(f"class_weights must hold one number for each of {len(names)} classes; it has {len(array)}")
+        raise ArgumentError(
+            f"class_weights must have one number for each of the {len(names)} classes; it has {len(array)}"
+        )
     return array
 
 

@@ -1,4 +1,4 @@
-"""Where infinities and NaN come from: the batch once more, layer by layer, until the first array that is not finite."""
+"""Find where infinities and NaN arise: run the batch again, layer by layer, up to the first non-finite array."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from rot180.ops.types import Array
 
 
 class Origin(NamedTuple):
-    """The first array that is not finite."""
+    """The first non-finite array."""
 
     layer: str
-    """Its layer's name, such as `fc1`; empty for the images and the loss."""
+    """The name of its layer, such as `fc1`; empty for the images and the loss."""
     array: str
-    """What it is, such as `the output of fc1`."""
+    """A description, such as `the output of fc1`."""
     detail: str
-    """How many of its values, and what goes with that."""
+    """How many of its values are not finite, or the value itself."""
     cause: str
-    """What is likely behind it, and what to do."""
+    """The likely cause, and what to do."""
 
 
 def refuse_non_finite(model: Sequential, images: Array) -> None:
-    """Raise NonFiniteError where images, weights or outputs are infinite or NaN: what looks inside needs numbers.
+    """Raise NonFiniteError if images, weights or outputs are infinite or NaN, as inspection needs finite numbers.
 
     Parameters
     ----------
     images : (N, H, W, C)
-        As they come from the data.
+        Raw images.
     """
     extremes(as_pixels(images))
     ready = model.preprocessing(images, dtype=model.dtype)
@@ -45,16 +45,16 @@ def refuse_non_finite(model: Sequential, images: Array) -> None:
 
 
 def refuse_non_finite_outputs(model: Sequential, images: Array, first: int, outputs: Array) -> None:
-    """Raise NonFiniteError where outputs in inference are not finite, with the image and the layer where that began.
+    """Raise NonFiniteError if outputs in inference are not finite, naming the image and the first layer concerned.
 
     Parameters
     ----------
     images : (N, H, W, C)
         The batch, preprocessed.
     first : int
-        The number of its first image.
+        The number of the first image in the batch.
     outputs : (N, K)
-        What the engine made of them.
+        The engine's outputs for the batch.
     """
     if is_finite(outputs):
         return
@@ -66,25 +66,25 @@ def refuse_non_finite_outputs(model: Sequential, images: Array, first: int, outp
             if not np.isfinite(step.y).all():
                 name = f"the output of {step.layer.name}"
                 raise NonFiniteError(
-                    f"{begin}; the first array that is not finite: {name}, whose input reaches "
+                    f"{begin}; the first non-finite array: {name}, whose input reaches "
                     f"{np.abs(step.x).max():.3g}; train again with a lower --lr, or check the pixels",
                     layer=step.layer.name,
                     array=name,
                 )
     raise NonFiniteError(
-        f"{begin}, though only in this engine: try --engine numpy, and report this", array="the outputs"
+        f"{begin}, but only in this engine: try --engine numpy, and report this as a bug", array="the outputs"
     )
 
 
 def refuse_non_finite_weights(model: Sequential, begin: str) -> None:
-    """Raise NonFiniteError where a weight is not finite; the message begins with what that led to."""
+    """Raise NonFiniteError if a weight is not finite; `begin` says what was affected."""
     for layer in model.layers:
         for name, w in layer.parameters.items():
             if not is_finite(w):
                 bad = w.size - int(np.count_nonzero(np.isfinite(w)))
                 raise NonFiniteError(
                     f"{begin}: {bad} of {w.size} values of {layer.name}.{name} are infinite or NaN; train again with a "
-                    "lower --lr, or load a model from before",
+                    "lower --lr, or load an earlier model",
                     layer=layer.name,
                     array=f"{layer.name}.{name}",
                 )
@@ -93,16 +93,16 @@ def refuse_non_finite_weights(model: Sequential, begin: str) -> None:
 def find_origin(
     model: Sequential, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None, lr: float
 ) -> Origin:
-    """Run a batch forward and backward on the layers one by one and return the first array that is not finite.
+    """Run a batch forward and backward through the layers one by one and return the first non-finite array.
 
     Parameters
     ----------
     model : Sequential
-        With the parameters of before the batch.
+        With the parameters from before the batch.
     images : (N, H, W, C)
         Preprocessed.
     generator : numpy.random.Generator
-        In the state of before the batch; feeds noise and dropout.
+        In its state before the batch; used by noise and dropout.
     lr : float
         The learning rate, for the advice.
 
@@ -121,14 +121,14 @@ def find_origin(
             if bad:
                 detail = f"{bad} of {array.size} values" if array.size > 1 else str(float(array.reshape(-1)[0]))
                 return Origin(layer, name, detail, _cause(layer, name, array, images, lr))
-    cause = "only the engine met it: try --engine numpy, and report this"
+    cause = "it occurred only in the engine: try --engine numpy, and report this as a bug"
     return Origin("", "none when run layer by layer", "all finite", cause)
 
 
 def _arrays(
     model: Sequential, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None
 ) -> Iterator[tuple[str, str, Array]]:
-    """Yield (layer, name, array) in the order in which a step meets them."""
+    """Yield (layer, name, array) in the order in which a step computes them."""
     yield "", "the images", images
     for layer in model.layers:
         for name, w in layer.parameters.items():
@@ -151,11 +151,11 @@ def _arrays(
 def _cause(layer: str, name: str, array: Array, images: Array, lr: float) -> str:
     if name == "the images":
         first = int(np.argwhere(~np.isfinite(array))[0][0])
-        return f"the data hold values that are not finite, first in image {first} of the batch: mend the data"
+        return f"the data contain non-finite values, first in image {first} of the batch: correct the data"
     largest = float(np.abs(images).max(initial=0.0))
     lower = f"the learning rate is too high (now {lr:g}): lower --lr or add --warmup"
     if name == f"{layer}.weight" or name == f"{layer}.bias":
-        return f"the update before made it so, and {lower}"
+        return f"the previous update produced it: {lower}"
     if largest > 100:
         return f"the images reach {largest:g}: normalize them (--normalize scale); or {lower}"
     return lower

@@ -1,4 +1,4 @@
-"""Using a trained model: how good it is, and what it says."""
+"""Evaluating a trained model and predicting with it."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ BATCH_SIZE = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a model did on a set of images.
+    """The result of evaluating a model on a set of images.
 
     Attributes
     ----------
     count : int
-        Images.
+        Number of images.
     loss : float
-        Mean over them.
+        Mean loss.
     accuracy : float
-        Share that was right, in [0, 1].
+        Share of correct predictions, in [0, 1].
     error_percent : float
-        Share that was wrong, in percent.
+        Share of wrong predictions, in percent.
     confusion : (K, K) int64
         Rows are the true classes, columns the predicted ones.
     unlike_training : tuple of str
-        In what most of the images are unlike the training images, a line each.
+        How most of the images differ from the training images, one line per difference.
     """
 
     count: int
@@ -60,12 +60,12 @@ class Evaluation:
 
     @property
     def precision(self) -> Array:
-        """(K,) float64: of the images that were taken for a class, the share that is of it; NaN where there is none."""
+        """(K,) float64: of the images predicted as a class, the share that belongs to it; NaN if there are none."""
         return _shares(self.confusion, axis=0)
 
     @property
     def recall(self) -> Array:
-        """(K,) float64: of the images of a class, the share that was recognized; NaN where there is none."""
+        """(K,) float64: of the images of a class, the share predicted as that class; NaN if there are none."""
         return _shares(self.confusion, axis=1)
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _shares(confusion: Array, axis: int) -> Array:
 
 
 class EvaluationStopped(Exception):
-    """An evaluation was asked to end before it had seen all images; there is no result."""
+    """An evaluation was stopped before it had seen all images and has no result."""
 
 
 @answering_call
@@ -100,7 +100,7 @@ def evaluate(
     loss: str | Loss = "auto",
     engine: str = "auto",
 ) -> Evaluation:
-    """Measure a model on images it is given, without changing it.
+    """Evaluate a model on images, without changing it.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def evaluate(
         Raw, as they come from the data; the model's preprocessing is applied.
     labels : (N,) integer
     batch_size : int
-        Images at a time; changes memory and speed only.
+        Images processed at a time; affects memory and speed only.
     loss, engine
         As in `Trainer`.
 
@@ -121,7 +121,7 @@ def evaluate(
     Raises
     ------
     ShapeError, ArgumentError
-        Images, labels and model do not fit together, or the pixels are in another range than those of the training.
+        Images, labels and model do not match, or the pixel range differs from that of the training images.
     NonFiniteError
         An image, a weight or an output is infinite or NaN.
 
@@ -148,12 +148,12 @@ def run_evaluation(
     batch_size: int = BATCH_SIZE,
     stop: Callable[[], object] | None = None,
 ) -> Evaluation:
-    """Do what `evaluate` does, with an engine that is there already.
+    """Evaluate like `evaluate`, with an existing engine.
 
     Raises
     ------
     EvaluationStopped
-        `stop`, called after every batch, returned something true.
+        `stop`, called after every batch, returned a true value.
     """
     images, labels = as_images(images), np.asarray(labels)
     (classes,) = engine.model.output_shape
@@ -183,10 +183,10 @@ def run_evaluation(
 
 @answering_call
 def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, engine: str = "auto") -> Array:
-    """Return each image's probability for each class.
+    """Return the probability of each class for each image.
 
-    The softmax of the outputs; the outputs themselves for a network that ends in softmax, and divided by their sum for
-    one that ends in sigmoid.
+    This is the softmax of the outputs; the outputs themselves for a network that ends in softmax; and the outputs
+    divided by their sum for one that ends in sigmoid.
 
     Parameters
     ----------
@@ -200,15 +200,15 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     Returns
     -------
     (N, K) float
-        Rows sum to 1. The compiled engine gives an image the same bits in any batch of two or more; alone, its numbers
-        may differ by rounding, by some 1e-6 in float32.
+        Rows sum to 1. The compiled engine returns the same bits for an image in any batch of two or more; for a single
+        image the numbers may differ by rounding, by about 1e-6 in float32.
 
     Raises
     ------
     ShapeError
-        The images do not fit the model.
+        The images do not match the model.
     ArgumentError
-        The pixels are surely in another range than those of the training.
+        The pixel range certainly differs from that of the training images.
     NonFiniteError
         An image, a weight or an output is infinite or NaN.
 
@@ -233,7 +233,7 @@ def run_prediction(
     engine: str = "auto",
     white: float | None = None,
 ) -> Array:
-    """Do what `predict` does, and tell nothing; `white`, if it is known, is not looked for in the images."""
+    """Predict like `predict`, without warnings; if `white` is given, it is not determined from the images."""
     _check_built(model)
     runner = inference_engine(engine, model)
     last = model.layers[-1]
@@ -250,7 +250,7 @@ def run_prediction(
 
 
 def _before_last(model: Sequential, images: Array) -> Array:
-    """Return what goes into the last layer."""
+    """Return the input of the last layer."""
     for step in model.walk(images):
         x = step.x
     return x
@@ -259,18 +259,18 @@ def _before_last(model: Sequential, images: Array) -> Array:
 def _outputs(
     engine: Engine, images: Images, batch_size: int, *, softmax: bool = False, white: float | None = None
 ) -> Iterator[tuple[Array, Array]]:
-    """Give the preprocessed images of each batch, and their outputs."""
+    """Yield the preprocessed images of each batch, and their outputs."""
     size = whole_number(batch_size, "batch_size")
     model = engine.model
     model.refuse_shape(images.shape)
-    # Images that are still to be decoded are, by threads, while the network works on those before them.
+    # Threads decode images while the network processes the previous ones.
     workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
     pieces = read_ahead(lambda start: images[start : start + size], range(0, len(images), size), workers=workers)
     white = model.preprocessing.white_of(images) if white is None else white
     first = 0
     for piece in pieces:
         ready = model.preprocessing(piece, dtype=model.dtype, white=white)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for right after, in one place
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked right below, in one place
             outputs = engine.forward(ready, softmax=softmax)
         refuse_non_finite_outputs(model, ready, first, outputs)
         first += len(piece)
@@ -278,7 +278,7 @@ def _outputs(
 
 
 def _tell_unlike(model: Sequential, images: Images) -> tuple[str, ...]:
-    """Warn where most of the images are unlike the training images, and return in what."""
+    """Warn if most of the images differ from the training images, and return how."""
     if model.image_statistics is None:
         return ()
     found = model.image_statistics.unlike(images, model.preprocessing.limits_of(images))
@@ -289,4 +289,6 @@ def _tell_unlike(model: Sequential, images: Images) -> tuple[str, ...]:
 
 def _check_built(model: Sequential) -> None:
     if not model.is_built:
-        raise ArgumentError("the model has no parameters yet; train it, load one, or call model.build(input_shape)")
+        raise ArgumentError(
+            "the model has no parameters yet; train it, load a trained one, or call model.build(input_shape)"
+        )

@@ -1,8 +1,8 @@
-"""What happened in a training, as told to subscribers: the history, a progress bar, a run folder, a page.
+"""Events of a training, passed to its subscribers: the history, a progress bar, a run folder, a page.
 
-A subscriber is anything callable with one event. It is called in the training thread, between batches, so the model
-stands still while it looks. One that is a context manager is entered before the first event and left after the last,
-whatever happens in between.
+A subscriber is any callable that takes one event. It is called in the training thread, between batches, so the model
+does not change during the call. A subscriber that is a context manager is entered before the first event and exited
+after the last, whatever happens in between.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingStarted:
-    """Before the first batch. `trainer` and `progress` stay live: a subscriber may keep them to save or stop."""
+    """Sent before the first batch. `trainer` and `progress` stay live: a subscriber may keep them to save or stop."""
 
     trainer: Trainer
     settings: Settings
@@ -33,7 +33,7 @@ class TrainingStarted:
 
 @dataclass(frozen=True)
 class StepDone:
-    """After one batch."""
+    """Sent after one batch."""
 
     epoch: int
     """From 1."""
@@ -45,27 +45,27 @@ class StepDone:
     correct: int
     learning_rate: float
     updated: bool
-    """False where the gradients wait for more batches."""
+    """False if the gradients are accumulated for a later update."""
     seconds: float
-    """Of this batch alone."""
+    """Duration of this batch."""
 
 
 @dataclass(frozen=True)
 class EpochDone:
-    """After the last batch of an epoch and its validation."""
+    """Sent after the last batch of an epoch and its validation."""
 
     epoch: int
     """From 1."""
     train_loss: float
-    """Mean over the images of the epoch, each as it was when its batch came."""
+    """Mean over the images of the epoch, each measured during training on its batch."""
     train_accuracy: float
-    """In [0, 1], likewise."""
+    """In [0, 1], measured likewise."""
     validation_loss: float | None
     validation_accuracy: float | None
     learning_rate: float
-    """Of the last update."""
+    """Learning rate of the last update."""
     seconds: float
-    """Of the epoch's batches, without validation."""
+    """Duration of the epoch's batches, without validation."""
     images_per_second: float
     is_best: bool
     """Whether the validation loss is the lowest so far; False without validation."""
@@ -73,19 +73,19 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class TrainingEnded:
-    """After everything."""
+    """Sent last."""
 
     reason: str
-    """`finished`, `early_stopping`, `interrupted`, or what `Trainer.stop` was given."""
+    """`finished`, `early_stopping`, `interrupted`, or the reason passed to `Trainer.stop`."""
     epoch: int
-    """The epoch it ended in, from 1."""
+    """The epoch in which the training ended, from 1."""
     batch: int
     """Batches done in that epoch."""
     batches: int
     """Batches in a whole epoch."""
     seconds: float
     restored_epoch: int | None
-    """The epoch whose weights early stopping put back, from 1."""
+    """The epoch whose weights early stopping restored, from 1."""
 
 
 Event = TrainingStarted | StepDone | EpochDone | TrainingEnded

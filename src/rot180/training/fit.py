@@ -1,4 +1,4 @@
-"""`fit`: everything that a training needs, from one call."""
+"""`fit`: a complete training in one call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from rot180.training.trainer import Trainer
 
 
 class TrainingData(Protocol):
-    """What `fit` takes of a data set."""
+    """The part of a data set that `fit` uses."""
 
     @property
     def train_images(self) -> Images:
@@ -71,54 +71,55 @@ def fit(
 ) -> History:
     """Train a model.
 
-    Ctrl-C ends it after the current batch; the model keeps what it has reached, and the history says where that is.
+    Ctrl-C stops the training after the current batch; the model keeps its current weights, and the history records
+    the position.
 
     Parameters
     ----------
     model : Sequential
-        Built for the images if it is not built; trained in place.
+        Built for the images if not built yet; trained in place.
     data : Dataset or (images, labels)
-        Images (N, H, W, C) or (N, H, W), raw; labels (N,) integer. Of a data set, the training part.
+        Raw images (N, H, W, C) or (N, H, W), and integer labels (N,). The training part of a data set is used.
     epochs : int
         Passes over the images.
     batch_size : int
-        Images in a batch; the last of an epoch takes what is left.
+        Images in a batch; the last batch of an epoch may be smaller.
     optimizer : str or Optimizer
-        `sgd`, `adam`, `adamw`, `rmsprop`, or one made with hyper-parameters of its own.
+        `sgd`, `adam`, `adamw`, `rmsprop`, or an instance with its own hyper-parameters.
     lr : float, optional
-        Highest learning rate; by default the optimizer's.
+        Peak learning rate; by default the optimizer's.
     weight_decay : float, optional
-        How strongly the weights are drawn towards zero; by default as the optimizer has it (0.01 for adamw, else 0).
+        How strongly the weights are pulled toward zero; by default the optimizer's (0.01 for adamw, otherwise 0).
     schedule : str
         `constant`, `step`, `cosine` or `one-cycle`.
     warmup : int or float
-        Updates over which the learning rate climbs at the start; a float is a share of all updates.
+        Updates during which the learning rate rises at the start; a float is a share of all updates.
     seed : int
         The same seed gives the same bits: parameters, order, noise, split.
     validation : float, (images, labels) or Dataset, optional
-        What is measured after every epoch: a share in (0, 1) of the training images, drawn at random and kept out of
-        the training; other images; or a data set, of which `Dataset.for_validation` says which images are taken. By
-        default the data set's own validation images, where it has some.
+        Images to evaluate after every epoch: a share in (0, 1) of the training images, drawn at random and held out;
+        other images; or a data set, from which `Dataset.for_validation` chooses the images. By default the data set's
+        own validation images, if any.
     early_stopping : int, optional
-        End after this many epochs without a lower validation loss, and put the best weights back.
+        Stop after this many epochs without a lower validation loss, and restore the best weights.
     accumulate : int
-        Batches whose gradients make one update.
+        Batches whose gradients are combined in one update.
     augment : str or Augmentation, optional
         Alter each batch at random, such as "shift:2,flip" (`rot180.data.augment`).
     workers : int, optional
-        Threads that decode and alter batches ahead of the training; by default as many as there are processors, at
-        most 4, and none where there is nothing to do. Their number never changes the result.
+        Threads that decode and augment batches ahead of the training; by default one per processor, at most 4, and
+        none if there is nothing to do. Their number never changes the result.
     loss, engine
         As in `Trainer`.
     class_weights : str, dict or array, optional
-        How much the images of each class count in the loss: "balanced" (all classes alike, however many images they
-        have), weights by class name or number such as {"cat": 2} (1 where left out), or one for each class. The
-        validation loss is weighted likewise, accuracies never are.
+        Weight of each class in the loss: "balanced" (all classes equal, whatever their number of images), weights by
+        class name or number such as {"cat": 2} (1 for classes left out), or one weight per class. The validation loss
+        is weighted likewise; accuracies never are.
     subscribers : iterable of callables
-        Told every event (`rot180.training.events`); `rot180.ProgressBar()` shows the training while it runs.
+        Called with every event (`rot180.training.events`); `rot180.ProgressBar()` shows the progress.
     resume : TrainingState, optional
-        Go on from there, to the same bits as if it had never stopped; all that decides them must be as it was. There
-        may be more epochs than before: a schedule that follows their number is then followed as it is for all of them.
+        Continue from this state, to the same bits as without a break; everything that affects the bits must be
+        unchanged. `epochs` may be larger than before: the schedule is then that of a training with all of them.
 
     Returns
     -------
@@ -127,9 +128,9 @@ def fit(
     Raises
     ------
     ArgumentError, ShapeError
-        An argument cannot be used, or images, labels and model do not fit together.
+        An argument is invalid, or images, labels and model do not match.
     NonFiniteError
-        A loss or gradient became infinite or NaN; told in the same step.
+        A loss or gradient became infinite or NaN; raised in the same step.
 
     Examples
     --------
@@ -159,7 +160,7 @@ def fit(
 
     images, labels = _read(data)
     if settings.augment is not None and images.ndim != 4:
-        raise ShapeError(f"augmentation alters images (N, H, W, C); these are {images.shape}")
+        raise ShapeError(f"augmentation needs images (N, H, W, C); these are {images.shape}")
     if workers is None:
         workers = min(os.cpu_count() or 1, 4) if settings.augment or isinstance(images, LazyImages) else 0
     held_out = None
@@ -189,7 +190,7 @@ def fit(
         names = model.class_names or tuple(map(str, range(model.output_shape[0])))
         trainer.loss.class_weights = class_weights_of(class_weights, labels, names)  # type: ignore[attr-defined]
 
-    # A training from before ranges were kept goes on by the type.
+    # A training state from before pixel ranges were stored resumes with the range of the type.
     if resume is None or "pixels" in resume.plan.get("preprocessing", {}):
         model.preprocessing = model.preprocessing.for_training_on(images)
     trainer.white, trainer.limits = model.preprocessing.white_of(images), model.preprocessing.limits_of(images)
@@ -235,11 +236,11 @@ def _read(data: Any) -> tuple[Any, Array]:
 
 
 def _split(images: Any, labels: Array, share: float, seed: int) -> tuple[Any, Array, tuple[Any, Array]]:
-    """Part the data at random; the share is rounded to whole images, and both parts have at least one."""
+    """Split the data at random; the share is rounded to whole images, and both parts have at least one."""
     if isinstance(share, bool) or not math.isfinite(share) or not 0 < share < 1:
         raise ArgumentError(f"validation must be a share above 0 and below 1, or (images, labels); it is {share!r}")
     if len(images) < 2:
-        raise ArgumentError("validation keeps some of the images out of the training; there is only 1; give more")
+        raise ArgumentError("validation holds out some of the training images, but there is only 1; give more images")
     order = stream(seed, "split").permutation(len(images))
     count = min(max(round(share * len(images)), 1), len(images) - 1)
     kept, held_out = np.sort(order[count:]), np.sort(order[:count])

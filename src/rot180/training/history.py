@@ -1,4 +1,4 @@
-"""The history of a training: every step's loss and every epoch's measures. It is a subscriber like any other."""
+"""The history of a training: the loss of every step and the metrics of every epoch. It is an ordinary subscriber."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from rot180.training.events import EpochDone, Event, StepDone, TrainingEnded
 
 @dataclass
 class History:
-    """What a training went through.
+    """The record of a training.
 
     Attributes
     ----------
     losses : list of float
         Mean loss of each batch, before its update.
     learning_rates : list of float
-        Of each batch.
+        Learning rate of each batch.
     epochs : list of EpochDone
-        One for each whole epoch.
+        One per completed epoch.
     stopped : str
-        Why it ended: `finished`, `early_stopping`, `interrupted`.
+        Why the training ended: `finished`, `early_stopping`, `interrupted`.
     epoch, batch : int
-        Where it ended: batches done in which epoch (from 1).
+        Where it ended: the epoch (from 1) and the batches done in it.
     seconds : float
-        Of the whole training.
+        Duration of the whole training.
     restored_epoch : int or None
-        After early stopping, the epoch whose weights were put back.
+        After early stopping, the epoch whose weights were restored.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -40,7 +40,7 @@ class History:
     restored_epoch: int | None = None
 
     def __call__(self, event: Event) -> None:
-        """Take an event in."""
+        """Record an event."""
         if isinstance(event, StepDone):
             self.losses.append(event.loss)
             self.learning_rates.append(event.learning_rate)
@@ -52,13 +52,13 @@ class History:
 
     @property
     def kept(self) -> EpochDone | None:
-        """The epoch whose weights the model has: the best one after early stopping, else the last; None before one."""
+        """The epoch whose weights the model has: the best after early stopping, else the last; None without epochs."""
         if not self.epochs:
             return None
         return next((epoch for epoch in self.epochs if epoch.epoch == self.restored_epoch), self.epochs[-1])
 
     def column(self, name: str) -> list[Any]:
-        """Return one measure of every epoch, such as `train_loss` or `validation_accuracy`."""
+        """Return one metric of every epoch, such as `train_loss` or `validation_accuracy`."""
         return [getattr(epoch, name) for epoch in self.epochs]
 
     def to_dict(self) -> dict[str, Any]:

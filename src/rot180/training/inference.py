@@ -1,4 +1,4 @@
-"""The engine that a model keeps for inference, so that many small calls need not prepare it again."""
+"""The engine that a model keeps for inference, so that repeated small calls do not prepare it again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PLACE = "_inference_engines"
 
 
 class _Engines(dict[str, Engine]):
-    """Engines by name. They stay behind when the model is copied or pickled."""
+    """Engines by name. They are not copied or pickled with the model."""
 
     def __deepcopy__(self, memo: object) -> _Engines:
         return _Engines()
@@ -20,9 +20,9 @@ class _Engines(dict[str, Engine]):
 
 
 def inference_engine(name: str, model: Sequential) -> Engine:
-    """Return the model's engine of this name; made at the first call, it follows what changes in the model.
+    """Return the model's engine of this name; created at the first call, it follows changes of the model.
 
-    Its loss is of no use: inference needs none.
+    Its loss is a placeholder: inference needs none.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def inference_engine(name: str, model: Sequential) -> Engine:
     >>> inference_engine("auto", model) is inference_engine("auto", model)
     True
     """
-    # Beside the model in its own dictionary, not in one of all models: an engine refers to its model, which would
-    # then never be let go.
+    # Stored in the model itself, not in a dictionary of all models: an engine refers to its model, which would then
+    # never be freed.
     engines: _Engines = vars(model).setdefault(_PLACE, _Engines())
     found = engines.get(name)
     if found is None or found.model is not model:

@@ -1,4 +1,4 @@
-"""Signals during a training: the first asks for an end after the current batch, the second acts as it always does."""
+"""Signals during a training: the first requests a stop after the current batch, the second acts as usual."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 def interruptible(
     on_interrupt: Callable[[], None], signals: tuple[signal.Signals, ...] = (signal.SIGINT,)
 ) -> Iterator[None]:
-    """Call `on_interrupt` at the first signal inside the `with` block; the handlers of before are put back after it.
+    """Call `on_interrupt` at the first signal inside the `with` block; the previous handlers are restored afterward.
 
-    Signals belong to the main thread: in any other nothing changes, nor for a signal that is ignored, as SIGINT is in a
-    background job of a script.
+    Signals belong to the main thread: in other threads nothing changes, nor does it for an ignored signal, such as
+    SIGINT in a background job of a script.
 
     Parameters
     ----------
     on_interrupt : callable
-        Runs between two of the interpreter's instructions: it should set a flag and return.
+        Runs between two interpreter instructions: it should set a flag and return.
     signals : tuple of signal.Signals
         Ctrl-C by default.
     """

@@ -1,8 +1,8 @@
 """The training loop, from top to bottom.
 
-All that it knows between two batches is in `Progress`, the model's parameters, the optimizer's state and the trainer's
-generators; the order of the images follows from seed and epoch. Saved after an update and put back, the loop goes on as
-if it had never stopped.
+Its entire state between two batches is in `Progress`, the model's parameters, the optimizer's state and the trainer's
+generators; the order of the images follows from the seed and the epoch. If this state is saved after an update and
+restored, the loop continues as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from rot180.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Settings:
-    """What the loop is asked to do.
+    """The settings of the loop.
 
     Attributes
     ----------
     epochs, batch_size : int
         Passes over the images; images in a batch. The last batch of an epoch may be shorter.
     accumulate : int
-        Batches whose gradients make one update. The last update of an epoch takes what is left.
+        Batches whose gradients are combined in one update. The last update of an epoch takes those that remain.
     early_stopping : int or None
-        Epochs without a lower validation loss after which it ends and puts the best weights back.
+        Epochs without a lower validation loss after which the loop stops and restores the best weights.
     augment : Augmentation or None
-        Done to each batch.
+        Applied to each batch.
     schedule, warmup
-        By which the learning rate was made, for whoever compares two trainings: the loop takes the rate itself.
+        The origin of the learning rates, kept for comparing trainings: the loop itself takes the rates.
     """
 
     epochs: int
@@ -54,34 +54,34 @@ class Settings:
     warmup: int | float = 0
 
     def batches(self, images: int) -> int:
-        """Return the batches of an epoch."""
+        """Return the number of batches in an epoch."""
         return -(-images // self.batch_size)
 
     def updates(self, images: int) -> int:
-        """Return the updates of the whole training."""
+        """Return the number of updates in the whole training."""
         return self.epochs * self.updates_per_epoch(images)
 
     def updates_per_epoch(self, images: int) -> int:
-        """Return the updates of an epoch."""
+        """Return the number of updates in an epoch."""
         return -(-self.batches(images) // self.accumulate)
 
 
 @dataclass
 class Progress:
-    """Where the loop is.
+    """The position of the loop.
 
     Attributes
     ----------
     epoch, batch : int
-        Whole epochs done; batches done in the one after them.
+        Epochs completed; batches completed in the current epoch.
     step : int
-        Updates done.
+        Updates completed.
     loss_sum, correct, images, seconds
-        Of this epoch so far: summed loss, images right, images seen, time of the batches.
+        For the current epoch so far: summed loss, correct predictions, images seen, time of the batches.
     elapsed : float
-        Seconds since the beginning, over all processes that had a part in it.
+        Seconds of training in total, over all processes that took part.
     best_loss, best_epoch
-        The lowest validation loss and the epoch (from 1) that had it.
+        The lowest validation loss and its epoch (from 1).
     best_parameters : dict of str to array
         Copies of that epoch's weights; kept with early stopping only.
     """
@@ -120,16 +120,16 @@ def train(
     images, labels : (N, H, W, C), (N,)
         Raw images and classes.
     rate : Schedule
-        Learning rate by updates done.
+        Learning rate as a function of the updates done.
     settings : Settings
     workers : int
-        Threads that make batches ahead; 0 makes each when it is needed. Never changes the result.
+        Threads that prepare batches ahead; with 0, each is prepared when needed. Never changes the result.
     progress : Progress, optional
-        Where to go on, between two updates; changed as the loop runs. The beginning by default.
+        Where to continue, between two updates; updated as the loop runs. By default the start.
     validation : (images, labels), optional
         Evaluated after every epoch.
     subscribers : iterable of callables
-        Told every event.
+        Called with every event.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def train(
         emit(TrainingStarted(trainer, settings, progress, settings.epochs, batches, len(images), held_out))
 
         while progress.epoch < settings.epochs and not trainer.stop_reason:
-            # looked at here, not after an epoch: a training that was stopped right then ends the same way
+            # checked here, not after an epoch: a training resumed at that point must end the same way
             if settings.early_stopping and progress.epoch - (progress.best_epoch or 0) >= settings.early_stopping:
                 trainer.stop("early_stopping")
                 break
@@ -164,7 +164,7 @@ def train(
             make = partial(_batch, images, labels, order, settings, trainer, progress.epoch)
             made = read_ahead(make, range(progress.batch, batches), workers=workers)
 
-            # one pass over the images, possibly its second half only
+            # one pass over the images, or the rest of one
             while progress.batch < batches:
                 start = perf_counter()
                 batch_images, batch_labels = next(made)
@@ -197,14 +197,14 @@ def train(
                         seconds=seconds,
                     )
                 )
-                # not between two batches that share an update: half a gradient is no place to go on from
+                # not between two batches of one update: a partial gradient cannot be resumed from
                 if trainer.stop_reason and update:
                     break
             made.close()
             if progress.batch < batches:
                 break
 
-            # the epoch is whole: how good is it? (stopped meanwhile, it is asked again when the training goes on)
+            # the epoch is complete: evaluate it (if stopped meanwhile, it is evaluated again on resuming)
             measured = None
             try:
                 refuse_non_finite_weights(trainer.model, f"after step {progress.step}")
@@ -241,7 +241,7 @@ def train(
             progress.loss_sum, progress.correct, progress.images, progress.seconds = 0.0, 0, 0, 0.0
             emit(done)
 
-        # an interrupted training keeps what it reached; one that ran out keeps its best
+        # an interrupted training keeps its current weights; one that ended keeps its best
         if progress.best_parameters and trainer.stop_reason in ("", "early_stopping"):
             restored = progress.best_epoch
             for name, w in trainer.model.parameters.items():
@@ -262,7 +262,7 @@ def _batch(
     epoch: int,
     batch: int,
 ) -> tuple[Array, Array]:
-    """Return the images and labels of one batch, made from their numbers, the seed, the epoch and the batch alone."""
+    """Return the images and labels of one batch, which depend only on the order, the seed, the epoch and the batch."""
     chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
     batch_images, batch_labels = images[chosen], labels[chosen]
     if settings.augment is None:

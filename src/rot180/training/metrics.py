@@ -1,4 +1,4 @@
-"""Counting right and wrong."""
+"""Accuracy, the confusion matrix, and the check of labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rot180.ops.types import Array
 
 
 def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
-    """Count how often each class was taken for each.
+    """Count how often each class was predicted as each other class.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
 
 
 def accuracy(labels: Array, predicted: Array) -> float:
-    """Return the share of right predictions, in [0, 1].
+    """Return the share of correct predictions, in [0, 1].
 
     >>> accuracy(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]))
     0.75
@@ -52,11 +52,11 @@ def check_labels(labels: Array, count: int, classes: int | None = None) -> None:
     """
     if labels.ndim != 1 or len(labels) != count or count == 0:
         raise ShapeError(
-            f"there must be one label for each image and at least one; {count} images, labels {labels.shape}"
+            f"there must be one label per image and at least one image; {count} images, labels of shape {labels.shape}"
         )
     if not np.issubdtype(labels.dtype, np.integer):
         raise ArgumentError(f"labels must be integers; they are {labels.dtype}; convert them with labels.astype(int)")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or (classes is not None and high >= classes):
         limit = "" if classes is None else f" to {classes - 1}, one for each output of the network"
-        raise ArgumentError(f"labels must be from 0{limit}; they are from {low} to {high}")
+        raise ArgumentError(f"labels must be from 0{limit}; they range from {low} to {high}")

@@ -1,7 +1,8 @@
-"""Optimizers: hyper-parameters, state, and one update rule of `rot180.ops.update` each.
+"""Optimizers: each has hyper-parameters, state, and an update rule from `rot180.ops.update`.
 
-The state is plain arrays by slot and parameter (`adam.state["m"]["conv1.weight"]`), so a checkpoint can save it and an
-engine can fuse the rule into its backward pass. The learning rate `lr` is set anew before every step by the schedule.
+The state consists of plain arrays by slot and parameter (`adam.state["m"]["conv1.weight"]`), so that a checkpoint can
+save it and an engine can fuse the rule into its backward pass. The schedule sets the learning rate `lr` before every
+step.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rot180.ops.update import adam_update, rmsprop_update, sgd_update
 
 
 class Optimizer:
-    """The base of all optimizers.
+    """The base class of all optimizers.
 
     Attributes
     ----------
@@ -29,11 +30,11 @@ class Optimizer:
     lr : float
         The learning rate of the next update.
     initial_lr : float
-        The learning rate it was made with; schedules start from it.
+        The learning rate passed to the constructor; schedules start from it.
     step_count : int
         Updates made so far.
     state : dict of slot to dict of parameter name to array
-        Of each parameter's shape and type; zeros at the start.
+        Each array has its parameter's shape and type, and starts as zeros.
     """
 
     rule: str = ""
@@ -46,23 +47,23 @@ class Optimizer:
 
     @property
     def fused_rule(self) -> str:
-        """The rule that an engine may compute in place of `update`: empty for a class of the user's own.
+        """The rule that an engine may compute in place of `update`; empty for a user's own class.
 
-        Such a class may inherit its `rule` and update otherwise.
+        Such a class may inherit `rule` but update differently.
         """
         return self.rule if OPTIMIZERS.get(self.rule) is type(self) else ""
 
     def prepare(self, parameters: Mapping[str, Array]) -> None:
-        """Allocate the state for these parameters; what is there already stays.
+        """Allocate the state for these parameters; existing state is kept.
 
         Raises
         ------
         ShapeError
-            State that was loaded belongs to a parameter of another shape.
+            Loaded state belongs to a parameter of another shape.
         ArgumentError
-            Hyper-parameters do not go together.
+            The hyper-parameters are incompatible.
         """
-        if self.fused_rule:  # a class of the user's own need not tell its hyper-parameters
+        if self.fused_rule:  # a user's own class may not define its hyper-parameters
             self.hyper()
         for slot in self.state.values():
             for name, parameter in parameters.items():
@@ -73,20 +74,20 @@ class Optimizer:
                         f"{self.rule}: the state of {name} is {slot[name].shape} but the parameter is "
                         f"{parameter.shape}; use a new optimizer for a new network"
                     )
-                elif slot[name].dtype != parameter.dtype:  # the network was built anew in another type
+                elif slot[name].dtype != parameter.dtype:  # the network was rebuilt with another type
                     slot[name] = slot[name].astype(parameter.dtype)
 
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], lr_factors: Mapping[str, float]
     ) -> None:
-        """Change every parameter that has a gradient, in place.
+        """Update every parameter that has a gradient, in place.
 
         Parameters
         ----------
         parameters, gradients : dict of full name to array
             `conv1.weight` and so on; a gradient has its parameter's shape.
         lr_factors : dict of full name to float
-            Multiply the learning rate, parameter by parameter; 1 where missing.
+            Factors of the learning rate by parameter; 1 if missing.
         """
         self.prepare(parameters)
         self.step_count += 1
@@ -101,24 +102,24 @@ class Optimizer:
         return {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return rule and hyper-parameters; `optimizer(**to_dict())` makes the same optimizer without its state."""
+        """Return rule and hyper-parameters; `optimizer(**to_dict())` creates the same optimizer without its state."""
         return {"name": self.rule, "lr": self.initial_lr, **self.hyper()}
 
     def state_dict(self) -> dict[str, Array]:
-        """Return the state as flat names to arrays: `m/conv1.weight`, ..., and `step_count`. Not copies."""
+        """Return the state as arrays by flat name: `m/conv1.weight`, ..., and `step_count`. They are not copies."""
         flat = {f"{slot}/{name}": array for slot, arrays in self.state.items() for name, array in arrays.items()}
         return {**flat, "step_count": np.array(self.step_count, np.int64)}
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        """Restore what `state_dict` returned, bit for bit.
+        """Restore a state returned by `state_dict`, bit for bit.
 
         Raises
         ------
         ModelError
-            The state is that of another kind of optimizer.
+            The state belongs to another kind of optimizer.
         """
         if "step_count" not in state:
-            raise ModelError(f"{self.rule}: the saved state has no step_count; it is no optimizer state")
+            raise ModelError(f"{self.rule}: the saved state has no step_count; it is not an optimizer state")
         loaded: dict[str, dict[str, Array]] = {slot: {} for slot in self.slots}
         for key, array in state.items():
             slot, _, name = key.partition("/")
@@ -135,14 +136,14 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if asked.
+    """Stochastic gradient descent, optionally with momentum.
 
     Parameters
     ----------
     lr : float
         Learning rate, at least 0.
     momentum : float
-        Share of the last velocity that is kept, in [0, 1).
+        Share of the previous velocity that is kept, in [0, 1).
     nesterov : bool
         Look ahead along the velocity; needs momentum.
     weight_decay : float
@@ -312,18 +313,18 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {kind.rule: kind for kind in (SGD, Adam
 
 
 def optimizer(name: str, **hyper: Any) -> Optimizer:
-    """Make an optimizer by name: sgd, adam, adamw or rmsprop.
+    """Create an optimizer by name: sgd, adam, adamw or rmsprop.
 
     Parameters
     ----------
     name : str
     **hyper
-        Its hyper-parameters, as its class takes them.
+        Its hyper-parameters, the arguments of its class.
 
     Raises
     ------
     ArgumentError
-        Neither the name nor a hyper-parameter may be unknown, nor a value out of its range.
+        The name or a hyper-parameter is unknown, or a value is out of range.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""What works well: recipes by name, and for the named models. Anything said to `rot180 train` overrides them.
+"""Settings that work well: recipes by name, and for the named models. Options of `rot180 train` override them.
 
-The figures are accuracies on test images, the worst of the seeds given. Rates and schedules were compared on those same
-images (for MNIST with seeds 0 to 4), so the figures are a little better than fresh images would give.
+The figures are accuracies on test images, the worst over the given seeds. Rates and schedules were compared on the same
+images (for MNIST with seeds 0 to 4), so the figures are slightly better than fresh images would give.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ class Recipe:
 
 
 DEFAULT = Recipe(schedule="cosine", warmup=0.05, epochs=5)
-"""For any network that has no recipe of its own."""
+"""For any network without its own recipe."""
 
 FAST = Recipe(lr=3e-3, schedule="cosine", warmup=0.05, epochs=3, batch_size=64)
-"""Few and large steps at a high rate. MNIST with cnn-16-32-128, seeds 0 to 4: 99.20% (after two epochs 99.12%; with
+"""Few large steps at a high rate. MNIST with cnn-16-32-128, seeds 0 to 4: 99.20% (after two epochs 99.12%; with
 batches of 32 at 2e-3 99.21%, in half as much time again)."""
 
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """What `--recipe` chooses: settings, the model that goes with them, and in one line what they are for.
+    """A choice of `--recipe`: settings, the model that goes with them, and a one-line description.
 
     Attributes
     ----------
     recipe : Recipe or None
-        None stands for the model's own.
+        None means the model's own recipe.
     model : str or None
-        Taken for images of its size where no model is named.
+        Used for images of its size if no model is named.
     description : str
     """
 
@@ -59,12 +59,14 @@ class NamedRecipe:
 
 
 NAMED_RECIPES: dict[str, NamedRecipe] = {
-    "default": NamedRecipe(None, None, "what suits the network, such as 3 epochs for cnn-32-64-512"),
+    "default": NamedRecipe(None, None, "settings suited to the network, such as 3 epochs for cnn-32-64-512"),
     "fast": NamedRecipe(
-        FAST, "cnn-16-32-128", "few epochs at a high rate; takes cnn-16-32-128 for 28x28x1 images; 99% of MNIST soon"
+        FAST,
+        "cnn-16-32-128",
+        "few epochs at a high rate; uses cnn-16-32-128 for 28x28x1 images; quickly reaches 99% on MNIST",
     ),
 }
-"""The recipes that have a name of their own."""
+"""The recipes that can be chosen by name."""
 
 RECIPES: dict[str, Recipe] = {
     # MNIST, one epoch, seed 0: 99.20%
@@ -88,10 +90,10 @@ def recipe(name: str, images: int | None = None, kind: str = "default") -> Recip
     Parameters
     ----------
     name : str
-        A named model has a recipe of its own; any other text gets the default one.
+        A named model has its own recipe; any other text gets the default one.
     images : int, optional
-        The number of training images. With less than 4,000, a recipe that is not made for one model has more epochs,
-        up to 20, so that 20,000 images are seen where that is possible.
+        The number of training images. With fewer than 4,000, a recipe not made for one model has more epochs, up to
+        20, so that 20,000 images are seen if possible.
     kind : str
         A name from `NAMED_RECIPES`.
 

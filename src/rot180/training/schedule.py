@@ -1,7 +1,7 @@
 r"""Learning-rate schedules: pure functions of the number of updates made, so that resuming needs no state.
 
-With `warmup` steps the rate first climbs in equal steps, lr/warmup, 2 lr/warmup, ..., lr, and what follows is stretched
-over the T steps that are left. With t the steps since then:
+With `warmup` steps the rate first rises linearly, lr/warmup, 2 lr/warmup, ..., lr, and the schedule is stretched over
+the remaining T steps. With t the number of steps since the warm-up:
 
     constant     lr
     step         lr * factor ** (t // every)
@@ -22,25 +22,25 @@ from typing import Any
 from rot180.errors import ArgumentError, did_you_mean
 
 Schedule = Callable[[int], float]
-"""From the number of updates made before (0, 1, ...) to the learning rate of the next."""
+"""Maps the number of updates made so far (0, 1, ...) to the learning rate of the next."""
 
 
 def schedule(name: str, lr: float, total_steps: int, *, warmup: int | float = 0, **options: float) -> Schedule:
-    """Make a schedule by name.
+    """Create a schedule by name.
 
     Parameters
     ----------
     name : str
         `constant`, `step`, `cosine` or `one-cycle`.
     lr : float
-        The highest learning rate.
+        The peak learning rate.
     total_steps : int
-        Updates of the whole training; steps beyond it keep the last rate.
+        Updates in the whole training; later steps keep the last rate.
     warmup : int or float
-        Updates over which the rate climbs to lr at the start; a float is a share of all updates, in [0, 1).
+        Updates during which the rate rises to lr at the start; a float is a share of all updates, in [0, 1).
     **options
-        `every` (steps, default a third of them) and `factor` (default 0.1) of `step`; `floor` (share of lr at the end,
-        default 0) of `cosine`.
+        For `step`, `every` (in steps, by default a third of all) and `factor` (default 0.1); for `cosine`, `floor`
+        (share of lr at the end, default 0).
 
     Returns
     -------
@@ -49,7 +49,7 @@ def schedule(name: str, lr: float, total_steps: int, *, warmup: int | float = 0,
     Raises
     ------
     ArgumentError
-        An unknown name or option, or a warm-up that leaves no step.
+        A name or option is unknown, or the warm-up leaves no steps.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def schedule(name: str, lr: float, total_steps: int, *, warmup: int | float = 0,
         raise ArgumentError(f"unknown schedule {name!r}{did_you_mean(str(name), SCHEDULES)}")
     steps = _warmup_steps(warmup, total_steps)
     if steps and name == "one-cycle":
-        raise ArgumentError("one-cycle begins with a warm-up of its own; leave out warmup")
+        raise ArgumentError("one-cycle includes its own warm-up; leave out warmup")
     known = [key for key in inspect.signature(SCHEDULES[name]).parameters if key not in ("lr", "total")]
     for key in options:
         if key not in known:
@@ -80,7 +80,7 @@ def _warmup_steps(warmup: int | float, total_steps: int) -> int:
     if isinstance(warmup, int) and not isinstance(warmup, bool) and 0 <= warmup < max(total_steps, 1):
         return warmup
     raise ArgumentError(
-        f"warmup must be a number of steps from 0 to fewer than all {total_steps}, or a share of them below 1.0; "
+        f"warmup must be a number of steps from 0 to less than the total of {total_steps}, or a share below 1.0; "
         f"it is {warmup!r}"
     )
 
@@ -102,8 +102,8 @@ def _cosine(lr: float, total: int, floor: float = 0.0) -> Schedule:
 
 def _one_cycle(lr: float, total: int) -> Schedule:
     first, last = lr / 25, lr / 25 / 1e4
-    # The same positions as PyTorch's OneCycleLR, so that recipes carry over. With fewer than 4 steps the top
-    # lies before the first.
+    # The same positions as PyTorch's OneCycleLR, so that recipes carry over. With fewer than 4 steps the peak
+    # precedes the first step.
     top = 0.3 * total - 1
 
     def between(start: float, end: float, share: float) -> float:

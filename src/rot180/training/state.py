@@ -1,4 +1,4 @@
-"""Everything that a training knows between two updates: what a checkpoint holds, and what going on needs."""
+"""The entire state of a training between two updates: what a checkpoint stores, and what resuming needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COUNTERS = ("epoch", "batch", "step", "loss_sum", "correct", "images", "seconds"
 """The numbers of `Progress`."""
 
 ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup")
-"""Parts of a plan that the first checkpoints do not have; there they are not compared."""
+"""Parts of a plan that the first checkpoints lack; they are not compared with those."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class TrainingState:
     Attributes
     ----------
     plan : dict
-        What decides the bits of the result, and must be the same to go on; of the epochs there may be more.
+        Everything that affects the bits of the result and must be unchanged to resume, except that `epochs` may grow.
     progress : dict
         The numbers of `Progress`: position in the epoch, updates done, sums of this epoch, best loss.
     generators : dict of str to dict
         The state of each of the trainer's generators.
     step_count : int
-        Of the optimizer.
+        Steps of the optimizer.
     history : History
-        So far.
+        The history so far.
     parameters, optimizer_state, best_parameters : dict of str to array
-        `conv1.weight`; `m/conv1.weight`; the weights that early stopping would put back.
+        `conv1.weight`; `m/conv1.weight`; the weights that early stopping would restore.
     """
 
     plan: dict[str, Any]
@@ -61,26 +61,26 @@ class TrainingState:
         return bool(done >= self.plan["epochs"] or self.out_of_patience(patience))
 
     def out_of_patience(self, patience: int | None) -> bool:
-        """Say whether early stopping with this patience ends the training here."""
+        """Return whether early stopping with this patience ends the training here."""
         return patience is not None and patience <= self.progress["epoch"] - (self.progress["best_epoch"] or 0)
 
     @property
     def final_parameters(self) -> dict[str, Array]:
-        """The weights that the training leaves here: its best if it is over and kept them, else the newest."""
+        """The final weights if the training ended here: the best if it is over and kept them, else the newest."""
         return self.best_parameters if self.is_over and self.best_parameters else self.parameters
 
 
 def capture(
     trainer: Trainer, settings: Settings, progress: Progress, images: int, history: History | None = None
 ) -> TrainingState:
-    """Return the state of a training; its arrays are the live ones: store or copy them before the next batch.
+    """Return the state of a training; its arrays are not copies: store or copy them before the next batch.
 
     Parameters
     ----------
     trainer, settings, progress
-        As `TrainingStarted` tells them.
+        From `TrainingStarted`.
     images : int
-        In an epoch.
+        Images in an epoch.
     history : History, optional
     """
     return TrainingState(
@@ -96,14 +96,14 @@ def capture(
 
 
 def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: int) -> Progress:
-    """Put a state into a prepared trainer and return the place to go on from.
+    """Load a state into a prepared trainer and return the position to continue from.
 
     Raises
     ------
     ArgumentError
-        The training is another one: something that decides its bits differs, or it would have fewer epochs.
+        The state belongs to another training: something that affects the bits differs, or there are fewer epochs.
     ModelError
-        The state is damaged, or its arrays do not fit the network.
+        The state is damaged, or its arrays do not match the network.
     """
     from rot180.training.loop import Progress
 
@@ -115,7 +115,9 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
         if name != "epochs" and then.get(name) != value
     ]
     if differences:
-        raise ArgumentError(f"the checkpoint belongs to another training: {'; '.join(differences)}; give the same")
+        raise ArgumentError(
+            f"the checkpoint belongs to another training: {'; '.join(differences)}; use the same settings"
+        )
     _check_epochs(state, settings)
     _copy_into(trainer.model.parameters, state.parameters)
     _copy_into(flat_state(trainer.optimizer.state), state.optimizer_state)
@@ -126,19 +128,19 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
             generator.bit_generator.state = state.generators[name]
         progress = Progress(**{name: state.progress[name] for name in COUNTERS})
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"the checkpoint's state cannot be used ({error}); take an older one") from None
+        raise ModelError(f"the checkpoint's state cannot be used ({error}); use an older one") from None
     batches = settings.batches(images)
     if not (0 <= progress.epoch <= settings.epochs and 0 <= progress.batch <= batches):
         raise ModelError(
-            f"the checkpoint stands at epoch {progress.epoch}, batch {progress.batch}; expected at most "
-            f"{settings.epochs} and {batches}; take an older one"
+            f"the checkpoint is at epoch {progress.epoch}, batch {progress.batch}; expected at most "
+            f"{settings.epochs} and {batches}; use an older one"
         )
     steps = progress.epoch * settings.updates_per_epoch(images) + -(-progress.batch // settings.accumulate)
     seen = min(progress.batch * settings.batch_size, images)
     if (progress.step, state.step_count, progress.images) != (steps, steps, seen):
         raise ModelError(
-            f"the checkpoint counts {progress.step} steps and {progress.images} images of this epoch; at epoch "
-            f"{progress.epoch}, batch {progress.batch} there are {steps} and {seen}; take an older one"
+            f"the checkpoint counts {progress.step} steps and {progress.images} images in this epoch; epoch "
+            f"{progress.epoch}, batch {progress.batch} requires {steps} and {seen}; use an older one"
         )
     trainer.optimizer.step_count = state.step_count
     progress.best_parameters = {name: np.array(w) for name, w in state.best_parameters.items()}
@@ -146,23 +148,23 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
 
 
 def _check_epochs(state: TrainingState, settings: Settings) -> None:
-    """Raise ArgumentError unless there are as many epochs as before, or more that can be trained."""
+    """Raise ArgumentError unless the number of epochs is unchanged, or larger with early stopping not yet reached."""
     planned = state.plan.get("epochs")
     if not isinstance(planned, int):
-        raise ModelError("the checkpoint does not say for how many epochs it was trained; take an older one")
+        raise ModelError("the checkpoint does not record its number of epochs; use an older one")
     if settings.epochs < planned:
         raise ArgumentError(
-            f"the training was planned for {planned} epochs, and can go on to more of them, not to {settings.epochs}"
+            f"the training was planned for {planned} epochs and can be extended, but not shortened to {settings.epochs}"
         )
     if settings.epochs > planned and state.out_of_patience(settings.early_stopping):
         raise ArgumentError(
             f"early stopping ended the training after epoch {state.progress['epoch']}, and would end it there again: "
-            f"more epochs change nothing; train anew with more patience"
+            f"more epochs change nothing; start a new training with more patience"
         )
 
 
 def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]:
-    """Return what must be the same for a training to go on as if it had never stopped, as JSON has it."""
+    """Return what must be unchanged for a training to resume as if it had never stopped, as JSON values."""
     weights = getattr(trainer.loss, "class_weights", None)
     plan = {
         "network": _notation(trainer),
@@ -185,7 +187,7 @@ def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]
 
 
 def _notation(trainer: Trainer) -> str | None:
-    """Return the network in the notation; None where that has no word for one of its layers."""
+    """Return the network in the notation; None if the notation has no word for one of its layers."""
     try:
         return trainer.model.notation
     except Rot180Error:
@@ -193,17 +195,17 @@ def _notation(trainer: Trainer) -> str | None:
 
 
 def flat_state(state: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
-    """Return an optimizer's arrays under one name each, such as `m/conv1.weight`; the live ones."""
+    """Return an optimizer's arrays by flat name, such as `m/conv1.weight`; not copies."""
     return {f"{slot}/{name}": array for slot, arrays in state.items() for name, array in arrays.items()}
 
 
 def history_so_far(history: History) -> History:
-    """Return a copy that goes on by itself."""
+    """Return an independent copy."""
     return deepcopy(history)
 
 
 def _copy_into(own: Mapping[str, Array], given: Mapping[str, Array]) -> None:
-    """Copy values in place: whoever holds the arrays, such as an engine, goes on holding the right ones."""
+    """Copy values in place, so that references to the arrays, such as an engine's, stay valid."""
     if own.keys() != given.keys():
         raise ModelError(
             f"the checkpoint's arrays must be {', '.join(sorted(own)[:4])} ...; "

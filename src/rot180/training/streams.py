@@ -1,7 +1,7 @@
-"""The streams of random numbers of one training, each named and each derived from the seed alone.
+"""The random-number streams of one training, each named and derived from the seed alone.
 
-A stream for every epoch's order means that no generator has to be saved to know which image comes next: the order of
-epoch 7 under seed 3 is always the same.
+As the order of every epoch has its own stream, no generator has to be saved to know which image comes next: the order
+of epoch 7 under seed 3 is always the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PURPOSES = {"shuffle": 0, "noise": 1, "split": 2, "augment": 3}
 def stream(seed: int, purpose: str, *index: int) -> np.random.Generator:
     """Return the generator of one purpose (`shuffle`, `noise`, `split`, `augment`), independent of all others.
 
-    `index` tells apart what each epoch, or each batch of each epoch, has of its own.
+    `index` distinguishes epochs, or batches within epochs.
 
     >>> float(stream(0, "noise").random()) == float(stream(0, "noise").random())
     True

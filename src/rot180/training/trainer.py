@@ -1,4 +1,4 @@
-"""A model, an optimizer and a loss, and the one step that training repeats."""
+"""A model, an optimizer and a loss, and the step that training repeats."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ class Trainer:
     Parameters
     ----------
     model : Sequential
-        Built at the first batch, with `seed` and that batch's shape, unless it is built already.
+        Built at the first batch, with `seed` and that batch's shape, unless already built.
     optimizer : str or Optimizer
-        A name takes that optimizer's default hyper-parameters.
+        A name selects that optimizer with default hyper-parameters.
     loss : str or Loss
         `cross_entropy` (on outputs without softmax), `squared_error`, or `auto`: squared error for a network that ends
         in sigmoid or tanh, cross-entropy for any other.
     engine : str
         `auto` or `numpy`.
     seed : int
-        Of the parameters, the order of the images and all noise.
+        Seed of the parameters, the order of the images and all noise.
 
     Attributes
     ----------
     generators : dict of str to numpy.random.Generator
-        `noise` feeds dropout and noise. Its state belongs to a checkpoint; the order of the images is derived from the
+        `noise` is used by dropout and noise. Checkpoints store its state; the order of the images is derived from the
         seed and the epoch (`rot180.training.streams`) and needs none.
     stop_reason : str
         Set by `stop`; `fit` ends after the current batch.
     white : float or None
-        What is white in all images that come (`Preprocessing.white_of`), which `fit` finds out once; None asks it of
-        each batch.
+        The white level of all images (`Preprocessing.white_of`), which `fit` determines once; if None, it is
+        determined for each batch.
     limits : (float, float) or None
-        Black and white in them, between which augmentation stays.
+        Their black and white levels, to which augmentation is limited.
 
     Examples
     --------
@@ -82,13 +82,13 @@ class Trainer:
         self.white: float | None = None
         self.limits: tuple[float, float] | None = None
         self._engine_name = engine
-        # A layer of the user's own may draw as well, or hold layers that do.
+        # A user's own layer may draw random numbers as well, or contain layers that do.
         self._draws = any(layer.draws or is_own(layer) for layer in model.layers)
         if model.is_built:
             self.prepare(model.input_shape)
 
     def prepare(self, image_shape: tuple[int, ...]) -> Engine:
-        """Build the model for images of this shape unless it is built, and make the engine that runs it."""
+        """Build the model for images of this shape if needed, and create the engine that runs it."""
         if self._engine is None:
             if not self.model.is_built:
                 self.model.build(self._input_shape(image_shape), seed=self.seed)
@@ -98,12 +98,12 @@ class Trainer:
 
     @property
     def model(self) -> Sequential:
-        """The network; another one takes a trainer of its own."""
+        """The network; another network needs its own trainer."""
         return self._model
 
     @property
     def loss(self) -> Loss:
-        """What training minimizes; may be exchanged, by name or as a `Loss`, between two steps."""
+        """The loss to minimize; may be replaced, by name or as a `Loss`, between two steps."""
         return self._loss
 
     @loss.setter
@@ -114,7 +114,7 @@ class Trainer:
 
     @property
     def engine(self) -> Engine:
-        """What runs the model."""
+        """The engine that runs the model."""
         if self._engine is None:
             raise ArgumentError("the trainer's model is not built yet; call prepare(image_shape) or step first")
         return self._engine
@@ -126,9 +126,9 @@ class Trainer:
         Parameters
         ----------
         images : (N, H, W, C) or (N, H, W)
-            As they come from the data, uint8 or float; the model's preprocessing is applied.
+            Raw images, uint8 or float; the model's preprocessing is applied.
         labels : (N,) integer or (N, K) float
-            Classes, or a probability for each.
+            Classes, or probabilities of the classes.
 
         Returns
         -------
@@ -138,9 +138,9 @@ class Trainer:
         Raises
         ------
         ShapeError
-            Images and labels do not fit each other or the model.
+            Images and labels do not match each other or the model.
         NonFiniteError
-            The loss or a gradient is infinite or NaN; the message says where that began.
+            The loss or a gradient is infinite or NaN; the message names the first non-finite array.
         """
         return self.run_batch(np.asarray(images), np.asarray(labels)).loss
 
@@ -149,17 +149,17 @@ class Trainer:
         """Train on one batch of raw images; `update=False` keeps the gradients for the next update."""
         if len(images) != len(labels) or len(images) == 0:
             raise ShapeError(
-                f"a batch needs one label for each image and at least one; {len(images)} images, {len(labels)} labels"
+                f"a batch needs one label per image and at least one image; {len(images)} images, {len(labels)} labels"
             )
         engine = self.prepare(images.shape[1:])
         white = self.white
         if white is None and self.model.preprocessing.pixels is None and images.dtype.kind == "f":
-            white = 1.0  # nobody need look at the pixels: what is not finite shows in the loss
+            white = 1.0  # no need to scan the pixels: non-finite values show up in the loss
         ready = self.model.preprocessing(images, dtype=self.model.dtype, white=white)
         generator = self.generators["noise"]
         before = generator.bit_generator.state if self._draws else None
-        step = self.optimizer.step_count  # an engine that finds out late has counted this one already
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked for below, in one place
+        step = self.optimizer.step_count  # an engine that detects it late has already counted this step
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked below, in one place
             result = engine.train_step(ready, labels, self.optimizer, generator, update=update)
         if not (result.finite and math.isfinite(result.loss)):
             if before is not None:
@@ -171,7 +171,7 @@ class Trainer:
         found = find_origin(self.model, self.loss, ready, labels, self.generators["noise"], self.optimizer.lr)
         what = "a gradient is not finite" if math.isfinite(result.loss) else f"the loss is {result.loss}"
         return NonFiniteError(
-            f"step {step + 1}: {what}; the first array that is not finite: {found.array} ({found.detail}); "
+            f"step {step + 1}: {what}; the first non-finite array: {found.array} ({found.detail}); "
             f"likely cause: {found.cause}",
             step=step,
             layer=found.layer,
@@ -181,21 +181,21 @@ class Trainer:
     def _input_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
         try:
             return self.model.input_shape
-        except ArgumentError:  # not given by the user: the data decides
+        except ArgumentError:  # not given by the user: taken from the data
             return (*image_shape, 1) if len(image_shape) == 2 else image_shape
 
     def stop(self, reason: str = "stopped") -> None:
-        """Ask `fit` to end after the current batch. May be called from a subscriber or another thread."""
+        """Request that `fit` stop after the current batch. May be called from a subscriber or another thread."""
         self.stop_reason = reason
 
 
 def make_loss(loss: str | Loss, model: Sequential) -> Loss:
-    """Return the loss of this name for this model.
+    """Return the loss with this name for this model.
 
     Raises
     ------
     ArgumentError
-        The name is unknown, or the model ends in a softmax that cross-entropy contains already.
+        The name is unknown, or the model ends in a softmax, which cross-entropy already includes.
     """
     last = model.layers[-1]
     if loss == "auto":

@@ -59,7 +59,9 @@ class Trace:
         seed: int = 0,
     ) -> None:
         if not model.is_built:
-            raise ArgumentError("the model has no parameters yet; train it, load one, or call model.build(input_shape)")
+            raise ArgumentError(
+                "the model has no parameters yet; train it, load a trained one, or call model.build(input_shape)"
+            )
         self.model = model
         self.images = _batch(images, model.input_shape)
         refuse_non_finite(model, self.images)
