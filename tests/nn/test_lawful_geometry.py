@@ -14,7 +14,7 @@ from rot180.nn import network
 from rot180.ops.geometry import geometry, pool_geometry
 
 WHOLLY_OUTSIDE = (
-    "pool1: every window must hold a pixel of the image, but padding .* puts a window of 2x2 wholly outside"
+    "pool1: every window must hold a pixel of the image, but padding .* puts a window of 2x2 entirely outside"
 )
 
 

@@ -187,7 +187,7 @@ def journey(
         raise ArgumentError("the network has no parameters yet; call build(seed=0) first")
     if algorithm not in ("auto", *ALGORITHMS):
         raise ArgumentError(
-            f"journey: there is no algorithm {algorithm!r}{did_you_mean(str(algorithm), ('auto', *ALGORITHMS))}"
+            f"journey: unknown algorithm {algorithm!r}{did_you_mean(str(algorithm), ('auto', *ALGORITHMS))}"
         )
     if len(images) != len(labels) or len(images) == 0:
         raise ShapeError(f"journey: {len(images)} images and {len(labels)} labels; give one label for each image")

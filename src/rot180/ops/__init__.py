@@ -1,10 +1,10 @@
 """The mathematics: each operation's forward and backward as pure functions of NumPy arrays.
 
-To read it: `geometry` (where windows lie), `conv_loops` (the definition), `conv_offsets` (the weight gradient in four
-stages), `conv_im2col`, `conv_windows`, `conv_rotation` (the kernel turned by 180 degrees), `conv_identities`; then
-`pooling`, `activation`, `linear`, `softmax`, `loss`, `update`.
-Then what deep networks add: `normalization`, `joins`, `resize`, `conv_transpose2d`, `activation_piecewise`,
-`activation_smooth`, `channels`. docs/backpropagation.md leads through the first part in one page.
+Suggested reading order: `geometry` (where windows are placed), `conv_loops` (the definition), `conv_offsets` (the
+weight gradient in four stages), `conv_im2col`, `conv_windows`, `conv_rotation` (the kernel rotated by 180 degrees),
+`conv_identities`; then `pooling`, `activation`, `linear`, `softmax`, `loss`, `update`.
+Then the operations that deeper networks add: `normalization`, `joins`, `resize`, `conv_transpose2d`,
+`activation_piecewise`, `activation_smooth`, `channels`. docs/backpropagation.md covers the first part in one page.
 """
 
 from rot180.ops.activation import (

@@ -1,7 +1,7 @@
-r"""Activations, each with its derivative beside it.
+r"""Activations, each next to its derivative.
 
-An activation works on every number by itself, y = f(x), so the Jacobian is diagonal and the chain rule is a product of
-numbers: dx = dy * f'(x). What differs is f'(x), and from what it is cheapest to compute:
+An activation acts on each number independently, y = f(x), so the Jacobian is diagonal and the chain rule reduces to an
+elementwise product: dx = dy * f'(x). The activations differ in f'(x), and in what it is cheapest to compute it from:
 
     f            y                        f'                          from
     relu         max(0, x)                1 where y > 0, else 0       y
@@ -10,8 +10,8 @@ numbers: dx = dy * f'(x). What differs is f'(x), and from what it is cheapest to
     sigmoid      1 / (1 + exp(-x))        y * (1 - y)                 y
     tanh         tanh(x)                  1 - y^2                     y
 
-Where it comes from y, backward needs no second forward pass, and x need not be kept. Every function of two arrays
-raises ShapeError where their shapes differ.
+Where f' is computed from y, the backward pass needs no second forward pass, and x need not be kept. Every function of
+two arrays raises ShapeError if their shapes differ.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def relu(x: Array) -> Array:
 
 
 def relu_backward(dy: Array, y: Array) -> Array:
-    r"""Let delta through where the unit was on: dx = dy * [y > 0].
+    r"""Pass delta through where the unit was active: dx = dy * [y > 0].
 
-    y > 0 exactly where x > 0, and there y = x has the derivative 1; where x < 0, y is the constant 0. At x = 0 there is
-    no derivative, and 0 is taken.
+    y > 0 exactly where x > 0, and there y = x has the derivative 1; where x < 0, y is the constant 0. At x = 0 the
+    derivative does not exist, and 0 is used.
 
     Parameters
     ----------
@@ -88,13 +88,13 @@ def relu_backward(dy: Array, y: Array) -> Array:
 
 
 def noisy_relu(x: Array, noise: Array) -> Array:
-    r"""Rectify a disturbed input: y = max(0, x + noise).
+    r"""Rectify an input with added noise: y = max(0, x + noise).
 
     Parameters
     ----------
     x : array of float32 or float64, any shape
     noise : array of x's shape
-        Already drawn, so that the function is one: the same arguments give the same y.
+        Drawn beforehand, so that the same arguments always give the same y.
 
     Returns
     -------
@@ -114,9 +114,9 @@ def noisy_relu(x: Array, noise: Array) -> Array:
 
 
 def noisy_relu_backward(dy: Array, y: Array) -> Array:
-    r"""Let delta through where the disturbed unit was on: dx = dy * [y > 0].
+    r"""Pass delta through where the noisy unit was active: dx = dy * [y > 0].
 
-    With z = x + noise, dz/dx = 1, so dx = dz, and dz is that of `relu` at z.
+    With z = x + noise, dz/dx = 1, so dx = dz, and dz is the gradient of `relu` at z.
 
     Parameters
     ----------
@@ -164,12 +164,12 @@ def leaky_relu(x: Array, slope: float = 0.01) -> Array:
 
 
 def leaky_relu_backward(dy: Array, x: Array, slope: float = 0.01) -> Array:
-    r"""Scale delta by the slope on which the input lay: dx = dy where x > 0, else slope * dy.
+    r"""Scale delta by the slope at the input: dx = dy where x > 0, else slope * dy.
 
     Parameters
     ----------
     dy, x : arrays of one shape
-        dL/dy, and the input of `leaky_relu` (its output has lost the sign if the slope is zero or negative).
+        dL/dy, and the input of `leaky_relu` (its output hides the sign of x if the slope is not positive).
     slope : float
         As in `leaky_relu`.
 
@@ -194,7 +194,7 @@ def leaky_relu_backward(dy: Array, x: Array, slope: float = 0.01) -> Array:
 def sigmoid(x: Array) -> Array:
     r"""Squash into (0, 1): y = 1 / (1 + exp(-x)).
 
-    exp(-x) overflows for x far below zero. With e = exp(-|x|), which is never above 1,
+    exp(-x) overflows for large negative x. With e = exp(-|x|), which is never above 1,
 
         x >= 0:  y = 1 / (1 + e)
         x <  0:  y = exp(x) / (exp(x) + 1) = e / (1 + e)
@@ -221,7 +221,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def sigmoid_backward(dy: Array, y: Array) -> Array:
-    r"""Return dx = dy * y * (1 - y), y being the output of the sigmoid, not its input.
+    r"""Return dx = dy * y * (1 - y), where y is the output of the sigmoid, not its input.
 
     With y = 1 / q and q = 1 + exp(-x):
 
@@ -275,9 +275,9 @@ def tanh(x: Array) -> Array:
 
 
 def tanh_backward(dy: Array, y: Array) -> Array:
-    r"""Return dx = dy * (1 - y^2), y being the output of tanh.
+    r"""Return dx = dy * (1 - y^2), where y is the output of tanh.
 
-    With t = sigmoid(2x), y = 2t - 1, that is t = (1 + y)/2:
+    With t = sigmoid(2x), y = 2t - 1, that is, t = (1 + y)/2:
 
         dy/dx = 2 * dt/dx = 2 * 2 t (1 - t) = 4 * (1 + y)/2 * (1 - y)/2 = 1 - y^2
 

@@ -1,4 +1,4 @@
-r"""Activations made of straight pieces, and of one exponential piece.
+r"""Piecewise activations: straight pieces, and in one case an exponential piece.
 
     f             y                              f'                                        from
     relu6         min(max(0, x), 6)              1 where 0 < y < 6, else 0                 y
@@ -7,8 +7,8 @@ r"""Activations made of straight pieces, and of one exponential piece.
     elu           x or alpha*(exp(x) - 1)        1 where x > 0, else alpha*exp(x)          x
     prelu         x or slope*x, slope learned    1 where x > 0, else slope                 x
 
-At the ends of a piece there is no derivative; that of the flat side is taken, as for ReLU. relu6, hard_sigmoid and
-hard_swish do without exponentials, for small devices.
+At the ends of a piece the derivative does not exist; that of the flat side is used, as for ReLU. relu6, hard_sigmoid
+and hard_swish need no exponentials, which suits small devices.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def relu6(x: Array) -> Array:
-    r"""Rectify and cap: y = min(max(0, x), 6).
+    r"""Rectify and clip: y = min(max(0, x), 6).
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def relu6(x: Array) -> Array:
 
 
 def relu6_backward(dy: Array, y: Array) -> Array:
-    r"""Let delta through between the caps: dx = dy * [0 < y < 6].
+    r"""Pass delta through between the two limits: dx = dy * [0 < y < 6].
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def hard_sigmoid(x: Array) -> Array:
 
 
 def hard_sigmoid_backward(dy: Array, y: Array) -> Array:
-    r"""Scale delta by the slope of the line: dx = dy / 6 where 0 < y < 1, else 0.
+    r"""Scale delta by the slope: dx = dy / 6 where 0 < y < 1, else 0.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def hard_sigmoid_backward(dy: Array, y: Array) -> Array:
 
 
 def hard_swish(x: Array) -> Array:
-    r"""Gate x by a straight line: y = x * hard_sigmoid(x).
+    r"""Gate x with a piecewise linear function: y = x * hard_sigmoid(x).
 
     Parameters
     ----------
@@ -149,14 +149,14 @@ def hard_swish(x: Array) -> Array:
 
 
 def hard_swish_backward(dy: Array, x: Array) -> Array:
-    r"""Scale delta by the slope of the piece.
+    r"""Scale delta by the derivative of the piece that x falls in.
 
     Between -3 and 3, y = x*(x + 3)/6, so dy/dx = (2x + 3)/6; below, y = 0; above, y = x.
 
     Parameters
     ----------
     dy, x : arrays of one shape
-        dL/dy, and the input of `hard_swish` (the output does not tell x: the curve falls before it rises).
+        dL/dy, and the input of `hard_swish` (x cannot be recovered from the output: the curve falls before it rises).
 
     Returns
     -------
@@ -179,7 +179,7 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
     ----------
     x : array of float32 or float64, any shape
     alpha : float
-        -alpha is the value far below zero.
+        The value for large negative x is -alpha.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
 
 
 def elu_backward(dy: Array, x: Array, alpha: float = 1.0) -> Array:
-    r"""Scale delta by the slope: dx = dy where x > 0, else dy * alpha * exp(x).
+    r"""Scale delta by the derivative: dx = dy where x > 0, else dy * alpha * exp(x).
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def elu_backward(dy: Array, x: Array, alpha: float = 1.0) -> Array:
 
 
 def prelu(x: Array, slope: Array) -> Array:
-    r"""Rectify with a leak that is learned: y = x where x > 0, else slope[c] * x.
+    r"""Rectify with a learned leak: y = x where x > 0, else slope[c] * x.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def prelu(x: Array, slope: Array) -> Array:
     Raises
     ------
     ShapeError
-        There is another number of slopes.
+        The number of slopes is neither 1 nor C.
 
     References
     ----------
@@ -258,13 +258,13 @@ def prelu(x: Array, slope: Array) -> Array:
 
 
 def prelu_backward(dy: Array, x: Array, slope: Array) -> tuple[Array, Array]:
-    r"""Carry delta back to the input and to the slopes.
+    r"""Propagate delta back to the input and to the slopes.
 
     dx = dy where x > 0, else slope * dy. The slope of a channel multiplies each of its negative inputs, so
 
         dslope[c] = sum over all positions of dy * min(0, x)
 
-    and one slope for all channels collects the sum of all.
+    and a single slope for all channels receives the sum over all of them.
 
     Parameters
     ----------

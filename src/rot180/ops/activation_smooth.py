@@ -1,12 +1,12 @@
-r"""Smooth gates: x times a function that rises from 0 to 1.
+r"""Smooth gated activations: x times a function that rises from 0 to 1.
 
     f       y                                    f'
     silu    x * s(x),     s the sigmoid          s * (1 + x * (1 - s))
     gelu    x * Phi(x),   Phi the normal         Phi + x * phi,   phi the normal density
             distribution function
 
-By the product rule f' = gate + x * gate'. The curves fall a little below zero before they rise, so the output does not
-tell x, and backward takes x.
+By the product rule, f' = gate + x * gate'. The curves fall a little below zero before they rise, so x cannot be
+recovered from the output, and backward takes x.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def silu_backward(dy: Array, x: Array) -> Array:
 
 
 def gelu(x: Array, approximate: str = "none") -> Array:
-    r"""Gate x by the chance that a normal number lies below it: y = x * Phi(x).
+    r"""Gate x by the probability that a standard normal variable is below it: y = x * Phi(x).
 
     Phi(x) = (1 + erf(x / sqrt(2))) / 2. The usual approximation, "tanh", is
 
@@ -99,7 +99,7 @@ def gelu(x: Array, approximate: str = "none") -> Array:
     Raises
     ------
     ArgumentError
-        There is no such approximation.
+        `approximate` is not one of the above.
 
     References
     ----------
@@ -122,9 +122,9 @@ def gelu(x: Array, approximate: str = "none") -> Array:
 def gelu_backward(dy: Array, x: Array, approximate: str = "none") -> Array:
     r"""Return dx = dy * (Phi(x) + x * Phi'(x)).
 
-    Phi' is the normal density, exp(-x^2/2) / sqrt(2 pi). Of the approximation, with u = sqrt(2/pi)*(x + 0.044715 x^3)
+    Phi' is the normal density, exp(-x^2/2) / sqrt(2 pi). For the approximation, with u = sqrt(2/pi)*(x + 0.044715 x^3)
     and t = tanh(u), it is (1 - t^2)/2 * du/dx, du/dx = sqrt(2/pi)*(1 + 3*0.044715 x^2): the gradient of what was
-    computed, not of what it stands for.
+    computed, not of the function it approximates.
 
     Parameters
     ----------
@@ -164,9 +164,7 @@ def _distribution(x: Array, approximate: str) -> Array:
         smooth: Array = (1 + np.tanh(_SLOPE * (x + _CUBIC * x * x * x))) / 2
         return smooth.astype(x.dtype, copy=False)
     if approximate != "none":
-        raise ArgumentError(
-            f"gelu: there is no approximation {approximate!r}{did_you_mean(approximate, APPROXIMATIONS)}"
-        )
+        raise ArgumentError(f"gelu: unknown approximation {approximate!r}{did_you_mean(approximate, APPROXIMATIONS)}")
     # NumPy has no error function. erfc keeps the digits of the tail below zero, where 1 + erf would cancel.
     flat = (x.ravel() * -math.sqrt(0.5)).tolist()
     tail = np.fromiter(map(math.erfc, flat), np.float64, len(flat))

@@ -1,21 +1,21 @@
-r"""What works across channels: local response normalization, and shuffling.
+r"""Operations across channels: local response normalization and channel shuffling.
 
-**Local response normalization.** A channel is divided by what its neighbors say. Over a window of `size` channels
-around c, written W(c),
+**Local response normalization.** A channel is divided by a quantity that depends on its neighbors. Over a window of
+`size` channels around c, written W(c),
 
     q_c = k + (alpha / size) * sum_{c' in W(c)} x_c'^2          y_c = x_c * q_c^(-beta)
 
-x_c changes y in two ways: as the numerator of its own y_c, and through q of every channel whose window it is in:
+x_c affects y in two ways: as the numerator of its own y_c, and through the q of every channel whose window contains it:
 
     dx_c = dy_c * q_c^(-beta)
            + sum_{c' : c in W(c')} dy_c' * x_c' * (-beta) * q_c'^(-beta - 1) * (alpha / size) * 2 x_c
 
-The second sum runs over the mirrored window. With an even size a window reaches one channel further to the left, so its
-mirror reaches one further to the right.
+The second sum runs over the mirrored window. If the size is even, a window reaches one channel further to the left, so
+its mirror image reaches one further to the right.
 
-**Shuffling.** Channels that stand in `groups` rows are read column by column, so that each group of the next grouped
-convolution sees channels of all groups before. It moves values only, so backward moves them back: the same with
-C / groups rows.
+**Shuffling.** The channels, arranged in `groups` rows, are read column by column, so that each group of the next
+grouped convolution sees channels of all previous groups. Values are only moved, so backward moves them back: the same
+operation with C / groups rows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def local_response_norm(x: Array, size: int, *, alpha: float = 1e-4, beta: float
     ----------
     x : (..., C) float32 or float64
     size : int
-        Channels of a window: size // 2 before, (size - 1) // 2 behind, the channel itself between them.
+        Channels in a window: size // 2 before the channel, the channel itself, (size - 1) // 2 after it.
     alpha, beta, k : float
         As in the module's equation.
 
@@ -73,7 +73,7 @@ def local_response_norm(x: Array, size: int, *, alpha: float = 1e-4, beta: float
 def local_response_norm_backward(
     dy: Array, x: Array, size: int, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
-    r"""Carry delta back, to each channel itself and to all whose window holds it. The module's text derives it.
+    r"""Propagate delta back to each channel and to its neighbors; derived in the module's docstring.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def local_response_norm_backward(
 
 
 def channel_shuffle(x: Array, groups: int) -> Array:
-    r"""Deal channels out: those of `groups` rows are read column by column.
+    r"""Interleave the channels of `groups` groups: arrange them in rows and read column by column.
 
     y[..., k*groups + g] = x[..., g*(C/groups) + k]
 
@@ -148,7 +148,7 @@ def channel_shuffle(x: Array, groups: int) -> Array:
 
 
 def channel_shuffle_backward(dy: Array, groups: int) -> Array:
-    r"""Move delta back to where its channels came from: `channel_shuffle` with C / groups rows.
+    r"""Move delta back to the channels it came from: `channel_shuffle` with C / groups rows.
 
     >>> channel_shuffle_backward(channel_shuffle(np.arange(6), 2), 2)
     array([0, 1, 2, 3, 4, 5])
@@ -168,7 +168,7 @@ def _denominator(x: Array, size: int, alpha: float, k: float) -> Array:
 
 
 def _window_sums(a: Array, before: int, behind: int) -> Array:
-    """Add up each channel's neighbors, so many before it and behind it; there is nothing beyond the ends."""
+    """Sum over each channel and its neighbors, `before` to the left and `behind` to the right, cut off at the ends."""
     total = np.zeros_like(a)
     c = a.shape[-1]
     for shift in range(-min(before, c - 1), min(behind, c - 1) + 1):

@@ -1,14 +1,14 @@
-r"""Two-dimensional convolution and its three gradients: what is asked for is checked here and handed to an algorithm.
+r"""Two-dimensional convolution and its three gradients: arguments are checked here and passed to an algorithm.
 
-"Convolution" means cross-correlation throughout this project: the kernel is not rotated on the way forward. It is on
-the way back; see `conv_rotation`.
+"Convolution" means cross-correlation throughout this project: the kernel is not rotated in the forward pass. It is in
+the backward pass; see `conv_rotation`.
 
     loops     the definition: nested loops                        conv_loops
     im2col    windows to rows, then one matrix product            conv_im2col
     offsets   one tensor product per kernel position              conv_offsets
     windows   one tensor product with a view of all windows       conv_windows
 
-Each has its own forward, data gradient and weight gradient, and all agree. The bias is the same for all and lives here.
+Each has its own forward, data gradient and weight gradient, and all agree. The bias is handled here for all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rot180.ops.types import FLOATS, Array, Padding, Pair
 __all__ = ["ALGORITHMS", "choose_algorithm", "conv2d", "conv2d_backward"]
 
 ALGORITHMS = ("loops", "im2col", "offsets", "windows")
-"""What the argument `algorithm` may be, besides "auto"."""
+"""The values of `algorithm` besides "auto"."""
 
 Part = Literal["forward", "data_gradient", "weight_gradient"]
 
@@ -62,20 +62,20 @@ def conv2d(
     x : (N, H, W, C) float32 or float64
         Images or feature maps, in any unit; the unit is carried into y.
     w : (KH, KW, C // groups, F)
-        F filters. With groups, filter f sees the channels of group f // (F // groups) only; groups = C is depthwise.
+        F filters. With groups, filter f sees only the channels of group f // (F // groups); groups = C is depthwise.
     b : (F,), optional
         Added to every pixel of map f.
     stride : int or (int, int)
-        s, pixels from one window to the next, in rows and in columns.
+        s, the distance in pixels from one window to the next, in rows and in columns.
     padding : int, (int, int), ((top, bottom), (left, right)), "valid" or "same"
-        Zeros around the image. "valid" is none; "same" gives ceil(H / s) by ceil(W / s) outputs, the odd pixel at the
-        end.
+        Zeros around the image. "valid" adds none; "same" gives ceil(H / s) by ceil(W / s) outputs, with an odd pixel
+        added at the end.
     dilation : int or (int, int)
-        d, pixels from one tap of the kernel to the next; 1 is dense.
+        d, the distance in pixels from one tap of the kernel to the next; 1 is dense.
     groups : int
-        Divides C and F.
+        Must divide C and F.
     algorithm : {"auto", "loops", "im2col", "offsets", "windows"}
-        How to compute it; all agree up to rounding. "auto" lets `choose_algorithm` choose for the shapes at hand.
+        How to compute it; all agree up to rounding. with "auto", `choose_algorithm` chooses for the given shapes.
 
     Returns
     -------
@@ -127,31 +127,31 @@ def conv2d_backward(
     algorithm: str = "auto",
     needs: Iterable[str] = _NEEDS,
 ) -> tuple[Array | None, Array | None, Array | None]:
-    r"""Carry dL/dy back to images, filters and bias.
+    r"""Propagate dL/dy back to images, filters and bias.
 
     Each output is a sum of products, so its derivative with respect to one factor is the other factor, and the chain
-    rule sums over all outputs that a value had a part in:
+    rule sums over all outputs that a value contributes to:
 
         dx_pad[n, p, q, c] = sum over i*s + u*d = p, j*s + v*d = q, and f, of dy[n, i, j, f] * w[u, v, c, f]
         dw[u, v, c, f]     = sum over n, i, j of dy[n, i, j, f] * x_pad[n, i*s + u*d, j*s + v*d, c]
         db[f]              = sum over n, i, j of dy[n, i, j, f]
 
-    and dx is dx_pad without the padding. Each algorithm derives its own form of the first two beside its code;
-    `conv_identities` writes them as convolutions again.
+    and dx is dx_pad without the padding. Each algorithm derives its own form of the first two next to its code;
+    `conv_identities` writes them as convolutions.
 
     Parameters
     ----------
     dy : (N, OH, OW, F) float32 or float64
         Delta, the derivative of the loss with respect to the output.
     x, w, stride, padding, dilation, groups, algorithm
-        As handed to `conv2d`.
+        As passed to `conv2d`.
     needs : iterable of {"x", "w", "b"}
-        Which gradients to compute. A first layer needs no "x", which often costs the most.
+        Which gradients to compute. A first layer does not need "x", which is often the most expensive.
 
     Returns
     -------
     dx : (N, H, W, C) or None
-        Zero where no window reached.
+        Zero for pixels that no window covers.
     dw : (KH, KW, C // groups, F) or None
     db : (F,) or None
         None for what is not needed.
@@ -159,9 +159,9 @@ def conv2d_backward(
     Raises
     ------
     ShapeError
-        As `conv2d`, or dy does not have the shape of the output.
+        As in `conv2d`, or dy does not have the shape of the output.
     ArgumentError
-        As `conv2d`.
+        As in `conv2d`.
 
     References
     ----------
@@ -171,7 +171,7 @@ def conv2d_backward(
     --------
     >>> x, w = np.ones((1, 3, 3, 1)), np.ones((2, 2, 1, 1))
     >>> dx, dw, db = conv2d_backward(np.ones((1, 2, 2, 1)), x, w, needs=("x", "b"))
-    >>> dx[0, :, :, 0]  # in how many windows each pixel was
+    >>> dx[0, :, :, 0]  # the number of windows that contain each pixel
     array([[1., 2., 1.],
            [2., 4., 2.],
            [1., 2., 1.]])
@@ -185,7 +185,7 @@ def conv2d_backward(
     if dy.shape != expected:
         raise ShapeError(
             f"{name}: dy must have the shape of the output, {expected}; it has {dy.shape} "
-            f"(x {x.shape}, w {w.shape}); give the arguments that conv2d was given"
+            f"(x {x.shape}, w {w.shape}); pass the same arguments as to conv2d"
         )
     wanted = _check_needs(needs)
     dtype = np.result_type(dy, x, w)
@@ -207,9 +207,9 @@ def conv2d_backward(
 
 
 def choose_algorithm(part: Part, x_shape: tuple[int, ...], g: Geometry, n_filters: int, groups: int = 1) -> str:
-    """Choose the algorithm for one part of the work, by what each one moves beside the same multiplications.
+    """Choose the algorithm for one pass by how much data it copies and adds.
 
-    The multiply-adds are the same for all; what differs is copying and adding, in values per output pixel:
+    All perform the same multiply-adds; they differ in copying and adding, in values per output pixel:
 
         part              im2col copies      offsets adds    windows
         forward           KH*KW*C            KH*KW*F         copies as im2col
@@ -217,7 +217,7 @@ def choose_algorithm(part: Part, x_shape: tuple[int, ...], g: Geometry, n_filter
         weight gradient   KH*KW*C            copies KH*KW*C  copies KH*KW*C, transposed
 
     so forward unfolds unless there are far fewer filters than channels, and the data gradient adds unless there are far
-    more channels than filters. Milliseconds, float32, two cores, NumPy 2.4 with OpenBLAS:
+    more channels than filters. In milliseconds, float32, two cores, NumPy 2.4 with OpenBLAS:
 
                                      forward             dx                  dw
         images; kernel               im2col   offsets    im2col   offsets    im2col   offsets   windows
@@ -229,7 +229,7 @@ def choose_algorithm(part: Part, x_shape: tuple[int, ...], g: Geometry, n_filter
         32x32x32x64; 3x3, 4 groups     17        27        18       22         15       14        23
         32x32x32x64; 3x3, depthwise    29         9        30       11         33        5        20
 
-    The result depends on nothing but the shapes, so the same call gives the same bits.
+    The choice depends only on the shapes, so the same call always gives the same bits.
 
     Examples
     --------
@@ -262,10 +262,10 @@ def _module(algorithm: str, part: Part, x_shape: tuple[int, ...], g: Geometry, n
 def _geometry(
     name: str, x: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int, algorithm: str
 ) -> Geometry:
-    """Check the arguments against each other."""
+    """Check that the arguments are valid and agree with each other."""
     if algorithm != "auto" and algorithm not in ALGORITHMS:
         known = did_you_mean(str(algorithm), ("auto", *ALGORITHMS))
-        raise ArgumentError(f"{name}: there is no algorithm {algorithm!r}{known}")
+        raise ArgumentError(f"{name}: unknown algorithm {algorithm!r}{known}")
     _check_float(name, "x", x)
     _check_float(name, "w", w)
     if x.ndim != 4:

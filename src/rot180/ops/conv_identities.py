@@ -1,12 +1,12 @@
-r"""The gradients of convolution are convolutions again, and a sum.
+r"""The gradients of a convolution, written as convolutions and a sum.
 
-    dx   delta, spread by the stride and padded, convolved with the kernel rotated by 180 degrees, its channel axes
+    dx   delta, spread by the stride and padded, convolved with the kernel rotated by 180 degrees and its channel axes
          exchanged
     dw   the correlation of the input with delta
     db   the sum of delta
 
-Each function here says one of these with `conv2d` itself, for every stride, padding, dilation and number of groups.
-They are for reading and for checking; `conv2d_backward` computes the same.
+Each function here computes one of these with `conv2d` itself, for every stride, padding, dilation and number of groups.
+They are meant for reading and for checking; `conv2d_backward` computes the same values.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def data_gradient_by_rotation(
     groups: int = 1,
     algorithm: str = "auto",
 ) -> Array:
-    r"""Convolve delta, spread and padded, with the rotated kernel: that is dx.
+    r"""Compute dx by convolving delta, spread and padded, with the rotated kernel.
 
         dx = conv2d(pad_delta(spread(dy, s)), rotate180(w), dilation=d, groups=groups)
 
-    `conv_rotation` derives it. The stride has become the zeros between the values of delta, the padding p has become a
+    `conv_rotation` derives it. The stride becomes the zeros between the values of delta, the padding p becomes a
     padding of d*(K - 1) - p, and the dilation stays.
 
     Parameters
@@ -45,11 +45,11 @@ def data_gradient_by_rotation(
     dy : (N, OH, OW, F) float32 or float64
     w : (KH, KW, C // groups, F)
     x_shape : (N, H, W, C)
-        Of the images; dy alone does not tell how many pixels the last window left over.
+        Shape of the images; dy alone does not determine how many pixels the last window left over.
     stride, padding, dilation, groups
-        Of the forward convolution.
+        Those of the forward convolution.
     algorithm : str
-        For this convolution.
+        Algorithm of this convolution, as in `conv2d`.
 
     Returns
     -------
@@ -82,28 +82,28 @@ def weight_gradient_by_correlation(
     groups: int = 1,
     algorithm: str = "auto",
 ) -> Array:
-    r"""Correlate the input with delta: that is dw.
+    r"""Compute dw by correlating the input with delta.
 
         dw[u, v, c, f] = sum_{n, i, j} x_pad[n, u*d + i*s, v*d + j*s, c] * dy[n, i, j, f]
 
-    Read it as a convolution whose outputs are counted by (u, v) and whose kernel, dy, has taps counted by (i, j): its
-    windows stand d apart, so d is its stride, and its taps stand s apart, so s is its dilation. What is summed, n, is
-    its channel; what is kept, c, counts its images. With the axes so exchanged,
+    Read it as a convolution whose outputs are indexed by (u, v) and whose kernel, dy, has taps indexed by (i, j): its
+    windows are d apart, so d is its stride, and its taps are s apart, so s is its dilation. The summed index n is its
+    channel; the free index c counts its images. With the axes exchanged accordingly,
 
         dw^T = conv2d(x_pad^T, dy^T, stride=d, dilation=s),
         x_pad^T (C, H, W, N), dy^T (OH, OW, N, F), dw^T (C, KH, KW, F).
 
-    Where the last window of the forward pass left pixels over, this convolution finds more than KH x KW places; those
-    belong to no weight and are cut.
+    Where the last window of the forward pass left pixels over, this convolution has more than KH x KW outputs; the
+    extra ones belong to no weight and are dropped.
 
     Parameters
     ----------
     dy : (N, OH, OW, F) float32 or float64
     x : (N, H, W, C)
     kernel_size, stride, padding, dilation, groups
-        Of the forward convolution.
+        Those of the forward convolution.
     algorithm : str
-        For this convolution.
+        Algorithm of this convolution, as in `conv2d`.
 
     Returns
     -------
@@ -131,13 +131,13 @@ def weight_gradient_by_correlation(
 
 
 def bias_gradient_by_sum(dy: Array) -> Array:
-    r"""Sum delta over images and pixels: that is db.
+    r"""Compute db by summing delta over images and pixels.
 
     b[f] is added to every pixel of map f with the factor 1, so by the chain rule
 
         db[f] = sum_{n, i, j} dy[n, i, j, f].
 
-    It is also a correlation, of an image of ones with delta: the bias is a weight whose input is always 1.
+    It is also the correlation of an image of ones with delta: the bias is a weight whose input is always 1.
 
     Parameters
     ----------

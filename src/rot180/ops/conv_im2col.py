@@ -1,12 +1,12 @@
 r"""Convolution as one matrix product: every window becomes a row, every filter a column.
 
-Write the KH*KW*C values of a window in one row and the equation of convolution is that of a matrix product,
+With the KH*KW*C values of a window written in one row, the equation of convolution becomes a matrix product,
 
     y[n, i, j, f] = sum_{u, v, c} x_pad[n, i*s + u*d, j*s + v*d, c] * w[u, v, c, f]
     y_col[r, f]   = sum_k         x_col[r, k]                       * w_col[k, f],
 
-with r counting (n, i, j) and k counting (u, v, c), both in row order. The price is memory, KH*KW values for each pixel
-(at stride 1); the gain is that all the work is one product of large matrices, what processors do best.
+with r counting (n, i, j) and k counting (u, v, c), both in row-major order. The price is memory, KH*KW values for each
+pixel (at stride 1); the gain is that all the work is one product of large matrices, which processors do best.
 """
 
 from __future__ import annotations
@@ -73,20 +73,20 @@ def col2im(
     padding: Padding = "valid",
     dilation: Pair = 1,
 ) -> Array:
-    r"""Fold rows of windows back to images; where windows overlap, their values add.
+    r"""Fold rows of windows back into images; where windows overlap, their values are added.
 
     This is the adjoint of `im2col`, <im2col(x), c> = <x, col2im(c)>, hence its derivative: when x_col = im2col(x), a
     pixel that was copied to several windows collects the gradient of each copy. It is not the inverse:
-    col2im(im2col(x)) multiplies each pixel by the number of windows that read it.
+    col2im(im2col(x)) multiplies each pixel by the number of windows that contain it.
 
     With y_col = x_col @ w_col, the product rule of matrices gives dx_col = dy_col @ w_col.T, and dx = col2im(dx_col):
-    a second way to the data gradient, which `windows` takes.
+    a second way to compute the data gradient, which `windows` uses.
 
     Parameters
     ----------
     x_col : (N*OH*OW, KH*KW*C)
     x_shape : (N, H, W, C)
-        Of the images.
+        Shape of the images.
     kernel_size, stride, padding, dilation
         As in `conv2d`.
 
@@ -102,7 +102,7 @@ def col2im(
     Examples
     --------
     >>> x = np.ones((1, 3, 3, 1))
-    >>> col2im(im2col(x, 2), x.shape, 2)[0, :, :, 0]  # how many windows read each pixel
+    >>> col2im(im2col(x, 2), x.shape, 2)[0, :, :, 0]  # the number of windows that contain each pixel
     array([[1., 2., 1.],
            [2., 4., 2.],
            [1., 2., 1.]])
@@ -113,14 +113,14 @@ def col2im(
     if x_col.shape != expected:
         raise ShapeError(
             f"col2im: images {tuple(x_shape)} unfold to rows of shape {expected} but x_col has {x_col.shape}; "
-            f"give the arguments that im2col was given"
+            f"pass the same arguments as to im2col"
         )
     dwindows = x_col.reshape(n, g.out_height, g.out_width, *g.kernel, c)  # (N, OH, OW, KH, KW, C)
     return np.ascontiguousarray(crop(fold(dwindows, g), g))
 
 
 def forward(x: Array, w: Array, g: Geometry, groups: int) -> Array:
-    r"""Unfold, multiply: y_col = x_col @ w_col, for each group its channels with its filters."""
+    r"""Unfold and multiply: y_col = x_col @ w_col, each group's channels with its filters."""
     x_pad = pad(x, g)
     record("x_pad", x_pad)
     x_col = _unfold(x_pad, g, groups)  # (groups, N*OH*OW, KH*KW*C//groups)
@@ -133,9 +133,9 @@ def forward(x: Array, w: Array, g: Geometry, groups: int) -> Array:
 
 
 def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
-    r"""Convolve delta, spread and padded, with the rotated kernel; that convolution again by unfolding.
+    r"""Convolve delta, spread and padded, with the rotated kernel, again by unfolding.
 
-    `conv_rotation` derives it:
+    As derived in `conv_rotation`,
 
         dx[n, p, q, c] = sum_{t, r, f} delta_pad[n, p + t*d, q + r*d, f] * w_rot[t, r, f, c]
 
@@ -143,7 +143,7 @@ def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
 
         dx_col[(n, p, q), c] = sum_k delta_col[(n, p, q), k] * w_rot_col[k, c].
 
-    Nothing overlaps and nothing has to be added up: each row of dx_col is a finished pixel.
+    Nothing overlaps and nothing has to be accumulated: each row of dx_col is a finished pixel.
     """
     n, c = dy.shape[0], w.shape[2] * groups
     delta_spread = spread(dy, g.stride)  # (N, (OH-1)*s + 1, (OW-1)*s + 1, F)
@@ -163,10 +163,10 @@ def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
 
 
 def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
-    r"""Multiply the unfolded input, transposed, with delta.
+    r"""Multiply the transposed unfolded input by delta.
 
-    From y_col[r, f] = sum_k x_col[r, k] * w_col[k, f] follows d y_col[r, f] / d w_col[k, f] = x_col[r, k], and the
-    chain rule sums over the rows r:
+    From y_col[r, f] = sum_k x_col[r, k] * w_col[k, f] it follows that d y_col[r, f] / d w_col[k, f] = x_col[r, k], and
+    the chain rule sums over the rows r:
 
         dw_col[k, f] = sum_r x_col[r, k] * dy_col[r, f],     dw_col = x_col.T @ dy_col.
     """
@@ -182,7 +182,7 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
 
 
 def _unfold(x_pad: Array, g: Geometry, groups: int) -> Array:
-    """Copy the windows of each group of channels to rows: (groups, N*OH*OW, KH*KW*C//groups)."""
+    """Copy the windows of each group of channels into rows: (groups, N*OH*OW, KH*KW*C//groups)."""
     n, c = x_pad.shape[0], x_pad.shape[3]
     view = windows(x_pad, g)  # (N, OH, OW, KH, KW, C)
     view = view.reshape(*view.shape[:5], groups, c // groups) if groups > 1 else view[..., None, :]
@@ -193,5 +193,5 @@ def _unfold(x_pad: Array, g: Geometry, groups: int) -> Array:
 
 
 def _record_groups(name: str, a: Array) -> None:
-    """Record without the axis of groups where there is one group: the matrix that the equation speaks of."""
+    """Record an array, without the axis of groups if there is only one: the matrix of the equation."""
     record(name, a[0] if a.shape[0] == 1 else a)

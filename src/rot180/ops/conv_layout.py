@@ -1,10 +1,10 @@
-r"""How convolution looks at its images: padded, in windows, tap by tap, in groups of channels.
+r"""The views of images that convolution works on: padded, in windows, tap by tap, in groups of channels.
 
-Two pairs of functions here are adjoint, <A x, y> = <x, A^T y>, which is all that backward ever needs of a step that
+Two pairs of functions here are adjoint, <A x, y> = <x, A^T y>, which is all that the backward pass needs of a step that
 only moves values:
 
-    pad       puts zeros around an image          crop   drops what fell on them
-    windows   reads a pixel once per window       fold   adds up what every window says of the pixel
+    pad       puts zeros around an image          crop   drops the gradients of these zeros
+    windows   reads a pixel once per window       fold   adds up the gradients that all windows send to the pixel
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def pad(x: Array, g: Geometry) -> Array:
 
 
 def crop(x_pad: Array, g: Geometry) -> Array:
-    """Return the view of the padded images that is the images."""
+    """Return the images without their padding, as a view of the padded images."""
     (top, _), (left, _) = g.padding
     return x_pad[:, top : top + g.height, left : left + g.width]
 
@@ -47,7 +47,7 @@ def windows(x_pad: Array, g: Geometry) -> Array:
 
 
 def tap(x_pad: Array, g: Geometry, u: int, v: int) -> Array:
-    """Return what kernel position (u, v) sees, a view (N, OH, OW, C): x_pad[n, i*s + u*d, j*s + v*d, c]."""
+    """Return what kernel position (u, v) sees, as a view (N, OH, OW, C): x_pad[n, i*s + u*d, j*s + v*d, c]."""
     (s_row, s_column), (d_row, d_column) = g.stride, g.dilation
     row, column = u * d_row, v * d_column
     return x_pad[
@@ -58,10 +58,10 @@ def tap(x_pad: Array, g: Geometry, u: int, v: int) -> Array:
 
 
 def fold(dwindows: Array, g: Geometry) -> Array:
-    """Add (N, OH, OW, KH, KW, C) values back to the padded pixels that the windows were read from.
+    """Add (N, OH, OW, KH, KW, C) values back to the padded pixels that the windows were taken from.
 
-    Where windows overlap the values add: a pixel that was read k times has k ways to change the result. Pixels that no
-    window reached stay zero.
+    Where windows overlap, the values are added: a pixel that was read k times affects the result in k ways. Pixels that
+    no window covers stay zero.
     """
     n, _, _, _, _, c = dwindows.shape
     dx_pad = np.zeros((n, g.padded_height, g.padded_width, c), dwindows.dtype)
@@ -73,7 +73,7 @@ def fold(dwindows: Array, g: Geometry) -> Array:
 
 
 def split_groups(a: Array, groups: int) -> Array:
-    """Split the last axis into groups, join the others: (..., groups*k) becomes (groups, M, k), a view if it can be.
+    """Split the last axis into groups and join the others: (..., groups*k) becomes (groups, M, k), a view if possible.
 
     For a kernel (KH, KW, C//groups, F), M is KH*KW*C//groups and k is F//groups.
     """

@@ -1,6 +1,6 @@
-r"""Convolution as it is defined: a window, a filter, their products summed; then the next window.
+r"""Convolution by its definition: for each window and filter, the sum of their products.
 
-Slow on purpose. Everything else in this room is a rearrangement of these loops and is held against them.
+Slow on purpose. Everything else in this package rearranges these loops and is tested against them.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ def forward(x: Array, w: Array, g: Geometry, groups: int) -> Array:
 def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
     r"""Send delta back along every product that made y.
 
-    By the chain rule dL/dx_pad[n, p, q, c] sums dL/dy over all outputs that read the pixel. Forward, y[n, i, j, f]
+    By the chain rule dL/dx_pad[n, p, q, c] sums over all outputs that read the pixel. In the forward pass y[n, i, j, f]
     reads x_pad[n, i*s + u*d, j*s + v*d, c] with the factor w[u, v, c, f]:
 
         d y[n, i, j, f] / d x_pad[n, i*s + u*d, j*s + v*d, c] = w[u, v, c, f]
 
-    so walking over the outputs instead of the pixels, each output adds delta times its filter to its whole window:
+    so, looping over outputs instead of pixels, each output adds delta times its filter to its whole window:
 
         dx_pad[n, i*s + u*d, j*s + v*d, c] += dy[n, i, j, f] * w[u, v, c, f]
 
-    It must add, since windows overlap. Padding is constant, so its share is dropped: dx is dx_pad, cropped.
+    Windows overlap, so values are added. The padding is constant, so its gradient is dropped: dx is dx_pad, cropped.
     """
     n_images, n_filters = dy.shape[0], w.shape[3]
     dx_pad = np.zeros((n_images, g.padded_height, g.padded_width, w.shape[2] * groups), dy.dtype)
@@ -62,9 +62,9 @@ def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
 
 
 def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
-    r"""Sum, over all places where a weight was used, delta times what it was multiplied with.
+    r"""Sum, over all positions where a weight was used, delta times the input it was multiplied by.
 
-    The same filter is used at every place of every image (shared weights), and
+    The same filter is used at every position of every image (shared weights), and
 
         d y[n, i, j, f] / d w[u, v, c, f] = x_pad[n, i*s + u*d, j*s + v*d, c]
 
@@ -88,7 +88,7 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
 
 
 def _window(image: Array, g: Geometry, i: int, j: int) -> Array:
-    """The window of output pixel (i, j) in one padded image, a view (KH, KW, C)."""
+    """Return the window of output pixel (i, j) in one padded image, a view (KH, KW, C)."""
     (s_row, s_column), (d_row, d_column) = g.stride, g.dilation
     rows = slice(i * s_row, i * s_row + d_row * (g.kernel[0] - 1) + 1, d_row)
     columns = slice(j * s_column, j * s_column + d_column * (g.kernel[1] - 1) + 1, d_column)
@@ -96,7 +96,7 @@ def _window(image: Array, g: Geometry, i: int, j: int) -> Array:
 
 
 def _channels(w: Array, f: int, groups: int) -> slice:
-    """The input channels that filter f of (KH, KW, C//groups, F) sees."""
+    """Return the input channels that filter f of (KH, KW, C//groups, F) sees."""
     per_group = w.shape[2]
     group = f // (w.shape[3] // groups)
     return slice(group * per_group, (group + 1) * per_group)

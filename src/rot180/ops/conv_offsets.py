@@ -1,12 +1,12 @@
 r"""Convolution as one tensor product per kernel position.
 
-Fix the position (u, v) in the kernel. All outputs meet it at once: output (i, j) sees pixel (i*s + u*d, j*s + v*d), so
-the pixels it meets are again an image, x_pad shifted by (u*d, v*d) and thinned by s,
+Fix a position (u, v) in the kernel and consider all outputs at once: output (i, j) sees pixel (i*s + u*d, j*s + v*d),
+so the pixels seen again form an image, x_pad shifted by (u*d, v*d) and subsampled by s,
 
     x_uv[n, i, j, c] = x_pad[n, i*s + u*d, j*s + v*d, c],
 
 and on it the kernel is just a C x F matrix, a fully connected layer applied to every pixel. Only KH*KW steps remain to
-loop over, and no more memory is needed than one shifted image.
+loop over, and no more memory is needed than for one shifted image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["data_gradient", "forward", "weight_gradient"]
 
 
 def forward(x: Array, w: Array, g: Geometry, groups: int) -> Array:
-    r"""Add up the products of all shifted images with their matrices.
+    r"""Sum the products of all shifted images with their matrices.
 
     y[n, i, j, f] = sum_{u, v} ( sum_c x_uv[n, i, j, c] * w[u, v, c, f] )
     """
@@ -36,14 +36,14 @@ def forward(x: Array, w: Array, g: Geometry, groups: int) -> Array:
 
 
 def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
-    r"""Send delta back through each matrix, to the shifted image that the matrix was applied to.
+    r"""Propagate delta back through each matrix to the shifted image it was applied to.
 
     Position (u, v) is a fully connected layer y += x_uv @ w[u, v], whose data gradient is delta times the matrix
     transposed,
 
         dx_uv[n, i, j, c] = sum_f dy[n, i, j, f] * w[u, v, c, f].
 
-    x_uv was only looked at through x_pad, and several (u, v) look at the same pixel, so their shares add:
+    x_uv is a view of x_pad, and several (u, v) see the same pixel, so their contributions add:
 
         dx_pad[n, i*s + u*d, j*s + v*d, c] += dx_uv[n, i, j, c].
     """
@@ -58,17 +58,17 @@ def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
 
 
 def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
-    r"""One tensor product of input and delta per kernel position, in four stages.
+    r"""Compute one tensor product of input and delta per kernel position, derived in four stages.
 
     1. One image, one channel, one filter. The weight at (u, v) multiplies x_uv everywhere:
 
            dw[u, v] = sum_{i, j} x_uv[i, j] * dy[i, j].
 
-    2. Several channels. Each has weights of its own, delta is the same:
+    2. Several channels. Each has its own weights; delta is the same:
 
            dw[u, v, c] = sum_{i, j} x_uv[i, j, c] * dy[i, j].
 
-    3. Several filters. Each has a delta of its own, the input is the same; all pairs of c and f arise:
+    3. Several filters. Each has its own delta; the input is the same, and all pairs of c and f occur:
 
            dw[u, v, c, f] = sum_{i, j} x_uv[i, j, c] * dy[i, j, f].
 
@@ -85,7 +85,7 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
     dy_rows = split_groups(dy, groups)  # (groups, N*OH*OW, F//groups)
     for u in range(g.kernel[0]):
         for v in range(g.kernel[1]):
-            if c == 1 and f == groups:  # depthwise: channel and filter are one, so there are no pairs to form
+            if c == 1 and f == groups:  # depthwise: each channel has its one filter, so there are no pairs to form
                 dw[u, v, 0] = np.einsum("nijc,nijc->c", tap(x_pad, g, u, v), dy)
                 continue
             x_rows = split_groups(tap(x_pad, g, u, v), groups)  # (groups, N*OH*OW, C//groups)
@@ -94,8 +94,8 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
 
 
 def _product(a: Array, matrix: Array, groups: int) -> Array:
-    """Multiply every pixel of (N, OH, OW, K) with a (K//groups, M) matrix, group by group: (N, OH, OW, M)."""
-    if matrix.shape == (1, groups):  # depthwise: each channel is scaled by a number of its own
+    """Multiply every pixel of (N, OH, OW, K) by a (K//groups, M) matrix, group by group: (N, OH, OW, M)."""
+    if matrix.shape == (1, groups):  # depthwise: each channel is scaled by its own number
         scaled: Array = a * matrix[0]
         return scaled
     rows: Array = split_groups(a, groups) @ split_groups(matrix, groups)  # (groups, N*OH*OW, M//groups)

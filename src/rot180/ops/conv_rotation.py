@@ -1,16 +1,16 @@
-r"""The three moves that turn a forward convolution into its data gradient: rotate, spread, pad.
+r"""The three steps that turn a forward convolution into its data gradient: rotate, spread, pad.
 
-Take one axis, padded, and one channel. Forward reads pixel i*s + u*d for output i, so the chain rule gives
+Consider one padded axis and one channel. The forward pass reads pixel i*s + u*d for output i, so the chain rule gives
 
     dx_pad[p] = sum over all (i, u) with i*s + u*d = p of dy[i] * w[u].                                     (1)
 
 1. Spread. The condition i*s = p - u*d skips most positions when s > 1. Put delta where stride 1 would have put it,
-   with zeros between: spread[i*s] = dy[i]. Now (1) reads, with zero outside,
+   with zeros in between: spread[i*s] = dy[i]. Now (1) reads, with zero outside,
 
        dx_pad[p] = sum_u spread[p - u*d] * w[u].                                                            (2)
 
-2. Rotate. In (2) the index of delta falls as u grows, a convolution in the strict sense. Count the kernel from its
-   other end, u = K-1-t and w_rot[t] = w[K-1-t], and it grows:
+2. Rotate. In (2) the index of delta decreases as u increases, a convolution in the strict sense. Count the kernel from
+   its other end, u = K-1-t and w_rot[t] = w[K-1-t], and the index increases:
 
        dx_pad[p] = sum_t spread[p - (K-1)*d + t*d] * w_rot[t].                                              (3)
 
@@ -19,12 +19,13 @@ Take one axis, padded, and one channel. Forward reads pixel i*s + u*d for output
 
        dx_pad[p] = sum_t delta_pad[p + t*d] * w_rot[t].                                                     (4)
 
-   Only the pixels p = before .. before + n - 1 are image, not padding, so the shift is by (K-1)*d - before instead (a
-   negative shift cuts delta), and dx needs n + (K-1)*d values of delta_pad. Zeros at its end stand for pixels that the
-   last window did not reach.
+   Only the pixels p = before .. before + n - 1 belong to the image rather than the padding, so the shift is by
+   (K-1)*d - before instead (a negative shift crops delta), and dx needs n + (K-1)*d values of delta_pad. Zeros at its
+   end stand for pixels that the last window did not reach.
 
-In two dimensions both axes turn: 180 degrees. With channels, (1) also sums over the filters f that read channel c, so
-f becomes the channel that is summed and c the one that is counted: the channel axes of the kernel are exchanged.
+In two dimensions both axes are reversed: a rotation by 180 degrees. With channels, (1) also sums over the filters f
+that read channel c, so f becomes the summed channel and c the counted one: the channel axes of the kernel are
+exchanged.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def rotate180(w: Array, groups: int = 1) -> Array:
 
 
 def spread(dy: Array, stride: Pair) -> Array:
-    """Put s - 1 zeros between the rows and columns of delta: what stride 1 would have given, where s > 1 skipped.
+    """Put s - 1 zeros between the rows and columns of delta, at the positions that the stride skipped.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def pad_delta(delta_spread: Array, g: Geometry) -> Array:
     ----------
     delta_spread : (N, (OH-1)*s + 1, (OW-1)*s + 1, F)
     g : Geometry
-        Of the forward convolution.
+        Geometry of the forward convolution.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def pad_delta(delta_spread: Array, g: Geometry) -> Array:
 
 
 def _shifted(length: int, size: int, shift: int) -> tuple[slice, slice]:
-    """Where `length` values land among `size` places when shifted, and which of them: what falls outside is cut."""
+    """Return where `length` shifted values land among `size` places, and which of them do; the rest is cropped."""
     start, stop = max(shift, 0), max(min(shift + length, size), 0)
     stop = max(start, stop)
     return slice(start, stop), slice(start - shift, stop - shift)

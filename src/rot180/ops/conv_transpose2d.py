@@ -1,16 +1,16 @@
-r"""Transposed convolution: the passes of `conv2d` exchanged.
+r"""Transposed convolution: `conv2d` with its passes exchanged.
 
 A convolution is a linear map, y = A x, with a matrix A that holds the weights. Its data gradient is the transposed map,
-dx = A^T dy. Transposed convolution takes that map forward. With w in the role that it has in the convolution which goes
-the other way, from the F channels of y to the C channels of x:
+dx = A^T dy. Transposed convolution uses that map as its forward pass. With w as in the convolution in the opposite
+direction, from the F channels of y to the C channels of x:
 
                     conv2d                              conv_transpose2d
     forward         y  = A x                            y  = A^T x        the data gradient of conv2d
     data gradient   dx = A^T dy                         dx = A dy         conv2d itself
-    weights         dw from x and dy                    dw from dy and x  the weight gradient with both exchanged
+    weights         dw from x and dy                    dw from dy and x  the weight gradient with x and dy exchanged
 
-So nothing is derived anew: where conv2d says x, this says y. With stride s it multiplies rows and columns by s, which
-is what decoders use it for. It does not undo a convolution: A^T is not the inverse of A.
+So there is nothing new to derive: x and y change places. With stride s it multiplies rows and columns by s, which is
+what decoders use it for. It does not undo a convolution: A^T is not the inverse of A.
 """
 
 from __future__ import annotations
@@ -48,16 +48,17 @@ def conv_transpose2d(
     ----------
     x : (N, H, W, C) float32 or float64
     w : (KH, KW, F // groups, C)
-        The kernel of the convolution that goes the other way, from F channels to C.
+        The kernel of the convolution in the opposite direction, from F channels to C.
     b : (F,), optional
     stride, dilation : int or (int, int)
-        Of that convolution.
+        Those of that convolution.
     padding : int or (int, int)
-        Rows and columns that are cut off y at each side.
+        Rows and columns to crop from y on each side.
     output_padding : int or (int, int)
-        Rows and columns more at the end: with a stride, several sizes of y have an x of this size. Below the stride.
+        Additional rows and columns at the end, since with a stride several sizes of y lead to the same x. Below the
+        stride.
     groups : int
-        Divides C and F.
+        Must divide C and F.
     algorithm : str
         As in `conv2d`.
 
@@ -69,7 +70,7 @@ def conv_transpose2d(
     Raises
     ------
     ShapeError
-        The channels differ, or nothing is left of y.
+        The channels differ, or y would be empty.
     ArgumentError
         A number is out of range.
 
@@ -93,7 +94,7 @@ def conv_transpose2d(
     options = {"stride": stride, "dilation": dilation, "groups": groups, "algorithm": algorithm}
     y, _, _ = conv2d_backward(x, no_input, w, padding=_both_sides(padding), needs=("x",), **options)  # type: ignore[arg-type]
     if y is None:
-        raise TypeError("the data gradient was asked for")
+        raise TypeError("conv2d_backward returned no data gradient")
     if b is not None:
         y = y + b
     record("y", y)
@@ -112,14 +113,14 @@ def conv_transpose2d_backward(
     groups: int = 1,
     algorithm: str = "auto",
 ) -> tuple[Array, Array, Array]:
-    r"""Carry delta back: dx = conv2d(dy, w), dw = the weight gradient of conv2d with input dy and delta x, db = sum dy.
+    r"""Return the gradients: dx = conv2d(dy, w), dw = conv2d's weight gradient with input dy and delta x, db = sum dy.
 
     Parameters
     ----------
     dy : (N, OH, OW, F)
         dL/dy.
     x, w, stride, padding, output_padding, dilation, groups, algorithm
-        As handed to `conv_transpose2d`.
+        As passed to `conv_transpose2d`.
 
     Returns
     -------
@@ -130,7 +131,7 @@ def conv_transpose2d_backward(
     Raises
     ------
     ShapeError
-        As `conv_transpose2d`, or dy does not have the shape of y.
+        As in `conv_transpose2d`, or dy does not have the shape of y.
 
     Examples
     --------
@@ -153,7 +154,7 @@ def conv_transpose2d_backward(
     dx = conv2d(dy, w, **options)  # type: ignore[arg-type]
     _, dw, _ = conv2d_backward(x, dy, w, needs=("w",), **options)  # type: ignore[arg-type]
     if dw is None:
-        raise TypeError("the weight gradient was asked for")
+        raise TypeError("conv2d_backward returned no weight gradient")
     db: Array = dy.sum(axis=(0, 1, 2))
     record("dx", dx)
     record("dw", dw)

@@ -1,12 +1,12 @@
 r"""Convolution as one tensor product with a view of all windows.
 
-A window is a rectangle of the padded image, and the next one lies s pixels further, so with suitable strides the array
-
+A window is a rectangle of the padded image, and the next one starts s pixels further on, so with suitable strides the
+array
     X[n, i, j, u, v, c] = x_pad[n, i*s + u*d, j*s + v*d, c]
 
-of all windows is a second way to read the memory of x_pad: nothing is copied to make it. Convolution contracts it with
-the kernel over (u, v, c), and its gradients contract the same three arrays over other axes. (The contraction itself may
-copy a part in the order that its matrix product wants; the equation does not have to say which.)
+of all windows is another view of the memory of x_pad: making it copies nothing. Convolution contracts it with the
+kernel over (u, v, c), and its gradients contract the same three arrays over other axes. (The contraction itself may
+copy parts into the order that its matrix product needs; the equation does not depend on which.)
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def forward(x: Array, w: Array, g: Geometry, groups: int) -> Array:
 
 
 def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
-    r"""Contract delta and kernel over the filters, then give every pixel what its windows received.
+    r"""Contract delta and kernel over the filters, then sum for every pixel what its windows received.
 
     As a function of the windows, forward is linear, with d y[n, i, j, f] / d X[n, i, j, u, v, c] = w[u, v, c, f]:
 
         dX[n, i, j, u, v, c] = sum_f dy[n, i, j, f] * w[u, v, c, f].
 
-    Each entry of X is a pixel of x_pad, read by as many windows as cover it; the derivative of reading a value several
-    times is to add up what comes back:
+    Each entry of X is a pixel of x_pad, read by as many windows as cover it; if a value is read several times, its
+    derivative is the sum of the derivatives of all readings:
 
         dx_pad[n, p, q, c] = sum over all (i, j, u, v) with i*s + u*d = p, j*s + v*d = q of dX[n, i, j, u, v, c].
     """
@@ -63,9 +63,9 @@ def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
 
 
 def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
-    r"""Contract windows and delta over all places where the weights were used, (n, i, j).
+    r"""Contract windows and delta over (n, i, j), all positions where the weights were used.
 
-    From d y[n, i, j, f] / d w[u, v, c, f] = X[n, i, j, u, v, c] follows
+    From d y[n, i, j, f] / d w[u, v, c, f] = X[n, i, j, u, v, c] it follows that
 
         dw[u, v, c, f] = sum_{n, i, j} X[n, i, j, u, v, c] * dy[n, i, j, f].
     """
@@ -82,6 +82,6 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
 
 
 def _groups(c: int, f: int, groups: int) -> list[tuple[slice, slice]]:
-    """The channels and the filters of each group."""
+    """Return the channels and the filters of each group."""
     c, f = c // groups, f // groups
     return [(slice(k * c, (k + 1) * c), slice(k * f, (k + 1) * f)) for k in range(groups)]

@@ -1,14 +1,14 @@
-r"""Dropout: switch units off at random during training.
+r"""Dropout: units are switched off at random during training.
 
-A unit is kept with the probability q = 1 - rate, and what is kept is scaled by 1/q, so that the expected value of y
-stays x (q * x/q + rate * 0 = x) and nothing need change when the network is used:
+A unit is kept with probability q = 1 - rate, and kept values are scaled by 1/q, so that the expected value of y stays x
+(q * x/q + rate * 0 = x) and nothing needs to change at inference:
 
     y = x * mask,     mask = 1/q with probability q, else 0
 
-The mask does not depend on x, so dx = dy * mask. It is drawn apart from the operation, by a generator that the caller
-names; the operation itself is a function of its arguments.
+The mask does not depend on x, so dx = dy * mask. It is drawn outside the operation, by a generator that the caller
+passes; the operation itself is a pure function of its arguments.
 
-A mask with one value per image, (N, 1, 1, 1) or (N, 1), switches whole images off, which skips a branch of a network
+A mask with one value per image, (N, 1, 1, 1) or (N, 1), switches off whole images, which skips a branch of a network
 for some images of a batch: "drop path" or stochastic depth (Huang et al., 2016, arXiv:1603.09382).
 """
 
@@ -31,11 +31,11 @@ def dropout_mask(shape: tuple[int, ...], rate: float, generator: np.random.Gener
     Parameters
     ----------
     shape : tuple of int
-        The shape of what is to be masked.
+        The shape of the array to be masked.
     rate : float
-        The share of units to switch off, at least 0 and below 1.
+        The fraction of units to switch off, at least 0 and below 1.
     generator : numpy.random.Generator
-        Drawn from in float32 whatever `dtype` is, so a seed switches the same units off in either type.
+        Used to draw float32 numbers whatever `dtype` is, so a seed switches off the same units in either type.
     dtype : float32 or float64
         The type of the mask.
 
@@ -74,7 +74,7 @@ def dropout(x: Array, mask: Array) -> Array:
     ----------
     x : array
     mask : array of x's shape, or with one value per image
-        What `dropout_mask` drew.
+        From `dropout_mask`.
 
     Returns
     -------
@@ -97,14 +97,14 @@ def dropout(x: Array, mask: Array) -> Array:
 
 
 def dropout_backward(dy: Array, mask: Array) -> Array:
-    r"""Let delta through where units were kept: dx = dy * mask, because dy/dx is the mask itself.
+    r"""Pass delta through where units were kept: dx = dy * mask, because dy/dx is the mask itself.
 
     Parameters
     ----------
     dy : array
         dL/dy.
     mask : array of dy's shape, or with one value per image
-        That of the forward pass.
+        The mask of the forward pass.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-r"""Where windows lie: kernel, stride, padding and dilation of convolution and pooling, one axis at a time.
+r"""The geometry of windows: kernel size, stride, padding and dilation of convolution and pooling, axis by axis.
 
-Along an axis of n pixels, padded by `before` and `after`, a window has k taps that stand d apart, so it covers
+Along an axis of n pixels, padded by `before` and `after`, a window has k taps at distance d, so it covers
 
     reach = d*(k - 1) + 1
 
@@ -8,14 +8,14 @@ pixels. Windows start at 0, s, 2s, ... and must end inside, so there are
 
     out = (n + before + after - reach) // s + 1
 
-of them. "same" asks for out = ceil(n / s) whatever k and d are; the padding that gives it is
+of them. "same" requires out = ceil(n / s) for any k and d; the padding that achieves this is
 
     total = max((out - 1)*s + reach - n, 0),     before = total // 2,     after = total - before,
 
-the odd pixel at the end.
+with an odd pixel added at the end.
 
-Here alone it is decided whether a geometry is lawful. Layers ask when they are put into a network, operations and
-engines before they run: what is compiled trusts it, and would read and write outside its arrays.
+Whether a geometry is valid is decided only here. Layers check when they are added to a network, operations and engines
+before they run: compiled code relies on it, and would otherwise read and write outside its arrays.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from rot180.ops.types import Padding, Pair
 _INTS = (int, np.integer)
 
 MAX_SIDE = 2**31 - 1
-"""Pixels of a padded image's height or width: what is counted in them stays far within the kernels' integers."""
+"""The largest height or width of a padded image, in pixels: counts of pixels then fit the kernels' integers easily."""
 MAX_POOL = 2**24
-"""Pixels of a pooling window: up to here float32 holds every whole number, in which kernels note a maximum's place."""
+"""The most pixels in a pooling window: kernels store a maximum's position in float32, exact for integers up to here."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,18 @@ def geometry(
     dilation: Pair = 1,
     name: str = "conv2d",
 ) -> Geometry:
-    """Work out padding and output size.
+    """Compute the padding and the output size.
 
     Parameters
     ----------
     height, width : int
         Size of the image in pixels.
     kernel, stride, dilation : int or (int, int)
-        Taps of the window, pixels between windows, pixels between taps (1 is dense).
+        Taps of the window, distance between windows and distance between taps (1 is dense), in pixels.
     padding : int, (int, int), ((int, int), (int, int)), "valid" or "same"
         Pixels added around the image.
     name : str
-        The operation, for messages.
+        The name of the operation, for messages.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def geometry(
     ArgumentError
         A value is not of the form above.
     ShapeError
-        The window is larger than the padded image, or this is larger than `MAX_SIDE`.
+        The window is larger than the padded image, or the padded image is larger than `MAX_SIDE`.
 
     References
     ----------
@@ -149,7 +149,7 @@ def geometry(
                 f"(image {height}x{width}, padding {padding!r}); use a smaller padding"
             )
         out.append((n + sum(p) - r) // s + 1)
-        # What nothing depends on, the stride of a single window and the dilation of a single tap, may be any number.
+        # The stride of a single window and the dilation of a single tap have no effect and may be any number.
         strides.append(min(s, n + sum(p)))
         dilations.append(min(d, n + sum(p)))
     return Geometry(
@@ -160,21 +160,21 @@ def geometry(
 def pool_geometry(
     height: int, width: int, kernel: Pair, *, stride: Pair | None, padding: Padding, name: str = "pooling"
 ) -> Geometry:
-    """Work out the windows of a pooling; as `geometry`, with two more rules.
+    """Compute the windows of a pooling operation; like `geometry`, with two more rules.
 
     Parameters
     ----------
     height, width, kernel, padding, name
         As in `geometry`.
     stride : int, (int, int) or None
-        Pixels between windows; None puts them side by side.
+        Distance between windows in pixels; None places them side by side.
 
     Raises
     ------
     ArgumentError
-        As `geometry`.
+        As in `geometry`.
     ShapeError
-        As `geometry`, or a window lies wholly in the padding, or holds more than `MAX_POOL` pixels.
+        As in `geometry`, or a window lies entirely in the padding, or holds more than `MAX_POOL` pixels.
 
     Examples
     --------
@@ -188,12 +188,12 @@ def pool_geometry(
             f"{g.kernel[0] * g.kernel[1]:,}; pool in several steps"
         )
     sizes, outs = (height, width), (g.out_height, g.out_width)
-    # If the first and the last window of an axis reach the image, those between do.
+    # If the first and the last window of an axis reach the image, so do those in between.
     for n, out, k, s, (before, _) in zip(sizes, outs, g.kernel, g.stride, g.padding, strict=True):
         if before >= k or (out - 1) * s >= before + n:
             raise ShapeError(
                 f"{name}: every window must hold a pixel of the image, but padding {g.padding} puts a window of "
-                f"{g.kernel[0]}x{g.kernel[1]} wholly outside; use a padding smaller than the window"
+                f"{g.kernel[0]}x{g.kernel[1]} entirely outside; use a padding smaller than the window"
             )
     return g
 

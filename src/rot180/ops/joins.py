@@ -1,12 +1,12 @@
-r"""Where branches of a network meet: a sum, a concatenation, a gate.
+r"""Joining the branches of a network: by a sum, a concatenation or a gate.
 
     add          y = x_1 + x_2 + ...            dx_k = dy
     concatenate  y = [x_1 | x_2 | ...]          dx_k = the channels of dy that came from x_k
     multiply     y = x * gate                   dx = dy * gate,   dgate = sum over the pixels of dy * x
 
-Of a sum every branch gets all of delta, since each contributes with the factor 1; giving it to one branch only, or
-dividing it among them, are the mistakes to look for. Where a branch forks, the deltas that come back are added, which
-is the same rule read the other way around.
+In a sum, every branch receives all of delta, since each contributes with a factor of 1; giving it to one branch only,
+or dividing it among them, are the mistakes to look for. Where a branch forks, the deltas that come back are added,
+which is the same rule in reverse.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def add(*xs: Array) -> Array:
     Returns
     -------
     y : array of the same shape
-        Added from left to right.
+        Summed from left to right.
 
     Raises
     ------
     ShapeError
-        The shapes differ: nothing is broadcast.
+        The shapes differ: there is no broadcasting.
 
     Examples
     --------
@@ -51,14 +51,14 @@ def add(*xs: Array) -> Array:
 
 
 def add_backward(dy: Array, count: int) -> tuple[Array, ...]:
-    r"""Give delta to every branch: dx_k = dy, because y changes as much as any x_k does.
+    r"""Pass delta to every branch: dx_k = dy, because y changes by as much as any x_k does.
 
     Parameters
     ----------
     dy : array
         dL/dy.
     count : int
-        Branches.
+        Number of branches.
 
     Returns
     -------
@@ -74,11 +74,11 @@ def add_backward(dy: Array, count: int) -> tuple[Array, ...]:
 
 
 def concatenate(*xs: Array) -> Array:
-    r"""Put the channels of branches side by side.
+    r"""Concatenate the channels of branches.
 
     Parameters
     ----------
-    *xs : (..., C_k), equal but for the last axis
+    *xs : (..., C_k), equal except for the last axis
 
     Returns
     -------
@@ -101,7 +101,7 @@ def concatenate(*xs: Array) -> Array:
 
 
 def concatenate_backward(dy: Array, channels: tuple[int, ...]) -> tuple[Array, ...]:
-    r"""Give each branch the part of delta that stands where its channels stand.
+    r"""Pass to each branch the part of delta that belongs to its channels.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def concatenate_backward(dy: Array, channels: tuple[int, ...]) -> tuple[Array, .
     (array([[1.]]), array([[2., 3.]]))
     """
     if sum(channels) != dy.shape[-1]:
-        raise ShapeError(f"concatenate_backward: dy has {dy.shape[-1]} channels, the branches {channels} in all")
+        raise ShapeError(f"concatenate_backward: dy has {dy.shape[-1]} channels, but the branches have {channels}")
     ends = np.cumsum(channels).tolist()
     return tuple(np.ascontiguousarray(dy[..., end - count : end]) for end, count in zip(ends, channels, strict=True))
 
@@ -164,9 +164,9 @@ def multiply(x: Array, gate: Array) -> Array:
 
 
 def multiply_backward(dy: Array, x: Array, gate: Array) -> tuple[Array, Array]:
-    r"""Carry delta back to both factors: each times the other.
+    r"""Propagate delta back to both factors: for each, delta times the other factor.
 
-    dx = dy * gate. A gate of one value per channel multiplied every pixel of its map, so its gradient is a sum:
+    dx = dy * gate. A gate with one value per channel multiplies every pixel of its map, so its gradient is a sum:
 
         dgate[n, c] = sum_{i, j} dy[n, i, j, c] * x[n, i, j, c]
 
@@ -213,7 +213,7 @@ def _spread_gate(name: str, x: Array, gate: Array) -> Array:
 
 def _check_branches(name: str, xs: tuple[Array, ...], of: slice) -> None:
     if not xs:
-        raise ShapeError(f"{name}: needs at least one array; none came")
+        raise ShapeError(f"{name}: needs at least one array, but got none")
     if any(x.ndim != xs[0].ndim or x.shape[of] != xs[0].shape[of] for x in xs):
         what = "one shape" if of == slice(None) else "one shape but for the channels"
         raise ShapeError(f"{name}: the branches must have {what}; they have {', '.join(str(x.shape) for x in xs)}")

@@ -4,16 +4,16 @@ Forward, for image n and unit k:
 
     y[n, k] = b[k] + sum_i x[n, i] * w[i, k]                                                    (1)
 
-Backward: L depends on x, w and b through y alone, so each gradient is a sum over every y[n, k] that the number takes
-part in, of delta there, dy[n, k] = dL/dy[n, k], times what (1) multiplies the number by.
+Backward: L depends on x, w and b only through y, so each gradient is a sum over every y[n, k] that the number
+contributes to, of delta, dy[n, k] = dL/dy[n, k], times the factor that multiplies the number in (1).
 
-    x[n, i] takes part in all units k of its own image, with the factor w[i, k]:
+    x[n, i] contributes to all units k of its own image, with the factor w[i, k]:
     dx[n, i] = sum_k dy[n, k] * w[i, k],      so  dx = dy @ w.T                                 (2)
 
-    w[i, k] takes part in its own unit k of all images n, with the factor x[n, i]:
+    w[i, k] contributes to its own unit k for all images n, with the factor x[n, i]:
     dw[i, k] = sum_n x[n, i] * dy[n, k],      so  dw = x.T @ dy                                 (3)
 
-    b[k] takes part in its own unit k of all images n, with the factor 1:
+    b[k] contributes to its own unit k for all images n, with the factor 1:
     db[k] = sum_n dy[n, k],                   so  db = dy.sum(axis=0)                           (4)
 """
 
@@ -30,14 +30,14 @@ __all__ = ["linear", "linear_backward"]
 
 
 def linear(x: Array, w: Array, b: Array | None = None) -> Array:
-    r"""Give each unit its weighted sum of the inputs.
+    r"""Compute each unit's weighted sum of the inputs.
 
     y[n, k] = b[k] + sum_i x[n, i] * w[i, k]
 
     Parameters
     ----------
     x : (N, n_in) float32 or float64
-        One row an image.
+        One row per image.
     w : (n_in, n_out)
         Weights.
     b : (n_out,), optional
@@ -72,7 +72,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
 def linear_backward(
     dy: Array, x: Array, w: Array, *, needs: Collection[str] = ("x", "w", "b")
 ) -> tuple[Array | None, Array | None, Array | None]:
-    r"""Return the gradients of input, weights and biases; the module's text derives them.
+    r"""Return the gradients of input, weights and biases, derived in the module's docstring.
 
     dx = dy @ w.T,     dw = x.T @ dy,     db = sum_n dy[n]
 
@@ -83,7 +83,7 @@ def linear_backward(
     x : (N, n_in)
     w : (n_in, n_out)
     needs : collection of "x", "w", "b"
-        The gradients that are wanted.
+        Which gradients to compute.
 
     Returns
     -------

@@ -5,18 +5,18 @@ one (an integer label a stands for t_k = [k = a]). The loss is the mean over the
 
     L_n = -sum_k t_nk * log p_nk                                                                (1)
 
-Backward, one image at a time, by the chain rule through log p (ops/softmax.py derives d log p_k/dx_i = [k = i] - p_i):
+The gradient of one image, by the chain rule through log p (ops/softmax.py derives d log p_k/dx_i = [k = i] - p_i):
 
     dL_n/dx_i = -sum_k t_k * ([k = i] - p_i)
               = -t_i + p_i * sum_k t_k                 the bracket picks k = i out of the first sum
               = p_i - t_i                              the target sums to one                   (2)
 
-and the mean divides it by N: dlogits = (p - t) / N. No exponential and no logarithm is left: loss and softmax together
-are simpler, and safer, than either alone.
+and the mean divides it by N: dlogits = (p - t) / N. No exponential or logarithm is left: loss and softmax combined are
+simpler, and numerically safer, than either alone.
 
-**Label smoothing** replaces t by (1 - eps)*t + eps/K, which sums to one again, so (1) and (2) stay as they are.
+**Label smoothing** replaces t by (1 - eps)*t + eps/K, which sums to one again, so (1) and (2) are unchanged.
 
-**Squared error.** The mean over the batch of L_n = 1/2 * sum_k (y_nk - t_nk)^2, so dL/dy = (y - t) / N. Behind a
+**Squared error.** The mean over the batch of L_n = 1/2 * sum_k (y_nk - t_nk)^2, so dL/dy = (y - t) / N. After a
 sigmoid, y = sigmoid(z), this becomes dL/dz = y (1 - y) (y - t) / N; the classic delta y (1 - y) (t - y) is its
 negative, the direction of descent.
 
@@ -50,13 +50,13 @@ def cross_entropy(
     Parameters
     ----------
     logits : (N, K) float32 or float64
-        Scores in natural-logarithm units; of any size, the logarithm of a probability is never taken.
+        Scores in natural-logarithm units, of any magnitude: the logarithm of a probability is never taken.
     target : (N,) integers, or (N, K) probabilities
         Labels from 0 to K - 1, or rows that sum to one.
     label_smoothing : float
-        The share eps of the target, from 0 to 1, that is spread over all classes.
+        The fraction eps of the target, from 0 to 1, that is spread over all classes.
     class_weights : (K,) float, optional
-        How much an image of each class counts, at least 0; equation (3) of the module's text.
+        How much an image of each class counts, at least 0; equation (3) of the module's docstring.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def cross_entropy(
     ShapeError
         The shapes do not fit together, or the batch is empty.
     ArgumentError
-        A label is no class, a row is no distribution, or label_smoothing is outside [0, 1].
+        A label is not a class, a row is not a distribution, or label_smoothing is outside [0, 1].
 
     Examples
     --------
@@ -101,7 +101,7 @@ def cross_entropy(
 def cross_entropy_backward(
     probabilities: Array, target: Array, *, label_smoothing: float = 0.0, class_weights: Array | None = None
 ) -> Array:
-    r"""Return dlogits = s * (p - t) / N, equations (2) and (3) of the module's text; s is 1 without class weights.
+    r"""Return dlogits = s * (p - t) / N, equations (2) and (3) of the module's docstring; s is 1 without class weights.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def cross_entropy_backward(
     Raises
     ------
     ShapeError, ArgumentError
-        As `cross_entropy`.
+        As in `cross_entropy`.
 
     Examples
     --------
@@ -142,16 +142,16 @@ def cross_entropy_backward(
 
 
 def squared_error(y: Array, target: Array, *, class_weights: Array | None = None) -> float:
-    r"""Return half the squared distance to the target, 1/2 * sum_k (y_k - t_k)^2, in the mean over the batch.
+    r"""Return half the squared distance to the target, 1/2 * sum_k (y_k - t_k)^2, averaged over the batch.
 
     Parameters
     ----------
     y : (N, K) float32 or float64, or (N, ...)
         Outputs, in any unit.
     target : array of y's shape, or (N,) integers
-        What y should be, in the same unit; labels stand for rows with a one at the label.
+        The desired outputs, in the same unit; labels stand for rows with a one at the label.
     class_weights : (K,) float, optional
-        As in `cross_entropy`; rows of target are then shares of the classes, at least 0.
+        As in `cross_entropy`; each row of target then holds the shares of the classes, at least 0.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def squared_error(y: Array, target: Array, *, class_weights: Array | None = None
     ShapeError
         The shapes do not fit together, or the batch is empty.
     ArgumentError
-        A label is no class.
+        A label is not a class.
 
     Examples
     --------
@@ -195,7 +195,7 @@ def squared_error_backward(y: Array, target: Array, *, class_weights: Array | No
     Raises
     ------
     ShapeError, ArgumentError
-        As `squared_error`.
+        As in `squared_error`.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def image_weights(scores: Array, target: Array, class_weights: Array | None, nam
 def _check_target(scores: Array, target: Array, label_smoothing: float, name: str) -> None:
     if scores.ndim != 2 or 0 in scores.shape:
         raise ShapeError(
-            f"{name}: the scores must be (N, K), one row an image, neither empty; they are {scores.shape}; "
+            f"{name}: the scores must be (N, K), one row per image, and not empty; they are {scores.shape}; "
             f"let the network end in a fully connected layer"
         )
     if not 0 <= label_smoothing <= 1:
@@ -244,7 +244,7 @@ def _check_target(scores: Array, target: Array, label_smoothing: float, name: st
     if target.shape != scores.shape:
         raise ShapeError(
             f"{name}: target must be labels ({len(scores)},) or probabilities {scores.shape}; it is {target.shape}; "
-            f"give one target an image"
+            f"give one target per image"
         )
     if not (np.all(target >= 0) and np.allclose(target.sum(axis=1), 1, rtol=0, atol=1e-3)):
         raise ArgumentError(
@@ -259,7 +259,7 @@ def _check_labels(scores: Array, labels: Array, name: str) -> None:
     if labels.dtype.kind not in "iu":
         raise ArgumentError(f"{name}: labels must be integers; they are {labels.dtype}; convert them with astype(int)")
     if labels.shape != (n,):
-        raise ShapeError(f"{name}: {n} images need {n} labels; there are {len(labels)}; give one label an image")
+        raise ShapeError(f"{name}: {n} images need {n} labels; got {len(labels)}; give one label per image")
     if labels.min() < 0 or labels.max() >= k:
         wrong = labels[(labels < 0) | (labels >= k)][0]
         raise ArgumentError(
@@ -276,7 +276,7 @@ def _values(y: Array, target: Array, name: str) -> Array:
     if target.ndim != 1 or y.ndim != 2:
         raise ShapeError(
             f"{name}: target must have y's shape {y.shape} or be labels ({len(y)},); it is {target.shape}; "
-            f"give one target an image"
+            f"give one target per image"
         )
     _check_labels(y, target, name)
     one_hot = np.zeros(y.shape, y.dtype)

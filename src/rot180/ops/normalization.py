@@ -1,4 +1,4 @@
-r"""Normalization: a set of numbers is brought to mean 0 and variance 1, then scaled and shifted.
+r"""Normalization: sets of numbers are brought to mean 0 and variance 1, then scaled and shifted.
 
     xhat = (x - mean) / sqrt(var + eps)          y = gamma * xhat + beta
 
@@ -24,12 +24,12 @@ which scales every xhat. With g_i = dL/dxhat_i = gamma * dy_i:
 
   Together:     dx_i = r * ( g_i  -  mean_k(g_k)  -  xhat_i * mean_k(g_k * xhat_k) )
 
-What is taken off g is its component along the constant vector and along xhat: directions in which the set can move
-without any change of xhat. So dx sums to zero over the set, and is orthogonal to xhat (exactly, were it not for eps).
+The terms subtracted from g are its components along the constant vector and along xhat: directions in which the set can
+move without changing xhat. So dx sums to zero over the set, and is orthogonal to xhat (exactly, were it not for eps).
 
 The parameters are used at every position that shares them, so dbeta = sum dy and dgamma = sum dy * xhat.
 
-With statistics that are given (`batch_norm_inference`), terms 2 and 3 vanish: dx = gamma * r * dy.
+With given statistics (`batch_norm_inference`), terms 2 and 3 vanish: dx = gamma * r * dy.
 """
 
 from __future__ import annotations
@@ -69,20 +69,20 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     gamma, beta : (C,)
         Scale and shift of each channel.
     eps : float
-        Added to the variance, inside the root.
+        Added to the variance, inside the square root.
 
     Returns
     -------
     y : array of x's shape and type
     mean, var : (C,)
-        Of this batch; the variance is the biased one, divided by the number of values. `moving_average` collects them.
+        Of this batch; the biased variance, divided by the number of values. `moving_average` accumulates them.
 
     Raises
     ------
     ShapeError
-        x has another number of axes, gamma or beta is not (C,), or a channel has a single value.
+        x has the wrong number of axes, gamma or beta is not (C,), or a channel has a single value.
     ArgumentError
-        x holds no floats, or eps is not positive.
+        x is not float32 or float64, or eps is not positive.
 
     References
     ----------
@@ -110,7 +110,7 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
 
 
 def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Array, *, eps: float = 1e-5) -> Gradients:
-    r"""Carry delta back through `batch_norm`, whose mean and variance depend on x themselves.
+    r"""Propagate delta back through `batch_norm`, whose mean and variance depend on x as well.
 
     dx = gamma * r * ( dy - mean(dy) - xhat * mean(dy * xhat) ),     r = 1 / sqrt(var + eps),     means over N, H, W
 
@@ -119,7 +119,7 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Arr
     dy, x : arrays of one shape
         dL/dy, and the input of `batch_norm`.
     gamma, mean, var : (C,)
-        As handed to and returned by `batch_norm`.
+        As passed to and returned by `batch_norm`.
     eps : float
 
     Returns
@@ -147,11 +147,11 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Arr
 
 
 def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, *, eps: float = 1e-5) -> Array:
-    r"""Normalize each channel with statistics that are given, as when the network is used.
+    r"""Normalize each channel with given statistics, as at inference.
 
     y = gamma * (x - mean) / sqrt(var + eps) + beta, which is x * scale + shift with
-    scale = gamma / sqrt(var + eps) and shift = beta - mean * scale: no image depends on the others, and a convolution
-    before it can take scale and shift into its weights and bias.
+    scale = gamma / sqrt(var + eps) and shift = beta - mean * scale: no image depends on the others, and a preceding
+    convolution can absorb scale and shift into its weights and bias.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
     Raises
     ------
     ShapeError, ArgumentError
-        As `batch_norm`.
+        As in `batch_norm`.
 
     Examples
     --------
@@ -189,22 +189,22 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
 def moving_average(
     average: tuple[Array, Array], batch: tuple[Array, Array], count: int, momentum: float = 0.1
 ) -> tuple[Array, Array]:
-    r"""Take a batch's statistics into those that inference will use.
+    r"""Update the statistics for inference with those of a batch.
 
     mean <- (1 - momentum) * mean + momentum * batch mean
     var  <- (1 - momentum) * var  + momentum * batch variance * count / (count - 1)
 
     The variance of a batch around its own mean is too small by the factor (count - 1)/count on average; the average
-    that is kept is the unbiased one.
+    kept is the unbiased one.
 
     Parameters
     ----------
     average, batch : ((C,), (C,))
-        Mean and variance: those kept so far, and those of `batch_norm`.
+        Mean and variance: the averages so far, and those of `batch_norm`.
     count : int
         Values per channel in the batch, N*H*W, at least 2.
     momentum : float
-        The share of the batch, 0 to 1.
+        The weight of the batch, from 0 to 1.
 
     Returns
     -------
@@ -260,7 +260,7 @@ def layer_norm(x: Array, gamma: Array, beta: Array, *, axes: int = 1, eps: float
 
 
 def layer_norm_backward(dy: Array, x: Array, gamma: Array, *, axes: int = 1, eps: float = 1e-5) -> Gradients:
-    r"""Carry delta back through `layer_norm`: dx = r * ( g - mean(g) - xhat * mean(g * xhat) ), g = gamma * dy.
+    r"""Propagate delta back through `layer_norm`: dx = r * ( g - mean(g) - xhat * mean(g * xhat) ), g = gamma * dy.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
     x : (N, H, W, C) or (N, C), float32 or float64
     gamma, beta : (C,)
     groups : int
-        Divides C. One group normalizes the whole image, C groups are `instance_norm`.
+        Must divide C. One group normalizes the whole image; C groups are `instance_norm`.
     eps : float
 
     Returns
@@ -326,7 +326,7 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
 
 
 def group_norm_backward(dy: Array, x: Array, gamma: Array, groups: int, *, eps: float = 1e-5) -> Gradients:
-    r"""Carry delta back through `group_norm`: the three terms, with means over one group of one image.
+    r"""Propagate delta back through `group_norm`: the three terms, with means over one group of one image.
 
     Parameters
     ----------
@@ -344,7 +344,7 @@ def group_norm_backward(dy: Array, x: Array, gamma: Array, groups: int, *, eps: 
     --------
     >>> x = np.array([[1.0, 3.0, 10.0, 30.0]])
     >>> dx, dgamma, dbeta = group_norm_backward(np.ones((1, 4)), x, np.ones(4), groups=2)
-    >>> bool(np.abs(dx).max() < 1e-12), dbeta  # the same delta everywhere: nothing that normalization would keep
+    >>> bool(np.abs(dx).max() < 1e-12), dbeta  # the same delta everywhere: normalization removes it
     (True, array([1., 1., 1., 1.]))
     """
     _check_delta("group_norm_backward", dy, x)
@@ -362,7 +362,7 @@ def group_norm_backward(dy: Array, x: Array, gamma: Array, groups: int, *, eps: 
 def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> Array:
     r"""Normalize each channel of each image over its pixels: `group_norm` with one channel per group.
 
-    Parameters, returns, errors as `group_norm`.
+    Parameters, returns and errors are those of `group_norm`.
 
     References
     ----------
@@ -378,7 +378,7 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
 
 
 def instance_norm_backward(dy: Array, x: Array, gamma: Array, *, eps: float = 1e-5) -> Gradients:
-    """Carry delta back through `instance_norm`: `group_norm_backward` with one channel per group.
+    """Propagate delta back through `instance_norm`: `group_norm_backward` with one channel per group.
 
     >>> x = np.array([1.0, 3.0]).reshape(1, 1, 2, 1)
     >>> instance_norm_backward(np.ones_like(x), x, np.ones(1))[2]
@@ -388,7 +388,7 @@ def instance_norm_backward(dy: Array, x: Array, gamma: Array, *, eps: float = 1e
 
 
 def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return mean and biased variance, their axes kept. In two passes: E[x^2] - E[x]^2 cancels."""
+    """Return mean and biased variance, keeping their axes. In two passes: E[x^2] - E[x]^2 suffers from cancellation."""
     mean = x.mean(axes, keepdims=True)
     var: Array = np.square(x - mean).mean(axes, keepdims=True)
     record("mean", mean)

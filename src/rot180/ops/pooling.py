@@ -1,28 +1,28 @@
-r"""Max-pooling and mean-pooling, forward and backward.
+r"""Max pooling and average pooling, forward and backward.
 
-Both look at the pixels of a window one tap (u, v) at a time. Tap (u, v) of all windows together is a strided slice,
+Both process the pixels of a window one tap (u, v) at a time. Tap (u, v) of all windows is a strided slice,
 
     tap_uv[n, i, j, c] = x_pad[n, i*s + u, j*s + v, c],     0 <= i < OH, 0 <= j < OW,
 
 so a window of KH*KW taps costs KH*KW passes over whole arrays and no loop over pixels.
 
-**Max-pooling.** y[n, i, j, c] = max over (u, v) of tap_uv[n, i, j, c]. A small change of the largest pixel changes y by
-as much; a small change of any other pixel changes nothing. So with the winner (u*, v*) remembered from the forward pass
+**Max pooling.** y[n, i, j, c] = max over (u, v) of tap_uv[n, i, j, c]. A small change of the largest pixel changes y by
+the same amount; a small change of any other pixel changes nothing. So with the winner (u*, v*) of the forward pass,
 
     dL/d tap_uv = dy  where (u, v) = (u*, v*),  else 0,
 
-and a pixel under several windows collects the sum of what each of them sends. Where several pixels of a window are
-equally large, the maximum has no derivative; any one of them alone may take delta, and here the first in row order
+and a pixel in several windows receives the sum of what each of them sends. If several pixels of a window are tied for
+the maximum, the derivative does not exist; any one of them may receive delta, and here the first in row-major order
 does. Sending delta to all of them would count it several times.
 
-**Mean-pooling.** y = (1 / K) * sum over (u, v) of tap_uv with K = KH*KW, so every tap gets dL/d tap_uv = dy / K. Where
+**Average pooling.** y = (1 / K) * sum over (u, v) of tap_uv with K = KH*KW, so every tap gets dL/d tap_uv = dy / K. If
 windows neither overlap nor leave gaps (stride = kernel size), each number of dy becomes a block of KH x KW equal
 numbers, which is a Kronecker product:
 
     dx = dy (x) ones(KH, KW) / (KH*KW).
 
-**Windows that do not divide the image.** Only whole windows count. Rows and columns left over at the end have no part
-in y, so their dx is zero.
+**Windows that do not divide the image.** Only whole windows count. Rows and columns left over at the end do not
+contribute to y, so their dx is zero.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["avg_pool2d", "avg_pool2d_backward", "max_pool2d", "max_pool2d_backwa
 def max_pool2d(
     x: Array, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = "valid"
 ) -> tuple[Array, Array]:
-    r"""Take the largest pixel of each window, and remember where it stood.
+    r"""Return the largest pixel of each window, and its position.
 
     y[n, i, j, c] = max_{u, v} x_pad[n, i*s + u, j*s + v, c],     x_pad padded with -inf
 
@@ -55,23 +55,23 @@ def max_pool2d(
     kernel_size : int or (int, int)
         Rows and columns of the window, in pixels.
     stride : int or (int, int), optional
-        Pixels from window to window; the kernel size if not given.
+        Distance between windows in pixels; the kernel size by default.
     padding : int, (int, int), ((int, int), (int, int)), "valid" or "same"
         Pixels added around the image.
 
     Returns
     -------
     y : (N, OH, OW, C), of x's type
-        OH = (H + top + bottom - KH) // s + 1, OW likewise. A window with a NaN gives NaN.
+        OH = (H + top + bottom - KH) // s + 1, OW likewise. A window that contains a NaN gives NaN.
     winners : (N, OH, OW, C) int32
-        Where in its window the maximum stood: u*KW + v, of equal maxima the first, of NaNs the first; never padding.
+        Position of the maximum in its window, u*KW + v: the first of ties, the first NaN if any, never padding.
 
     Raises
     ------
     ShapeError
-        x is not four-dimensional, the window is larger than the padded image, or a window lies wholly in the padding.
+        x is not four-dimensional, the window is larger than the padded image, or a window lies entirely in the padding.
     ArgumentError
-        x holds no floats, or a number is out of range.
+        x is not float32 or float64, or a number is out of range.
 
     Examples
     --------
@@ -84,9 +84,9 @@ def max_pool2d(
     if x.dtype.type not in FLOATS:
         raise ArgumentError(f"max_pool2d: x must be float32 or float64; it is {x.dtype}; convert it with x.astype")
     x_pad = _pad(x, g, -np.inf)
-    # Taps come in rising order and a winner is only replaced by a later tap, so the winner is the largest k at which
-    # the running maximum rose. That makes it a maximum itself, which NumPy vectorizes; writing through a mask took 14
-    # times as long. One byte holds k for all but huge windows.
+    # Taps come in increasing order and a winner is only replaced by a later tap, so the winner is the largest k at
+    # which the running maximum rose. That makes it a maximum itself, which NumPy vectorizes; writing through a mask
+    # took 14 times as long. One byte holds k for all but huge windows.
     small = np.dtype(np.uint8 if g.kernel[0] * g.kernel[1] <= 256 else np.int32)
     places = np.broadcast_to(_first_pixel(g)[None, :, :, None], (x.shape[0], g.out_height, g.out_width, x.shape[3]))
     places = places.astype(small)
@@ -113,11 +113,11 @@ def max_pool2d_backward(
     stride: Pair | None = None,
     padding: Padding = "valid",
 ) -> Array:
-    r"""Send each number of delta back to where its window's maximum stood.
+    r"""Send each number of delta back to the position of its window's maximum.
 
     dx_pad[n, i*s + u, j*s + v, c] += dy[n, i, j, c]  where winners[n, i, j, c] = u*KW + v
 
-    Deltas of overlapping windows add. The module's text derives it.
+    Deltas of overlapping windows are added. The module's docstring derives it.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def avg_pool2d(
     padding: Padding = "valid",
     count_include_pad: bool = True,
 ) -> Array:
-    r"""Take the mean of each window.
+    r"""Return the mean of each window.
 
     y[n, i, j, c] = sum_{u, v} x_pad[n, i*s + u, j*s + v, c] / K,     x_pad padded with 0
 
@@ -182,7 +182,7 @@ def avg_pool2d(
     kernel_size, stride, padding
         As in `max_pool2d`.
     count_include_pad : bool
-        True: K = KH*KW, the zeros of the padding count. False: K is the number of the image's own pixels in the window.
+        If True, K = KH*KW: the zeros of the padding count. If False, K is the number of image pixels in the window.
 
     Returns
     -------
@@ -192,9 +192,9 @@ def avg_pool2d(
     Raises
     ------
     ShapeError
-        x is not four-dimensional, the window is larger than the padded image, or a window lies wholly in the padding.
+        x is not four-dimensional, the window is larger than the padded image, or a window lies entirely in the padding.
     ArgumentError
-        x holds no floats, or a number is out of range.
+        x is not float32 or float64, or a number is out of range.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def avg_pool2d_backward(
     padding: Padding = "valid",
     count_include_pad: bool = True,
 ) -> Array:
-    r"""Share each number of delta equally among the pixels of its window.
+    r"""Divide each number of delta equally among the pixels of its window.
 
     dx_pad[n, i*s + u, j*s + v, c] += dy[n, i, j, c] / K  for every tap (u, v)
 
@@ -247,7 +247,7 @@ def avg_pool2d_backward(
 
     Examples
     --------
-    With stride = kernel size it is a Kronecker product:
+    If the stride equals the kernel size, it is a Kronecker product:
 
     >>> dy = np.array([[4.0, 8]]).reshape(1, 1, 2, 1)
     >>> dx = avg_pool2d_backward(dy, (1, 2, 4, 1), 2)
@@ -277,7 +277,7 @@ def _pool_geometry(
             f"reshape it, a single gray image to (1, H, W, 1)"
         )
     g = pool_geometry(x_shape[1], x_shape[2], kernel_size, stride=stride, padding=padding, name=name)
-    require(x_shape[0] * g.out_height * g.out_width * x_shape[3] * 8, name)  # a value and where it stood, or a float64
+    require(x_shape[0] * g.out_height * g.out_width * x_shape[3] * 8, name)  # a value and its position, or a float64
     return g
 
 
@@ -291,7 +291,7 @@ def _check_delta(array: Array, x_shape: tuple[int, ...], g: Geometry, what: str,
 
 
 def _taps(x_pad: Array, g: Geometry) -> Iterator[tuple[int, Array]]:
-    """Give each tap's place in the window, in row order, and the view of that tap in all windows."""
+    """Yield each tap's position in the window, in row-major order, and the view of that tap in all windows."""
     for u, v in np.ndindex(g.kernel):
         yield u * g.kernel[1] + v, tap(x_pad, g, u, v)
 
@@ -311,7 +311,7 @@ def _is_overlapping(g: Geometry) -> bool:
 
 
 def _first_pixel(g: Geometry) -> Array:
-    """Give each window's first tap that is no padding, (OH, OW): the winner where all pixels are -inf."""
+    """Return each window's first tap outside the padding, (OH, OW): the winner where all pixels are -inf."""
     (top, _), (left, _) = g.padding
     u = np.maximum(top - g.stride[0] * np.arange(g.out_height), 0)
     v = np.maximum(left - g.stride[1] * np.arange(g.out_width), 0)
@@ -320,13 +320,13 @@ def _first_pixel(g: Geometry) -> Array:
 
 
 def _point_at_nan(places: Array, x_pad: Array, g: Geometry) -> None:
-    """Let the first NaN of a window win: comparisons with NaN are false, so the running maximum passed it by."""
+    """Make the first NaN of a window its winner: comparisons with NaN are false, so the running maximum missed it."""
     for k, seen in reversed(list(_taps(x_pad, g))):
         places[np.isnan(seen)] = k
 
 
 def _pixels(g: Geometry, count_include_pad: bool) -> Array:
-    """Give the number of pixels by which each window's sum is divided, (OH, OW, 1)."""
+    """Return the number of pixels by which each window's sum is divided, (OH, OW, 1)."""
     if count_include_pad or not g.is_padded:
         return np.full((1, 1, 1), g.kernel[0] * g.kernel[1])
     counts = []

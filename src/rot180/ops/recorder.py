@@ -1,8 +1,8 @@
-"""Naming intermediate arrays to whoever listens.
+"""Report intermediate arrays by name to a listener.
 
-The reference path calls `record("x_col", x_col)` beside each step. With no listener that is one look at a context
-variable; with one (`with listening(listener): ...`) the listener receives every name and array in the order in which
-they arise. The journey of a batch is read from here, so what is shown is what was computed.
+The reference path calls `record("x_col", x_col)` at each step. Without a listener that costs one look at a context
+variable; with one (`with listening(listener): ...`) the listener receives every name and array in the order of
+computation. The journey of a batch is read from here, so what is shown is what was computed.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 def record(name: str, array: Array) -> None:
-    """Hand a named intermediate array to the listener of this thread, if there is one."""
+    """Pass a named intermediate array to the listener of this thread, if there is one."""
     listener = _listener.get()
     if listener is not None:
         listener(name, array)
 
 
 def is_listening() -> bool:
-    """Whether anyone listens in this thread."""
+    """Return whether this thread has a listener."""
     return _listener.get() is not None
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Send what is recorded inside the `with` block to `listener(name, array)`.
+    """Pass what is recorded inside the `with` block to `listener(name, array)`.
 
     >>> import numpy as np
     >>> seen = []

@@ -1,25 +1,25 @@
-r"""Other sizes of maps: nearest and bilinear resizing, adaptive and global average pooling, global maximum.
+r"""Resizing feature maps: nearest, bilinear, adaptive and global average pooling, global maximum pooling.
 
-The first four are one operation. Each output pixel is a weighted mean of input pixels, rows and columns apart from each
-other, and the weights depend on the sizes alone:
+All but the last are one operation. Each output pixel is a weighted mean of input pixels, over rows and columns
+separately, and the weights depend only on the sizes:
 
     y[n, i, j, c] = sum_{p, q}  R[i, p] * x[n, p, q, c] * S[j, q]
 
-with a matrix R of (OH, H) for the rows and S of (OW, W) for the columns, whose rows sum to 1. Such a map is linear, so
-backward is its transpose,
+with a matrix R of shape (OH, H) for the rows and S of shape (OW, W) for the columns, whose rows sum to 1. Such a map is
+linear, so backward is its transpose,
 
     dx[n, p, q, c] = sum_{i, j}  R[i, p] * dy[n, i, j, c] * S[j, q]
 
-and resizing differs by its matrix only. With o outputs from n inputs and r = n / o:
+and the kinds of resizing differ only in their matrices. With o outputs from n inputs and r = n / o:
 
     nearest            row i has a 1 at floor(i * r)
-    bilinear           row i looks at t = (i + 1/2) * r - 1/2, the middle of its pixel, clipped to [0, n - 1], and
+    bilinear           row i samples t = (i + 1/2) * r - 1/2, the center of its pixel, clipped to [0, n - 1], and
                        divides its weight between the pixels below and above: 1 - (t - floor t) and t - floor t
     adaptive average   row i is the mean of the pixels floor(i * r) to ceil((i + 1) * r) - 1
     global average     adaptive average with o = 1
 
-**Global maximum.** As max-pooling over the whole map: the pixel that holds the maximum, of equal ones the first, gets
-all of delta.
+**Global maximum.** As max pooling over the whole map: the pixel that holds the maximum, the first in case of ties,
+receives all of delta.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def resize2d(x: Array, size: Pair, mode: str = "nearest") -> Array:
-    r"""Resize maps.
+    r"""Resize feature maps.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def resize2d(x: Array, size: Pair, mode: str = "nearest") -> Array:
     size : int or (int, int)
         Rows and columns of the result.
     mode : {"nearest", "bilinear"}
-        Bilinear takes pixels as squares whose middles are interpolated ("half-pixel centers"), without smoothing before
-        it makes maps smaller.
+        "bilinear" interpolates between the centers of pixels ("half-pixel centers"), without smoothing before it
+        reduces maps.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def resize2d(x: Array, size: Pair, mode: str = "nearest") -> Array:
     Raises
     ------
     ShapeError, ArgumentError
-        x is not four-dimensional, a size is below 1, or there is no such mode.
+        x is not four-dimensional, a size is below 1, or the mode is unknown.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def resize2d(x: Array, size: Pair, mode: str = "nearest") -> Array:
 
 
 def resize2d_backward(dy: Array, x_shape: tuple[int, ...], mode: str = "nearest") -> Array:
-    r"""Send each number of delta back to the pixels that it was made from, with the same weights.
+    r"""Send each number of delta back to the pixels it was computed from, with the same weights.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def resize2d_backward(dy: Array, x_shape: tuple[int, ...], mode: str = "nearest"
 
 
 def adaptive_avg_pool2d(x: Array, size: Pair) -> Array:
-    r"""Take means over windows that divide the maps evenly into a given number of rows and columns.
+    r"""Average over windows that divide the maps evenly into a given number of rows and columns.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def adaptive_avg_pool2d(x: Array, size: Pair) -> Array:
 
 
 def adaptive_avg_pool2d_backward(dy: Array, x_shape: tuple[int, ...]) -> Array:
-    r"""Share each number of delta equally among the pixels of its window.
+    r"""Divide each number of delta equally among the pixels of its window.
 
     >>> adaptive_avg_pool2d_backward(np.array([2.0, 4.0]).reshape(1, 1, 2, 1), (1, 1, 3, 1)).ravel()
     array([1., 3., 2.])
@@ -129,7 +129,7 @@ def adaptive_avg_pool2d_backward(dy: Array, x_shape: tuple[int, ...]) -> Array:
 
 
 def global_avg_pool2d(x: Array) -> Array:
-    r"""Take the mean of each map: y[n, c] = sum_{i, j} x[n, i, j, c] / (H*W).
+    r"""Return the mean of each map: y[n, c] = sum_{i, j} x[n, i, j, c] / (H*W).
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def global_avg_pool2d(x: Array) -> Array:
 
 
 def global_avg_pool2d_backward(dy: Array, x_shape: tuple[int, ...]) -> Array:
-    r"""Share delta equally among all pixels: dx[n, i, j, c] = dy[n, c] / (H*W).
+    r"""Divide delta equally among all pixels: dx[n, i, j, c] = dy[n, c] / (H*W).
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def global_avg_pool2d_backward(dy: Array, x_shape: tuple[int, ...]) -> Array:
 
 
 def global_max_pool2d(x: Array) -> tuple[Array, Array]:
-    r"""Take the largest pixel of each map, and remember where it stood.
+    r"""Return the largest pixel of each map, and its position.
 
     Parameters
     ----------
@@ -195,9 +195,9 @@ def global_max_pool2d(x: Array) -> tuple[Array, Array]:
     Returns
     -------
     y : (N, C), of x's type
-        A map with a NaN gives NaN.
+        A map that contains a NaN gives NaN.
     winners : (N, C) int64
-        i*W + j of the first maximum in row order.
+        i*W + j of the first maximum in row-major order.
 
     Raises
     ------
@@ -219,12 +219,12 @@ def global_max_pool2d(x: Array) -> tuple[Array, Array]:
 
 
 def global_max_pool2d_backward(dy: Array, winners: Array, x_shape: tuple[int, ...]) -> Array:
-    r"""Send delta to where the maximum stood; all other pixels get zero.
+    r"""Send delta to the position of the maximum; all other pixels get zero.
 
     Parameters
     ----------
     dy, winners : (N, C)
-        dL/dy, and what `global_max_pool2d` remembered.
+        dL/dy, and the positions from `global_max_pool2d`.
     x_shape : (N, H, W, C)
 
     Returns
@@ -246,7 +246,7 @@ def global_max_pool2d_backward(dy: Array, winners: Array, x_shape: tuple[int, ..
 
 
 Weights = Callable[[int, int], Array]
-"""From n inputs and o outputs to the matrix (o, n)."""
+"""A function from the numbers of inputs n and outputs o to the matrix (o, n)."""
 
 
 def _nearest(n: int, o: int) -> Array:
@@ -278,7 +278,7 @@ _MODES: dict[str, Weights] = {"nearest": _nearest, "bilinear": _bilinear}
 
 def _mode(name: str, mode: str) -> Weights:
     if mode not in _MODES:
-        raise ArgumentError(f"{name}: there is no mode {mode!r}{did_you_mean(mode, _MODES)}")
+        raise ArgumentError(f"{name}: unknown mode {mode!r}{did_you_mean(mode, _MODES)}")
     return _MODES[mode]
 
 

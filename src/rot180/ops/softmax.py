@@ -2,10 +2,11 @@ r"""Softmax and its logarithm, forward and backward.
 
     y_k = exp(x_k) / sum_j exp(x_j)                                                             (1)
 
-**Stable.** A constant c taken from all x_k cancels in (1): exp(x_k - c) = exp(x_k) exp(-c), above and below the line.
-With c = max_j x_j every exponent is at most 0 and one is exactly 0, so nothing overflows and the sum is at least 1.
+**Stability.** A constant c subtracted from all x_k cancels in (1): exp(x_k - c) = exp(x_k) exp(-c) in numerator and
+denominator. With c = max_j x_j every exponent is at most 0 and one is exactly 0, so nothing overflows and the sum is at
+least 1.
 
-**Its logarithm** follows from (1) without ever forming y, so a probability that has sunk to zero does no harm:
+**The logarithm** follows from (1) without ever forming y, so a probability that underflows to zero does no harm:
 
     l_k = log y_k = (x_k - c) - log sum_j exp(x_j - c)                                          (2)
 
@@ -17,7 +18,7 @@ and because y_k = exp(l_k):
 
     dy_k/dx_i = y_k * dl_k/dx_i = y_k * ([k = i] - y_i)                                         (4)
 
-Chain rule with delta, over all k:
+The chain rule, summed over all k:
 
     log_softmax:  dx_i = sum_k dl_k * ([k = i] - y_i)   = dl_i - y_i * sum_k dl_k               (5)
     softmax:      dx_i = sum_k dy_k * y_k * ([k = i] - y_i) = y_i * (dy_i - sum_k dy_k * y_k)   (6)
@@ -63,7 +64,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
 
 
 def softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
-    r"""Return dx = y * (dy - sum_k dy_k y_k), equation (6) of the module's text.
+    r"""Return dx = y * (dy - sum_k dy_k y_k), equation (6) of the module's docstring.
 
     Parameters
     ----------
@@ -75,12 +76,12 @@ def softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
     Returns
     -------
     dx : array of the same shape
-        dL/dx; it sums to zero along the axis, because a common shift of the scores changes nothing.
+        dL/dx; it sums to zero along the axis, because shifting all scores by a constant changes nothing.
 
     Raises
     ------
     ShapeError
-        The shapes differ, or the axis holds nothing.
+        The shapes differ, or the axis is empty.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 
 
 def log_softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
-    r"""Return dx = dy - exp(y) * sum_k dy_k, equation (5) of the module's text.
+    r"""Return dx = dy - exp(y) * sum_k dy_k, equation (5) of the module's docstring.
 
     Parameters
     ----------
@@ -139,7 +140,7 @@ def log_softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
     Raises
     ------
     ShapeError
-        The shapes differ, or the axis holds nothing.
+        The shapes differ, or the axis is empty.
 
     Examples
     --------
@@ -156,8 +157,8 @@ def log_softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
 def _check_axis(x: Array, axis: int, name: str) -> None:
     if not -x.ndim <= axis < x.ndim or x.shape[axis] == 0:
         raise ShapeError(
-            f"{name}: the axis must hold at least one number; it is axis {axis!r} of the shape {x.shape}; give at "
-            f"least a class"
+            f"{name}: the axis must hold at least one number; it is axis {axis!r} of the shape {x.shape}; "
+            f"give at least one class"
         )
 
 

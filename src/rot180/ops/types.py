@@ -1,4 +1,4 @@
-"""The one array type of the reference mathematics."""
+"""The array type of the reference mathematics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = NDArray[Any]
 """A NumPy array; float32 or float64 where it carries values, integers where it carries labels or positions."""
 
 Pair = int | tuple[int, int]
-"""One number for rows and columns alike, or (rows, columns)."""
+"""One number for both rows and columns, or (rows, columns)."""
 
 Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str
 """An int, (rows, columns), ((top, bottom), (left, right)), "valid" or "same"."""

@@ -4,27 +4,27 @@ In all of them g is the gradient dL/dw, and L2 weight decay adds the gradient of
 
     g = dw + weight_decay * w
 
-**SGD** walks against g; momentum keeps a velocity, the decaying sum of past gradients, and Nesterov's form looks one
+**SGD** steps against g; momentum keeps a velocity, the decaying sum of past gradients, and Nesterov's form looks one
 step ahead along it:
 
     velocity = momentum * velocity + g,     w -= lr * velocity
     Nesterov:                               w -= lr * (g + momentum * velocity)
 
-**Adam** keeps running means of the gradient and of its square. Both start at zero, so after t steps they have seen only
-the share 1 - beta^t of a full mean, and are divided by it:
+**Adam** keeps running means of the gradient and of its square. Both start at zero, so after t steps their weights sum
+only to 1 - beta^t, and they are divided by it:
 
     m = beta1 * m + (1 - beta1) * g,        m_hat = m / (1 - beta1^t)
     v = beta2 * v + (1 - beta2) * g^2,      v_hat = v / (1 - beta2^t)
     w -= lr * m_hat / (sqrt(v_hat) + eps)
 
-**AdamW** leaves weight decay out of g, where the division by sqrt(v_hat) would even it out, and shrinks the weights
-themselves before the step: w -= lr * weight_decay * w.
+**AdamW** keeps weight decay out of g, where the division by sqrt(v_hat) would even it out, and instead shrinks the
+weights themselves before the step: w -= lr * weight_decay * w.
 
-**RMSprop** divides by the root of the running mean of the square alone:
+**RMSprop** divides by the square root of the running mean of the squared gradient alone:
 
     square = alpha * square + (1 - alpha) * g^2,     w -= lr * g / (sqrt(square) + eps)
 
-The arrays are walked in blocks that stay in the processor's cache through all the passes of a rule, so the scratch
+The arrays are processed in blocks that stay in the processor's cache through all passes of a rule, so the scratch
 arrays are small and only w, dw and the state travel to memory and back.
 """
 
@@ -64,13 +64,13 @@ def sgd_update(
     w : array of float32 or float64, any shape
         Weights; changed in place.
     dw : array of w's shape
-        dL/dw; left alone.
+        dL/dw; not changed.
     velocity : array of w's shape, optional
         Zero before the first step; changed in place. Not needed without momentum.
     lr : float
         Learning rate, in units of w per unit of dw.
     momentum : float
-        The share of the velocity that stays from step to step.
+        The fraction of the velocity that is kept from step to step.
     nesterov : bool
         Step along g + momentum * velocity.
     weight_decay : float
@@ -81,7 +81,7 @@ def sgd_update(
     ShapeError
         The shapes differ.
     ArgumentError
-        Momentum without a velocity, or Nesterov's form without momentum.
+        Momentum is given without a velocity, or `nesterov` without momentum.
 
     References
     ----------
@@ -139,7 +139,7 @@ def adam_update(
     w : array of float32 or float64, any shape
         Weights; changed in place.
     dw : array of w's shape
-        dL/dw; left alone.
+        dL/dw; not changed.
     m, v : arrays of w's shape
         Running means of the gradient and of its square; zero before the first step; changed in place.
     step : int
@@ -147,13 +147,13 @@ def adam_update(
     lr : float
         Learning rate, in units of w: no weight moves much further in one step.
     beta1, beta2 : float
-        The share of each running mean that stays from step to step.
+        The fraction of each running mean that is kept from step to step.
     eps : float
-        Added to the root, in units of dw.
+        Added to the square root, in units of dw.
     weight_decay : float
         L2 penalty, or with `decoupled` the shrinking rate.
     decoupled : bool
-        True is AdamW: w -= lr * weight_decay * w before the step, and g = dw.
+        If True, AdamW: w -= lr * weight_decay * w before the step, and g = dw.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def adam_update(
 
     Examples
     --------
-    The first step is lr against the sign of the gradient, however large that is:
+    The first step has the size lr against the sign of the gradient, whatever its magnitude:
 
     >>> w = np.array([1.0, 2.0])
     >>> adam_update(w, np.array([300.0, -0.5]), np.zeros(2), np.zeros(2), step=1, lr=0.25)
@@ -193,7 +193,7 @@ def adam_update(
         scratch *= 1 - beta2
         vb *= beta2
         vb += scratch  # v = beta2 * v + (1 - beta2) * g^2
-        # sqrt(v_hat) = sqrt(v) / sqrt(1 - beta2^t), and m_hat's divisor goes into the learning rate: two passes fewer.
+        # sqrt(v_hat) = sqrt(v) / sqrt(1 - beta2^t), m_hat's divisor joins the learning rate: two passes fewer.
         np.sqrt(vb, out=scratch)
         scratch *= 1 / root_bias2
         scratch += eps
@@ -229,15 +229,15 @@ def rmsprop_update(
     w : array of float32 or float64, any shape
         Weights; changed in place.
     dw : array of w's shape
-        dL/dw; left alone.
+        dL/dw; not changed.
     square : array of w's shape
         Running mean of the squared gradient; zero before the first step; changed in place.
     lr : float
         Learning rate, in units of w.
     alpha : float
-        The share of the running mean that stays from step to step.
+        The fraction of the running mean that is kept from step to step.
     eps : float
-        Added to the root, in units of dw.
+        Added to the square root, in units of dw.
     weight_decay : float
         L2 penalty.
 
@@ -276,7 +276,7 @@ def rmsprop_update(
 
 
 def _blocks(name: str, w: Array, dw: Array, state: dict[str, Array]) -> Iterator[tuple[Array, ...]]:
-    """Give views of the same block of w, dw and the state; the whole at once where the memory is not in one piece."""
+    """Yield views of the same block of w, dw and the state; the whole arrays at once if they are not contiguous."""
     for what, array in {"dw": dw, **state}.items():
         if array.shape != w.shape:
             raise ShapeError(
