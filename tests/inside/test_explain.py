@@ -293,7 +293,7 @@ def test_nothing_is_changed() -> None:
 @pytest.mark.parametrize(
     ("asked", "error", "match"),
     [
-        ("conv2 output", ArgumentError, "names no number; write it as conv1.output"),
+        ("conv2 output", ArgumentError, "is not the name of a number; write it as conv1.output"),
         ("conv3.output[0,0,0]", ArgumentError, "there is no layer 'conv3'; did you mean 'conv2'"),
         ("conv1.wieght[0,0,0,0]", ArgumentError, "conv1 has no 'wieght'; did you mean 'weight'"),
         ("conv1.output.update[0,0,0]", ArgumentError, "only parameters are updated"),
@@ -327,7 +327,7 @@ def test_a_pixel_and_a_parameter_are_where_it_ends(digit: Trace) -> None:
     pixel = explain_in(digit, "image[2,3,0]")
     assert isinstance(pixel, Ledger)
     assert pixel.account.rule.startswith(f"a pixel: {digit.images[0, 2, 3, 0]} as it was read")
-    assert "conv1.bias.update[1] says how it changes" in explain_in(digit, "conv1.bias[1]").account.rule
+    assert "conv1.bias.update[1] explains how it changes" in explain_in(digit, "conv1.bias[1]").account.rule
 
 
 class RowMeans(Layer):

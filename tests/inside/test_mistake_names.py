@@ -402,7 +402,7 @@ PLANTED: dict[str, tuple[str, Draw, Wrong, tuple[str, ...]]] = {
         ("x",),
     ),
     "mask-turned": (
-        "dropout mask turned around",
+        "dropout mask inverted",
         on_maps(lambda: Dropout(0.4)),
         lambda layer, dy, mask, right: {"x": dy * (mask == 0) / 0.6},
         ("x",),

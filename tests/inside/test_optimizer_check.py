@@ -128,7 +128,7 @@ def test_right_optimizers_of_a_user_pass(optimizer: Optimizer, like: str | None)
         assert report.passed, str(report)
 
 
-DECAY = "weight decay decoupled instead of L2, or the other way round"
+DECAY = "weight decay decoupled instead of L2, or vice versa"
 PLANTED: list[tuple[Callable[[], Optimizer], str, str]] = [
     (lambda: MyAdam("bias"), "adam", "bias correction missing"),
     (lambda: MyAdam("late"), "adam", "step count off by one"),
@@ -138,7 +138,7 @@ PLANTED: list[tuple[Callable[[], Optimizer], str, str]] = [
     (lambda: MyAdam("inside"), "adam", "epsilon inside the root"),
     (lambda: MyAdam("first"), "adam", "epsilon added before the bias correction"),
     (lambda: MyAdam("not squared"), "adam", "gradient not squared"),
-    (lambda: MyAdam("start"), "adam", "learning rate of the start"),
+    (lambda: MyAdam("start"), "adam", "initial learning rate"),
     (lambda: MyAdam("adamw"), "adam", DECAY),
     (lambda: MyAdam(), "adamw", DECAY),
     (lambda: MyAdam("kept elsewhere"), "adam", "state not in self.state"),
@@ -152,7 +152,7 @@ PLANTED: list[tuple[Callable[[], Optimizer], str, str]] = [
     (lambda: rmsprop("alpha"), "rmsprop", "alpha and 1 - alpha exchanged"),
     (lambda: rmsprop("no root"), "rmsprop", "root missing"),
     (lambda: rmsprop("no eps"), "rmsprop", "epsilon missing"),
-    (lambda: rmsprop("old"), "rmsprop", "mean square of the last step"),
+    (lambda: rmsprop("old"), "rmsprop", "mean square of the previous step"),
     (lambda: SGD(0.1, 0.9), "rmsprop", "another rule: sgd"),
 ]
 

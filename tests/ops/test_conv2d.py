@@ -288,7 +288,7 @@ X, W = np.zeros((2, 6, 6, 4), np.float32), np.zeros((3, 3, 4, 8), np.float32)
         (X.astype(np.uint8), W, {}, ArgumentError, "x must be a float32 or float64 array; it is uint8; convert it"),
         (X, W.astype(np.float16), {}, ArgumentError, "w must be a float32 or float64 array; it is float16"),
         (X.tolist(), W, {}, ArgumentError, "x must be a float32 or float64 array; it is list"),
-        (X, W, {"algorithm": "im2cool"}, ArgumentError, "no algorithm 'im2cool'; did you mean 'im2col'"),
+        (X, W, {"algorithm": "im2cool"}, ArgumentError, "unknown algorithm 'im2cool'; did you mean 'im2col'"),
         (X, W, {"stride": 0}, ArgumentError, "stride must be an int or a pair of ints, each at least 1; it is 0"),
         (X, W, {"dilation": 3}, ShapeError, "conv2d: the window is 7 pixels high but the padded image only 6"),
         (X, W, {"b": np.zeros(7, np.float32)}, ShapeError, r"b must have one value per filter, shape \(8,\)"),

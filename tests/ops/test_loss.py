@@ -121,7 +121,7 @@ def test_bad_labels_are_explained(loss):
         loss(LOGITS, np.array([1, -1, 4, 1]))
     with pytest.raises(ArgumentError, match=f"{name}: labels must be integers; they are float64"):
         loss(LOGITS, LABELS.astype(float))
-    with pytest.raises(ShapeError, match=f"{name}: 4 images need 4 labels; there are 3"):
+    with pytest.raises(ShapeError, match=f"{name}: 4 images need 4 labels; got 3"):
         loss(LOGITS, LABELS[:3])
     with pytest.raises(ShapeError, match=rf"{name}: target must .* it is \(4, 4\)"):
         loss(LOGITS, ROWS[:, :4])

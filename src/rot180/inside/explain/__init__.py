@@ -1,4 +1,4 @@
-"""Where one number comes from: every product that was summed, and whether it adds up.
+"""Explain where one number comes from: every product in its sum, and whether they add up.
 
     >>> import numpy as np, rot180
     >>> model = rot180.network("8x8x1 > conv3x3:2:same relu maxpool2 > fc10").build(seed=0)
@@ -7,9 +7,9 @@
     >>> len(ledger.terms), ledger.adds_up  # six pixels and the bias; three taps fall on the padding
     (7, True)
 
-A number is asked for as `LAYER.ARRAY[INDEX]`: `conv2.output[3,5,17]`, `conv2.input.grad[3,5,0]`,
-`conv1.weight.grad[2,2,0,7]`, `conv1.weight.update[2,2,0,7]`, `output.probability[7]`, `loss`. The sources of an answer
-are written so that one can ask for them next.
+A number is written as `LAYER.ARRAY[INDEX]`: `conv2.output[3,5,17]`, `conv2.input.grad[3,5,0]`,
+`conv1.weight.grad[2,2,0,7]`, `conv1.weight.update[2,2,0,7]`, `output.probability[7]`, `loss`. The sources in an answer
+are written in the same form, so they can be explained next.
 """
 
 from __future__ import annotations
@@ -40,30 +40,30 @@ __all__ = [
 
 
 def explain(model: Sequential, images: Any, at: str, labels: Any = None, **options: Any) -> Ledger:
-    """Take one number of a network apart.
+    """Explain one number of a network.
 
     Parameters
     ----------
     model : Sequential
-        Built.
+        A built network.
     images : (H, W, C), (H, W) or (N, H, W, C)
-        As they come from the data.
+        Images as in the data, before preprocessing.
     at : str
-        Which number; the module's text gives the forms.
+        The number to explain; the module's docstring gives the forms.
     labels : int or (N,), optional
-        What the loss compares with; the likeliest class by default.
+        The labels that the loss compares with; the most likely class by default.
     **options
         As in `Trace`: loss, optimizer, training, seed.
 
     Returns
     -------
     Ledger
-        Its terms, their sum, the stored value, and the difference that rounding alone may make.
+        The terms, their sum, the stored value, and the largest difference due to rounding alone.
 
     Raises
     ------
     ArgumentError
-        There is no such number, or the layer is not one of the registry.
+        The number does not exist, or the layer's type is not in the registry.
     ShapeError
         The index or the image does not fit.
 
@@ -79,7 +79,7 @@ def explain(model: Sequential, images: Any, at: str, labels: Any = None, **optio
 
 
 def explain_in(trace: Trace, at: str) -> Ledger:
-    """Take one number of a pass apart; as `explain`, for many questions about one pass."""
+    """Explain one number of a given pass; like `explain`, for several questions about the same pass."""
     ledger = explain_cell(trace, read_cell(at, trace.model, trace.count))
     asked = "".join(at.split())
     if asked == ledger.cell:

@@ -1,4 +1,4 @@
-"""From a cell to its ledger: which layer made the number, and which of its sums."""
+"""From a cell to its ledger: find the layer that computed the number, and the sum behind it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OUTPUT: dict[type[Layer], Explainer] = {
     Dropout: activation.dropout_output,
     Flatten: activation.flatten_output,
 }
-"""Who explains the output of a layer."""
+"""The functions that explain the output of a layer."""
 
 INPUT_GRAD: dict[type[Layer], Explainer] = {
     Conv2d: convolution.input_grad,
@@ -53,13 +53,13 @@ INPUT_GRAD: dict[type[Layer], Explainer] = {
     Dropout: activation.dropout_input_grad,
     Flatten: activation.flatten_input_grad,
 }
-"""Who explains the gradient of its input."""
+"""The functions that explain the gradient of a layer's input."""
 
 PARAMETER_GRAD: dict[type[Layer], Callable[[View, str, Index], Account]] = {
     Conv2d: convolution.parameter_grad,
     Linear: linear.parameter_grad,
 }
-"""Who explains the gradient of its parameters."""
+"""The functions that explain the gradients of a layer's parameters."""
 
 
 def explain_cell(trace: Trace, cell: Cell) -> Ledger:
@@ -86,12 +86,12 @@ def stored_value(trace: Trace, cell: Cell) -> float:
 
 
 def way(trace: Trace, name: str) -> list[tuple[str, str]]:
-    """Follow a number that was only handed on, through gates, winners and reshaping.
+    """Follow a number that was only passed on, through gates, winners and reshaping.
 
     Returns
     -------
     list of (reason, cell)
-        What let it through or stopped it, and the next cell down; an empty cell where it ends.
+        What passed or stopped the number, and the next cell on the way; an empty cell where it ends.
     """
     found: list[tuple[str, str]] = []
     while True:
@@ -120,7 +120,7 @@ def _account(trace: Trace, cell: Cell) -> Account:
             return _explainer(dict(PARAMETER_GRAD), trace, cell.layer)(View(trace, cell.layer), cell.array, cell.index)
         value = Factor(stored_value(trace, cell), name="learned")
         ask = name_of(Cell(cell.layer, cell.array, UPDATE, cell.index), trace.model, trace.count)
-        return Account(f"a parameter; {ask} says how it changes", (Term((value,)),))
+        return Account(f"a parameter; {ask} explains how it changes", (Term((value,)),))
     if cell.what == GRAD:
         if cell.layer == last:
             return loss.output_grad(trace, cell.index)
@@ -131,11 +131,11 @@ def _account(trace: Trace, cell: Cell) -> Account:
 
 
 def _image(trace: Trace, cell: Cell) -> Account:
-    """Say what the pixel was before preprocessing."""
+    """Return the ledger of a pixel: its value before preprocessing."""
     raw = float(trace.images[cell.index])
     value = Factor(stored_value(trace, cell), name="pixel")
     return Account(
-        f"a pixel: {raw:g} as it was read, then the preprocessing {trace.model.preprocessing.kind!r}", (Term((value,)),)
+        f"a pixel: read as {raw:g}, then preprocessed by {trace.model.preprocessing.kind!r}", (Term((value,)),)
     )
 
 
@@ -143,5 +143,5 @@ def _explainer(table: dict[type[Layer], Callable[..., Account]], trace: Trace, p
     layer = trace.model.layers[place]
     if type(layer) not in table:
         known = ", ".join(kind.__name__ for kind in OUTPUT)
-        raise ArgumentError(f"explain knows the layers {known}; {layer.name} is {type(layer).__name__}")
+        raise ArgumentError(f"explain supports the layers {known}; {layer.name} is {type(layer).__name__}")
     return table[type(layer)]

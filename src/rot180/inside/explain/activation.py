@@ -1,4 +1,4 @@
-"""Ledgers of layers that work on each number by itself: activations, dropout, flatten."""
+"""Ledgers of elementwise layers: activations, dropout, flatten."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _gate(view: View, index: Index) -> tuple[Factor, str]:
 
 
 def relu_output(view: View, index: Index) -> Account:
-    """max(0, x), with noise where it was drawn."""
+    """max(0, x), or max(0, x + noise) in training."""
     gate, says = _gate(view, index)
     source = view.input(index)
     noise = view.trace.noise.get(view.place)
@@ -55,7 +55,7 @@ def leaky_output(view: View, index: Index) -> Account:
 
 
 def leaky_input_grad(view: View, index: Index) -> Account:
-    """Delta times the slope on which x lay."""
+    """Delta times the slope at x."""
     slope = _slope(view, index)
     return Account(
         f"leaky ReLU backward: delta times {slope.value:g}", (Term((view.delta(index), slope)),), roundings=1
@@ -103,7 +103,7 @@ def tanh_input_grad(view: View, index: Index) -> Account:
         formula="delta * (1 - y^2)",
         slopes=(left, -2 * y.value * delta.value),
     )
-    # 1 - y^2 loses digits where y is near 1: the square's rounding stays while the difference shrinks.
+    # 1 - y^2 loses digits where y is near 1: the rounding error of the square stays while the difference shrinks.
     grain = 2 * float(np.finfo(view.y.dtype).eps) * abs(delta.value)
     return Account("tanh backward: delta times 1 - y^2", (term,), roundings=4, grain=grain)
 
@@ -112,7 +112,11 @@ def dropout_output(view: View, index: Index) -> Account:
     """x times the mask."""
     source = view.input(index)
     if view.saved is None:
-        return Account("dropout: off, the number stays", (Term((source,)),), passage=("not in training", source.cell))
+        return Account(
+            "dropout: inactive, the number passes unchanged",
+            (Term((source,)),),
+            passage=("not in training", source.cell),
+        )
     return _masked(view, index, source, "dropout")
 
 
@@ -120,7 +124,9 @@ def dropout_input_grad(view: View, index: Index) -> Account:
     """Delta times the mask."""
     delta = view.delta(index)
     if view.saved is None:
-        return Account("dropout: off, delta stays", (Term((delta,)),), passage=("not in training", delta.cell))
+        return Account(
+            "dropout: inactive, delta passes unchanged", (Term((delta,)),), passage=("not in training", delta.cell)
+        )
     return _masked(view, index, delta, "dropout backward")
 
 
@@ -131,7 +137,7 @@ def _masked(view: View, index: Index, source: Factor, name: str) -> Account:
 
 
 def flatten_output(view: View, index: Index) -> Account:
-    """The same number at another place."""
+    """The same number at another index."""
     n, flat = index
     place = np.unravel_index(flat, view.x.shape[1:])
     source = view.input((n, *(int(i) for i in place)))
@@ -139,7 +145,7 @@ def flatten_output(view: View, index: Index) -> Account:
 
 
 def flatten_input_grad(view: View, index: Index) -> Account:
-    """The same number at another place."""
+    """The same number at another index."""
     n, *place = index
     flat = int(np.ravel_multi_index(tuple(place), view.x.shape[1:]))
     delta = view.delta((n, flat))
@@ -160,7 +166,7 @@ def softmax_account(sources: list[Factor], k: int) -> Account:
     total = math.fsum(powers)
     p = [power / total for power in powers]
     steps = (
-        Step("largest, taken off so that exp cannot overflow", "", largest),
+        Step("largest, subtracted so that exp cannot overflow", "", largest),
         *(Step(f"exp({source.cell} - largest)", "", power) for source, power in zip(sources, powers, strict=True)),
         Step("sum of these", "", total),
     )

@@ -1,4 +1,4 @@
-"""Reading `conv1.weight.grad[2,2,0,7]`: which number is asked for."""
+"""Parse names of numbers such as `conv1.weight.grad[2,2,0,7]`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Cell:
     Attributes
     ----------
     layer : int
-        Its place in the network; -1 for the image, and the number of layers for what comes after the last.
+        Its index in the network; -1 for the image, and the number of layers for what comes after the last layer.
     array : str
         `output`, `probability`, `loss`, or the name of a parameter.
     what : str
         `value`, `grad` or `update`.
     index : tuple of int
-        For maps, units and images with the number of the image in the batch in front.
+        The index in the array; for maps, units and images, preceded by the number of the image in the batch.
     """
 
     layer: int
@@ -44,7 +44,7 @@ class Cell:
 
 
 def name_of(cell: Cell, model: Sequential, images: int) -> str:
-    """Write a cell as it is asked for; a batch of one image needs no image number."""
+    """Return the name of a cell as a user writes it; in a batch of one image without the image number."""
     if cell.array == "loss":
         return "loss"
     last = len(model.layers) - 1
@@ -61,23 +61,24 @@ def name_of(cell: Cell, model: Sequential, images: int) -> str:
 
 
 def read_cell(text: str, model: Sequential, images: int) -> Cell:
-    """Read what is asked for.
+    """Parse the name of a number.
 
-    An `input` is the output of the layer before, or the image, and its gradient is that one's.
+    An `input` is the output of the previous layer, or the image, and has its gradient.
 
     Parameters
     ----------
     text : str
         `LAYER.ARRAY[INDEX]`, with `.grad` or `.update` after the array.
     model : Sequential
-        Built.
+        A built network.
     images : int
-        In the batch; with more than one, maps and units may take the image's number as first index, else it is 0.
+        Images in the batch; with more than one, maps and units may take the image's number as first index, 0 by
+        default.
 
     Raises
     ------
     ArgumentError
-        The text cannot be read, or there is no such layer or array.
+        The text cannot be parsed, or the layer or array does not exist.
     ShapeError
         The index does not fit the array's shape.
 
@@ -90,18 +91,18 @@ def read_cell(text: str, model: Sequential, images: int) -> Cell:
     """
     match = _CELL.fullmatch(text)
     if match is None:
-        raise ArgumentError(f"{text!r} names no number; write it as {FORMS}")
+        raise ArgumentError(f"{text!r} is not the name of a number; write it as {FORMS}")
     start, path = match[1], [part for part in match[2].split(".") if part]
     layer, array, what = _place(text, model, start, path)
     if array == "loss":
         if match[3] is not None:
-            raise ArgumentError(f"{text!r}: the loss is one number; ask for it without an index")
+            raise ArgumentError(f"{text!r}: the loss is a single number; write it without an index")
         return Cell(layer, array, what, ())
     shape, is_parameter = shape_of(model, layer, array)
     try:
         index = tuple(int(number) for number in (match[3] or "").split(",") if number.strip())
     except ValueError:
-        raise ArgumentError(f"{text!r}: an index is whole numbers with commas between, such as [3,5,17]") from None
+        raise ArgumentError(f"{text!r}: an index consists of integers separated by commas, such as [3,5,17]") from None
     if not is_parameter:
         shape = (images, *shape)
         if len(index) == len(shape) - 1:
@@ -128,13 +129,13 @@ def shape_of(model: Sequential, layer: int, array: str) -> tuple[tuple[int, ...]
 
 
 def _place(text: str, model: Sequential, start: str, path: list[str]) -> tuple[int, str, str]:
-    """Return layer, array and what, from the words of a cell."""
+    """Return layer, array and what, parsed from the parts of a cell's name."""
     names = [layer.name for layer in model.layers]
     count = len(names)
     what = path.pop() if path and path[-1] in (GRAD, UPDATE) else VALUE
     if start in names:
         if len(path) > 1:
-            raise ArgumentError(f"{text!r} names no number; write it as {FORMS}")
+            raise ArgumentError(f"{text!r} is not the name of a number; write it as {FORMS}")
         layer, array = names.index(start), path[0] if path else "output"
         arrays = ("output", "input", *model.layers[layer].parameters)
         if array not in arrays:
@@ -149,7 +150,7 @@ def _place(text: str, model: Sequential, start: str, path: list[str]) -> tuple[i
         layer, array = count - 1, path[0] if path else "output"
     else:
         raise ArgumentError(
-            f"{text!r}: there is no layer {start!r}{did_you_mean(start, [*names, 'image', 'output', 'loss'])}"
+            f"{text!r}: unknown layer {start!r}{did_you_mean(start, [*names, 'image', 'output', 'loss'])}"
         )
     is_parameter = array not in ("output", "probability")
     if what == UPDATE and not is_parameter:

@@ -46,7 +46,7 @@ def output(view: View, index: Index) -> Account:
         terms.append(Term((view.parameter("bias", (f,)),), pinned=True))
     kh, kw = g.kernel
     return Account(
-        f"convolution: window times kernel {kh} x {kw}, {channels} channels: {count} products"
+        f"convolution: window times kernel, {kh} x {kw}, {channels} channels: {count} products"
         + (", and the bias" if layer.bias else ""),
         tuple(terms),
         notes=(f"{on_padding} more products fall on the padding, which is zero",) if on_padding else (),
@@ -72,13 +72,13 @@ def input_grad(view: View, index: Index) -> Account:
     if rows and columns and len(rows) * len(columns) > 1:
         start, stop = (rows[0][1], columns[0][1]), (rows[-1][1], columns[-1][1])
         notes.append(
-            f"in the order of delta's window the weights run backwards, from [{start[0]},{start[1]}] to "
+            f"in the order of delta's window the weights are reversed, from [{start[0]},{start[1]}] to "
             f"[{stop[0]},{stop[1]}]: the kernel is rotated by 180 degrees"
         )
     if not terms:
         notes.append("no window reads this pixel")
     return Account(
-        f"data gradient: delta times the weight through which each of {len(rows) * len(columns)} windows read the "
+        f"data gradient: delta times the weight that each of {len(rows) * len(columns)} windows applied to the "
         f"pixel, {per_group} filters: {len(terms)} products",
         terms,
         notes=tuple(notes),
@@ -86,13 +86,13 @@ def input_grad(view: View, index: Index) -> Account:
 
 
 def _windows(p: int, k: int, s: int, d: int, out: int) -> list[tuple[int, int]]:
-    """Return the windows i that read padded pixel p and the tap u they read it with, by rising i."""
+    """Return the windows i that read padded pixel p, in increasing order, and the tap u that reads it."""
     found = [((p - u * d) // s, u) for u in range(k) if (p - u * d) % s == 0 and 0 <= (p - u * d) // s < out]
     return sorted(found)
 
 
 def parameter_grad(view: View, name: str, index: Index) -> Account:
-    """dw[u, v, c, f] = sum of dy[i, j, f] * x[what the tap reads]; db[f] = sum of dy."""
+    """dw[u, v, c, f] = sum of dy[i, j, f] * x[the tap's pixel]; db[f] = sum of dy."""
     layer, g = _layer(view)
     images = range(len(view.x))
     outputs = [(n, i, j) for n in images for i in range(g.out_height) for j in range(g.out_width)]
@@ -109,7 +109,7 @@ def parameter_grad(view: View, name: str, index: Index) -> Account:
             found.append(Term((view.delta((n, i, j, f)), view.input((n, *pixel, channel)))))
     on_padding = len(outputs) - len(found)
     return Account(
-        f"weight gradient: delta of map {f} times the pixel that this weight met there: {len(found)} products",
+        f"weight gradient: delta of map {f} times the pixel that this weight multiplied: {len(found)} products",
         tuple(found),
-        notes=(f"at {on_padding} more outputs it met the padding, which is zero",) if on_padding else (),
+        notes=(f"at {on_padding} more outputs it multiplied the padding, which is zero",) if on_padding else (),
     )

@@ -1,4 +1,4 @@
-"""The ledger of one number: what was summed, from which cells, and whether it adds up."""
+"""The ledger of one number: the entries of its sum, the cells they come from, and whether they add up."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Factor:
     ----------
     value : float
     cell : str
-        Where it stands, as one can ask for it: `conv1.output[7,10,4]`; empty for a constant.
+        The cell it comes from, as a user writes it: `conv1.output[7,10,4]`; empty for a constant.
     name : str
-        What a constant is: `gate`, `1/4`, `mask`.
+        The name of a constant: `gate`, `1/4`, `mask`.
     """
 
     value: float
@@ -40,13 +40,13 @@ class Term:
     ----------
     factors : tuple of Factor
     amount : float or None
-        The entry's value where it is no plain product.
+        The entry's value, if it is not a plain product.
     formula : str
-        How the amount comes from the factors.
+        How the amount is computed from the factors.
     slopes : tuple of float
-        The amount's derivative with respect to each factor, where it is no plain product.
+        The amount's derivative with respect to each factor, if it is not a plain product.
     pinned : bool
-        Shown however small it is, and last: a bias.
+        Whether to show the entry however small it is, and last, as a bias is.
     """
 
     factors: tuple[Factor, ...]
@@ -57,7 +57,7 @@ class Term:
 
     @property
     def value(self) -> float:
-        """What it adds, in float64: of float32 factors a product of two is exact."""
+        """The amount that the entry adds, in float64; the product of two float32 factors is exact."""
         return math.prod(factor.value for factor in self.factors) if self.amount is None else self.amount
 
     def slope(self, cell: str) -> float:
@@ -73,7 +73,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Step:
-    """A number worked out on the way to the entries, such as a moment of Adam."""
+    """An intermediate result on the way to the entries, such as a moment of Adam."""
 
     name: str
     formula: str
@@ -82,22 +82,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Account:
-    """What a layer says of one of its numbers; with the stored value it becomes a ledger.
+    """A layer's explanation of one of its numbers; together with the stored value it becomes a ledger.
 
     Attributes
     ----------
     rule : str
-        What is done, in a line.
+        The computation, in one line.
     terms : tuple of Term
     steps : tuple of Step
     notes : tuple of str
-        What else to know: padding, rotation.
+        Additional remarks: padding, rotation.
     roundings : int
-        Roundings of float arithmetic beyond one per entry.
+        The number of roundings beyond one per entry.
     grain : float
-        What rounding may change besides, in the unit of the number.
+        The additional error that rounding may cause, in the unit of the number.
     passage : (str, str) or None
-        Where a number is only handed on: why (`gate open`), and the cell it comes from (empty where it ends).
+        If the number is only passed on: why (`gate open`), and the cell it comes from (empty if it ends here).
     """
 
     rule: str
@@ -111,20 +111,20 @@ class Account:
 
 @dataclass(frozen=True)
 class Ledger:
-    """One number, taken apart.
+    """One number with the entries that it is the sum of.
 
     Attributes
     ----------
     cell : str
-        The number that was asked for.
+        The number explained.
     stored : float
         The number that the network computed, in its own float type.
     account : Account
-        The entries that make it.
+        Its entries.
     epsilon : float
-        Of the network's float type.
+        The machine epsilon of the network's float type.
     ways : dict of str to tuple of str
-        For some source cells, how the number in them came there: through gates and pool winners.
+        For some source cells, how their number got there, through gates and winners of pooling.
     """
 
     cell: str
@@ -139,32 +139,32 @@ class Ledger:
 
     @property
     def total(self) -> float:
-        """The entries added up again, without rounding on the way."""
+        """The sum of the entries, without intermediate rounding."""
         return math.fsum(term.value for term in self.terms)
 
     @property
     def difference(self) -> float:
-        """Stored value less the total: what rounding in the network's float type made."""
+        """The stored value minus the total: the effect of rounding in the network's float type."""
         return self.stored - self.total
 
     @property
     def allowed(self) -> float:
-        """The largest difference that rounding can make: n * epsilon * the sum of the entries' sizes."""
+        """The largest difference that rounding can cause: n * epsilon * the sum of the entries' magnitudes."""
         size = math.fsum(abs(term.value) for term in self.terms)
         return self.epsilon * (len(self.terms) + self.account.roundings) * size + self.account.grain
 
     @property
     def adds_up(self) -> bool:
-        """Whether the difference is rounding."""
+        """Whether the difference is no larger than rounding allows."""
         return abs(self.difference) <= self.allowed
 
     @property
     def sources(self) -> dict[str, float]:
-        """The cells it was made of and their values."""
+        """The cells it was computed from, with their values."""
         return {factor.cell: factor.value for term in self.terms for factor in term.factors if factor.cell}
 
     def slope(self, cell: str) -> float:
-        """Return by how much the number changes per unit of change of a source cell, all others held."""
+        """Return the derivative of the number with respect to a source cell, all others held fixed."""
         return math.fsum(term.slope(cell) for term in self.terms)
 
     def to_dict(self) -> dict[str, Any]:

@@ -22,7 +22,9 @@ def input_grad(view: View, index: Index) -> Account:
     n, i = index
     terms = tuple(Term((view.delta((n, k)), view.parameter("weight", (i, k)))) for k in range(view.y.shape[1]))
     return Account(
-        f"data gradient: delta times the weight to each of {len(terms)} units", terms, notes=("the weight transposed",)
+        f"data gradient: delta times the weight to each of {len(terms)} units",
+        terms,
+        notes=("the weight matrix is transposed",),
     )
 
 
@@ -36,6 +38,6 @@ def parameter_grad(view: View, name: str, index: Index) -> Account:
         )
     i, k = index
     return Account(
-        "weight gradient: delta of the unit times the input that the weight met, for each image",
+        "weight gradient: delta of the unit times the input of the weight, for each image",
         tuple(Term((view.delta((n, k)), view.input((n, i)))) for n in images),
     )

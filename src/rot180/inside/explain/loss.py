@@ -1,4 +1,4 @@
-"""Ledgers of the loss, of the gradient it starts, and of the probabilities."""
+"""Ledgers of the loss, of its gradient, and of the probabilities."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def probabilities(trace: Trace) -> Array:
 
 
 def probability(trace: Trace, index: Index) -> Account:
-    """Explain a probability: softmax, or the output's share for a network that ends in sigmoid."""
+    """Explain a probability: softmax, or the output's share of the sum if the network ends in a sigmoid."""
     n, k = index
     sources = _outputs(trace, n)
     last = trace.model.layers[-1]
     if isinstance(last, Softmax):
-        return Account("the network ends in softmax: the output is the probability", (Term((sources[k],)),))
+        return Account("the network ends in a softmax: the output is the probability", (Term((sources[k],)),))
     if not isinstance(last, Sigmoid):
         return softmax_account(sources, k)
     total = math.fsum(source.value for source in sources)
     if total == 0:
         raise ArgumentError(
-            f"the outputs of image {n} are so small that they became 0, so a share of their sum cannot be taken apart; "
-            f"explain what goes into the sigmoid instead"
+            f"the outputs of image {n} are so small that they became 0, so their shares cannot be explained; "
+            f"explain the input of the sigmoid instead"
         )
     share = sources[k].value / total
     term = Term(
@@ -70,7 +70,7 @@ def probability(trace: Trace, index: Index) -> Account:
         slopes=tuple(((i == k) - share) / total for i in range(len(sources))),
     )
     steps = (*(Step(source.cell, "", source.value) for source in sources), Step("sum of these", "", total))
-    return Account("the output's share of all outputs", (term,), steps=steps, roundings=2 + len(sources))
+    return Account("the output's share of the sum of all outputs", (term,), steps=steps, roundings=2 + len(sources))
 
 
 def value(trace: Trace) -> Account:
@@ -108,7 +108,7 @@ def value(trace: Trace) -> Account:
             weight = float(targets[n, k]) / images
             if weight:
                 amount = weight * (math.log(total) + largest - source.value)
-                # Where p is nearly 1 its logarithm is nearly 0, and the rounding of the sum, 1, is all that is left.
+                # If p is nearly 1, its logarithm is nearly 0, and the rounding error of the sum, 1, dominates.
                 grain += weight * (len(sources) + abs(largest) + abs(source.value))
                 entries.append(
                     Term(
@@ -128,26 +128,26 @@ def value(trace: Trace) -> Account:
 
 
 def output_grad(trace: Trace, index: Index) -> Account:
-    """Explain where backpropagation starts: (p - t) / N, or (y - t) / N."""
+    """Explain the gradient that backpropagation starts from: (p - t) / N, or (y - t) / N."""
     _known(trace)
     n, k = index
     target = Factor(float(_targets(trace)[n, k]), name="target")
     share = Factor(1 / trace.count, name=f"1/{trace.count}")
     if isinstance(trace.loss, SquaredErrorLoss):
         source = _outputs(trace, n)[k]
-        rule = "squared error backward: output less target"
+        rule = "squared error backward: output minus target"
     else:
         cell = Cell(len(trace.model.layers) - 1, "probability", VALUE, index)
         source = Factor(float(probabilities(trace)[index]), name_of(cell, trace.model, trace.count))
-        rule = "cross-entropy backward: probability less target"
+        rule = "cross-entropy backward: probability minus target"
     if trace.count > 1:
-        rule += ", divided by the images of the batch"
+        rule += ", divided by the number of images in the batch"
     minus = Factor(-1.0, name="-1")
     rest: tuple[Any, ...] = () if trace.count == 1 else (share,)
-    # The loss takes exp of a logarithm, which is off by epsilon times the logarithm's size.
+    # The loss takes exp of a logarithm, whose error is epsilon times its magnitude.
     return Account(rule, (Term((source, *rest)), Term((target, minus, *rest))), roundings=8 + 16)
 
 
 def _known(trace: Trace) -> None:
     if not isinstance(trace.loss, (CrossEntropyLoss, SquaredErrorLoss)):
-        raise ArgumentError(f"explain knows cross_entropy and squared_error; the loss is {trace.loss!r}")
+        raise ArgumentError(f"explain supports cross_entropy and squared_error; the loss is {trace.loss!r}")

@@ -1,4 +1,4 @@
-"""Ledgers of pooling: the winner of a window, or its mean, and the way back."""
+"""Ledgers of pooling: the maximum of a window, or its mean, and the gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _geometry(view: View) -> Geometry:
 
 
 def _pixels(g: Geometry, i: int, j: int) -> list[tuple[int, int, int]]:
-    """Return (place in the window, row, column) of the pixels of a window, without padding."""
+    """Return (position in the window, row, column) of the pixels of a window, without padding."""
     found = []
     for u in range(g.kernel[0]):
         for v in range(g.kernel[1]):
@@ -26,7 +26,7 @@ def _pixels(g: Geometry, i: int, j: int) -> list[tuple[int, int, int]]:
 
 
 def _windows(g: Geometry, p: int, q: int) -> list[tuple[int, int, int]]:
-    """Return (i, j, place in the window) of the windows that hold a pixel."""
+    """Return (i, j, position in the window) of the windows that contain a pixel."""
     p, q = p + g.padding[0][0], q + g.padding[1][0]
     return [
         (i, j, (p - i * g.stride[0]) * g.kernel[1] + q - j * g.stride[1])
@@ -45,16 +45,16 @@ def max_output(view: View, index: Index) -> Account:
     window = [view.input((n, row, column, c)) for _, row, column in pixels]
     tied = sum(factor.value == source.value for factor in window)
     return Account(
-        f"max-pooling: the largest of {len(pixels)}",
+        f"max pooling: the largest of {len(pixels)}",
         (Term((source,)),),
         steps=tuple(Step(factor.cell, "wins" if factor.cell == source.cell else "", factor.value) for factor in window),
-        notes=(f"{tied} are equally large; the first in row order wins",) if tied > 1 else (),
+        notes=(f"{tied} are equally large; the first in row-major order wins",) if tied > 1 else (),
         passage=(f"largest of {len(pixels)}", source.cell),
     )
 
 
 def max_input_grad(view: View, index: Index) -> Account:
-    """Delta of the windows that the pixel won."""
+    """Delta of the windows whose maximum is this pixel."""
     n, p, q, c = index
     winners, _ = view.saved
     terms = tuple(
@@ -66,7 +66,7 @@ def max_input_grad(view: View, index: Index) -> Account:
     if len(won) <= 1:
         passage = ("won its window", won[0].factors[0].cell) if won else ("won no window", "")
     return Account(
-        f"max-pooling backward: delta of the windows that this pixel won, {len(won)} of {len(terms)}",
+        f"max pooling backward: delta of the windows whose maximum is this pixel, {len(won)} of {len(terms)}",
         terms,
         passage=passage,
     )
@@ -84,7 +84,7 @@ def avg_output(view: View, index: Index) -> Account:
     g = _geometry(view)
     share = _share(view, g, i, j)
     terms = tuple(Term((view.input((n, row, column, c)), share)) for _, row, column in _pixels(g, i, j))
-    return Account(f"mean-pooling: each of {len(terms)} pixels times {share.name}", terms, roundings=1)
+    return Account(f"average pooling: each of {len(terms)} pixels times {share.name}", terms, roundings=1)
 
 
 def avg_input_grad(view: View, index: Index) -> Account:
@@ -92,4 +92,4 @@ def avg_input_grad(view: View, index: Index) -> Account:
     n, p, q, c = index
     g = _geometry(view)
     terms = tuple(Term((view.delta((n, i, j, c)), _share(view, g, i, j))) for i, j, _ in _windows(g, p, q))
-    return Account(f"mean-pooling backward: an equal share of delta from {len(terms)} windows", terms, roundings=1)
+    return Account(f"average pooling backward: an equal share of delta from {len(terms)} windows", terms, roundings=1)

@@ -1,4 +1,4 @@
-"""What the picture of a ledger shows: which maps, which windows, which entries."""
+"""The contents of a ledger's picture: maps, windows and entries."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Mark = tuple[int, int, int, int]
 
 
 def picture(ledger: Ledger, trace: Trace) -> Figure:
-    """Draw a ledger: the image with what reached the number marked, window, kernel and map, and the largest entries.
+    """Draw a ledger: the image with the number's receptive field, window, kernel and map, and the largest entries.
 
-    Of many channels the one is drawn that the largest entry comes from.
+    Of several channels, the one with the largest entry is drawn.
     """
     from rot180.pictures.explain import ledger_picture
 
@@ -38,7 +38,7 @@ def picture(ledger: Ledger, trace: Trace) -> Figure:
 
 
 def panels(ledger: Ledger, trace: Trace) -> list[Panel]:
-    """Return what is drawn above the entries; nothing for numbers that lie in no map."""
+    """Return the panels above the entries; none for numbers outside feature maps."""
     from rot180.pictures.explain import Panel
 
     cell = read_cell(ledger.cell, trace.model, trace.count)
@@ -63,7 +63,7 @@ def _geometry(trace: Trace, place: int) -> Geometry | None:
 
 
 def _receptive_field(trace: Trace, cell: Cell) -> Mark:
-    """Return the part of the image that can have an influence on a cell of a map."""
+    """Return the part of the image that can influence a cell of a map."""
     _, i, j, _ = cell.index
     top, left, bottom, right = i, j, i, j
     for place in range(cell.layer, -1, -1):
@@ -122,7 +122,7 @@ def _products(x: Array, kernel: Array, g: Geometry, i: int, j: int) -> Array:
 
 
 def _backward(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> list[Panel]:
-    """Delta of the layer above with the windows that read the pixel, the kernel rotated, and dx."""
+    """Return delta of the layer above with the windows that read the pixel, the rotated kernel, and dx."""
     n, p, q, c = cell.index
     above = cell.layer + 1
     layer = trace.model.layers[above]
@@ -148,7 +148,7 @@ def _backward(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> l
 
 
 def _weight(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> list[Panel]:
-    """The input with all pixels that the weight met, delta, and the gradient of the kernel."""
+    """Return the input with all pixels that the weight multiplied, delta, and the gradient of the kernel."""
     u, v, c, f = cell.index
     layer = cast(Conv2d, trace.model.layers[cell.layer])
     full = f"{layer.name}.weight"
@@ -159,7 +159,7 @@ def _weight(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> lis
     met = (top, left, (g.out_height - 1) * g.stride[0] + 1, (g.out_width - 1) * g.stride[1] + 1)
     x = trace.inputs[cell.layer][0, :, :, channel]
     found = [
-        panel(f"input of {layer.name}, channel {channel}: what the weight met", x, [met]),
+        panel(f"input of {layer.name}, channel {channel}: the weight's pixels", x, [met]),
         panel(f"delta of {layer.name}, map {f}", trace.deltas[cell.layer + 1][0, :, :, f]),
         panel(f"gradient of kernel {c} to {f}", trace.gradients[full][:, :, c, f], [(u, v, 1, 1)]),
     ]  # fmt: skip

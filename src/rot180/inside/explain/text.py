@@ -1,4 +1,4 @@
-"""A ledger as text of 80 columns, or as Markdown. What is printed adds up digit by digit."""
+"""A ledger as text of 80 columns, or as Markdown. The printed numbers add up digit by digit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rot180.inside.explain.ledger import Ledger, Term
 from rot180.inside.explain.trace import Trace
 
 SHOWN = 8
-"""Entries shown of a long ledger, the largest."""
+"""The number of entries shown of a long ledger, the largest ones."""
 
 WIDTH = 80
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the sum: an amount in the last printed digit's units, and what it is."""
+    """One line of the sum: an amount in units of the last printed digit, and its description."""
 
     units: int
     says: str
@@ -27,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Layout:
-    """The lines of a ledger and the digits they are printed with."""
+    """The lines of a ledger and the number of decimals they are printed with."""
 
     decimals: int
     lines: tuple[Line, ...]
@@ -35,22 +35,22 @@ class Layout:
     stored: int
 
     def amount(self, units: int) -> str:
-        """Write an amount."""
+        """Format an amount."""
         return f"{units / 10**self.decimals:+.{self.decimals}f}" if self.decimals < 16 else f"{units}e-{self.decimals}"
 
 
 def lay_out(ledger: Ledger, trace: Trace | None = None, *, shown: int | None = SHOWN) -> Layout:
-    """Choose what is shown, and round so that the printed lines sum to the printed total.
+    """Choose the entries to show, and round so that the printed lines sum to the printed total.
 
-    What is not shown is one line, which also takes the rounding of those that are.
+    The entries not shown become one line, which also absorbs the rounding of those shown.
 
     Parameters
     ----------
     ledger : Ledger
     trace : Trace, optional
-        Adds to each shown source how its number came there.
+        If given, each source shown says how its number got there.
     shown : int or None
-        The largest so many entries; None for all, in the order of the window.
+        How many of the largest entries to show; None for all, in the order of the window.
     """
     largest = max((abs(term.value) for term in ledger.terms), default=0.0) or abs(ledger.stored) or 1.0
     decimals = min(max(8 - math.floor(math.log10(largest)) - 1, 0), 60)
@@ -96,7 +96,7 @@ def text(ledger: Ledger, trace: Trace | None = None, *, shown: int | None = SHOW
       ===========
       +1.00000000  sum
       +1.00000000  stored by the network
-      +0.0e+00     difference; rounding may make up to 2.4e-07
+      +0.0e+00     difference; rounding explains up to 2.4e-07
     """
     layout = lay_out(ledger, trace, shown=shown)
     account = ledger.account
@@ -125,7 +125,7 @@ def text(ledger: Ledger, trace: Trace | None = None, *, shown: int | None = SHOW
     verdict = "" if ledger.adds_up else "; MORE THAN ROUNDING"
     parts += _entry(
         f"{ledger.difference + 0.0:+.1e}".ljust(wide),
-        f"difference; rounding may make up to {ledger.allowed:.1e}{verdict}",
+        f"difference; rounding explains up to {ledger.allowed:.1e}{verdict}",
     )
     return "\n".join(line.rstrip() for line in parts)
 
@@ -144,13 +144,13 @@ def markdown(ledger: Ledger, trace: Trace | None = None, *, shown: int | None = 
     parts += [
         f"| **{layout.amount(layout.total)}** | **sum** | |",
         f"| {layout.amount(layout.stored)} | stored by the network | |",
-        f"| {ledger.difference + 0.0:+.1e} | difference; rounding may make up to {ledger.allowed:.1e} | |",
+        f"| {ledger.difference + 0.0:+.1e} | difference; rounding explains up to {ledger.allowed:.1e} | |",
     ]
     return "\n".join(parts)
 
 
 def _says(term: Term) -> str:
-    """Write an entry's factors."""
+    """Return an entry's factors as text."""
     if term.formula:
         return term.formula
     return " * ".join(
@@ -160,7 +160,7 @@ def _says(term: Term) -> str:
 
 
 def _ways(term: Term, trace: Trace | None) -> str:
-    """Write how the numbers of an entry came into their cells."""
+    """Return how the numbers of an entry got into their cells."""
     if trace is None or term.formula:
         return ""
     found = []

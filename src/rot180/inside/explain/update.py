@@ -21,7 +21,7 @@ def explain_update(trace: Trace, cell: Cell) -> Account:
     gradient = _factor(trace, cell, GRAD, float(trace.gradients[full][cell.index]))
     weight = _factor(trace, cell, VALUE, float(layer.parameters[cell.array][cell.index]))
     lr = optimizer.lr * layer.lr_factor
-    # The new value is rounded to the float type of the weight, and that grain is all that is left of a small step.
+    # The new value is rounded to the float type of the weight, whose spacing may exceed a small step.
     grain = float(np.finfo(layer.parameters[cell.array].dtype).eps) * abs(weight.value)
     decay = float(getattr(optimizer, "weight_decay", 0.0))
     is_decoupled = bool(getattr(optimizer, "decoupled", False))
@@ -43,7 +43,7 @@ def explain_update(trace: Trace, cell: Cell) -> Account:
     elif isinstance(optimizer, RMSprop):
         amount, slope, more = _rmsprop(optimizer, g, lr, state("square"))
     else:
-        raise ArgumentError(f"explain knows sgd, adam, adamw and rmsprop; the optimizer is {optimizer!r}")
+        raise ArgumentError(f"explain supports sgd, adam, adamw and rmsprop; the optimizer is {optimizer!r}")
     formula = more[-1].formula
     after = weight.value + float(trace.updates[full][cell.index])
     slopes = (slope, 0.0 if is_decoupled else slope * decay)
@@ -57,7 +57,7 @@ def explain_update(trace: Trace, cell: Cell) -> Account:
         f"update {optimizer.step_count + 1} of {optimizer.rule}",
         tuple(terms),
         steps=(*steps, *more[:-1]),
-        notes=(f"weight before {weight.value:.9g}, after {after:.9g}; float numbers near it are {grain:.1g} apart",),
+        notes=(f"weight before {weight.value:.9g}, after {after:.9g}; adjacent floats there are {grain:.1g} apart",),
         roundings=12,
         grain=grain,
     )
@@ -68,7 +68,7 @@ def _factor(trace: Trace, cell: Cell, what: str, value: float) -> Factor:
 
 
 def _sgd(optimizer: SGD, g: float, lr: float, velocity: float) -> tuple[float, float, list[Step]]:
-    """Return the change, its derivative with respect to g, and the steps; the last one is the change."""
+    """Return the change, its derivative with respect to g, and the steps, the last of which is the change."""
     mu = optimizer.momentum
     if not mu:
         return -lr * g, -lr, [Step("step", "-learning rate * gradient", -lr * g)]
@@ -82,7 +82,7 @@ def _sgd(optimizer: SGD, g: float, lr: float, velocity: float) -> tuple[float, f
 
 
 def _adam(optimizer: Adam, g: float, lr: float, m: float, v: float) -> tuple[float, float, list[Step]]:
-    """As `_sgd`."""
+    """Like `_sgd`."""
     (beta1, beta2), eps, t = optimizer.betas, optimizer.eps, optimizer.step_count + 1
     new_m, new_v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
     bias1, bias2 = 1 - beta1**t, 1 - beta2**t
@@ -107,7 +107,7 @@ def _adam(optimizer: Adam, g: float, lr: float, m: float, v: float) -> tuple[flo
 
 
 def _rmsprop(optimizer: RMSprop, g: float, lr: float, square: float) -> tuple[float, float, list[Step]]:
-    """As `_sgd`."""
+    """Like `_sgd`."""
     alpha, eps = optimizer.alpha, optimizer.eps
     new = alpha * square + (1 - alpha) * g * g
     root = math.sqrt(new)

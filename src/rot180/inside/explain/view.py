@@ -1,4 +1,4 @@
-"""What a layer's explainer sees of a pass: its own arrays, and names for the cells around it."""
+"""The part of a pass that a layer's explainer needs: its own arrays, and names for the cells around it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class View:
 
     @property
     def saved(self) -> Any:
-        """What its forward pass kept."""
+        """The arrays saved by its forward pass."""
         return self.trace.saved[self.place]
 
     @property

@@ -1,7 +1,7 @@
-"""Which known mistake a wrong gradient looks like.
+"""Name the known mistake that a wrong gradient looks like.
 
-What the layer computes is recognized from its output, each mistake known for that operation is made on purpose, and the
-one whose result is the wrong gradient, to five digits, is named.
+The layer's operation is recognized from its output, each mistake known for that operation is made on purpose, and the
+one that reproduces the wrong gradient to five digits is named.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _ACTIVATIONS = (activation.gradients, activation.candidates)
 
 
 def name_mistake(layer: Any, case: Case) -> Mistake | None:
-    """Return the known mistake that a wrong gradient looks like, None if it looks like none.
+    """Return the known mistake that a wrong gradient looks like, or None if it matches none.
 
     Parameters
     ----------
     layer : Layer
-        Asked for attributes such as `stride` only.
+        Only its attributes, such as `stride`, are used.
     case : Case
-        The wrong gradient and what was around it.
+        The wrong gradient and its context.
     """
     operation = recognize(layer, case.x, case.y, case.parameters)
     if np.shape(case.claimed) != case.array.shape:
         return general.shape_mistake(case, operation)
     if not np.all(np.isfinite(case.claimed)):
-        return Mistake("not finite", "there are NaN or infinities; look for a division by zero or log(0)")
+        return Mistake("not finite", "it contains NaN or infinity; look for a division by zero or log(0)")
 
     right: Callable[[Array], Array] | None = case.measure
     known: _Candidates | None = None
@@ -61,7 +61,8 @@ def name_mistake(layer: Any, case: Case) -> Mistake | None:
 
     if operation is not None and known is not None:
         for mistake, wrong in known(case, operation):
-            # What gives the right gradient here is no mistake here, as a ReLU gate where every unit is on.
+            # What happens to give the right gradient here is no mistake, such as a missing gate when all units are
+            # active.
             if is_same(case.claimed, wrong):
                 return mistake
     if right is None:
@@ -79,9 +80,9 @@ def name_mistake(layer: Any, case: Case) -> Mistake | None:
 
 
 def name_loss_mistake(claimed: Array, right: Array, probabilities: Array | None) -> Mistake | None:
-    """Return the known mistake that a loss's gradient looks like; `probabilities` are those of cross-entropy."""
+    """Return the known mistake that the gradient of a loss looks like; `probabilities` are those of cross-entropy."""
     if claimed.shape != right.shape:
-        return Mistake(f"the shape is {claimed.shape}", f"a gradient has the shape of its array, {right.shape}")
+        return Mistake(f"the shape is {claimed.shape}", f"a gradient must have the shape of its array, {right.shape}")
     case = Case("x", claimed, right, right, right, {}, None)
     by_factor = general.factor(case, right)
     if by_factor is not None:
@@ -92,16 +93,19 @@ def name_loss_mistake(claimed: Array, right: Array, probabilities: Array | None)
             if is_same(claimed, share * p):
                 return Mistake("target not subtracted", "the gradient of the outputs is (p - t) / N")
         if is_same(claimed, p * (right - (right * p).sum(-1, keepdims=True))):
-            return Mistake("softmax's derivative taken twice", "(p - t) / N is that of the outputs before the softmax")
+            return Mistake(
+                "softmax's derivative taken twice",
+                "(p - t) / N is already the gradient of the outputs before the softmax",
+            )
     return None
 
 
 def _where(case: Case, right: Array) -> Mistake | None:
-    """Describe a mistake that is not known by where the wrong entries are."""
+    """Describe an unknown mistake by where the wrong entries are."""
     off = np.abs(case.claimed - right) > 1e-4 * max(float(np.abs(right).max()), 1e-30)
     if right.ndim != 4 or case.name != "x" or min(right.shape[1:3]) < 3:
         return None
     inner = off[:, 1:-1, 1:-1]
     if off.any() and not inner.any():
-        return Mistake("unknown, at the border only", "look at padding, cropping and the last row and column")
+        return Mistake("unknown, at the border only", "check the padding, the cropping and the last row and column")
     return None

@@ -21,7 +21,7 @@ GATE = Mistake(
     "ReLU gate missing", "delta passes only where the output is above zero: dx = dy * (y > 0)", f"f'(x) in {RULE}"
 )
 SHUT = Mistake(
-    "ReLU gate turned around",
+    "ReLU gate inverted",
     "delta passes where the output is above zero, not where it is zero",
     f"f'(x) in {RULE}, 1 where x > 0 and 0 elsewhere",
 )
@@ -32,23 +32,23 @@ BY_INPUT = Mistake(
 )
 AT_INPUT = Mistake(
     "derivative taken at the input instead of the output",
-    "the formula y (1 - y), or 1 - y^2, wants the output y",
+    "the formula y (1 - y), or 1 - y^2, takes the output y",
     f"f'(x) in {RULE}, written with y",
 )
 TWICE = Mistake(
-    "activation applied once more", "the saved y is the activation already; do not apply it again", f"f'(x) in {RULE}"
+    "activation applied once more", "the saved y already is the activation; do not apply it again", f"f'(x) in {RULE}"
 )
-HALF = Mistake("derivative incomplete", "it is y (1 - y) for sigmoid, 1 - y^2 for tanh", f"f'(x) in {RULE}")
-LOCAL = Mistake("delta left out", "the chain rule multiplies the layer's own derivative with delta", f"dy in {RULE}")
+HALF = Mistake("derivative incomplete", "the derivative is y (1 - y) for sigmoid, 1 - y^2 for tanh", f"f'(x) in {RULE}")
+LOCAL = Mistake("delta left out", "the chain rule multiplies the layer's own derivative by delta", f"dy in {RULE}")
 NONE = Mistake(
     "derivative missing",
-    "delta was handed on as it came; multiply it with the layer's derivative",
+    "delta was passed on unchanged; multiply it by the layer's derivative",
     f"f'(x) in {RULE}",
 )
 SLOPE = Mistake("slope below zero missing", "below zero the derivative is the slope, not zero", f"slope in {LEAKY}")
 SLOPE_FORGOTTEN = Mistake(
     "leaky slope forgotten",
-    "delta was handed on as it came; below zero it is multiplied by the slope",
+    "delta was passed on unchanged; below zero, multiply it by the slope",
     f"slope in {LEAKY}",
 )
 SLOPE_ABOVE = Mistake(
@@ -57,38 +57,42 @@ SLOPE_ABOVE = Mistake(
     f"x > 0 in {LEAKY}",
 )
 SLOPE_SQUARED = Mistake(
-    "leaky slope squared", "the slope multiplies delta once; forward has used it on x already", f"slope in {LEAKY}"
+    "leaky slope squared", "the slope multiplies delta once; forward has already applied it to x", f"slope in {LEAKY}"
 )
 SLOPE_EVERYWHERE = Mistake("leaky slope everywhere", "above zero the derivative is 1", f"x > 0 in {LEAKY}")
 SLOPE_OTHER = Mistake("wrong leaky slope", "the slope is the one that forward multiplied x by", f"slope in {LEAKY}")
-MASK = Mistake("mask missing", "delta passes where forward kept the number, with the same scale", f"mask in {DROPOUT}")
+MASK = Mistake("mask missing", "delta passes where forward kept the value, with the same scale", f"mask in {DROPOUT}")
 SCALE = Mistake(
-    "scale of the mask missing", "forward divided by the share it kept; delta is divided, too", f"1 - rate in {DROPOUT}"
+    "scale of the mask missing",
+    "forward divided by the fraction it kept; divide delta by it as well",
+    f"1 - rate in {DROPOUT}",
 )
 SCALE_OTHER = Mistake(
     "wrong scale of the mask", "forward and backward divide by the same 1 - rate, once", f"1 - rate in {DROPOUT}"
 )
 MASK_OTHER = Mistake(
-    "another dropout mask", "save the mask that forward drew; do not draw another one in backward", f"mask in {DROPOUT}"
+    "another dropout mask", "save the mask drawn in forward; do not draw another in backward", f"mask in {DROPOUT}"
 )
 MASK_TURNED = Mistake(
-    "dropout mask turned around",
-    "delta passes where the number was kept, not where it was left out",
+    "dropout mask inverted",
+    "delta passes where the value was kept, not where it was dropped",
     f"mask in {DROPOUT}",
 )
 DIAGONAL = Mistake(
     "only the diagonal of softmax", "each output depends on all inputs: y (dy - sum(dy y))", f"the sum in {SOFTMAX}"
 )
 AXIS = Mistake(
-    "softmax over the wrong axis", "the sum runs over the axis that forward normalized, no other", f"sum_j in {SOFTMAX}"
+    "softmax over the wrong axis",
+    "the sum runs over the axis that forward normalized, and no other",
+    f"sum_j in {SOFTMAX}",
 )
 SOFTMAX_SIGN = Mistake(
     "sign in softmax", "the sum over all outputs is subtracted from delta", f"the minus in {SOFTMAX}"
 )
 UNWEIGHTED = Mistake(
-    "delta not weighted in softmax's sum", "the sum is of dy * y, not of dy alone or its mean", f"y[n,j] in {SOFTMAX}"
+    "delta not weighted in softmax's sum", "sum dy * y, not dy alone or its mean", f"y[n,j] in {SOFTMAX}"
 )
-NO_FACTOR = Mistake("softmax's own factor y missing", "multiply the difference with y", f"y[n,k] in {SOFTMAX}")
+NO_FACTOR = Mistake("softmax's own factor y missing", "multiply the difference by y", f"y[n,k] in {SOFTMAX}")
 
 
 def gradients(case: Case, operation: Operation, dy: Array) -> dict[str, Array]:
@@ -108,7 +112,7 @@ def gradients(case: Case, operation: Operation, dy: Array) -> dict[str, Array]:
 
 
 def candidates(case: Case, operation: Operation) -> Candidates:
-    """Give what each mistake would return."""
+    """Yield what each mistake would return."""
     x, y, dy, kind = case.x, case.y, case.dy, operation.kind
     right = gradients(case, operation, dy)["x"]
     missing = {"relu": GATE, "noisy_relu": GATE, "dropout": MASK, "leaky_relu": SLOPE_FORGOTTEN}
@@ -159,7 +163,7 @@ def _dropout(case: Case, scale: float) -> Candidates:
     yield MASK_TURNED, dy * ~kept
     yield MASK_TURNED, dy * ~kept * scale
     if case.claimed.shape == dy.shape:
-        # Any mask of the right values in other places.
+        # Any mask with the right values in other places.
         passed = case.claimed != 0
         for value in (scale, 1):
             if 0 < passed.sum() < passed.size:

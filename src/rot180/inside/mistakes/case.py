@@ -1,4 +1,4 @@
-"""A wrong gradient, and everything a diagnosis may look at."""
+"""A wrong gradient, and all that its diagnosis may use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from rot180.ops.types import Array
 
 CLOSE = 1e-5
-"""Two arrays are the same mistake up to this share of their size: a layer may compute in float32."""
+"""The relative difference up to which two arrays count as the same: a layer may compute in float32."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Mistake:
     Attributes
     ----------
     name : str
-        In a few words: `kernel not rotated`.
+        A few words, such as `kernel not rotated`.
     advice : str
         What to do instead.
     where : str
-        The term of the formula in which it arises; empty where there is no one formula.
+        The term of the formula where it occurs; empty if there is no single formula.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Mistake:
 
 
 Candidates = Iterator[tuple[Mistake, Array]]
-"""Known mistakes and the gradient that each would give here."""
+"""Known mistakes, each with the gradient it would give in this case."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Case:
         Input, output, and delta, float64, with the batch in front.
     parameters : dict of str to array
     measure : callable
-        `measure(dy) -> gradient` of the array by differences; None where there are too many entries.
+        `measure(dy) -> gradient` of the array by finite differences; None if there are too many entries.
     """
 
     name: str
@@ -67,12 +67,12 @@ class Case:
 
     @property
     def array(self) -> Array:
-        """The array whose gradient it is."""
+        """The array that the gradient belongs to."""
         return self.x if self.name == "x" else self.parameters[self.name]
 
 
 def is_same(claimed: Array, other: Array, close: float = CLOSE) -> bool:
-    """Return whether two gradients are one up to rounding."""
+    """Return whether two gradients agree up to rounding."""
     if claimed.shape != other.shape or not np.all(np.isfinite(other)):
         return False
     size = float(np.linalg.norm(claimed))
@@ -80,7 +80,7 @@ def is_same(claimed: Array, other: Array, close: float = CLOSE) -> bool:
 
 
 def without_an_end(array: Array, axes: Iterable[int], what: Iterable[str]) -> Candidates:
-    """Give the array with zeros in the first or last place of an axis: what a loop that ends too early leaves out."""
+    """Yield the array with zeros at either end of an axis, as left by a loop that starts too late or ends too early."""
     for axis, place in zip(axes, what, strict=True):
         if array.shape[axis] < 2:
             continue
@@ -89,6 +89,6 @@ def without_an_end(array: Array, axes: Iterable[int], what: Iterable[str]) -> Ca
             np.moveaxis(fewer, axis, 0)[index] = 0
             name, advice = (
                 f"{which} {place} forgotten",
-                f"it stays zero: see where the loop or slice over each {place} ends",
+                f"it stays zero: check where the loop or slice over each {place} ends",
             )
             yield Mistake(name, advice, f"the range of the sum over each {place}"), fewer

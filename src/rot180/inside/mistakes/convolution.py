@@ -23,7 +23,7 @@ DW_STEPS = f"i*s + u*d in {DW}"
 
 ROTATE = Mistake(
     "kernel not rotated",
-    "turn it by 180 degrees before it meets delta: w[::-1, ::-1]",
+    "rotate it by 180 degrees before multiplying by delta: w[::-1, ::-1]",
     "w in dx = spread and padded delta, correlated with rotated w",
 )
 EXCHANGE = Mistake(
@@ -33,21 +33,23 @@ EXCHANGE = Mistake(
 )
 CROP = Mistake(
     "padding not cropped",
-    "cut the gradient of the padding off: dx_pad[:, top:top+H, left:left+W]",
+    "crop the gradient of the padding: dx_pad[:, top:top+H, left:left+W]",
     "top and left in dx = dx_pad[:, top:top+H, left:left+W]",
 )
 SPREAD = Mistake(
     "stride not spread", "put stride - 1 zeros between the rows and columns of delta first", f"i*s and j*s in {DX}"
 )
 FOLD = Mistake(
-    "overlapping windows assigned, not added", "a pixel in several windows sums what each says: use +=", f"+= in {DX}"
+    "overlapping windows assigned, not added",
+    "a pixel in several windows sums their contributions: use +=",
+    f"+= in {DX}",
 )
 ONE_FILTER = Mistake("only one filter's gradient kept", "sum over all filters", f"f in {DX} and in {DW}")
-DILATE = Mistake(
-    "dilation forgotten", "the kernel's taps stand `dilation` pixels apart on the way back, too", f"u*d in {DX}"
-)
+DILATE = Mistake("dilation forgotten", "the kernel's taps are `dilation` pixels apart in backward, too", f"u*d in {DX}")
 UNPADDED = Mistake(
-    "padding forgotten", "the weight met the padded image: pad x before the weight gradient", f"x_pad in {DW}"
+    "padding forgotten",
+    "the weight was applied to the padded image: pad x before the weight gradient",
+    f"x_pad in {DW}",
 )
 STEP = Mistake("stride forgotten", "window i starts at pixel i * stride in the weight gradient, too", f"i*s in {DW}")
 TURNED = Mistake(
@@ -69,19 +71,19 @@ STRIDE_DILATION = Mistake(
     "i*s + u*d, the pixel under tap u of window i",
 )
 STRIDES = Mistake(
-    "stride of rows and columns exchanged", "stride is (rows, columns), as the kernel's size is", "i*s_row and j*s_col"
+    "stride of rows and columns exchanged", "stride is (rows, columns), like the kernel size", "i*s_row and j*s_col"
 )
 DILATIONS = Mistake(
-    "dilation of rows and columns exchanged", "dilation is (rows, columns), as the kernel's size is", "u*d_row, v*d_col"
+    "dilation of rows and columns exchanged", "dilation is (rows, columns), like the kernel size", "u*d_row, v*d_col"
 )
 ONE_SIDE = Mistake(
     "padding off on one side",
-    "pixel (0, 0) of x is pixel (top, left) of x_pad; see which of the four paddings was used",
+    "pixel (0, 0) of x is pixel (top, left) of x_pad; check which of the four paddings was used",
     "top and left in x_pad[n, top + a, left + b, c] = x[n,a,b,c]",
 )
 GROUPS = Mistake(
     "groups mixed",
-    "filter f sees the channels of group f // (F // groups), and its gradient goes to them only",
+    "filter f sees the channels of group f // (F // groups), and its gradient goes only to them",
     f"the group of f in {DX} and in {DW}",
 )
 
@@ -96,7 +98,7 @@ def gradients(case: Case, operation: Operation, dy: Array) -> dict[str, Array]:
 
 
 def candidates(case: Case, operation: Operation) -> Candidates:
-    """Give what each mistake would return for this array."""
+    """Yield what each mistake would return for this array."""
     g, groups = operation.geometry, operation.options["groups"]
     if g is None:
         return
@@ -121,8 +123,8 @@ def _data(case: Case, w: Array, g: Geometry, groups: int) -> Candidates:
     options: dict[str, Any] = {"dilation": g.dilation, "groups": groups}
     if g.kernel != (1, 1):
         yield ROTATE, conv2d(delta_pad, w_rot[::-1, ::-1], **options)
-        yield _with(ROTATE, "only half turned"), conv2d(delta_pad, w_rot[::-1], **options)
-        yield _with(ROTATE, "only half turned"), conv2d(delta_pad, w_rot[:, ::-1], **options)
+        yield _with(ROTATE, "rotated along one axis only"), conv2d(delta_pad, w_rot[::-1], **options)
+        yield _with(ROTATE, "rotated along one axis only"), conv2d(delta_pad, w_rot[:, ::-1], **options)
     if w.shape[2] == w.shape[3] // groups:
         kh, kw, c, f = w.shape
         same = w[::-1, ::-1].reshape(kh, kw, c, groups, f // groups).reshape(kh, kw, c, f)
@@ -158,7 +160,7 @@ def _data(case: Case, w: Array, g: Geometry, groups: int) -> Candidates:
 
 
 def _other_steps(g: Geometry) -> Iterator[tuple[Mistake, tuple[int, int], tuple[int, int]]]:
-    """Give strides and dilations that the gradient may have been formed with instead."""
+    """Yield strides and dilations that the gradient may have been computed with instead."""
     for mistake, stride, dilation in (
         (STRIDE_DILATION, g.dilation, g.stride),
         (STRIDES, g.stride[::-1], g.dilation),
@@ -171,7 +173,7 @@ def _other_steps(g: Geometry) -> Iterator[tuple[Mistake, tuple[int, int], tuple[
 
 
 def sides(g: Geometry) -> Iterator[tuple[int, int]]:
-    """Give by how much the padding before the image may be off, in rows and columns."""
+    """Yield by how much the padding before the image may be off, in rows and columns."""
     if g.is_padded:
         (top, bottom), (left, right) = g.padding
         rows = {-1, 0, 1, -top, bottom, bottom - top}
@@ -180,7 +182,7 @@ def sides(g: Geometry) -> Iterator[tuple[int, int]]:
 
 
 def _orders(size: int, groups: int) -> list[Array]:
-    """Return orders of filters or channels in which groups are not where they belong, and the right one."""
+    """Return orders of filters or channels that misplace the groups, and the right one."""
     table = np.arange(size).reshape(groups, size // groups)
     interleaved = (table.T, np.arange(size).reshape(-1, groups).T)
     return [order.ravel() for order in (table, *interleaved, np.roll(table, 1, 0), np.roll(table, -1, 0), table[::-1])]
@@ -191,7 +193,7 @@ def _with(mistake: Mistake, how: str) -> Mistake:
 
 
 def _windows_of(dy: Array, w: Array, groups: int, u: int, v: int) -> Array:
-    """Return what each window says of the pixels under tap (u, v): (N, OH, OW, C)."""
+    """Return what each window sends to the pixels under tap (u, v): (N, OH, OW, C)."""
     c, f = w.shape[2], w.shape[3] // groups
     parts = [dy[..., k * f : (k + 1) * f] @ w[u, v, :, k * f : (k + 1) * f].T for k in range(groups)]
     joined: Array = np.concatenate(parts, axis=-1) if c else dy
@@ -209,7 +211,7 @@ def _dx(
     dilation: tuple[int, int] | None = None,
     assign: bool = False,
 ) -> Array:
-    """Return the data gradient as `scatter` forms it, cropped at a place that is off by `move`."""
+    """Return the data gradient as `scatter` computes it, cropped at a position that is off by `move`."""
 
     def said(u: int, v: int) -> Array:
         return _windows_of(dy, w, groups, u, v)
@@ -226,9 +228,9 @@ def scatter(
     dilation: tuple[int, int] | None = None,
     assign: bool = False,
 ) -> Array:
-    """Return the padded gradient, summed from what each window says of the pixels under tap (u, v).
+    """Return the padded gradient, summed from what each window sends to the pixels under tap (u, v).
 
-    `said(u, v)` is (N, OH, OW, C). With another kernel, stride or dilation the result is as large as that needs.
+    `said(u, v)` is (N, OH, OW, C). With another kernel, stride or dilation the result is as large as necessary.
     """
     out = (g.out_height, g.out_width)
     kernel, stride, dilation = kernel or g.kernel, stride or g.stride, dilation or g.dilation
@@ -250,7 +252,7 @@ def scatter(
 
 
 def view(dx_pad: Array, g: Geometry, rows: int = 0, columns: int = 0) -> Array:
-    """Crop at a place that is off by so many rows and columns; zeros where there is nothing."""
+    """Crop at a position that is off by these rows and columns, filled with zeros outside."""
     found = np.zeros((dx_pad.shape[0], g.height, g.width, dx_pad.shape[3]))
     top, left = g.padding[0][0] + rows, g.padding[1][0] + columns
     seen = dx_pad[:, max(top, 0) : max(top + g.height, 0), max(left, 0) : max(left + g.width, 0)]
@@ -259,14 +261,14 @@ def view(dx_pad: Array, g: Geometry, rows: int = 0, columns: int = 0) -> Array:
 
 
 def _dense(dy: Array, g: Geometry) -> Array:
-    """Return delta at the top left of the room that it would take when spread."""
+    """Return delta in the top left corner of the area that it would take when spread."""
     delta = np.zeros_like(spread(dy, g.stride))
     delta[:, : dy.shape[1], : dy.shape[2]] = dy
     return delta
 
 
 def _repeated(dy: Array, g: Geometry) -> Array:
-    """Return delta with each number repeated instead of zeros put between."""
+    """Return delta with each number repeated instead of zeros in between."""
     wanted = spread(dy, g.stride).shape
     return dy.repeat(g.stride[0], axis=1).repeat(g.stride[1], axis=2)[:, : wanted[1], : wanted[2]]
 
@@ -305,7 +307,7 @@ def _weight(case: Case, operation: Operation, w: Array, g: Geometry) -> Candidat
 
 
 def _moved(x: Array, x_pad: Array, top: int, left: int) -> Array:
-    """Return x at another place of the padded image, cut off where it does not fit."""
+    """Return x at another position in the padded image, cropped where it does not fit."""
     moved = np.zeros_like(x_pad)
     seen = x[:, max(-top, 0) :, max(-left, 0) :]
     room = moved[:, max(top, 0) :, max(left, 0) :]

@@ -1,4 +1,4 @@
-"""Known mistakes in the gradient of flattening: a map's numbers read in the order of other axes."""
+"""Known mistakes in the gradient of flattening: the values of a map read in another order of axes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rot180.ops.types import Array
 
 ORDER = Mistake(
     "order of flattening",
-    "reshape delta in the order in which forward flattened, the last axis running fastest",
+    "reshape delta in the order in which forward flattened, with the last axis varying fastest",
     "the order of a, b, c in y[n, (a*W + b)*C + c] = x[n,a,b,c]",
 )
 
@@ -23,13 +23,13 @@ def gradients(case: Case, operation: Operation, dy: Array) -> dict[str, Array]:
 
 
 def candidates(case: Case, operation: Operation) -> Candidates:
-    """Give what each mistake would return."""
+    """Yield what each mistake would return."""
     for order in permutations((1, 2, 3)):
         if order != operation.options["order"]:
             yield ORDER, unflattened(case.dy, case.x.shape, order)
 
 
 def unflattened(dy: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> Array:
-    """Return (N, H*W*C) as (N, H, W, C), flattened after its axes were put in this order."""
+    """Return (N, H*W*C) as (N, H, W, C), for maps flattened with their axes in this order."""
     axes = (0, *order)
     return dy.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))

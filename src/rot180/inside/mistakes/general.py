@@ -19,40 +19,48 @@ from rot180.ops.types import Array
 
 CHAIN = "dL/dx = sum over all outputs of dL/dy * dy/dx"
 
-ZERO = Mistake("no gradient at all", "every entry is zero; is the result returned, and is it delta's?", CHAIN)
+ZERO = Mistake(
+    "no gradient at all", "every entry is zero; check that the result is returned and computed from delta", CHAIN
+)
 SIGN = Mistake("sign flipped", "backward returns the gradient itself; the optimizer takes the step against it", CHAIN)
 TWO = Mistake(
-    "factor two", "every entry is twice too large: is something added twice, or a square's 2 left in?", f"+= in {CHAIN}"
+    "factor two",
+    "every entry is twice the right value; check for a term added twice, or the 2 of a square",
+    f"+= in {CHAIN}",
 )
 HALF = Mistake("factor one half", "every entry is half of what it should be", CHAIN)
 LOSS_MEAN = "1/N in L = 1/N * sum_n loss[n]"
 MISSING = Mistake(
-    "batch mean missing", "every entry is too large by the number of images; the loss divides by it once", LOSS_MEAN
+    "batch mean missing",
+    "every entry is too large by the number of images; the loss divides by that number once",
+    LOSS_MEAN,
 )
 TWICE = Mistake(
     "batch mean taken twice",
-    "the loss divides by the number of images; sum over the batch, no mean here",
+    "the loss divides by the number of images; sum over the batch here, without a mean",
     LOSS_MEAN,
 )
-MEAN = Mistake("mean instead of sum", "the gradient sums over all places where the number was used", f"sum in {CHAIN}")
+MEAN = Mistake(
+    "mean instead of sum", "the gradient sums over all positions where the value was used", f"sum in {CHAIN}"
+)
 BATCH = Mistake("only one image of the batch", "sum over all images", f"sum over n in {CHAIN}")
-ROTATED = Mistake("rotated by 180 degrees", "rows and columns run backwards; take one [::-1, ::-1] away")
+ROTATED = Mistake("rotated by 180 degrees", "rows and columns are reversed; remove one [::-1, ::-1]")
 NEIGHBOR = Mistake(
     "delta of the neighboring image",
-    "what image n gets comes from delta of image n alone: the batch is rolled",
+    "the gradient of image n depends only on the delta of image n: the batch is rolled",
     f"the index n in {CHAIN}",
 )
 REVERSED = Mistake(
-    "batch in reverse order", "what image n gets comes from delta of image n alone", f"the index n in {CHAIN}"
+    "batch in reverse order", "the gradient of image n depends only on the delta of image n", f"the index n in {CHAIN}"
 )
 ROWS_COLUMNS = Mistake("rows and columns exchanged", "the axes are (images, rows, columns, channels) throughout")
-SHIFTED = Mistake("shifted by a pixel", "rows and columns are counted from 0; look at the slices' starts")
+SHIFTED = Mistake("shifted by a pixel", "rows and columns are counted from 0; check where the slices start")
 CHANNELS = Mistake("channels in another order", "channel c of the input gets the gradient of channel c")
-SHUFFLED = Mistake("right numbers in another order", "look at reshape, transpose and the order of loops")
+SHUFFLED = Mistake("right numbers in another order", "check reshape, transpose and the order of loops")
 
 
 def shape_mistake(case: Case, operation: Operation | None) -> Mistake:
-    """Name what a gradient of the wrong shape looks like."""
+    """Name the mistake that a gradient of the wrong shape looks like."""
     claimed, wanted = np.shape(case.claimed), case.array.shape
     g = operation.geometry if operation else None
     if case.name == "x" and g is not None and len(claimed) == 4 and claimed[1:3] == (g.padded_height, g.padded_width):
@@ -63,7 +71,7 @@ def shape_mistake(case: Case, operation: Operation | None) -> Mistake:
         return TRANSPOSE
     if case.name != "x" and claimed == (len(case.x), *wanted):
         return Mistake("batch not summed", "a parameter's gradient sums over the images; add sum(axis=0)")
-    return Mistake(f"the shape is {claimed}", f"a gradient has the shape of its array, {wanted}")
+    return Mistake(f"the shape is {claimed}", f"a gradient must have the shape of its array, {wanted}")
 
 
 def factor(case: Case, right: Array) -> Mistake | None:
@@ -77,7 +85,7 @@ def factor(case: Case, right: Array) -> Mistake | None:
         return None
     images = len(case.x)
     places = math.prod(case.dy.shape[1:-1])
-    # In this order: without rows and columns there is one place, and a mean over it is that over the images.
+    # The order matters: without rows and columns there is one position, and the mean over all is that over the images.
     known = [
         (-1.0, SIGN),
         (2.0, TWO),
@@ -95,7 +103,7 @@ def factor(case: Case, right: Array) -> Mistake | None:
 
 
 def candidates(case: Case, right: Callable[[Array], Array]) -> Candidates:
-    """Give what each mistake would return; `right(dy)` is the right gradient for a delta."""
+    """Yield what each mistake would return; `right(dy)` is the right gradient for a delta."""
     dy = case.dy
     whole = right(dy)
     if whole.ndim >= 2:
@@ -133,7 +141,7 @@ def _places(array: Array) -> range:
 
 
 def _turned(case: Case, whole: Array, right: Callable[[Array], Array]) -> Candidates:
-    """Give the gradient with rows and columns exchanged, shifted, or channels reversed."""
+    """Yield the gradient with rows and columns exchanged, shifted, or channels reversed."""
     dy = case.dy
     if dy.ndim == 4 and dy.shape[1] == dy.shape[2]:
         yield ROWS_COLUMNS, right(dy.swapaxes(1, 2))
@@ -157,7 +165,7 @@ def _turned(case: Case, whole: Array, right: Callable[[Array], Array]) -> Candid
 
 
 def _reordered(case: Case, whole: Array) -> Candidates:
-    """Give the gradient flattened in one order and read in another."""
+    """Yield the gradient flattened in one order and read in another."""
     first = 1 if case.name == "x" else 0
     axes = range(first, whole.ndim)
     for order in permutations(axes):

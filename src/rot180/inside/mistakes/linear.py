@@ -14,7 +14,7 @@ from rot180.ops.types import Array
 
 TRANSPOSE = Mistake(
     "weights transposed",
-    "dx = dy @ w.T, dw = x.T @ dy: look at which axis is summed",
+    "dx = dy @ w.T, dw = x.T @ dy: check which axis is summed over",
     "sum_k in dx[n,i] = sum_k dy[n,k] * w[i,k]",
 )
 NO_WEIGHT = Mistake(
@@ -35,7 +35,7 @@ def gradients(case: Case, operation: Operation, dy: Array) -> dict[str, Array]:
 
 
 def candidates(case: Case, operation: Operation) -> Candidates:
-    """Give what each mistake would return for this array."""
+    """Yield what each mistake would return for this array."""
     w, dy, x = case.parameters[operation.weight], case.dy, case.x.reshape(len(case.x), -1)
     is_turned = operation.kind == "linear_transposed"
     if case.name == "x" and w.shape[0] == w.shape[1]:

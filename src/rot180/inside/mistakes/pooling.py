@@ -21,29 +21,35 @@ MAX = "dx_pad[n, i*s + u, j*s + v, c] += dy[n,i,j,c] where (u, v) is the winner 
 AVG = "dx_pad[n, i*s + u, j*s + v, c] += dy[n,i,j,c] / pixels[i,j]"
 
 TIES = Mistake(
-    "delta to all tied maxima", "one of equal maxima takes all of delta; to several it counts several times", MAX
+    "delta to all tied maxima", "only one of equal maxima receives delta; sent to several, it counts several times", MAX
 )
-ALL = Mistake("delta to the whole window", "only the pixel that won its window gets delta", f"the winner in {MAX}")
-SHARED = Mistake("delta shared as by mean-pooling", "max-pooling gives all of delta to the winner", f"dy in {MAX}")
+ALL = Mistake("delta to the whole window", "only the maximum of each window receives delta", f"the winner in {MAX}")
+SHARED = Mistake("delta divided as in average pooling", "max pooling sends all of delta to the winner", f"dy in {MAX}")
 UNDIVIDED = Mistake(
-    "mean not divided", "each pixel gets delta divided by the pixels of the window", f"1 / pixels in {AVG}"
+    "mean not divided",
+    "each pixel receives delta divided by the number of pixels in the window",
+    f"1 / pixels in {AVG}",
 )
 DIVISOR = Mistake(
-    "mean over another number of pixels", "divide by the pixels that forward summed, KH * KW", f"1 / pixels in {AVG}"
+    "mean over another number of pixels",
+    "divide by the number of pixels that forward summed, KH * KW",
+    f"1 / pixels in {AVG}",
 )
 BORDER = Mistake(
     "wrong mean at the border",
-    "divide by what forward divided by: all KH * KW pixels of the window, or those inside the image only",
+    "divide by what forward divided by: all KH * KW pixels of the window, or only those inside the image",
     f"pixels[i,j] in {AVG}",
 )
 WON = Mistake(
-    "delta to the winner as by max-pooling", "mean-pooling shares delta equally among the window", f"u, v in {AVG}"
+    "delta to the winner as in max pooling", "average pooling divides delta equally among the window", f"u, v in {AVG}"
 )
 MOVED = Mistake(
     "winner shifted", "the stored winner is u*KW + v, counted from 0 within its window", f"u and v in {MAX}"
 )
 TURNED = Mistake(
-    "winner transposed", "u, v = divmod(winner, KW): the row is the quotient, the column the rest", f"u and v in {MAX}"
+    "winner transposed",
+    "u, v = divmod(winner, KW): the row is the quotient, the column the remainder",
+    f"u and v in {MAX}",
 )
 FIXED = Mistake(
     "delta to the same pixel of every window", "the winner differs from window to window: store it", f"u, v in {MAX}"
@@ -51,11 +57,11 @@ FIXED = Mistake(
 LEAST = Mistake("delta to the minimum", "the winner is the maximum: argmax, not argmin", f"the winner in {MAX}")
 GLOBAL = Mistake(
     "mean of the global pool not divided",
-    "each of the H * W pixels has a share of 1 / (H * W) in the mean",
+    "each of the H * W pixels contributes 1 / (H * W) to the mean",
     "1 / (H*W) in dx[n,a,b,c] = dy[n,c] / (H*W)",
 )
 SUM = Mistake(
-    "mean instead of sum", "forward sums the map: each pixel gets all of delta", "dy[n,c] in dx[n,a,b,c] = dy[n,c]"
+    "mean instead of sum", "forward sums the map: each pixel receives all of delta", "dy[n,c] in dx[n,a,b,c] = dy[n,c]"
 )
 
 
@@ -74,7 +80,7 @@ def gradients(case: Case, operation: Operation, dy: Array) -> dict[str, Array]:
 
 
 def candidates(case: Case, operation: Operation) -> Candidates:
-    """Give what each mistake would return."""
+    """Yield what each mistake would return."""
     g = operation.geometry
     if g is None:
         yield from _global(case, operation)
@@ -96,7 +102,7 @@ def _max(case: Case, g: Geometry) -> Candidates:
         return equal
 
     def sent(row: Array, column: Array) -> Array:
-        largest = (max(g.kernel), max(g.kernel))  # an exchanged row and column may lead out of the window
+        largest = (max(g.kernel), max(g.kernel))  # an exchanged row and column may lie outside the window
         return view(scatter(lambda u, v: dy * ((row == u) & (column == v)), g, kernel=largest), g)
 
     yield TIES, view(scatter(tied, g), g)
@@ -137,7 +143,7 @@ def _mean(case: Case, g: Geometry, operation: Operation) -> Candidates:
 
 
 def _inside(g: Geometry) -> Array:
-    """Return how many pixels of each window lie inside the image: (OH, OW, 1)."""
+    """Return how many pixels of each window are inside the image: (OH, OW, 1)."""
     inside = np.zeros((1, g.padded_height, g.padded_width, 1))
     crop(inside, g)[...] = 1
     counts: Array = np.sum([tap(inside, g, u, v) for u, v in np.ndindex(g.kernel)], axis=0)[0]
@@ -145,7 +151,7 @@ def _inside(g: Geometry) -> Array:
 
 
 def _placed(said: Callable[[int, int], Array], g: Geometry, stride_mistake: Mistake) -> Candidates:
-    """Give the gradient with another stride, or cut out of the padded one at another place."""
+    """Yield the gradient with another stride, or cropped from the padded one at another position."""
     full = scatter(said, g)
     if g.is_padded:
         yield CROP, full[:, : g.height, : g.width]
@@ -154,7 +160,7 @@ def _placed(said: Callable[[int, int], Array], g: Geometry, stride_mistake: Mist
         if stride != g.stride:
             yield mistake, view(scatter(said, g, stride=stride), g)
     if g.is_padded:
-        # From outside the two are one: a winner one row down is a padding one row short.
+        # The two cannot be told apart: a winner one row down equals a padding one row short.
         both = replace(ONE_SIDE, name=f"{MOVED.name}, or {ONE_SIDE.name}") if stride_mistake is STEP else ONE_SIDE
         yield from ((both, view(full, g, *move)) for move in sides(g))
     elif stride_mistake is STEP:
@@ -162,7 +168,7 @@ def _placed(said: Callable[[int, int], Array], g: Geometry, stride_mistake: Mist
 
 
 def _assigned(said: Callable[[int, int], Array], g: Geometry) -> Array:
-    """Put what each tap says into its place, over what was there; zeros leave it."""
+    """Write what each tap sends over what was there, except for zeros."""
     first = said(0, 0)
     dx_pad = np.zeros((len(first), g.padded_height, g.padded_width, first.shape[3]))
     for u, v in np.ndindex(g.kernel):

@@ -1,6 +1,6 @@
-"""Which operation a layer computes, told from what it returns: a layer that a user wrote needs no label.
+"""Recognize the operation that a layer computes from its output, so that a user's own layer needs no label.
 
-The layer's own attributes (`stride`, `padding`, ...) are tried first, then the common values.
+The layer's own attributes (`stride`, `padding`, ...) are tried first, then common values.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from rot180.ops.types import Array
 
 @dataclass(frozen=True)
 class Operation:
-    """What a layer was found to compute.
+    """The operation that a layer was found to compute.
 
     Attributes
     ----------
     kind : str
         `convolution`, `linear`, `max_pool`, `avg_pool`, `global_mean`, `flatten`, ..., or an activation's name.
     weight, bias : str
-        The names of its parameters; empty for none.
+        The names of its parameters; empty if there is none.
     geometry : Geometry or None
     options : dict
-        The keywords of the operation.
+        The keyword arguments of the operation.
     """
 
     kind: str
@@ -49,7 +49,7 @@ def recognize(layer: Any, x: Array, y: Array, parameters: dict[str, Array]) -> O
     Parameters
     ----------
     layer : Layer
-        Asked for attributes only.
+        Only its attributes are used.
     x, y : array
         Float64, with the batch in front.
     parameters : dict of str to array
@@ -108,7 +108,7 @@ def _choices(layer: Any) -> Iterator[tuple[Any, Any, Any]]:
     if own[0] is not None or own[1] is not None:
         yield (own[0] or 1, own[1] if own[1] is not None else "valid", own[2] or 1)
     yield from product((1, 2, 3, 4), ("valid", "same", 1, 2, 3), (1, 2, 3))
-    # Rows and columns that differ, and padding on one side, are rarer, and tried last.
+    # Different values for rows and columns, and padding on one side, are rarer and tried last.
     sides = tuple(product((0, 1, 2), repeat=2))
     yield from product(product((1, 2, 3), repeat=2), product(sides, repeat=2), (1, 2, (1, 2), (2, 1)))
 

@@ -1,7 +1,7 @@
-r"""The rules of optimizers as their papers write them, and the mistakes that are known in each.
+r"""The rules of optimizers as in their papers, and the known mistakes in each.
 
-The equations are those of `rot180.ops.update`, written out once more with every mistake as a switch: what an optimizer
-does over several steps is held against them, and one that is wrong against each mistake and each pair of two.
+The equations are those of `rot180.ops.update`, written out again with every mistake as a switch: several steps of an
+optimizer are compared with them, and those of a wrong one with each mistake and each pair of mistakes.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ _ANY = {
         "step counted for each parameter", "one update of all parameters is one step: count outside the loop", "t"
     ),
     "lr of the start": Mistake(
-        "learning rate of the start", "schedules set self.lr before each step; use the lr that is handed in", "lr"
+        "initial learning rate", "schedules set self.lr before each step; use the lr that is passed in", "lr"
     ),
     "lr factor": Mistake("layer's lr_factor left out", "the lr of a layer is lr * lr_factors[name]", "lr"),
     "lr squared": Mistake("learning rate twice", "multiply by lr once", "lr in w -= lr * ..."),
     "no state": Mistake(
-        "state not kept", "what is remembered must be there at the next step: self.state[slot][name]", "the old mean"
+        "state not kept", "keep it for the next step in self.state[slot][name]", "the old mean"
     ),
     "no decay": Mistake("weight decay missing", "add weight_decay * w to the gradient", "g = dw + weight_decay * w"),
     "decay sign": Mistake("weight decay with a wrong sign", "it shrinks the weights", "+ in g = dw + weight_decay * w"),
     "decay kind": Mistake(
-        "weight decay decoupled instead of L2, or the other way round",
-        "Adam adds it to the gradient, AdamW shrinks the weights by lr * weight_decay beside it",
-        "g = dw + weight_decay * w against w -= lr * weight_decay * w",
+        "weight decay decoupled instead of L2, or vice versa",
+        "Adam adds it to the gradient, AdamW shrinks the weights by lr * weight_decay separately",
+        "g = dw + weight_decay * w versus w -= lr * weight_decay * w",
     ),
     "decay without lr": Mistake(
         "decoupled weight decay without the learning rate", "shrink by lr * weight_decay", "lr in lr * weight_decay * w"
     ),
     "decay after": Mistake(
-        "decoupled weight decay after the step", "the weights shrink before the step", "w in w -= lr * weight_decay * w"
+        "decoupled weight decay after the step", "shrink the weights before the step", "w in w -= lr * weight_decay * w"
     ),
 }  # fmt: skip
 _ADAM = {
@@ -69,21 +69,23 @@ _ADAM = {
     "constant correction": Mistake(
         "bias correction without the step", "the power is t, the number of the step: 1 - beta^t", "t in 1 - beta^t"
     ),
-    "betas": Mistake("betas exchanged", "betas are (of the mean, of the mean square): (0.9, 0.999)", "beta1 and beta2"),
-    "1 - beta": Mistake(
-        "beta and 1 - beta exchanged", "beta is the share of the old mean that stays", "beta1*m + (1 - beta1)*g"
+    "betas": Mistake(
+        "betas exchanged", "beta1 is for the mean, beta2 for the mean square: (0.9, 0.999)", "beta1 and beta2"
     ),
-    "m unweighted": Mistake("1 - beta1 missing", "the new gradient's share of the mean is 1 - beta1", "(1 - beta1)*g"),
-    "v unweighted": Mistake("1 - beta2 missing", "the new square's share of the mean is 1 - beta2", "(1 - beta2)*g^2"),
+    "1 - beta": Mistake(
+        "beta and 1 - beta exchanged", "beta is the fraction of the old mean that is kept", "beta1*m + (1 - beta1)*g"
+    ),
+    "m unweighted": Mistake("1 - beta1 missing", "the weight of the new gradient is 1 - beta1", "(1 - beta1)*g"),
+    "v unweighted": Mistake("1 - beta2 missing", "the weight of the new square is 1 - beta2", "(1 - beta2)*g^2"),
     "v not squared": Mistake("gradient not squared", "v is the mean of g * g", "g^2 in v"),
     "v of m": Mistake("square of the mean instead of the gradient", "v is the mean of g * g, not of m * m", "g^2 in v"),
-    "gradient": Mistake("gradient instead of its mean", "the step is along m, not along g", "m in w -= lr * m / ..."),
-    "largest v": Mistake("largest mean square kept (AMSGrad)", "Adam divides by the mean square of now", "sqrt(v)"),
+    "gradient": Mistake("gradient instead of its mean", "step along m, not along g", "m in w -= lr * m / ..."),
+    "largest v": Mistake("maximum of the mean square (AMSGrad)", "Adam divides by the current one", "sqrt(v)"),
 }  # fmt: skip
 _ROOT = {
-    "eps inside": Mistake("epsilon inside the root", "add it to the root: sqrt(v) + eps", "sqrt(...) + eps"),
-    "no eps": Mistake("epsilon missing", "add it to the root: sqrt(v) + eps", "+ eps"),
-    "no root": Mistake("root missing", "divide by the root of the mean square", "sqrt"),
+    "eps inside": Mistake("epsilon inside the root", "add it after the root: sqrt(v) + eps", "sqrt(...) + eps"),
+    "no eps": Mistake("epsilon missing", "add it after the root: sqrt(v) + eps", "+ eps"),
+    "no root": Mistake("root missing", "divide by the square root of the mean square", "sqrt"),
 }
 _EPS_FIRST = {
     "eps first": Mistake(
@@ -93,10 +95,12 @@ _EPS_FIRST = {
 }
 _SGD = {
     "dampening": Mistake(
-        "momentum with dampening", "the gradient enters the velocity whole, not times 1 - momentum", "+ g in velocity"
+        "momentum with dampening",
+        "the gradient is added to the velocity in full, not times 1 - momentum",
+        "+ g in velocity",
     ),
     "velocity sign": Mistake(
-        "velocity with a wrong sign", "velocity is a sum of gradients, and w goes against it", "+ g in velocity"
+        "velocity with a wrong sign", "the velocity is a sum of gradients, and w moves against it", "+ g in velocity"
     ),
     "nesterov": Mistake(
         "Nesterov's and classical momentum exchanged",
@@ -105,24 +109,24 @@ _SGD = {
     ),
     "lr in velocity": Mistake(
         "learning rate inside the velocity",
-        "the velocity is a sum of gradients, multiplied by the lr of now; inside it old learning rates live on",
+        "the velocity is a sum of gradients, multiplied by the current lr; inside it, old learning rates would persist",
         "lr in w -= lr * velocity",
     ),
-    "no momentum": Mistake("momentum missing", "keep momentum * velocity from step to step", "momentum * velocity"),
+    "no momentum": Mistake("momentum missing", "carry momentum * velocity from step to step", "momentum * velocity"),
 }
 _RMSPROP = {
     "1 - alpha": Mistake(
         "alpha and 1 - alpha exchanged",
-        "alpha is the share of the old mean that stays",
+        "alpha is the fraction of the old mean that is kept",
         "alpha*square + (1 - alpha)*g^2",
     ),
-    "unweighted": Mistake("1 - alpha missing", "the new square's share of the mean is 1 - alpha", "(1 - alpha)*g^2"),
+    "unweighted": Mistake("1 - alpha missing", "the weight of the new square is 1 - alpha", "(1 - alpha)*g^2"),
     "v not squared": Mistake("gradient not squared", "square is the mean of g * g", "g^2 in square"),
-    "corrected": Mistake("bias correction added", "RMSprop divides by the root of the mean as it is", "sqrt(square)"),
-    "centered": Mistake(
-        "variance instead of the mean square", "the centered form subtracts the mean; the plain one does not", "square"
+    "corrected": Mistake(
+        "bias correction added", "RMSprop divides by the square root of the uncorrected mean", "sqrt(square)"
     ),
-    "old square": Mistake("mean square of the last step", "update it first, then divide", "sqrt(square)"),
+    "centered": Mistake("variance instead of the mean square", "only the centered form subtracts the mean", "square"),
+    "old square": Mistake("mean square of the previous step", "update it first, then divide", "sqrt(square)"),
 }
 _ADAM |= _ROOT | _EPS_FIRST
 _DECOUPLED = {"decay without lr", "decay after"}
@@ -138,18 +142,18 @@ Weights = list[dict[str, Array]]
 
 @dataclass(frozen=True)
 class Walk:
-    """What an optimizer is given to do.
+    """The steps that an optimizer is to take.
 
     Attributes
     ----------
     start : dict of str to array
         The parameters.
     gradients : list of dict of str to array
-        One for each step.
+        The gradients of each step.
     rates : list of float
         The learning rate of each step.
     factors : dict of str to float
-        The parameters' own factors of it.
+        The factors of the learning rate for each parameter.
     """
 
     start: dict[str, Array]
@@ -159,7 +163,7 @@ class Walk:
 
 
 def walk(rule: str, hyper: Mapping[str, Any], given: Walk, wrong: frozenset[str] = frozenset()) -> Weights:
-    """Return the parameters after each step, by the rule's equations, with these mistakes in them."""
+    """Return the parameters after each step, by the rule's equations with these mistakes."""
     weights = {name: array.copy() for name, array in given.start.items()}
     state: dict[str, dict[str, Array]] = {name: {} for name in weights}
     steps = []
@@ -177,7 +181,7 @@ def walk(rule: str, hyper: Mapping[str, Any], given: Walk, wrong: frozenset[str]
 
 
 def mistaken(rule: str, hyper: Mapping[str, Any], given: Walk) -> Iterator[tuple[Mistake, Weights]]:
-    """Give each known mistake with what it makes of the parameters, then each pair of two."""
+    """Yield each known mistake with the parameters it leads to, then each pair of mistakes."""
     known = KNOWN[rule]
     for key, mistake in known.items():
         yield mistake, walk(rule, hyper, given, frozenset({key}))
