@@ -39,7 +39,7 @@ def test_a_number_of_threads_that_cannot_be(rot180: Command, trained: Path, coun
     for command in (["train"], ["evaluate", trained], ["predict", trained, "x.png"]):
         said = rot180(*command, "--threads", count)
         assert said.status == 2
-        assert said.err.startswith("rot180: threads must be a whole number from 1 to ")
+        assert said.err.startswith("rot180: threads must be an integer from 1 to ")
         assert said.err.count("\n") == 1
 
 

@@ -120,5 +120,5 @@ def test_the_engines_choice_is_not_the_threads() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 10_000, 1.0, True, "2"])
 def test_a_number_that_cannot_be(count: object) -> None:
-    with pytest.raises(ArgumentError, match="threads must be a whole number from 1 to"):
+    with pytest.raises(ArgumentError, match="threads must be an integer from 1 to"):
         rot180.set_threads(count)  # type: ignore[arg-type]

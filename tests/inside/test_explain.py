@@ -214,7 +214,7 @@ def digit() -> Trace:
 
 def test_gates_and_winners_on_the_way_lead_to_the_next_sum(digit: Trace) -> None:
     ledger = explain_in(digit, "conv2.output[2,1,5]")
-    assert ledger.account.rule == "convolution: window times kernel 3 x 3, 4 channels: 36 products, and the bias"
+    assert ledger.account.rule == "convolution: window times kernel, 3 x 3, 4 channels: 36 products, and the bias"
     for cell in ledger.sources:
         if cell.startswith("pool1"):
             chain = way(digit, cell)
@@ -294,17 +294,17 @@ def test_nothing_is_changed() -> None:
     ("asked", "error", "match"),
     [
         ("conv2 output", ArgumentError, "is not the name of a number; write it as conv1.output"),
-        ("conv3.output[0,0,0]", ArgumentError, "there is no layer 'conv3'; did you mean 'conv2'"),
+        ("conv3.output[0,0,0]", ArgumentError, "unknown layer 'conv3'; did you mean 'conv2'"),
         ("conv1.wieght[0,0,0,0]", ArgumentError, "conv1 has no 'wieght'; did you mean 'weight'"),
         ("conv1.output.update[0,0,0]", ArgumentError, "only parameters are updated"),
         ("conv1.output[8,0,0]", ShapeError, r"the array is 8 x 8 x 4, so the index goes from \[0,0,0\] to \[7,7,3\]"),
         ("conv1.output[-1,0,0]", ShapeError, "the index goes from"),
         ("conv1.output[0]", ShapeError, "the array is 8 x 8 x 4"),
         ("conv1.output", ShapeError, "the array is 8 x 8 x 4"),
-        ("conv1.output[1-2,0,0]", ArgumentError, "an index is whole numbers"),
-        ("loss[0]", ArgumentError, "the loss is one number"),
+        ("conv1.output[1-2,0,0]", ArgumentError, "an index consists of integers"),
+        ("loss[0]", ArgumentError, "the loss is a single number"),
         ("output.probability.grad[0]", ArgumentError, "ask for output.grad"),
-        ("conv1.a.b[0]", ArgumentError, "names no number"),
+        ("conv1.a.b[0]", ArgumentError, "is not the name of a number"),
     ],
 )
 def test_questions_that_cannot_be_answered(digit: Trace, asked: str, error: type, match: str) -> None:
@@ -326,7 +326,7 @@ def test_networks_that_cannot_be_explained() -> None:
 def test_a_pixel_and_a_parameter_are_where_it_ends(digit: Trace) -> None:
     pixel = explain_in(digit, "image[2,3,0]")
     assert isinstance(pixel, Ledger)
-    assert pixel.account.rule.startswith(f"a pixel: {digit.images[0, 2, 3, 0]} as it was read")
+    assert pixel.account.rule.startswith(f"a pixel: read as {digit.images[0, 2, 3, 0]}")
     assert "conv1.bias.update[1] explains how it changes" in explain_in(digit, "conv1.bias[1]").account.rule
 
 

@@ -1,4 +1,4 @@
-"""What `fit` and `predict` run: a network, its loss, and a way to compute them."""
+"""Engines, which `fit` and `predict` run: a network, its loss, and a way to compute them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def make_engine(name: str, model: Sequential, loss: Loss) -> Engine:
     Raises
     ------
     ArgumentError
-        There is no engine of this name.
+        The name is unknown.
     """
     if name not in ENGINES:
         raise ArgumentError(f"unknown engine {name!r}{did_you_mean(name, ENGINES)}")
     if name == "numpy":
         return ReferenceEngine(model, loss)
-    # Numba takes a third of a second to import; who asks for NumPy does not wait for it.
+    # Numba takes a third of a second to import; users of the NumPy engine need not wait for it.
     from rot180.engine.compiled import CompiledEngine
 
     return CompiledEngine(model, loss)

@@ -1,4 +1,4 @@
-"""The compiled engine: plans of kernels, made for a network and a batch size, run step after step."""
+"""The compiled engine: plans of kernels, made for a network and a batch size and run step by step."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
 
 KEPT_PLANS = 4
-"""Batch sizes whose buffers are kept."""
+"""The number of batch sizes whose buffers are kept."""
 
 
 class CompiledEngine:
     """Run a network on the compiled kernels.
 
     The parameters stay where they are. The optimizer's state is moved into aligned memory when the first step begins;
-    it is found under `optimizer.state` as before, and stays up to date there. What a user changes between two steps is
-    obeyed: a plan is used as long as the network is what it was made for. Threads that share a model take turns.
+    it remains available, and up to date, as `optimizer.state`. Changes that a user makes between two steps take effect:
+    a plan is used only as long as the network is the one it was made for. Threads that share a model take turns.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class CompiledEngine:
         self._look()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy, or what comes out of a pickle, plans anew: copied buffers would no longer be views of one another."""
+        """A copied or unpickled engine makes new plans: copied buffers would no longer be views of one another."""
         waiting = dict(self._sums.items()) if self._sums is not None and self._summed else {}
         return type(self), (self.model, self.loss), (self._summed, waiting)
 
@@ -88,7 +88,7 @@ class CompiledEngine:
                 np.copyto(self._sums[name], array)
 
     def _look(self) -> None:
-        """Find out whether the network is still what the plans were made for, and begin anew if it is not."""
+        """Check whether the network is still the one the plans were made for, and start over if it is not."""
         made_for = self.model.look()
         if made_for is not self._made_for:
             self._begin()
@@ -98,7 +98,7 @@ class CompiledEngine:
             self._read_factors()
 
     def _begin(self) -> None:
-        """Take in the network as it is. What was kept for parameters of other shapes or another type is dropped."""
+        """Prepare for the network as it is now, dropping what was kept for parameters of other shapes or types."""
         layers, arena, dtype = self.model.layers, self.model.arena, self.model.dtype
         self._plans.clear()
         self._seen = None
@@ -108,14 +108,14 @@ class CompiledEngine:
             if is_own(layer)
             for local, array in layer.parameters.items()
         }
-        # Where our own layers' parameters lie side by side, so do their gradients and the optimizer's state.
+        # If the parameters of built-in layers are adjacent in memory, so are their gradients and the optimizer's state.
         shapes = {name: array.shape for name, array in (*self._own.items(), *arena.items())}
         if self._shapes == shapes and self._own_values.flat.dtype == dtype:
             return
         if self._summed:
             raise ShapeError(
-                f"the gradients of {self._summed} images wait for an update, but the network was built anew; finish "
-                f"the update first, or make a new trainer"
+                f"the gradients of {self._summed} images await an update, but the network was rebuilt; "
+                f"finish the update first, or create a new trainer"
             )
         self._shapes = shapes
         self._fused = [f"{layer.name}.weight" for layer in layers if type(layer) is Linear]
@@ -145,11 +145,11 @@ class CompiledEngine:
         *,
         update: bool = True,
     ) -> StepResult:
-        """Run one batch forward and backward; with `update`, also change the parameters.
+        """Run the forward and backward passes of one batch; with `update`, also update the parameters.
 
-        A loss that is not finite changes nothing, nor do images that are not: a tanh may hide them from the loss.
-        Gradients are looked at when all are there; a fully connected weight has been updated by then, from images and
-        a loss that were finite.
+        If the loss or the images are not finite, nothing is changed (a tanh may hide such images from the loss).
+        Gradients are checked when all are complete; the weight of a fully connected layer has been updated by then,
+        from finite images and a finite loss.
         """
         images = self.model.accept(images)
         if len(images) == 0:
@@ -204,15 +204,15 @@ class CompiledEngine:
         return outputs
 
     def prepare(self, optimizer: Updater) -> None:
-        """Allocate the optimizer's state where it will stay."""
+        """Allocate the optimizer's state in its final place."""
         with self._turn:
             self._look()
             self._hold_state(optimizer)
 
     def plan(self, batch_size: int, optimizer: Updater | None = None, *, training: bool = True) -> Plan:
-        """Return the plan of a training step, or of inference, for looking at: `print(engine.plan(32))`.
+        """Return the plan of a training step, or of inference, for inspection: `print(engine.plan(32))`.
 
-        Without an optimizer it is that of the steps so far, or of one that keeps all gradients.
+        Without an optimizer, the one of the steps so far is assumed, or one that stores all gradients.
         """
         with self._turn:
             self._look()
@@ -227,7 +227,7 @@ class CompiledEngine:
             while len(self._plans) >= KEPT_PLANS:
                 self._plans.pop(next(iter(self._plans)))
             plan = self._make_plan(count, kind)
-        self._plans[count, kind] = plan  # the latest used stands last
+        self._plans[count, kind] = plan  # the most recently used comes last
         return plan
 
     def _make_plan(self, count: int, kind: str) -> Plan:
@@ -257,14 +257,14 @@ class CompiledEngine:
             )
 
     def _state_of(self, name: str, w: Array) -> tuple[Array, Array]:
-        """The two state arrays as the kernels take them: velocity or mean first, mean of squares second."""
+        """Return the two state arrays as the kernels take them: velocity or mean first, mean of squares second."""
         first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
         return (w if first is None else first[name]), (w if second is None else second[name])
 
     def _hold_state(self, optimizer: Updater) -> dict[str, Any]:
         """Keep the optimizer's state in arenas, and return its hyper-parameters.
 
-        Values that the user puts in their place are copied. An optimizer that no kernel knows keeps its state itself.
+        Values that a user assigns are copied in. An optimizer without a kernel keeps its own state.
         """
         fused = optimizer.fused_rule
         hyper = optimizer.hyper() if fused else {}
@@ -281,13 +281,13 @@ class CompiledEngine:
             arrays = optimizer.state[slot]
             for name in self._shapes:
                 if arrays[name] is not arena[name]:
-                    optimizer.prepare(self.model.parameters)  # raises for another shape
+                    optimizer.prepare(self.model.parameters)  # raises if a shape differs
                     np.copyto(arena[name], arrays[name])
                     arrays[name] = arena[name]
         return hyper
 
     def _formed_gradients(self, fuse: bool) -> Array:
-        """The gradients that were stored: all of them, or those that no kernel used up at once."""
+        """Return the stored gradients: all of them, or those that no kernel consumed at once."""
         if self._gradients is None:
             raise TypeError("a plan for training has gradients")
         if not fuse:
@@ -303,7 +303,7 @@ class CompiledEngine:
             numbers[:] = self._hyper[self._factors[name]]
 
     def _update_stored(self, gradients: Arena) -> None:
-        """Update the parameters whose gradients are stored, neighbors of one learning rate in one call."""
+        """Update the parameters whose gradients are stored; neighbors with the same learning rate in one call."""
         for name, array in self._own.items():
             np.copyto(self._own_values[name], array)
         for factor, names in self._runs:
@@ -319,12 +319,12 @@ class CompiledEngine:
         update(self._rule, w, gradients.part(names), m, v, self._hyper[factor])
 
     def _collect(self, count: int, optimizer: Updater, hyper: dict[str, Any], finish: bool) -> None:
-        """Add the batch's gradients, weighted by its images, to what waits; update with the mean if it is time."""
+        """Add the batch's gradients, weighted by images, to the pending sum; with `finish`, update with the mean."""
         if self._gradients is None:
             return
         if self._sums is None:
             self._sums = self._new_arena()
-        # Each gradient is a mean over its batch; weighted by images it joins into that of one large batch.
+        # Each gradient is a mean over its batch; weighted by images, the means combine into that of one large batch.
         self._gradients.flat *= count
         self._sums.flat += self._gradients.flat
         self._summed += count

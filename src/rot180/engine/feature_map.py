@@ -1,4 +1,4 @@
-"""Where a feature map, or its delta, lives: the inside of a padded buffer that the next step reads as it is."""
+"""Feature maps and their deltas: the inside of padded buffers that the next step reads directly."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NO_PADDING: Sides = ((0, 0), (0, 0))
 class FeatureMap:
     """Images or vectors inside a buffer.
 
-    `array` is (N, Hp, Wp, C); the map's own pixels are rows top to top + height, columns left to left + width. What
-    lies around them stays zero. A batch of vectors is (N, 1, 1, n).
+    `array` is (N, Hp, Wp, C); the map's own pixels are rows top to top + height, columns left to left + width. The
+    surrounding pixels stay zero. A batch of vectors is (N, 1, 1, n).
     """
 
     array: Array
@@ -29,7 +29,7 @@ class FeatureMap:
 
     @cached_property
     def inside(self) -> Array:
-        """A view of the map's own pixels, (N, height, width, C)."""
+        """Return a view of the map's own pixels, (N, height, width, C)."""
         return self.array[:, self.top : self.top + self.height, self.left : self.left + self.width]
 
     @property
@@ -43,23 +43,23 @@ class FeatureMap:
         return self.top, self.left
 
     def reshaped(self, shape: tuple[int, ...]) -> FeatureMap:
-        """The same memory as maps of another shape (without the batch); only where there is no padding."""
+        """Return the same memory as maps of another shape (without the batch axis); only possible without padding."""
         height, width, channels = three(shape)
         return FeatureMap(self.array.reshape(len(self.array), height, width, channels), 0, 0, height, width)
 
     @cached_property
     def vectors(self) -> Array:
-        """The same memory as (N, n); only where there is no padding."""
+        """Return the same memory as (N, n); only possible without padding."""
         return self.array.reshape(len(self.array), -1)
 
 
 def three(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Read (H, W, C) or (n,) as three numbers."""
+    """Return (H, W, C) or (n,) as three numbers."""
     return (1, 1, *shape) if len(shape) == 1 else shape  # type: ignore[return-value]
 
 
 def new_map(count: int, shape: tuple[int, ...], padding: Sides, dtype: Any) -> FeatureMap:
-    """Make a zeroed buffer for `count` maps of this shape (without the batch)."""
+    """Allocate a zeroed buffer for `count` maps of this shape (without the batch)."""
     height, width, channels = three(shape)
     (top, bottom), (left, right) = padding
     array = aligned((count, top + height + bottom, left + width + right, channels), dtype)

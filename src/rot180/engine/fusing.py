@@ -1,4 +1,4 @@
-"""Which layers run as one stage."""
+"""Group layers into stages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _told: set[type[Layer]] = set()
 def stages_of(model: Sequential) -> list[Stage]:
     """Group a built network's layers.
 
-    Convolution, ReLU and max-pool; fully connected and activation; sigmoid or tanh and mean-pool; the others alone.
+    Convolution, ReLU and max pooling; linear and activation; sigmoid or tanh and average pooling; others alone.
     """
     layers, shapes = list(model.layers), model.layer_shapes
     stages: list[Stage] = []

@@ -1,4 +1,4 @@
-"""Elementwise steps between feature maps, wherever they lie, and moving them."""
+"""Elementwise steps between feature maps, and copies of maps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS: dict[type[Layer], tuple[int, int]] = {
     Sigmoid: (SIGMOID, SIGMOID_GATE),
     Tanh: (TANH, TANH_GATE),
 }
-"""Activations whose derivatives are told by their outputs: what the kernels call them, and their gates."""
+"""Activations whose derivatives follow from their outputs: their kernel numbers and their gates."""
 
 
 def activate_step(names: str, does: str, kind: int, x: FeatureMap, y: FeatureMap, slope: float = 0.0) -> Step:

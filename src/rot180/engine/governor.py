@@ -1,9 +1,9 @@
-"""Whether a step runs on all cores or on one: what was faster lately.
+"""Choose whether a step runs on all cores or on one, by which was faster recently.
 
-All threads of a kernel must be done before the next one starts. Where another program takes one of the cores, each of
-some thirty kernels waits until the system lets that thread run again: a step of 1.3 ms was measured to take 290 ms on
-two cores of which one was busy, and 4 ms on one of them. Very small networks are faster on one core anyway. As the
-results do not depend on the number of threads, the engine is free to choose.
+All threads of a kernel must finish before the next one starts. If another program occupies one of the cores, each of
+some thirty kernels waits until the system schedules that thread again: a step of 1.3 ms was measured to take 290 ms on
+two cores one of which was busy, and 4 ms on a single core. Very small networks are faster on one core anyway. Since
+the results do not depend on the number of threads, the engine is free to choose.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import Self
 from rot180.engine.threads import apply_threads, chosen_threads
 
 UNTIMED = 2
-"""Runs of a plan that are not timed: kernels are loaded or compiled, buffers are touched for the first time."""
+"""Runs of a plan that are not timed: kernels are loaded or compiled, and buffers are touched for the first time."""
 REMEMBERED = 64
-"""Plans whose times are kept."""
+"""The number of plans whose times are kept."""
 PATIENCE = 1.0
-"""Seconds after which the other number of threads is tried again."""
+"""Time in seconds after which the other number of threads is tried again."""
 SHARE = 50
-"""A try that took long is repeated after more and more of its own time, up to so many times: 2% are spent on tries."""
+"""A slow trial is repeated after increasing multiples of its own time, up to this one: trials cost at most 2%."""
 
 
 class Governor:
-    """Chooses between two numbers of threads by the time that each took.
+    """Chooses between two numbers of threads by the time that each takes.
 
-    `with governor.running(plan)` around a run sets the threads and takes the time. Who has called `set_threads` has
-    chosen already.
+    `with governor.running(plan)` around a run sets the threads and measures the time. If `set_threads` has been called,
+    its choice is kept.
 
     Parameters
     ----------
     most : int
         All threads; with one there is nothing to choose.
     clock : callable
-        Seconds.
+        Returns the time in seconds.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class Governor:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if chosen_threads() is None and self._now < self._most:
-            apply_threads(self._most)  # the choice is not the calling thread's affair
+            apply_threads(self._most)  # the choice must not affect the calling thread
         if self._began and kind is None:
             self.took(self._plan, self._now, self._clock() - self._began)
 
@@ -82,7 +82,7 @@ class Governor:
         return times.best
 
     def took(self, plan: Hashable, threads: int, seconds: float) -> None:
-        """Learn from a run."""
+        """Record the time of a run."""
         if self._most == 1:
             return
         times = self._known.get(plan)
@@ -97,7 +97,7 @@ class Governor:
 
 @dataclass(slots=True)
 class _Times:
-    """What is known of a plan: the better number of threads, and when the other is tried again."""
+    """The times of one plan: the better number of threads, and when to try the other again."""
 
     best: int
     runs: int = 0
@@ -110,7 +110,7 @@ class _Times:
         known = self.seconds
         known[threads] = seconds if is_try or threads not in known else 0.5 * (known[threads] + seconds)
         best = min(known, key=lambda count: (known[count], -count))
-        if best != self.best and not is_try:  # it became slow; perhaps for a moment only
+        if best != self.best and not is_try:  # it became slow, perhaps only for a moment
             self.failed, self.retry = 0, now + 2 * max(seconds, 0.01 * PATIENCE)
         elif is_try:
             self.failed = self.failed + 1 if best == self.best else 0

@@ -1,6 +1,6 @@
-"""What an engine is to the training loop, and what it needs from its surroundings.
+"""The interface of an engine, and of the optimizer that it uses.
 
-`training` stands above `engine`, so the optimizer is described here by what an engine uses of it.
+`training` is above `engine`, so the optimizer is described here by the part of it that an engine uses.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from rot180.ops.types import Array
 
 
 class StepResult(NamedTuple):
-    """What one batch showed, before its update."""
+    """The results of one batch, before its update."""
 
     loss: float
-    """Mean over the images of the batch."""
+    """The mean loss over the images of the batch."""
     correct: int
-    """Images whose largest output stood at their label."""
+    """The number of images whose largest output is at their label."""
     finite: bool = True
-    """Whether loss and gradients are finite numbers. If not, the parameters are best left as they were before the
-    batch, so that the place where it began can still be found."""
+    """Whether loss and gradients are finite. If not, the parameters are best left as they were before the batch, so
+    that the origin can still be found."""
 
 
 class Updater(Protocol):
     """The part of an optimizer that an engine uses.
 
-    `update` does the whole of it. An engine that fuses the update into the backward pass reads `fused_rule`, the
-    hyper-parameters and `state` instead, and then adds one to `step_count` itself.
+    `update` does all of the work. An engine that fuses the update into the backward pass instead reads `fused_rule`,
+    the hyper-parameters and `state`, and then adds one to `step_count` itself.
     """
 
     @property
     def fused_rule(self) -> str:
-        """The rule that an engine may compute in place of `update`; empty where it must call that."""
+        """The rule that an engine may compute in place of `update`; empty if it must call `update`."""
 
     lr: float
     step_count: int
     state: dict[str, dict[str, Array]]
 
     def prepare(self, parameters: Mapping[str, Array]) -> None:
-        """Allocate the state for these parameters; what is there already stays."""
+        """Allocate the state for these parameters; existing state is kept."""
 
     def hyper(self) -> dict[str, Any]:
         """Return the hyper-parameters other than the learning rate."""
@@ -55,15 +55,15 @@ class Updater(Protocol):
 
 
 class Engine(Protocol):
-    """Runs a model: what `fit`, `evaluate` and `predict` call."""
+    """Runs a model for `fit`, `evaluate` and `predict`."""
 
     name: str
     model: Sequential
     loss: Loss
-    """May be exchanged between two steps."""
+    """May be replaced between two steps."""
 
     def prepare(self, optimizer: Updater) -> None:
-        """Allocate the optimizer's state where it will stay."""
+        """Allocate the optimizer's state in its final place."""
 
     def train_step(
         self,
@@ -74,10 +74,10 @@ class Engine(Protocol):
         *,
         update: bool = True,
     ) -> StepResult:
-        """Run one batch forward and backward; with `update`, also change the parameters.
+        """Run the forward and backward passes of one batch; with `update`, also update the parameters.
 
-        `images` are preprocessed already. Gradients of batches with `update=False` are kept and joined, each image
-        counting alike, into the next update. `generator` feeds noise and dropout.
+        `images` are already preprocessed. Gradients of batches with `update=False` are kept and averaged, each image
+        counting equally, into the next update. `generator` supplies noise and dropout.
         """
 
     def forward(self, images: Array, *, softmax: bool = False) -> Array:

@@ -19,9 +19,9 @@ from rot180.ops.types import Array
 
 
 class BatchLoss:
-    """Writes the gradient of the outputs and returns loss and hits; one for each batch size.
+    """Writes the gradient of the outputs and returns loss and correct count; one object per batch size.
 
-    A loss that somebody else wrote is called as it is.
+    A user's own loss is simply called.
     """
 
     def __init__(self, count: int) -> None:
@@ -53,7 +53,7 @@ class BatchLoss:
         return StepResult(*mean_loss(self._losses, self._hits, self._count))
 
     def _held(self, loss: Loss, outputs: Array, target: Array) -> Array:
-        """Check the target, and put it where the kernels find it in their type."""
+        """Check the target, and convert it into the buffer that the kernels read."""
         if target.ndim == 1:
             _check_labels(outputs, target, loss.name)
             np.copyto(self._labels, target, casting="same_kind")

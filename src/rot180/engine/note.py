@@ -1,4 +1,4 @@
-"""A note while the kernels are compiled, which happens once on a machine and takes some seconds."""
+"""A note shown while the kernels are compiled, which happens once per machine and takes some seconds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _listens = False
 
 
 def note_compiling() -> None:
-    """Say on stderr, once, when a kernel is compiled from now on; who finds all of them cached hears nothing.
+    """Print a note on stderr the first time that a kernel is compiled; nothing if all of them are cached.
 
-    Silent where nobody reads along: stderr is neither a terminal nor a notebook's.
+    Silent if stderr is neither a terminal nor a notebook's.
     """
     global _listens
     if _listens or not (sys.stderr.isatty() or "ipykernel" in sys.modules):

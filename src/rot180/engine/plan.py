@@ -22,44 +22,44 @@ class Plan:
     """Buffers and steps for batches of one size."""
 
     x: FeatureMap
-    """Where the images go."""
+    """Buffer for the images."""
     y: FeatureMap
-    """Where the outputs are."""
+    """Buffer of the outputs."""
     dy: FeatureMap | None
-    """Where the gradient of the outputs goes; None in a plan for inference."""
+    """Buffer for the gradient of the outputs; None in a plan for inference."""
     forward: list[Step]
     backward: list[Step]
     loss: BatchLoss | None = None
-    """Turns outputs and labels into dy."""
+    """Computes dy from outputs and labels."""
 
     def run_forward(self) -> None:
-        """Turn x into y."""
+        """Compute y from x."""
         for step in self.forward:
             step.call(*step.arguments)
 
     def run_backward(self) -> None:
-        """Turn dy into gradients."""
+        """Compute the gradients from dy."""
         for step in self.backward:
             step.call(*step.arguments)
 
     @property
     def batch_size(self) -> int:
-        """Images that it takes."""
+        """Images per batch."""
         return len(self.x.array)
 
     @property
     def multiply_adds(self) -> int:
-        """Of one image, all steps together; counted densely, also where only winners are visited."""
+        """Multiply-adds of all steps for one image, counted densely even where only winners are visited."""
         return sum(step.multiply_adds for step in (*self.forward, *self.backward)) // self.batch_size
 
     @property
     def buffers(self) -> int:
-        """Pieces of memory that the steps work on."""
+        """The number of memory blocks that the steps work on."""
         return len(self._memory())
 
     @property
     def bytes(self) -> int:
-        """Size of these buffers: feature maps, their deltas, packed weights, parameters, gradients, optimizer state."""
+        """Total size of the buffers: feature maps, deltas, packed weights, parameters, gradients, optimizer state."""
         return sum(self._memory().values())
 
     def _memory(self) -> dict[int, int]:
@@ -69,8 +69,8 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as numbers, texts and lists, ready for JSON.
 
-        Each step tells the shapes of its arrays, and in the same order the numbers of the buffers in which they lie:
-        two steps with the same number share memory.
+        Each step lists the shapes of its arrays and, in the same order, the numbers of the buffers that hold them: two
+        steps with the same number share memory.
         """
         number = {root: index for index, root in enumerate(self._memory())}
 
@@ -90,13 +90,13 @@ class Plan:
         }
 
     def __str__(self) -> str:
-        """One line a step, 80 columns wide: layers, what is done, multiply-adds, bytes that it touches; all of a batch.
+        """Return one line per step, 80 columns wide: layers, operation, multiply-adds and bytes touched, for a batch.
 
-        Whole numbers, so that the last line is the sum of those above it.
+        The numbers are exact integers, so that the last line is the sum of those above it.
         """
         rule = "-" * 80
         images = f"{self.batch_size} images" if self.batch_size > 1 else "one image"
-        lines = [f"of a batch of {images}, {self.x.array.dtype}", ""]
+        lines = [f"per batch of {images}, {self.x.array.dtype}", ""]
         lines += [_line("layers", "step", "multiply-adds", "bytes touched"), rule]
         steps = (*self.forward, *self.backward)
         for direction, some in (("forward", self.forward), ("backward", self.backward)):
@@ -107,7 +107,7 @@ class Plan:
                 lines.append(_line(step.layers, step.does, macs, f"{step.bytes:,}"))
         products, touched = sum(step.multiply_adds for step in steps), sum(step.bytes for step in steps)
         lines += [rule, _line("total", f"{len(steps)} steps", f"{products:,}", f"{touched:,}"), ""]
-        per_image = f"{self.multiply_adds:,} multiply-adds for each image"
+        per_image = f"{self.multiply_adds:,} multiply-adds per image"
         return "\n".join([*lines, f"{self.buffers} buffers, {self.bytes:,} bytes in all; {per_image}"])
 
 
@@ -128,27 +128,27 @@ def make_plan(
     updates: dict[str, tuple[Any, ...]] | None = None,
     account: Account,
 ) -> Plan:
-    """Plan batches of `count` images.
+    """Make the plan for batches of `count` images.
 
     Parameters
     ----------
     training : bool
-        With backward steps, dropout and noise.
+        Whether to include backward steps, dropout and noise.
     gradients : dict of full name to array
-        Where gradients go.
+        The arrays to write gradients to.
     generator : dict
-        `noise` is read at each step.
+        `noise` is read in each step.
     updates : dict of full name to (parameter, state, state, rule, hyper-parameters)
-        Parameters whose update is applied as soon as their gradient is there, without storing it.
+        Parameters that are updated as soon as their gradient is computed, without storing it.
     account : Account
-        Counts the buffers.
+        Accounts for the buffers.
 
     Raises
     ------
     TooLargeError
-        The buffers would take more memory than is left; the message names the layers.
+        The buffers would need more memory than is available; the message names the layers.
     ArgumentError, ShapeError
-        A layer has been changed so that it no longer fits the shapes that the network was built with.
+        A layer was changed and no longer fits the shapes that the network was built with.
     """
     model.look()
     context = Context(
@@ -176,7 +176,7 @@ def make_plan(
 
 
 def _forbid_overwriting(stages: list[Stage]) -> None:
-    """Let no stage work in place on an output that is still needed."""
+    """Prevent stages from working in place on an output that is still needed."""
     kept = False
     for stage in stages:
         stage.in_place = stage.in_place and not kept
@@ -184,7 +184,7 @@ def _forbid_overwriting(stages: list[Stage]) -> None:
 
 
 def _padding(stages: list[Stage], index: int) -> Sides:
-    """What the first stage that moves anything wants around its input."""
+    """Return the padding that the first stage that moves anything needs around its input."""
     for stage in stages[index:]:
         if not stage.in_place:
             return stage.padding

@@ -1,4 +1,4 @@
-"""The reference engine: the layers one by one, as they are written. What every other engine must agree with."""
+"""The reference engine: the layers as written, one by one. Every other engine must agree with it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ReferenceEngine:
         self._images = 0
 
     def prepare(self, optimizer: Updater) -> None:
-        """Allocate the optimizer's state where it will stay."""
+        """Allocate the optimizer's state in its final place."""
         optimizer.prepare(self.model.parameters)
 
     def train_step(
@@ -57,33 +57,33 @@ class ReferenceEngine:
         *,
         update: bool = True,
     ) -> StepResult:
-        """Run one batch forward and backward; with `update`, also change the parameters.
+        """Run the forward and backward passes of one batch; with `update`, also update the parameters.
 
         Parameters
         ----------
         images : (N, H, W, C)
-            Preprocessed already.
+            Preprocessed images.
         target : (N,) integer or (N, K) float
             Labels, or a probability for each class.
         optimizer : Updater
-            Asked for an update with the gradient of every batch since the last one.
+            Updates the parameters with the gradients of all batches since its last update.
         generator : numpy.random.Generator, optional
-            Feeds noise and dropout.
+            Supplies noise and dropout.
         update : bool
-            False keeps the gradients for the next update.
+            If False, keep the gradients for the next update.
 
         Returns
         -------
         StepResult
-            Loss and correct images of this batch, before the update. Where loss or gradients are not finite, nothing is
-            changed.
+            Loss and number of correct images of this batch, before the update. If loss or gradients are not finite,
+            nothing is changed.
         """
         images = self.model.accept(images)
         self.model.look()
         self.prepare(optimizer)
         outputs, saved = self.model.forward(images, training=True, generator=generator)
         loss, loss_saved = self.loss.forward(outputs, target)
-        # Nothing stands below the first layer: its dx would cost a convolution and be thrown away.
+        # There is nothing below the first layer: its dx would cost a convolution and be discarded.
         _, gradients = self.model.backward(self.loss.backward(loss_saved), saved, needs_dx=False)
         if not (np.isfinite(loss) and all(is_finite(gradient) for gradient in gradients.values())):
             return StepResult(float(loss), correct_count(outputs, target), finite=False)
@@ -100,14 +100,14 @@ class ReferenceEngine:
         return softmax_of(outputs) if softmax else outputs
 
     def _accumulate(self, gradients: Mapping[str, Array], count: int) -> dict[str, Array]:
-        # Each gradient is a mean over its batch. Weighted by its images, the mean over several batches is that of
-        # one large batch, also when the last of them is shorter.
+        # Each gradient is a mean over its batch. Weighted by images, the mean over several batches is that of one large
+        # batch, even if the last of them is shorter.
         for name, gradient in gradients.items():
             if name in self._sums:
                 if self._sums[name].shape != gradient.shape:
                     raise ShapeError(
-                        f"the gradients of {self._images} images wait for an update, but the network was built anew; "
-                        f"finish the update first, or make a new trainer"
+                        f"the gradients of {self._images} images await an update, but the network was rebuilt; "
+                        f"finish the update first, or create a new trainer"
                     )
                 self._sums[name] += gradient * count
             else:
@@ -117,7 +117,7 @@ class ReferenceEngine:
 
 
 def is_finite(array: Array) -> bool:
-    """Say whether an array holds neither infinities nor NaN.
+    """Return whether an array contains neither infinity nor NaN.
 
     >>> import numpy as np
     >>> is_finite(np.full(3, 1e30, np.float32)), is_finite(np.array([1.0, np.nan]))
@@ -125,12 +125,12 @@ def is_finite(array: Array) -> bool:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         flat = array.ravel()
-        # One product, many times as fast as looking at each value; it may overflow where all of them are finite.
+        # A dot product is many times faster than testing each value; it may overflow even if all of them are finite.
         return bool(np.isfinite(flat @ flat)) or bool(np.isfinite(flat).all())
 
 
 def correct_count(outputs: Array, target: Array) -> int:
-    """Return how many images have their largest output at the label, or at the most probable class of the target.
+    """Return the number of images whose largest output is at the label, or at the target's most probable class.
 
     >>> import numpy as np
     >>> correct_count(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))

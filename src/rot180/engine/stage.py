@@ -15,10 +15,10 @@ from rot180.nn.layer import Layer, Shape
 
 @dataclass
 class Context:
-    """What all stages of a plan share.
+    """The data shared by all stages of a plan.
 
-    By full name, `gradients` holds the array into which each parameter's gradient goes, and `updates` what an update
-    needs that is applied where the gradient is formed: parameter, two state arrays, rule, hyper-parameters.
+    By full name, `gradients` holds the array that each parameter's gradient is written to, and `updates` what is needed
+    to update a parameter as its gradient is computed: parameter, two state arrays, rule, hyper-parameters.
     """
 
     count: int
@@ -30,7 +30,7 @@ class Context:
     updates: dict[str, tuple[Any, ...]]
 
     def new_map(self, shape: Shape, padding: Sides = NO_PADDING) -> FeatureMap:
-        """A zeroed buffer for this batch."""
+        """Allocate a zeroed buffer for this batch."""
         return new_map(self.count, shape, padding, self.dtype)
 
 
@@ -38,15 +38,15 @@ class Stage(ABC):
     """Makes the steps of its layers. `input_shape` and `output_shape` are those of one image."""
 
     padding: Sides = NO_PADDING
-    """What it wants around its input."""
+    """The padding it needs around its input."""
     in_place: bool = False
     """Whether its output may take the place of its input."""
     keeps_output: bool = False
-    """Whether its backward pass reads its output, so that nobody may write over it."""
+    """Whether its backward pass reads its output, which therefore must not be overwritten."""
     moves_nothing: bool = False
-    """Whether its output is its input under another shape."""
+    """Whether its output is its input in another shape."""
     insists: bool = False
-    """Whether it can use delta only where it likes to find it."""
+    """Whether it can use delta only in the buffer that it prefers."""
 
     def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape) -> None:
         self.layers, self.input_shape, self.output_shape = layers, input_shape, output_shape
@@ -58,22 +58,22 @@ class Stage(ABC):
 
     @abstractmethod
     def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
-        """Make the forward steps from x to y, and the buffers that backward needs."""
+        """Return the forward steps from x to y, and allocate the buffers that backward needs."""
 
     def delta(self, context: Context) -> FeatureMap:
-        """The buffer in which it likes to find the delta of its output."""
+        """Return the buffer that it prefers for the delta of its output."""
         return context.new_map(self.output_shape)
 
     def gate(self) -> FeatureMap | None:
-        """Its output, if delta passes only where that is positive and whoever makes delta may see to it."""
+        """Its output, if delta passes only where it is positive and the stage above may apply this gate."""
         return None
 
     @abstractmethod
     def backward(
         self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
     ) -> tuple[list[Step], FeatureMap | None, bool]:
-        """Make the backward steps.
+        """Return the backward steps.
 
-        `dx` is where the stage below likes to find its delta, None if nobody needs it. Returns the steps, where delta
-        is instead, and whether it has passed the gate of the stage below.
+        `dx` is the buffer that the stage below prefers for its delta, None if it is not needed. Returns the steps, the
+        buffer that delta is actually in, and whether the gate of the stage below has been applied.
         """

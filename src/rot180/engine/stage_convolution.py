@@ -1,4 +1,4 @@
-"""What all convolutions of a plan have in common: geometry, the weights, how the work is cut up."""
+"""The common part of all convolutions of a plan: geometry, weights, and division of the work."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.types import Array
 
 UNITS = 16
-"""Into how many runs of rows a batch falls at least, where it has so many: enough for as many cores."""
+"""The least number of runs that the rows of a batch are divided into, if possible: enough for as many cores."""
 CACHED_RUN = 1 << 18
-"""Bytes of images that one run of rows reads at most: with the kernels they stay in the second-level cache."""
+"""The most bytes of images that one run of rows reads: together with the kernels they fit the second-level cache."""
 
 
 def integers(*values: int) -> Array:
-    """The sizes that a kernel takes."""
+    """Return the sizes that a kernel takes, as an array."""
     return np.array(values, np.int64)
 
 
 class Operand(NamedTuple):
-    """Weights for the convolution's kernels."""
+    """Weights as the convolution kernels read them."""
 
     array: Array
     row: int
-    """Elements from one cell of the window to the next."""
+    """The distance from one cell of the window to the next, in elements."""
     blocks: tuple[int, int, int]
-    """Groups, elements from one group to the next, and from one block of filters to the next."""
+    """The number of groups, and the distances between groups and between blocks of filters, in elements."""
     steps: list[Step]
-    """What brings the weights there."""
+    """The steps that put the weights there."""
 
 
 def packed(panels: Array, steps: list[Step]) -> Operand:
-    """Panels (G, blocks, cells, width) and the steps that fill them."""
+    """Return the operand for panels (G, blocks, cells, width) and the steps that fill them."""
     groups, blocks, cells, width = panels.shape
     return Operand(panels, width, (groups, blocks * cells * width, cells * width), steps)
 
 
 class ConvolutionStage(Stage):
-    """Conv2d with the ReLU behind it, if there is one."""
+    """Conv2d with the ReLU that follows, if any."""
 
     def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape, relu: bool) -> None:
         super().__init__(layers, input_shape, output_shape)
@@ -64,7 +64,7 @@ class ConvolutionStage(Stage):
         self.groups = conv.groups
         self.channels, self.filters = input_shape[2], conv.out_channels
         self.merged = conv.dilation[1] == 1 and conv.groups == 1
-        """Whether the columns and channels of a kernel row lie side by side in the image."""
+        """Whether the columns and channels of a kernel row are contiguous in the image."""
 
     @property
     def weight(self) -> Array:
@@ -73,7 +73,7 @@ class ConvolutionStage(Stage):
 
     @property
     def multiply_adds(self) -> int:
-        """Of one pass over one image, counted densely."""
+        """Multiply-adds of one pass over one image, counted densely."""
         return self.geometry.out_height * self.geometry.out_width * self.weight.size
 
     def _hold(self, context: Context, x: FeatureMap, y: FeatureMap) -> Array:
@@ -88,7 +88,7 @@ class ConvolutionStage(Stage):
         return aligned((self.groups, blocks, rows, self.panel_width), context.dtype)
 
     def _operand(self, context: Context) -> Operand:
-        """The weights as the forward kernels read them: packed, unless that would take longer than it saves."""
+        """Return the weights as the forward kernels read them: packed, unless packing takes longer than it saves."""
         w, width = self.weight, self.panel_width
         KH, KW, Cg, F = w.shape
         if context.count == 1:
@@ -97,7 +97,7 @@ class ConvolutionStage(Stage):
         return packed(panels, [Step(self.names, "pack weights", pack_panels, (w, panels))])
 
     def _strides(self, shape: tuple[int, ...], KW: int, depth: int, all_channels: int, a_row: int, b_row: int) -> Array:
-        """How a tile walks over a window: kernel rows, then columns and channels, in one run where that is possible."""
+        """Return how a tile traverses a window: kernel rows, then columns and channels, in one run if possible."""
         d = self.geometry.dilation
         row = d[0] * shape[2] * all_channels
         if self.merged:
@@ -108,6 +108,6 @@ class ConvolutionStage(Stage):
         return tile_strides(counts, a, b, a_row=a_row, c_row=self.panel_width)
 
     def _run(self, rows: int, step: int, x: FeatureMap) -> int:
-        """Rows of output in one unit of work."""
+        """Return the number of output rows in one unit of work."""
         row_bytes = step * x.array[0, 0].nbytes
         return int(max(1, min(-(-rows // UNITS), CACHED_RUN // max(1, row_bytes))))

@@ -1,4 +1,4 @@
-"""A convolution whose delta comes dense: with ReLU or without, no max-pool behind it."""
+"""A convolution with dense delta: with or without ReLU, not followed by max pooling."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from rot180.kernels.weight_gradient import MOST_PARTS, bias_gradient, correlate,
 from rot180.nn.layer import Layer, Shape
 
 FEW_CHANNELS = 9
-"""Below this many, the data gradient is folded from kernel rows: dx's channels would leave half a register empty."""
+"""With fewer channels, the data gradient is folded from kernel rows: dx's channels would leave half a register empty."""
 
 
 class DenseConvolutionStage(ConvolutionStage):
     """Conv2d and ReLU.
 
-    Delta lies in a padded buffer in which the data gradient is a convolution again; over few channels it is folded from
-    kernel rows instead, and may lie anywhere.
+    Delta is in a padded buffer, over which the data gradient is again a convolution; with few channels it is folded
+    from kernel rows instead, and delta may be in any buffer.
     """
 
     def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape, relu: bool) -> None:
@@ -64,19 +64,19 @@ class DenseConvolutionStage(ConvolutionStage):
         return [*operand.steps, Step(self.names, "convolve", convolve, call, context.count * self.multiply_adds)]
 
     def _fold(self) -> int:
-        """How many neighboring pixels share a register, so that few filters fill it."""
+        """Return how many neighboring pixels share a register, so that few filters fill it."""
         if not self.merged or self.filters * 2 > self.lanes:
             return 1
-        # Each more pixel widens the window by the stride: worth it while the register fills faster than that.
+        # Each additional pixel widens the window by the stride: worth it while the register fills faster than that.
         widths = (q for q in range(1, self.lanes // self.filters + 1) if self.geometry.out_width % q == 0)
         return min(widths, key=lambda q: (self.geometry.kernel[1] + (q - 1) * self.geometry.stride[1]) / q)
 
     def gate(self) -> FeatureMap | None:
-        """Its output, where a ReLU ends it and whoever makes delta can see to it."""
+        """Its output, if it ends in a ReLU whose gate the stage above can apply."""
         return self.y if self.relu and self.insists else None
 
     def delta(self, context: Context) -> FeatureMap:
-        """Delta with the padding that the data gradient needs."""
+        """Return the buffer of delta with the padding that the data gradient needs."""
         return self._padded_delta(context) if self.insists else super().delta(context)
 
     def _padded_delta(self, context: Context) -> FeatureMap:
@@ -99,7 +99,7 @@ class DenseConvolutionStage(ConvolutionStage):
     def backward(
         self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
     ) -> tuple[list[Step], FeatureMap | None, bool]:
-        """Bring delta to its place, correlate it with the input, convolve it with the rotated kernel."""
+        """Copy delta to its buffer if needed, correlate it with the input, convolve it with the rotated kernel."""
         steps: list[Step] = []
         if self.relu and not self.insists:
             steps.append(relu_backward_step(self.names, dy, self.y, dy))
@@ -115,11 +115,11 @@ class DenseConvolutionStage(ConvolutionStage):
         return [*steps, *self._data_gradient(context, delta, dx, gate)], dx, gate is not None
 
     def _weight_gradient(self, context: Context, delta: FeatureMap, step: tuple[int, int]) -> list[Step]:
-        """Into whole registers of filters, or of filters times pixels; `step` is how far apart delta's pixels lie."""
+        """Return the steps, in whole registers of filters, or filters times pixels; delta's pixels are `step` apart."""
         g, x = self.geometry, self.x
         KH, KW, Cg, F = self.weight.shape
         Fg = F // self.groups
-        fold = self._fold() if step[1] == 1 else 1  # spread pixels are no neighbors
+        fold = self._fold() if step[1] == 1 else 1  # spread pixels are not adjacent
         padded = -(-fold * Fg // self.lanes) * self.lanes
         target = context.gradients[f"{self.conv.name}.weight"]
         window = KW + (fold - 1) * g.stride[1]
@@ -183,7 +183,7 @@ class DenseConvolutionStage(ConvolutionStage):
         ]
 
     def _fold_rows(self, context: Context, delta: FeatureMap, dx: FeatureMap) -> list[Step]:
-        """The data gradient over few channels."""
+        """Return the steps of the data gradient for few channels."""
         g, w = self.geometry, self.weight
         KH, KW, C, F = w.shape
         width, blocks = self.panel_width, -(-KW * C // self.panel_width)

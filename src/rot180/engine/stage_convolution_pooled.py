@@ -1,4 +1,4 @@
-"""A convolution with the max-pool behind it, run as one."""
+"""A convolution fused with the max pooling that follows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CACHED_BAND = 1 << 15
 
 
 class PooledConvolutionStage(ConvolutionStage):
-    """Conv2d, a max-pool of touching windows, and ReLU before or behind it.
+    """Conv2d, max pooling over adjacent windows, and ReLU before or after it.
 
     Delta reaches the convolution as a list of winners, and both gradients visit only these.
     """
@@ -66,13 +66,13 @@ class PooledConvolutionStage(ConvolutionStage):
     def backward(
         self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
     ) -> tuple[list[Step], FeatureMap | None, bool]:
-        """List the winners from wherever delta lies, then walk along the lists."""
+        """List the winners from delta, wherever it is, then process the lists."""
         g, x, w = self.geometry, self.x, self.weight
         KH, KW, C, F = w.shape
         ph, pw = self.pool.kernel_size
         height, width = self.winners.shape[1:3]
         _, _, Wp, _ = x.array.shape
-        # Bands of pooled rows whose piece of image stays in the first-level cache.
+        # Bands of pooled rows whose part of the image stays in the first-level cache.
         reach = (g.dilation[0] * (KH - 1)) // (ph * g.stride[0])
         rows = max(1, CACHED_BAND // (x.array[0, 0].nbytes * ph * g.stride[0]) - reach)
         bands = -(-height // min(rows, height))
@@ -110,9 +110,9 @@ class PooledConvolutionStage(ConvolutionStage):
         return steps, spread, False
 
     def _spread(self, context: Context) -> FeatureMap:
-        """A buffer like the input's for its delta, with rows between the images.
+        """Return a buffer like the input's for its delta, with rows between the images.
 
-        What is added behind the last kernel row of an image are zeros, but two threads must not add to one place.
+        Only zeros are added below the last kernel row of an image, but two threads must not add to the same place.
         """
         x = self.x
         count, height, width, channels = x.array.shape
@@ -122,7 +122,7 @@ class PooledConvolutionStage(ConvolutionStage):
 
 
 def fuses_pool(conv: Conv2d, pool: Layer, shape: Shape) -> bool:
-    """Whether a max-pool can run inside the convolution: touching windows without padding, few enough to be counted."""
+    """Return whether max pooling can run inside the convolution: adjacent, few enough windows, no padding."""
     return (
         isinstance(pool, MaxPool2d)
         and conv.groups == 1

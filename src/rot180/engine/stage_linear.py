@@ -1,4 +1,4 @@
-"""A fully connected layer with what follows it: bias, activation."""
+"""A fully connected layer with its bias and the activation that follows."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from rot180.nn.activation import ReLU, Sigmoid, Tanh
 from rot180.nn.layer import Layer, Shape
 
 FUSED = (ReLU, Sigmoid, Tanh)
-"""Activations that are applied where the sums are formed."""
+"""Activations that are applied as the sums are computed."""
 PARTS = 16
-"""Into which a single image's inputs are split, whatever the number of threads."""
+"""The number of parts that a single image's inputs are split into, whatever the number of threads."""
 
 
 class LinearStage(Stage):
-    """Linear, and an activation where one follows. The weight's update is applied where its gradient is formed."""
+    """Linear, and the activation that follows, if any. The weight is updated as its gradient is computed."""
 
     insists = True
 
@@ -70,13 +70,13 @@ class LinearStage(Stage):
         return [Step(self.names, "multiply", affine, call, context.count * w.size)]
 
     def gate(self) -> FeatureMap | None:
-        """Its output, where a ReLU ends it."""
+        """Its output, if it ends in a ReLU."""
         return self.y if self.activation == RELU else None
 
     def backward(
         self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
     ) -> tuple[list[Step], FeatureMap | None, bool]:
-        """The gate that nobody could see to, then the data gradient: the update changes the weights."""
+        """Apply the gate if still pending, then compute the data gradient before the update changes the weights."""
         name = f"{self.linear.name}.weight"
         w = self.linear.parameters["weight"]
         inputs, outputs = w.shape

@@ -1,5 +1,4 @@
-"""Pooling that does not run inside a convolution, mean-pooling with the activation before it: any window, stride and
-padding."""
+"""Pooling outside a convolution, of any window, stride and padding; average pooling with the activation before it."""
 
 from __future__ import annotations
 
@@ -19,13 +18,13 @@ from rot180.nn.pooling import AvgPool2d, MaxPool2d
 from rot180.ops.geometry import pool_geometry
 
 FUSED = (Sigmoid, Tanh)
-"""Activations that run inside a mean-pool."""
+"""Activations that run inside average pooling."""
 
 
 class PoolingStage(Stage):
-    """MaxPool2d or AvgPool2d. What lies around a window is left out, so the input needs no padding.
+    """MaxPool2d or AvgPool2d. The padding of a window is skipped, so the input needs none.
 
-    A sigmoid or tanh before a mean-pool is applied to the input, in place.
+    A sigmoid or tanh before average pooling is applied to the input, in place.
     """
 
     def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape) -> None:
@@ -40,7 +39,7 @@ class PoolingStage(Stage):
         )
 
     def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
-        """Take the largest or the mean of each window."""
+        """Compute the maximum or the mean of each window."""
         self.x = x
         sizes = pool_sizes(self.geometry, x.place, y.place)
         if isinstance(self.pool, AvgPool2d):
@@ -53,7 +52,7 @@ class PoolingStage(Stage):
     def backward(
         self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
     ) -> tuple[list[Step], FeatureMap | None, bool]:
-        """Send delta to the winners, or share it equally."""
+        """Send delta to the winners, or divide it equally."""
         if dx is None:
             return [], None, False
         sizes = pool_sizes(self.geometry, dx.place, dy.place)
@@ -65,7 +64,7 @@ class PoolingStage(Stage):
 
 
 def fuses_activation(activation: Layer, pool: Layer, shape: Shape) -> bool:
-    """Whether an activation can run inside the pooling behind it: a mean over windows that share no pixel."""
+    """Return whether an activation can run inside the pooling that follows: a mean over windows that do not overlap."""
     if type(activation) not in FUSED or not isinstance(pool, AvgPool2d):
         return False
     kernel = pool_geometry(shape[0], shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding)

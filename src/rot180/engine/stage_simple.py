@@ -1,4 +1,4 @@
-"""Stages of one layer each: activations, dropout, flattening, and layers that nobody has compiled."""
+"""Stages of one layer each: activations, dropout, flattening, and layers without a compiled kernel."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Backward = tuple[list[Step], FeatureMap | None, bool]
 
 
 class ActivationStage(Stage):
-    """ReLU, LeakyReLU, Sigmoid, Tanh: in place, since their derivatives are told by their outputs."""
+    """ReLU, LeakyReLU, Sigmoid, Tanh: in place, since their derivatives follow from their outputs."""
 
     in_place = True
     keeps_output = True
@@ -113,7 +113,7 @@ class DropoutStage(Stage):
 
 
 class FlattenStage(Stage):
-    """The same memory under another shape."""
+    """The same memory in another shape."""
 
     moves_nothing = True
     insists = True
@@ -153,7 +153,7 @@ def _rows(x: FeatureMap) -> np.ndarray[Any, Any]:
 
 
 class LayerStage(Stage):
-    """Any other layer, called as it is."""
+    """Any other layer, called in NumPy."""
 
     keeps_output = True
 
@@ -197,10 +197,10 @@ class LayerStage(Stage):
 
 
 def needed(source: dict[str, np.random.Generator | None], names: str) -> np.random.Generator:
-    """The generator of a training step."""
+    """Return the generator of a training step."""
     generator = source["noise"]
     if generator is None:
-        raise ArgumentError(f"{names}: training draws random numbers; give train_step a generator")
+        raise ArgumentError(f"{names}: training draws random numbers; pass a generator to train_step")
     return generator
 
 

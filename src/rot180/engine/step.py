@@ -1,4 +1,4 @@
-"""One step of a plan: a kernel, the arrays it works on, and what is said about it."""
+"""One step of a plan: a kernel, the arrays it works on, and its description."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rot180.ops.types import Array
 class Step:
     """A call that a plan makes.
 
-    `layers` names the layers it serves, `does` says what it does with them; `multiply_adds` counts densely, also where
+    `layers` names the layers it serves, `does` describes what it does; `multiply_adds` is counted densely even where
     only winners are visited.
     """
 
@@ -36,7 +36,7 @@ class Step:
         return sum({id(a): a.nbytes for a in self.arrays}.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is said about it, ready for JSON."""
+        """Return its description, ready for JSON."""
         return {
             "layers": self.layers.split(),
             "step": self.does,

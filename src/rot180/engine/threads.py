@@ -11,14 +11,14 @@ _threads: int | None = None
 
 
 def set_threads(count: int | None) -> None:
-    """Let the compiled kernels use `count` cores from now on. The results do not depend on it.
+    """Set the number of cores that the compiled kernels use. The results do not depend on it.
 
-    With None, as at the start, each engine chooses between all cores and one by what is faster.
+    With None, the default, each engine chooses between all cores and one, whichever is faster.
 
     Raises
     ------
     ArgumentError
-        Less than one, or more than the process may use.
+        The count is less than one, or more than the process may use.
 
     Examples
     --------
@@ -34,8 +34,8 @@ def set_threads(count: int | None) -> None:
     most = most_threads()
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
         raise ArgumentError(
-            f"threads must be a whole number from 1 to {most}, the cores of this process; it is {count!r} (more than "
-            f"that only if NUMBA_NUM_THREADS is set before Python starts)"
+            f"threads must be an integer from 1 to {most}, the cores of this process; it is {count!r} (to use more, "
+            f"set NUMBA_NUM_THREADS before Python starts)"
         )
     _threads = count
     if "numba" in sys.modules:
@@ -43,14 +43,14 @@ def set_threads(count: int | None) -> None:
 
 
 def threads() -> int:
-    """Return how many cores the compiled kernels use at most."""
+    """Return the largest number of cores that the compiled kernels use."""
     return most_threads() if _threads is None else _threads
 
 
 def most_threads() -> int:
-    """Return how many cores the kernels may use: NUMBA_NUM_THREADS, by default those that the system gives the process.
+    """Return how many cores the kernels may use: NUMBA_NUM_THREADS, by default the number available to the process.
 
-    Asked of Numba only if it has been imported already: that takes long.
+    Numba is only asked if it has been imported already: importing takes long.
     """
     if "numba" in sys.modules:
         from numba import config
@@ -63,10 +63,10 @@ def most_threads() -> int:
 
 
 def chosen_threads() -> int | None:
-    """Return what `set_threads` was told, if it was."""
+    """Return the number given to `set_threads`, or None."""
     return _threads
 
 
 def apply_threads(count: int) -> None:
-    """Tell Numba, whose setting belongs to the calling thread."""
+    """Set the number of threads in Numba, whose setting belongs to the calling thread."""
     sys.modules["numba"].set_num_threads(count)

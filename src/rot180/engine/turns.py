@@ -1,4 +1,4 @@
-"""Threads that share a model take turns: its engines share its parameters, and a plan's buffers are there once."""
+"""Threads that share a model take turns: engines share the parameters, and each plan has one set of buffers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _making = Lock()
 
 
 class _Place:
-    """Where the lock of a model is; a forked process puts a new one there."""
+    """Holds the lock of a model; a forked process replaces it."""
 
     def __init__(self) -> None:
         self.lock: Any = RLock()
@@ -26,8 +26,8 @@ class Turn:
 
     >>> from rot180.nn import network
     >>> with Turn(network("2 > fc2")):
-    ...     "nobody else runs this model"
-    'nobody else runs this model'
+    ...     "no other thread runs this model"
+    'no other thread runs this model'
     """
 
     def __init__(self, model: Sequential) -> None:
@@ -50,7 +50,7 @@ class Turn:
 
 
 def _after_fork() -> None:
-    """A thread that held a lock, or was about to make one, stayed behind."""
+    """Reset the locks: a thread that held one, or was about to create one, does not exist in the forked process."""
     global _making
     _making = Lock()
     for place in _OF_MODELS.values():

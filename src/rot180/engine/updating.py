@@ -1,4 +1,4 @@
-"""From an optimizer to the rule and the numbers that the update kernels take."""
+"""Convert an optimizer to the rule and the numbers that the update kernels take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rot180.engine.interface import Updater
 from rot180.kernels.update import ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD, hyper_parameters
 
 NO_RULE = -1
-"""For an optimizer that no kernel knows; its own `update` is called."""
+"""For an optimizer without a kernel, whose own `update` is called."""
 
 KERNEL_SLOTS: dict[int, tuple[str, str]] = {
     SGD: ("", ""),
@@ -22,15 +22,15 @@ KERNEL_SLOTS: dict[int, tuple[str, str]] = {
     RMSPROP: ("", "square"),
     NO_RULE: ("", ""),
 }
-"""The optimizer's slots that stand for the kernels' two state arrays."""
+"""The optimizer's slots that correspond to the kernels' two state arrays."""
 
 
 RULES = {"adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}
-"""The rules whose number does not depend on hyper-parameters."""
+"""The rules whose kernel number does not depend on hyper-parameters."""
 
 
 def kernel_rule(rule: str, hyper: Mapping[str, Any]) -> int:
-    """Return the kernels' number for an optimizer's rule.
+    """Return the kernel number of an optimizer's rule.
 
     >>> kernel_rule("sgd", {"momentum": 0.9, "nesterov": False}) == MOMENTUM
     True
@@ -45,7 +45,7 @@ def kernel_rule(rule: str, hyper: Mapping[str, Any]) -> int:
 def fill_hyper(
     out: np.ndarray[Any, np.dtype[np.float64]], rule: int, optimizer: Updater, hyper: Mapping[str, Any], factor: float
 ) -> None:
-    """Write the numbers of the coming step; `factor` multiplies the learning rate."""
+    """Write the numbers of the next step; `factor` multiplies the learning rate."""
     if rule == NO_RULE:
         return
     named = {name: value for name, value in hyper.items() if name not in ("nesterov", "betas")}
