@@ -18,7 +18,7 @@ from rot180.kernels.weight_gradient import MOST_PARTS, bias_gradient, correlate,
 from rot180.nn.layer import Layer, Shape
 
 FEW_CHANNELS = 9
-"""With fewer channels, the data gradient is folded from kernel rows: dx's channels would leave half a register empty."""
+"""With fewer channels, the data gradient is folded from kernel rows: dx's channels would half fill a register."""
 
 
 class DenseConvolutionStage(ConvolutionStage):

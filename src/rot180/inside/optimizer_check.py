@@ -186,8 +186,8 @@ def check_optimizer(optimizer: str | Optimizer, like: str | None = None, *, seed
     >>> import rot180
     >>> check_optimizer("adam").passed
     True
-    >>> check_optimizer(rot180.Adam(weight_decay=0.1), like="adamw").mistakes[0][:46]
-    'weight decay decoupled instead of L2, or the o'
+    >>> check_optimizer(rot180.Adam(weight_decay=0.1), like="adamw").mistakes[0][:51]
+    'weight decay decoupled instead of L2, or vice versa'
     """
     if isinstance(optimizer, str):
         made = [make_optimizer(optimizer, **hyper) for hyper in SETTINGS.get(optimizer, [{}])]
