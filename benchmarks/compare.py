@@ -1,6 +1,6 @@
-"""Measure this project beside its peers on this machine: `python benchmarks/compare.py --help`.
+"""Compare this project with its peers on this machine: `python benchmarks/compare.py --help`.
 
-One run, one process for each contender, turns alternating in shuffled order, medians and quartiles over the rounds.
+Each contender runs in its own process; turns alternate in shuffled order; medians and quartiles are over the rounds.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help=f"what to measure: {', '.join(PARTS)}, or any part of a name, such as b32 or train-lenet5; may be given "
         "again (default: all)",
     )
-    parser.add_argument("--list", action="store_true", help="print the names and end")
+    parser.add_argument("--list", action="store_true", help="print the names and exit")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="cores to use (default: 2)")
     parser.add_argument("--trials", type=int, default=11, help="rounds (default: 11)")
-    parser.add_argument("--turn", type=float, default=0.3, help="seconds of a turn (default: 0.3)")
-    parser.add_argument("--quick", action="store_true", help="3 rounds of 0.1 s: to see that it works, not to quote")
+    parser.add_argument("--turn", type=float, default=0.3, help="seconds per turn (default: 0.3)")
+    parser.add_argument(
+        "--quick", action="store_true", help="3 rounds of 0.1 s, to see that everything works; not to be quoted"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file")
     parser.add_argument("--ledger", action="store_true", help="add an entry to docs/benchmarks.md")
     parser.add_argument(
@@ -63,7 +65,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def chosen(wanted: list[str], part: str, name: str) -> bool:
-    """Tell whether a piece of work was asked for, by its part or by a piece of its name.
+    """Return whether a workload was requested, by its part or by part of its name.
 
     >>> chosen(["steps"], "steps", "train-lenet5-b32"), chosen(["lenet5"], "steps", "train-lenet5-b32")
     (True, True)
@@ -96,7 +98,7 @@ def _python(code: str, threads: int) -> str:
 
 
 def commit() -> str:
-    """Return the commit, with a plus where the sources differ from it."""
+    """Return the commit, with a plus if the sources differ from it."""
 
     def git(*arguments: str) -> str:
         try:
@@ -109,7 +111,7 @@ def commit() -> str:
 
 
 def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Run what was asked for."""
+    """Run what was requested."""
 
     def note(text: str) -> None:
         console.print(text, style="dim", highlight=False)

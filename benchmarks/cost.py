@@ -1,9 +1,9 @@
-"""Is the time that `rot180 cost` predicts near the time that is taken? For every layer and step of the named models.
+"""Compare the times that `rot180 cost` predicts with measured times, for every layer and step of the named models.
 
-Each round measures the machine anew in a process of its own, predicts, and then runs the layers. A layer's ratio is
-that of its best prediction to its best measurement over the rounds, since a busy neighbor can only slow things down.
-Exits 1 if a ratio is beyond the factor. On a machine that cannot be left alone, OPENBLAS_NUM_THREADS=1 in the
-environment helps: a product on two threads waits for the one whose processor a neighbor has.
+Each round measures the machine again in a separate process, predicts, and then runs the layers. A layer's ratio is that
+of its best prediction to its best measurement over the rounds, since a busy neighbor can only slow things down. The
+exit status is 1 if a ratio exceeds the factor. On a machine that is not idle, OPENBLAS_NUM_THREADS=1 in the environment
+helps: a product on two threads waits for the one whose processor is taken.
 
     python benchmarks/cost.py [--rounds 3] [--factor 1.5] [--batch-size 32]
 """
@@ -22,7 +22,7 @@ SINGLE = "import sys; from rot180.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 def main() -> int:
-    """Print a table of all layers; return 1 if one is out of bounds."""
+    """Print a table of all layers; return 1 if a ratio is out of bounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--factor", type=float, default=1.5)
@@ -50,7 +50,7 @@ def main() -> int:
 def best_times(
     name: str, batch_size: int, rounds: int
 ) -> tuple[dict[tuple[str, str], tuple[float, float]], tuple[float, float]]:
-    """Return the least predicted and measured time by (layer, forward or backward), and of a compiled training step."""
+    """Return the shortest predicted and measured times by (layer, direction), and of a compiled training step."""
     whole = []
     times: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     arguments = ["cost", name, "--measure", "--json", "--batch-size", str(batch_size)]

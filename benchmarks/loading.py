@@ -1,10 +1,10 @@
-"""Do decoding and augmenting keep up with the training? Images per second of each, beside those of the networks.
+"""Measure whether decoding and augmentation keep up with the training, in images per second.
 
     python benchmarks/loading.py [--workers N] [--seconds 1.0]
 
-Everything is made on the spot: drawn JPEGs of 80 to 400 pixels a side, noise as PNG of 28 x 28. Decoding and
-augmentation run in threads ahead of the training, on the same processors; "alone" is what they reach with nothing else
-to do, "with training" what a whole training reaches, beside the same training on images that lie ready in memory.
+All images are generated: drawn JPEGs with sides of 80 to 400 pixels, and noise as PNG of 28 x 28. Decoding and
+augmentation run in threads ahead of the training, on the same processors. "alone" is their speed with nothing else to
+do, "with training" that of a whole training, compared with the same training on images that are already in memory.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def batch_of(data: rot180.Dataset, augment: str | None = None) -> Callable[[int], object]:
-    """Return what makes one batch."""
+    """Return a function that makes one batch."""
     alter = None if augment is None else parse_augmentation(augment)
     classes = len(data.class_names)
 
@@ -86,7 +86,7 @@ def batch_of(data: rot180.Dataset, augment: str | None = None) -> Callable[[int]
 
 
 def alone(make: Callable[[int], object], workers: int, seconds: float) -> float:
-    """Return images per second of making batches and nothing else."""
+    """Return the images per second of making batches and nothing else."""
     made = read_ahead(make, range(10**9), workers=workers)
     next(made)
     count, began = 0, time.perf_counter()
@@ -99,7 +99,7 @@ def alone(make: Callable[[int], object], workers: int, seconds: float) -> float:
 
 
 def training(data: rot180.Dataset, model: str, augment: str | None, seconds: float, workers: int) -> float:
-    """Return images per second of a training: its best epoch, since whatever else runs can only make one slower."""
+    """Return the images per second of a training's best epoch, since other programs can only slow one down."""
     network = rot180.model(model)
     times: list[float] = []
 
@@ -113,7 +113,7 @@ def training(data: rot180.Dataset, model: str, augment: str | None, seconds: flo
 
     trainers: list[rot180.Trainer] = []
     began = time.perf_counter()
-    # In memory and with nothing to do, no workers: that is how `fit` does it.
+    # Without workers if the images are in memory and not augmented, as in `fit`.
     is_still = augment is None and isinstance(data.train_images, np.ndarray)
     rot180.fit(network, data, epochs=1000, batch_size=BATCH, augment=augment, workers=0 if is_still else workers,
                subscribers=[watch])  # fmt: skip

@@ -1,7 +1,7 @@
-"""What the machine can do: multiply-adds per second out of registers, and bytes per second out of memory.
+"""What the machine can do: multiply-adds per second from registers, and bytes per second from memory.
 
-The peak is a Numba intrinsic that keeps independent chains of vector multiply-adds in registers; no load, no store, so
-nothing but the multiply-add units can bound it.
+The peak is measured by a Numba intrinsic that keeps independent chains of vector multiply-adds in registers. It does
+not load or store, so only the multiply-add units can limit it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _copy(a, b):
 
 
 def peak_call(threads: int, rounds: int = 40_000) -> tuple[Callable[[], object], int]:
-    """Return a function that keeps `threads` cores busy with multiply-adds, and how many of them one call does."""
+    """Return a function that keeps `threads` cores busy with multiply-adds, and how many of these one call performs."""
     seed = np.float32(1e-4)
     each = rounds * UNROLL * CHAINS * LANES
     if threads == 1:
@@ -93,7 +93,7 @@ def peak_call(threads: int, rounds: int = 40_000) -> tuple[Callable[[], object],
 
 
 def sample_seconds(call: Callable[[], object], trials: int) -> list[float]:
-    """Return the seconds of each of `trials` calls, after two that are not counted."""
+    """Return the seconds of each of `trials` calls, after two warm-up calls."""
     seconds = []
     for trial in range(trials + 2):
         start = time.perf_counter()
@@ -104,7 +104,7 @@ def sample_seconds(call: Callable[[], object], trials: int) -> list[float]:
 
 
 def measure(trials: int = 25, mebibytes: int = 128) -> dict[str, float]:
-    """Measure peak (GFLOP/s, a multiply-add is two) and bandwidth (GB/s, bytes the program names), best of many."""
+    """Measure peak (GFLOP/s, two per multiply-add) and bandwidth (GB/s that the program accesses), best of many."""
     threads = get_num_threads()
     result: dict[str, float] = {"threads": threads, "lanes": LANES}
     for name, cores in (("peak_one_core_gflops", 1), ("peak_all_cores_gflops", threads)):

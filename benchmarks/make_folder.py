@@ -1,4 +1,4 @@
-"""Make a folder of PNG files, one sub-folder for each class, from the IDX files of MNIST.
+"""Make a folder of PNG files, with one sub-folder per class, from the IDX files of MNIST.
 
     python benchmarks/make_folder.py path/to/mnist path/to/new-folder [--limit N]
 
@@ -16,7 +16,7 @@ from rot180.data import Dataset, load_data
 
 
 def make_folder(data: Dataset, folder: Path) -> int:
-    """Write every image of a data set as PNG, under `train/` and `test/`; return how many."""
+    """Write every image of a data set as PNG, below `train/` and `test/`; return their number."""
     written = 0
     for part in ("train", "test"):
         images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
@@ -32,8 +32,8 @@ def make_folder(data: Dataset, folder: Path) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", help="a folder with the IDX files of MNIST, or any data that rot180 reads")
-    parser.add_argument("folder", type=Path, help="the folder to make; it may not exist")
-    parser.add_argument("--limit", type=int, help="the first so many training images only")
+    parser.add_argument("folder", type=Path, help="the folder to make; it must not exist")
+    parser.add_argument("--limit", type=int, help="use only the first N training images")
     arguments = parser.parse_args()
     data = load_data(arguments.source)
     print(make_folder(data.limit(arguments.limit) if arguments.limit else data, arguments.folder), "files")

@@ -1,8 +1,8 @@
-"""Make a folder of color JPEGs of mixed sizes, drawn: four classes of shapes on textured grounds, no train or test.
+"""Make a folder of drawn color JPEGs of mixed sizes: four classes of shapes on textured backgrounds, without parts.
 
     python benchmarks/make_photos.py path/to/new-folder [--count 400] [--seed 0]
 
-Colors, places, sizes, angles and proportions of the pictures vary; only the shape tells the class.
+Colors, positions, sizes, angles and proportions of the pictures vary; only the shape determines the class.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SHAPES = ("circle", "cross", "star", "triangle")
 
 
 def make_photos(folder: Path, count: int, seed: int = 0) -> None:
-    """Draw `count` pictures, as many of each shape, from 80 to 400 pixels a side."""
+    """Draw `count` pictures, the same number of each shape, with sides of 80 to 400 pixels."""
     generator = np.random.default_rng(seed)
     for shape in SHAPES:
         (folder / shape).mkdir(parents=True)
@@ -60,7 +60,7 @@ def draw_photo(shape: str, generator: np.random.Generator) -> Image.Image:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="the folder to make; it may not exist")
+    parser.add_argument("folder", type=Path, help="the folder to make; it must not exist")
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

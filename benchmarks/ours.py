@@ -14,7 +14,7 @@ VERSIONS = {"rot180": rot180.__version__, "numpy": np.__version__}
 
 
 def set_threads(threads: int) -> None:
-    """Say how many cores to use; the environment has said it already to Numba and BLAS."""
+    """Set the number of cores; Numba and BLAS already have it from the environment."""
     if hasattr(rot180, "set_threads"):
         rot180.set_threads(threads)
 
@@ -36,7 +36,7 @@ class Contender:
         self.step = self._infer if workload.task == "infer" else self._train
 
     def prepare(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, Any]:
-        """Return the batch as it is: what users hand over."""
+        """Return the batch as it is: what users pass."""
         return images, labels
 
     def set_learning_rate(self, rate: float) -> None:
@@ -47,15 +47,15 @@ class Contender:
         return self.trainer.step(images, labels)
 
     def _infer(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        # What rot180.predict does for each batch, on an engine that is there already.
+        # What rot180.predict does for each batch once the engine exists.
         ready = self.model.preprocessing(images, dtype=self.model.dtype)
         return self.trainer.engine.forward(ready, softmax=True)
 
 
 def conv_pass(job: ConvPass, threads: int) -> Callable[[], object]:
-    """Return a function that runs one pass of one convolution as a training step does: the engine's steps for it.
+    """Return a function that runs one pass of one convolution as a training step does: by the engine's steps.
 
-    The convolution stands above another one, so that there is a data gradient, and ends in a ReLU.
+    The convolution follows another one, so that there is a data gradient, and is followed by a ReLU.
     """
     from numba import config
 

@@ -17,7 +17,7 @@ CONTENDERS = ("peak", "rot180", "torch")
 def compare_pass(
     job: ConvPass, threads: int, trials: int, turn_seconds: float, note: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Run one pass; return GFLOP/s and fraction of the peak of each contender that could run it."""
+    """Run one pass; return GFLOP/s and the fraction of the peak for each contender that could run it."""
     note(job.name)
     workers: dict[str, Worker] = {}
     faults: dict[str, str] = {}

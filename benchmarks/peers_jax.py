@@ -1,4 +1,4 @@
-"""JAX on the CPU: the network written by hand in NHWC, one jitted function for the step, buffers donated."""
+"""JAX on the CPU: the network written by hand in NHWC, with one jitted function per step and donated buffers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, for inference: the graph is written from our weights, all optimizations on."""
+"""ONNX Runtime on the CPU, for inference: the graph is written from our weights, with all optimizations."""
 
 from __future__ import annotations
 

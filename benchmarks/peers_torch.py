@@ -1,4 +1,4 @@
-"""PyTorch on the CPU, in each of the settings that its users know: layout, compiled or not; Adam fused throughout."""
+"""PyTorch on the CPU in the settings that its users know: both layouts, compiled or not; always with fused Adam."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Check correct networks drawn at random: none may be blamed.
+"""Check correct networks drawn at random; none may be reported as wrong.
 
     python benchmarks/random_networks.py 1000
 
-Each network has one to seven layers of every kind, with drawn sizes, strides, paddings, dilations and groups. A
-gradient that is called wrong is a false alarm; what lay at kinks entirely is counted as undecided.
+Each network has one to seven layers of any kind, with random sizes, strides, paddings, dilations and groups. A gradient
+that is reported as wrong is a false alarm; one that could be checked only at kinks is counted as undecided.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rot180.nn import Sequential, network
 
 
 def draw(seed: int) -> Sequential:
-    """Return a correct network; each seed gives another."""
+    """Return a correct network; each seed gives a different one."""
     generator = np.random.default_rng(seed)
     while True:
         try:
@@ -66,7 +66,7 @@ def _notation(generator: np.random.Generator) -> str:
 
 
 def alarms(count: int, start: int = 0) -> tuple[list[tuple[int, CheckReport]], int]:
-    """Check so many networks; return the false alarms with their seeds, and how many gradients were undecided."""
+    """Check `count` networks; return the false alarms with their seeds, and the number of undecided gradients."""
     found, undecided = [], 0
     for seed in range(start, start + count):
         report = check(draw(seed), seed=seed, coordinates=6, directions=4)

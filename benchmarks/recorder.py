@@ -1,7 +1,7 @@
-"""What naming intermediate arrays costs when nobody listens: a training step as it is, and one without the calls.
+"""Measure what naming intermediate arrays costs when nobody is listening: a training step with and without the calls.
 
-The steps alternate, and the best of each are compared: a busy neighbor can only slow them down. The second figure
-needs no such comparison: the calls of a step, counted, times the cost of one, over the time of the step.
+The steps alternate, and the best of each kind are compared, since a busy neighbor can only slow them down. The second
+figure needs no comparison: it is the number of calls in a step, times the cost of one, divided by the time of the step.
 
     python benchmarks/recorder.py [MODEL] [BATCH SIZE]
 """
@@ -68,7 +68,7 @@ def timed(call: Callable[[], Any]) -> float:
 
 @contextmanager
 def nobody_to_tell() -> Any:
-    """Put a function that does nothing in the place of `record`, wherever an operation calls it."""
+    """Replace `record` by a function that does nothing, wherever an operation calls it."""
     modules = [importlib.import_module(f"rot180.ops.{module.name}") for module in pkgutil.iter_modules(ops.__path__)]
     calling = [module for module in modules if getattr(module, "record", None) is recorder.record]
     for module in calling:

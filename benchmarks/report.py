@@ -1,4 +1,4 @@
-"""Results as tables on the terminal, and as an entry of the ledger."""
+"""Results as tables on the terminal and as a ledger entry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Row = tuple[str, ...]
 
 
 def verdict(value: float | None, target: float, *, at_least: bool = True) -> str:
-    """Say whether a figure reaches its target.
+    """Return whether a figure reaches its target, as text.
 
     >>> verdict(2.1, 2.0), verdict(1.9, 2.0), verdict(0.2, 0.3, at_least=False), verdict(None, 2.0)
     ('yes', 'no', 'yes', '-')
@@ -22,7 +22,7 @@ def verdict(value: float | None, target: float, *, at_least: bool = True) -> str
 
 
 def ratio_rows(works: list[dict[str, Any]]) -> list[Row]:
-    """Return work, our time, the best peer and its time, the ratio with its quartiles, target, reached."""
+    """Return rows of work, our time, the best peer and its time, the ratio with its quartiles, target, reached."""
     rows = []
     for work in works:
         ours, best = work["contenders"].get("rot180"), work["contenders"].get(work["best_peer"])
@@ -50,7 +50,7 @@ def _milliseconds(summary: dict[str, float] | None) -> str:
 
 
 def contender_rows(works: list[dict[str, Any]]) -> list[Row]:
-    """Return a row for each contender of each work, fastest first; one that could not run says why."""
+    """Return a row for each contender of each workload, fastest first; or why it could not run."""
     rows = []
     for work in works:
         ranked = sorted(work["contenders"].items(), key=lambda item: item[1]["median_ms"])
@@ -71,7 +71,7 @@ def contender_rows(works: list[dict[str, Any]]) -> list[Row]:
 
 
 def pass_rows(passes: list[dict[str, Any]]) -> list[Row]:
-    """Return pass, fraction of the peak of this project and of PyTorch, target, reached."""
+    """Return rows of pass, fraction of the peak for this project and for PyTorch, target, reached."""
     rows = []
     for work in passes:
         fraction = work["fraction_of_peak"]
@@ -90,7 +90,7 @@ def pass_rows(passes: list[dict[str, Any]]) -> list[Row]:
 
 
 def wait_rows(startup: dict[str, Any], memory: dict[str, Any] | None) -> list[Row]:
-    """Return what is waited for, its seconds, at most, reached; and the growth of memory."""
+    """Return rows of what users wait for, its seconds, the limit, reached; and the growth of memory."""
     rows = []
     for name, found in startup.items():
         seconds = found.get("seconds")
@@ -120,7 +120,7 @@ TABLES = {
 
 
 def tables(result: dict[str, Any]) -> dict[str, list[Row]]:
-    """Return the rows of each table that has any."""
+    """Return the rows of each table that is not empty."""
     found = {
         "ratios": ratio_rows(result["works"]),
         "contenders": contender_rows(result["works"]),
@@ -173,7 +173,7 @@ def ledger_entry(result: dict[str, Any]) -> str:
 
 
 def insert_entry(ledger: str, entry: str) -> str:
-    """Put an entry before the older ones.
+    """Insert an entry before the older ones.
 
     >>> insert_entry("# Ledger\\n\\nText.\\n\\n## old\\n", "## new\\n")
     '# Ledger\\n\\nText.\\n\\n## new\\n\\n## old\\n'

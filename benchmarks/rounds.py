@@ -1,7 +1,7 @@
-"""Alternating rounds: every contender has its turn in every round, in shuffled order, while the others sleep.
+"""Alternating rounds: every contender has a turn in every round, in shuffled order, while the others sleep.
 
-Each contender lives in a process of its own, so that no thread pool of one spins into another's turn and each has its
-own number of threads. Drift of the machine (clock, neighbours) meets all of them alike.
+Each contender has its own process, so that its thread pool does not spin during another's turn and its number of
+threads is its own. Drift of the machine (clock, neighbors) affects all of them alike.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAUSE = 0.05
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Return the environment that tells every library how many threads to use, before it is imported."""
+    """Return an environment that sets the number of threads of every library before it is imported."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC")
     environment = {**os.environ, **dict.fromkeys(names, str(threads))}
     if threads == 1:
@@ -53,7 +53,7 @@ class Worker:
         """Of one step."""
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Send a request and wait for its answer."""
+        """Send a request and wait for the answer."""
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
@@ -80,14 +80,14 @@ class Worker:
 
 @dataclass
 class Samples:
-    """What one contender showed: the median of each of its turns."""
+    """The samples of one contender: the median of each of its turns."""
 
     seconds: list[float] = field(default_factory=list)
     steps: int = 0
     cores: list[float] = field(default_factory=list)
 
     def add(self, answer: dict[str, Any]) -> None:
-        """Take in one turn."""
+        """Add one turn."""
         self.seconds.append(float(np.median(answer["seconds"])))
         self.steps += len(answer["seconds"])
         self.cores.append(answer["cores"])
@@ -106,7 +106,7 @@ class Samples:
 
 
 def busy_seconds() -> float:
-    """Return the seconds that all cores together have been busy since the start of the machine (Linux; 0 elsewhere)."""
+    """Return the seconds that all cores together have been busy since the system started (Linux; 0 elsewhere)."""
     try:
         user, nice, system, _, _, *rest = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     except OSError:
@@ -115,9 +115,9 @@ def busy_seconds() -> float:
 
 
 class Quiet:
-    """How many cores are busy between the turns, when nothing of the comparison should run.
+    """How many cores are busy between turns, when nothing in the comparison should run.
 
-    More than a trace means that another program, or a contender's threads that still spin, disturb the measurement.
+    More than a trace means that another program, or threads of a contender that still spin, disturb the measurement.
     """
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ def alternate(
 ) -> tuple[dict[str, Samples], dict[str, str], float]:
     """Give each worker `trials` turns, alternating.
 
-    Return the samples, the faults of those that fell out, and the cores that something else kept busy.
+    Return the samples, the errors of contenders that failed, and the cores that something else kept busy.
     """
     samples = {name: Samples() for name in workers}
     faults: dict[str, str] = {}
@@ -160,7 +160,7 @@ def alternate(
 
 
 def paired_ratio(peer: list[float], ours: list[float]) -> dict[str, float]:
-    """Return the ratio of medians, and the quartiles of the ratios within each round.
+    """Return the ratio of the medians, and the quartiles of the ratios within each round.
 
     >>> paired_ratio([2.0, 4.0, 6.0], [1.0, 2.0, 2.0])
     {'ratio': 2.0, 'quartile1': 2.0, 'quartile3': 2.5}

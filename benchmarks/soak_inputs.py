@@ -1,4 +1,4 @@
-"""Valid inputs for each reader, and what reads them: what `soak_parsers.py` starts from."""
+"""Valid inputs for each reader, and the functions that read them: the starting points of `soak_parsers.py`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def make_seeds(folder: Path) -> dict[str, list[bytes]]:
 
 
 def parsers(folder: Path) -> dict[str, Parse]:
-    """Return what reads each kind of input; files are written into a folder first."""
+    """Return the function that reads each kind of input; files are first written into a folder."""
 
     def from_file(name: str, read: Callable[[Path], object]) -> Parse:
         path = folder / name
@@ -82,7 +82,7 @@ def parsers(folder: Path) -> dict[str, Parse]:
         path.touch()
 
         def parse(content: bytes) -> object:
-            # Written over and not made anew: some file systems flush the disk each time a file is cut to nothing.
+            # Overwritten, not truncated: some file systems flush the disk each time a file is truncated.
             with path.open("r+b", buffering=0) as file:
                 file.write(content)
                 file.truncate()

@@ -2,9 +2,10 @@
 
     python benchmarks/soak_parsers.py [--count 100000] [--seed 0] [--parser NAME ...] [--jobs 2] [--save FOLDER]
 
-`--count` is for each reader. Most inputs are valid ones with a few bytes changed, cut, doubled or spliced; some are
-random altogether. An input may be read or refused with a `Rot180Error`; anything else is a fault, whose input is saved.
-Readers run in processes of their own, whose memory is limited. Exits 1 if there is a fault.
+`--count` is the number of inputs for each reader. Most inputs are valid ones with a few bytes changed, cut, doubled or
+spliced; some are entirely random. An input may be read, or refused with a `Rot180Error`; anything else is a fault, and
+`--save` keeps its input. Each reader runs in its own process, with limited memory. The exit status is 1 if there is a
+fault.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ WORDS = {
 
 
 class Hang(BaseException):
-    """An input took so long that it was broken off."""
+    """Reading an input took so long that it was interrupted."""
 
 
 @dataclass
 class Tally:
-    """What came of a reader's inputs."""
+    """The results for one reader's inputs."""
 
     read: int = 0
     refused: int = 0
@@ -77,13 +78,13 @@ class Tally:
 
 
 def mutate(parser: str, seeds: list[bytes], generator: Random) -> bytes:
-    """Return an input: a valid one with one to six faults in it, or now and then anything at all."""
+    """Return an input: a valid one with one to six faults in it, or occasionally random bytes."""
     draw = generator.random
     if draw() < 0.03:
         return generator.randbytes(int(400 * draw()))
     content = bytearray(seeds[int(draw() * len(seeds))])
     for _ in range(1 + int(6 * draw())):
-        # Headers stand at the beginning, and the directories of a zip, a Parquet or a TIFF file at the end.
+        # Headers are at the beginning; the directories of zip, Parquet and TIFF files are at the end.
         place, near = draw(), int(64 * draw())
         at = int(draw() * (len(content) + 1))
         if place < 0.4:
@@ -119,7 +120,7 @@ def mutate(parser: str, seeds: list[bytes], generator: Random) -> bytes:
 def soak(parser: str, count: int, seed: int, folder: Path, save: Path | None = None) -> Tally:
     """Feed `count` inputs to one reader."""
     seeds, parse = make_seeds(folder)[parser], parsers(folder)[parser]
-    for content in seeds:  # they must be read, or the rest would show little; this also loads what is loaded once
+    for content in seeds:  # they must be readable, or the rest would show little; this also does what is done only once
         parse(content)
     generator = Random(f"{seed} {parser}")
     tally, began = Tally(), time.perf_counter()
@@ -156,7 +157,7 @@ def soak(parser: str, count: int, seed: int, folder: Path, save: Path | None = N
 
 
 def _feed(parse: Callable[[bytes], object], content: bytes, parser: str, tally: Tally) -> str:
-    """Read one input; return what is wrong with what came of it, empty if nothing."""
+    """Read one input; return what is wrong with the outcome, empty if nothing is."""
     what = ""
     began = time.perf_counter()
     signal.setitimer(signal.ITIMER_REAL, 5 * MAX_SECONDS)
@@ -178,7 +179,7 @@ def _feed(parse: Callable[[bytes], object], content: bytes, parser: str, tally: 
 
 
 def peak() -> int:
-    """Return the most bytes that this process has had in memory since `forget_peak`."""
+    """Return the peak memory of this process since `forget_peak`, in bytes."""
     try:
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
@@ -187,21 +188,21 @@ def peak() -> int:
 
 
 def forget_peak() -> int:
-    """Begin to measure the peak anew, where the system can, and return the bytes in memory now."""
+    """Restart the measurement of peak memory, if the system can, and return the bytes in memory now."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return peak()
 
 
 def break_off(number: int, frame: FrameType | None) -> None:
-    """Raise out of whatever hangs."""
+    """Interrupt whatever hangs."""
     raise Hang("broken off")
 
 
 def _in_a_process(parser: str, count: int, seed: int, save: Path | None) -> Tally:
-    """Soak one reader in a process whose memory is limited."""
+    """Soak one reader in a process with limited memory."""
     warnings.simplefilter("ignore")
-    shared = Path("/dev/shm")  # in memory, where the system has it: a file is written for each input
+    shared = Path("/dev/shm")  # in memory, if the system has it: a file is written for each input
     with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
         make_seeds(Path(folder))
         with suppress(OSError, IndexError):
@@ -217,9 +218,11 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--count", type=int, default=100_000, help="inputs for each reader")
     arguments.add_argument("--seed", type=int, default=0)
-    arguments.add_argument("--parser", action="append", choices=names, help="only this one; may be given again")
-    arguments.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    arguments.add_argument("--save", type=Path, help="where to put inputs that show a fault")
+    arguments.add_argument(
+        "--parser", action="append", choices=names, help="only this reader; may be given more than once"
+    )
+    arguments.add_argument("--jobs", type=int, default=2, help="number of processes")
+    arguments.add_argument("--save", type=Path, help="where to save inputs that show a fault")
     given = arguments.parse_args()
     began, inputs, faults = time.perf_counter(), 0, []
     print(f"{'reader':<12}{'inputs':>9}{'read':>9}{'refused':>9}{'slowest':>11}{'memory':>10}{'faults':>8}  a second")
@@ -227,7 +230,7 @@ def main() -> int:
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         running = [pool.submit(_in_a_process, name, given.count, given.seed, given.save) for name in chosen]
         for name, future in zip(chosen, running, strict=True):
-            tally = future.result()  # a reader that takes its process down is a fault of its own: this raises
+            tally = future.result()  # raises if a reader took its process down, which is a fault as well
             print(
                 f"{name:<12}{given.count:>9,}{tally.read:>9,}{tally.refused:>9,}{1000 * tally.slowest:>8.0f} ms"
                 f"{tally.memory / 1024**2:>7.0f} MB{len(tally.faults):>8}{given.count / tally.seconds:>10,.0f}",

@@ -1,4 +1,4 @@
-"""What a user waits for: the import, the first training step of a process, the first ever, and 99% on MNIST."""
+"""What users wait for: the import, the first training step of a process, the first step ever, and 99% on MNIST."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _ProcessError(Exception):
 
 
 def _run(arguments: list[str], environment: dict[str, str]) -> tuple[float, str]:
-    """Run a process; return its seconds from start to end, and what it printed."""
+    """Run a process; return its duration in seconds, and what it printed."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         done = subprocess.run(arguments, env=environment, cwd=folder, capture_output=True, text=True, timeout=600)
@@ -43,7 +43,7 @@ def _run(arguments: list[str], environment: dict[str, str]) -> tuple[float, str]
 
 
 def measure(threads: int, trials: int, mnist: Path | None) -> dict[str, Any]:
-    """Measure each wait in new processes; a wait that cannot be measured says why."""
+    """Measure each wait in new processes; if one cannot be measured, return why."""
     environment = thread_environment(threads)
     python = sys.executable
     result: dict[str, Any] = {}

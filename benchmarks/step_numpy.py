@@ -1,8 +1,8 @@
-"""A training step of cnn-32-64-512 at batch 32 on plain NumPy, beside one that unfolds pixel by pixel in Python.
+"""Compare a NumPy training step of cnn-32-64-512 at batch 32 with one that unfolds pixel by pixel in Python.
 
-Both contenders are the same network on the same engine with the same matrix products. The second builds the unfolded
-images the way the first of the project's sources does: a Python loop over the output pixels, each iteration copying one
-window of every image of the batch. They take turns in one process, in blocks of steps; each block gives its median.
+Both contenders are the same network on the same engine with the same matrix products. The second unfolds the images by
+a Python loop over the output pixels, in which each iteration copies one window of every image of the batch. They take
+turns in one process, in blocks of steps; each block gives its median.
 
     python benchmarks/step_numpy.py [--rounds 9] [--steps 8] [--json FILE]
 """
@@ -32,9 +32,9 @@ TARGET = 600
 
 
 def unfold_by_pixel(x_pad: np.ndarray, g: Geometry, groups: int) -> np.ndarray:
-    """Do what `conv_im2col` does with one strided copy, one output pixel at a time."""
+    """Do one output pixel at a time what `conv_im2col` does in one strided copy."""
     if groups != 1:
-        raise ValueError(f"this benchmark unfolds one group; came {groups}")
+        raise ValueError(f"this benchmark unfolds one group; got {groups}")
     n, channels = x_pad.shape[0], x_pad.shape[3]
     (kh, kw), (sh, sw), (dh, dw) = g.kernel, g.stride, g.dilation
     x_col = np.empty((n, g.out_height, g.out_width, kh * kw * channels), x_pad.dtype)
@@ -47,7 +47,7 @@ def unfold_by_pixel(x_pad: np.ndarray, g: Geometry, groups: int) -> np.ndarray:
 
 
 class Contender:
-    """A trainer with its batches, and the way it unfolds."""
+    """A trainer with its batches and its way to unfold."""
 
     def __init__(self, by_pixel: bool) -> None:
         self.by_pixel = by_pixel
@@ -56,7 +56,7 @@ class Contender:
             for layer in model.layers:
                 if isinstance(layer, rot180.Conv2d):
                     layer.algorithm = "im2col"
-        # a small rate: the network must not learn the few batches by heart, where vanishing gradients become denormal
+        # a small rate: the network must not memorize the few batches, or vanishing gradients become denormal
         self.trainer = rot180.Trainer(model, optimizer=rot180.Adam(lr=1e-7), engine="numpy")
 
     def block(self, batches: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
@@ -72,13 +72,13 @@ class Contender:
 
 
 def measure(rounds: int, steps: int) -> dict[str, object]:
-    """Let both take turns; return images/s of each, their ratio, and what identifies the run."""
+    """Let both take turns; return the images/s of each, their ratio, and what identifies the run."""
     rng = np.random.default_rng(0)
     batches = [(rng.integers(0, 256, (BATCH, 28, 28, 1), np.uint8), rng.integers(0, 10, BATCH)) for _ in range(steps)]
     contenders = {"ours": Contender(by_pixel=False), "by_pixel": Contender(by_pixel=True)}
     losses = {name: contender.block(batches)[1] for name, contender in contenders.items()}  # also warms up
     if not np.isclose(losses["ours"], losses["by_pixel"], rtol=1e-4):
-        raise SystemExit(f"the contenders do not compute the same: losses {losses}")
+        raise SystemExit(f"the contenders disagree: losses {losses}")
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, contender in contenders.items():
@@ -101,10 +101,10 @@ def measure(rounds: int, steps: int) -> dict[str, object]:
 
 
 def main() -> int:
-    """Measure, print, and return 1 where the target was missed."""
+    """Measure, print, and return 1 if the target was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each contender (default 9)")
-    parser.add_argument("--steps", type=int, default=8, help="training steps in a turn (default 8)")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each contender (default: 9)")
+    parser.add_argument("--steps", type=int, default=8, help="training steps per turn (default: 8)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     arguments = parser.parse_args()
     result = measure(arguments.rounds, arguments.steps)

@@ -1,4 +1,4 @@
-"""Training steps and predictions: this project beside its peers, results compared before times are."""
+"""Training steps and predictions of this project and its peers; results are compared before times."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def agreement(losses: dict[str, list[float]]) -> dict[str, float]:
 
 
 def best_peer(seconds: dict[str, list[float]]) -> dict[str, Any]:
-    """Return the fastest peer by its median, and how many times its time ours goes into it.
+    """Return the fastest peer by its median, and its time divided by ours.
 
     >>> best_peer({"rot180": [1.0], "torch": [3.0], "jax": [2.0]})["best_peer"]
     'jax'

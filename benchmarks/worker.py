@@ -1,12 +1,12 @@
-"""One contender in a process of its own, that sleeps on a pipe while the others have their turn.
+"""One contender in its own process, which sleeps on a pipe while the others have their turns.
 
-Started by `rounds.Worker`, never by hand. It reads one JSON object a line and answers with one: first the job, then
+Started by `rounds.Worker`, never by hand. It reads one JSON object per line and answers with one: first the job, then
 
     {"command": "losses"}               three training steps (or one prediction), to compare the results
-    {"command": "turn", "seconds": s}   as many steps as fit in s seconds; answers the seconds of each
+    {"command": "turn", "seconds": s}   as many steps as fit into s seconds; answers with the seconds of each
     {"command": "memory", "steps": n}   resident bytes before and after n steps
 
-and ends when the pipe does. Whatever libraries print on stdout goes to stderr.
+It ends when the pipe is closed. Whatever libraries print to stdout goes to stderr.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WARM_UP_STEPS, WARM_UP_SECONDS = 2, 0.02
 
 
 def resident_bytes() -> int:
-    """Return the memory of this process that is in RAM (Linux; elsewhere its greatest so far)."""
+    """Return the resident memory of this process (Linux; elsewhere its peak so far)."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -68,7 +68,7 @@ class StepJob:
         return result
 
     def losses(self) -> list[float]:
-        """Return what a contender must agree on: losses of three steps, or a batch's probabilities."""
+        """Return what contenders must agree on: the losses of three steps, or the probabilities of a batch."""
         if not self.is_training:
             return [float(value) for value in self()[:8].ravel()]
         losses = [float(self()) for _ in range(3)]
@@ -77,7 +77,7 @@ class StepJob:
 
 
 class PassJob:
-    """One pass of one convolution, or the multiply-add peak beside it."""
+    """One pass of one convolution, or the multiply-add peak."""
 
     def __init__(self, contender: str, name: str, threads: int) -> None:
         self.versions: dict[str, str] = {}
@@ -97,13 +97,13 @@ class PassJob:
         return self.call()
 
     def losses(self) -> list[float]:
-        """Run once, so that what is to be compiled is."""
+        """Run once, so that everything is compiled."""
         self()
         return []
 
 
 def turn(job: Callable[[], Any], seconds: float) -> dict[str, Any]:
-    """Run `job` again and again for about `seconds`, at least once."""
+    """Run `job` repeatedly for about `seconds`, at least once."""
     warm = time.perf_counter() + WARM_UP_SECONDS
     steps = 0
     while steps < WARM_UP_STEPS or time.perf_counter() < warm:
@@ -144,7 +144,7 @@ def main() -> None:
                 for _ in range(request["steps"]):
                     job()
                 reply({"before": before, "after": resident_bytes()})
-    except Exception as error:  # the comparison goes on without this contender, and says why
+    except Exception as error:  # the comparison continues without this contender, and says why
         reply({"error": f"{type(error).__name__}: {error}"[:500]})
 
 

@@ -1,6 +1,6 @@
-"""The work that is compared: networks, batches, initial weights and data, the same for every contender.
+"""The workloads that are compared: networks, batches, initial weights and data, the same for every contender.
 
-Nothing here knows any library but NumPy, so that each contender's process loads only what it measures.
+This module imports no library but NumPy, so that each contender's process loads only what it measures.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 
 LEARNING_RATE = 1e-4
 """Of the first steps, whose losses are compared between contenders. Adam's first update is the sign of each gradient:
-at 1e-3 the rounding of those near zero moved the third loss by 2e-4, between two settings of PyTorch, too."""
+at 1e-3, rounding of gradients near zero changed the third loss by 2e-4, even between two settings of PyTorch."""
 QUIET_LEARNING_RATE = 1e-7
-"""Of the measured steps: the work is the same, and the network neither learns the few batches by heart nor drifts to
-vanishing gradients, where some contenders would slow down over denormal numbers."""
+"""Of the measured steps. The work is the same, and the network does not memorize the few batches, which would make
+gradients vanish and slow some contenders down by denormal numbers."""
 
-# The named models are written out, since most contenders do not import this project; a test holds them to its own.
+# The named models are written out, since most contenders do not import this project; a test compares them with its own.
 CNN = "28x28x1 > conv5x5:32:same relu maxpool2 > conv5x5:64:same relu maxpool2 > fc512 relu > fc10"
 LENET5 = "28x28x1 > conv5x5:6:same tanh avgpool2 > conv5x5:16 tanh avgpool2 > fc120 tanh > fc84 tanh > fc10"
 CNN_SMALL = "28x28x1 > conv5x5:8 relu maxpool2 > conv5x5:16 relu maxpool2 > fc10"
@@ -29,7 +29,7 @@ CNN_3X3 = (
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a network, with all that a contender needs to build its own."""
+    """One layer of a network, with everything that a contender needs to build its own."""
 
     kind: str
     """conv, maxpool, avgpool, relu, tanh, sigmoid, flatten or fc."""
@@ -47,7 +47,7 @@ _WORD = re.compile(r"conv(\d+)x\1:(\d+)(:same)?|(maxpool|avgpool)(\d+)|fc(\d+)|(
 
 
 def read_layers(notation: str) -> list[Layer]:
-    """Read the few words of the project's notation that are used here.
+    """Read the few words of the project's notation that occur here.
 
     >>> [(layer.kind, layer.output_shape) for layer in read_layers("8x8x1 > conv3x3:4 relu maxpool2 > fc10")]
     [('conv', (6, 6, 4)), ('relu', (6, 6, 4)), ('maxpool', (3, 3, 4)), ('flatten', (36,)), ('fc', (10,))]
@@ -89,7 +89,7 @@ def read_layers(notation: str) -> list[Layer]:
 
 @dataclass(frozen=True)
 class Workload:
-    """One comparison: what is run, on how many cores, and what is wanted of it."""
+    """One comparison: what is run, on how many cores, and its target."""
 
     name: str
     task: str
@@ -100,7 +100,7 @@ class Workload:
     target: float = 1.0
     """The least ratio of the fastest peer's time to ours."""
     batches: int = field(default=4)
-    """Different batches, walked in turn, so that no branch predictor learns one by heart."""
+    """Different batches, used in turn, so that no branch predictor memorizes one."""
 
     @property
     def layers(self) -> list[Layer]:
@@ -131,7 +131,7 @@ class Workload:
         return parameters
 
     def multiply_adds(self) -> int:
-        """Return the dense multiply-adds of one step: forward, and in training backward but for the first dx."""
+        """Return the dense multiply-adds of one step: forward and, in training, backward except for the first dx."""
         total = 0
         first = True
         for layer in self.layers:
@@ -180,7 +180,7 @@ class ConvPass:
 
     @property
     def multiply_adds(self) -> int:
-        """Dense count, the padding's zeros included, as for every implementation that is compared."""
+        """Dense count, including the zeros of the padding, as for every implementation that is compared."""
         pixels = self.batch * self.height * self.width
         return pixels * self.size**2 * self.channels * self.filters
 

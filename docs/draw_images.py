@@ -1,8 +1,8 @@
-"""Draw the pictures of the documentation again.
+"""Redraw the pictures in the documentation.
 
 feature-maps.png   a digit on its way through a network trained on the bundled digits
-convolution.png    the example with numbers of the page on gradients
-augmentation.png   what each step of the augmentation makes of a digit
+convolution.png    the worked example on the page on gradients
+augmentation.png   the effect of each augmentation step on a digit
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rot180.runs.draw import draw_images
 from rot180.runs.train_run import RunSettings, train_run
 
 IMAGE = 3
-"""A three, which everyone can read at 8 x 8 pixels."""
+"""A three, which is easy to read at 8 x 8 pixels."""
 
 
 IMAGES = Path(__file__).parent / "images"
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def draw_feature_maps() -> None:
-    """Train, draw and put the picture where the README looks for it."""
+    """Train, draw and save the picture where the README expects it."""
     with tempfile.TemporaryDirectory() as scratch:
         run = train_run(RunSettings(), out=Path(scratch) / "run", draw=False)
         data = run.dataset
@@ -47,7 +47,7 @@ def draw_feature_maps() -> None:
 
 
 def draw_convolution() -> None:
-    """Draw both passes of a convolution of 4x4 pixels with 3x3 weights, with all numbers."""
+    """Draw both passes of a convolution of 4x4 pixels with 3x3 weights, with all the numbers."""
     x = np.array([[1, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, 0], [1, 1, 0, 2]], float)
     w = np.array([[1, 0, -1], [2, 1, 0], [0, 1, 3]], float)
     dy = np.array([[1, -1], [2, 0]], float)
@@ -69,7 +69,7 @@ def draw_convolution() -> None:
 
 
 def draw_augmentation() -> None:
-    """Draw a digit on gray, so that black can be told from the background, and what each step makes of it."""
+    """Draw a digit on gray, so that black can be told from the background, and the effect of each step on it."""
     data = load_data("digits")
     two = [np.asarray(Image.fromarray(data.test_images[index, :, :, 0]).resize((40, 40))) for index in (IMAGE, 7)]
     batch = np.stack([(70 + image * (185 / 255)).astype(np.uint8) for image in two])[..., np.newaxis]

@@ -1,4 +1,4 @@
-"""Four ways to compute the same convolution and its gradients, and how far apart they are.
+"""Compute the same convolution and its gradients in four ways, and print how far they differ.
 
 python examples/four_convolutions.py
 """

@@ -1,7 +1,7 @@
-"""Train a network on the bundled digits, measure it on digits it has not seen, save it, and use it.
+"""Train a network on the bundled digits, evaluate it on digits it has not seen, save it, and use it.
 
-python examples/train_digits.py            # twelve passes, some seconds, over 98%
-python examples/train_digits.py 1          # one pass
+python examples/train_digits.py            # twelve epochs, a few seconds, over 98%
+python examples/train_digits.py 1          # one epoch
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import rot180
 
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 12
 
-data = rot180.load_data("digits")  # 8 x 8 pixels; a part of them is held out for testing
+data = rot180.load_data("digits")  # 8 x 8 pixels; some of them are held out for testing
 model = rot180.network("8x8x1 > conv3x3:16:same relu > conv3x3:32:same relu maxpool2 > fc64 relu > fc10")
 model.class_names = data.class_names
 
