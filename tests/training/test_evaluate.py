@@ -11,6 +11,7 @@ from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.activation import Sigmoid, Softmax
 from rot180.nn.dropout import Dropout
 from rot180.nn.flatten import Flatten
+from rot180.nn.layer import Layer
 from rot180.nn.linear import Linear
 from rot180.nn.sequential import Sequential
 from rot180.training import evaluate, predict
@@ -86,3 +87,28 @@ def test_precision_and_recall_of_each_class() -> None:
     assert found.precision.tolist()[:2] == [1 / 2, 2 / 3]
     assert np.isnan(found.precision[2])  # nothing was taken for it
     assert found.recall.tolist() == [1, 2 / 3, 0]
+
+
+class OwnSoftmax(Layer):
+    """A layer of the user's own that ends in probabilities, and says so."""
+
+    output_kind = "probabilities"
+
+    def forward(self, x, *, training=False, generator=None):
+        y = np.exp(x - x.max(axis=1, keepdims=True))
+        y /= y.sum(axis=1, keepdims=True)
+        return y, y
+
+
+@pytest.mark.filterwarnings("ignore:.*OwnSoftmax has no compiled kernel:UserWarning")
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+def test_probabilities_of_a_layer_of_ones_own_are_not_put_through_softmax_again(engine: str) -> None:
+    images = np.random.default_rng(0).random((4, 3, 3, 1))
+    ours, own = (
+        Sequential([Flatten(), Linear(5), last], input_shape=(3, 3, 1)).build(seed=0)
+        for last in (Softmax(), OwnSoftmax())
+    )
+    expected = predict(ours, images, engine=engine)
+    np.testing.assert_allclose(predict(own, images, engine=engine), expected, rtol=1e-5)
+    with pytest.raises(ArgumentError, match="the network ends in one; leave the softmax out"):
+        evaluate(own, images, np.zeros(4, int), loss="cross_entropy")

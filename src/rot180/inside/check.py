@@ -20,7 +20,6 @@ from rot180.errors import ArgumentError, Rot180Error
 from rot180.inside.check_report import WRONG, ArrayCheck, CheckReport, PartCheck
 from rot180.inside.gradient_check import GradientCheck, check_gradients
 from rot180.inside.mistakes import Case, Mistake, name_loss_mistake, name_mistake
-from rot180.nn.activation import Softmax
 from rot180.nn.layer import Layer
 from rot180.nn.loss import CrossEntropyLoss, Loss
 from rot180.nn.sequential import Sequential
@@ -267,7 +266,7 @@ def _loss(loss: str | Loss, model: Sequential) -> Loss | None:
     """Return the loss to check with; None where the network's output is no vector of classes."""
     if len(model.output_shape) != 1:
         return None
-    if loss == "auto" and isinstance(model.layers[-1], Softmax):
+    if loss == "auto" and model.layers[-1].output_kind == "probabilities":
         loss = "squared_error"
     return make_loss(loss, model)
 

@@ -129,6 +129,7 @@ class Sigmoid(_Activation):
     """1/(1 + exp(-x))."""
 
     kind = "sigmoid"
+    output_kind = "sigmoids"
 
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
@@ -194,6 +195,7 @@ class Softmax(_Activation):
     """Probabilities over the last axis; not needed before `CrossEntropyLoss`, which takes logits."""
 
     kind = "softmax"
+    output_kind = "probabilities"
 
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -46,6 +46,9 @@ class Layer:
     """An elementwise function; initializers look at the one that follows a layer."""
     draws: ClassVar[bool] = False
     """Whether it draws random numbers in training."""
+    output_kind: ClassVar[Literal["logits", "sigmoids", "probabilities"]] = "logits"
+    """What its outputs are where it is the last layer. `predict` applies softmax to logits, divides sigmoids by their
+    sum, and returns probabilities as they are."""
 
     @answering
     def __init__(self, *, name: str = "", lr_factor: float = 1.0) -> None:

@@ -16,7 +16,7 @@ from rot180.data.loader import read_ahead
 from rot180.engine import Engine
 from rot180.errors import ArgumentError, NonFiniteError, PixelWarning
 from rot180.memory import require
-from rot180.nn.activation import Sigmoid, Softmax, shares
+from rot180.nn.activation import shares
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
@@ -240,9 +240,9 @@ def run_prediction(
     require(max(1, len(images)) * math.prod(model.output_shape) * model.dtype.itemsize, last.name)
     found = np.empty((len(images), *model.output_shape), model.dtype)
     start = 0
-    softmax = not isinstance(last, (Sigmoid, Softmax))
+    softmax = last.output_kind == "logits"
     for ready, outputs in _outputs(runner, images, batch_size, softmax=softmax, white=white):
-        if isinstance(last, Sigmoid):
+        if last.output_kind == "sigmoids":
             outputs = shares(outputs, lambda rows, ready=ready: _before_last(model, ready[rows]))  # type: ignore[misc]
         found[start : start + len(outputs)] = outputs
         start += len(outputs)

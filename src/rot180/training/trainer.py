@@ -8,7 +8,7 @@ import numpy as np
 
 from rot180.engine import Engine, StepResult, make_engine
 from rot180.errors import ArgumentError, NonFiniteError, ShapeError
-from rot180.nn.activation import Sigmoid, Softmax, Tanh
+from rot180.nn.activation import Sigmoid, Tanh
 from rot180.nn.contract import is_own
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.loss import Loss
@@ -202,7 +202,7 @@ def make_loss(loss: str | Loss, model: Sequential) -> Loss:
         loss = "squared_error" if isinstance(last, (Sigmoid, Tanh)) else "cross_entropy"
     if isinstance(loss, str):
         loss = loss_by_name(loss)
-    if loss.name == "cross_entropy" and isinstance(last, Softmax):
+    if loss.name == "cross_entropy" and last.output_kind == "probabilities":
         raise ArgumentError(
             "cross_entropy takes outputs before the softmax, but the network ends in one; leave the softmax out, the "
             "loss includes it and predict applies it"

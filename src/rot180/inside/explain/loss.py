@@ -13,7 +13,7 @@ from rot180.inside.explain.cells import VALUE, Cell, name_of
 from rot180.inside.explain.ledger import Account, Factor, Step, Term
 from rot180.inside.explain.trace import Trace
 from rot180.inside.explain.view import Index, View
-from rot180.nn.activation import Sigmoid, Softmax, shares
+from rot180.nn.activation import shares
 from rot180.nn.loss import CrossEntropyLoss, SquaredErrorLoss
 from rot180.ops.softmax import softmax
 from rot180.ops.types import Array
@@ -40,9 +40,9 @@ def _targets(trace: Trace) -> Array:
 def probabilities(trace: Trace) -> Array:
     """Return the probabilities that `predict` gives, in the network's float type."""
     outputs, last = trace.outputs[-1], trace.model.layers[-1]
-    if isinstance(last, Softmax):
+    if last.output_kind == "probabilities":
         return outputs
-    if isinstance(last, Sigmoid):
+    if last.output_kind == "sigmoids":
         return shares(outputs, lambda rows: trace.inputs[-1][rows])
     return softmax(outputs)
 
@@ -52,9 +52,9 @@ def probability(trace: Trace, index: Index) -> Account:
     n, k = index
     sources = _outputs(trace, n)
     last = trace.model.layers[-1]
-    if isinstance(last, Softmax):
+    if last.output_kind == "probabilities":
         return Account("the network ends in a softmax: the output is the probability", (Term((sources[k],)),))
-    if not isinstance(last, Sigmoid):
+    if last.output_kind == "logits":
         return softmax_account(sources, k)
     total = math.fsum(source.value for source in sources)
     if total == 0:
