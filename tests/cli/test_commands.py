@@ -102,8 +102,8 @@ def test_a_single_class_is_trained_on_with_a_warning(rot180: Call, tmp_path: Pat
     said = rot180("train", path, *arguments)
     assert said.status == 0
     assert said.err.splitlines()[0] == (
-        "rot180: all 16 training images are of one class, '3': the network will only learn to say that, whatever it "
-        "sees; give data of two classes or more"
+        "rot180: all 16 training images are of one class, '3': the network will learn to predict it for any "
+        "image; give data of two classes or more"
     )
 
 

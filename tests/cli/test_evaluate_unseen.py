@@ -35,7 +35,7 @@ def test_of_its_own_file_the_part_that_was_held_out(rot180: Call, own: Path, tmp
     said = rot180("evaluate", tmp_path / "run", own)
     first, second = said.out.splitlines()[:2]
     assert first == (
-        f"measured on 20 of the 100 images of {own}, every fifth of each class: the others were there to train on"
+        f"evaluated on 20 of the 100 images of {own}, every fifth of each class: the run was trained on the others"
     )
     assert "of 20 correct" in second
     assert rot180("evaluate", tmp_path / "run", own, "--json").json["count"] == 20
@@ -59,7 +59,7 @@ def test_of_another_file_all_images(rot180: Call, own: Path, tmp_path: Path, kin
         np.savez(other, images=np.zeros((50, 8, 8), np.uint8), labels=np.arange(50) % 10)
     said = rot180("evaluate", tmp_path / "run", other)
     first, second = said.out.splitlines()[:2]
-    assert first == f"measured on all 50 images of {other}: the run was not trained on this data"
+    assert first == f"evaluated on all 50 images of {other}: the run was not trained on this data"
     assert "of 50 correct" in second
 
 
@@ -67,7 +67,7 @@ def test_a_lone_model_file_does_not_tell(rot180: Call, own: Path, tmp_path: Path
     (tmp_path / "alone").mkdir()
     shutil.copy(tmp_path / "run" / "model.safetensors", tmp_path / "alone")
     said = rot180("evaluate", tmp_path / "alone" / "model.safetensors", own)
-    assert said.out.startswith("measured on 20 of the 100 images of ")
+    assert said.out.startswith("evaluated on 20 of the 100 images of ")
     assert said.out.splitlines()[0].endswith(": only the run's folder tells if it has seen the others")
 
 
@@ -84,7 +84,7 @@ def test_where_none_could_be_held_out(rot180: Call, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "ten.csv", 10)
     assert rot180("train", path, *NETWORK, "--out", tmp_path / "run").status == 0
     said = rot180("evaluate", tmp_path / "run", path)
-    assert said.out.startswith(f"measured on all 10 images of {path}: too few to hold any out of the training\n")
+    assert said.out.startswith(f"evaluated on all 10 images of {path}: too few to hold any out of the training\n")
 
 
 @pytest.mark.parametrize("run", ["run", "run/model.safetensors"])
@@ -93,7 +93,7 @@ def test_without_data_the_runs_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     said = rot180("evaluate", run)
-    assert said.out.startswith(f"measured on 20 of the 100 images of {own}, every fifth of each class")
+    assert said.out.startswith(f"evaluated on 20 of the 100 images of {own}, every fifth of each class")
     own.rename(tmp_path / "moved.csv")  # what each of them reads
     for command in (["evaluate", run], ["health", run], ["explain", run, "0", "--at", "loss"]):
         missing = rot180(*command)
@@ -104,16 +104,16 @@ def test_without_data_the_runs_own(
 @pytest.mark.parametrize(
     ("command", "how"),
     [
-        (["evaluate"], "name DATA"),
-        (["health"], "name it with --data"),
-        (["explain", "0", "--at", "loss"], "name it with --data"),
+        (["evaluate"], "give DATA"),
+        (["health"], "give it with --data"),
+        (["explain", "0", "--at", "loss"], "give it with --data"),
     ],
 )
 def test_a_lone_model_file_asks_for_data(rot180: Call, own: Path, tmp_path: Path, command: list[str], how: str) -> None:
     alone = shutil.copy(tmp_path / "run" / "model.safetensors", tmp_path / "alone.safetensors")
     said = rot180(command[0], alone, *command[1:])
     assert said.status == 2
-    assert said.err == f"rot180: {alone}: a weights file alone does not tell what it was trained on; {how}\n"
+    assert said.err == f"rot180: {alone}: a weights file alone does not record its training data; {how}\n"
 
 
 def test_health_reads_images_in_the_size_of_the_network(rot180: Call, tmp_path: Path) -> None:

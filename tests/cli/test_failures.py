@@ -129,7 +129,7 @@ def test_nothing_is_written_over(rot180: Call, tmp_path: Path, kind: str) -> Non
     else:
         out.symlink_to(tmp_path / "nowhere")
     before = sorted(path.name for path in tmp_path.rglob("*"))
-    assert_refused(rot180("train", "--out", out), r"exists already")
+    assert_refused(rot180("train", "--out", out), r"already exists")
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
     if kind == "run":
         assert (out / "model.safetensors").read_text() == "precious"
@@ -145,7 +145,7 @@ def test_an_image_that_is_none(rot180: Call, trained: Path, tmp_path: Path) -> N
 
 def test_a_run_that_is_none(rot180: Call, tmp_path: Path) -> None:
     for command in (["evaluate"], ["predict", "x.png"], ["show"]):
-        assert_refused(rot180(command[0], tmp_path / "gone", *command[1:]), r"there is no such run")
+        assert_refused(rot180(command[0], tmp_path / "gone", *command[1:]), r"no such run")
     assert_refused(rot180("evaluate", tmp_path), r"config\.toml")
 
 

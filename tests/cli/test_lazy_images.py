@@ -70,9 +70,12 @@ def test_what_the_sample_of_large_files_misses_is_found_with_verify(rot180: Call
     resume = ["train", "--no-pictures", "--resume"]
     said = rot180(*resume, "plain")
     assert said.status == 0
-    assert "12 KB were compared with those the run was trained on; --verify, from the start of a run" in said.err
+    assert (
+        "only 12 KB of each large image file were compared with those the run was trained on; start runs with --verify"
+        in said.err
+    )
     said = rot180(*resume, "plain", "--verify")
-    assert (said.status, "every byte of the data was noted when the run began; it is noted now" in said.err) == (
+    assert (said.status, "every byte of the data was stored when the run started; it is stored now" in said.err) == (
         0,
         True,
     )

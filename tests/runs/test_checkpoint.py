@@ -156,10 +156,10 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path) -> None:
     weights.write_bytes(data)
     found, damaged = load_newest(tmp_path)
     assert found.extra == {"number": 1}
-    assert "its checksum is not the one noted when it was written" in damaged[0]
+    assert "the checksum differs from the one stored with the checkpoint" in damaged[0]
     weights.unlink()
     assert "cannot be read" in load_newest(tmp_path)[1][0]
-    with pytest.raises(ModelError, match="there is no checkpoint"):
+    with pytest.raises(ModelError, match="no checkpoint found"):
         load_newest(tmp_path / "000001" / "none")
 
 

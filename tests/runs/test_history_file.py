@@ -89,7 +89,7 @@ def test_damaged_lines_are_named(tmp_path, line, message):
 
 
 def test_a_folder_that_is_gone(tmp_path):
-    with pytest.raises(ModelError, match=r"history\.jsonl: cannot be written, as its folder is gone; leave"):
+    with pytest.raises(ModelError, match=r"history\.jsonl: cannot be written, as its folder is gone; do not move"):
         HistoryWriter(tmp_path / "gone" / "history.jsonl").write("one")
     with pytest.raises(ModelError, match="cannot be read"):
         read_records(tmp_path)

@@ -103,7 +103,7 @@ def test_what_cannot_be_saved(tmp_path, model, path):
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"rot180_format": None}, "expected a model of rot180, format 1, found none"),
+        ({"rot180_format": None}, "expected a model of rot180 in format 1, found none"),
         ({"rot180_format": "2"}, "format 1, found '2'"),
         ({"notation": None}, "description of the network cannot be used"),
         ({"notation": "8x8x1 > conv3x3:4:sam relu"}, "description of the network cannot be used"),
@@ -141,7 +141,7 @@ def test_arrays_that_do_not_fit(path):
         load_model(path)
     mixed = good | {"fc1.bias": good["fc1.bias"].astype(np.float64)}
     rewrite(path, arrays=mixed)
-    with pytest.raises(ModelError, match="must be of one type; found F32 and F64"):
+    with pytest.raises(ModelError, match="must have one type; found F32 and F64"):
         load_model(path)
     rewrite(path, arrays=good | {"fc1.bias": np.zeros(10, np.int32)})
     with pytest.raises(ModelError, match=r"array 'fc1\.bias': expected one of F32, F64, F16, BF16, found 'I32'"):
@@ -153,7 +153,7 @@ def test_weights_that_are_not_finite(path):
     name = next(iter(arrays))
     arrays[name].flat[3] = np.nan
     rewrite(path, arrays=arrays)
-    with pytest.raises(ModelError, match=rf"{name} holds numbers that are not finite"):
+    with pytest.raises(ModelError, match=rf"{name} contains non-finite numbers"):
         load_model(path)
 
 
@@ -163,7 +163,7 @@ def test_missing_and_foreign_files(tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         load_model(tmp_path)
     (tmp_path / "text").write_text("a text of more than eight letters")
-    with pytest.raises(ModelError, match=r"offset 0: a header of .* is promised"):
+    with pytest.raises(ModelError, match=r"offset 0: expected a header of .*, but only"):
         load_model(tmp_path / "text")
     save_file({"w": np.zeros(3, np.float32)}, tmp_path / "foreign")
     with pytest.raises(ModelError, match="comes from another program"):
@@ -222,7 +222,7 @@ def test_weights_of_16_bits_are_widened(tmp_path, dtype: str) -> None:
 def test_class_names_differ(tmp_path) -> None:
     model = network("4x4x1 > fc3").build(seed=0)
     model.class_names = ("cat", "dog", "cat")
-    with pytest.raises(ArgumentError, match="class names must differ; 'cat' came more than once"):
+    with pytest.raises(ArgumentError, match="class names must differ; 'cat' occurs more than once"):
         save_model(tmp_path / "model.safetensors", model)
 
 

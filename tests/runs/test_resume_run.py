@@ -133,7 +133,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(
     (interrupted / "model.safetensors").unlink()
     told = []
     resume_run(interrupted, draw=False, tell=told.append)
-    assert told == ["there is no checkpoint yet: the training begins anew"]
+    assert told == ["there is no checkpoint yet: the training starts from the beginning"]
     assert weights(interrupted) == weights(whole)
 
 
@@ -144,7 +144,7 @@ def test_removed_checkpoints_are_said_to_be(interrupted: Path, folder_too: bool)
     if folder_too:
         (interrupted / "checkpoints").rmdir()
     told = []
-    message = r"checkpoints: the checkpoints were removed, so there is nothing to go on from; train anew into another"
+    message = r"checkpoints: the checkpoints were removed, so the run cannot be resumed; start a new one in another"
     with pytest.raises(ModelError, match=message):
         resume_run(interrupted, draw=False, tell=told.append)
     assert told == []
@@ -216,7 +216,7 @@ def test_more_epochs(tmp_path: Path, batches: int) -> None:
     train_run(replace(constant, epochs=4), out=tmp_path / "whole", draw=False)
     path, told = tmp_path / "run", []
     train_run(replace(constant, epochs=2), out=path, draw=False, subscribers=[StopAt(batches)])
-    with pytest.raises(ArgumentError, match="the run has epochs: 2, and can go on to more; came --epochs 1"):
+    with pytest.raises(ArgumentError, match="--epochs must be at least the 2 that the run was planned for; it is 1"):
         resume_run(path, epochs=1, draw=False)
     run = resume_run(path, epochs=4, draw=False, tell=told.append)
     assert told == []
@@ -225,7 +225,7 @@ def test_more_epochs(tmp_path: Path, batches: int) -> None:
     config = load_run(path).config
     assert (config["training"]["epochs"], config["earlier_epochs"]) == (4, [2])
     assert summarize_run(path).planned == 4
-    assert "2 epochs at first" in (path / "report.html").read_text()
+    assert "extended from 2 epochs" in (path / "report.html").read_text()
     resume_run(path, draw=False, tell=told.append)  # nothing left to do
     assert weights(path) == weights(tmp_path / "whole")
 
@@ -236,7 +236,7 @@ def test_more_epochs_with_a_schedule_that_follows_their_number(tmp_path: Path) -
     with pytest.raises(SystemExit):  # killed before the first checkpoint that knows of it
         resume_run(path, epochs=6, draw=False, subscribers=[KillAt(1)], tell=told.append)
     run = resume_run(path, draw=False, tell=told.append)
-    message = "the learning rate follows cosine over all 6 epochs from here on: it was 7.6e-05 and goes on at 0.005; "
+    message = "the learning rate follows cosine over all 6 epochs from here on: it was 7.6e-05 and continues at 0.005; "
     assert len(told) == 1
     assert told[0].startswith(message)
     assert run.history.learning_rates[18] == pytest.approx(0.005)
@@ -268,8 +268,8 @@ def test_what_differs_is_told_before_it_starts(interrupted: Path) -> None:
     told = []
     resume_run(interrupted, draw=False, tell=told.append)
     assert len(told) == 1
-    assert "may differ in its last bits: numpy was 1.0 and is" in told[0]
-    assert "threads was 99 and is" in told[0]
+    assert "may differ in its last bits: numpy was 1.0 and is now" in told[0]
+    assert "threads was 99 and is now" in told[0]
 
 
 def test_other_data_are_refused_unless_forced(interrupted: Path) -> None:
@@ -285,7 +285,7 @@ def test_other_data_are_refused_unless_forced(interrupted: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 3", "epochs = 4", r"config\.toml: epochs was 3 when the run was trained, and is 4; put it back"),
+        ("epochs = 3", "epochs = 4", r"config\.toml: epochs was 3 when the run was trained, and is now 4; restore it"),
         ('schedule = "cosine"', 'schedule = "constant"', "another training: schedule 'cosine', here 'constant'"),
         ("warmup = 0.05", "warmup = 0.5", "another training: warmup 0.05, here 0.5"),
         ("lr = 0.001", "lr = 0.01", "another training: optimizer .*'lr': 0.001.*, here .*'lr': 0.01"),
@@ -406,7 +406,7 @@ def test_a_full_disk_later_says_how_to_go_on(tmp_path: Path, whole: Path, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(ModelError, match=f"free some space .*; then go on with: rot180 train --resume {path}"):
+        with pytest.raises(ModelError, match=f"free some space .*; then resume with: rot180 train --resume {path}"):
             train_run(SETTINGS, out=path, draw=False)
     resume_run(path, draw=False)
     assert weights(path) == weights(whole)
@@ -428,7 +428,7 @@ def test_what_is_not_finite_fails_the_run_and_is_never_the_best(tmp_path: Path) 
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"expected config\.toml in it, found none; it is no run folder"):
+    with pytest.raises(ModelError, match=r"no config\.toml in it; not a run folder"):
         resume_run(tmp_path)
 
 
@@ -445,9 +445,9 @@ def test_data_that_were_moved(tmp_path: Path) -> None:
     np.savez(old, images=np.zeros((40, 8, 8), np.uint8), labels=np.arange(40) % 10)
     train_run(replace(SETTINGS, data=str(old), limit=None), out=path, subscribers=[StopAt(1)], draw=False)
     old.rename(new)
-    message = f"{old}: the data .* not there any more; .* say where to: rot180 train NEWPATH --resume '{path}'"
+    message = f"{old}: the data .* no longer exists; .* new path: rot180 train NEWPATH --resume '{path}'"
     with pytest.raises(DataError, match=message):
         resume_run(path, draw=False)
-    with pytest.raises(DataError, match=r"not there any more; if it was moved, name DATA"):
+    with pytest.raises(DataError, match=r"no longer exists; if it was moved, give DATA"):
         own_data(path, load_run(path), None)
     assert resume_run(path, data=str(new), draw=False).history.stopped == "finished"

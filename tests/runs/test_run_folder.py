@@ -24,19 +24,19 @@ def test_an_existing_run_is_never_written_over(tmp_path):
     folder = create_run(tmp_path / "deep" / "run")
     folder.write_config({"data": "digits"})
     for path in (folder.path, folder.config_path):
-        with pytest.raises(ArgumentError, match="exists already; choose another --out or remove it"):
+        with pytest.raises(ArgumentError, match="already exists; choose another --out or remove it"):
             create_run(path)
     assert read_config(folder.config_path) == {"data": "digits"}
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelError, match="the run folder cannot be made"):
+    with pytest.raises(ModelError, match="the run folder cannot be created"):
         create_run(tmp_path / "file" / "run")
-    with pytest.raises(ModelError, match="the run folder cannot be made"):
+    with pytest.raises(ModelError, match="the run folder cannot be created"):
         create_numbered_run("digits", "lenet5", tmp_path / "file")
     (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
-    with pytest.raises(ModelError, match="the run folder cannot be made"):
+    with pytest.raises(ModelError, match="the run folder cannot be created"):
         create_numbered_run("digits", "lenet5", tmp_path / "dangling")
 
 
@@ -72,17 +72,17 @@ def test_a_lone_model_file_is_a_run(tmp_path):
 
 
 def test_what_is_no_run(tmp_path):
-    with pytest.raises(ModelError, match="there is no such run"):
+    with pytest.raises(ModelError, match="no such run"):
         load_run(tmp_path / "none")
-    with pytest.raises(ModelError, match=r"expected config\.toml in it, found none; it is no run folder"):
+    with pytest.raises(ModelError, match=r"no config\.toml in it; not a run folder"):
         load_run(tmp_path)
     folder = create_run(tmp_path / "run")
     folder.write_config({})
-    with pytest.raises(ModelError, match="there is no checkpoint; the training has to begin anew"):
+    with pytest.raises(ModelError, match="no checkpoint found; start the training again"):
         load_run(folder.path)
     folder.save_model(network("2x2x1 > fc2").build())
     folder.config_path.unlink()
-    with pytest.raises(ModelError, match=r"expected config\.toml in it, found none"):
+    with pytest.raises(ModelError, match=r"no config\.toml in it; not a run folder"):
         load_run(folder.path)
     with pytest.raises(ModelError, match=r"cannot be read|no such run"):
         load_run("nul\0byte")

@@ -93,13 +93,13 @@ def test_the_history_is_cut_only_where_its_checkpoint_belongs(run: Path) -> None
     content = history.read_bytes()
     for other in (content[20:], content.replace(b'"epoch", ', b'"other", '), b""):
         history.write_bytes(other)
-        with pytest.raises(ModelError, match=r"history\.jsonl: (is not the history that the checkpoint|line 1: )"):
+        with pytest.raises(ModelError, match=r"history\.jsonl: (does not belong to the checkpoint|line 1: )"):
             resume_run(run, draw=False)
         assert history.read_bytes() == other
     history.unlink()
     told: list[str] = []
     assert resume_run(run, draw=False, tell=told.append).history.stopped == "finished"
-    assert told == [f"{history} is gone: a new one begins here"]
+    assert told == [f"{history} is missing: a new one starts here"]
 
 
 ODD = ("1e999", "-1", "1" * 400, '"x"', "[]", "{}", "null", "true", "[[1]]", '{"a": {"b": 1e999}}', "0.5")

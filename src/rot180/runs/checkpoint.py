@@ -1,11 +1,11 @@
-"""Checkpoints: everything that a training knows between two updates, in a folder that is there whole or not at all.
+"""Checkpoints: the entire state of a training between two updates, in a folder that is written whole or not at all.
 
 checkpoints/000042/model.safetensors      the weights, a model file like any other
 checkpoints/000042/training.safetensors   the optimizer's state, the best weights, every step's loss and learning rate
 checkpoints/000042/state.json             position, generators, epochs so far
-checkpoints/000042/SHA256SUMS             of the three, as `sha256sum --check` reads it
+checkpoints/000042/SHA256SUMS             checksums of the three, in the format of `sha256sum --check`
 
-The newest two are kept: the one before is removed when its successor is on the disk.
+The newest two are kept: an older one is removed when its second successor is on the disk.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from rot180.runs.safetensors_header import ArrayEntry
 from rot180.training import OPTIMIZERS, EpochDone, History, TrainingState
 
 FORMAT_VERSION = 2
-"""Of format 1, which is read as well, `state.json` holds the checksums of the other two files, and has none itself."""
+"""Format 1 can still be read: its `state.json` holds the checksums of the other two files and has none itself."""
 
 MAX_STATE_BYTES = 20_000_000
-"""`state.json` is read up to this size: enough for 50,000 epochs."""
+"""The largest `state.json` that is read: enough for 50,000 epochs."""
 
 KEPT = 2
-"""Checkpoints that stay."""
+"""Checkpoints that are kept."""
 
 MODEL, TRAINING, STATE, SUMS = "model.safetensors", "training.safetensors", "state.json", "SHA256SUMS"
 
 MAX_STATE_VALUES = 600_000
-"""Values in `state.json`: of as many epochs."""
+"""The most values in `state.json`: enough for as many epochs."""
 
 SUMS_OF_FORMAT_1 = table_of({MODEL: TEXT, TRAINING: TEXT})
 
 MAX_SUMS_BYTES = 1000
-"""`SHA256SUMS` is read up to this size."""
+"""The largest `SHA256SUMS` that is read."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read.
+    """A checkpoint that has been read.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Checkpoint:
         With the weights, preprocessing and class names.
     state : TrainingState
     extra : dict
-        What else was stored, as JSON.
+        Other stored values, as JSON.
     """
 
     path: Path
@@ -73,12 +73,12 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, model: Sequential, state: TrainingState, extra: dict[str, Any]) -> Path:
-    """Write the next checkpoint and remove those before the last two.
+    """Write the next checkpoint and remove all but the last two.
 
     Parameters
     ----------
     folder : Path
-        `checkpoints` of a run.
+        The `checkpoints` folder of a run.
     model : Sequential
     state : TrainingState
         Of the same model.
@@ -88,16 +88,16 @@ def save_checkpoint(folder: Path, model: Sequential, state: TrainingState, extra
     Raises
     ------
     NonFiniteError
-        A weight is infinite or NaN: there is nothing to go on from. Nothing is written.
+        A weight is infinite or NaN, so training could not continue from it. Nothing is written.
     ModelError
-        It cannot be written; those before are whole, and no part of it is left.
+        The checkpoint cannot be written; earlier ones are intact, and no partial one is left.
     """
     for name, w in model.parameters.items():
         if not is_finite(w):
             raise NonFiniteError(
                 f"step {state.step_count}: {name} is not finite after its update; the learning rate is too high: lower "
                 f"--lr or add --warmup",
-                step=state.step_count - 1,  # done before the one that made it so
+                step=state.step_count - 1,  # updates before the faulty one
                 layer=name.partition(".")[0],
                 array=name,
             )
@@ -135,18 +135,18 @@ def list_checkpoints(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ModelError(f"{folder}: cannot be read ({error.strerror or error}); check its rights") from None
+        raise ModelError(f"{folder}: cannot be read ({error.strerror or error}); check its permissions") from None
     numbers = [name for name in names if name.isdecimal() and name.isascii() and len(name) <= 12]
     return [folder / name for name in sorted(numbers, key=int, reverse=True)]
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
-    """Read the newest checkpoint that is whole, and return why newer ones were passed over.
+    """Read the newest intact checkpoint, and return why newer ones were skipped.
 
     Raises
     ------
     ModelError
-        There is none.
+        There is no intact checkpoint.
     """
     faults: list[str] = []
     for path in list_checkpoints(folder):
@@ -154,11 +154,11 @@ def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
             return load_checkpoint(path), faults
         except ModelError as error:
             faults.append(str(error))
-    raise ModelError(faults[0] if faults else f"{folder}: there is no checkpoint; the training has to begin anew")
+    raise ModelError(faults[0] if faults else f"{folder}: no checkpoint found; start the training again")
 
 
 def load_weights(checkpoint: Checkpoint) -> Sequential:
-    """Return the model with the weights that the training would leave if it ended at this checkpoint."""
+    """Return the model with the final weights of a training that ended at this checkpoint."""
     checkpoint.model.load_parameters(checkpoint.state.final_parameters)
     return checkpoint.model
 
@@ -166,13 +166,13 @@ def load_weights(checkpoint: Checkpoint) -> Sequential:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
-    Sizes, names, types, shapes and checksums are compared before anything is taken from it, and nothing in it is
-    executed: checkpoints from strangers are safe to load.
+    Sizes, names, types, shapes and checksums are checked before anything is used, and nothing is executed: checkpoints
+    from untrusted sources are safe to load.
 
     Raises
     ------
     ModelError
-        A part is missing, damaged, or does not fit the others.
+        A part is missing, damaged, or does not match the others.
     """
     path = Path(path)
     table, sums = _read_table(path)
@@ -200,22 +200,22 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         )
         return Checkpoint(path, model, state, dict(table["extra"]))
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); take an older checkpoint") from None
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); use an older checkpoint") from None
 
 
 def steps_done(path: Path) -> int:
-    """Return the updates that a checkpoint was written after; its arrays are not looked at.
+    """Return the number of updates before a checkpoint, without reading its arrays.
 
     Raises
     ------
     ModelError
-        It cannot be read, or is damaged.
+        The checkpoint cannot be read, or is damaged.
     """
     return int(_read_table(path)[0]["progress"]["step"])
 
 
 def _read_table(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what a checkpoint's `state.json` holds, and the checksums of the other files by name."""
+    """Return the contents of a checkpoint's `state.json`, and the checksums of the other files by name."""
     text = read_bounded(path / STATE, MAX_STATE_BYTES, beneath=_run_of(path))
     table = parse_json(text, str(path / STATE), MAX_STATE_VALUES)
     version = table.get("format") if isinstance(table, dict) else None
@@ -237,16 +237,16 @@ def _read_table(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _run_of(path: Path) -> Path:
-    """Return the run that a checkpoint lies in; no part of the way from there may be a link."""
+    """Return the run folder of a checkpoint; no part of the path below it may be a link."""
     return path.parents[1]
 
 
 def _damaged(path: Path) -> ModelError:
-    return ModelError(f"{path}: its checksum is not the one noted when it was written; the file is damaged")
+    return ModelError(f"{path}: the checksum differs from the one stored with the checkpoint; the file is damaged")
 
 
 def _read_training(path: Path, model: Sequential, table: dict[str, Any]) -> dict[str, Array]:
-    """Read the arrays beside the model, after their names and shapes are known to be the right ones."""
+    """Read the arrays other than the model's, after checking their names and shapes."""
     rule = table["plan"]["optimizer"]["name"]
     if rule not in OPTIMIZERS:
         raise ModelError(f"{path.with_name(STATE)}: unknown optimizer {rule[:40]!r}")
@@ -264,7 +264,7 @@ def _read_training(path: Path, model: Sequential, table: dict[str, Any]) -> dict
 def _epochs(path: Path, table: dict[str, Any]) -> list[EpochDone]:
     epochs, done = table["epochs"], table["progress"]["epoch"]
     if len(epochs) != done:
-        raise ModelError(f"{path / STATE}: epochs: expected {done}, as many as were done; found {len(epochs)}")
+        raise ModelError(f"{path / STATE}: epochs: expected {done}, the number completed; found {len(epochs)}")
     return [EpochDone(**{field.name: epoch[field.name] for field in fields(EpochDone)}) for epoch in epochs]
 
 
@@ -276,4 +276,4 @@ def _remove(path: Path) -> None:
     try:
         remove_folder(path, beneath=_run_of(path))
     except OSError:
-        return  # it stays; the next one tries again
+        return  # the next call tries again

@@ -1,4 +1,4 @@
-"""A run's configuration: everything that it takes to do it again, as TOML."""
+"""A run's configuration: everything needed to repeat it, as TOML."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from rot180.runs.fields import COUNT, TEXT, check_fields, list_of, maybe, table
 from rot180.runs.settings import TRAINING
 
 MAX_BYTES = 1_000_000
-"""A configuration is read up to this size."""
+"""The largest configuration that is read."""
 
 MAX_DOTS = 20
-"""In a key or a word: each of a dotted key's parts takes as much memory as all that stand before it."""
+"""The most dots in a key or a word: each part of a dotted key takes as much memory as all parts before it."""
 
 MAX_KEYS = 10_000
-"""Keys of a configuration at most; a run's has about thirty."""
+"""The most keys in a configuration; a run's has about thirty."""
 
 CONFIG = {
     **dict.fromkeys(("rot180", "data", "model", "network"), maybe(TEXT)),
     "earlier_epochs": maybe(list_of(COUNT)),
     "training": maybe(table({name: maybe(kind) for name, kind in TRAINING.items()})),
 }
-"""What `config.toml` holds; other names are ignored."""
+"""The contents of `config.toml`; other names are ignored."""
 
 _STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 _NO_KEY = re.compile(rb"[^\w\-. \t]+")
 
 
 def write_config(path: str | Path, config: Mapping[str, Any]) -> None:
-    """Write a configuration; tables may be nested, and values that are None are left out, as TOML has none.
+    """Write a configuration; tables may be nested, and None values, which TOML lacks, are left out.
 
     Raises
     ------
     ArgumentError
-        A value is neither a string, a number, a truth value, a path nor a list or table of such.
+        A value is not a string, number, Boolean or path, nor a list or table of these.
     ModelError
         The file cannot be written.
 
@@ -69,8 +69,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        The file is missing, a link, too large, or no TOML, where the message names line and column; or a value is of
-        another kind.
+        The file is missing, a link, too large or not TOML (the message gives line and column), or a value has the
+        wrong type.
     """
     path = Path(path)
     try:
@@ -79,31 +79,29 @@ def read_config(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}); is it a run folder?") from None
     if len(text) > MAX_BYTES:
-        raise ModelError(f"{path}: expected at most {MAX_BYTES} bytes, found more; it is no configuration of a run")
+        raise ModelError(f"{path}: expected at most {MAX_BYTES} bytes, found more; not a run's configuration")
     _check_size(path, text)
     try:
         config = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise ModelError(f"{path}: expected TOML ({str(error)[:120]}); mend the line") from None
+        raise ModelError(f"{path}: expected TOML ({str(error)[:120]}); correct the line") from None
     check_fields(config, CONFIG, str(path))
     return config
 
 
 def _check_size(path: Path, text: bytes) -> None:
-    """Raise ModelError for what would take far more memory than its own size as objects."""
+    """Raise ModelError for a text whose objects would need far more memory than its size."""
     plain = _STRING.sub(b"s", text)
     dots = max((word.count(b".") for word in _NO_KEY.split(plain)), default=0)
     if dots > MAX_DOTS:
-        raise ModelError(
-            f"{path}: expected keys of at most {MAX_DOTS} dots, found {dots}; it is no run's configuration"
-        )
+        raise ModelError(f"{path}: expected keys of at most {MAX_DOTS} dots, found {dots}; not a run's configuration")
     keys = sum(plain.count(mark) for mark in (b"=", b"[", b",", b"{"))
     if keys > MAX_KEYS:
-        raise ModelError(f"{path}: expected at most {MAX_KEYS} values, found {keys}; it is no run's configuration")
+        raise ModelError(f"{path}: expected at most {MAX_KEYS} values, found {keys}; not a run's configuration")
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return a value as TOML has it."""
+    """Return a value as TOML represents it."""
     if isinstance(value, Mapping):
         return {str(key): _plain(f"{name}.{key}", item) for key, item in value.items() if item is not None}
     if isinstance(value, (list, tuple)):
@@ -113,5 +111,5 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if not isinstance(value, (str, bool, int, float)):
-        raise ArgumentError(f"{name}: expected text, a number, true or false, or lists of them; came {value!r}")
+        raise ArgumentError(f"{name}: expected text, a number, true or false, or lists of them; it is {value!r}")
     return value

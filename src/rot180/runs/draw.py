@@ -1,4 +1,4 @@
-"""The pictures of a run: what is drawn from where, under which name."""
+"""The pictures of a run, and their file names."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from rot180.training.metrics import confusion_matrix as count_confusions
 
 
 def draw_model(folder: Path, model: Sequential, history: History, test: Evaluation | None = None) -> list[Path]:
-    """Draw what needs no images: the curves and the kernels of each convolution.
+    """Draw the pictures that need no images: the curves, and the kernels of each convolution.
 
     Parameters
     ----------
     folder : Path
-        Where to put the files; made if need be, but not the folder above it.
+        Where to write the files; created if needed, but not its parent.
     test : Evaluation, optional
-        On the test images, after the training; becomes a mark above the epoch whose weights were kept.
+        On the test images, after training; drawn as a marker at the epoch whose weights were kept.
 
     Returns
     -------
     list of Path
-        The PNG files; an SVG lies beside each.
+        The PNG files; each has an SVG file next to it.
     """
     from rot180.pictures import curves, kernels
 
@@ -40,7 +40,7 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
         loss = {part: _column(history, f"{part}_loss") for part in ("train", "validation")}
         accuracy = {part: _column(history, f"{part}_accuracy") for part in ("train", "validation")}
         if test is not None and history.epochs:
-            # Above the epoch whose weights were tested; with early stopping this is not the last one.
+            # At the epoch whose weights were tested, which is not the last one with early stopping.
             tested = [epoch is history.kept for epoch in history.epochs]
             loss["test"] = [test.loss if at else math.nan for at in tested]
             accuracy["test"] = [test.accuracy if at else math.nan for at in tested]
@@ -70,43 +70,43 @@ def draw_images(
     chosen: Iterable[int] = (),
     image_names: Sequence[str] = (),
 ) -> list[Path]:
-    """Draw what a model makes of images: confusion matrix, worst mistakes, and the feature maps of a few of them.
+    """Draw a model's results on images: confusion matrix, worst mistakes, and the feature maps of a few images.
 
     Parameters
     ----------
     folder : Path
-        Where to put the files; made if need be, but not the folder above it.
+        Where to write the files; created if needed, but not its parent.
     images : (N, H, W, C)
-        As they were read; the model's preprocessing is applied.
+        Raw images; the model's preprocessing is applied.
     labels : (N,)
     class_names : tuple of str
-        Used where the model has none of its own.
+        Used if the model has none.
     chosen : iterable of int
-        Whose feature maps to draw; by default the first image and the worst mistake.
+        Images whose feature maps to draw; by default the first image and the worst mistake.
     image_names : sequence of str, optional
-        Where each image lies, such as its file.
+        A name for each image, such as its file.
 
     Returns
     -------
     list of Path
-        The PNG files; an SVG lies beside each.
+        The PNG files; each has an SVG file next to it.
 
     Raises
     ------
     ArgumentError
-        There is no image of a chosen number.
+        A chosen number is out of range.
     """
     from rot180.pictures import confusion_matrix, feature_maps, mistakes, worst_mistakes
 
     probabilities = predict(model, images)
     classes = probabilities.shape[1]
     own = model.class_names or class_names
-    # Fewer names than outputs happens with a named model of ten classes on data of three.
+    # There are fewer names than outputs if, for example, a named model with ten classes is used on data with three.
     names = [own[index] if index < len(own) else str(index) for index in range(classes)]
     indices = list(chosen)
     for index in indices:
         if not 0 <= index < len(images):
-            raise ArgumentError(f"there are {len(images)} test images, numbered from 0; there is no number {index}")
+            raise ArgumentError(f"the {len(images)} test images are numbered from 0; there is no image {index}")
     shown = to_show(images, model.preprocessing.limits_of(images))
     counts = count_confusions(labels, probabilities.argmax(axis=1), classes)
     drawn = [_save(confusion_matrix(counts, names), folder / "confusion")]
@@ -121,7 +121,7 @@ def draw_images(
     for index in indices or sorted({0, *worst_mistakes(labels, probabilities, 1).tolist()}):
         said = int(probabilities[index].argmax())
         title = (
-            f"test image {index}: {names[labels[index]]}, taken for {names[said]} ({probabilities[index, said]:.1%})"
+            f"test image {index}: {names[labels[index]]}, predicted as {names[said]} ({probabilities[index, said]:.1%})"
         )
         outputs = layer_outputs(model, images[index])
         figure = feature_maps(shown[index], outputs, title, class_names=names, probabilities=probabilities[index])
@@ -142,7 +142,7 @@ def layer_outputs(model: Sequential, image: Array) -> list[tuple[str, Array]]:
 
 
 def _save(figure: Any, base: Path) -> Path:
-    """Write a picture and return the PNG file; the folder of pictures is made if need be, but not the one above it."""
+    """Write a picture and return the PNG file; the pictures folder is created if needed, but not its parent."""
     from rot180.pictures import save_figure
 
     return save_figure(figure, base, beneath=base.parent.parent)[0]
@@ -153,7 +153,7 @@ def _column(history: History, name: str) -> list[float]:
 
 
 def _steps_per_epoch(history: History) -> float:
-    """Return the number of losses that make an epoch, whether or not the last one was cut short."""
+    """Return the number of losses per epoch, whether or not the last epoch was cut short."""
     whole, total = len(history.epochs), len(history.losses)
     extra = history.batch if history.epoch > whole else 0
     return (total - extra if total > extra else total) / max(whole, 1)

@@ -1,4 +1,4 @@
-"""Where a run is computed and on what: the versions, the machine, the threads, the fingerprint of the data."""
+"""The environment of a run: versions, machine, threads, and the fingerprint of the data."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from rot180.engine.threads import threads
 from rot180.runs.same_data import DATA, SAMPLED, WHOLE
 
 PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "safetensors")
-"""Whose version may change a bit of the result."""
+"""Packages whose versions may change bits of the result."""
 
 
 def environment(
     dataset: Dataset, engine: str, *, verify: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Return what the bits of a run depend on beside its configuration, as flat names to strings and numbers.
+    """Return what the bits of a run depend on besides its configuration, as strings and numbers by name.
 
     Parameters
     ----------
     dataset : Dataset
-        As it is trained on.
+        The data set used for training.
     engine : str
-        What computes, such as `compiled`.
+        The engine, such as `compiled`.
     verify : bool
-        Whether to read every byte of a set larger than memory, beside the sample of each file.
+        Also read every byte of a data set larger than memory, instead of only a sample of each file.
     progress : callable, optional
-        Told how far that is.
+        Called with the progress of that.
 
     Examples
     --------
@@ -65,30 +65,32 @@ def environment(
 
 
 def begun(command: str | None = None) -> dict[str, str]:
-    """Return when the run began, and the command that asked for it where there is one."""
+    """Return when the run started, and the command that started it, if any."""
     found = {"date": datetime.now(UTC).isoformat(timespec="seconds")}
     return found if command is None else {**found, "command": command}
 
 
 def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return what has changed, a text each, such as `numpy was 2.0.0 and is 2.1.0`.
+    """Return what has changed, one text per change, such as `numpy was 2.0.0 and is now 2.1.0`.
 
     >>> differences({"numpy": "2.0.0", "cores": 4}, {"numpy": "2.1.0", "cores": 4})
-    ['numpy was 2.0.0 and is 2.1.0']
+    ['numpy was 2.0.0 and is now 2.1.0']
     """
-    apart = {DATA, WHOLE, SAMPLED, *begun("")}  # compared by `check_data`; not of the machine
+    apart = {DATA, WHOLE, SAMPLED, *begun("")}  # compared by `check_data`, or not about the machine
     names = [name for name in now if name in then] + [name for name in then if name not in now]
     names = [name for name in names if name not in apart]
     return [
-        f"{name} was {then[name]} and is {now.get(name, 'unknown')}" for name in names if then[name] != now.get(name)
+        f"{name} was {then[name]} and is now {now.get(name, 'unknown')}"
+        for name in names
+        if then[name] != now.get(name)
     ]
 
 
 def fingerprint(dataset: Dataset, *, whole: bool = False, progress: Progress | None = None) -> str:
-    """Return the SHA-256 of all images and labels, in their order, with types and shapes.
+    """Return the SHA-256 of all images and labels, in order, with their types and shapes.
 
-    Of images that are decoded only when they are needed, the files count instead of their pixels: names, sizes and a
-    sample of the bytes, or with `whole` every byte.
+    For images that are decoded only when needed, the files are used instead of the pixels: names, sizes and a sample of
+    the bytes, or with `whole` every byte.
     """
     found = hashlib.sha256()
     for part in _parts(dataset):
@@ -107,7 +109,7 @@ def _counted(progress: Progress, total: int) -> Callable[[int], None]:
 
 
 def _parts(dataset: Dataset) -> list[Any]:
-    """Return the arrays that a data set consists of."""
+    """Return the arrays of a data set."""
     parts: list[Any] = [dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels]
     if len(dataset.validation_images):
         parts += [dataset.validation_images, dataset.validation_labels]
@@ -122,7 +124,7 @@ def _version(package: str) -> str:
 
 
 def _blas() -> str:
-    """Return the library of NumPy's matrix products: which one decides their last bit."""
+    """Return the library that computes NumPy's matrix products, which determines their last bits."""
     try:
         found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"{found['name']} {found['version']}"

@@ -1,6 +1,6 @@
-"""What a run's files may hold: a table of names and kinds for each, and how much is read of them at all.
+"""The schemas of a run's files, a table of names and kinds for each, and limits on their size.
 
-Whoever reads a file checks it against its table first; from there on every value is what the table says.
+A file is checked against its table when it is read; after that, every value is of the kind that the table gives.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 from rot180.errors import ModelError
 
 MAX_COUNT = 2**48
-"""Whole numbers are smaller."""
+"""The limit of whole numbers, exclusive."""
 
 MAX_NUMBER = 1e300
-"""Numbers are at most as large; larger ones overflow in the next multiplication."""
+"""The largest number; larger ones would overflow in the next multiplication."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Kind:
     Attributes
     ----------
     text : str
-        What it must be, for the error.
+        A description, for the error message.
     fits : callable
-        Says whether a value is one.
+        Returns whether a value is of this kind.
     inside : Kind, Mapping or None
-        Of a list or table of any names: what its items must be; of a table of known names: their kinds.
+        For a list, or a table with arbitrary names, the kind of the items; for a table with known names, their kinds.
     needed : bool
-        Whether its name must be there.
+        Whether the name must be present.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Kind:
 
 
 def maybe(kind: Kind) -> Kind:
-    """Return the same kind, whose name need not be there."""
+    """Return the same kind for a name that may be missing."""
     return Kind(kind.text, kind.fits, kind.inside, needed=False)
 
 
@@ -52,17 +52,17 @@ def or_null(kind: Kind) -> Kind:
 
 
 def one_of(*kinds: Kind) -> Kind:
-    """Return what is of any of some plain kinds."""
+    """Return the union of some plain kinds."""
     return Kind(" or ".join(kind.text for kind in kinds), lambda value: any(kind.fits(value) for kind in kinds))
 
 
 def list_of(kind: Kind) -> Kind:
-    """Return lists of a kind."""
+    """Return the kind of lists with items of a kind."""
     return Kind("a list", lambda value: isinstance(value, list), kind)
 
 
 def table(fields: Kind | Mapping[str, Kind]) -> Kind:
-    """Return tables with fields, or with any names and values of one kind; other names than the fields are ignored."""
+    """Return the kind of tables with these fields, ignoring others, or with any names and values of one kind."""
     return Kind("a table", lambda value: isinstance(value, dict), fields)
 
 
@@ -75,7 +75,7 @@ NUMBER = Kind("a finite number", lambda value: type(value) in (int, float) and a
 SCALAR = one_of(TEXT, NUMBER, FLAG)
 ANYTHING = Kind("any value", lambda value: True)
 
-MEASURE = or_null(NUMBER)  # null stands for what was not finite
+MEASURE = or_null(NUMBER)  # null means not finite
 
 EPOCH = {
     "epoch": COUNT,
@@ -119,7 +119,7 @@ HISTORY: dict[str, Mapping[str, Kind]] = {
     "health": {"findings": maybe(list_of(TEXT))},
     "failed": {"reason": TEXT},
 }
-"""The fields of a line of `history.jsonl`, by its event; other events are ignored."""
+"""The fields of a line of `history.jsonl` by event; other events are ignored."""
 
 HISTORY_PLACE = {
     "bytes": COUNT,
@@ -138,7 +138,7 @@ HISTORY_PLACE = {
         )
     ),
 }
-"""Where a checkpoint's training stood in its history."""
+"""The position of a checkpoint in the history file."""
 
 STATE = {
     "plan": table(
@@ -156,7 +156,7 @@ STATE = {
             "best_epoch": or_null(COUNT),
         }
     ),
-    "generators": table(table(ANYTHING)),  # NumPy looks into them
+    "generators": table(table(ANYTHING)),  # checked by NumPy
     "step_count": COUNT,
     "steps": COUNT,
     "has_best": FLAG,
@@ -166,7 +166,7 @@ STATE = {
 """`state.json`."""
 
 RECORDER = {"history_file": table(HISTORY_PLACE), "epoch_pending": FLAG}
-"""What a run keeps in its `extra`."""
+"""The `extra` values of a run's checkpoints."""
 
 ENVIRONMENT = table(SCALAR)
 """`environment.json`: any names."""
@@ -195,12 +195,12 @@ def check_fields(value: Any, kind: Kind | Mapping[str, Kind], place: str, name: 
     Parameters
     ----------
     value
-        As JSON or TOML has it.
+        As parsed from JSON or TOML.
     kind : Kind, or the fields of a table
     place : str
         The file, and the line in it.
     name : str
-        The value's own.
+        The name of the value.
 
     Examples
     --------
@@ -234,15 +234,15 @@ def check_fields(value: Any, kind: Kind | Mapping[str, Kind], place: str, name: 
 
 
 def parse_json(data: bytes, place: str, limit: int) -> Any:
-    """Read JSON of so many values.
+    """Parse JSON with at most `limit` values.
 
-    A byte of JSON can take hundreds of bytes as objects, so they are counted before any is made: by the commas and
-    brackets, in which those of strings are included.
+    A byte of JSON can need hundreds of bytes as objects, so the values are counted before any is created: by commas and
+    brackets, including those in strings.
 
     Raises
     ------
     ModelError
-        It is no JSON, or holds more values.
+        The data is not JSON, or has more values.
 
     Examples
     --------

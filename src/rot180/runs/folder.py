@@ -1,11 +1,11 @@
-"""The folder that a training leaves behind.
+"""The run folder that a training writes.
 
-config.toml         everything needed to do it again
+config.toml         everything needed to repeat the run
 environment.json    versions, machine, threads, fingerprint of the data
-history.jsonl       what happened, a line each
-checkpoints/        the newest two; the training goes on from them
-best.safetensors    the weights of the lowest validation loss, where there is validation
-model.safetensors   the weights of the end, or of an interruption, with network, preprocessing and class names
+history.jsonl       the events of the training, one per line
+checkpoints/        the newest two, from which the training can be resumed
+best.safetensors    the weights with the lowest validation loss, if there is validation
+model.safetensors   the weights at the end or at an interruption, with network, preprocessing and class names
 pictures/           curves, kernels, feature maps, confusion matrix, mistakes
 report.html         all of it on one page
 """
@@ -32,15 +32,15 @@ from rot180.runs.newest import newest_weights
 from rot180.training.history import History
 
 MAX_ENVIRONMENT = 100_000
-"""Bytes of `environment.json` that are read."""
+"""The largest `environment.json` that is read, in bytes."""
 
 MAX_ENVIRONMENT_VALUES = 1000
-"""Values in it."""
+"""The most values in it."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where the parts of a run lie, and how they are written."""
+    """The paths of a run's files, and methods to write them."""
 
     path: Path
 
@@ -56,27 +56,27 @@ class RunFolder:
 
     @property
     def model_path(self) -> Path:
-        """The weights of the end."""
+        """The final weights."""
         return self.path / "model.safetensors"
 
     @property
     def pictures(self) -> Path:
-        """The folder of the pictures."""
+        """The pictures folder."""
         return self.path / "pictures"
 
     @property
     def best_path(self) -> Path:
-        """The weights of the lowest validation loss."""
+        """The weights with the lowest validation loss."""
         return self.path / "best.safetensors"
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of the checkpoints."""
+        """The checkpoints folder."""
         return self.path / "checkpoints"
 
     @property
     def tensorboard(self) -> Path:
-        """The folder of TensorBoard's event files, where they are asked for."""
+        """The folder of TensorBoard event files, if requested."""
         return self.path / "tensorboard"
 
     @property
@@ -90,17 +90,17 @@ class RunFolder:
         return self.path / "report.html"
 
     def make(self, path: Path) -> Path:
-        """Make a folder in the run unless it is there, and return it.
+        """Create a folder in the run unless it exists, and return it.
 
         Raises
         ------
         ModelError
-            It cannot be made, or is a link.
+            The folder cannot be created, or is a link.
         """
         try:
             make_folder(path, beneath=self.path)
         except OSError as error:
-            raise ModelError(f"{path}: cannot be made ({error.strerror or error}); check the folder") from None
+            raise ModelError(f"{path}: cannot be created ({error.strerror or error}); check the folder") from None
         return path
 
     def write_config(self, config: Mapping[str, Any]) -> None:
@@ -112,24 +112,24 @@ class RunFolder:
         return HistoryWriter(self.history_path)
 
     def save_model(self, model: Sequential, step: int | None = None) -> None:
-        """Write the weights of the end, reached after so many updates, whole or not at all."""
+        """Write the final weights and the number of updates, completely or not at all."""
         write_atomically(self.model_path, model_bytes(model, step))
 
     def save_best(self, model: Sequential) -> None:
-        """Write the best weights so far, whole or not at all."""
+        """Write the best weights so far, completely or not at all."""
         write_atomically(self.best_path, model_bytes(model))
 
     def write_environment(self, values: Mapping[str, Any]) -> None:
-        """Write what `rot180.runs.environment.environment` found."""
+        """Write the result of `rot180.runs.environment.environment`."""
         write_atomically(self.environment_path, json.dumps(values, indent=1).encode())
 
     def read_environment(self) -> dict[str, Any]:
-        """Read what `write_environment` wrote; empty where it is missing, as the first runs did not have it.
+        """Read what `write_environment` wrote; empty if it is missing, as in the first runs.
 
         Raises
         ------
         ModelError
-            It is damaged, a link or no regular file.
+            The file is damaged, a link or not a regular file.
         """
         if not os.path.lexists(self.environment_path):
             return {}
@@ -141,18 +141,18 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was read.
+    """A run that has been read.
 
     Attributes
     ----------
     model : Sequential
         Built, with the trained weights, preprocessing and class names.
     config : dict
-        What `config.toml` says; empty for a lone model file.
+        The contents of `config.toml`; empty for a single model file.
     history : History
-        Empty for a lone model file.
+        Empty for a single model file.
     folder : RunFolder or None
-        None for a lone model file.
+        None for a single model file.
     """
 
     model: Sequential
@@ -162,14 +162,14 @@ class Run:
 
 
 def create_run(path: str | Path) -> RunFolder:
-    """Make a new run folder, and the folders above it.
+    """Create a new run folder, and its parents.
 
     Raises
     ------
     ArgumentError
-        There is something of this name already; nothing is written over.
+        The path already exists; nothing is overwritten.
     ModelError
-        The folder cannot be made.
+        The folder cannot be created.
 
     Examples
     --------
@@ -185,24 +185,24 @@ def create_run(path: str | Path) -> RunFolder:
         make_folder(path / "checkpoints", beneath=path)
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.lexists(path):
-            raise ArgumentError(f"{path} exists already; choose another --out or remove it") from None
-        raise ModelError(f"{path}: the run folder cannot be made ({_reason(error)}); choose another --out") from None
+            raise ArgumentError(f"{path} already exists; choose another --out or remove it") from None
+        raise ModelError(f"{path}: the run folder cannot be created ({_reason(error)}); choose another --out") from None
     return RunFolder(path)
 
 
 def create_numbered_run(dataset: str, model: str, parent: str | Path = "runs") -> RunFolder:
-    """Make a new run folder with the next free name, such as `runs/digits-lenet5-001`.
+    """Create a new run folder with the next free name, such as `runs/digits-lenet5-001`.
 
     Parameters
     ----------
     dataset, model : str
-        Their names; what does not belong in a folder's name becomes a hyphen.
+        Their names; characters that are not allowed in a folder name become hyphens.
     parent : str or Path, default "runs"
 
     Raises
     ------
     ModelError
-        The folder cannot be made.
+        The folder cannot be created.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def create_numbered_run(dataset: str, model: str, parent: str | Path = "runs") -
     number = 1
     while True:
         path = Path(parent) / f"{stem}-{number:03}"
-        # Not asked first whether it exists: another process may make it in between.
+        # Not checked first whether it exists: another process may create it in between.
         try:
             return create_run(path)
         except ArgumentError:
@@ -224,12 +224,12 @@ def create_numbered_run(dataset: str, model: str, parent: str | Path = "runs") -
 
 @answering_call
 def load_run(path: str | Path) -> Run:
-    """Read a run folder, or a lone model file.
+    """Read a run folder, or a single model file.
 
     Parameters
     ----------
     path : str or Path
-        A folder that `train` left, or a `.safetensors` file. A run's weights are those of its furthest progress: of
+        A folder written by `train`, or a `.safetensors` file. The weights of a run are the newest ones: those of
         `model.safetensors`, or of a newer checkpoint.
 
     Returns
@@ -239,7 +239,7 @@ def load_run(path: str | Path) -> Run:
     Raises
     ------
     ModelError
-        There is nothing there, or a part is missing or damaged.
+        The path does not exist, or a part is missing or damaged.
     """
     path = Path(path)
     try:
@@ -247,23 +247,21 @@ def load_run(path: str | Path) -> Run:
     except (OSError, ValueError) as error:
         raise ModelError(f"{str(path)!r} cannot be read ({_reason(error)}); check the path") from None
     if is_file:
-        # A link in a run's folder may be somebody else's, and lead anywhere.
+        # A link in a run folder may come from someone else and lead anywhere.
         model = read_model(path) if RunFolder(path.parent).config_path.exists() else load_model(path)
         return Run(model, {}, History(), None)
     if not is_folder:
-        raise ModelError(
-            f"{path}: there is no such run; give a folder that `rot180 train` left, or a .safetensors file"
-        )
+        raise ModelError(f"{path}: no such run; give a folder written by `rot180 train`, or a .safetensors file")
     folder = RunFolder(path)
     if not folder.config_path.is_file():
-        raise ModelError(f"{path}: expected config.toml in it, found none; it is no run folder")
+        raise ModelError(f"{path}: no config.toml in it; not a run folder")
     config, history = read_config(folder.config_path), read_history(folder.history_path)
     model = newest_weights(folder.model_path, folder.checkpoints, folder.history_path)
     return Run(model, config, history, folder)
 
 
 def _slug(name: str) -> str:
-    """Return the letters and digits of a name, of any script, joined by hyphens; short enough for every disk.
+    """Return the letters and digits of a name, in any script, joined by hyphens; short enough for any file system.
 
     >>> _slug("My Photos (2).csv"), _slug("花卉 图片")
     ('my-photos-2-csv', '花卉-图片')

@@ -1,4 +1,4 @@
-"""A run's history: a line of JSON for each thing that happened, written while it happens."""
+"""A run's history: one line of JSON per event, written as it happens."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from rot180.training.events import EpochDone, Event, StepDone, TrainingEnded, Tr
 from rot180.training.history import History
 
 STEPS_PER_EPOCH = 1000
-"""Lines of steps in an epoch at most; longer epochs put the mean of several steps in one."""
+"""The most step lines per epoch; in longer epochs, a line holds the mean of several steps."""
 
 MAX_LINE = 1_000_000
-"""Bytes of a line that are read."""
+"""The longest line that is read, in bytes."""
 
 MAX_VALUES = 20_000
-"""Values of a line."""
+"""The most values in a line."""
 
 
 class HistoryWriter:
-    """Append what happens in a training to a file; a subscriber of its events.
+    """Append the events of a training to a file; a subscriber.
 
-    Each line is written and closed at once, so that everything told is in the file whenever the process ends, and a
-    history is continued by making another writer of the same path. Once begun, a file that is removed stays away. A
-    line is an object with `event`: `started`, `step` (mean loss and accuracy of the images since the last such line),
-    `epoch`, `ended`, or what `write` is given.
+    The file is opened and closed for each line, so that every event is in the file whenever the process ends, and a
+    history is continued by another writer with the same path. A file that is removed during a training is not created
+    again. A line is an object with `event`: `started`, `step` (mean loss and accuracy of the images since the last such
+    line), `epoch`, `ended`, or the name passed to `write`.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class HistoryWriter:
         self._start_interval()
 
     def __call__(self, event: Event) -> None:
-        """Take an event in; raise ModelError if it cannot be written."""
+        """Record an event; raise ModelError if it cannot be written."""
         if isinstance(event, TrainingStarted):
             self._every = max(1, math.ceil(event.batches / STEPS_PER_EPOCH))
             self.write(
@@ -88,9 +88,9 @@ class HistoryWriter:
         Parameters
         ----------
         event : str
-            Its name.
+            The name of the event.
         values
-            Strings, numbers, truth values, None, and lists of them; what is not finite becomes null.
+            Strings, numbers, Booleans, None, and lists of them; non-finite numbers become null.
 
         Raises
         ------
@@ -107,12 +107,12 @@ class HistoryWriter:
             raise self._fault(error) from None
 
     def state(self) -> dict[str, Any]:
-        """Return where the file ends and what waits for the next line, after flushing the file to the disk.
+        """Return the size of the file and the values pending for the next line, after flushing the file to disk.
 
         Raises
         ------
         ModelError
-            The file is gone, or cannot be flushed.
+            The file is missing, or cannot be flushed.
         """
         try:
             with open_regular(self.path, "rb+", beneath=self.path.parent) as file:
@@ -125,15 +125,15 @@ class HistoryWriter:
         return {"bytes": size, "every": self._every, "last": last, **sums}
 
     def restore(self, state: Mapping[str, Any], epochs: int) -> None:
-        """Go on from what `state` returned: lines written since then are taken back, as they will come again.
+        """Continue from what `state` returned: lines written since then are removed, as they will be written again.
 
-        The place comes from another file, so nothing is cut unless the lines before it are those of so many epochs. A
-        file that is missing is begun anew.
+        The position comes from another file, so nothing is removed unless the lines before it have the right number of
+        epochs. A missing file is started again.
 
         Raises
         ------
         ModelError
-            The state is damaged, the file is not the one that it belongs to, or cannot be changed.
+            The state is damaged or belongs to another file, or the file cannot be changed.
         """
         check_fields(state, HISTORY_PLACE, f"{self.path}: the checkpoint's place in it")
         last = state["last"]
@@ -147,8 +147,8 @@ class HistoryWriter:
                     end, found = end + len(line), found + (record["event"] == "epoch")
                 if (end, found) != (state["bytes"], epochs):
                     raise ModelError(
-                        f"{self.path}: is not the history that the checkpoint belongs to, as {found} of {epochs} "
-                        f"epochs are before its place in it; put the right one back, or remove it to begin a new one"
+                        f"{self.path}: does not belong to the checkpoint, which has {epochs} epochs where the history "
+                        f"has {found}; restore the right file, or remove it to start a new one"
                     )
                 file.truncate(end)
             self._begun = True
@@ -158,13 +158,13 @@ class HistoryWriter:
             raise self._fault(error) from None
 
     def _open(self, path: str, flags: int) -> int:
-        """Open the file; make it only to begin it: whoever removes a folder is not to find a new file in it."""
+        """Open the file, creating it only at the start: a removed folder must not get a new file."""
         return open_descriptor(path, flags & ~os.O_CREAT if self._begun else flags, beneath=self.path.parent)
 
     def _fault(self, error: OSError) -> ModelError:
         if isinstance(error, FileNotFoundError):
             what = "it" if self.path.parent.is_dir() else "its folder"
-            return ModelError(f"{self.path}: cannot be written, as {what} is gone; leave a run's files where they are")
+            return ModelError(f"{self.path}: cannot be written, as {what} is gone; do not move files during training")
         return ModelError(f"{self.path}: cannot be written ({error.strerror or error}); is the disk full?")
 
     def _start_interval(self) -> None:
@@ -172,7 +172,7 @@ class HistoryWriter:
         self._last = None
 
     def _write_interval(self) -> None:
-        """Write the steps since the last such line, if there are any."""
+        """Write the steps since the last such line, if any."""
         if self._last is None:
             return
         self.write(
@@ -188,7 +188,7 @@ class HistoryWriter:
 
 
 def read_records(path: str | Path) -> list[dict[str, Any]]:
-    """Read the lines of a history; a last line that was cut off, as by a power failure, is left out.
+    """Read the lines of a history; an incomplete last line, as after a power failure, is left out.
 
     Raises
     ------
@@ -199,13 +199,13 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
 
 
 def iterate_records(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Read the lines of a history one after another; there is none where there is no file.
+    """Read the lines of a history one after another; none if there is no file.
 
     Raises
     ------
     ModelError
-        The file cannot be read, is a link or no regular file; a line is too long, no JSON object with `event`, or has a
-        value of another kind. The message names the line.
+        The file cannot be read, is a link or not a regular file; or a line is too long, is not a JSON object with
+        `event`, or has a value of the wrong type. The message names the line.
     """
     path = Path(path)
     try:
@@ -214,16 +214,16 @@ def iterate_records(path: str | Path) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from None
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
 
 
 def is_milestone(record: Mapping[str, Any]) -> bool:
-    """Say whether a line is of more than a step: those alone fit in memory, however long a training is."""
+    """Return whether a record is known and not of a step: these fit in memory, however long a training is."""
     return record["event"] in HISTORY and record["event"] != "step"
 
 
 def read_history(path: str | Path) -> History:
-    """Read a history file as the `History` that `fit` returned; where several steps share a line, their mean.
+    """Read a history file as the `History` that `fit` returned; steps that share a line become their mean.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def read_history(path: str | Path) -> History:
 
 
 def _lines(path: Path, file: BinaryIO, end: int | None = None) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Yield each whole line up to a place in the file, as bytes and as a record."""
+    """Yield each complete line up to a position in the file, as bytes and as a record."""
     number = place = 0
     while end is None or place < end:
         line = file.readline(MAX_LINE + 1)
@@ -258,13 +258,13 @@ def _lines(path: Path, file: BinaryIO, end: int | None = None) -> Iterator[tuple
 def _record(place: str, line: bytes) -> dict[str, Any]:
     record = parse_json(line, place, MAX_VALUES)
     if not isinstance(record, dict) or not isinstance(record.get("event"), str):
-        raise ModelError(f"{place}: expected a JSON object with 'event', found {line[:40]!r}; mend it")
+        raise ModelError(f"{place}: expected a JSON object with 'event', found {line[:40]!r}; correct it")
     check_fields(record, HISTORY.get(record["event"], {}), place)
     return record
 
 
 def _number(value: Any) -> float:
-    """Return a number of a record; null stands for one that was not finite."""
+    """Return a number of a record; null means that it was not finite."""
     return math.nan if value is None else float(value)
 
 

@@ -1,4 +1,4 @@
-"""One process at a time on a run."""
+"""A lock that lets one process at a time train a run."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from rot180.files import open_descriptor, system
 LOCK = ".lock"
 
 PATIENCE = 0.5
-"""Seconds in which a lock is asked for again: whoever looks whether a run is being trained holds it for a moment."""
+"""Seconds to retry: a process that checks whether a run is being trained holds the lock for a moment."""
 
 
 class RunLock:
-    """Held by the process that trains a run; the system lets go of it when that process ends, however it ends.
+    """Held by the process that trains a run; the system releases it when that process ends in any way.
 
     Parameters
     ----------
     folder : Path
-        The run's; the lock is the file `.lock` in it, which holds the number of the process.
+        The run folder; the lock is the file `.lock` in it, which holds the process ID.
 
     Raises
     ------
     ModelError
-        Another process holds it, or the file cannot be made.
+        Another process holds the lock, or the file cannot be created.
 
     Examples
     --------
@@ -46,7 +46,9 @@ class RunLock:
         try:
             self._descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT, beneath=folder)
         except OSError as error:
-            raise ModelError(f"{path}: cannot be made ({error.strerror or error}); check the folder's rights") from None
+            raise ModelError(
+                f"{path}: cannot be created ({error.strerror or error}); check the folder's permissions"
+            ) from None
         deadline = time.monotonic() + PATIENCE
         while not system.try_lock(self._descriptor):
             if time.monotonic() >= deadline:
@@ -57,24 +59,24 @@ class RunLock:
         try:
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, b"%d\n" % os.getpid())
-        except OSError:  # the number is for the message only
+        except OSError:  # the process ID is only for the message
             pass
 
     def release(self) -> None:
-        """Let go; the file stays, as another process may have opened it already."""
+        """Release the lock; the file stays, as another process may already have opened it."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def is_locked(folder: Path) -> bool:
-    """Say whether a process trains this run now."""
+    """Return whether a process is training this run."""
     try:
         descriptor = open_descriptor(folder / LOCK, os.O_RDWR, beneath=folder)
     except OSError:
         return False
     try:
-        # Shared: whoever else asks at the same moment is not taken for a training.
+        # Shared: another process that checks at the same moment must not look like a training.
         return not system.try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)

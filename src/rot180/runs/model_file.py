@@ -1,7 +1,7 @@
-"""A model as one safetensors file: its weights, and what it takes to use them.
+"""A model as one safetensors file: its weights, and everything needed to use them.
 
-The file's metadata hold the network in the notation, the preprocessing and the class names; so the file alone is enough
-to predict with. Nothing in it is executed: the notation can only name layers of this package.
+The metadata contain the network in the notation, the preprocessing and the class names, so the file alone is enough for
+prediction. Nothing in it is executed: the notation can only name layers of this package.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from rot180.runs.safetensors_header import WIDENED, Header, read_header
 from rot180.training.diagnosis import refuse_non_finite_weights
 
 FORMAT_VERSION = "1"
-"""Counted up when a file of before can no longer be read as it was meant."""
+"""Raised when older files can no longer be read correctly."""
 
 MAX_NOTATION = 100_000
-"""Characters of the notation that are read."""
+"""The longest notation that is read, in characters."""
 
 MAX_VALUES = 200_000
-"""Values of JSON in the metadata."""
+"""The most JSON values in the metadata."""
 
 
 @answering_call
 def save_model(path: str | Path, model: Sequential) -> None:
-    """Write a model to one file, whole or not at all.
+    """Write a model to one file, completely or not at all.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def save_model(path: str | Path, model: Sequential) -> None:
     NonFiniteError
         A weight is infinite or NaN.
     ModelError
-        The file cannot be written; an old one is still there.
+        The file cannot be written; an existing file is unchanged.
 
     Examples
     --------
@@ -68,16 +68,16 @@ def save_model(path: str | Path, model: Sequential) -> None:
 
 
 def model_bytes(model: Sequential, step: int | None = None) -> bytes:
-    """Return what `save_model` writes; the same model gives the same bytes.
+    """Return the bytes that `save_model` writes; the same model gives the same bytes.
 
-    With `step`, the file also says after how many updates of its run's training it was written.
+    With `step`, they also record the number of updates in the run's training.
     """
     if not model.is_built:
         raise ArgumentError("save_model: the model has no parameters yet; call build(seed=0) first")
-    refuse_non_finite_weights(model, "save_model: a model is saved only while its weights are finite numbers")
+    refuse_non_finite_weights(model, "save_model: only a model with finite weights is saved")
     if model.class_names is not None and len(set(model.class_names)) < len(model.class_names):
         twice = next(name for name in model.class_names if model.class_names.count(name) > 1)
-        raise ArgumentError(f"save_model: class names must differ; {twice!r} came more than once; rename one")
+        raise ArgumentError(f"save_model: class names must differ; {twice!r} occurs more than once; rename one")
     notation = model.notation
     if not _reads_back(notation, model):
         raise ArgumentError(
@@ -91,7 +91,7 @@ def model_bytes(model: Sequential, step: int | None = None) -> bytes:
     }
     if model.image_statistics is not None:
         metadata["image_statistics"] = json.dumps(model.image_statistics.to_dict())
-    if not model.parameters:  # else these tell it
+    if not model.parameters:  # otherwise they determine it
         metadata["dtype"] = model.dtype.name
     if step is not None:
         metadata["step"] = str(step)
@@ -100,11 +100,11 @@ def model_bytes(model: Sequential, step: int | None = None) -> bytes:
 
 @answering_call
 def load_model(path: str | Path) -> Sequential:
-    """Read a model that `save_model` wrote.
+    """Read a model written by `save_model`.
 
-    The header is at most 1 MB with at most 10,000 arrays, and the number of weights, their names, types and shapes are
-    compared with the network that the notation describes before any array is made. Files from strangers are safe to
-    load: a wrong one costs an error, never more memory than its own size calls for.
+    The header is limited to 1 MB and 10,000 arrays, and the number, names, types and shapes of the weights are compared
+    with the network that the notation describes before any array is created. Files from untrusted sources are safe to
+    load: a bad file raises an error and never takes more memory than its size warrants.
 
     Parameters
     ----------
@@ -119,17 +119,17 @@ def load_model(path: str | Path) -> Sequential:
     Raises
     ------
     ModelError
-        The file cannot be read, is damaged, was not written by `save_model`, or its parts do not fit together.
+        The file cannot be read, is damaged, was not written by `save_model`, or is inconsistent.
     """
-    # Whoever names a file may name it by a link; in a run's folder, links are refused (`read_model`).
+    # A path that the user gives may be a link; inside a run folder, links are refused (`read_model`).
     try:
         return read_model(Path(path).resolve())
-    except (OSError, ValueError, RuntimeError) as error:  # a name that no file can have, a loop of links
+    except (OSError, ValueError, RuntimeError) as error:  # an impossible file name, a loop of links
         raise ModelError(f"{str(path)!r} cannot be read ({error}); check the path") from None
 
 
 def read_model(path: Path, *, beneath: Path | None = None) -> Sequential:
-    """Read a model file, but follow no link: not of its own name, nor on the way from `beneath`.
+    """Read a model file without following links, neither the file itself nor the path below `beneath`.
 
     Raises
     ------
@@ -146,12 +146,12 @@ def _read_model(path: Path, stored: StoredArrays) -> Sequential:
     if version != FORMAT_VERSION:
         found = "none" if version is None else f"{version[:20]!r}"
         raise ModelError(
-            f"{path}: expected a model of rot180, format {FORMAT_VERSION}, found {found}; "
-            "it comes from another program or a newer version"
+            f"{path}: expected a model of rot180 in format {FORMAT_VERSION}, found {found}; "
+            "it was written by another program or a newer version"
         )
     model = _described_model(path, header)
     entries = {name: entry_of(array) for name, array in model.parameters.items()}
-    for name, entry in header.arrays.items():  # half as long, the same numbers
+    for name, entry in header.arrays.items():  # 16-bit types are accepted too
         if name in entries and WIDENED.get(entry.dtype) == entries[name].dtype:
             entries[name] = replace(entries[name], dtype=entry.dtype)
     compare_arrays(path, header, entries, f"the network {model.notation[:80]!r}")
@@ -159,18 +159,18 @@ def _read_model(path: Path, stored: StoredArrays) -> Sequential:
     arrays = stored.read()
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise ModelError(f"{path}: {name} holds numbers that are not finite; the file is damaged, use another copy")
+            raise ModelError(f"{path}: {name} contains non-finite numbers; the file is damaged, use another copy")
     model.load_parameters(arrays)
     return model
 
 
 def stored_step(path: Path) -> int | None:
-    """Return after how many updates a model file says it was written; None where it does not say.
+    """Return the number of updates recorded in a model file; None if there is none.
 
     Raises
     ------
     ModelError
-        As from `load_model`, or the number is none.
+        As from `load_model`, or it is not a number.
     """
     step = read_header(path).metadata.get("step")
     if step is not None and not (step.isascii() and step.isdigit() and len(step) < 16):
@@ -179,7 +179,7 @@ def stored_step(path: Path) -> int | None:
 
 
 def _described_model(path: Path, header: Header) -> Sequential:
-    """Build the network of the metadata, once it is known to have as many weights as the file."""
+    """Build the network described by the metadata, after checking that it has as many weights as the file."""
     notation = header.metadata.get("notation", "")
     if len(notation) > MAX_NOTATION:
         raise ModelError(f"{path}: the notation has {len(notation)} characters; at most {MAX_NOTATION} are read")
@@ -191,7 +191,7 @@ def _described_model(path: Path, header: Header) -> Sequential:
         if described != stored:
             raise ModelError(f"{path}: the notation describes {described} weights, the file holds {stored}")
         if len(types) > 1:
-            raise ModelError(f"{path}: the weights must be of one type; found {' and '.join(sorted(types))}")
+            raise ModelError(f"{path}: the weights must have one type; found {' and '.join(sorted(types))}")
         model.build(dtype=DTYPES[types.pop()] if types else header.metadata.get("dtype", "float32"))
         model.preprocessing = Preprocessing.from_dict(_json(path, header, "preprocessing", PREPROCESSING))
         statistics = _json(path, header, "image_statistics", IMAGE_STATISTICS)
@@ -205,7 +205,7 @@ def _described_model(path: Path, header: Header) -> Sequential:
 
 
 def _class_names(path: Path, header: Header, model: Sequential) -> tuple[str, ...] | None:
-    """Return the class names, one for each output."""
+    """Return the class names, one per output."""
     names = _json(path, header, "class_names", CLASS_NAMES)
     if names is None:
         return None
@@ -215,14 +215,14 @@ def _class_names(path: Path, header: Header, model: Sequential) -> tuple[str, ..
 
 
 def _json(path: Path, header: Header, key: str, kind: Kind) -> Any:
-    """Return a value of the metadata that is JSON in turn."""
+    """Return a metadata value, which is JSON itself."""
     value = parse_json(header.metadata.get(key, "null").encode(), f"{path}: {key}", MAX_VALUES)
     check_fields(value, kind, str(path), key)
     return value
 
 
 def _reads_back(notation: str, model: Sequential) -> bool:
-    """Say whether the notation describes a network of the same layers and number of weights."""
+    """Return whether the notation describes a network with the same layers and number of weights."""
     try:
         again = network(notation)
     except Rot180Error:

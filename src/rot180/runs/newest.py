@@ -1,4 +1,4 @@
-"""Which weights are a run's: those of its furthest progress, whether an end or a checkpoint left them."""
+"""The newest weights of a run, from its final model or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rot180.runs.model_file import read_model, stored_step
 def newest_weights(model_path: Path, checkpoints: Path, history_path: Path) -> Sequential:
     """Return a run's model with its newest weights.
 
-    `model.safetensors` is written when a training ends or is interrupted. Resumed and then killed, a training leaves it
-    older than its checkpoints; so the file counts only if no whole checkpoint has made more updates.
+    `model.safetensors` is written when a training ends or is interrupted. After a training that was resumed and then
+    killed, it is older than the checkpoints; so it is used only if no intact checkpoint has more updates.
 
     Parameters
     ----------
     model_path, checkpoints, history_path : Path
-        As a `RunFolder` names them.
+        Paths of a `RunFolder`.
 
     Raises
     ------
@@ -43,6 +43,6 @@ def newest_weights(model_path: Path, checkpoints: Path, history_path: Path) -> S
 
 
 def _went_on(history_path: Path) -> bool:
-    """Say whether a training was resumed after its last end; asked where the weights do not tell their step."""
+    """Return whether a training was resumed after it last ended; used if the weights do not record their step."""
     events = [record["event"] for record in iterate_records(history_path) if is_milestone(record)]
     return "resumed" in events and "ended" not in events[len(events) - events[::-1].index("resumed") :]

@@ -1,4 +1,4 @@
-"""Runs side by side: what each is, how far it came, and where two of them differ."""
+"""Summaries of runs, and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rot180.runs.history_file import is_milestone, iterate_records
 from rot180.runs.lock import is_locked
 
 MISSING = "-"
-"""What stands for a setting that a run does not have."""
+"""Shown for a setting that a run does not have."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run in one line.
+    """The summary of a run.
 
     Attributes
     ----------
@@ -27,13 +27,13 @@ class RunSummary:
     status : str
         `finished`, `early_stopping`, `interrupted` (it can be resumed), `failed`, `running`.
     settings : dict
-        What config.toml says, flat.
+        The settings in config.toml, flat.
     epochs, planned : int
-        Done; asked for.
+        Epochs done, and epochs requested.
     seconds : float or None
-        Of the training.
+        Duration of the training.
     train_loss, validation_loss, validation_accuracy, test_accuracy : float or None
-        Of the last epoch; the lowest validation loss and its accuracy; on the test images.
+        Training loss of the last epoch; the lowest validation loss and its accuracy; accuracy on the test images.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class RunSummary:
 
 
 def list_runs(folder: str | Path) -> list[Path]:
-    """Return the run folders in a folder, by name, without links; the folder itself if it is one.
+    """Return the run folders in a folder, sorted by name, without links; the folder itself if it is a run.
 
     Raises
     ------
@@ -60,19 +60,19 @@ def list_runs(folder: str | Path) -> list[Path]:
     if is_run(folder):
         return [folder]
     try:
-        # Not links: in a folder that somebody sent, they lead anywhere.
+        # No links: in a folder from someone else, they may lead anywhere.
         return sorted(entry for entry in folder.iterdir() if not entry.is_symlink() and is_run(entry))
     except OSError as error:
-        raise ModelError(f"{folder}: cannot be read ({error.strerror or error}); name a folder of runs") from None
+        raise ModelError(f"{folder}: cannot be read ({error.strerror or error}); give a folder of runs") from None
 
 
 def is_run(path: Path) -> bool:
-    """Say whether a path is a run folder."""
+    """Return whether a path is a run folder."""
     return (path / "config.toml").is_file()
 
 
 def summarize_run(path: str | Path) -> RunSummary:
-    """Read what a run's files say about it; its weights are not looked at.
+    """Summarize a run from its files, without reading its weights.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def summarize_run(path: str | Path) -> RunSummary:
 
 
 def setting_differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
-    """Return the settings in which runs differ, with the value of each run.
+    """Return the settings in which runs differ, with each run's value.
 
     >>> runs = [RunSummary(Path(p), "", {"lr": lr, "seed": 0}, *[0] * 7) for p, lr in (("a", 0.1), ("b", 0.2))]
     >>> setting_differences(runs)

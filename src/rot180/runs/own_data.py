@@ -1,4 +1,4 @@
-"""The data of a run: what its training was given, unless other data is named."""
+"""The data of a run: the data it was trained on, unless other data is given."""
 
 from __future__ import annotations
 
@@ -15,48 +15,46 @@ from rot180.runs.folder import Run, RunFolder
 
 
 def own_data(path: str | Path, run: Run, named: str | None, *, how: str = "DATA") -> str:
-    """Return the data that is named, or else that which a run was trained on.
+    """Return the given data, or else the data that a run was trained on.
 
     Parameters
     ----------
     path : str or Path
-        The run's folder, or the weights file in it.
+        The run folder, or the weights file in it.
     run : Run
-        As `load_run` read it from there.
+        Read from there by `load_run`.
     named : str or None
         As in `load_data`.
     how : str
-        How data is named, for the error.
+        How the user gives data, for the error message.
 
     Raises
     ------
     ArgumentError
-        None is named, and it is a weights file that lies in no run.
+        No data is given, and the weights file is not in a run folder.
     DataError
-        None is named, and what the run was trained on has been moved.
+        No data is given, and the data that the run was trained on has been moved.
     """
     source = named if named is not None else config_of(path, run).get("data")
     if source is None:
-        raise ArgumentError(f"{path}: a weights file alone does not tell what it was trained on; name {how}")
+        raise ArgumentError(f"{path}: a weights file alone does not record its training data; give {how}")
     if named is None and is_gone(source):
-        raise DataError(
-            f"{source}: the data that the run was trained on is not there any more; if it was moved, name {how}"
-        )
+        raise DataError(f"{source}: the data that the run was trained on no longer exists; if it was moved, give {how}")
     return str(source)
 
 
 def is_gone(source: object) -> bool:
-    """Say whether a run's data is a path, which a run keeps whole, and nothing lies there.
+    """Return whether a run's data is a path, which runs store as absolute, that no longer exists.
 
     >>> is_gone("/nowhere/at/all"), is_gone("digits"), is_gone("/")
     (True, False, False)
     """
-    # os.path: it raises nothing, whatever a stranger's configuration holds.
+    # os.path raises nothing, whatever an untrusted configuration contains.
     return isinstance(source, str) and Path(source).is_absolute() and not os.path.exists(source)  # noqa: PTH110
 
 
 def load_own_data(path: str | Path, run: Run, named: str | None, *, how: str = "DATA") -> Dataset:
-    """Load what `own_data` returns as the run's model takes it; of image files, bad ones are what they were to the run.
+    """Load what `own_data` returns for the run's model, treating bad image files as the run did.
 
     Raises
     ------
@@ -70,12 +68,12 @@ def load_own_data(path: str | Path, run: Run, named: str | None, *, how: str = "
 def own_options(
     path: str | Path, run: Run, *, on_bad_file: str | None = None, label_column: str | None = None
 ) -> ImageOptions:
-    """Return how data is read for a run: as its training read it, as far as nothing else is asked for here.
+    """Return the options for reading data for a run: those of its training, unless others are given here.
 
     Raises
     ------
     ArgumentError
-        The run's configuration, or what is asked for, holds a value that `ImageOptions` refuses.
+        The run's configuration or an argument has a value that `ImageOptions` rejects.
     """
     training = config_of(path, run).get("training")
     kept = training if isinstance(training, dict) else {}
@@ -87,7 +85,7 @@ def own_options(
 
 
 def config_of(path: str | Path, run: Run) -> dict[str, Any]:
-    """Return the configuration of a run, also of a weights file in its folder; empty where there is no run."""
+    """Return the configuration of a run, or of the run that a weights file belongs to; empty if there is none."""
     if run.folder is not None:
         return run.config
     folder = RunFolder(Path(path).parent)

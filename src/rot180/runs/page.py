@@ -1,4 +1,4 @@
-"""The page of a report: one file that loads nothing and runs nothing, for phones and screen readers as well."""
+"""The report page: one file that loads and runs nothing, and suits phones and screen readers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.resources import files
 from rot180.language import language, translate
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What a browser may do for the page, which may come from a stranger: show its own pictures and colors."""
+"""What the page, which may be untrusted, may do in a browser: show its own pictures and colors."""
 
 
 def page(title: str, body: Iterable[str]) -> bytes:
@@ -36,12 +36,12 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def code(text: str) -> str:
-    """Return a paragraph that holds code: a network, a command."""
+    """Return a paragraph of code, such as a network or a command."""
     return f"<p><code>{escape(text)}</code></p>"
 
 
 def tiles(values: Iterable[tuple[str, str, str]]) -> str:
-    """Return the numbers that are looked for first: what each is, its value, and a word on it."""
+    """Return the most important numbers, each with its name, value and remark."""
     cells = (
         f"<div><dt>{escape(translate(name))}</dt><dd>{escape(value)}</dd>"
         + (f"<dd>{escape(translate(remark))}</dd>" if remark else "")
@@ -57,22 +57,22 @@ def figure(source: str, description: str) -> str:
     Parameters
     ----------
     source : str
-        The PNG, in base 64.
+        The PNG, in base64.
     description : str
-        What it shows, for those who cannot see it.
+        The alternative text.
     """
     return f'<figure><img alt="{escape(description)}" src="data:image/png;base64,{source}"></figure>'
 
 
 def table(label: str, heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int) -> str:
-    """Return a table; the first cell of a row is its head, and the columns from a number on hold numbers.
+    """Return a table; the first cell of each row is its head, and the columns from `numbers_from` on contain numbers.
 
     Parameters
     ----------
     label : str
-        What it holds. A wide table is moved sideways, by keyboard as well; the label says what is being moved.
+        The name of the table. A wide table scrolls horizontally, by keyboard as well; the label names that region.
     heads : sequence of str
-        Of the columns; none for a table of names and values.
+        Heads of the columns; none for a table of names and values.
     """
 
     def cells(values: Sequence[str], tag: str, scope: str) -> str:

@@ -1,4 +1,4 @@
-"""Data, network and settings that fit together, before anything is written."""
+"""Prepare matching data, network and settings, before anything is written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rot180.training.recipe import NAMED_RECIPES, recipe
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a training needs.
+    """Everything that a training needs.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Prepared:
     model : Sequential
         With preprocessing and class names; not built yet.
     name : str
-        The model's name or notation, as it was asked for.
+        The model's name or notation, as given by the user.
     """
 
     settings: RunSettings
@@ -40,10 +40,10 @@ class Prepared:
     name: str
 
     def config(self) -> dict[str, Any]:
-        """Return what config.toml holds."""
+        """Return the contents of config.toml."""
         settings = asdict(self.settings)
         source = self.settings.data
-        # A path is kept whole: the run may be looked at from elsewhere.
+        # Paths are stored as absolute: the run may be used from another folder.
         if isinstance(self.settings.validation, str):
             settings["validation"] = _whole(self.settings.validation)
         return {
@@ -56,18 +56,18 @@ class Prepared:
 
 
 def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared:
-    """Read the data, make the network and fill in what was left open.
+    """Read the data, create the network and fill in the settings left open.
 
     Parameters
     ----------
     settings : RunSettings
     progress : callable, optional
-        Told how far the reading of the data is.
+        Called with the progress of reading the data.
 
     Raises
     ------
     Rot180Error
-        A name is unknown, or data, network and settings do not fit together.
+        A name is unknown, or data, network and settings do not match.
     """
     settings.check_names()
     model = None if settings.model is None else make_model(settings.model)
@@ -75,12 +75,12 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
     if settings.limit is not None:
         dataset = dataset.limit(settings.limit)
     if not len(dataset.train_images):
-        raise DataError(f"{dataset.name}: there are no training images; name the data to train on")
+        raise DataError(f"{dataset.name}: no training images; give data to train on")
     dataset = with_validation(dataset, settings, progress)
     name = settings.model or default_model(dataset, settings.recipe)
     model = model or make_model(name)
     if name in MODELS and not _fits(model, dataset):
-        # Where the images are too small for it, the network stays as it is and is refused below.
+        # If the images are too small for it, the network stays as it is and is rejected below.
         with suppress(NotationError):
             model = make_model(adapted_model(name, dataset.image_shape, len(dataset.class_names)))
     if model.input_shape != dataset.image_shape:
@@ -97,13 +97,13 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
 
 
 def doubts(prepared: Prepared) -> Iterator[str]:
-    """Yield what is worth knowing before training, a line each: it may be done all the same."""
+    """Yield warnings before a training, one line each; none of them prevents it."""
     labels, names = prepared.dataset.train_labels, prepared.dataset.class_names
     if not (labels != labels[0]).any():
-        mend = "give data of two classes or more" + (", or a larger --limit" if prepared.settings.limit else "")
+        advice = "give data of two classes or more" + (", or a larger --limit" if prepared.settings.limit else "")
         yield (
-            f"all {len(labels):,} training images are of one class, {names[labels[0]]!r}: the network will only learn "
-            f"to say that, whatever it sees; {mend}"
+            f"all {len(labels):,} training images are of one class, {names[labels[0]]!r}: the network will learn to "
+            f"predict it for any image; {advice}"
         )
     pixels = prepared.model.preprocessing.pixels
     if pixels is not None and (note := pixels.note(prepared.dataset.train_images.dtype)):
@@ -111,7 +111,7 @@ def doubts(prepared: Prepared) -> Iterator[str]:
 
 
 def _output_names(names: tuple[str, ...], outputs: int) -> tuple[str, ...]:
-    """Return a name for each output; those beyond the classes are called by numbers that no class has.
+    """Return a name for each output; outputs beyond the classes are named by numbers that no class has.
 
     >>> _output_names(("cat", "dog"), 4), _output_names(("1", "3"), 4)
     (('cat', 'dog', '2', '3'), ('1', '3', '0', '2'))
@@ -122,12 +122,12 @@ def _output_names(names: tuple[str, ...], outputs: int) -> tuple[str, ...]:
 
 
 def _whole(source: str) -> str:
-    """Return a path in full, and a name as it is."""
+    """Return a path as absolute, and a name unchanged."""
     return str(Path(source).absolute()) if Path(source).exists() else source
 
 
 def with_validation(dataset: Dataset, settings: RunSettings, progress: Progress | None = None) -> Dataset:
-    """Return the data set with the images to validate on that the settings ask for, if they do."""
+    """Return the data set with the validation images that the settings request, if any."""
     asked = settings.validation
     if asked is None:
         return dataset
@@ -147,7 +147,7 @@ def with_validation(dataset: Dataset, settings: RunSettings, progress: Progress 
 
 
 def default_model(dataset: Dataset, recipe: str = "default") -> str:
-    """Return the name or notation of a network that suits a data set, the recipe's own one where it does.
+    """Return the name or notation of a network suited to a data set: the recipe's own if it fits.
 
     >>> default_model(load_data("digits"))
     'digits'
@@ -164,7 +164,7 @@ def default_model(dataset: Dataset, recipe: str = "default") -> str:
 
 
 def _fits(model: Sequential, dataset: Dataset) -> bool:
-    """Say whether a named model can stay as it is; more outputs than numbered classes are no harm."""
+    """Return whether a named model fits unchanged; more outputs than numbered classes do no harm."""
     classes, outputs = dataset.class_names, model.output_shape[0]
     if model.input_shape != dataset.image_shape or len(classes) > outputs:
         return False

@@ -1,4 +1,4 @@
-"""What a run folder is told while its training runs: history, checkpoints, best weights. A subscriber."""
+"""Record a training in its run folder: history, checkpoints, best weights. A subscriber."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from rot180.training import EpochDone, Event, History, StepDone, TrainingEnded, 
 from rot180.training.state import history_so_far
 
 TO_THE_END = ("finished", "early_stopping")
-"""Why a training ends that has nothing left to go on with."""
+"""The reasons for ending after which there is nothing left to resume."""
 
 
 @dataclass(frozen=True)
 class CheckpointPolicy:
-    """When to write a checkpoint, beside the end of each epoch and an interruption.
+    """When to write checkpoints, besides the end of each epoch and interruptions.
 
     Parameters
     ----------
     every : int or None
-        After so many steps.
+        Every this many steps.
     minutes : float
-        After so much time.
+        Every this many minutes.
 
     Raises
     ------
     ArgumentError
-        Neither may be zero or less.
+        A value is zero or less.
     """
 
     every: int | None = None
@@ -42,23 +42,23 @@ class CheckpointPolicy:
 
     def __post_init__(self) -> None:
         if self.every is not None and self.every < 1:
-            raise ArgumentError(f"a checkpoint is written every 1 or more steps; came {self.every}")
+            raise ArgumentError(f"--checkpoint-every must be at least 1 step; it is {self.every}")
         if not self.minutes > 0:
-            raise ArgumentError(f"a checkpoint is written every so many minutes, above 0; came {self.minutes}")
+            raise ArgumentError(f"--checkpoint-minutes must be above 0; it is {self.minutes}")
 
 
 class RunRecorder:
     """Keep a run folder up to date.
 
-    Whatever is told as done, to the history file and to those who subscribe after this, is in a checkpoint by then.
+    Everything reported as done, to the history file and to later subscribers, is in a checkpoint by then.
 
     Parameters
     ----------
     open_folder : callable
-        Makes the folder, or returns the one that is resumed; called when everything else is known to be right.
+        Creates the folder, or returns the one that is resumed; called after everything else has been checked.
     policy : CheckpointPolicy
     resumed : Checkpoint, optional
-        Where the training goes on from.
+        The checkpoint that the training continues from.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class RunRecorder:
     def opened(self) -> RunFolder:
         """The folder, once the training has started."""
         if self.folder is None:
-            raise ArgumentError("the run folder is made when the training starts")
+            raise ArgumentError("the run folder is created when the training starts")
         return self.folder
 
     @property
@@ -87,24 +87,24 @@ class RunRecorder:
         return 0 if self._started is None else self._started.progress.step
 
     def stop(self) -> None:
-        """End the training after its current batch; before it has begun, end at once."""
+        """Stop the training after its current batch, or immediately if it has not started."""
         if self._started is None:
             raise KeyboardInterrupt
         self._started.trainer.stop("interrupted")
 
     def note(self, event: str, **values: Any) -> None:
-        """Append a line to the history that has begun; see `HistoryWriter.write`."""
+        """Append a line to the history; see `HistoryWriter.write`."""
         if self._writer is None:
             raise ArgumentError("a recorder is told of the start first")
         self._writer.write(event, **values)
 
     def __call__(self, event: Event) -> None:
-        """Take an event in.
+        """Record an event.
 
         Raises
         ------
         ModelError
-            The folder cannot be written; the last checkpoint is whole.
+            The folder cannot be written; the last checkpoint is intact.
         NonFiniteError
             A weight is infinite or NaN.
         """
@@ -141,20 +141,20 @@ class RunRecorder:
             pending = self._resumed.extra["epoch_pending"]
             self._writer.restore(self._resumed.extra["history_file"], len(self._history.epochs) - bool(pending))
             if pending:
-                # The process ended between the epoch's checkpoint and what comes after it.
+                # The process ended between the epoch's checkpoint and the writes that follow it.
                 if self._history.epochs[-1].is_best:
                     self.folder.save_best(event.trainer.model)
                 self._writer(self._history.epochs[-1])
             self._writer.write("resumed", epoch=event.progress.epoch + 1, batch=event.progress.batch)
             if event.epochs != (planned := self._resumed.state.plan["epochs"]):
                 self._writer.write("extended", epochs=event.epochs, before=planned)
-        # A trial as well: what cannot be written now could not be written after hours either.
+        # Also a trial: what cannot be written now could not be written after hours of training either.
         self._save()
         self._check_room()
 
     def _is_due(self, step: StepDone) -> bool:
         if self._started is None or not step.updated or step.batch == self._started.batches:
-            return False  # a checkpoint stands between two updates; at the end of an epoch one comes anyway
+            return False  # only between two updates; at the end of an epoch one is written anyway
         steps = self._started.progress.step - self._saved_step
         return (self._policy.every is not None and steps >= self._policy.every) or (
             monotonic() - self._saved_at >= 60 * self._policy.minutes
@@ -172,15 +172,15 @@ class RunRecorder:
         except ModelError as error:
             if not list_checkpoints(folder.checkpoints):
                 raise
-            raise ModelError(f"{error}; then go on with: rot180 train --resume {quoted(folder.path)}") from None
+            raise ModelError(f"{error}; then resume with: rot180 train --resume {quoted(folder.path)}") from None
         self._saved_step, self._saved_at = started.progress.step, monotonic()
 
     def _check_room(self) -> None:
-        """Raise ModelError unless another checkpoint fits on the disk beside the one that was written."""
+        """Raise ModelError unless another checkpoint fits on the disk besides the one just written."""
         needed = sum(entry.stat().st_size for entry in self._newest.iterdir())
         free = shutil.disk_usage(self._newest).free
         if free < needed:
             raise ModelError(
                 f"{self._newest.parent}: two checkpoints of {needed / 1e6:.1f} MB must fit, but only "
-                f"{free / 1e6:.1f} MB are left beside the first; make room or choose another folder"
+                f"{free / 1e6:.1f} MB are left besides the first; make room or choose another folder"
             )

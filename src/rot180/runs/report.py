@@ -70,7 +70,7 @@ def write_report(folder: RunFolder, model: Sequential) -> Path:
 
 
 def _about(config: Record, environment: Record) -> str:
-    """Return what was trained on what, when, and by which command."""
+    """Return the model, the data, the date and the command of a run."""
     facts = [str(config.get(name)) for name in ("model", "data") if config.get(name)]
     if date := environment.get("date"):
         facts.append(str(date)[:16].replace("T", " ") + " UTC")
@@ -79,24 +79,24 @@ def _about(config: Record, environment: Record) -> str:
 
 
 def _notices(folder: RunFolder, records: list[dict[str, Any]], last: Record) -> Iterator[str]:
-    """Yield what has to be known before the numbers: that the training failed, or has not ended yet."""
+    """Yield notices above the numbers: that the training failed, or has not finished."""
     if records and records[-1]["event"] == "failed":
         yield paragraph(f"The training failed: {records[-1].get('reason')}", "notice")
         return
     ended = last.get("ended", {})
     if ended.get("reason") not in ("finished", "early_stopping"):
         at = f" in epoch {ended.get('epoch')} after batch {ended.get('batch')}" if ended else ""
-        yield paragraph(f"The training was interrupted{at}. It goes on with:", "notice")
+        yield paragraph(f"The training was interrupted{at}. Resume it with:", "notice")
         yield code(f"rot180 train --resume {quoted(folder.path)}")
 
 
 def _results(last: Record, epochs: list[dict[str, Any]], parameters: int) -> Iterator[tuple[str, str, str]]:
-    """Yield the numbers that are looked for first."""
+    """Yield the most important numbers."""
     ended, kept = last.get("ended", {}), _kept(last.get("ended", {}), epochs)
     if test := last.get("test"):
         count = int(test.get("count") or 0)
         right = round(float(test.get("accuracy") or 0) * count)
-        remark = f"{right:,} of {count:,} images, loss {_shown(test.get('loss'))}"
+        remark = f"{right:,} of {count:,} images correct, loss {_shown(test.get('loss'))}"
         yield "test accuracy", _percent(test.get("accuracy")), remark
     if kept.get("validation_accuracy") is not None:
         remark = f"loss {_shown(kept.get('validation_loss'))}, epoch {kept.get('epoch')}"
@@ -110,7 +110,7 @@ def _results(last: Record, epochs: list[dict[str, Any]], parameters: int) -> Ite
             remark = f"stopped early; weights of epoch {kept.get('epoch')}"
         planned = started.get("epochs")
         if extended := last.get("extended"):
-            planned, remark = extended.get("epochs"), f"{remark}; {extended.get('before')} epochs at first"
+            planned, remark = extended.get("epochs"), f"{remark}; extended from {extended.get('before')} epochs"
         yield "epochs", f"{len(epochs)} / {planned}", remark
     if ended:
         yield "training time", _duration(ended.get("seconds")), ""
@@ -118,7 +118,7 @@ def _results(last: Record, epochs: list[dict[str, Any]], parameters: int) -> Ite
 
 
 def _kept(ended: Record, epochs: list[dict[str, Any]]) -> Record:
-    """Return the epoch whose weights were kept: the best one where there was early stopping, else the last."""
+    """Return the epoch whose weights were kept: the best after early stopping, else the last."""
     best = ended.get("restored_epoch")
     return next((epoch for epoch in epochs if epoch.get("epoch") == best), epochs[-1] if epochs else {})
 
@@ -128,7 +128,7 @@ def _health(record: Record | None) -> Iterator[str]:
         return
     yield heading("Health")
     findings = [str(finding) for finding in record.get("findings") or ()]
-    yield bullets(findings) if findings else paragraph("No problem was found.")
+    yield bullets(findings) if findings else paragraph("No problems found.")
 
 
 def _classes(test: Record | None, names: tuple[str, ...] | None) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _classes(test: Record | None, names: tuple[str, ...] | None) -> Iterator[str
         name = names[label] if names and label < len(names) else str(label)
         rows.append([name, f"{images:,}", f"{right:,}", _ratio(right, predicted), _ratio(right, images)])
     yield heading("Classes")
-    yield table("Classes", ["class", "test images", "right", "precision", "recall"], _cut(rows), numbers_from=1)
+    yield table("Classes", ["class", "test images", "correct", "precision", "recall"], _cut(rows), numbers_from=1)
 
 
 def _layers(model: Sequential) -> str:
@@ -184,7 +184,7 @@ def _values(title: str, values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _section(title: str, pictures: Iterable[str]) -> Iterator[str]:
-    """Yield pictures under a heading, nothing where there are none."""
+    """Yield pictures under a heading, or nothing if there are none."""
     found = list(pictures)
     if found:
         yield heading(title)
@@ -192,7 +192,7 @@ def _section(title: str, pictures: Iterable[str]) -> Iterator[str]:
 
 
 def _pictures(folder: RunFolder, kinds: Mapping[str, str]) -> Iterator[str]:
-    """Yield the run's pictures of some kinds, by what their names begin with."""
+    """Yield the run's pictures whose names begin with one of some prefixes."""
     for start, title in kinds.items():
         for path in _png_files(folder, start):
             data = read_bounded(path, MAX_PICTURE, beneath=folder.path)
@@ -203,7 +203,7 @@ def _pictures(folder: RunFolder, kinds: Mapping[str, str]) -> Iterator[str]:
 
 
 def _png_files(folder: RunFolder, start: str) -> list[Path]:
-    """Return the pictures whose names begin so; the folder of pictures may not be a link."""
+    """Return the pictures with a prefix; the pictures folder must not be a link."""
     try:
         with Folder(folder.pictures, folder.path) as pictures:
             names = pictures.names()
@@ -238,7 +238,7 @@ def _ratio(part: int, whole: int) -> str:
 
 
 def _duration(seconds: Any) -> str:
-    """Return a time as a person would say it.
+    """Return a duration in a readable form.
 
     >>> _duration(2.34), _duration(75), _duration(7300)
     ('2.3 s', '1 min 15 s', '2 h 1 min')

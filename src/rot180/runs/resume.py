@@ -1,4 +1,4 @@
-"""Going on with a run that was interrupted, however it was."""
+"""Resuming a run that was interrupted in any way."""
 
 from __future__ import annotations
 
@@ -46,35 +46,36 @@ def resume_run(
     on_data: Callable[[Dataset], None] | None = None,
     examine: Examine | None = None,
 ) -> TrainedRun:
-    """Go on from a run's newest checkpoint, to the bits that the training would have reached without a break.
+    """Continue from a run's newest checkpoint, to the same bits as a training without a break.
 
-    The same bits need the same settings, which are compared with those of the checkpoint, and the same data, versions
-    and machine, where what differs is told before the training goes on. A run that had ended is tested and drawn again,
-    or goes on to more epochs.
+    The same bits require the same settings, which are compared with those of the checkpoint, and the same data,
+    versions and machine; differences in the latter are reported before the training continues. A run that has ended is
+    tested and drawn again, or extended to more epochs.
 
     Parameters
     ----------
     path : str or Path
-        The run's folder.
+        The run folder.
     data : str, optional
-        Where the data lies now, if it was moved.
+        The new location of the data, if it was moved.
     epochs : int, optional
-        More epochs than the run was planned for. With a constant learning rate it ends in the same bits as a run of so
-        many epochs; a schedule that follows their number is from here on that of all of them, which is told.
+        More epochs than the run was planned for. With a constant learning rate, the result has the same bits as a run
+        of that many epochs; a schedule that depends on their number is from then on that of all of them, which is
+        reported.
     force : bool
-        Go on although the data differ.
+        Continue even if the data differ.
     verify : bool
-        Compare every byte of a set larger than memory, not a sample of each file.
+        Compare every byte of a data set larger than memory, not a sample of each file.
     subscribers, progress, draw, checkpoints, tensorboard, on_data, examine
         As in `train_run`.
     tell : callable
-        Called with each thing worth knowing beforehand: what differs, and checkpoints that are damaged.
+        Called with each warning before the training: differences, and damaged checkpoints.
 
     Raises
     ------
     Rot180Error
-        It is no run folder, its checkpoints are damaged, another process trains it, settings or data differ, the epochs
-        are fewer than before; as `train_run`.
+        The path is not a run folder, its checkpoints are damaged, another process is training it, settings or data
+        differ, or there are fewer epochs than before; or as from `train_run`.
 
     Examples
     --------
@@ -90,7 +91,7 @@ def resume_run(
     """
     folder = RunFolder(Path(path))
     if not folder.config_path.is_file():
-        raise ModelError(f"{path}: expected config.toml in it, found none; it is no run folder")
+        raise ModelError(f"{path}: no config.toml in it; not a run folder")
     with ExitStack() as held:
         held.callback(RunLock(folder.path).release)
         checkpoint = _newest_checkpoint(folder, tell)
@@ -99,7 +100,7 @@ def resume_run(
         if checkpoint is not None:
             check_fields(checkpoint.extra, RECORDER, str(checkpoint.path / "state.json: extra"))
             if not os.path.lexists(folder.history_path):
-                tell(f"{folder.history_path} is gone: a new one begins here")
+                tell(f"{folder.history_path} is missing: a new one starts here")
         config = read_config(folder.config_path)
         settings = settings_from(config, folder.config_path)
         config = _with_epochs(config, settings, epochs, checkpoint, folder.config_path)
@@ -107,8 +108,8 @@ def resume_run(
         settings = replace(settings, epochs=config["training"].get("epochs"))
         if data is None and is_gone(settings.data):
             raise DataError(
-                f"{settings.data}: the data that the run was trained on is not there any more; if it was moved, say "
-                f"where to: rot180 train NEWPATH --resume {quoted(path)}"
+                f"{settings.data}: the data that the run was trained on no longer exists; if it was moved, give its "
+                f"new path: rot180 train NEWPATH --resume {quoted(path)}"
             )
         prepared = prepare(replace(settings, data=data) if data is not None else settings, progress)
         if on_data is not None:
@@ -116,11 +117,11 @@ def resume_run(
         if prepared.model.notation != config.get("network"):
             raise ModelError(
                 f"{path}: the run's network is {str(config.get('network'))[:200]!r}, but here {settings.model} is "
-                f"{prepared.model.notation!r}; give the same data, and use the version of rot180 that began the run"
+                f"{prepared.model.notation!r}; give the same data, and use the version of rot180 that started the run"
             )
         if checkpoint is not None:
             _check_normalization(prepared, checkpoint, folder.config_path)
-            # What was computed from the data at the start, such as their mean, comes from there.
+            # Values computed from the data at the start, such as their mean, come from there.
             prepared.model.preprocessing = checkpoint.model.preprocessing
 
         def open_folder(event: TrainingStarted) -> RunFolder:
@@ -154,7 +155,7 @@ def resume_run(
 
 
 def _newest_checkpoint(folder: RunFolder, tell: Callable[[str], None]) -> Checkpoint | None:
-    """Return where to go on from; None where the process ended before it had written its first checkpoint.
+    """Return the checkpoint to continue from; None if the process ended before it had written its first.
 
     Raises
     ------
@@ -165,40 +166,40 @@ def _newest_checkpoint(folder: RunFolder, tell: Callable[[str], None]) -> Checkp
         trained = any(record["event"] in ("step", "epoch") for record in iterate_records(folder.history_path))
         if trained or folder.model_path.exists():
             raise ModelError(
-                f"{folder.checkpoints}: the checkpoints were removed, so there is nothing to go on from; train anew "
-                f"into another --out"
+                f"{folder.checkpoints}: the checkpoints were removed, so the run cannot be resumed; start a new one "
+                f"in another --out"
             )
         folder.make(folder.checkpoints)
-        tell("there is no checkpoint yet: the training begins anew")
+        tell("there is no checkpoint yet: the training starts from the beginning")
         return None
     checkpoint, damaged = load_newest(folder.checkpoints)
     for fault in damaged:
-        tell(f"an older checkpoint is taken: {fault}")
+        tell(f"using an older checkpoint: {fault}")
     return checkpoint
 
 
 def _with_epochs(
     config: dict[str, Any], settings: RunSettings, epochs: int | None, checkpoint: Checkpoint | None, path: Path
 ) -> dict[str, Any]:
-    """Return the configuration with more epochs, if they are asked for.
+    """Return the configuration with more epochs, if requested.
 
     Raises
     ------
     ArgumentError
-        Fewer are asked for, or the configuration was changed since the checkpoint was written.
+        Fewer are requested, or the configuration was changed since the checkpoint was written.
     """
     planned, earlier = settings.epochs, config.get("earlier_epochs", [])
     trained = planned if checkpoint is None else checkpoint.state.plan["epochs"]
     # The process may have ended after the configuration was written, and before the first checkpoint that has it.
     if trained not in (planned, *earlier):
         raise ArgumentError(
-            f"{path}: epochs was {trained} when the run was trained, and is {planned}; put it back, and train longer "
-            f"with --epochs"
+            f"{path}: epochs was {trained} when the run was trained, and is now {planned}; restore it, and train "
+            f"longer with --epochs"
         )
     if epochs is None or epochs == planned:
         return config
     if planned is not None and epochs < planned:
-        raise ArgumentError(f"the run has epochs: {planned}, and can go on to more; came --epochs {epochs}")
+        raise ArgumentError(f"--epochs must be at least the {planned} that the run was planned for; it is {epochs}")
     return {
         **config,
         "earlier_epochs": [*earlier, *([] if planned is None else [planned])],
@@ -207,15 +208,17 @@ def _with_epochs(
 
 
 def _check_normalization(prepared: Prepared, checkpoint: Checkpoint, path: Path) -> None:
-    """Raise ArgumentError where images would be brought to the network in another way than before."""
+    """Raise ArgumentError if images would be preprocessed in another way than before."""
     now, then = prepared.model.preprocessing, checkpoint.model.preprocessing
     for name, was, value in (("normalize", then.kind, now.kind), ("resize", then.resize, now.resize)):
         if was != value:
-            raise ArgumentError(f"{path}: {name} was {was!r} when the run was trained, and is {value!r}; put it back")
+            raise ArgumentError(
+                f"{path}: {name} was {was!r} when the run was trained, and is now {value!r}; restore it"
+            )
 
 
 def _other_rates(event: TrainingStarted, planned: int) -> str | None:
-    """Return in one line what more epochs do to the learning rate; None where all its steps so far stay right."""
+    """Return in one line how more epochs change the learning rate; None if all steps so far are unaffected."""
     now, images, done = event.settings, event.images, event.progress.step
     if now.epochs == planned or not done:
         return None
@@ -227,6 +230,6 @@ def _other_rates(event: TrainingStarted, planned: int) -> str | None:
         return None
     return (
         f"the learning rate follows {now.schedule} over all {now.epochs} epochs from here on: it was "
-        f"{before(done - 1):.3g} and goes on at {after(done):.3g}; the weights will not be those of {now.epochs} "
-        f"epochs in one go"
+        f"{before(done - 1):.3g} and continues at {after(done):.3g}; the weights will differ from those of "
+        f"{now.epochs} epochs without a break"
     )

@@ -1,7 +1,7 @@
-"""Arrays to the bytes of a safetensors file, the same bytes for the same arrays, and back.
+"""Conversion of arrays to the bytes of a safetensors file and back, with the same bytes for the same arrays.
 
-The library's own writer puts the metadata in an order that changes from process to process; two equal models would then
-have different checksums.
+The library's own writer orders the metadata differently from process to process; two equal models would then have
+different checksums.
 
 Format: https://github.com/huggingface/safetensors
 """
@@ -49,7 +49,7 @@ def serialize(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = 
     """
     header: dict[str, Any] = {"__metadata__": dict(sorted((metadata or {}).items()))} if metadata else {}
     parts, end = [], 0
-    # The widest first, as the format's own writer has it: every array then begins at a multiple of its item's size.
+    # The widest first, like the format's own writer: every array then starts at a multiple of its item size.
     for name, array in sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])):
         if array.dtype not in _NAMES:
             raise ArgumentError(f"{name} must be float32 or float64 to be saved; it is {array.dtype}")
@@ -62,14 +62,14 @@ def serialize(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = 
 
 
 def compare_arrays(path: Path, header: Header, expected: Mapping[str, ArrayEntry], of: str) -> None:
-    """Raise ModelError where the names, types or shapes in a file are not the expected ones, before any array is read.
+    """Raise ModelError if the names, types or shapes in a file are not as expected, before any array is read.
 
     Parameters
     ----------
     expected : mapping of str to ArrayEntry
         Types and shapes by name.
     of : str
-        Whose arrays they must be, for the message.
+        What the arrays must belong to, for the message.
     """
     missing, unexpected = sorted(expected.keys() - header.arrays.keys()), sorted(header.arrays.keys() - expected.keys())
     if missing or unexpected:
@@ -86,7 +86,7 @@ def compare_arrays(path: Path, header: Header, expected: Mapping[str, ArrayEntry
 
 
 def entry_of(array: Array) -> ArrayEntry:
-    """Return the type and shape of an array as a header has them.
+    """Return the type and shape of an array in the form of a header.
 
     >>> entry_of(np.zeros((2, 3), np.float32))
     ArrayEntry(dtype='F32', shape=(2, 3))
@@ -101,7 +101,7 @@ class StoredArrays:
     Attributes
     ----------
     header : Header
-        What it holds, checked.
+        The checked header.
     """
 
     header: Header
@@ -109,7 +109,7 @@ class StoredArrays:
     _file: BinaryIO
 
     def read(self) -> dict[str, Array]:
-        """Return all arrays, as float32 where they have 16 bits; raise ModelError if the file changed meanwhile."""
+        """Return all arrays, those of 16 bits as float32; raise ModelError if the file was changed meanwhile."""
         arrays = {}
         for name, entry in self.header.arrays.items():
             dtype = _STORED[entry.dtype]
@@ -127,9 +127,9 @@ class StoredArrays:
 
 @contextmanager
 def open_arrays(path: Path, *, beneath: Path | None = None) -> Iterator[StoredArrays]:
-    """Open a file of arrays, so that its header can be looked through before any of them is made.
+    """Open a file of arrays, so that its header can be checked before any array is created.
 
-    Not by the library's own reader, which takes a path only and so would follow a link put there meanwhile.
+    The library's own reader is not used: it only takes a path and would follow a link put there meanwhile.
 
     Raises
     ------

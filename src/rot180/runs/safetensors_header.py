@@ -1,7 +1,7 @@
-"""What a safetensors file says it holds, read and checked before any array is made.
+"""The header of a safetensors file, read and checked before any array is created.
 
     offset 0   8 bytes   length n of the header, uint64, little-endian
-    offset 8   n bytes   JSON: each array's name with its type, shape and place; `__metadata__`, strings by name
+    offset 8   n bytes   JSON: each array's name with its type, shape and position; `__metadata__`, strings by name
     then                 the arrays, one after another, without gaps
 
 Format: https://github.com/huggingface/safetensors
@@ -22,16 +22,16 @@ from rot180.errors import ModelError
 from rot180.files import open_regular
 
 MAX_HEADER = 1_000_000
-"""Bytes of header that are read; a network of a thousand layers needs a tenth of it."""
+"""The longest header that is read, in bytes; a network with a thousand layers needs a tenth of it."""
 
 MAX_ARRAYS = 10_000
-"""Arrays that a file may hold."""
+"""The most arrays in a file."""
 
 ITEM_BYTES = {"F32": 4, "F64": 8, "F16": 2, "BF16": 2}
 """The types of weights, by the format's name for them."""
 
 WIDENED = {"F16": "F32", "BF16": "F32"}
-"""Types that are read as another, which holds each of their numbers exactly."""
+"""Types that are read as a wider type, which represents each of their numbers exactly."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class ArrayEntry:
 
 @dataclass(frozen=True)
 class Header:
-    """The arrays of a file by name, and the strings that go with them."""
+    """The arrays of a file by name, and its metadata."""
 
     arrays: dict[str, ArrayEntry]
     metadata: dict[str, str]
     places: dict[str, int]
-    """The byte of the file at which each array begins."""
+    """The offset in the file at which each array starts."""
 
 
 @contextmanager
 def open_checked(path: Path, *, beneath: Path | None = None) -> Iterator[tuple[BinaryIO, Header]]:
-    """Open a safetensors file, read its header and check it; the arrays stay where they are.
+    """Open a safetensors file, and read and check its header, but not the arrays.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def open_checked(path: Path, *, beneath: Path | None = None) -> Iterator[tuple[B
     Raises
     ------
     ModelError
-        The file cannot be read, is a link or no regular file, is no safetensors file, is cut off or too long, its
-        header is over 1 MB, or it has more than 10,000 arrays, or arrays of other types than floats.
+        The file cannot be read, is a link, not a regular file or not a safetensors file, is truncated or too long, its
+        header is over 1 MB, or it has more than 10,000 arrays or arrays of types other than floats.
     """
     try:
         with open_regular(path, beneath=beneath) as file:
@@ -78,7 +78,9 @@ def open_checked(path: Path, *, beneath: Path | None = None) -> Iterator[tuple[B
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file; check the path") from None
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
+        raise ModelError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
+        ) from None
 
 
 def read_header(path: str | Path, *, beneath: Path | None = None) -> Header:
@@ -92,14 +94,14 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
     prefix = file.read(8)
     length = int.from_bytes(prefix, "little")
     if len(prefix) < 8 or length > size - 8:
-        raise _fault(path, f"offset 0: a header of {length} bytes is promised, {max(size - 8, 0)} bytes follow")
+        raise _fault(path, f"offset 0: expected a header of {length} bytes, but only {max(size - 8, 0)} bytes follow")
     if length > MAX_HEADER:
         raise _fault(path, f"offset 0: expected a header of at most {MAX_HEADER} bytes, found {length}")
     text = file.read(length)
     try:
         entries = json.loads(text, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
-        raise _fault(path, f"offset 8: the header is no JSON ({str(error)[:80]})") from None
+        raise _fault(path, f"offset 8: the header is not JSON ({str(error)[:80]})") from None
     if not isinstance(entries, dict):
         raise _fault(path, "offset 8: expected a table of arrays")
     metadata = entries.pop("__metadata__", {})
@@ -112,7 +114,7 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
 
 
 def _check_arrays(path: Path, entries: dict[str, Any], available: int) -> dict[str, ArrayEntry]:
-    """Return the arrays if each entry is sound, and together they fill the file without gap or overlap."""
+    """Return the arrays, after checking that each entry is valid and that they fill the file without gap or overlap."""
     arrays, places = {}, []
     for name, entry in entries.items():
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
@@ -141,17 +143,17 @@ def _check_arrays(path: Path, entries: dict[str, Any], available: int) -> dict[s
 
 
 def _are_counts(values: object) -> bool:
-    """Say whether a JSON value is a list of whole numbers from 0 that fit in 48 bits (and are no booleans)."""
+    """Return whether a JSON value is a list of whole numbers from 0 that fit in 48 bits (and are not Booleans)."""
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**48 for value in values)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a table of JSON pairs; a name given twice could mean one thing here and another to the next reader."""
+    """Make a table of JSON pairs; a duplicate name could mean different things to different readers."""
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise ValueError("a name stands in it twice")
+        raise ValueError("a name occurs twice")
     return table
 
 
 def _fault(path: Path, what: str) -> ModelError:
-    return ModelError(f"{path}: {what}; the file is damaged or no safetensors file")
+    return ModelError(f"{path}: {what}; the file is damaged or not a safetensors file")

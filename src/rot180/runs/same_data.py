@@ -1,4 +1,4 @@
-"""Whether the data of a run are those that it was trained on."""
+"""Compare the data of a run with those that it was trained on."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 from rot180.errors import ArgumentError
 
 DATA, WHOLE = "data", "data_whole"
-"""Names in `environment.json`: the fingerprint, and the one of every byte where the first is of a sample."""
+"""Names in `environment.json`: the fingerprint, and that of every byte if the first is of a sample."""
 
 SAMPLED = "data_sampled"
-"""Whether the first is of a sample."""
+"""Whether the first fingerprint is of a sample."""
 
 
 def check_data(
     then: Mapping[str, Any], now: Mapping[str, Any], name: str, *, force: bool, tell: Callable[[str], None]
 ) -> None:
-    """Compare the fingerprints of a run's data with those of its start, and tell what was not compared.
+    """Compare the fingerprints of a run's data with those at its start, and report what was not compared.
 
     Parameters
     ----------
     then, now : mapping
-        What `rot180.runs.environment.environment` returned at the start, and returns now.
+        Results of `rot180.runs.environment.environment`, at the start of the run and now.
     name : str
-        Of the data.
+        The name of the data.
     force : bool
-        Whether data that differ are told instead of refused.
+        Report different data instead of raising an error.
     tell : callable
-        Called with each thing worth knowing.
+        Called with each warning.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def check_data(
             tell("the data differ from those the run was trained on")
             return
     if WHOLE in now and WHOLE not in then:
-        tell("no checksum of every byte of the data was noted when the run began; it is noted now")
+        tell("no checksum of every byte of the data was stored when the run started; it is stored now")
     elif now.get(SAMPLED) and WHOLE not in now:
-        more = "--verify compares every byte" if WHOLE in then else "--verify, from the start of a run, compares all"
-        tell(f"of each large image file, 12 KB were compared with those the run was trained on; {more}")
+        more = "--verify compares every byte" if WHOLE in then else "start runs with --verify to compare all"
+        tell(f"only 12 KB of each large image file were compared with those the run was trained on; {more}")

@@ -1,4 +1,4 @@
-"""What a run is asked to do, as the command line, a call or config.toml says it."""
+"""The settings of a run, from the command line, a call or config.toml."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from rot180.training.class_weights import parse_class_weights
 from rot180.training.recipe import NAMED_RECIPES, Recipe
 
 NOT_OF_FIT = ("data", "model", "recipe", "normalize", "limit", "resize", "on_bad_file", "label_column")
-"""Settings that are dealt with before the training."""
+"""Settings that are used before the training."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run is asked to do; None stands for what the recipe says.
+    """The settings of a run; None means the recipe's value.
 
     Attributes
     ----------
     data : str or None
-        As in `load_data`; None is the bundled digits.
+        As in `load_data`; None means the bundled digits.
     model : str or None
-        A name or a notation; None is chosen by the recipe and the size of the images.
+        A name or a notation; if None, it is chosen by the recipe and the size of the images.
     recipe : str
         A name from `rot180.training.recipe.NAMED_RECIPES`.
     epochs, batch_size, optimizer, lr, weight_decay, schedule, warmup, seed, early_stopping, accumulate, engine
         As in `fit`.
     validation : float, str or None
-        A share of the training images to validate on, or data as in `load_data`; None takes the data's own validation
-        images, where it has some.
+        A share of the training images to validate on, or data as in `load_data`; if None, the data's own validation
+        images are used, if any.
     augment : str or None
         Such as "shift:2,flip"; see `rot180.data.augment`.
     resize : str or None
-        How image files are brought to one size, such as "64" or "crop:64x48"; see `rot180.data.options`.
+        How image files are resized, such as "64" or "crop:64x48"; see `rot180.data.options`.
     on_bad_file : str
         `strict` or `skip`; see `rot180.data.options`.
     class_weights : str or None
         `balanced`, or weights by name such as "cat=2,dog=1".
     label_column : str or None
-        The column of a table that holds the labels, by its name or number; see `rot180.data.options`.
+        The column of a table with the labels, by name or number; see `rot180.data.options`.
     normalize : str or None
         `scale`, `image`, `dataset` or `none`; see `Preprocessing`.
     limit : int or None
-        Train on the first so many images only.
+        Train on only this many images, from the start.
     """
 
     data: str | None = None
@@ -79,7 +79,7 @@ class RunSettings:
     recipe: str = "default"
 
     def check_names(self) -> None:
-        """Raise ArgumentError for a name that nothing has; done before any data is read."""
+        """Raise ArgumentError for unknown names, before any data is read."""
         _known("optimizer", self.optimizer, OPTIMIZERS)
         _known("schedule", self.schedule, SCHEDULES)
         _known("normalization", self.normalize, KINDS)
@@ -92,7 +92,7 @@ class RunSettings:
             parse_class_weights(self.class_weights)
 
     def image_options(self, progress: Progress | None = None) -> ImageOptions:
-        """Return how image files are to be read."""
+        """Return the options for reading image files."""
         size, channels, way = (None, None, "stretch") if self.resize is None else parse_resize(self.resize)
         options = ImageOptions(
             size=size, channels=channels, resize=way, on_bad_file=self.on_bad_file, label_column=self.label_column
@@ -100,9 +100,9 @@ class RunSettings:
         return options if progress is None else replace(options, progress=progress)
 
     def filled_in(self, model: str, from_recipe: Recipe) -> RunSettings:
-        """Return the settings with what was left open taken from a recipe.
+        """Return the settings with missing values filled in from a recipe.
 
-        A learning rate suits one optimizer: with another than the recipe's, that optimizer's own default is taken.
+        A learning rate suits one optimizer: with an optimizer other than the recipe's, its own default is used.
         """
         same_optimizer = self.optimizer in (None, from_recipe.optimizer)
         given = {name: value for name, value in asdict(self).items() if value is not None}
@@ -125,20 +125,20 @@ _KINDS = {
 }
 
 TRAINING = {field.name: _KINDS[str(field.type)] for field in fields(RunSettings)}
-"""What each setting may be in a configuration, where None is left out."""
+"""The kind of each setting in a configuration, which omits None."""
 
 
 def settings_from(config: Mapping[str, Any], path: Path) -> RunSettings:
-    """Return the settings that a config.toml holds.
+    """Return the settings in a config.toml.
 
     Raises
     ------
     ModelError
-        A value is unknown or of another type.
+        A setting is unknown or has the wrong type.
     """
     training = config.get("training")
     if not isinstance(training, dict):
-        raise ModelError(f"{path}: expected a table [training], found none; it is no configuration of a run")
+        raise ModelError(f"{path}: no table [training] in it; not a run's configuration")
     values = {**{name: config[name] for name in ("data", "model") if name in config}, **training}
     for name in values:
         if name not in TRAINING:

@@ -1,4 +1,4 @@
-"""The curves of a run as TensorBoard's event files; a subscriber."""
+"""The curves of a run as TensorBoard event files; a subscriber."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rot180.training import EpochDone, Event, StepDone, TrainingEnded, TrainingS
 
 
 class TensorBoardWriter:
-    """Write each step's loss and learning rate, and each epoch's measures.
+    """Write each step's loss and learning rate, and each epoch's metrics.
 
-    A training that is resumed goes on in a file of its own; what was told after its checkpoint is not shown twice.
+    A resumed training continues in a new file; steps after its checkpoint are not shown twice.
 
     Parameters
     ----------
     folder : callable
-        Returns where the event files go, made if need be; called when the training starts.
+        Returns the folder of the event files, created if needed; called when the training starts.
 
     Raises
     ------
@@ -30,14 +30,14 @@ class TensorBoardWriter:
         self._folder, self._step = folder, 0
 
     def __call__(self, event: Event) -> None:
-        """Take an event in."""
+        """Record an event."""
         if isinstance(event, TrainingStarted):
             from tensorboardX import SummaryWriter
 
             progress = event.progress
             self._step = progress.epoch * event.batches + progress.batch
             purge = self._step + 1 if self._step else None
-            # The suffix: the name holds the second, in which another part of the training may have begun.
+            # The suffix: the name contains the time in seconds, which another part of the training may share.
             self._writer = SummaryWriter(str(self._folder()), purge_step=purge, filename_suffix=f".{self._step}")
         elif isinstance(event, StepDone):
             self._step += 1
@@ -57,7 +57,7 @@ class TensorBoardWriter:
 
 
 def require_tensorboard() -> None:
-    """Raise ArgumentError unless event files can be written; asked before a training starts."""
+    """Raise ArgumentError unless event files can be written; called before a training starts."""
     try:
         import tensorboardX  # noqa: F401
     except ImportError:

@@ -1,4 +1,4 @@
-"""A whole run in one call: data, network, training, test, pictures, and the folder that is left."""
+"""A complete run in one call: data, network, training, test, pictures, and the run folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Examine = Callable[[Sequential, History, Dataset, RunSettings], list[str]]
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What came of a run.
+    """The result of a run.
 
     Attributes
     ----------
@@ -43,10 +43,10 @@ class TrainedRun:
     model : Sequential
     dataset : Dataset
     settings : RunSettings
-        With everything filled in.
+        Complete settings.
     history : History
     test : Evaluation or None
-        On the test images; None where the data has none.
+        On the test images; None if the data has none.
     pictures : tuple of Path
         The PNG files.
     """
@@ -75,42 +75,42 @@ def train_run(
     examine: Examine | None = None,
     command: str | None = None,
 ) -> TrainedRun:
-    """Train as the settings say, and leave a run folder.
+    """Train with the given settings, and write a run folder.
 
-    Whatever can be found wrong beforehand is found before the folder is made, so a start that fails leaves nothing.
-    Ctrl-C and SIGTERM end the training after its batch, in a checkpoint from which `resume_run` goes on.
+    Everything that can be checked in advance is checked before the folder is created, so a failed start leaves nothing
+    behind. Ctrl-C and SIGTERM stop the training after its current batch and write a checkpoint for `resume_run`.
 
     Parameters
     ----------
     settings : RunSettings
     out : str or Path, optional
-        The folder to make; it may not exist. By default the next free number in `runs/`.
+        The folder to create; it must not exist. By default the next free number in `runs/`.
     subscribers : iterable of callables
-        Told every event of the training.
+        Called with every event of the training.
     progress : callable, optional
-        Told how far the reading of the data is.
+        Called with the progress of reading the data.
     draw : bool
         Whether to draw the pictures.
     checkpoints : CheckpointPolicy, optional
-        When to write them, beside the end of each epoch.
+        When to write checkpoints, besides the end of each epoch.
     tensorboard : bool
         Whether to write event files; needs the extra of this name.
     verify : bool
-        Whether to note a checksum of every byte of a set larger than memory, to which `resume_run` can compare it.
+        Store a checksum of every byte of a data set larger than memory, with which `resume_run` can compare it.
     tell : callable
-        Called with what is worth knowing beforehand: that the data are of a single class, or in an unusual range.
+        Called with warnings before the training: that the data has a single class, or an unusual pixel range.
     on_data : callable, optional
-        Called with the data set before the training: its `sources` and `notes` say how it was read.
+        Called with the data set before the training: its `sources` and `notes` describe how it was read.
     examine : callable, optional
-        Called with model, history, data set and settings after the training; returns what it found, for the report.
+        Called with model, history, data set and settings after the training; returns findings for the report.
     command : str, optional
-        The command that asked for it, for the report.
+        The command that started the run, for the report.
 
     Raises
     ------
     Rot180Error
-        The folder exists; a name is unknown; data, network and settings cannot be used or do not fit together; the
-        folder cannot be written; a loss or gradient is not finite.
+        The folder exists; a name is unknown; data, network and settings are invalid or do not match; the folder cannot
+        be written; a loss or gradient is not finite.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def train_run(
     """
     settings.check_names()
     if out is not None and os.path.lexists(out):
-        raise ArgumentError(f"{out} exists already; choose another --out or remove it")
+        raise ArgumentError(f"{out} already exists; choose another --out or remove it")
     prepared = prepare(settings, progress)
     if on_data is not None:
         on_data(prepared.dataset)
@@ -151,11 +151,11 @@ def run_training(
     examine: Examine | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> TrainedRun:
-    """Train, test, draw; of an interrupted training there is no more than weights and page, as someone waits for it."""
+    """Train, test and draw; an interrupted training only writes weights and report, as the user is waiting."""
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
     options = {key: value for key, value in asdict(settings).items() if key not in NOT_OF_FIT}
     if isinstance(settings.validation, str):
-        options["validation"] = None  # the images are in the data set by now
+        options["validation"] = None  # the images are already in the data set
     if tensorboard:
         require_tensorboard()
         subscribers = [*subscribers, TensorBoardWriter(lambda: recorder.opened.make(recorder.opened.tensorboard))]
@@ -179,7 +179,7 @@ def run_training(
             recorder.note("test", **_test_record(test))
     except NonFiniteError as error:
         if recorder.folder is not None:
-            # Counted from 1, as in the reason: the error holds the updates done before.
+            # Counted from 1, as in the reason: the error holds the number of updates before it.
             place = {"step": error.step + 1, "layer": error.layer, "array": error.array}
             recorder.note("failed", reason=str(error), **place)
             write_report(recorder.folder, model)
@@ -199,7 +199,7 @@ def draw_run(
     test: Evaluation | None = None,
     chosen: Iterable[int] = (),
 ) -> list[Path]:
-    """Draw all pictures of a run, with the test images of a data set, and return the PNG files."""
+    """Draw all pictures of a run, using the test images of a data set, and return the PNG files."""
     images, labels = dataset.test_images, dataset.test_labels
     if not len(images):
         return draw_model(folder, model, history)
@@ -210,7 +210,7 @@ def draw_run(
 
 
 def _test_record(test: Evaluation) -> dict[str, Any]:
-    """Return what the history keeps of a test: of the confusion matrix only its sums, which grow with the classes."""
+    """Return the record of a test for the history: of the confusion matrix only its sums, which stay small."""
     return {
         "count": test.count,
         "loss": test.loss,

@@ -1,4 +1,4 @@
-"""Which images a run is measured on: those that its training has not seen."""
+"""The images that a run is evaluated on: those that its training has not seen."""
 
 from __future__ import annotations
 
@@ -19,58 +19,58 @@ from rot180.runs.settings import RunSettings
 
 
 class Unseen(NamedTuple):
-    """Images to measure a model on."""
+    """Images to evaluate a model on."""
 
     images: Images
     labels: Array
     class_names: tuple[str, ...]
     note: str
-    """Which images of the data these are, and what else is worth knowing of them, in a line.
+    """Which images of the data these are, and other remarks, in one line.
 
-    Empty for the test images that the data itself names.
+    Empty for test images that the data itself provides.
     """
 
 
 def unseen(path: str | Path, run: Run, source: str, options: ImageOptions | None = None) -> Unseen:
     """Load the images of a data set that a run has not seen.
 
-    Of data with test images of its own, these. Other data is divided when it is loaded, always in the same way: of what
-    the run was trained on, the part that was held out then; of anything else, all images.
+    If the data has its own test images, these are used. Other data is split when it is loaded, always in the same way:
+    for the data that the run was trained on, the held-out part is used; for any other data, all images.
 
     Parameters
     ----------
     path : str or Path
-        The run's folder, or the weights file in it.
+        The run folder, or the weights file in it.
     run : Run
-        As `load_run` read it from there.
+        Read from there by `load_run`.
     source : str
         As in `load_data`.
     options : ImageOptions, optional
-        What is asked of image files; the model decides about size, channels and the way to resize.
+        Options for reading image files; the model determines size, channels and the way to resize.
 
     Raises
     ------
     DataError
-        As from `load_data`; or the data has a class that the model does not know.
+        As from `load_data`; or the data has a class unknown to the model.
     """
     dataset = load_data(source, options_for(run.model, options))
-    # Asked before the classes are renamed, which would change the fingerprint.
+    # Determined before the classes are renamed, which would change the fingerprint.
     own = _was_trained_on(path, run, source, dataset) if dataset.divided else None
     if run.model.class_names is not None:
         dataset = dataset.with_classes(run.model.class_names)
     test, count = len(dataset.test_images), len(dataset.train_images) + len(dataset.test_images)
     if test and (own is not False or not dataset.divided):
-        why = "the others were there to train on" if own else "only the run's folder tells if it has seen the others"
-        note = f"measured on {test:,} of the {count:,} images of {source}, every fifth of each class: {why}"
+        why = "the run was trained on the others" if own else "only the run folder records whether it saw the others"
+        note = f"evaluated on {test:,} of the {count:,} images of {source}, every fifth of each class: {why}"
         note = "; ".join((*([note] if dataset.divided else []), *dataset.notes))
         return Unseen(dataset.test_images, dataset.test_labels, dataset.class_names, note)
     said = {True: ": too few to hold any out of the training", False: ": the run was not trained on this data"}
-    note = f"measured on all {count:,} images of {source}{'' if own is None else said[own]}"
+    note = f"evaluated on all {count:,} images of {source}{'' if own is None else said[own]}"
     return Unseen(*dataset.every_image(), dataset.class_names, "; ".join((note, *dataset.notes)))
 
 
 def _was_trained_on(path: str | Path, run: Run, source: str, dataset: Dataset) -> bool | None:
-    """Say whether a run was trained on a data set, by its path or its contents; None where there is no run to ask."""
+    """Return whether a run was trained on a data set, by its path or contents; None if that is unknown."""
     config = config_of(path, run)
     if not config:
         return None
@@ -81,7 +81,7 @@ def _was_trained_on(path: str | Path, run: Run, source: str, dataset: Dataset) -
     if isinstance(limit, int) and limit > 0:
         dataset = dataset.limit(limit)
     validation = training.get("validation") if isinstance(training, dict) else None
-    if isinstance(validation, str):  # its images belong to what the run was given
+    if isinstance(validation, str):  # its images are part of the run's data
         if not Path(validation).is_absolute() or is_gone(validation):
             return None
         try:
