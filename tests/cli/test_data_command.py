@@ -74,7 +74,7 @@ def test_named_models_are_adapted_and_say_so(rot180: Call, photos: Path, tmp_pat
     said = rot180("train", photos, "--model", "cnn-8-16", "--epochs", 1, "--no-pictures", "--out", tmp_path / "run",
                   "--resize", "crop:24", "--augment", "flip,shift:2")  # fmt: skip
     assert said.status == 0
-    assert "cnn-8-16 takes other images or classes" in said.out
+    assert "cnn-8-16 is made for other images or classes" in said.out
     assert "24x24x3 > conv5x5:8" in said.out
     config = (tmp_path / "run" / "config.toml").read_text()
     assert 'resize = "crop:24"' in config

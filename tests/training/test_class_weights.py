@@ -33,8 +33,8 @@ def test_every_way_to_say_the_same(given):
     ("given", "message"),
     [
         ("balance", "did you mean 'balanced'"),
-        ("cat", "'balanced' or such as 'cat=2,dog=1'"),
-        ("cat=x", "'balanced' or such as 'cat=2,dog=1'"),
+        ("cat", "'balanced' or like 'cat=2,dog=1'"),
+        ("cat=x", "'balanced' or like 'cat=2,dog=1'"),
         ("cta=2", "no class is called 'cta'; did you mean 'cat'"),
         ({3: 1.0}, "no class is called 3"),
         ({"cat": -1}, "one number for each class, at least 0"),

@@ -25,7 +25,7 @@ def test_small_label_types_do_not_overflow() -> None:
 @pytest.mark.parametrize(
     ("labels", "error", "message"),
     [
-        (np.array([0, 1]), ShapeError, r"3 images, labels \(2,\)"),
+        (np.array([0, 1]), ShapeError, r"3 images, labels of shape \(2,\)"),
         (np.array([0.0, 1.0, 1.0]), ArgumentError, "labels must be integers; they are float64"),
         (np.array([0, 1, 3]), ArgumentError, "from 0 to 2, one for each output of the network; they range from 0 to 3"),
         (np.array([0, 1, -1]), ArgumentError, "they range from -1 to 1"),

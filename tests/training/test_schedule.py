@@ -72,8 +72,8 @@ def test_no_rate_leaves_its_bounds(name: str, total: int, step: int) -> None:
         (lambda: schedule("step", 1.0, 9, evry=3), r"schedule step has no argument 'evry'; did you mean 'every'\?"),
         (lambda: schedule("step", 1.0, 9, every=0), "every must be a whole number of steps"),
         (lambda: schedule("constant", 1.0, 9, warmup=9), "less than the total of 9, or a share below 1.0; it is 9"),
-        (lambda: schedule("constant", 1.0, 9, warmup=-1), "from 0 to fewer"),
-        (lambda: schedule("constant", 1.0, 9, warmup=1.0), "a share of them below 1.0; it is 1.0"),
+        (lambda: schedule("constant", 1.0, 9, warmup=-1), "from 0 to less"),
+        (lambda: schedule("constant", 1.0, 9, warmup=1.0), "a share below 1.0; it is 1.0"),
         (lambda: schedule("one-cycle", 1.0, 9, warmup=2), "includes its own warm-up"),
     ],
 )
