@@ -67,7 +67,7 @@ def test_class_names_travel(rot180: Call, trained_on_photos: tuple[Path, Any], p
     (tmp_path / "only" / "green" / "1.jpg").write_bytes((photos / "red" / "1.jpg").read_bytes())
     said = rot180("evaluate", run, tmp_path / "only")
     assert (said.status, said.err.count("\n")) == (2, 1)
-    assert "has not learned green; it knows blue, red" in said.err
+    assert "was not trained on green; its classes are blue, red" in said.err
 
 
 def test_named_models_are_adapted_and_say_so(rot180: Call, photos: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_the_label_column_is_kept(rot180, table: Path, tmp_path: Path) -> None:
     assert rot180("evaluate", run, "--json").json["count"] == 4
     found = rot180("data", "inspect", table, "--label-column", 18, "--no-picture")
     assert "labels from column 18, 'kind'" in found.out
-    assert "no column is called 'sort'" in rot180("evaluate", run, "--label-column", "sort").err
+    assert "no column is named 'sort'" in rot180("evaluate", run, "--label-column", "sort").err
 
 
 def test_skipping_bad_files_is_kept(rot180, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_train_tells_parts_and_validates_on_val(rot180: Call, photos: Path, tmp_
     assert f"rot180: photos: {EMPTY}" in said.err
     assert EMPTY in rot180("evaluate", tmp_path / "own").out
     said = rot180("train", photos / "train", "--out", tmp_path / "path", *options, "--validation", photos / "test")
-    assert f"validation: {photos / 'test'}, test: every fifth of each class, held out" in said.out
+    assert f"validation: {photos / 'test'}, test: every fifth image of each class, held out" in said.out
     assert "training on 16 images, 6 for validation" in said.out
     said = rot180("train", photos, "--out", tmp_path / "share", *options, "--validation", 0.25, "--json")
     assert said.status == 0

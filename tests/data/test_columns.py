@@ -91,10 +91,10 @@ def test_the_column_that_is_asked_for(tmp_path: Path, asked: str | int) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("kinds", "no column is called 'kinds'; did you mean 'kind'"),
-        (0, "no column is called '0'"),
-        (99, "no column is called '99'"),
-        ("p", "2 columns are called 'p'; give the number"),
+        ("kinds", "no column is named 'kinds'; did you mean 'kind'"),
+        (0, "no column is named '0'"),
+        (99, "no column is named '99'"),
+        ("p", "2 columns are named 'p'; give the number"),
     ],
 )
 def test_a_column_that_is_not_there(asked: str | int, message: str) -> None:
@@ -103,7 +103,9 @@ def test_a_column_that_is_not_there(asked: str | int, message: str) -> None:
 
 
 def test_without_names_a_column_is_a_number() -> None:
-    with pytest.raises(DataError, match=r"expected a label column from 1 to 5 \(the file names none\), found 'label'"):
+    with pytest.raises(
+        DataError, match=r"expected a label column from 1 to 5 \(the file has no column names\), found 'label'"
+    ):
         find_columns("a.csv", None, [["1"] * 5], "label")
 
 
@@ -159,10 +161,10 @@ def test_line_ends_encodings_and_quotes(tmp_path: Path, content: str | bytes) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a;b;c\n1;2;3\n", r"found 3 columns, 2 of them beside label and index \(a, b, .*name the label's"),
-        (table({"a": LABEL, **pixels("b{}"), "c": LABEL, "e": LABEL}), "found 19 columns, 18 of them beside label"),
+        ("a;b;c\n1;2;3\n", r"found 3 columns, 2 of them besides label and index \(a, b, .*name the label's"),
+        (table({"a": LABEL, **pixels("b{}"), "c": LABEL, "e": LABEL}), "found 19 columns, 18 of them besides label"),
         (GOOD.replace("\n0,", "\n,", 1), "row 2, column 1: expected a label of 1 to 200 characters, found ''"),
-        ("label;a\n1;0,5\n", "row 2, column 2: expected a pixel, .*found '0,5'; write decimal points"),
+        ("label;a\n1;0,5\n", "row 2, column 2: expected a pixel, .*found '0,5'; use decimal points"),
     ],
 )
 def test_what_is_no_table_of_images(tmp_path: Path, text: str, message: str) -> None:
@@ -172,10 +174,10 @@ def test_what_is_no_table_of_images(tmp_path: Path, text: str, message: str) -> 
 
 def test_labels_that_are_hardly_meant(tmp_path: Path) -> None:
     for own in (INDEX, [f"name {k}" for k in INDEX]):
-        with pytest.raises(DataError, match=r"each of the 30 images has a label of its own.*an index"):
+        with pytest.raises(DataError, match=r"each of the 30 images has a different label.*row numbers"):
             load_data(write(tmp_path, table({"label": own, **pixels()})))
     data = load_data(write(tmp_path, table({"label": [7] * 30, **pixels()})))
-    assert data.notes == ("all 30 training images are of one class, 7; there is nothing to tell apart",)
+    assert data.notes == ("all 30 training images are of one class, 7; there is nothing to distinguish",)
 
 
 def test_a_table_with_tabs_by_its_suffix(tmp_path: Path) -> None:

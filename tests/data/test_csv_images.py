@@ -67,8 +67,8 @@ def test_three_times_a_square_is_rgb(tmp_path):
         ),
         (GOOD + "5,1,2,70000,4\n", "row 3, column 4: expected a pixel, .*, found '70000'"),
         (GOOD + "5,1,2,-1,4\n", "row 3, column 4: .*found '-1'"),
-        (GOOD.replace(",", ";") + "5;1;2;0,5;4\n", "row 3, column 4: .*found '0,5'; write decimal points, not commas"),
-        ("1 1:0.5 7:1 8:1 9:1\n", "row 1, column 2: .*found '1:0.5'; LIBSVM's sparse form is not read"),
+        (GOOD.replace(",", ";") + "5;1;2;0,5;4\n", "row 3, column 4: .*found '0,5'; use decimal points, not commas"),
+        ("1 1:0.5 7:1 8:1 9:1\n", "row 1, column 2: .*found '1:0.5'; the sparse LIBSVM format is not supported"),
         (GOOD + "5,1,2,,4\n", "row 3, column 4: .*found ''"),
         (GOOD + "5,1,2,nan,4\n", "row 3, column 4: .*found 'nan'"),
         (GOOD + "5,1,2,1_0,4\n", "row 3, column 4: .*found '1_0'"),
@@ -79,11 +79,11 @@ def test_three_times_a_square_is_rgb(tmp_path):
         ("a,b,c,d,e\nf,g,h,i,j\n", "row 2, column 2: expected a pixel"),
         ("\n", "row 1: expected a label and pixels, found the end of the file"),
         ("", "expected CSV, found an empty file"),
-        ("label,a,b,c,d\n", "found the end of the file; no images in it"),
+        ("label,a,b,c,d\n", "found the end of the file; it holds no images"),
         ("1,2,3\n", "row 1: expected a label and the pixels of a square image .*found 3 columns"),
         ("1,2,3,4\n1,2,3,4,5\n", "row 2: expected 4 columns"),
         ("0,1,2,3,4,5,6,7,8\n", r"found 9 columns, 8 of them .*; is the label missing\?"),
-        ("7\n", "found 1 column; separate the columns by commas"),
+        ("7\n", "found 1 column; separate columns by commas"),
         (b"\xff\xfe1\x00,\x00", "row 1"),
     ],
 )
@@ -124,7 +124,7 @@ def test_a_large_file_is_read_by_blocks_and_damaged_gzip_is_told(tmp_path):
     np.testing.assert_array_equal(images.reshape(4000, -1), values[:, 1:])
     np.testing.assert_array_equal(labels, values[:, 0])
     packed = gzip.compress(text[: 10**6], 1)
-    with pytest.raises(DataError, match="gzip file ends early"):
+    with pytest.raises(DataError, match="gzip file is truncated"):
         read_csv(write(tmp_path, packed[:-100]))
 
 

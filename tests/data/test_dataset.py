@@ -40,24 +40,27 @@ def test_limit_takes_the_first_training_images_and_leaves_the_test_set():
     np.testing.assert_array_equal(limited.train_labels, data.train_labels[:600])
     assert limited.test_images is data.test_images
     assert len(data.limit(10**9).train_images) == len(data.train_images)
-    with pytest.raises(ArgumentError, match=r"limit: at least one training image.*came 0"):
+    with pytest.raises(ArgumentError, match=r"limit: at least one training image.*got 0"):
         data.limit(0)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train_labels": np.zeros(3, np.int64)}, "train images and labels must be as many; came 4 images, 3 labels"),
-        ({"test_images": np.zeros((2, 5, 4, 1), np.uint8)}, r"one shape \(H, W, C\); came \(4, 4, 1\) and \(5, 4, 1\)"),
-        ({"train_images": np.zeros((4, 4, 4), np.uint8)}, r"must be \(N, H, W, C\); came \(4, 4, 4\)"),
+        ({"train_labels": np.zeros(3, np.int64)}, "train needs as many labels as images; got 4 images and 3 labels"),
+        (
+            {"test_images": np.zeros((2, 5, 4, 1), np.uint8)},
+            r"the same shape \(H, W, C\); got \(4, 4, 1\) and \(5, 4, 1\)",
+        ),
+        ({"train_images": np.zeros((4, 4, 4), np.uint8)}, r"must be \(N, H, W, C\); got \(4, 4, 4\)"),
         ({"train_images": np.full((4, 4, 4, 1), -1)}, "tiny: train images of integers must be from 0 to 255, or to"),
         ({"train_images": np.zeros((4, 4, 4, 1), "S1")}, r"tiny: train images must be numbers; they are \|S1"),
         ({"test_images": np.full((2, 4, 4, 1), np.nan)}, "tiny: test images: .*; 2 of 2 images hold infinities or NaN"),
-        ({"train_labels": [0, [1]]}, "tiny: train labels must be integers in one axis; came object"),
-        ({"train_labels": None}, "tiny: train labels must be integers in one axis; came object"),
-        ({"test_labels": np.zeros(2)}, "labels must be integers in one axis; came float64"),
-        ({"train_labels": np.array([0, 1, 2, 0])}, "must be 0 to 1, .*; came 2 at position 2"),
-        ({"train_labels": np.array([0, -1, 1, 0])}, "came -1 at position 1"),
+        ({"train_labels": [0, [1]]}, "tiny: train labels must be a one-dimensional array of integers; got object"),
+        ({"train_labels": None}, "tiny: train labels must be a one-dimensional array of integers; got object"),
+        ({"test_labels": np.zeros(2)}, "labels must be a one-dimensional array of integers; got float64"),
+        ({"train_labels": np.array([0, 1, 2, 0])}, "must be 0 to 1, .*; got 2 at position 2"),
+        ({"train_labels": np.array([0, -1, 1, 0])}, "got -1 at position 1"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(changes, message):

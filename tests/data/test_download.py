@@ -247,25 +247,25 @@ def test_another_range_than_asked_for_starts_anew(server: Server, tmp_path: Path
     ("behavior", "reason"),
     [
         ("forbids", "answered 403 Forbidden"),
-        ("another-file", "the checksum is another"),
-        ("stalls", "nothing came for 0.1 s"),
-        ("leads-to-a-file", "sends to 'file:///etc/hostname', which is not on the web"),
-        ("leads-to-ftp", "sends to 'ftp://127.0.0.1/x', which is not on the web"),
+        ("another-file", "the checksum does not match"),
+        ("stalls", "no data for 0.1 s"),
+        ("leads-to-a-file", "sends to 'file:///etc/hostname', which is not an HTTP address"),
+        ("leads-to-ftp", "sends to 'ftp://127.0.0.1/x', which is not an HTTP address"),
         ("leads-to-half-an-address", "the address cannot be used"),
         ("leads-to-no-port", "the address cannot be used"),
         ("leads-to-an-impossible-name", "no connection|the address cannot be used"),
-        ("leads-to-itself", "sends from address to address, more than 10 times"),
+        ("leads-to-itself", "more than 10 redirects"),
         ("leads-nowhere", "answered 302 Found"),
-        ("leads-on-without-an-end", "answered 302|sends to|broke off|no connection"),
-        ("has-a-huge-header", "broke off .LineTooLong."),
-        ("has-many-headers", "broke off .HTTPException."),
-        ("has-a-huge-range", "another part came"),
-        ("has-a-strange-status", "broke off"),
+        ("leads-on-without-an-end", "answered 302|redirects to|connection lost|no connection"),
+        ("has-a-huge-header", "connection lost .LineTooLong."),
+        ("has-many-headers", "connection lost .HTTPException."),
+        ("has-a-huge-range", "a different range than requested"),
+        ("has-a-strange-status", "connection lost"),
         ("says-more-than-one-line", "answered 403 no \\S+ way"),
     ],
 )
 def test_no_mirror_gives_it(server: Server, tmp_path: Path, behavior: str, reason: str) -> None:
-    with pytest.raises(DataError, match=f"file.bin: no mirror gave it .*({reason})") as caught:
+    with pytest.raises(DataError, match=f"file.bin: could not be downloaded from any mirror .*({reason})") as caught:
         fetch(server, tmp_path, behavior, timeout=0.1)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
@@ -295,7 +295,9 @@ def test_progress(server: Server, tmp_path: Path) -> None:
 def test_a_proxy_that_is_none(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http:///")
     monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(DataError, match=r"no mirror gave it .*(no connection|the address cannot be used)"):
+    with pytest.raises(
+        DataError, match=r"could not be downloaded from any mirror .*(no connection|the address cannot be used)"
+    ):
         fetch(server, tmp_path, "good")
 
 

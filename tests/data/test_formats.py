@@ -48,7 +48,7 @@ def test_a_csv_file_beside_train_and_test_does_not_hide_them(tmp_path: Path) -> 
     data = load_data(tmp_path)
     assert data.class_names == ("cat", "dog")
     assert data.sources.unused == "labels.csv"
-    assert data.notes[0].startswith("taken: folders for the parts with a sub-folder for each class; not used: a")
+    assert data.notes[0].startswith("read as: a folder for each part with a subfolder for each class; not used: a")
 
 
 def test_a_table_of_files_beside_train_and_test_does_not_hide_them_either(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_table_of_files_beside_train_and_test_does_not_hide_them_either(tmp_pa
     (tmp_path / "labels.csv").write_text("file,label\ntrain/cat/0.png,cat\ntrain/dog/0.png,dog\n")
     data = load_data(tmp_path)
     assert (len(data.train_images), len(data.test_images), data.sources.unused) == (6, 6, "labels.csv")
-    assert "not used: a CSV file of image files and their labels" in data.notes[0]
+    assert "not used: a CSV file with names of image files and their labels" in data.notes[0]
 
 
 def test_idx_files_inside_folders_of_their_names(tmp_path: Path) -> None:
@@ -76,14 +76,16 @@ def test_emnist_is_turned_upright_and_its_letters_are_named(tmp_path: Path) -> N
     data = load_data(tmp_path)
     np.testing.assert_array_equal(data.train_images[..., 0], IMAGES.transpose(0, 2, 1))
     assert (data.name, data.class_names) == ("emnist-letters", ("a", "z"))
-    assert data.notes == ("EMNIST stores its images transposed: they are turned upright",)
+    assert data.notes == ("EMNIST stores its images transposed; they are turned upright",)
     write_idx(tmp_path, "emnist-balanced-", test="test", suffix=".gz", labels=LABELS * 46)
-    with pytest.raises(DataError, match=r"several data sets \(emnist balanced, emnist letters\); name one"):
+    with pytest.raises(
+        DataError, match=r"several data sets \(emnist balanced, emnist letters\); give the path of a file"
+    ):
         load_data(tmp_path)
     data = load_data(tmp_path / "emnist-balanced-test-labels-idx1-ubyte.gz")
     assert (data.class_names, len(data.train_images)) == (("0", "t"), 20)
     write_idx(tmp_path, "emnist-digits-", test="test", labels=LABELS * 11)
-    with pytest.raises(DataError, match="labels of EMNIST's digits are 0 to 9; found 11"):
+    with pytest.raises(DataError, match="labels of EMNIST digits are 0 to 9; found 11"):
         load_data(tmp_path / "emnist-digits-train-images-idx3-ubyte")
 
 
@@ -111,10 +113,10 @@ def test_idx_training_files_alone_are_divided_and_test_files_alone_are_refused(t
     assert load_data(tmp_path).sources.test == "valid-images-idx3-ubyte"
     for kind in ("images-idx3", "labels-idx1"):
         (tmp_path / f"valid-{kind}-ubyte").unlink()
-    assert load_data(tmp_path).sources.test == "every fifth of each class, held out"
+    assert load_data(tmp_path).sources.test == "every fifth image of each class, held out"
     for kind in ("images-idx3", "labels-idx1"):
         (tmp_path / f"train-{kind}-ubyte").rename(tmp_path / f"t10k-{kind}-ubyte")
-    with pytest.raises(DataError, match="has test images but none that are named for training"):
+    with pytest.raises(DataError, match="has test images but none for training"):
         load_data(tmp_path)
 
 
@@ -127,7 +129,9 @@ def test_folders_around_the_data_are_looked_into(tmp_path: Path) -> None:
         assert (data.name, len(data.test_images)) == (name, 20)
     assert load_data(tmp_path).notes == ("read from MNIST/raw/",)
     write_idx(tmp_path / "FashionMNIST" / "raw")
-    with pytest.raises(DataError, match=r"several data sets \(FashionMNIST/raw, MNIST/raw\); name the one to use"):
+    with pytest.raises(
+        DataError, match=r"several data sets \(FashionMNIST/raw, MNIST/raw\); give the path of the one to use"
+    ):
         load_data(tmp_path)
     far = draw(tmp_path / "a" / "b" / "c" / "d" / "e")
     with pytest.raises(DataError, match="expected one of these"):
@@ -139,7 +143,7 @@ ARRAY_FOLDERS = {
     "pairs": ("X_train y_train X_test y_test", "train: X_train, validation: none, test: X_test"),
     "images and labels": (
         "images labels",
-        "train: images, validation: none, test: every fifth of each class, held out",
+        "train: images, validation: none, test: every fifth image of each class, held out",
     ),
     "with validation": ("x_train y_train x_val y_val x_test y_test", "train: x_train, validation: x_val, test: x_test"),
 }
@@ -171,8 +175,8 @@ def test_an_npz_file_for_each_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"x_train.npy": IMAGES}, "x_train has no labels beside it"),
-        ({"x_train.npy": IMAGES, "x_train.npz": IMAGES, "y_train.npy": LABELS}, r"x_train\.npy and .*npz are both"),
+        ({"x_train.npy": IMAGES}, "x_train has no matching labels"),
+        ({"x_train.npy": IMAGES, "x_train.npz": IMAGES, "y_train.npy": LABELS}, r"x_train\.npy and .*npz both hold x_train"),
         ({"images.npy": IMAGES, "labels.npy": LABELS[:5]}, "20 images but 5 labels"),
         ({"images.npy": np.array([{}]), "labels.npy": LABELS}, r"images\.npy: .*found Python objects"),
         ({"images.npy": IMAGES, "labels.npy": LABELS, "a.csv": None}, r"several data sets \(a folder with a CSV"),
@@ -190,7 +194,9 @@ def test_arrays_that_are_refused(tmp_path: Path, files: dict[str, np.ndarray | N
 
 def test_an_array_alone_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", IMAGES)
-    with pytest.raises(DataError, match=r"an \.npy file holds one array; name the folder that holds images and labels"):
+    with pytest.raises(
+        DataError, match=r"an \.npy file holds a single array; give the folder with the images and the labels"
+    ):
         load_data(tmp_path / "images.npy")
     (tmp_path / "labels.npy").write_bytes(b"\x93NUMPY no")
     with pytest.raises(DataError, match=r"labels\.npy: "):
@@ -220,6 +226,6 @@ def test_the_test_file_of_a_contest_has_no_labels(tmp_path: Path) -> None:
     (tmp_path / "sample_submission.csv").write_text("ImageId,Label\n1,0\n")
     data = load_data(tmp_path)
     assert str(data.sources) == (
-        "train: train.csv, validation: none, test: every fifth of each class, held out, "
+        "train: train.csv, validation: none, test: every fifth image of each class, held out, "
         "unused: test.csv (images without labels), sample_submission.csv"
     )

@@ -54,9 +54,9 @@ def test_no_values_at_all(tmp_path):
     [
         (b"", "expected IDX.*, found an empty file"),
         (b"ab", "offset 0: expected 4 bytes of magic number, found 2"),
-        (b"\x89PNG\r\n", "offset 0: expected magic number 0x00000803.*, found 0x89504e47; no IDX file"),
+        (b"\x89PNG\r\n", "offset 0: expected magic number 0x00000803.*, found 0x89504e47; not an IDX file"),
         (b"\0\0\x0a\3" + bytes(12), "offset 0: expected magic number .*, found 0x00000a03"),
-        (b"\0\0\x08\1\0\0\0\2ab", "offset 3: expected 3 dimensions.*found 1 .*were images and labels exchanged"),
+        (b"\0\0\x08\1\0\0\0\2ab", "offset 3: expected 3 dimensions.*found 1 .*were images and labels swapped"),
         (b"\0\0\x08\3\0\0\0\2\0\0", "offset 4: expected 12 bytes of sizes, found 6"),
         (
             b"\0\0\x08\3" + struct.pack(">3I", 2, 2, 2) + b"1234567",
@@ -83,7 +83,7 @@ def test_damaged_gzip(tmp_path):
     packed = gzip.compress(idx_bytes(np.random.default_rng(0).integers(0, 256, 5000).astype(np.uint8)))
     path = tmp_path / "labels.gz"
     path.write_bytes(packed[:-1000])
-    with pytest.raises(DataError, match="gzip file ends early"):
+    with pytest.raises(DataError, match="gzip file is truncated"):
         read_idx(path)
     path.write_bytes(packed[:200] + b"\xff\0\xff" + packed[203:-8] + bytes(8))
     with pytest.raises(DataError, match=r"compression is damaged|ends early|offset"):

@@ -68,7 +68,7 @@ def test_val_takes_the_place_of_test_and_folders_inside_classes_are_looked_into(
 def test_a_class_only_in_test_is_refused(tmp_path: Path) -> None:
     draw(tmp_path / "train" / "a" / "1.png")
     draw(tmp_path / "test" / "b" / "1.png")
-    with pytest.raises(DataError, match="classes that the training images lack: b"):
+    with pytest.raises(DataError, match="classes that no training image has: b"):
         load_data(tmp_path)
 
 
@@ -157,13 +157,13 @@ def make_bad(folder: Path, kind: str) -> Path:
 
 BAD = {
     "truncated": "cannot be read",
-    "no image": "found none of these",
+    "no image": "found something else",
     "empty": "found an empty file",
-    "wrong suffix": "expected PNG by its name, found JPEG",
+    "wrong suffix": "expected PNG judging by its name, found JPEG",
     "other suffix": r"found a file named \.txt",
     "bomb": "at most 50 megapixels, found 9000 x 9000",
-    "link to no file": "found something that is no file",
-    "link to nowhere": "leads nowhere",
+    "link to no file": "found something other than a file",
+    "link to nowhere": "a broken symbolic link",
     "link to a folder": "a symbolic link to a folder",
 }
 
@@ -221,7 +221,7 @@ def test_links_to_images_are_followed(folder: Path) -> None:
 def test_nothing_to_read(tmp_path: Path) -> None:
     (tmp_path / "d" / "a").mkdir(parents=True)
     (tmp_path / "d" / "a" / "x.png").write_bytes(b"no")
-    with pytest.raises(DataError, match="found none of these"):
+    with pytest.raises(DataError, match="found something else"):
         load_data(tmp_path / "d")
 
 
@@ -235,7 +235,7 @@ def test_lazy_images_are_the_same_and_decoded_when_asked(folder: Path) -> None:
     assert now.divided
     assert later.divided
     assert later.limit(3).train_images.shape == (3, 10, 12, 1)
-    with pytest.raises(ArgumentError, match="too many for memory at once"):
+    with pytest.raises(ArgumentError, match="too many to decode into memory at once"):
         np.asarray(later.train_images)
     for path in folder.glob("*/*.png"):
         path.write_bytes(b"")
@@ -248,11 +248,11 @@ def test_workers_change_nothing(folder: Path, workers: int) -> None:
     seen = []
     options = ImageOptions(workers=workers, progress=lambda what, done, total: seen.append((what, done, total)))
     np.testing.assert_array_equal(load_data(folder, options).train_images, load_data(folder).train_images)
-    assert seen[-1] == ("reading", 20, 20)
+    assert seen[-1] == ("reading images", 20, 20)
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(ArgumentError, match="strict or skip; came 'ignore'"):
+    with pytest.raises(ArgumentError, match="strict or skip; got 'ignore'"):
         ImageOptions(on_bad_file="ignore")
     with pytest.raises(ArgumentError, match="did you mean 'crop'"):
         ImageOptions(resize="crops")
@@ -278,7 +278,9 @@ def test_test_images_alone_are_refused_and_training_images_alone_are_not(tmp_pat
     for name in ("a", "b"):
         for number in range(5):
             draw(tmp_path / "test" / name / f"{number}.png")
-    with pytest.raises(DataError, match="has test images but none that are named for training; give the folder above"):
+    with pytest.raises(
+        DataError, match="has test images but none for training, judging by the names; give the folder above"
+    ):
         load_data(tmp_path)
     assert load_data(tmp_path / "test").class_names == ("a", "b")
     (tmp_path / "test").rename(tmp_path / "train")

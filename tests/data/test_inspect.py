@@ -63,7 +63,7 @@ def test_data_for_a_model_takes_its_size_resizing_and_classes(folder: Path) -> N
     assert (data.image_shape, data.resize, data.class_names) == ((6, 8, 1), "crop", model.class_names)
     assert np.bincount(data.train_labels).tolist() == [0, 2, 7]
     model.class_names = ("cat", "ape", "bee")
-    with pytest.raises(DataError, match="the model has not learned dog; it knows cat, ape, bee"):
+    with pytest.raises(DataError, match="the model was not trained on dog; its classes are cat, ape, bee"):
         load_data_for(model, folder)
 
 
@@ -73,5 +73,5 @@ def test_numbered_classes_take_the_models_names() -> None:
     named = data.with_classes(("shirt", "shoe", "bag", "coat"))
     assert named.train_labels.tolist() == [0, 1, 2]
     assert named.class_names[2] == "bag"
-    with pytest.raises(DataError, match="has not learned 0, 1, 2"):
+    with pytest.raises(DataError, match="was not trained on 0, 1, 2"):
         data.with_classes(("shirt", "shoe"))

@@ -41,7 +41,7 @@ def told(path: Path) -> tuple[int, int, int, str, str]:
     return (*counts, " ".join(data.class_names), str(data.sources))
 
 
-HELD = "every fifth of each class, held out"
+HELD = "every fifth image of each class, held out"
 TRAIN = "train/cat/1.png train/cat/2.png train/dog/1.png"
 LAYOUTS = {
     "a stray image in train/": (
@@ -159,23 +159,26 @@ def test_layouts(make, what: str) -> None:
 
 
 REFUSED = {
-    "train and training": (f"{TRAIN} training/cat/2.png", "train and training are both there for train; remove one"),
+    "train and training": (f"{TRAIN} training/cat/2.png", "train and training are both for train; remove one"),
     "numbers for names": (
         "train/1.png train/2.png test/3.png",
         "train: holds images without class folders.*train/cat",
     ),
-    "a camera's names": ("IMG_1.png IMG_2.png DSC_1.png DSC_2.png", "their names do not tell the classes; put"),
-    "one word for all": ("cat_1.png cat_2.png", "their names do not tell the classes"),
-    "not all names": ("cat_1.png cat_2.png dog_1.png dog_2.png x.png", "their names do not tell the classes"),
+    "a camera's names": ("IMG_1.png IMG_2.png DSC_1.png DSC_2.png", "the file names do not contain classes; put"),
+    "one word for all": ("cat_1.png cat_2.png", "the file names do not contain classes"),
+    "not all names": ("cat_1.png cat_2.png dog_1.png dog_2.png x.png", "the file names do not contain classes"),
     "boxes": ("train/images/1.png train/labels/1.txt", "train/images: holds images without class folders"),
     "boxes, parts below": (
         "images/train/1.png images/val/2.png labels/train/1.txt",
         "images/train: holds images without",
     ),
     "images alone": ("images/1.png images/2.png labels/1.txt", "images: holds images without class folders"),
-    "test and val": ("test/cat/1.png val/cat/1.png", "has validation and test images but none that are named"),
-    "a class in test": (f"{TRAIN} test/fox/1.png", "the test images have classes that the training images lack: fox"),
-    "a class in val": (f"{TRAIN} val/fox/1.png test/cat/1.png", "the validation images have classes that .* lack: fox"),
+    "test and val": ("test/cat/1.png val/cat/1.png", "has validation and test images but none for training"),
+    "a class in test": (f"{TRAIN} test/fox/1.png", "the test images have classes that no training image has: fox"),
+    "a class in val": (
+        f"{TRAIN} val/fox/1.png test/cat/1.png",
+        "the validation images have classes that no training image has: fox",
+    ),
     "a kind of class": ("pets/cat/1.png wild/fox/1.png", r"holds several data sets \(pets, wild\)"),
 }
 
@@ -189,7 +192,7 @@ def test_what_is_not_clear_is_refused(make, what: str) -> None:
 
 def test_notes_say_what_was_found_in_names_and_which_classes_are_empty(make, tmp_path: Path) -> None:
     data = load_data(make("cat.0.png cat.1.png dog_12.png dog_13.png"))
-    assert data.notes == ("the classes are taken from the names of the files: cat, dog",)
+    assert data.notes == ("the classes are taken from the file names: cat, dog",)
     data = load_data(make("a/cat/1.png a/dog/1.png a/fox/ a/emu/").joinpath("a"))
     assert data.notes == ("no images of the classes emu, fox, which are left out",)
 
@@ -210,10 +213,10 @@ def test_links_to_parts_and_classes_are_followed_and_told(make, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("link", "target", "message"),
     [
-        ("train/fox", ".", "fox: a symbolic link to a folder that it lies in"),
-        ("dev", "..", "a symbolic link to a folder that it lies in"),
-        ("train/fox", "cat", "cat and .*fox are one folder"),
-        ("test", "train", "train/cat and .*test/cat are one folder"),
+        ("train/fox", ".", "fox: a symbolic link to a folder that contains it"),
+        ("dev", "..", "a symbolic link to a folder that contains it"),
+        ("train/fox", "cat", "cat and .*fox are the same folder"),
+        ("test", "train", "train/cat and .*test/cat are the same folder"),
     ],
 )
 def test_links_in_circles_are_refused(make, tmp_path: Path, link: str, target: str, message: str) -> None:

@@ -66,7 +66,9 @@ def test_a_table_for_each_part_and_a_column_by_name(tmp_path: Path) -> None:
     text = "\n".join(f"{k:03},x,{k % 2 + 3},{'ab'[k % 2]}" for k in range(COUNT))
     (tmp_path / "train.csv").write_text("image,fold,grade,letter\n" + text)
     (tmp_path / "test.csv").write_text("image,fold,grade,letter\n" + text)
-    with pytest.raises(DataError, match=r"which column is the label.*--label-column names one of fold, grade, letter"):
+    with pytest.raises(
+        DataError, match=r"which column is the label.*choose one with --label-column: fold, grade, letter"
+    ):
         load_data(tmp_path)
     data = load_data(tmp_path, label_column="grade")
     assert (data.class_names, len(data.train_images), len(data.test_images)) == (("3", "4"), COUNT, COUNT)

@@ -39,14 +39,16 @@ def test_a_folder_with_two_csv_files(tmp_path):
     assert len(data.train_images) == 20
     assert str(data.sources) == "train: mnist_train.csv, validation: none, test: mnist_test.CSV, unused: other.csv"
     (tmp_path / "train2.csv").write_text(ROWS)
-    with pytest.raises(DataError, match=r"holds several data sets \(mnist_train\.csv, train2\.csv\); name the one"):
+    with pytest.raises(
+        DataError, match=r"holds several data sets \(mnist_train\.csv, train2\.csv\); give the path of the one"
+    ):
         load_data(tmp_path)
 
 
 def test_csv_files_of_different_sizes_do_not_belong_together(tmp_path):
     (tmp_path / "train.csv").write_text(ROWS)
     (tmp_path / "test.csv").write_text("1,1\n")
-    with pytest.raises(DataError, match=r"one shape .*\(2, 2, 1\) and \(1, 1, 1\)"):
+    with pytest.raises(DataError, match=r"the same shape .*\(2, 2, 1\) and \(1, 1, 1\)"):
         load_data(tmp_path)
 
 
@@ -88,5 +90,5 @@ def test_preprocessing_by_name():
         preprocessing_for("datset", data)
     empty = Dataset("none", data.train_images[:0], data.train_labels[:0], data.test_images, data.test_labels,
                     data.class_names)  # fmt: skip
-    with pytest.raises(DataError, match="mean and deviation need training images"):
+    with pytest.raises(DataError, match="mean and standard deviation need training images"):
         preprocessing_for("dataset", empty)

@@ -80,7 +80,7 @@ def test_without_a_network_it_says_how_to_go_on(cache: Path, monkeypatch: pytest
     monkeypatch.setitem(named.REMOTE, name, replace(named.REMOTE[name], homes=("http://127.0.0.1:9/",)))
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(DataError, match=rf"no connection.*without a network, bring .*in place of '{name}'"):
+    with pytest.raises(DataError, match=rf"no connection.*without a network, copy .*instead of '{name}'"):
         load_data(name)
 
 
@@ -135,7 +135,7 @@ def test_cifar10_that_is_none(tmp_path: Path, change, message: str) -> None:
 def test_cifar10_archive_damaged_or_with_links(tmp_path: Path) -> None:
     path = tmp_path / "cifar-10-binary.tar.gz"
     path.write_bytes(tar(cifar_files())[:3000])
-    with pytest.raises(DataError, match="gzip file ends early"):
+    with pytest.raises(DataError, match="gzip file is truncated"):
         load_data(path)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:

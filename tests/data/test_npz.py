@@ -90,9 +90,9 @@ def npy_with_header(header: str) -> bytes:
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000), }"), "promises"),
+        (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000), }"), "claims"),
         (npy_with_header("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }"), "objects, which are never read"),
-        (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-2,), }"), "promises|cannot be read"),
+        (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-2,), }"), "claims|cannot be read"),
         (npy_with_header("__import__('os')"), "header cannot be read"),
         (npy_with_header("{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }"), "found more"),
         (b"not an array", r"images: expected an array in NumPy's format"),
@@ -108,7 +108,7 @@ def test_headers_that_lie(tmp_path: Path, member: bytes, message: str) -> None:
 
 def test_no_zip_and_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"PK nothing")
-    with pytest.raises(DataError, match="expected a zip of NumPy arrays"):
+    with pytest.raises(DataError, match="expected a zip file of NumPy arrays"):
         read_npz(tmp_path / "a.npz")
     with pytest.raises(DataError, match="cannot be read"):
         read_npz(tmp_path / "b.npz")

@@ -62,9 +62,9 @@ def test_one_file_with_plain_bytes(tmp_path: Path) -> None:
         (["text"], [0], "image", r"expected a column of images \(image, img, .*found image, label"),
         ([None], [0], "image", r"expected a column of images \(image, img, .*found image, label"),
         ([b"x"], [1.5], "image", "row 0, the labels: expected a label, a whole number or a word, found '1.5'"),
-        ([b"x"], [b"y"], "image", "several columns may be the images|expected a column of labels"),
+        ([b"x"], [b"y"], "image", "several columns may hold the images|expected a column of labels"),
         ([[1, 2, 3, 4, 5]], [0], "image", "expected lists of the pixels of a square image, found 5"),
-        ([[1, 2, 3, 4], [1]], [0, 1], "image", "expected lists of equal lengths"),
+        ([[1, 2, 3, 4], [1]], [0, 1], "image", "expected lists of equal length"),
         ([[1, 2, 3, -4]], [0], "image", "pixels of integers must be from 0 to 255"),
         ([[1.0, 2.0, 3.0, float("nan")]], [0], "image", "pixels must be finite"),
     ],
@@ -81,7 +81,7 @@ def test_damaged_and_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyP
         load_data(tmp_path / "a.parquet")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    with pytest.raises(DataError, match=r"needs pyarrow; install it: pip install 'rot180\[data\]'"):
+    with pytest.raises(DataError, match=r"needs pyarrow; install it with: pip install 'rot180\[data\]'"):
         load_data(tmp_path / "a.parquet")
 
 
@@ -140,7 +140,7 @@ def test_several_labels_are_said_and_words_are_names(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "a.parquet")
     data = load_data(tmp_path / "a.parquet")
     assert data.class_names == ("a", "b")
-    assert "labels are taken from the column fine_label; there are coarse_label too" in data.notes[0]
+    assert "labels from the column fine_label; others can be chosen with --label-column: coarse_label" in data.notes[0]
     assert load_data(tmp_path / "a.parquet", label_column="coarse_label").class_names == ("0",)
     assert load_data(tmp_path / "a.parquet", label_column=3).class_names == ("a", "b")
 

@@ -39,8 +39,8 @@ LAYOUTS = {
     "data/train-00000-of-00002.parquet data/train-00001-of-00002.parquet data/val-00000-of-00001.parquet":
         "train: data/train-00000-of-00002.parquet, data/train-00001-of-00002.parquet, validation: none, "
         "test: data/val-00000-of-00001.parquet",
-    "0000.parquet": "train: 0000.parquet, validation: none, test: every fifth of each class, held out",
-    "contest.parquet": "train: contest.parquet, validation: none, test: every fifth of each class, held out",
+    "0000.parquet": "train: 0000.parquet, validation: none, test: every fifth image of each class, held out",
+    "contest.parquet": "train: contest.parquet, validation: none, test: every fifth image of each class, held out",
 }  # fmt: skip
 
 
@@ -56,7 +56,9 @@ def test_parts(tmp_path: Path, files: str) -> None:
 def test_what_is_no_single_data_set(tmp_path: Path) -> None:
     write(tmp_path / "coarse" / "train-00000-of-00001.parquet", ("animal", "plant"))
     write(tmp_path / "fine" / "train-00000-of-00001.parquet", ("cat", "rose"))
-    with pytest.raises(DataError, match=r"several data sets \(coarse/train-.*, fine/train-.*\); name the one to use"):
+    with pytest.raises(
+        DataError, match=r"several data sets \(coarse/train-.*, fine/train-.*\); give the path of the one to use"
+    ):
         load_data(tmp_path)
     assert load_data(tmp_path / "fine").class_names == ("cat", "rose")
     write(tmp_path / "fine" / "test-00000-of-00001.parquet", ("dog", "rose"))
@@ -64,7 +66,7 @@ def test_what_is_no_single_data_set(tmp_path: Path) -> None:
         load_data(tmp_path / "fine")
     write(tmp_path / "fine" / "test-00000-of-00001.parquet", ("cat", "rose"))
     (tmp_path / "fine" / "train-00000-of-00001.parquet").rename(tmp_path / "fine" / "train-00000-of-00002.parquet")
-    with pytest.raises(DataError, match="expected 2 pieces by the name, found 1; the piece 00001 is missing"):
+    with pytest.raises(DataError, match="expected 2 pieces, judging by the name, found 1; piece 00001 is missing"):
         load_data(tmp_path / "fine")
 
 
@@ -75,5 +77,5 @@ def test_named_classes_without_images_are_no_classes(tmp_path: Path) -> None:
     assert data.notes == ("no images of the classes ant, cat, which are left out",)
     write(tmp_path / "set" / "train.parquet", ("ant", "bee", "cat", "dog"), (3, 1, 3, 1))
     write(tmp_path / "set" / "test.parquet", ("ant", "bee", "cat", "dog"), (0, 1))
-    with pytest.raises(DataError, match="the test images have classes that the training images lack: ant"):
+    with pytest.raises(DataError, match="the test images have classes that no training image has: ant"):
         load_data(tmp_path / "set")

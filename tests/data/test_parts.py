@@ -34,7 +34,7 @@ def test_what_takes_which_place() -> None:
     assert assign("d", {"train": 1, "validation": 2}) == {"train": 1, "test": 2}
     assert assign("d", {"": 0}) == {"train": 0}
     for found in ({"test": 1}, {"validation": 1, "test": 2}, {"": 0, "test": 1}):
-        with pytest.raises(DataError, match="images but none that are named for training"):
+        with pytest.raises(DataError, match="images but none for training"):
             assign("d", found)
 
 
@@ -69,9 +69,9 @@ def test_files_are_sorted_into_parts(files: str) -> None:
         ("coarse/train.parquet coarse/test.parquet fine/train.parquet fine/test.parquet",
          r"several data sets \(coarse/train\.parquet, fine/train\.parquet\)"),
         ("mnist_train.csv cifar_train.csv", r"several data sets \(cifar_train\.csv, mnist_train\.csv\)"),
-        ("a.parquet b.parquet", r"several data sets \(a\.parquet, b\.parquet\); name the one to use"),
-        ("train-00000-of-00002.parquet", "expected 2 pieces by the name, found 1; the piece 00001 is missing"),
-        ("test.csv", "test images but none that are named for training"),
+        ("a.parquet b.parquet", r"several data sets \(a\.parquet, b\.parquet\); give the path of the one to use"),
+        ("train-00000-of-00002.parquet", "expected 2 pieces, judging by the name, found 1; piece 00001 is missing"),
+        ("test.csv", "test images but none for training"),
         ("val.csv test.csv", "validation and test images but none"),
     ],
 )  # fmt: skip
@@ -110,9 +110,9 @@ def test_arrays_are_paired(names: str) -> None:
     [
         ("pictures weights", "expected the arrays x_train and y_train.*found pictures, weights"),
         ("x_train train_images y_train", "x_train and train_images are both images of the train part"),
-        ("x_train y_train x_val", "x_val has no labels beside it"),
-        ("images", "images has no labels beside it"),
-        ("x_test y_test", "test images but none that are named for training"),
+        ("x_train y_train x_val", "x_val has no matching labels"),
+        ("images", "images has no matching labels"),
+        ("x_test y_test", "test images but none for training"),
         ("", "found no array"),
     ],
 )
@@ -141,13 +141,17 @@ def test_named_classes_without_images_are_told() -> None:
 @pytest.mark.parametrize(
     ("labels", "names", "message"),
     [
-        ({"train": [0, 1], "test": [2]}, None, "the test images have classes that the training images lack: 2; add"),
-        ({"train": [0, 1], "validation": [5]}, None, "the validation images have classes that .* lack: 5"),
-        ({"train": [0], "test": [1]}, ("cat", "dog"), "the test images have classes that .* lack: dog"),
+        ({"train": [0, 1], "test": [2]}, None, "the test images have classes that no training image has: 2; add"),
+        (
+            {"train": [0, 1], "validation": [5]},
+            None,
+            "the validation images have classes that no training image has: 5",
+        ),
+        ({"train": [0], "test": [1]}, ("cat", "dog"), "the test images have classes that no training image has: dog"),
         ({"train": [0, 2]}, ("cat", "dog"), "labels from 0 to 1, one for each class name, found 2"),
-        ({"train": [0, -1, 1]}, None, "labels must be whole numbers from 0, or -1 and 1; came -1; if it marks"),
-        ({"train": range(30)}, None, "each of the 30 images has a label of its own, such as 0; .* an index"),
-        ({"train": [f"{k}.png" for k in range(30)]}, None, r"such as 0\.png; .* or the names of files"),
+        ({"train": [0, -1, 1]}, None, "labels must be whole numbers from 0, or -1 and 1; got -1; if it marks"),
+        ({"train": range(30)}, None, "each of the 30 images has a different label, such as 0; .* row numbers"),
+        ({"train": [f"{k}.png" for k in range(30)]}, None, r"such as 0\.png; .* or file names"),
         ({"train": [*range(100_001), 0]}, None, "at most 100000 classes, found 100001 different labels"),
     ],
 )
@@ -173,7 +177,7 @@ def test_a_data_set_with_validation_images() -> None:
     assert repr(data) == "Dataset('tiny', 2 training, 2 validation and 2 test images of 4x4x1, 2 classes)"
     assert len(data.every_image()[0]) == len(data.every_image()[1]) == 6
     assert len(Dataset(*parts).validation_images) == len(Dataset(*parts).validation_labels) == 0
-    with pytest.raises(DataError, match="training and validation images must have one shape"):
+    with pytest.raises(DataError, match="training and validation images must have the same shape"):
         Dataset(*parts, validation_images=np.zeros((2, 5, 5, 1)), validation_labels=labels[4:])
-    with pytest.raises(DataError, match="class names must differ; 'a' came more than once"):
+    with pytest.raises(DataError, match="class names must be unique; 'a' occurs more than once"):
         Dataset(*parts[:-1], ("a", "a"))

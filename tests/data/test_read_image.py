@@ -88,7 +88,7 @@ def png(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no image at all", "expected an image .PNG, JPEG.*, found none of these"),
+        (b"no image at all", "expected an image .PNG, JPEG.*, found something else"),
         (b"", "expected an image"),
         (png(8000, 8000), "expected at most 50 megapixels, found 8000 x 8000"),
         (png(12000, 12000), "expected at most 50 megapixels"),
@@ -116,12 +116,12 @@ def test_truncated_jpeg_missing_file_folder_and_other_formats(tmp_path, digit):
     with pytest.raises(DataError, match="the image cannot be read"):
         read_image(tmp_path, (28, 28, 1))
     Image.fromarray(digit).save(tmp_path / "a.tga")
-    with pytest.raises(DataError, match="found none of these"):
+    with pytest.raises(DataError, match="found something else"):
         read_image(tmp_path / "a.tga", (28, 28, 1))
 
 
 def test_models_of_other_channels_take_arrays(tmp_path):
-    with pytest.raises(ArgumentError, match=r"the model takes \(28, 28, 5\)"):
+    with pytest.raises(ArgumentError, match=r"the model's input is \(28, 28, 5\)"):
         read_image(tmp_path / "any.png", (28, 28, 5))
 
 
@@ -150,7 +150,7 @@ def test_a_small_file_that_promises_many_pixels(tmp_path):
     content = bytearray(path.read_bytes())
     content[6:10] = struct.pack("<HH", 6000, 8000)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"promises 6000 x 8000 pixels, which \d+ bytes cannot hold"):
+    with pytest.raises(DataError, match=r"claims 6000 x 8000 pixels, which \d+ bytes cannot hold"):
         read_image(path, (28, 28, 1))
     Image.new("1", (7000, 7000)).save(tmp_path / "empty.png")  # as much as deflate can pack
     assert read_image(tmp_path / "empty.png", (28, 28, 1)).max() == 0
@@ -236,17 +236,17 @@ DISGUISES = {
     bytes(500): "nothing but zero bytes",
     b"<!DOCTYPE html>\n<html><title>Sign in</title>": r"a web page \(HTML\)",
     b"<html>": r"a web page \(HTML\)",
-    b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code>': "the error message of a server",
-    b'{"error": "rate limit"}': "the error message of a server",
-    b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n": "a git-lfs pointer.*git lfs pull",
+    b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code>': "a server's error message",
+    b'{"error": "rate limit"}': "a server's error message",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n": "a Git LFS pointer.*git lfs pull",
     b"../../.git/annex/objects/aa/bb": "a git-annex pointer",
     b"L\0\0\0\x01\x14\x02\0" + bytes(20): "a Windows shortcut",
     b"book\0\0\0\0mark\0": "a macOS alias",
     b"\0\x05\x16\x07\0\x02\0\0Mac OS X": "an AppleDouble file",
-    b"\0\0\0\x18ftypheic\0\0": "a HEIC photo, whatever its name",
+    b"\0\0\0\x18ftypheic\0\0": "a HEIC photo despite its name",
     b"\0\0\0\x18ftypisom\0\0": "a video",
     b"%PDF-1.7": "a PDF document",
-    b'<svg xmlns="http://www.w3.org/2000/svg">': "a drawing",
+    b'<svg xmlns="http://www.w3.org/2000/svg">': "a vector drawing",
     b"\x80\x04\x95\x10\0\0\0\0\0\0\0}": "a Python pickle",
 }
 

@@ -64,9 +64,9 @@ def test_fit_takes_a_data_set_to_validate_on_by_the_names_of_its_classes() -> No
     assert histories[0] == histories[1] == histories[2]
     whole = replace(other, divided=True, validation_images=None, validation_labels=None)
     assert len(whole.for_validation()[0]) == 26
-    with pytest.raises(DataError, match="none for validation; name the part to validate on"):
+    with pytest.raises(DataError, match="none for validation; give the folder or file of the part to validate on"):
         rot180.fit(rot180.network(NETWORK), data, validation=dataset(0))
-    with pytest.raises(DataError, match="has not learned fox; it knows down, across"):
+    with pytest.raises(DataError, match="was not trained on fox; its classes are down, across"):
         rot180.fit(rot180.network(NETWORK), data, validation=replace(other, class_names=("down", "fox")))
     with pytest.raises(ShapeError, match=r"the shape of the training images, \(4, 4, 1\); they have \(5, 5, 1\)"):
         rot180.fit(rot180.network(NETWORK), data, validation=(np.zeros((2, 5, 5, 1)), np.array([0, 1])))
@@ -118,7 +118,7 @@ def test_a_run_goes_on_with_its_validation_data(tmp_path: Path, monkeypatch: pyt
     resumed = resume_run(tmp_path / "run", draw=False)
     assert resumed.history.column("validation_loss") == whole.history.column("validation_loss")
     save(Path(other), dataset(9), "test")
-    with pytest.raises(DataError, match="none that are named for training"):
+    with pytest.raises(DataError, match="none for training, judging by the names"):
         resume_run(tmp_path / "run", draw=False)
     save(Path(other), replace(dataset(9), train_images=dataset().train_images[::-1]), "train")
     with pytest.raises(ArgumentError, match="the data differ from those the run was trained on"):

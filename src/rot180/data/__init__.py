@@ -1,6 +1,6 @@
-"""Where images come from: formats, the bundled digits, single image files.
+"""Reading data sets: file formats, the bundled digits, single image files.
 
-`load_data` turns what the user names into a `Dataset`; `FORMATS` in formats.py lists what it knows, one file a format.
+`load_data` turns a name or a path into a `Dataset`; `FORMATS` in formats.py lists the formats, one file per format.
 """
 
 from rot180.data.csv_images import read_csv

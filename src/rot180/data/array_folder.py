@@ -1,4 +1,4 @@
-"""A folder of NumPy's files: `x_train.npy`, `y_train.npy`, or an `.npz` file for each part or array."""
+"""A folder of NumPy files: `x_train.npy`, `y_train.npy`, or an `.npz` file for each part or array."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ _SUFFIXES = (".npy", ".npz")
 
 
 def is_array_folder(path: Path) -> bool:
-    """Say whether a path is a folder with files named `.npy` or `.npz`."""
+    """Return whether a path is a folder with `.npy` or `.npz` files."""
     return path.is_dir() and bool(_files(path))
 
 
 def is_array_file(path: Path) -> bool:
-    """Say whether a path is a file named `.npy`."""
+    """Return whether a path is an `.npy` file."""
     return path.suffix.lower() == ".npy" and path.is_file()
 
 
 def read_array_file(path: Path) -> Dataset:
-    """Refuse an array alone.
+    """Reject a single array.
 
     Raises
     ------
     DataError
-        Always: a data set is images and labels.
+        Always: a data set consists of images and labels.
     """
-    raise DataError(f"{path}: an .npy file holds one array; name the folder that holds images and labels")
+    raise DataError(f"{path}: an .npy file holds a single array; give the folder with the images and the labels")
 
 
 def read_array_folder(path: Path) -> Dataset:
-    """Read the arrays of a folder, whose names tell what they are (`rot180.data.array_names`).
+    """Read the arrays in a folder, which are identified by name (`rot180.data.array_names`).
 
-    An array in an `.npz` file is known by the names of both: `train.npz` with `images` and `labels` holds the training
-    part.
+    An array in an `.npz` file is identified by the names of both: `train.npz` with `images` and `labels` is the
+    training part.
 
     Raises
     ------
     DataError
-        A file is damaged, or the names do not tell what is what.
+        A file is damaged, or the names are ambiguous.
     """
     files = _files(path)
     if len(files) == 1 and files[0].suffix.lower() == ".npz":
@@ -58,10 +58,10 @@ def read_array_folder(path: Path) -> Dataset:
         for member in members:
             name = file.stem if member is None or len(members) == 1 else f"{file.stem}/{member.removesuffix('.npy')}"
             if name in places:
-                raise DataError(f"{path}: {places[name][0].name} and {file.name} are both {name}; remove one")
+                raise DataError(f"{path}: {places[name][0].name} and {file.name} both hold {name}; remove one")
             places[name] = file, member
     if len(places) > MAX_ARRAYS:
-        raise DataError(f"{path}: expected at most {MAX_ARRAYS} arrays, found {len(places)}; name a folder with fewer")
+        raise DataError(f"{path}: expected at most {MAX_ARRAYS} arrays, found {len(places)}; give a folder with fewer")
     pairs, unused = pair_arrays(path, places)
     wanted = {name for pair in pairs.values() for name in pair}
     wanted |= {name for name in places if name.lower() in CLASS_NAMES}
@@ -84,7 +84,7 @@ def _members(file: Path) -> list[str]:
 
 
 def _read(file: Path, member: str | None, left: int) -> tuple[Array, int]:
-    """Return an array of a file or of a member of it, and its size in bytes."""
+    """Return an array from a file or from one of its members, and its size in bytes."""
     with faults_named(file):
         if member is not None:
             with zipfile.ZipFile(file) as archive:
@@ -92,6 +92,6 @@ def _read(file: Path, member: str | None, left: int) -> tuple[Array, int]:
                 return read_member(file, archive, entry, left), entry.file_size
         size = file.stat().st_size
         if size > left:
-            raise DataError(f"{file}: expected at most {MAX_BYTES} bytes of arrays, found more; split the data")
+            raise DataError(f"{file}: expected at most {MAX_BYTES} bytes of arrays, found more; split the data set")
         with file.open("rb") as opened:
             return read_npy(str(file), opened, size), size

@@ -1,4 +1,4 @@
-"""What the arrays of a data set are called: images or labels, and of which part."""
+"""Which arrays of a data set are images and which are labels, and of which part, by their names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LABELS = "y ys label labels lbl lbls target targets classes class".split()
 _KIND = {**dict.fromkeys(IMAGES, "images"), **dict.fromkeys(LABELS, "labels")}
 
 CLASS_NAMES = ("class_names", "classnames", "classes_names", "label_names", "labelnames")
-"""Arrays of text that name the classes 0, 1, ..."""
+"""Names of text arrays that hold the names of the classes 0, 1, ..."""
 
 
 class ArrayPair(NamedTuple):
@@ -26,10 +26,10 @@ class ArrayPair(NamedTuple):
 
 
 def kind_of(name: str, of_all: Collection[str] = ()) -> str | None:
-    """Return whether a name stands for "images" or "labels"; None where it has other words, or the words contradict.
+    """Return whether a name stands for "images" or "labels"; None if it has other words or contradictory ones.
 
-    `data` tells only where no other word does: `train_data`, `data_labels`. Words that the names of all arrays share,
-    `of_all`, tell nothing.
+    `data` counts only if no other word does: `train_data`, `data_labels`. Words shared by the names of all arrays,
+    `of_all`, are ignored.
 
     >>> [kind_of(name) for name in ("X_train", "trainY", "val_images", "data_labels", "image_ids")]
     ['images', 'labels', 'images', 'labels', None]
@@ -40,19 +40,19 @@ def kind_of(name: str, of_all: Collection[str] = ()) -> str | None:
 
 
 def pair_arrays(where: object, names: Iterable[str]) -> tuple[dict[str, ArrayPair], list[str]]:
-    """Return the arrays of each part, and those that are not used.
+    """Return the arrays of each part, and the names of unused arrays.
 
     Parameters
     ----------
     where : object
-        What errors call the data.
+        What to call the data in errors.
     names : iterable of str
-        Of all arrays; those of `CLASS_NAMES` are passed over.
+        Names of all arrays; those in `CLASS_NAMES` are ignored.
 
     Raises
     ------
     DataError
-        There are no images with labels, two arrays are of one kind and part, or a part has one without the other.
+        No images have labels, two arrays are of the same kind and part, or a part has images or labels only.
 
     Examples
     --------
@@ -71,7 +71,9 @@ def pair_arrays(where: object, names: Iterable[str]) -> tuple[dict[str, ArrayPai
         if kind is None:
             continue
         if (key := (part or "", kind)) in found:
-            raise DataError(f"{where}: {found[key]} and {name} are both {kind} {_of(part or '')}; remove or rename one")
+            raise DataError(
+                f"{where}: {found[key]} and {name} are both {kind} {_of(part or '')}; remove or rename one of them"
+            )
         else:
             found[key] = name
     pairs = {}
@@ -79,11 +81,11 @@ def pair_arrays(where: object, names: Iterable[str]) -> tuple[dict[str, ArrayPai
         images, labels = found.get((part, "images")), found.get((part, "labels"))
         if images and labels:
             pairs[part] = ArrayPair(images, labels)
-        elif (images or labels) and part != "test":  # test images without labels are common: those of contests
+        elif (images or labels) and part != "test":  # competitions publish test images without labels
             missing = "labels" if images else "images"
-            raise DataError(f"{where}: {images or labels} has no {missing} beside it; add them, or remove it")
+            raise DataError(f"{where}: {images or labels} has no matching {missing}; add them, or remove it")
     if not pairs:
-        there = named([ascii(name[:40])[1:-1] for name in names], 8) or "no array"
+        there = named([ascii(name[:40])[1:-1] for name in names], 8) or "no arrays"
         raise DataError(f"{where}: expected the arrays x_train and y_train, or images and labels; found {there}")
     parts = assign(where, pairs)
     used = {name for pair in parts.values() for name in pair}
@@ -91,4 +93,4 @@ def pair_arrays(where: object, names: Iterable[str]) -> tuple[dict[str, ArrayPai
 
 
 def _of(part: str) -> str:
-    return f"of the {part} part" if part else "of no part"
+    return f"of the {part} part" if part else "of an unnamed part"

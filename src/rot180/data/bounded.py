@@ -1,4 +1,4 @@
-"""Reading files that may be compressed, and may promise more than they hold."""
+"""Reading files that may be compressed, or claim to hold more than they do."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from rot180.data.disguised import HEAD, disguise
 from rot180.errors import DataError
 
 MAX_BYTES = 2 * 1024**3
-"""The most that one file of images may hold when unpacked: 2 GiB, 2.7 million images of 28 x 28."""
+"""Maximum size of one file of images when unpacked: 2 GiB, or 2.7 million images of 28 x 28."""
 
 MAX_IMAGES = 4_000_000
-"""The most images of one set: this bounds what is kept of each of them besides its pixels."""
+"""Maximum number of images in one set; it bounds what is stored for each besides its pixels."""
 
 MAX_DEFLATE_RATIO = 1032
-"""Deflate packs at most 258 bytes into two bits, so a file can hold no more than this many times its size."""
+"""Deflate packs at most 258 bytes into two bits, so a file unpacks to at most this many times its size."""
 
 
 def is_gzipped(path: Path) -> bool:
-    """Say whether a file is gzip-compressed, by its first two bytes and not by its name."""
+    """Return whether a file is gzip-compressed, judged by its first two bytes, not by its name."""
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 def refuse_disguise(path: Path, expected: str) -> None:
-    """Raise DataError where a file is not what is expected, by its first bytes; gzip is for the caller to unpack.
+    """Raise DataError if a file's first bytes show that it is not what is expected; the caller unpacks gzip.
 
     Raises
     ------
     DataError
         The file is empty, a web page, a pointer, an image, ... (`rot180.data.disguised`).
     OSError
-        It cannot be read.
+        The file cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -46,13 +46,13 @@ def refuse_disguise(path: Path, expected: str) -> None:
 
 @contextmanager
 def open_bytes(path: Path, expected: str) -> Iterator[tuple[BufferedIOBase, int]]:
-    """Open a file, unpacking it on the way if it is gzipped; give it with the most bytes it can hold.
+    """Open a file, decompressing it on the fly if it is gzipped; yield it with the most bytes it can hold.
 
     Raises
     ------
     DataError
-        The file cannot be opened or read, is something else than expected by its first bytes, or its compression is
-        damaged; also from reads inside the block.
+        The file cannot be opened or read, its first bytes show that it is something else, or its compression is
+        damaged; reads inside the block may raise it too.
     """
     try:
         size = path.stat().st_size
@@ -67,10 +67,9 @@ def open_bytes(path: Path, expected: str) -> Iterator[tuple[BufferedIOBase, int]
             with path.open("rb") as plain:
                 yield plain, size
     except EOFError:
-        raise DataError(
-            f"{path}: the gzip file ends early, after {size} bytes; it was cut off, copy or download it again"
-        ) from None
+        raise DataError(f"{path}: the gzip file is truncated, after {size} bytes; copy or download it again") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: the gzip compression is damaged ({error}); copy or download the file again") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be read ({reason}); check the path and its permissions") from None

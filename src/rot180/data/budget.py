@@ -1,4 +1,4 @@
-"""Memory that several threads share: whoever needs much of it waits until the others are done."""
+"""A memory budget that threads share: a thread that needs a lot of memory waits until enough is free."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from threading import Condition
 
 DECODING = 224 * 1024**2
-"""Bytes that images may take while they are decoded, by all threads together."""
+"""Bytes that all threads together may use to decode images."""
 
 SMALL = 4 * 1024**2
-"""Less than this is taken without asking: eight threads then hold no more than the rest of 256 MB."""
+"""Smaller amounts are not counted: eight threads then use no more than the remaining part of 256 MB."""
 
 
 class Budget:
@@ -28,7 +28,7 @@ class Budget:
 
     @contextmanager
     def holding(self, count: int) -> Iterator[None]:
-        """Hold so many bytes, which may not exceed the total, from when they are left."""
+        """Wait until this many bytes are free, then hold them; the count must not exceed the total."""
         with self._changed:
             self._changed.wait_for(lambda: self.left >= count)
             self.left -= count
@@ -41,4 +41,4 @@ class Budget:
 
 
 decoding = Budget(DECODING)
-"""What all decoders of images in this process share."""
+"""The budget of all image decoders in this process."""

@@ -1,7 +1,7 @@
-"""CIFAR-10 in its binary version: the archive as it is downloaded, or the folder inside it.
+"""CIFAR-10 in its binary version: the downloaded archive, or the folder inside it.
 
-Each record is a label byte and 3,072 bytes of red, green and blue planes of 32 x 32. The version for Python is a
-pickle, which would run code from the file, and is not read.
+Each record is a label byte followed by the red, green and blue planes of 32 x 32, 3,072 bytes in all. The Python
+version is a pickle, which could run code, and is not read.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 RECORD = 1 + 3 * 32 * 32
 
 MAX_MEMBER = 10_000 * RECORD
-"""Each file of the archive holds so much; a larger one is something else."""
+"""Size of each file in the archive; a larger one is something else."""
 
 _MEMBER = re.compile(r"(?:.*/)?(data_batch_[1-5]|test_batch)\.bin")
 
 
 def is_cifar10(path: Path) -> bool:
-    """Say whether a path is CIFAR-10's binary archive, or a folder with its files."""
+    """Return whether a path is CIFAR-10's binary archive, or a folder with its files."""
     if path.is_dir():
         return (path / "data_batch_1.bin").is_file()
     return path.is_file() and bool(re.search(r"cifar-10-binary.*\.(tar\.gz|tgz|tar)$", path.name.lower()))
 
 
 def read_cifar10(path: Path) -> Dataset:
-    """Read CIFAR-10; nothing is unpacked to the disk.
+    """Read CIFAR-10 without unpacking it to the disk.
 
     Raises
     ------
@@ -88,13 +88,13 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     ):
         for member in archive:
             match = _MEMBER.fullmatch(member.name)
-            # Links and devices are passed over: only what the archive holds itself is read.
+            # Links and devices are skipped: only what the archive itself holds is read.
             if match and member.isreg() and (opened_member := archive.extractfile(member)):
                 yield match[1], opened_member.read(MAX_MEMBER + 1)
 
 
 class _Wary(RawIOBase):
-    """A file that is not read in larger pieces than a member has: a header of a tar archive may claim gigabytes."""
+    """A file read in pieces no larger than a member: the header of a tar archive may claim gigabytes."""
 
     def __init__(self, file: BufferedIOBase) -> None:
         self._file = file
@@ -113,7 +113,7 @@ class _Wary(RawIOBase):
 
 def _records(path: Path, name: str, content: bytes) -> tuple[Array, Array]:
     if not content or len(content) % RECORD or len(content) > MAX_MEMBER:
-        raise DataError(f"{path}: {name}.bin: expected records of {RECORD} bytes, found {len(content)} bytes in all")
+        raise DataError(f"{path}: {name}.bin: expected records of {RECORD} bytes, found {len(content)} bytes in total")
     records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
     labels = records[:, 0].astype(np.int64)
     if labels.max() >= len(CLASSES):

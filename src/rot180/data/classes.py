@@ -1,4 +1,4 @@
-"""From labels as the data has them to classes: those that occur, numbered from 0, with their names."""
+"""From the labels in the data to classes: the labels that occur, numbered from 0, with their names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rot180.errors import DataError
 from rot180.ops.types import Array
 
 MAX_CLASSES = 100_000
-"""More classes are taken for a mistake: the largest public data sets have a fifth of that."""
+"""More classes are considered a mistake: the largest public data sets have a fifth of that."""
 
 FEW = 20
-"""So many images may well have a class each; more that do have no label but a number or name of their own."""
+"""Up to this many images may each have their own class; if more do, the labels are probably row numbers or names."""
 
 
 class Classes(NamedTuple):
@@ -27,7 +27,7 @@ class Classes(NamedTuple):
     labels : dict of part to (N,) int64
         Positions in `names`.
     notes : tuple of str
-        What is worth telling: names without images, a single class.
+        Remarks for the user: names without images, a single class.
     """
 
     names: tuple[str, ...]
@@ -36,23 +36,23 @@ class Classes(NamedTuple):
 
 
 def number_classes(where: object, labels: Mapping[str, Array], names: Sequence[str] | None = None) -> Classes:
-    """Number the labels that occur in the training images, in their order.
+    """Number the labels that occur in the training images, in sorted order.
 
     Parameters
     ----------
     where : object
-        What errors call the data.
+        What to call the data in errors.
     labels : mapping of part to (N,) integers or text
-        Text that is made of digits alone is ordered by value.
+        Text that consists of digits is sorted by value.
     names : sequence of str, optional
-        Names of the classes 0, 1, ...; a name without training images is no class, and told. Without it the labels
+        Names of the classes 0, 1, ...; a name without training images is left out, with a note. By default, the labels
         themselves are the names.
 
     Raises
     ------
     DataError
         Validation or test images have a label that no training image has; a label is negative or has no name; there
-        are more than 100,000 classes; every image has a label of its own.
+        are more than 100,000 classes; every image has a different label.
 
     Examples
     --------
@@ -68,13 +68,13 @@ def number_classes(where: object, labels: Mapping[str, Array], names: Sequence[s
         raise DataError(f"{where}: expected at most {MAX_CLASSES} classes, found {len(known)} different labels")
     if len(known) == len(train) > FEW:
         raise DataError(
-            f"{where}: each of the {len(train)} images has a label of its own, such as "
-            f"{_name(where, known[0], names):.40}; expected several images of each class; are these labels an index or "
-            "the names of files?"
+            f"{where}: each of the {len(train)} images has a different label, such as "
+            f"{_name(where, known[0], names):.40}; expected several images per class; are these labels row numbers or "
+            "file names?"
         )
     if known.dtype.kind == "i" and len(known) and known[0] < 0 and known.tolist() != [-1, 1]:
         raise DataError(
-            f"{where}: labels must be whole numbers from 0, or -1 and 1; came {known[0]}; if it marks images without a "
+            f"{where}: labels must be whole numbers from 0, or -1 and 1; got {known[0]}; if it marks images without a "
             "label, remove them"
         )
     for part, some in labels.items():
@@ -82,8 +82,8 @@ def number_classes(where: object, labels: Mapping[str, Array], names: Sequence[s
         if len(others):
             shown = named([_name(where, label, names) for label in others])
             raise DataError(
-                f"{where}: the {part} images have classes that the training images lack: {shown}; add training images "
-                "of them, or remove them there"
+                f"{where}: the {part} images have classes that no training image has: {shown}; add training images of "
+                "these classes, or remove them from that part"
             )
     own = [_name(where, label, names) for label in known]
     order = np.argsort([int(name) for name in own]) if names is None and _are_numbers(own) else np.arange(len(own))
@@ -92,12 +92,12 @@ def number_classes(where: object, labels: Mapping[str, Array], names: Sequence[s
     numbered = {part: position[np.searchsorted(known, some)] for part, some in labels.items()}
     notes = _empty(known, names)
     if len(own) == 1 and len(train) > 1:
-        notes += (f"all {len(train):,} training images are of one class, {own[0]}; there is nothing to tell apart",)
+        notes += (f"all {len(train):,} training images are of one class, {own[0]}; there is nothing to distinguish",)
     return Classes(tuple(own[index] for index in order), numbered, notes)
 
 
 def empty_note(missing: Sequence[str]) -> tuple[str, ...]:
-    """Return the note on classes without images; none where all have some.
+    """Return a note on classes without images; empty if there are none.
 
     >>> empty_note(["ape", "fox"])
     ('no images of the classes ape, fox, which are left out',)
@@ -111,7 +111,7 @@ def empty_note(missing: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_numbered(names: Sequence[str]) -> bool:
-    """Say whether class names are the labels themselves: whole numbers from 0.
+    """Return whether class names are the labels themselves: whole numbers from 0.
 
     >>> is_numbered(("0", "1", "7")), is_numbered(("cat", "1"))
     (True, False)

@@ -1,4 +1,4 @@
-"""Which column of a table is the label, which are pixels, which name files: by the header, or by the values."""
+"""Which column of a table is the label, which hold pixels or file names: by the header, or by the values."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from rot180.errors import DataError, did_you_mean
 
 LABELS = ("label", "labels", "class", "classes", "target", "targets", "y", "category", "class_name", "classname",
           "class_label", "species", "digit", "label_name", "labelname", "fine_label", "coarse_label")  # fmt: skip
-"""What label columns are called; of several the one that comes first here."""
+"""Names of label columns; if a table has several, the first in this list is used."""
 
 INDICES = ("", "index", "idx", "id", "row", "row_id", "rowid", "image_id", "imageid", "level_0")
-"""What columns that merely number the rows are called; also `Unnamed: 0`, as pandas writes an index."""
+"""Names of columns that merely number the rows; also `Unnamed: 0`, as pandas writes an index."""
 
 _UNNAMED = re.compile(r"unnamed: ?\d+(_level_\d+)?")
 
 _PIXEL = re.compile(
     r"(pixel|pix|px|p|x|f|feature|feat|attr|attribute|v|value|col|column|c|d|i)?[ _.-]?\d+([ x_.,-]\d+)*"
 )
-"""Names of pixels: pixel0, px_12, 1x1, 784, ..."""
+"""Names of pixel columns: pixel0, px_12, 1x1, 784, ..."""
 
 
 class Columns(NamedTuple):
-    """What the columns of a table are; positions count from 0."""
+    """The roles of a table's columns; positions count from 0."""
 
     total: int
     label: int
@@ -33,7 +33,7 @@ class Columns(NamedTuple):
     shape: tuple[int, int, int]
     """(H, W, C) of an image."""
     note: str
-    """Where the labels are, in a few words."""
+    """Where the labels come from, in a few words."""
 
 
 def find_columns(
@@ -41,13 +41,13 @@ def find_columns(
 ) -> Columns:
     """Return which columns hold the label and the pixels of square images.
 
-    The label is what `label_column` says; else the column that the header calls one (`LABELS`, in any case); else the
-    first or the last, whichever looks like one. Columns that number the rows are passed over.
+    The label is the column given by `label_column`; else the one with a label's name in the header (`LABELS`, ignoring
+    case); else the first or the last, whichever looks more like labels. Columns that number the rows are ignored.
 
     Parameters
     ----------
     where : str
-        How an error names the file and the row.
+        What to call the file and the row in errors.
     header : sequence of str or None
         The names of the columns, if the file has them.
     sample : sequence of rows
@@ -58,7 +58,7 @@ def find_columns(
     Raises
     ------
     DataError
-        There is no such column, or what is left makes no square image.
+        There is no such column, or the remaining columns do not form a square image.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def find_columns(
     if names is not None:
         choices.append([at for at in rest if _PIXEL.fullmatch(names[at].casefold())])
         if any(at in indices for at in rest):
-            choices.pop(0)  # what the header calls an index is no pixel
+            choices.pop(0)  # a column named as an index holds no pixels
     for pixels in choices:
         shape = square_image(len(pixels))
         if shape is not None:
@@ -90,12 +90,12 @@ def find_columns(
     else:
         raise DataError(f"{where}: {_no_square(names, len(choices[0]), count, certain)}")
     called = f"column {label + 1}" + (f", {names[label]!r:.40}" if names and names[label] else "")
-    note = f"labels from {called}" + ("" if certain else " (a guess by its values)")
+    note = f"labels from {called}" + ("" if certain else " (guessed from its values)")
     return Columns(count, label, tuple(pixels), shape, note)
 
 
 def column_of(where: str, wanted: str | int, names: Sequence[str] | None, count: int) -> int:
-    """Return the position of a column that is asked for by its name or by its number, counted from 1.
+    """Return the position of a column given by its name or by its number, counted from 1.
 
     >>> column_of("a.csv", "LABEL", ["id", "label"], 2), column_of("a.csv", -1, None, 5)
     (1, 4)
@@ -105,19 +105,21 @@ def column_of(where: str, wanted: str | int, names: Sequence[str] | None, count:
         for same in (str, str.casefold):
             found = [at for at, name in enumerate(names) if same(name.strip()) == same(text)]
             if len(found) > 1:
-                raise DataError(f"{where}: {len(found)} columns are called {text!r}; give the number of the one to use")
+                raise DataError(f"{where}: {len(found)} columns are named {text!r}; give the number of the one to use")
             if found:
                 return found[0]
     if re.fullmatch(r"-?\d{1,9}", text) and (1 <= int(text) <= count or -count <= int(text) <= -1):
         return int(text) - 1 if int(text) > 0 else count + int(text)
     if names is None:
-        raise DataError(f"{where}: expected a label column from 1 to {count} (the file names none), found {text!r:.40}")
+        raise DataError(
+            f"{where}: expected a label column from 1 to {count} (the file has no column names), found {text!r:.40}"
+        )
     known = names if len(names) <= 30 else [name for name in names if not _PIXEL.fullmatch(name.casefold())][:30]
-    raise DataError(f"{where}: no column is called {text!r:.40}{did_you_mean(text, known)}")
+    raise DataError(f"{where}: no column is named {text!r:.40}{did_you_mean(text, known)}")
 
 
 def named_label(names: Sequence[str] | None) -> int | None:
-    """Return the position of the column that the header calls the label, if there is one.
+    """Return the position of the column that has a label's name in the header, if there is one.
 
     >>> named_label(["id", "p1", "Class"]), named_label(["a", "b"])
     (2, None)
@@ -127,7 +129,7 @@ def named_label(names: Sequence[str] | None) -> int | None:
 
 
 def square_image(pixels: int) -> tuple[int, int, int] | None:
-    """Return (H, W, C) of an image with so many values: squares are gray, squares times 3 are RGB.
+    """Return (H, W, C) of an image with this many values: squares are gray, squares times 3 are RGB.
 
     >>> square_image(784), square_image(3072), square_image(785)
     ((28, 28, 1), (32, 32, 3), None)
@@ -140,7 +142,7 @@ def square_image(pixels: int) -> tuple[int, int, int] | None:
 
 
 def number(field: str) -> float | None:
-    """Return the value of a field, or None if it is no number.
+    """Return the value of a field, or None if it is not a number.
 
     >>> number(" 7.0 "), number("1_000"), number("cat")
     (7.0, None, None)
@@ -152,9 +154,9 @@ def number(field: str) -> float | None:
 
 
 def is_header(fields: Sequence[str]) -> bool:
-    """Say whether a first line names columns: none is a number, or the numbers among them merely count up.
+    """Return whether a first line holds column names: none is a number, or the numbers among them merely count up.
 
-    A first line of `cat,0,0,12` is therefore no header, and its image is not lost.
+    A first line of `cat,0,0,12` is therefore not a header, and its image is not lost.
 
     >>> is_header(["label", "p1", "p2"]), is_header(["", "y", "0", "1", "2", "3"]), is_header(["cat", "0", "0", "12"])
     (True, True, False)
@@ -164,12 +166,12 @@ def is_header(fields: Sequence[str]) -> bool:
     if not values:
         return True
     counted = any(values == list(range(start, start + len(values))) for start in (0, 1))
-    # A line of nothing but 0, 1, 2, ... is how pandas names columns that have no names; a short one may be an image.
+    # pandas numbers unnamed columns 0, 1, 2, ...; but a short line of such numbers may be an image.
     return counted and 2 * len(values) > len(numbers) and len(values) > (3 if len(values) < len(numbers) else 16)
 
 
 def _index_columns(names: Sequence[str] | None, sample: Sequence[Sequence[str]], count: int) -> set[int]:
-    """Return the columns that merely number the rows."""
+    """Return the positions of columns that merely number the rows."""
     if names is not None:
         lower = [name.casefold() for name in names]
         return {at for at, name in enumerate(lower) if name in INDICES or _UNNAMED.fullmatch(name)}
@@ -179,7 +181,7 @@ def _index_columns(names: Sequence[str] | None, sample: Sequence[Sequence[str]],
 
 
 def _likely_label(names: Sequence[str] | None, sample: Sequence[Sequence[str]], columns: Sequence[int]) -> int:
-    """Return which of these columns is the label where nothing says so: by names unlike pixels', or by the values."""
+    """Return the column most likely to be the label: the only one not named like a pixel, or judged by the values."""
     if not columns:
         return 0
     if names is not None:
@@ -187,30 +189,30 @@ def _likely_label(names: Sequence[str] | None, sample: Sequence[Sequence[str]], 
         if len(unlike) == 1:
             return unlike[0]
     ends = list(dict.fromkeys((columns[0], columns[-1])))
-    return max(ends, key=lambda at: _likeness([row[at] for row in sample]))  # of equal ones the first
+    return max(ends, key=lambda at: _likeness([row[at] for row in sample]))  # the first of equals
 
 
 def _likeness(fields: Sequence[str]) -> int:
-    """Say how much the values of a column look like labels: 3 as text, 0 as one value, fractions, or all different."""
+    """Score how much a column's values look like labels: 3 for text, 0 for a constant, fractions, or all different."""
     values = [number(field) for field in fields]
     if any(value is None for value in values):
         return 3 if any(field.strip() for field in fields) else 0
     whole = {value for value in values if value is not None and value.is_integer()}
     if 2 * len(whole) <= len(set(values)) or len(whole) < 2 or len(whole) == len(values) > 10:
         return 0
-    # Labels repeat, and count from 0 or 1 without holes.
+    # Labels repeat, and count from 0 or 1 without gaps.
     return 1 + (max(whole) - min(whole) + 1 == len(whole) and min(whole) <= 1 and 2 * len(whole) <= len(values))
 
 
 def _no_square(names: Sequence[str] | None, pixels: int, count: int, certain: bool) -> str:
     rule = "expected a label and the pixels of a square image (784 for 28x28, 3072 for 32x32 in color)"
     if count == 1:
-        return f"{rule}, found 1 column; separate the columns by commas, semicolons, tabs or spaces"
-    found = f"{rule}, found {count} columns, {pixels} of them beside label and index"
+        return f"{rule}, found 1 column; separate columns by commas, semicolons, tabs or spaces"
+    found = f"{rule}, found {count} columns, {pixels} of them besides label and index"
     if not certain and (square_image(count) or (0,))[0] > 1:
         return f"{found}; is the label missing?"
     if names is not None:
         found += f" ({', '.join(name[:20] or '(empty)' for name in [*names[:3], '...', *names[-2:]][:6])})"
-    return f"{found}; leave out columns that are no pixels" + (
-        "" if certain else ", or name the label's: --label-column"
+    return f"{found}; remove columns that do not hold pixels" + (
+        "" if certain else ", or give the label's with --label-column"
     )

@@ -1,4 +1,4 @@
-"""From the images and labels of each part to a data set."""
+"""Building a data set from the images and labels of each part."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ def compose(
     resize: str = "stretch",
     image_names: Mapping[str, Iterable[str]] | None = None,
 ) -> Dataset:
-    """Return a data set, with a fifth of each class held out for testing where there are training images alone.
+    """Return a data set; if there are only training images, a fifth of each class is held out for testing.
 
     Parameters
     ----------
     name : str
     parts : mapping of "train", "validation", "test" to (images, labels)
-        As `rot180.data.parts.assign` names them; labels are integers or text, as they are in the data. Where a part
-        is held out, the training images are emptied into the two parts and must not be used again.
+        As named by `rot180.data.parts.assign`; labels are integers or text, as they are in the data. If images are
+        held out, the given array is emptied into the two parts and must not be used again.
     where : object
-        What errors call the data.
+        What to call the data in errors.
     description : str
     sources : Sources
         Where each part comes from.
     class_names : sequence of str, optional
         Names of the labels 0, 1, ...
     notes : sequence of str
-        What else the user should know.
+        Further remarks for the user.
     resize : str
     image_names : mapping of part to iterable of str, optional
-        Where each image lies, such as its file.
+        Where each image is found, such as its file.
 
     Raises
     ------
     DataError
-        Images and labels of a part differ in number; labels cannot be numbered (see `number_classes`).
+        A part has different numbers of images and labels; labels cannot be numbered (see `number_classes`).
 
     Examples
     --------
@@ -98,14 +98,14 @@ def compose(
 
 
 def _divide(images: Any, mask: Array) -> tuple[Any, Any]:
-    """Return the images where the mask is false, and where it is true; arrays without ever holding both copies."""
+    """Return the images where the mask is false, and those where it is true; arrays are never held twice."""
     if isinstance(images, np.ndarray):
         return divide(images, mask)
     return select(images, np.flatnonzero(~mask)), select(images, np.flatnonzero(mask))
 
 
 def contiguous(numbers: Array) -> Array | slice:
-    """Return ascending numbers as a slice where they lie together: of an array, a slice is no copy."""
+    """Return ascending numbers as a slice if they are consecutive: slicing an array makes no copy."""
     if len(numbers) and numbers[-1] - numbers[0] + 1 == len(numbers):
         return slice(int(numbers[0]), int(numbers[-1]) + 1)
     return numbers

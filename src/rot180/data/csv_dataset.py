@@ -1,4 +1,4 @@
-"""CSV files as a data set: one file, of which a part is held out, or a folder with a file for each part."""
+"""CSV files as a data set: one file, part of which is held out, or a folder with a file for each part."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SUFFIX = re.compile(r"\.[ct]sv(\.gz)?$", re.IGNORECASE)
 
 
 def is_csv_file(path: Path) -> bool:
-    """Say whether a path is a file named `.csv` or `.tsv`, with or without `.gz`."""
+    """Return whether a path is a file named `.csv` or `.tsv`, with or without `.gz`."""
     return bool(_SUFFIX.search(path.name)) and path.is_file()
 
 
 def is_csv_folder(path: Path) -> bool:
-    """Say whether a folder holds CSV files."""
+    """Return whether a path is a folder with CSV files."""
     return path.is_dir() and any(map(is_csv_file, visible(path)))
 
 
@@ -46,18 +46,18 @@ def read_csv_folder(path: Path, options: ImageOptions | None = None, bad: BadFil
     Raises
     ------
     DataError
-        It is not clear which file is for what, or the files are not what `read_csv` expects.
+        It is not clear which file belongs to which part, or the files are not what `read_csv` expects.
     """
     chosen, unused = choose_files(path, [entry for entry in visible(path) if is_csv_file(entry)])
     for part, files in chosen.items():
         if len(files) > 1:
             names = named([file.name for file in files])
             raise DataError(
-                f"{path}: expected one CSV file for each part, found {names} for {part}; name the one to use"
+                f"{path}: expected one CSV file for each part, found {names} for {part}; give the one to use"
             )
     parts = {part: files[0] for part, files in chosen.items()}
     columns = {part: _columns(file) for part, file in parts.items()}
-    without = [part for part in parts if columns[part] == columns["train"] - 1]  # the test part of a contest
+    without = [part for part in parts if columns[part] == columns["train"] - 1]  # the test part of a competition
     shown = [f"{parts.pop(part).name} (images without labels)" for part in without]
     if set(parts) == {"train"} and not unused and not shown:
         return read_csv_file(parts["train"], options, bad)
@@ -80,7 +80,7 @@ def _read(path: Path, name: str, parts: Mapping[str, Path], options: ImageOption
         images = {part: upright(some) for part, some in images.items()}
         labels = {part: characters(parts[part], emnist, some) for part, some in labels.items()}
     files = "" if path.is_file() else f"{named([file.name for file in parts.values()])} in "
-    held_out = ", where every fifth of each class is held out for testing" if len(parts) == 1 else ""
+    held_out = ", with every fifth image of each class held out for testing" if len(parts) == 1 else ""
     return compose(
         name or "csv",
         {part: (images[part], labels[part]) for part in parts},

@@ -1,8 +1,8 @@
-"""Images as CSV: a line for each, with its label and its pixels.
+"""Images as CSV: a line for each image, with its label and its pixels.
 
-Two readers of lines say the same, and a test holds them to it: `_read_line`, which is the definition and names the
-place of a fault, and `_read_plain`, which reads whole blocks of well-formed pixels with array arithmetic, many times
-faster. What the second does not take, the first reads again.
+There are two readers, and a test checks that they agree: `_read_line`, which is the definition and reports where an
+error is, and `_read_plain`, which reads whole blocks of well-formed pixels with array arithmetic, many times faster.
+Blocks that the second rejects are read again by the first.
 """
 
 from __future__ import annotations
@@ -24,58 +24,59 @@ from rot180.errors import DataError
 from rot180.ops.types import Array
 
 SAMPLE = 1000
-"""Rows by which the label is found where there is no header, at most."""
+"""Maximum number of rows used to guess the label column of a file without a header."""
 
 SAMPLE_FIELDS = 200_000
-"""Fields of these rows, at most."""
+"""Maximum number of fields in these rows."""
 
 
 class Table(NamedTuple):
     """Images and labels of one CSV file."""
 
     images: Array
-    """(N, H, W, C) uint8, uint16, or float32 where any pixel is a fraction."""
+    """(N, H, W, C) uint8, uint16, or float32 if any pixel is a fraction."""
     labels: Labels
     note: str
-    """Which column the labels are from."""
+    """Which column the labels come from."""
 
 
 class Head(NamedTuple):
-    """The beginning of a table: the names of its columns, if it has them, and some rows."""
+    """The beginning of a table: its column names, if any, and some rows."""
 
     separator: str
     header: list[str] | None
     sample: list[list[str]]
     row: int
-    """The row that the sample begins with, counted from 1."""
+    """The first row of the sample, counted from 1."""
 
 
 def read_csv(path: str | Path, label_column: str | int | None = None) -> tuple[Array, Array]:
     """Read square images and labels from a CSV file, gzipped or not, with or without a line of column names.
 
-    Each line holds a label and the pixels row by row. Their count says what they are: 784 is 28 x 28 gray, 3,072 is
-    32 x 32 with red, green, blue for each pixel. Empty lines are skipped. Fields are separated by commas, semicolons,
-    tabs, bars or spaces. Which column is the label: see `rot180.data.columns.find_columns`.
+    Each line holds a label and the pixels in row-major order. Their number determines the shape: 784 is 28 x 28 gray,
+    3,072 is 32 x 32 with red, green and blue for each pixel. Empty lines are skipped. Fields are separated by commas,
+    semicolons, tabs, vertical bars or spaces. For how the label column is found, see
+    `rot180.data.columns.find_columns`.
 
     Parameters
     ----------
     path : str or Path
     label_column : str or int, optional
-        The label's column, by its name or its number counted from 1.
+        The label column, by its name or its number counted from 1.
 
     Returns
     -------
     images : (N, H, W, C) uint8, uint16 or float32
-        The pixels as they stand in the file: whole numbers up to 255, up to 65535, or fractions.
+        The pixels as in the file: whole numbers up to 255, up to 65535, or fractions.
     labels : (N,) int64 or str
-        Numbers, or the words that the file holds.
+        Numbers, or words as in the file.
 
     Raises
     ------
     DataError
-        A line has more or fewer columns than the first, or a field holds anything else; the number of columns makes no
-        square image; the file is empty, damaged or unpacks to more than 2 GiB of pixels. The message names the row
-        (counted from 1, column names and empty lines included) and the column (counted from 1).
+        A line has more or fewer columns than the first, or a field holds anything else; the pixels do not form a
+        square image; the file is empty, damaged, or holds more than 2 GiB of pixels. The message gives the row
+        (counted from 1, including column names and empty lines) and the column (counted from 1).
 
     Examples
     --------
@@ -93,7 +94,7 @@ def read_csv(path: str | Path, label_column: str | int | None = None) -> tuple[A
 
 
 def read_head(path: Path) -> Head:
-    """Read the names of the columns and some rows.
+    """Read the column names and some rows.
 
     Raises
     ------
@@ -104,11 +105,11 @@ def read_head(path: Path) -> Head:
         for row, block in csv_text.blocks(path, file):
             if (head := _head(path, row, block)) is not None:
                 return head
-    raise DataError(f"{path}: row 1: expected a label and pixels, found the end of the file; no images in it")
+    raise DataError(f"{path}: row 1: expected a label and pixels, found the end of the file; it holds no images")
 
 
 def read_table(path: Path, label_column: str | int | None = None) -> Table:
-    """Read a CSV file; `read_csv` says how."""
+    """Read a CSV file; see `read_csv`."""
     head: Head | None = None
     pixels, labels = Growing((0,)), LabelTexts(path, "")
     with open_bytes(path, "CSV") as (file, _):
@@ -130,12 +131,12 @@ def read_table(path: Path, label_column: str | int | None = None) -> Table:
                     "found more; split the file"
                 )
     if head is None or not len(labels):
-        raise DataError(f"{path}: row 1: expected a label and pixels, found the end of the file; no images in it")
+        raise DataError(f"{path}: row 1: expected a label and pixels, found the end of the file; it holds no images")
     return Table(pixels.finish().reshape(-1, *columns.shape), labels.finish(), columns.note)
 
 
 def _head(path: Path, row: int, block: bytes) -> Head | None:
-    """Return the beginning of a table from its first block; None if there is no more than a header."""
+    """Return the beginning of a table from its first block; None if it holds only a header."""
     separator, first_row = "", 0
     header: list[str] | None = None
     sample: list[list[str]] = []
@@ -145,7 +146,7 @@ def _head(path: Path, row: int, block: bytes) -> Head | None:
         if not sample and header is None and is_header(fields):
             header = fields
         elif sample and len(fields) != len(sample[0]):
-            break  # told when the row is read
+            break  # reported when the row is read
         else:
             first_row = first_row or number_of_row
             sample.append(fields)
@@ -154,19 +155,19 @@ def _head(path: Path, row: int, block: bytes) -> Head | None:
     if not sample:
         return None
     if header is not None and len(header) + 1 == len(sample[0]):
-        header.insert(0, "")  # R writes row names without a name above them
+        header.insert(0, "")  # R writes row names without a column name
     if header is not None and len(header) != len(sample[0]):
         raise _wrong_count(path, first_row, len(header), len(sample[0]))
     return Head(separator, header, sample, first_row)
 
 
 def _lines(block: bytes, row: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a block that are not empty, with their rows."""
+    """Yield the non-empty lines of a block with their row numbers."""
     return ((at, line) for at, line in enumerate(block.split(b"\n"), row) if line.strip())
 
 
 def _read_fast(block: bytes, row: int, columns: Columns, separator: str) -> tuple[list[str], list[int], Array] | None:
-    """Return labels, rows and pixels of lines whose pixels are plain, stand side by side and in no quotes, or None."""
+    """Return labels, rows and pixels, or None unless the pixels are plain, in adjacent columns and not quoted."""
     first, last = columns.pixels[0], columns.pixels[-1]
     if last - first + 1 != len(columns.pixels) or b'"' in block or len(block) > 2 * csv_text.BLOCK:
         return None
@@ -188,10 +189,10 @@ def _read_fast(block: bytes, row: int, columns: Columns, separator: str) -> tupl
 
 
 def _read_plain(block: bytes, columns: int, separator: str = ",") -> Array | None:
-    """Read lines that hold nothing but numbers of one to three digits up to 255, or return None.
+    """Read lines that consist of whole numbers up to 255, of one to three digits, or return None.
 
-    The separators are found, and each number is put together from the digits before its separator: the last counts one,
-    the one before it, if the number is so long, ten, and the third a hundred.
+    The separators are located, and each number is computed from the digits before its separator: the units, the tens
+    if it has two digits, and the hundreds if it has three.
     """
     text = np.frombuffer(block, np.uint8)
     digits = text - np.uint8(ord("0"))  # a byte below "0" wraps around to a large number
@@ -204,7 +205,7 @@ def _read_plain(block: bytes, columns: int, separator: str = ",") -> Array | Non
     lengths = np.diff(ends, prepend=-1) - 1
     if lengths.min() < 1 or lengths.max() > 3:
         return None
-    # For a short number these reach into the one before it, or around to the block's end; those are multiplied by 0.
+    # For a short number these index into the previous one, or wrap around to the block's end; they are multiplied by 0.
     tens = digits[ends - 2] * (lengths > 1)
     hundreds = digits[ends - 3] * (lengths > 2)
     values = digits[ends - 1] + np.uint16(10) * tens + np.uint16(100) * hundreds
@@ -214,7 +215,7 @@ def _read_plain(block: bytes, columns: int, separator: str = ",") -> Array | Non
 def _read_block(
     path: Path, block: bytes, row: int, columns: Columns, separator: str
 ) -> tuple[list[str], list[int], Array]:
-    """Return labels, rows and pixels of any lines, exactly."""
+    """Return labels, rows and pixels of any lines, by the exact reader."""
     labels, rows, pixels = [], [], []
     for at, line in _lines(block, row):
         label, values = _read_line(path, at, line, columns, separator)
@@ -225,7 +226,7 @@ def _read_block(
 
 
 def _read_line(path: Path, row: int, line: bytes, columns: Columns, separator: str) -> tuple[str, Array]:
-    """Read one line exactly, or say where it is wrong. A number may stand in quotes; `7.0` is 7."""
+    """Read one line, or report where it is wrong. A number may be quoted; `7.0` is 7."""
     fields = _split(path, row, line, separator)
     if len(fields) != columns.total:
         raise _wrong_count(path, row, columns.total, len(fields))
@@ -255,11 +256,11 @@ def _wrong_count(path: Path, row: int, expected: int, found: int) -> DataError:
 
 
 def _no_pixel(path: Path, row: int, column: int, field: str) -> DataError:
-    advice = "mend or remove the row"
+    advice = "correct or remove the row"
     if re.fullmatch(r"-?\d+,\d+", field):
-        advice = "write decimal points, not commas"
+        advice = "use decimal points, not commas"
     elif re.fullmatch(r"\d+:\S+", field):
-        advice = "LIBSVM's sparse form is not read; write every pixel"
+        advice = "the sparse LIBSVM format is not supported; write every pixel"
     found = ascii(field[:20])
     return DataError(
         f"{path}: row {row}, column {column}: expected a pixel, a number from 0 to 65535, found {found}; {advice}"

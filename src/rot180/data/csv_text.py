@@ -1,4 +1,4 @@
-"""Text tables as they come: any of five separators, quotes, three kinds of line ends, UTF-8 or UTF-16."""
+"""Text tables: any of five separators, quotes, three kinds of line endings, UTF-8 or UTF-16."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from io import BufferedIOBase
 from rot180.errors import DataError
 
 BLOCK = 2 * 1024**2
-"""Bytes read at a time: the arrays made of a block stay small, which costs no speed."""
+"""Bytes read at a time: the arrays made from a block stay small, at no cost in speed."""
 
 MAX_LINE = 16 * 1024**2
-"""Bytes in a line."""
+"""Maximum number of bytes in a line."""
 
 MAX_COLUMNS = 1024 * 1024 + 16
-"""Fields in a line: a gray image of 1,024 x 1,024 and some labels. As Python's objects they take 100 MB."""
+"""Maximum number of fields in a line: a gray image of 1,024 x 1,024 and some labels, 100 MB as Python objects."""
 
 SEPARATORS = (",", ";", "\t", "|", " ")
 
 
 def blocks(path: object, file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
-    """Yield blocks of whole lines in UTF-8, ended by a bare newline each, with the row that each begins with.
+    """Yield the numbers of the first rows of blocks, and the blocks: whole lines in UTF-8, each ended by a newline.
 
     Raises
     ------
     DataError
-        A line is longer than 16 MB, or the file is no UTF-16 although it begins like it.
+        A line is longer than 16 MB, or the file begins like UTF-16 but is not.
     """
     row, rest, last = 1, b"", False
     encoding, bare = None, False
@@ -45,10 +45,10 @@ def blocks(path: object, file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
             except UnicodeError as error:
                 reason = str(error)[-40:]
                 raise DataError(
-                    f"{path}: expected {encoding}, as the first bytes say ({reason}); save it as UTF-8"
+                    f"{path}: expected {encoding}, judging by the first bytes ({reason}); save it as UTF-8"
                 ) from None
         if row == 1 and not rest:
-            bare = b"\r" in piece and b"\n" not in piece  # line ends of old Macintoshes
+            bare = b"\r" in piece and b"\n" not in piece  # line endings of the classic Mac OS
         if bare:
             piece = piece.replace(b"\r", b"\n")
         whole, newline, rest = (rest + piece + b"\n" * last).rpartition(b"\n")
@@ -56,11 +56,11 @@ def blocks(path: object, file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
             yield row, whole.replace(b"\r\n", b"\n").removesuffix(b"\r") + b"\n"
         row += whole.count(b"\n") + bool(newline)
         if len(rest) > MAX_LINE:
-            raise DataError(f"{path}: row {row}: expected a line of at most {MAX_LINE} bytes, found more; no CSV file")
+            raise DataError(f"{path}: row {row}: expected a line of at most {MAX_LINE} bytes, found more; is this CSV?")
 
 
 def _encoding(head: bytes) -> tuple[str, int]:
-    """Return the encoding that a file begins like, and the length of its byte order mark."""
+    """Return the encoding that a file's first bytes suggest, and the length of its byte order mark."""
     if head.startswith(codecs.BOM_UTF8):
         return "utf-8", 3
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -74,9 +74,9 @@ def _encoding(head: bytes) -> tuple[str, int]:
 
 
 def find_separator(line: bytes) -> str:
-    """Return what separates the fields of a line.
+    """Return the separator of a line's fields.
 
-    A semicolon or a tab goes before as many commas, which then are decimal commas.
+    A semicolon or a tab takes precedence over an equal number of commas, which are then decimal commas.
 
     >>> find_separator(b"7,0,255"), find_separator(b"7;0,5;0,25"), find_separator(b"7 0 255"), find_separator(b"7")
     (',', ';', ' ', ',')
@@ -90,7 +90,7 @@ def find_separator(line: bytes) -> str:
 
 
 def split_line(line: bytes, separator: str) -> list[str]:
-    """Return the fields of a line; where quotes stand around one, the separator may be in it.
+    """Return the fields of a line; a quoted field may contain the separator.
 
     >>> split_line(b'"cat, black",0, 255', ",")
     ['cat, black', '0', '255']

@@ -1,4 +1,4 @@
-"""A data set: images with their labels to train, validate and test on, checked once, then only read."""
+"""A data set: labeled images for training, validation and testing, checked once and read-only from then on."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ from rot180.ops.types import Array
 @answering_class
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels, for training, for validation and for testing.
+    """Images and labels for training, validation and testing.
 
-    The arrays are not copied and belong to nobody in particular: whoever draws batches from them indexes, and never
-    writes. Shuffling is the training loop's, scaling is the model's (`rot180.nn.preprocessing`).
+    The arrays are not copied, and are shared: batches are drawn by indexing, and nothing writes to them. Shuffling is
+    up to the training loop, scaling up to the model (`rot180.nn.preprocessing`).
 
     Parameters
     ----------
     name : str
-        A short name, fit for a folder's name: "digits", "mnist".
+        A short name that can serve as a folder name: "digits", "mnist".
     train_images, test_images : (N, H, W, C) uint8, uint16 or floats, or LazyImages
-        Other numbers are converted (`rot180.nn.pixel_range.as_pixels`). Any range will do, as long as both sets are in
-        one, or each in the whole range of its type. Either set may be empty, but not both.
+        Other types are converted (`rot180.nn.pixel_range.as_pixels`). Any range is allowed, as long as both sets share
+        it, or each uses the full range of its type. Either set may be empty, but not both.
     train_labels, test_labels : (N,) integers
-        Positions in `class_names`; kept as int64.
+        Positions in `class_names`; stored as int64.
     class_names : tuple of str
         One name per class.
     description : str, default ""
-        Where the images come from and how the test set was made, in a line.
+        Where the images come from and how the test set was made, in one line.
     resize : str, default "stretch"
-        How image files were brought to their size; it goes into the model's preprocessing.
+        How image files were resized; it becomes part of the model's preprocessing.
     divided : bool, default False
-        Whether the source has no test images of its own, and these were held out of all (`rot180.data.split`).
+        Whether the test images were held out because the source has none of its own (`rot180.data.split`).
     validation_images, validation_labels : optional
-        What `fit` validates on; None, the default, stands for none.
+        What `fit` validates on; None, the default, means no validation set.
     sources : Sources
         Where the images of each part come from, in words.
     notes : tuple of str
-        What a user should know of the way the data was read: a line each.
+        Remarks on how the data was read, a line each.
     test_names : tuple of str
-        Where each test image lies, such as its file, so that one with a wrong label can be found; empty where images
-        have no names.
+        Where each test image is found, such as its file, so that wrongly labeled images can be located; empty if the
+        images have no names.
     stored : StoredImages, optional
-        What the image files were before they were resized.
+        Properties of the image files before they were resized.
 
     Raises
     ------
     DataError
-        The counts of images and labels differ, the images of the parts have different shapes or are surely in
-        different ranges, a pixel is infinite or NaN, an array has another number of axes or type, a label has no
-        class name, or two classes have one name.
+        The numbers of images and labels differ, the parts have images of different shapes or clearly different ranges,
+        a pixel is infinite or NaN, an array has a wrong number of axes or dtype, a label has no class name, or two
+        classes have the same name.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class Dataset:
         object.__setattr__(self, "class_names", tuple(self.class_names))
         if len(set(self.class_names)) < len(self.class_names):
             twice = Counter(self.class_names).most_common(1)[0][0]
-            raise DataError(f"{self.name}: class names must differ; {twice!r} came more than once; rename one")
+            raise DataError(f"{self.name}: class names must be unique; {twice!r} occurs more than once; rename one")
         for part in PARTS:
             if part == "validation" and self.validation_images is None and self.validation_labels is None:
                 images, labels = self.train_images[:0], np.zeros(0, np.int64)
@@ -106,15 +106,15 @@ class Dataset:
             object.__setattr__(self, f"{part}_labels", labels)
             if images.shape[1:] != self.train_images.shape[1:]:
                 raise DataError(
-                    f"{self.name}: training and {part} images must have one shape (H, W, C); came "
+                    f"{self.name}: training and {part} images must have the same shape (H, W, C); got "
                     f"{self.train_images.shape[1:]} and {images.shape[1:]}; check that both files belong together"
                 )
         if not len(self.train_images) and not len(self.test_images):
-            raise DataError(f"{self.name}: a data set needs at least one image; came none")
+            raise DataError(f"{self.name}: a data set needs at least one image; got none")
         self._check_ranges()
 
     def _check_ranges(self) -> None:
-        """Raise DataError where two parts are in different ranges, or a pixel is not finite."""
+        """Raise DataError if two parts are in different ranges, or a pixel is not finite."""
         known = None
         for part in PARTS:
             images = getattr(self, f"{part}_images")
@@ -134,9 +134,9 @@ class Dataset:
 
     @answering_call
     def limit(self, count: int) -> Dataset:
-        """Return the data set with only its first `count` training images; the test set stays whole.
+        """Return the data set with only its first `count` training images; the test set is unchanged.
 
-        A count beyond the number of training images keeps them all.
+        A count larger than the number of training images keeps all of them.
 
         Raises
         ------
@@ -144,48 +144,48 @@ class Dataset:
             `count` is less than 1.
         """
         if count < 1:
-            raise ArgumentError(f"limit: at least one training image is needed; came {count}; give 1 or more")
+            raise ArgumentError(f"limit: at least one training image is needed; got {count}; give 1 or more")
         return replace(
             self, train_images=select(self.train_images, slice(count)), train_labels=self.train_labels[:count]
         )
 
     def every_image(self) -> tuple[Any, Array]:
-        """Return all images and their labels: those for training first, then for validation, then for testing."""
+        """Return all images and their labels: training images first, then validation images, then test images."""
         images = join(join(self.train_images, self.validation_images), self.test_images)
         return images, np.concatenate([self.train_labels, self.validation_labels, self.test_labels])
 
     def for_validation(self, class_names: tuple[str, ...] | None = None) -> tuple[Any, Array]:
-        """Return what a training on other data is validated on: the validation images, or all where it has no parts.
+        """Return what to validate on if trained on other data: the validation images, or all images if it has no parts.
 
         Parameters
         ----------
         class_names : tuple of str, optional
-            The training's classes, whose positions the labels become.
+            The classes of the training data; the labels become positions among them.
 
         Raises
         ------
         DataError
-            The data set has training and test images of its own and none for validation, or a class that is unknown.
+            The data set has training and test images of its own but none for validation, or has an unknown class.
         """
         data = self if class_names is None else self.with_classes(class_names)
         if len(data.validation_images):
             return data.validation_images, data.validation_labels
         if len(data.train_images) and len(data.test_images) and not data.divided:
             raise DataError(
-                f"{self.name}: has training and test images of its own, but none for validation; name the part to "
-                "validate on"
+                f"{self.name}: has training and test images of its own, but none for validation; give the folder or "
+                "file of the part to validate on"
             )
         return data.every_image()
 
     def with_classes(self, names: tuple[str, ...]) -> Dataset:
         """Return the data set with other classes, matched by name.
 
-        Classes that are called by numbers are matched by position instead, counted from 0, where the names are others.
+        If the names differ and the data set's classes are numbers, these are taken as positions, counted from 0.
 
         Raises
         ------
         DataError
-            The data set has a class that is not among them.
+            The data set has a class that is not among the names.
 
         Examples
         --------
@@ -204,7 +204,8 @@ class Dataset:
             table = np.array([int(name) for name in own], np.int64)
         else:
             unknown = named([name for name in own if name not in position])
-            raise DataError(f"{self.name}: the model has not learned {unknown}; it knows {named(list(names), 10)}")
+            known = named(list(names), 10)
+            raise DataError(f"{self.name}: the model was not trained on {unknown}; its classes are {known}")
         renamed = {f"{part}_labels": table[getattr(self, f"{part}_labels")] for part in PARTS}
         return replace(self, class_names=names, **renamed)
 
@@ -218,7 +219,7 @@ class Dataset:
 
 
 def _pixels(where: str, images: Any) -> Any:
-    """Return the images of one part in one of the types that images are in."""
+    """Return the images of one part in one of the supported types."""
     try:
         return as_images(images)
     except ArgumentError as error:
@@ -226,27 +227,27 @@ def _pixels(where: str, images: Any) -> Any:
 
 
 def _check_part(where: str, images: Any, labels: Any, classes: int) -> Array:
-    """Return the labels of one part; raise DataError where images and labels do not fit together."""
+    """Return the labels of one part; raise DataError if they do not match the images."""
     if images.ndim != 4 or 0 in images.shape[1:]:
-        raise DataError(f"{where} images must be (N, H, W, C); came {images.shape}; gray images have C = 1")
+        raise DataError(f"{where} images must be (N, H, W, C); got {images.shape}; gray images have C = 1")
     try:
         labels = np.asarray(labels)
     except ValueError:
         labels = np.array(None)
     if not labels.size and not len(images):
-        labels = np.zeros(0, np.int64)  # an empty list is one of floats to NumPy
+        labels = np.zeros(0, np.int64)  # NumPy takes an empty list for floats
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
         raise DataError(
-            f"{where} labels must be integers in one axis; came {labels.dtype} {labels.shape}; "
+            f"{where} labels must be a one-dimensional array of integers; got {labels.dtype} {labels.shape}; "
             "give each image the number of its class"
         )
     if len(images) != len(labels):
-        raise DataError(f"{where} images and labels must be as many; came {len(images)} images, {len(labels)} labels")
+        raise DataError(f"{where} needs as many labels as images; got {len(images)} images and {len(labels)} labels")
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         bad = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
         raise DataError(
             f"{where} labels must be 0 to {classes - 1}, one for each class name; "
-            f"came {labels[bad]} at position {bad}; add class names or mend the label"
+            f"got {labels[bad]} at position {bad}; add class names or correct the label"
         )
     numbers: Array = labels.astype(np.int64, copy=False)
     return numbers

@@ -1,4 +1,4 @@
-"""The bundled data set: small handwritten digits, so that everything works without a network."""
+"""The bundled data set: small handwritten digits, so that everything works offline."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rot180.data.parts import Sources
 def load_digits() -> Dataset:
     """Return the 1,797 digits of 8 x 8 pixels that come with the package: 1,435 to train on, 362 to test on.
 
-    The source gives them in the order of writing, people after people, without saying who wrote which. So of each class
-    every fifth is held out: all thirteen writers appear in both sets, and the test says how well digits of these hands
-    are read, not those of strangers.
+    In the source they are in the order of writing, one person after another, without saying who wrote which. So every
+    fifth digit of each class is held out: all thirteen writers appear in both sets, and the test measures how well
+    digits by these writers are recognized, not those by others.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def load_digits() -> Dataset:
     References
     ----------
     Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
-    https://doi.org/10.24432/C50P49, CC BY 4.0; the licence lies beside the file, in digits.LICENSE.txt.
+    https://doi.org/10.24432/C50P49, CC BY 4.0; the license is next to the file, in digits.LICENSE.txt.
 
     Examples
     --------
@@ -45,4 +45,4 @@ def load_digits() -> Dataset:
         description="UCI Optical Recognition of Handwritten Digits, CC BY 4.0; every fifth of each class for testing",
         sources=Sources("the bundled digits"),
     )
-    return replace(digits, divided=False)  # this test set is the package's own, whatever a run was trained on
+    return replace(digits, divided=False)  # this test set comes with the package, whatever a run was trained on

@@ -1,8 +1,8 @@
-"""Fetching one file from the first mirror that gives it whole.
+"""Downloading a file from the first mirror that delivers it completely.
 
-Whatever a server does, the file under its final name has the checksum that was asked for: it is received under another
-name, resumed where a connection broke, and put in place only when it is right. Of several processes that want it, one
-fetches and the others wait.
+Whatever a server does, the file under its final name has the expected checksum: it is received under a temporary name,
+resumed after a broken connection, and renamed only when it is verified. If several processes want the file, one
+downloads it and the others wait.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ from rot180.errors import DataError
 from rot180.files import make_folder, open_descriptor, publish, system
 
 ATTEMPTS = 4
-"""Times that a mirror is asked again after a broken connection, each going on where the last one ended."""
+"""How often a mirror is tried; after a broken connection, the download resumes where it stopped."""
 
 TIMEOUT = 30.0
-"""Seconds without a byte after which a connection counts as broken."""
+"""Seconds without data after which a connection counts as broken."""
 
 PIECE = 64 * 1024
 
 REDIRECTIONS = 10
-"""Times that a mirror may send to another address."""
+"""How many redirects are followed."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that is known: where it is, how long it is, and what it must be."""
+    """A file to download: its mirrors, size and checksum."""
 
     name: str
     urls: Sequence[str]
-    """Mirrors, asked in this order."""
+    """Mirrors, tried in this order."""
     size: int
     sha256: str
 
 
 class _Broken(Exception):
-    """The connection ended early; going on is worth a try."""
+    """The connection ended early; resuming may help."""
 
 
 class _NoSuchRange(_Broken):
-    """The server has less than what is here already."""
+    """The server's file is shorter than what has been received already."""
 
 
 class _Useless(Exception):
-    """This mirror will not give the file; the next is asked."""
+    """This mirror cannot deliver the file; the next one is tried."""
 
 
 def download(
@@ -70,24 +70,24 @@ def download(
     timeout: float = TIMEOUT,
     attempts: int = ATTEMPTS,
 ) -> Path:
-    """Return the file in the folder, fetched unless it is there already and right.
+    """Return the path of the file in the folder, downloading it unless it is there and its checksum is correct.
 
     Parameters
     ----------
     remote : RemoteFile
     folder : Path
-        Made if need be.
+        Created if necessary.
     progress : callable
-        Told the file's name, the bytes that are there, and the bytes of the whole.
+        Called with the file's name, the bytes received, and the file's size.
     timeout : float
-        Seconds without a byte.
+        Seconds without data after which a connection counts as broken.
     attempts : int
-        For each mirror.
+        Per mirror.
 
     Raises
     ------
     DataError
-        No mirror gave the file; the message says of each why. Or the folder cannot be written.
+        No mirror delivered the file (the message gives the reason for each), or the folder cannot be written.
     """
     path, part = folder / remote.name, folder / f"{remote.name}.part"
     problems: list[str] = []
@@ -97,7 +97,7 @@ def download(
             return path
         make_folder(folder)
         with _alone(part, lambda: progress(remote.name, min(_size(part), remote.size - 1), remote.size)) as file:
-            there = _is_right(path, remote)  # by another process, which was waited for
+            there = _is_right(path, remote)  # downloaded by another process in the meantime
             for url in () if there else remote.urls:
                 problem = _try_mirror(url, remote, file, progress, timeout, attempts)
                 if received := problem is None:
@@ -111,19 +111,19 @@ def download(
         if received or there:
             return path
     except FileNotFoundError:
-        if _is_right(path, remote):  # another process was faster by a moment
+        if _is_right(path, remote):  # another process was slightly faster
             return path
-        raise DataError(f"{path}: cannot be written, as its folder is gone; leave it where it is") from None
+        raise DataError(f"{path}: cannot be written because its folder was removed meanwhile; try again") from None
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({error.strerror or error}); check the folder and the disk"
         ) from None
-    raise DataError(f"{remote.name}: no mirror gave it ({'; '.join(problems)})")
+    raise DataError(f"{remote.name}: could not be downloaded from any mirror ({'; '.join(problems)})")
 
 
 @contextmanager
 def _alone(part: Path, wait: Any) -> Iterator[BinaryIO]:
-    """Open the file that is being received, and make it if need be, when nobody else is receiving it."""
+    """Open the partial file, creating it if necessary, as soon as no other process is receiving it."""
     while True:
         with os.fdopen(open_descriptor(part, os.O_RDWR | os.O_CREAT), "r+b") as file:
             if system.try_lock(file.fileno()) and _is_of(part, file):
@@ -136,7 +136,7 @@ def _alone(part: Path, wait: Any) -> Iterator[BinaryIO]:
 
 
 def _is_of(path: Path, file: BinaryIO) -> bool:
-    """Say whether a file has this name still; whoever held the lock may have given it another."""
+    """Return whether a path still refers to an open file; the process that held the lock may have renamed it."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
@@ -146,7 +146,7 @@ def _is_of(path: Path, file: BinaryIO) -> bool:
 def _try_mirror(
     url: str, remote: RemoteFile, file: BinaryIO, progress: Progress, timeout: float, attempts: int
 ) -> str | None:
-    """Fetch from one mirror; return None when the file is there and right, else what went wrong."""
+    """Download from one mirror; return None if the file is complete and correct, else what went wrong."""
     problem = ""
     for _ in range(attempts):
         began = file.seek(0, os.SEEK_END)
@@ -161,33 +161,33 @@ def _try_mirror(
         if file.seek(0, os.SEEK_END) == remote.size and _sha256(file) == remote.sha256:
             return None
         file.truncate(0)
-        problem = "the checksum is another"
-        if not began:  # all of it came from here, so coming again would not help; else the beginning may be to blame
+        problem = "the checksum does not match"
+        if not began:  # all of it came from this mirror, so retrying would not help; else the earlier part may be wrong
             return problem
     return problem
 
 
 def _receive(url: str, remote: RemoteFile, file: BinaryIO, progress: Progress, timeout: float) -> None:
-    """Receive what is missing, and no byte more: what a server says of the length is not relied on."""
+    """Receive the missing bytes and no more: the length that a server reports is not trusted."""
     offset = file.seek(0, os.SEEK_END)
     try:
         response = _open(url, offset, timeout)
     except _NoSuchRange:
-        file.truncate(0)  # what is here is no beginning of what is there
+        file.truncate(0)  # what has been received is not the beginning of the server's file
         raise
     with response:
         if offset and response.status == 206:
             sent_from = re.match(r"bytes ([0-9]{1,20})-", response.headers.get("Content-Range", ""))
             if sent_from is None or int(sent_from[1]) != offset:
                 file.truncate(0)
-                raise _Broken("another part came than was asked for")
-        elif offset:  # no resuming here: the whole comes again
+                raise _Broken("the server sent a different range than requested")
+        elif offset:  # the server cannot resume: start over
             offset = file.seek(0)
             file.truncate()
         while offset < remote.size:
             wanted = min(PIECE, remote.size - offset)
             with _network(timeout):
-                piece = response.read1(wanted)[:wanted]  # what has come; `read` loses it at a stall
+                piece = response.read1(wanted)[:wanted]  # what has arrived; `read` would lose it on a timeout
             if not piece:
                 raise _Broken(f"ended after {offset} of {remote.size} bytes")
             file.write(piece)
@@ -196,7 +196,7 @@ def _receive(url: str, remote: RemoteFile, file: BinaryIO, progress: Progress, t
 
 
 def _open(url: str, offset: int, timeout: float) -> Any:
-    """Return the answer of a server, following its redirections within the web."""
+    """Return a server's response, following redirects to HTTP addresses."""
     for _ in range(REDIRECTIONS + 1):
         with _network(timeout):
             request = urllib.request.Request(url, headers={"User-Agent": f"rot180/{version('rot180')}"})
@@ -205,24 +205,24 @@ def _open(url: str, offset: int, timeout: float) -> Any:
             try:
                 return _opener().open(request, timeout=timeout)
             except urllib.error.HTTPError as error:
-                with error:  # its body is not read: it may have no end
+                with error:  # its body is not read: it may be endless
                     url = _led_on(url, error)
-    raise _Useless(f"sends from address to address, more than {REDIRECTIONS} times")
+    raise _Useless(f"more than {REDIRECTIONS} redirects")
 
 
 def _led_on(url: str, answer: urllib.error.HTTPError) -> str:
-    """Return where an answer sends to; raise what it means where it sends nowhere."""
+    """Return the address that a response redirects to; raise the matching error if it is not a redirect."""
     location = answer.headers.get("Location")
     if answer.code not in (301, 302, 303, 307, 308) or not location:
         raise _refusal(answer)
     url = urljoin(url, quote(location, encoding="iso-8859-1", safe=string.punctuation))
     if urlsplit(url).scheme not in ("http", "https"):
-        raise _Useless(f"sends to {url[:80]!r}, which is not on the web")
+        raise _Useless(f"redirects to {url[:80]!r}, which is not an HTTP address")
     return url
 
 
 def _refusal(error: urllib.error.HTTPError) -> _Broken | _Useless:
-    """Return what an answer other than the file means."""
+    """Return the error for a response other than the file."""
     says = f"answered {error.code} {' '.join(str(error.reason).split())[:80]}"
     if error.code == 416:
         return _NoSuchRange(says)
@@ -231,27 +231,27 @@ def _refusal(error: urllib.error.HTTPError) -> _Broken | _Useless:
 
 @contextmanager
 def _network(timeout: float) -> Iterator[None]:
-    """Turn what can go wrong with a connection into `_Broken` and `_Useless`; nothing of it is the disk's fault."""
+    """Turn network errors into `_Broken` and `_Useless`, so that they are not mistaken for disk errors."""
     try:
         yield
     except TimeoutError:
-        raise _Broken(f"nothing came for {timeout:g} s") from None
+        raise _Broken(f"no data for {timeout:g} s") from None
     except http.client.InvalidURL as error:
         raise _Useless(f"the address cannot be used ({' '.join(str(error).split())[:80]})") from None
     except http.client.HTTPException as error:
-        raise _Broken(f"broke off ({type(error).__name__})") from None
+        raise _Broken(f"connection lost ({type(error).__name__})") from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
-            raise _Broken(f"nothing came for {timeout:g} s") from None
+            raise _Broken(f"no data for {timeout:g} s") from None
         raise _Useless(f"no connection ({error.reason})") from None
     except OSError as error:
-        raise _Broken(f"broke off ({error.strerror or type(error).__name__})") from None
-    except ValueError as error:  # of addresses, the mirror's or a proxy's
+        raise _Broken(f"connection lost ({error.strerror or type(error).__name__})") from None
+    except ValueError as error:  # from addresses, the mirror's or a proxy's
         raise _Useless(f"the address cannot be used ({' '.join(str(error).split())[:80]})") from None
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener for the web alone, which leaves redirections to `_open`."""
+    """Return an opener for HTTP only, which leaves redirects to `_open`."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

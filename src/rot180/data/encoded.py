@@ -1,4 +1,4 @@
-"""From encoded images of any sizes to a data set: which size, which channels, in memory or not."""
+"""Making a data set from encoded images of any sizes: choosing size and channels, in memory or not."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from rot180.nn.image_statistics import StoredImages
 from rot180.ops.types import Array
 
 KEEP_UP_TO = 96
-"""Images that all have one size, with no side longer than this, keep it."""
+"""Images that all have the same size, with no side longer than this, keep it."""
 
 PIECE = 64
-"""Images that a thread takes at a time."""
+"""Images that a thread processes at a time."""
 
 T = TypeVar("T")
 
@@ -40,29 +40,29 @@ def load_encoded(
     sources: Sources,
     notes: Sequence[str] = (),
 ) -> Dataset:
-    """Return a data set of encoded images, made as `rot180.data.compose` makes it.
+    """Return a data set of encoded images, built with `rot180.data.compose`.
 
-    The header of every file is looked at before anything is decoded. What fits in `options.memory` is decoded once, by
-    threads; what does not is decoded batch by batch, in each epoch again.
+    The headers of all files are read before anything is decoded. Images that fit in `options.memory` are decoded once,
+    by several threads; others are decoded batch by batch, again in each epoch.
 
     Raises
     ------
     DataError
-        A file is bad and the options are strict, or too many are; no image is left.
+        A file is bad and the options are strict, or too many are bad; no image is left.
     """
     every = [image for some in parts.values() for image in some]
-    same: dict[ImageFacts, ImageFacts] = {}  # most images are alike: their facts share memory
+    same: dict[ImageFacts, ImageFacts] = {}  # most images have the same properties: they share one object
 
     def look(image: EncodedImage) -> ImageFacts:
         fact = look_at_image(image.source, image.called, suffix=image.suffix)
         return same.setdefault(fact, fact)
 
-    facts = _each(every, look, options, "looking")
+    facts = _each(every, look, options, "reading headers")
     kept = np.array([_is_good(fact, bad) for fact in facts], bool).nonzero()[0]
     images: Array | LazyImages | None = None
     while images is None:
         if not len(kept):
-            raise DataError(f"{name}: there is no readable image{_first_reason(bad)}; give a folder with some")
+            raise DataError(f"{name}: no image can be read{_first_reason(bad)}; give a folder with readable images")
         shape = choose_shape([fact for index in kept if isinstance(fact := facts[index], ImageFacts)], options)
         images, kept = _decode(every, facts, kept, shape, options, bad)
     known = [fact for index in kept if isinstance(fact := facts[index], ImageFacts)]
@@ -79,7 +79,7 @@ def load_encoded(
             for number, part in enumerate(parts)
         }
     if set(loaded) == {"train"}:
-        description += ", where every fifth of each class is held out for testing"
+        description += ", with every fifth image of each class held out for testing"
     dataset = compose(
         name,
         loaded,
@@ -105,9 +105,9 @@ def _decode(
     options: ImageOptions,
     bad: BadFiles,
 ) -> tuple[Array | LazyImages | None, Array]:
-    """Return the images of a shape, in memory or not, and which are good; None where those would have another shape.
+    """Return the images, in memory or not, and which are good; None if the good ones call for another shape.
 
-    A bad file that is left out decides neither size nor channels, even where its header can be read.
+    A bad file that is left out affects neither size nor channels, even if its header can be read.
     """
     in_memory = len(kept) * int(np.prod(shape)) <= options.memory
     pixels = np.empty((len(kept) if in_memory else 0, *shape), np.uint8)
@@ -119,7 +119,7 @@ def _decode(
             if in_memory:
                 pixels[place] = found
 
-        decoded = _each(range(len(kept)), decode, options, "reading")
+        decoded = _each(range(len(kept)), decode, options, "reading images")
         good = np.array([_is_good(found, bad) for found in decoded], bool)
         if not good.all():
             kept = kept[good]
@@ -131,10 +131,10 @@ def _decode(
 
 
 def choose_shape(facts: Sequence[ImageFacts], options: ImageOptions) -> tuple[int, int, int]:
-    """Return (H, W, C) for images of these sizes, as far as the options leave it open.
+    """Return (H, W, C) for images of these sizes, unless the options determine it.
 
-    Images that are all of one small size keep it. Others become squares: of 64 pixels, or of 32 where half of them have
-    a shorter side below 48. Gray if all are.
+    Images that all have the same small size keep it. Others become squares with a side of 64 pixels, or 32 if half of
+    them have a shorter side below 48. They are gray if all files are.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def choose_shape(facts: Sequence[ImageFacts], options: ImageOptions) -> tuple[in
 
 
 def _each(items: Sequence[T], work: Callable[[T], object], options: ImageOptions, what: str) -> list[object]:
-    """Do some work for each item, by threads; return the results, or the DataError where there was one, in order."""
+    """Process the items in several threads; return the result of each, or its DataError, in order."""
 
     def piece(start: int) -> list[object]:
         found: list[object] = []
@@ -173,7 +173,7 @@ def _each(items: Sequence[T], work: Callable[[T], object], options: ImageOptions
 
 
 def _is_good(found: object, bad: BadFiles) -> bool:
-    """Say whether work gave a result; report the error if it did not."""
+    """Return whether processing succeeded; report the error if it did not."""
     if isinstance(found, DataError):
         bad.report(found)
         return False

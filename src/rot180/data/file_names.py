@@ -1,4 +1,4 @@
-"""Classes in the names of image files, where there are no folders for them: `cat.0.jpg`, `12_american_bulldog.png`."""
+"""Classes from the names of image files, if there are no class folders: `cat.0.jpg`, `12_american_bulldog.png`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NO_CLASS = set(
     "frame file sample data digit new untitled unnamed download copy whatsapp capture camera page fig figure id no nr "
     "train training val valid validation test testing dev eval".split()
 )
-"""Words that cameras, programs and people number files with."""
+"""Words that cameras, programs and people use to number files."""
 
 
 def classes_in_names(names: Sequence[str]) -> dict[str, str] | None:
-    """Return the class that each file's name holds, or None where the names do not tell without doubt.
+    """Return the class named in each file name, or None unless the names are unambiguous.
 
-    They do where every name is a word or some and a number, or the other way around; there are at least two such words,
-    none of which cameras and programs use, and each has two files.
+    They are if every name consists of words followed or preceded by a number, there are at least two different
+    classes, none of which is a word that cameras and programs use, and each has at least two files.
 
     >>> classes_in_names(["cat.0.jpg", "cat.1.jpg", "red fox_7.png", "red fox_8.png"])["red fox_7.png"]
     'red fox'
@@ -41,6 +41,6 @@ def classes_in_names(names: Sequence[str]) -> dict[str, str] | None:
 
 
 def class_of(name: str) -> str | None:
-    """Return what stands before the number at the end of a file's name, or behind that at its beginning; else None."""
+    """Return the text before the number at the end of a file name, or after the number at its beginning; else None."""
     match = _NAME.fullmatch(os.path.splitext(name)[0])  # noqa: PTH122, called for each of a million files
     return match["before"] or match["behind"] if match else None

@@ -1,4 +1,4 @@
-"""A folder of images, one sub-folder for each class, with or without `train/` and `test/` above them."""
+"""A folder of images with a subfolder for each class, with or without `train/` and `test/` above them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from rot180.data.visible import is_of_system
 from rot180.errors import DataError
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, ends of lines, and what stands for bytes that are no UTF-8."""
+"""Control characters, line separators, and the surrogates that stand for bytes that are not UTF-8."""
 
 
 def read_image_folder(path: Path, options: ImageOptions | None = None, bad: BadFiles | None = None) -> Dataset:
-    """Read a folder of images, laid out as `rot180.data.layout` finds.
+    """Read a folder of images in any layout that `rot180.data.layout` recognizes.
 
-    Classes are in the order of their names (of their numbers where all are numbers). The images are ordered by their
-    own names, not class by class, so that the first so many are a mixture where the names are.
+    Classes are sorted by name (by value if all names are numbers). The images are sorted by their own names, not class
+    by class, so that the first few are a mixture of classes if the names are.
 
     Raises
     ------
     DataError
-        A file is bad (see `ImageOptions.on_bad_file`): no image, damaged, cut off, not what its suffix says, over 50
-        megapixels, a symbolic link to something else than a file; or as from `find_layout`; or the test images have
-        classes that the training images lack; or there is no image.
+        A file is bad (see `ImageOptions.on_bad_file`): not an image, damaged, truncated, not of the format that its
+        suffix says, over 50 megapixels, a symbolic link to something other than a file; or as from `find_layout`; or
+        the test images have classes that no training image has; or there is no image.
     """
     options = options or ImageOptions()
     layout = find_layout(path)
@@ -62,13 +62,13 @@ def read_image_folder(path: Path, options: ImageOptions | None = None, bad: BadF
 
 
 def _order(names: list[str]) -> Callable[[str], tuple[int, str]]:
-    """Return the key to sort class names by: their numbers if all are numbers, else the names."""
+    """Return the sort key for class names: their values if all are numbers, else the names."""
     numbered = all(name.isascii() and name.isdigit() for name in names)
     return lambda name: (int(name) if numbered else 0, name)
 
 
 def _list(path: Path, classes: list[ClassFolder], names: list[str]) -> tuple[list[EncodedImage], list[DataError]]:
-    """Return the images of a part, ordered by name, and what else was found."""
+    """Return the images of a part, sorted by name, and the errors of all other files."""
     position = {name: label for label, name in enumerate(names)}
     found: list[tuple[str, int, EncodedImage]] = []
     errors: list[DataError] = []
@@ -78,7 +78,7 @@ def _list(path: Path, classes: list[ClassFolder], names: list[str]) -> tuple[lis
         for inside, entry in _entries(folder, ""):
             if wanted is not None and inside not in wanted:
                 continue
-            suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122, a Path for each of a million files is slow
+            suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122, creating a million Paths is slow
             reason = _reason_against(entry, suffix)
             if _UNPRINTABLE.search(inside):
                 errors.append(DataError(f"{folder}: {_reason_against_name('file', inside)}; rename it"))
@@ -92,7 +92,7 @@ def _list(path: Path, classes: list[ClassFolder], names: list[str]) -> tuple[lis
 
 
 def _entries(folder: Path | str, inside: str, depth: int = 0) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield the files of a folder and of those below it, with their path inside; links to folders come as files."""
+    """Yield the files in and below a folder with their relative paths; links to folders are yielded as files."""
     if depth > MAX_DEPTH:
         raise DataError(f"{folder}: more than {MAX_DEPTH} folders below a class; is this a folder of images?")
     with os.scandir(folder) as entries:
@@ -106,20 +106,20 @@ def _entries(folder: Path | str, inside: str, depth: int = 0) -> Iterator[tuple[
 
 
 def _reason_against(entry: os.DirEntry[str], suffix: str) -> str:
-    """Return why an entry cannot be taken for an image, without opening it; empty if it can."""
+    """Return why an entry cannot be an image, without opening it; empty if it can."""
     if entry.is_symlink():
         if entry.is_dir():
             return "a symbolic link to a folder inside a class, which is not followed; put the images themselves here"
         if not Path(entry.path).exists():
-            return "a symbolic link that leads nowhere; remove it"
+            return "a broken symbolic link; remove it"
     if suffix not in SUFFIXES:
         found = f"a file named {suffix}" if suffix else "a file without a suffix"
         return f"expected an image ({', '.join(SUFFIXES)}), found {found}; move it out of the class folder"
     if not entry.is_file():
-        return "expected an image, found something that is no file (a pipe, a device); remove it"
+        return "expected an image, found something other than a file (a pipe, a device); remove it"
     return ""
 
 
 def _reason_against_name(what: str, name: str) -> str:
-    """Say what is wrong with a name that cannot be printed, escaped."""
+    """Describe a name that cannot be printed, with the name escaped."""
     return f"expected a name of printable characters in UTF-8, found the {what} {name!a}"

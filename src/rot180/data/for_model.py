@@ -1,4 +1,4 @@
-"""Data for a model that is trained already: its size, its way to resize, its classes in its order."""
+"""Data for a trained model: in its size, resized in its way, with its classes in its order."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rot180.nn.sequential import Sequential
 
 
 def load_data_for(model: Sequential, source: str | Path | None, options: ImageOptions | None = None) -> Dataset:
-    """Load a data set as a model takes it: image files in its size and channels, labels by the names of its classes.
+    """Load a data set for a model: image files in its size and channels, labels by the names of its classes.
 
     Parameters
     ----------
     model : Sequential
-        Built.
+        A built model.
     source : str, Path or None
         As in `load_data`.
     options : ImageOptions, optional
-        What else is asked of image files; the model decides about size, channels and the way to resize.
+        Further options for image files; the model determines size, channels and the way of resizing.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def load_data_for(model: Sequential, source: str | Path | None, options: ImageOp
 
 
 def options_for(model: Sequential, options: ImageOptions | None = None) -> ImageOptions:
-    """Return how image files are read for a model: in its size and channels, resized in its way."""
+    """Return the options to read image files for a model: in its size and channels, resized in its way."""
     options = options or ImageOptions()
     shape = model.input_shape
     if len(shape) == 3 and shape[2] in (1, 3):

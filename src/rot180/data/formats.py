@@ -1,8 +1,8 @@
-"""Which form data has, and what to do where a folder holds several.
+"""Which format data is in, and what to do if a folder holds several.
 
-A form that is known for certain by its names, or by folders of images, goes first and what lies beside it is told. Of
-tables and arrays each is a data set of its own, so of several none is taken. Where a folder holds none, the folders in
-it are asked, as archives often unpack into one.
+A format that is recognized with certainty, by its file names or by folders of images, takes precedence, and whatever
+else is in the folder is reported. Each table or file of arrays is a data set of its own, so several of them are an
+error. If a folder holds none, its subfolders are searched, since archives often unpack into a folder.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from rot180.errors import DataError
 Reader = Callable[[Path, ImageOptions, BadFiles | None], Dataset]
 
 DEPTH = 3
-"""Folders above the data, as in `data/MNIST/raw`."""
+"""Levels of folders that are searched, as in `data/MNIST/raw`."""
 
 MAX_FOLDERS = 1000
-"""Folders that are asked in all: a tree of more is someone's home, not a data set."""
+"""Maximum number of folders that are searched: a larger tree is someone's home folder, not a data set."""
 
 
 class Format(NamedTuple):
-    """A form of data: what to call it in a message, how to know it from its path, how to read it."""
+    """A data format: what to call it in messages, how to recognize it by its path, and how to read it."""
 
     description: str
     recognizes: Callable[[Path], bool]
     read: Reader
     rank: int = 1
-    """The lowest goes first; two forms of 1 are two data sets."""
+    """The lowest takes precedence; two formats of rank 1 are two data sets."""
 
 
 def _without_options(read: Callable[[Path], Dataset]) -> Reader:
-    """Return a reader for a form that the options say nothing about."""
+    """Return a reader for a format that has no options."""
     return lambda path, options, bad: read(path)
 
 
 FORMATS = (
-    Format("CIFAR-10's binary archive or its folder", is_cifar10, _without_options(read_cifar10), 0),
-    Format("the four IDX files of MNIST, or of a set made like it", is_idx, _without_options(read_idx_folder), 0),
-    Format("a folder of images with a sub-folder for each class", has_class_folders, read_image_folder, 0),
-    Format("folders for the parts with a sub-folder for each class", has_parts_of_classes, read_image_folder, -2),
-    Format("a CSV file of image files and their labels, or a folder with one", is_listing, read_listing, -1),
-    Format("a CSV file (a label and pixels in each line, gzipped or not)", is_csv_file, read_csv_file),
+    Format("the binary archive of CIFAR-10 or its folder", is_cifar10, _without_options(read_cifar10), 0),
+    Format("the four IDX files of MNIST or a set like it", is_idx, _without_options(read_idx_folder), 0),
+    Format("a folder of images with a subfolder for each class", has_class_folders, read_image_folder, 0),
+    Format("a folder for each part with a subfolder for each class", has_parts_of_classes, read_image_folder, -2),
+    Format("a CSV file with names of image files and their labels, or a folder with one", is_listing, read_listing, -1),
+    Format("a CSV file (a label and pixels on each line, gzipped or not)", is_csv_file, read_csv_file),
     Format("a folder with a CSV file for each part", is_csv_folder, read_csv_folder),
     Format("an .npz file (x_train, y_train, ... or images, labels)", is_npz, _without_options(read_npz)),
     Format("a folder of .npy or .npz files", is_array_folder, _without_options(read_array_folder)),
@@ -63,11 +63,11 @@ FORMATS = (
     Format("Parquet with encoded images", is_parquet, read_parquet),
     Format("a folder of images whose names begin with their class", has_images_alone, read_image_folder, 2),
 )
-"""The forms of data, in the order in which those of one rank go before each other."""
+"""All formats; within a rank, the first takes precedence."""
 
 
 class Found(NamedTuple):
-    """Where data lies, in which form, and what is worth telling of both."""
+    """Where the data is, its format, and remarks on both."""
 
     path: Path
     form: Format
@@ -75,7 +75,7 @@ class Found(NamedTuple):
 
 
 def find_format(path: Path) -> Found | None:
-    """Find out which form the data at a path, or in the folders below it, has; None where there is none.
+    """Determine the format of the data at a path or in the folders below it; None if there is none.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def find_format(path: Path) -> Found | None:
         ]
         if len(found) > 1:
             names = named([folder.relative_to(path).as_posix() for folder, _ in found], 8)
-            raise DataError(f"{path}: holds several data sets ({names}); name the one to use")
+            raise DataError(f"{path}: holds several data sets ({names}); give the path of the one to use")
         if found:
             folder, forms = found[0]
             form, notes = _decide(folder, forms)
@@ -108,12 +108,12 @@ def _forms(path: Path) -> list[Format]:
 
 
 def _decide(path: Path, forms: list[Format]) -> tuple[Format, tuple[str, ...]]:
-    """Return which of the forms that a folder holds is read, and a note on the others."""
+    """Return which of a folder's formats is read, and a note on the others."""
     best = min(form.rank for form in forms)
     candidates = [form for form in forms if form.rank == best]
     if best > 0 and len(candidates) > 1:
         there = "; ".join(form.description for form in candidates)
-        raise DataError(f"{path}: holds several data sets ({there}); name the file or folder to use")
+        raise DataError(f"{path}: holds several data sets ({there}); give the path of the file or folder to use")
     form = candidates[0]
     others = "; ".join(other.description for other in forms if other.read is not form.read)
-    return form, (f"taken: {form.description}; not used: {others}",) if others else ()
+    return form, (f"read as: {form.description}; not used: {others}",) if others else ()

@@ -1,8 +1,8 @@
-"""Rows gathered one block after another without ever holding them twice, and divided without a second copy.
+"""Rows collected block by block without ever holding them twice, and divided without a second copy.
 
-A list of blocks that is joined at the end needs twice the memory of the images, and so does a mask that takes every
-fifth out of an array. Here an array is enlarged where it stands, and emptied from its end while others are filled: the
-system gives memory to pages when they are first written, and takes it back when an array shrinks.
+Concatenating a list of blocks at the end needs twice the memory of the images, and so does selecting every fifth image
+with a mask. Here an array is enlarged in place, and emptied from its end while others are filled: the system provides
+memory for pages when they are first written, and reclaims it when an array shrinks.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from rot180.ops.types import Array
 
 PIECE = 16 * 1024**2
-"""Bytes that are moved at a time."""
+"""Bytes that are copied at a time."""
 
 
 class Growing:
-    """An array (N, ...) that rows are added to; its type widens as theirs does.
+    """An array (N, ...) that rows are added to; its dtype is widened if theirs requires it.
 
     >>> rows = Growing((2,))
     >>> rows.add(np.array([[1, 2]], np.uint8))
@@ -34,7 +34,7 @@ class Growing:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows that are there."""
+        """Bytes in the rows added so far."""
         return self.count * int(np.prod(self._rows.shape[1:])) * self._rows.itemsize
 
     def add(self, rows: Array) -> None:
@@ -55,14 +55,14 @@ class Growing:
         return self._rows
 
     def _resize(self, count: int) -> None:
-        # In place: where the array is large, the system moves its pages and copies nothing.
+        # In place: for a large array, the system remaps the pages and copies nothing.
         self._rows.resize((count, *self._rows.shape[1:]), refcheck=False)
 
 
 def divide(rows: Array, mask: Array) -> tuple[Array, Array]:
     """Return the rows where the mask is false, and those where it is true.
 
-    An array that owns its memory is emptied on the way and must not be used again.
+    An array that owns its memory is emptied in the process and must not be used again.
 
     >>> divide(np.arange(5), np.array([False, True, False, False, True]))
     (array([0, 2, 3]), array([1, 4]))
@@ -79,9 +79,9 @@ def divide(rows: Array, mask: Array) -> tuple[Array, Array]:
 
 
 def converted(rows: Array, change: Callable[[Array], Array]) -> Array:
-    """Return what a function makes of some rows at a time, put together.
+    """Apply a function to some rows at a time and return the results as one array.
 
-    An array that owns its memory is emptied on the way and must not be used again.
+    An array that owns its memory is emptied in the process and must not be used again.
 
     >>> converted(np.arange(3, dtype=np.uint8), lambda some: some / 2)
     array([0. , 0.5, 1. ])
@@ -95,7 +95,7 @@ def converted(rows: Array, change: Callable[[Array], Array]) -> Array:
 
 
 def _pieces(rows: Array) -> list[tuple[int, int]]:
-    """Return starts and ends of pieces of rows, the last first."""
+    """Return the starts and ends of pieces of rows, last piece first."""
     step = max(1, PIECE // max(1, rows.nbytes // max(1, len(rows))))
     return [(start, min(start + step, len(rows))) for start in range(0, len(rows), step)][::-1]
 

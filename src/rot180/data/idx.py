@@ -4,9 +4,9 @@
     offset 2   1 byte   type of the values: 8 uint8, 9 int8, 11 int16, 12 int32, 13 float32, 14 float64
     offset 3   1 byte   number of dimensions d
     offset 4   4*d      the sizes, uint32 each
-    then                the values, the last dimension running fastest
+    then                the values, the last dimension varying fastest
 
-Described by LeCun, Cortes and Burges at the foot of the MNIST page.
+Described by LeCun, Cortes and Burges at the end of the MNIST page.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ TYPES: dict[int, np.dtype[Any]] = {
 """The third byte of the magic number."""
 
 MAX_DIMENSIONS = 8
-"""MNIST has three at most; a number above this means that the file is no IDX file."""
+"""MNIST has at most three; a larger number means that the file is not an IDX file."""
 
 
 def read_idx(path: str | Path, *, dimensions: int | None = None) -> Array:
     """Read one IDX file, gzipped or not.
 
-    The header is compared with the size of the file before anything is allocated; a gzipped file is unpacked only as
-    far as its header promises, and one byte beyond to see that it ends there.
+    The header is compared with the size of the file before anything is allocated; a gzipped file is decompressed only
+    as far as its header says, plus one byte to check that it ends there.
 
     Parameters
     ----------
     path : str or Path
     dimensions : int, optional
-        What the file must have: 3 for images, 1 for labels. None takes any.
+        What the file must have: 3 for images, 1 for labels. None, the default, accepts any.
 
     Returns
     -------
     array
-        In the type and shape that the file states, in this machine's byte order.
+        With the dtype and shape given in the file, in native byte order.
 
     Raises
     ------
     DataError
-        The file is missing, cut off, too long, no IDX file, has another number of dimensions, or would fill more than
-        2 GiB. The message names the offset, what was expected there and what was found.
+        The file is missing, truncated, too long, not an IDX file, has another number of dimensions, or holds more than
+        2 GiB. The message gives the offset, what was expected there and what was found.
 
     Examples
     --------
@@ -72,38 +72,38 @@ def read_idx(path: str | Path, *, dimensions: int | None = None) -> Array:
     with open_bytes(path, "IDX") as (file, capacity):
         magic = file.read(4)
         if len(magic) < 4:
-            raise DataError(f"{path}: offset 0: expected 4 bytes of magic number, found {len(magic)}; no IDX file")
+            raise DataError(f"{path}: offset 0: expected 4 bytes of magic number, found {len(magic)}; not an IDX file")
         dtype = TYPES.get(magic[2])
         if magic[:2] != b"\0\0" or dtype is None or not 1 <= magic[3] <= MAX_DIMENSIONS:
             wanted = f"0x0000080{dimensions or 3}" + (" (unsigned bytes)" if dimensions else "")
-            raise DataError(f"{path}: offset 0: expected magic number {wanted}, found 0x{magic.hex()}; no IDX file")
+            raise DataError(f"{path}: offset 0: expected magic number {wanted}, found 0x{magic.hex()}; not an IDX file")
         if dimensions is not None and magic[3] != dimensions:
             raise DataError(
                 f"{path}: offset 3: expected {dimensions} dimensions (magic number 0x0000080{dimensions}), found "
-                f"{magic[3]} (0x{magic.hex()}); were images and labels exchanged?"
+                f"{magic[3]} (0x{magic.hex()}); were images and labels swapped?"
             )
         sizes = file.read(4 * magic[3])
         if len(sizes) < 4 * magic[3]:
-            raise DataError(f"{path}: offset 4: expected {4 * magic[3]} bytes of sizes, found {len(sizes)}; cut off")
+            raise DataError(f"{path}: offset 4: expected {4 * magic[3]} bytes of sizes, found {len(sizes)}; truncated")
         shape = tuple(int.from_bytes(sizes[i : i + 4], "big") for i in range(0, len(sizes), 4))
         start, expected = 4 + len(sizes), math.prod(shape) * dtype.itemsize
         promise = f"{path}: offset {start}: expected {expected} bytes of values for the shape {shape}"
-        # With a size of 0 there are no values, yet NumPy makes no array whose other sizes multiply to too much.
+        # With a size of 0 there are no values, yet NumPy rejects shapes if the product of the other sizes is too large.
         if math.prod(size for size in shape if size) * dtype.itemsize > MAX_BYTES:
-            raise DataError(f"{promise}, but at most {MAX_BYTES} are read; a damaged header, or split the file")
+            raise DataError(f"{promise}, but at most {MAX_BYTES} are read; if the header is right, split the file")
         if start + expected > capacity:
-            raise DataError(f"{promise}, found at most {max(capacity - start, 0)}; cut off, copy or download it again")
+            raise DataError(f"{promise}, found at most {max(capacity - start, 0)}; copy or download it again")
         values = np.empty(shape, dtype)
         found = _read_into(file, values.reshape(-1).view(np.uint8).data)
         if found < expected:
-            raise DataError(f"{promise}, found {found}; cut off, copy or download it again")
+            raise DataError(f"{promise}, found {found}; copy or download it again")
         if file.read(1):
-            raise DataError(f"{promise}, found more; the header does not belong to these values")
+            raise DataError(f"{promise}, found more; the header does not match these values")
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _read_into(file: BufferedIOBase, target: memoryview) -> int:
-    """Fill `target` from the file and return the number of bytes that came."""
+    """Fill `target` from the file and return the number of bytes read."""
     filled = 0
     while filled < len(target):
         count = file.readinto(target[filled:])

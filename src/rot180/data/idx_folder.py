@@ -1,7 +1,7 @@
-"""IDX files as a data set: MNIST, and the sets that are made like it.
+"""IDX files as a data set: MNIST, and data sets in the same form.
 
 `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`; gzipped or
-not, with a dot in place of a hyphen, inside a folder of the same name, with the name of the set in front (EMNIST,
+not, with a dot in place of a hyphen, inside a folder of the same name, or prefixed with the name of the set (EMNIST,
 QMNIST).
 """
 
@@ -26,31 +26,31 @@ _NAME = re.compile(r"(?P<head>.*?)[-_.]?(?P<kind>images|labels)[-_.]idx[123][-_.
 
 
 class _File(NamedTuple):
-    """What the name of an IDX file says."""
+    """What an IDX file's name says about it."""
 
     path: Path
     which: str
-    """The name of the set, without the word for the part: "emnist letters", "" for MNIST's own names."""
+    """The name of the set, without the word for the part: "emnist letters", or "" for MNIST's own file names."""
     part: str
     kind: str
     is_packed: bool
 
 
 def is_idx(path: Path) -> bool:
-    """Say whether a path is a file named as MNIST's are, or a folder that holds any."""
+    """Return whether a path is a file named like MNIST's, or a folder with such files."""
     return _parse(path) is not None if path.is_file() else path.is_dir() and bool(_files(path))
 
 
 def read_idx_folder(path: Path) -> Dataset:
-    """Read the images and labels of each part from IDX files in one folder; of a file, those of its set.
+    """Read the images and labels of each part from the IDX files in a folder; given a file, those of its set.
 
-    Without test files every fifth image of each class is held out. QMNIST's labels have eight columns, of which the
-    first is the class. EMNIST's images are stored transposed and are turned upright.
+    Without test files, every fifth image of each class is held out. QMNIST's labels have eight columns, the first of
+    which is the class. EMNIST's images are stored transposed and are turned upright.
 
     Raises
     ------
     DataError
-        A file is missing or damaged, the counts of images and labels differ, or the folder holds several sets.
+        A file is missing or damaged, the numbers of images and labels differ, or the folder holds several sets.
     """
     folder = path.parent if path.is_file() else path
     files = _files(folder)
@@ -59,14 +59,14 @@ def read_idx_folder(path: Path) -> Dataset:
         sets = {file.which for file in files if file.path == path}
     if len(sets) > 1:
         there = named(sorted(which or "mnist" for which in sets), 8)
-        raise DataError(f"{path}: holds several data sets ({there}); name one of the files of the one to use")
+        raise DataError(f"{path}: holds several data sets ({there}); give the path of a file of the one to use")
     which = next(iter(sets), "")
     chosen: dict[str, dict[str, _File]] = {}
     for file in sorted(files, key=lambda file: (file.is_packed, file.path)):  # unpacked files first
         if file.which == which and file.part:
             chosen.setdefault(file.part, {}).setdefault(file.kind, file)
     if not chosen:
-        raise DataError(f"{path}: expected the four IDX files of MNIST, found none that says train or test (t10k)")
+        raise DataError(f"{path}: expected the four IDX files of MNIST, found none named train or test (t10k)")
     for part, kinds in chosen.items():
         if missing := {"images", "labels"} - set(kinds):
             kind, head = missing.pop(), "t10k" if part == "test" else part
@@ -85,7 +85,7 @@ def read_idx_folder(path: Path) -> Dataset:
     names = {part: next(chosen[own]["images"].path.name for own in parts if parts[own] is some)
              for part, some in taken.items()}  # fmt: skip
     used = {file.path.name for kinds in chosen.values() for file in kinds.values()}
-    alike = {name.removesuffix(".gz") for name in used}  # unpacked, and packed beside it
+    alike = {name.removesuffix(".gz") for name in used}  # the same file, compressed or not
     unused = [entry.name for entry in visible(folder) if entry.name.removesuffix(".gz") not in alike]
     return compose(
         which.replace(" ", "-") or folder.resolve().name or "idx",
@@ -98,7 +98,7 @@ def read_idx_folder(path: Path) -> Dataset:
 
 
 def _files(folder: Path) -> list[_File]:
-    """Return the IDX files of a folder, and those in folders of such a name, as archives unpack to."""
+    """Return the IDX files in a folder, and those in subfolders named like one, which some archives unpack to."""
     found = []
     for entry in visible(folder):
         if not _NAME.fullmatch(entry.name):
@@ -133,6 +133,6 @@ def _pair(image_path: Path, label_path: Path) -> tuple[Array, Array]:
     if len(images) != len(labels):
         raise DataError(
             f"{label_path}: offset 4: expected {len(images)} labels, as many as images in {image_path.name}, found "
-            f"{len(labels)}; the two files do not belong together"
+            f"{len(labels)}; these two files do not belong together"
         )
     return images, labels

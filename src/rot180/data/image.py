@@ -1,4 +1,4 @@
-"""One image file, as the array that a model takes."""
+"""Reading a single image file as an array for a model."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""What is opened, with AVIF where Pillow has it; Pillow knows many more, some of which start other programs."""
+"""Formats that are opened, besides AVIF if Pillow has it; some of Pillow's many others start external programs."""
 
 MAY_HOLD_ANYTHING = ("WEBP", "AVIF")
-"""Formats in which a few bytes may well stand for millions of equal pixels."""
+"""Formats in which a few bytes can encode millions of identical pixels."""
 
 MAX_PIXELS = 50_000_000
-"""Larger images are refused before they are unpacked: a file of a few kilobytes may hold gigabytes of black."""
+"""Larger images are rejected before decoding: a file of a few kilobytes may hold gigabytes of black."""
 
 MOST_PIXELS_PER_BYTE = 8 * 1032
-"""What deflate makes of one byte where a pixel is one bit (PNG); GIF, BMP and JPEG hold less, WebP may hold more."""
+"""What deflate expands a byte to if a pixel is one bit (PNG); GIF, BMP and JPEG hold less, WebP can hold more."""
 
 MODES = {1: "L", 3: "RGB"}
-"""Pillow's name for an image of so many channels."""
+"""Pillow's mode for each number of channels."""
 
 
 SUFFIXES = {
@@ -55,13 +55,13 @@ SUFFIXES = {
     ".pnm": "PPM",
     ".avif": "AVIF",
 }
-"""What a file's name says that it is."""
+"""The format that a file's suffix stands for."""
 
 _FILTERS = Lock()
 
 
 class ImageFacts(NamedTuple):
-    """What an image file says of itself before it is unpacked."""
+    """Properties of an image file, from its header."""
 
     format: str
     height: int
@@ -72,20 +72,20 @@ class ImageFacts(NamedTuple):
 def read_image(path: str | Path, shape: tuple[int, int, int], *, resize: str = "stretch") -> Array:
     """Read an image file and convert it to the size and channels of a model's input.
 
-    A photograph is turned upright as its EXIF orientation says. Where it is transparent, white shows through, as in
-    nearly every viewer, so that the model sees what its user sees. Color becomes gray by the weights of ITU-R BT.601.
-    The image is brought to the size with antialiasing (a triangle filter, which unlike sharper ones adds no halos).
-    Nothing else is altered: for a model that learned white digits on black, give white digits on black.
+    Photographs are rotated according to their EXIF orientation. Transparent areas become white, as in nearly every
+    viewer, so that the model sees what its user sees. Color is converted to gray with the weights of ITU-R BT.601. The
+    image is resized with antialiasing (a triangle filter, which unlike sharper filters adds no halos). Nothing else is
+    changed: a model trained on white digits on black needs white digits on black.
 
     Parameters
     ----------
     path : str or Path
-        PNG, JPEG, BMP, PPM and its relatives, GIF, WebP or TIFF (their first picture); of 8 or 16 bits, gray, palette
+        PNG, JPEG, BMP, PPM and its relatives, GIF, WebP or TIFF (their first image); with 8 or 16 bits, gray, palette
         or color.
     shape : (H, W, C)
-        What the model takes, C being 1 (gray) or 3 (RGB).
+        The model's input shape; C is 1 (gray) or 3 (RGB).
     resize : {"stretch", "crop", "pad"}
-        Whether a picture of other proportions is stretched, loses what sticks out on two sides, or gets black bars.
+        Whether an image of another aspect ratio is stretched, cropped on two sides, or padded with black.
 
     Returns
     -------
@@ -95,9 +95,9 @@ def read_image(path: str | Path, shape: tuple[int, int, int], *, resize: str = "
     Raises
     ------
     DataError
-        The file is missing, no image, damaged, or larger than 50 megapixels.
+        The file is missing, not an image, damaged, or larger than 50 megapixels.
     ArgumentError
-        The shape has another number of channels or no pixels, or there is no such way to resize.
+        The shape has another number of channels or no pixels, or `resize` is unknown.
 
     Examples
     --------
@@ -115,32 +115,32 @@ def read_image(path: str | Path, shape: tuple[int, int, int], *, resize: str = "
 def decode_image(
     source: Path | bytes, name: str, shape: tuple[int, int, int], *, resize: str = "stretch", suffix: str | None = None
 ) -> Array:
-    """Do what `read_image` does, from a path or from the bytes of a file, which errors call by `name`.
+    """Do what `read_image` does, from a path or from the bytes of a file; errors refer to it by `name`.
 
-    With `suffix`, the contents must be of the format that it stands for.
+    With `suffix`, the contents must be of the corresponding format.
     """
     from PIL import Image, ImageOps
 
     height, width, channels = shape
     if channels not in MODES or height < 1 or width < 1:
         raise ArgumentError(
-            f"image files become (H, W, 1) or (H, W, 3); the model takes {shape}; give it arrays instead"
+            f"image files become (H, W, 1) or (H, W, 3), but the model's input is {shape}; use arrays instead"
         )
     if resize not in RESIZES:
         raise ArgumentError(f"no way to resize is called {resize!r}{did_you_mean(resize, RESIZES)}")
     with _opened(source, name, suffix) as image:
         orientation, full = _orientation(image), image.size
-        # A large JPEG is unpacked at half, a quarter or an eighth of its size, never below twice the size wanted.
+        # A large JPEG is decoded at half, a quarter or an eighth of its size, never below twice the target size.
         image.draft(image.mode, (2 * height, 2 * width) if orientation >= 5 else (2 * width, 2 * height))
         needed = _decoding_bytes(image, full, width, height)
         if needed > DECODING:
             raise DataError(
-                f"{name}: expected an image that {DECODING // 1024**2} MB suffice for, found {full[0]} x {full[1]} "
-                f"pixels in {_kind(image)}, which take {needed // 1024**2}; make it smaller first"
+                f"{name}: expected an image that can be decoded in {DECODING // 1024**2} MB, found {full[0]} x "
+                f"{full[1]} pixels in {_kind(image)}, which need {needed // 1024**2} MB; make it smaller first"
             )
         with decoding.holding(needed) if needed > SMALL else nullcontext():
             image.load()
-            orientation = _orientation(image)  # a PNG may say it after its pixels
+            orientation = _orientation(image)  # in a PNG it may come after the pixels
             picture: Any
             if image.width * image.height > opaque.LARGE:
                 picture = opaque.Strips(image, MODES[channels], orientation)
@@ -159,12 +159,12 @@ def decode_image(
 
 
 def look_at_image(source: Path | bytes, name: str, *, suffix: str | None = None) -> ImageFacts:
-    """Return format, size and color of an image from its header alone.
+    """Return the format, size and color of an image, from its header only.
 
     Raises
     ------
     DataError
-        As from `decode_image`, as far as the header shows it.
+        As from `decode_image`, as far as the header reveals it.
 
     Examples
     --------
@@ -185,12 +185,12 @@ def look_at_image(source: Path | bytes, name: str, *, suffix: str | None = None)
 
 @contextmanager
 def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Image.Image]:
-    """Open an image, ask its size before anything is unpacked, and turn whatever a decoder raises into a DataError."""
+    """Open an image, check its size before decoding, and turn whatever a decoder raises into a DataError."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        # Pillow warns of large images at a size of its own; ours is asked below, from the header alone. Filters of
-        # warnings belong to all threads, so one sets them at a time.
+        # Pillow warns about large images at a limit of its own; ours is checked below, from the header. Warning
+        # filters are shared by all threads, so one thread sets them at a time.
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             opened = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
@@ -202,12 +202,12 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
                 size * MOST_PIXELS_PER_BYTE, 10**6
             ):
                 raise DataError(
-                    f"{name}: the header promises {image.width} x {image.height} pixels, which {size} bytes cannot "
+                    f"{name}: the header claims {image.width} x {image.height} pixels, which {size} bytes cannot "
                     "hold; the file is damaged"
                 )
             wanted = None if suffix is None else SUFFIXES.get(suffix.lower())
             if wanted is not None and wanted != _kind(image):
-                raise DataError(f"{name}: expected {wanted} by its name, found {_kind(image)}; rename the file")
+                raise DataError(f"{name}: expected {wanted} judging by its name, found {_kind(image)}; rename the file")
             yield image
     except (DataError, ArgumentError):
         raise
@@ -219,17 +219,17 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
         if what := disguise(_head(source)):
             raise DataError(f"{name}: expected an image, found {what}") from None
         raise DataError(
-            f"{name}: expected an image ({', '.join(_formats())}), found none of these; convert it"
+            f"{name}: expected an image ({', '.join(_formats())}), found something else; convert it"
         ) from None
-    # Damaged files make Pillow's decoders raise almost anything (OSError, SyntaxError, struct.error, IndexError, ...).
+    # For damaged files, Pillow's decoders raise almost anything (OSError, SyntaxError, struct.error, IndexError, ...).
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(f"{name}: the image cannot be read ({reason}); the file is damaged or no image") from None
+        raise DataError(f"{name}: the image cannot be read ({reason}); the file is damaged or not an image") from None
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Return the formats that are opened. AVIF came with Pillow 11.3, and not every build of it has the decoder."""
+    """Return the formats that are opened. AVIF is new in Pillow 11.3, and not every build has the decoder."""
     try:
         from PIL import AvifImagePlugin
     except ImportError:
@@ -238,17 +238,17 @@ def _formats() -> tuple[str, ...]:
 
 
 def _decoding_bytes(image: Any, full: tuple[int, int], width: int, height: int) -> int:
-    """Return what decoding an image takes, beyond its file, until it has its final size; an upper bound.
+    """Return an upper bound of the memory for decoding and resizing an image, in bytes, not counting its file.
 
-    Pillow keeps four bytes for a pixel of color. libwebp holds the canvas three times and Pillow twice more. A JPEG in
-    several scans, as progressive ones are, is kept as coefficients of its full size, whatever size it is unpacked at.
+    Pillow stores a color pixel in four bytes. libwebp holds the canvas three times and Pillow twice more. A JPEG with
+    several scans, such as a progressive one, is held as coefficients in full size, whatever size it is decoded at.
     """
     pixels = image.width * image.height
     stored = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}.get(image.mode, 4) * pixels
     if image.format in MAY_HOLD_ANYTHING:
         stored = 17 * pixels
     elif image.format in ("BMP", "TIFF"):
-        stored += 3 * pixels  # BMP's runs are unpacked into bytes first, TIFF's strips into a buffer
+        stored += 3 * pixels  # BMP's runs are decoded into bytes first, TIFF's strips into a buffer
     elif image.format == "MPO" or (image.format == "JPEG" and _has_several_scans(image)):
         largest = max(part[1] for part in image.layer) * max(part[2] for part in image.layer)
         share = sum(part[1] * part[2] for part in image.layer) / max(largest, 1)
@@ -259,7 +259,7 @@ def _decoding_bytes(image: Any, full: tuple[int, int], width: int, height: int) 
 
 
 def _has_several_scans(image: Any) -> bool:
-    """Say whether a JPEG is progressive, or its first scan, behind whose marker Pillow stops, lacks a component."""
+    """Return whether a JPEG is progressive, or its first scan, after whose marker Pillow stops, lacks a component."""
     at = image.fp.tell()
     scan = image.fp.read(3)
     image.fp.seek(at)
@@ -267,7 +267,7 @@ def _has_several_scans(image: Any) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8. Where the header has none, asking Pillow for it would unpack a PNG."""
+    """Return the EXIF orientation, 1 to 8. If the header has none, asking Pillow for it would decode a PNG."""
     orientation = image.getexif().get(opaque.ORIENTATION, 1) if "exif" in image.info else 1
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
@@ -281,10 +281,10 @@ def _head(source: Path | bytes) -> bytes:
 
 
 def _kind(image: Image.Image) -> str:
-    """Return the format; a JPEG with a second picture inside, as many cameras write it, is a JPEG."""
+    """Return the format; a JPEG that contains a second image (MPO), as many cameras write it, is a JPEG."""
     return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def _too_large(path: str, found: str) -> DataError:
-    """Make the error for an image of too many pixels."""
+    """Return the error for an image with too many pixels."""
     return DataError(f"{path}: expected at most {MAX_PIXELS // 10**6} megapixels, found {found}; make it smaller first")

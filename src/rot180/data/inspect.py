@@ -1,4 +1,4 @@
-"""What a data set is: counts, classes, sizes, balance, bad files, duplicates."""
+"""Inspecting a data set: counts, classes, sizes, balance, bad files, duplicates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rot180.nn.pixel_range import PixelRange, to_show
 from rot180.ops.types import Array
 
 SHOWN = 20
-"""Duplicates and bad files that are named; all are counted."""
+"""Maximum number of duplicates and bad files that are listed; all are counted."""
 
 PIECE = 256
 
@@ -35,29 +35,29 @@ class Inspection:
     image_shape : (H, W, C)
         After resizing.
     sizes : dict of "HxW" to int
-        Sizes of the image files, the commonest first; empty where the images are no files.
+        Sizes of the image files, most common first; empty if the images are not files.
     formats : dict of str to int
-        Of the image files.
+        Formats of the image files.
     sources : Sources
-        Where the images of each part come from, and what is not used.
+        Where the images of each part come from, and which files are not used.
     notes : tuple of str
-        What else is worth knowing of the way the data was read.
+        Further remarks on how the data was read.
     train_counts, validation_counts, test_counts : dict of class name to int
     imbalance : float
-        Images of the largest class over those of the smallest, in the training set; infinite where one has none.
+        Ratio of the sizes of the largest and the smallest class in the training set; infinite if a class has no images.
     mean, deviation : float
-        Of the training images' pixels, 0 to 1.
+        Mean and standard deviation of the training images' pixels, scaled to 0 to 1.
     duplicates_within_train, duplicates_within_test : int
-        Images that are, pixel for pixel, one that came before.
+        Images that are identical, pixel for pixel, to an earlier one.
     duplicates_across : int
-        Test images that are in the training or validation set as well: their accuracy means nothing.
+        Test images that are also in the training or validation set, which makes the test accuracy too high.
     validation_duplicates : int
-        Validation images that are in the training set as well.
+        Validation images that are also in the training set.
     examples_across : tuple of (int, int)
-        Some test images that are in the training set: number there, number in the test set.
+        Some test images that are also in the training set: index there, index in the test set.
     bad_files : int
     bad_file_reasons : tuple of str
-        Some of them.
+        The reasons for the first of them.
     """
 
     name: str
@@ -83,22 +83,22 @@ class Inspection:
     bad_file_reasons: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it, apart from infinities."""
+        """Return everything in types that JSON can represent, except for infinities."""
         return {**asdict(self), "sources": self.sources._asdict()}
 
 
 def inspect_data(source: str | Path | None, options: ImageOptions | None = None) -> tuple[Inspection, Dataset]:
-    """Look at a data set from all sides; bad files are listed and never stop it.
+    """Inspect a data set; bad files are listed and do not stop the inspection.
 
     Returns
     -------
     Inspection, Dataset
-        What was found; the images that can be read.
+        The findings, and the images that can be read.
 
     Raises
     ------
     DataError
-        There is no data set, or no image of it can be read.
+        There is no data set, or none of its images can be read.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def inspect_data(source: str | Path | None, options: ImageOptions | None = None)
 
 
 def examples(dataset: Dataset, each: int = 8, classes: int = 20) -> tuple[list[list[Array]], list[str]]:
-    """Return some training images of each class (of the first so many classes), evenly spread, and the rows' names.
+    """Return some evenly spaced training images of each of the first classes, a row per class, and the rows' names.
 
     >>> from rot180.data.digits import load_digits
     >>> rows, names = examples(load_digits(), each=3)
@@ -192,7 +192,7 @@ def _digests(images: Images, options: ImageOptions) -> list[bytes]:
 
 
 def _pixels(images: Images) -> tuple[float, float]:
-    """Return mean and deviation of all pixels, from black 0 to white 1."""
+    """Return the mean and standard deviation of all pixels, where black is 0 and white is 1."""
     black, white = PixelRange.of(images).limits
     total, square, count = 0.0, 0.0, 0
     for start in range(0, len(images), PIECE):

@@ -1,4 +1,4 @@
-"""Labels as a table writes them, whole numbers or words, gathered with one entry for each that occurs."""
+"""Labels as written in a table, whole numbers or words, stored with one entry per distinct label."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from rot180.errors import DataError
 from rot180.ops.types import Array
 
 MAX_NAME = 200
-"""Characters of a class name."""
+"""Maximum number of characters in a class name."""
 
 
 MAX_VALUE = 2**31
-"""Labels that are numbers are smaller."""
+"""Numeric labels must be smaller in magnitude."""
 
 
 class Labels(NamedTuple):
-    """Labels of a part: numbers as they stand in the file, or positions in the names."""
+    """Labels of a part: numbers as in the file, or positions in the names."""
 
     values: Array
     """(N,) int64."""
     names: tuple[str, ...] | None
-    """Sorted; None where the labels are numbers."""
+    """Sorted; None if the labels are numbers."""
 
 
 class LabelTexts:
-    """Labels are added as text with their rows, and become numbers or names when all are known.
+    """Collects labels as text with their rows; they become numbers or names when all are known.
 
     >>> labels = LabelTexts("a.csv", "column 1")
     >>> labels.add(["cat", "dog", "cat"], [2, 3, 4])
@@ -46,15 +46,15 @@ class LabelTexts:
         self._first_rows: list[int] = []
         self._numbers = Growing((), np.int32)
         self.table = np.empty(0, np.int64)
-        """Once finished: the label or position in the names by the number that `add` returned."""
+        """Once finished: the label, or its position in the names, for each number that `add` returned."""
 
     def add(self, texts: Iterable[str], rows: Iterable[int]) -> list[int]:
-        """Add labels and the rows of the file that they stand in; return a number for each that equal labels share.
+        """Add labels and the rows of the file that hold them; return a number for each, the same for equal labels.
 
         Raises
         ------
         DataError
-            A label is empty or too long, or there are too many different ones.
+            A label is empty or too long, or there are too many different labels.
         """
         known, found = self._known, []
         for text, row in zip(texts, rows, strict=True):
@@ -65,7 +65,7 @@ class LabelTexts:
                 if len(known) >= MAX_CLASSES:
                     raise DataError(
                         f"{self._where}: row {row}, {self._column}: expected at most {MAX_CLASSES} different labels, "
-                        "found more; is this the label's column? --label-column names another"
+                        "found more; is this the label column? choose another with --label-column"
                     )
                 place = known[text] = len(known)
                 self._first_rows.append(row)
@@ -82,7 +82,7 @@ class LabelTexts:
         Raises
         ------
         DataError
-            A label is a fraction or too large a number; or a single one is no number.
+            A label is a fraction or too large a number, or exactly one label is not a number.
         """
         places = self._numbers.finish()
         table, names = self._table(places)
@@ -90,7 +90,7 @@ class LabelTexts:
         return Labels(table[places], names)
 
     def _table(self, places: Array) -> tuple[Array, tuple[str, ...] | None]:
-        """Return what stands for each number that `add` returned."""
+        """Return the label or position for each number that `add` returned, and the names."""
         values = {text: number(text) for text in self._known}
         words = [text for text, value in values.items() if value is None]
         if len(words) == 1 and len(words) < len(values) and np.sum(places == self._known[words[0]]) == 1:
@@ -110,12 +110,12 @@ class LabelTexts:
     def _fault(self, row: int, rule: str, text: str) -> DataError:
         return DataError(
             f"{self._where}: row {row}, {self._column}: expected {rule}, found {text[:20]!a}; "
-            "mend or remove the row, or name another column: --label-column"
+            "correct or remove the row, or choose another column with --label-column"
         )
 
 
 def same_names(parts: Mapping[str, Labels]) -> tuple[dict[str, Array], tuple[str, ...] | None]:
-    """Return the labels of each part as positions in one list of names, and the names; None where all are numbers.
+    """Return the labels of each part as positions in a common list of names, and the names; None if all are numbers.
 
     >>> same_names({"train": Labels(np.array([0, 1]), ("cat", "dog")), "test": Labels(np.array([0]), ("dog",))})
     ({'train': array([0, 1]), 'test': array([1])}, ('cat', 'dog'))

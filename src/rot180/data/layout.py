@@ -1,11 +1,11 @@
-"""How a folder of images is laid out: which folders are parts, which are classes, and what is neither.
+"""The layout of a folder of images: which folders are parts, which are classes, and which are neither.
 
-    class/image                 classes; a fifth of each is held out, or a folder test/ beside them is tested on
-    part/class/image            parts (`rot180.data.parts`), also with a folder between (seg_train/seg_train/class)
+    class/image                 classes; a fifth of each is held out for testing, unless a folder test/ is next to them
+    part/class/image            parts (`rot180.data.parts`), also nested in a folder (seg_train/seg_train/class)
     class/part/image            the same, the other way around
-    part/image, image           classes from the names of the files, where these tell without doubt
+    part/image, image           classes from the file names, if these are unambiguous
 
-What a link leads to is read where the link is a part or a class itself: people keep data on another disk.
+A symbolic link is followed only if it is itself a part or a class: people keep data on another disk.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from rot180.data.visible import is_of_system, named, visible
 from rot180.errors import DataError
 
 MAX_DEPTH = 8
-"""Folders below a class; more is taken for a mistake."""
+"""Maximum depth of folders below a class; a deeper tree is considered a mistake."""
 
 
 _NO_CLASSES = set(
     "images image imgs img pictures photos jpg jpeg png jpegimages data all raw unknown unlabeled unlabelled".split()
 )
-"""Names of folders that say nothing of what is on the images."""
+"""Names of folders that say nothing about what is in the images."""
 
 
 class ClassFolder(NamedTuple):
-    """Where images of one class and part lie."""
+    """The folder with the images of one class and part."""
 
     class_name: str
     folder: Path
     files: tuple[str, ...] | None = None
-    """Names in the folder; None for all that is in it and below."""
+    """File names in the folder; None means all files in and below it."""
 
 
 class Layout(NamedTuple):
-    """What a folder of images holds.
+    """The contents of a folder of images.
 
     Attributes
     ----------
     parts : dict of part to list of ClassFolder
-        As `rot180.data.parts.assign` names them.
+        As named by `rot180.data.parts.assign`.
     sources : Sources
     notes : tuple of str
-        What else is worth telling.
+        Further remarks for the user.
     """
 
     parts: dict[str, list[ClassFolder]]
@@ -58,7 +58,7 @@ class Layout(NamedTuple):
 
 
 def has_class_folders(path: Path) -> bool:
-    """Say whether a folder holds folders of images: classes, or parts with or without classes in them."""
+    """Return whether a folder holds folders of images: classes, or parts with or without classes."""
     if not path.is_dir():
         return False
     inside = folders(path)
@@ -70,25 +70,25 @@ def has_class_folders(path: Path) -> bool:
 
 
 def has_parts_of_classes(path: Path) -> bool:
-    """Say whether a folder holds a training part with folders for the classes."""
+    """Return whether a folder holds a training part with class folders."""
     if not path.is_dir():
         return False
     return any(part_of(folder.name) == "train" and _holds_classes(_unwrapped(folder)) for folder in folders(path))
 
 
 def has_images_alone(path: Path) -> bool:
-    """Say whether a folder holds images, and no folders of images."""
+    """Return whether a folder holds images but no folders of images."""
     return path.is_dir() and _has_image(path) and not has_class_folders(path)
 
 
 def find_layout(path: Path) -> Layout:
-    """Find out how a folder of images is laid out.
+    """Determine the layout of a folder of images.
 
     Raises
     ------
     DataError
-        Two folders are for one part; there are test images alone; the images lie in no class folders and their names
-        tell no classes; a link leads back to where it came from, or to images that are there already.
+        Two folders are for the same part; there are only test images; the images are not in class folders and their
+        names do not contain classes; a link leads back to a folder above it, or to images that are read already.
     """
     inside = folders(path)
     with_images = [folder for folder in inside if _has_image_below(folder)]
@@ -104,14 +104,14 @@ def find_layout(path: Path) -> Layout:
     elif any(part_of(folder.name) is None for folder in with_images) and not ("train" in parts and len(parts) > 1):
         layout = _classes(path, inside, parts)
     else:
-        assign(path, parts)  # raises where there is nothing to train on
+        assign(path, parts)  # raises if there is nothing to train on
         layout = _flat(path, parts)
     links = _links(path, layout)
     return layout._replace(notes=(*layout.notes, *links))
 
 
 def _named_parts(path: Path, with_images: list[Path]) -> dict[str, Path]:
-    """Return the folder of each part; of several for one, that which holds classes."""
+    """Return the folder of each part; of several for the same part, the one with class folders."""
     named_so: dict[str, list[Path]] = {}
     for folder in with_images:
         if part := part_of(folder.name):
@@ -121,27 +121,27 @@ def _named_parts(path: Path, with_images: list[Path]) -> dict[str, Path]:
         holding = [top for top in some if _holds_classes(top)] or some
         if len(holding) > 1:
             there = " and ".join(top.relative_to(path).parts[0] for top in holding)
-            raise DataError(f"{path}: {there} are both there for {part}; remove one, or give the one to use")
+            raise DataError(f"{path}: {there} are both for {part}; remove one, or give the path of the one to use")
         parts[part] = holding[0]
     return parts
 
 
 def folders(path: Path) -> list[Path]:
-    """Return the sub-folders of a folder by name, links to folders among them."""
+    """Return the subfolders of a folder, including links to folders, sorted by name."""
     with os.scandir(path) as entries:
         return sorted(path / entry.name for entry in entries if entry.is_dir() and not is_of_system(entry.name))
 
 
 def _parts(path: Path, parts: dict[str, Path]) -> Layout:
-    """Return the layout of class folders below folders of parts."""
+    """Return the layout of class folders below part folders."""
     found, unused = _with_classes(path, parts, {})
     return _layout(path, found, {part: _place(path, parts[part]) for part in found}, _beside(path, parts) + unused)
 
 
 def _classes(path: Path, inside: list[Path], parts: dict[str, Path]) -> Layout:
-    """Return the layout of class folders, perhaps beside a folder of test or validation images.
+    """Return the layout of class folders, possibly next to a folder of test or validation images.
 
-    A folder `train` among them that holds images is a class, of vehicles, and so is `valid` beside `invalid`.
+    A folder `train` among them that holds images is a class (of vehicles), and so is `valid` next to `invalid`.
     """
     names = {folder.name.lower() for folder in inside}
     beside = {
@@ -159,7 +159,7 @@ def _classes(path: Path, inside: list[Path], parts: dict[str, Path]) -> Layout:
 def _with_classes(
     path: Path, parts: dict[str, Path], found: dict[str, list[ClassFolder]]
 ) -> tuple[dict[str, list[ClassFolder]], list[str]]:
-    """Return the classes of each part, in folders or, where those of the training images are known, in names."""
+    """Return the classes of each part: from folders, or from file names if those of the training images are known."""
     unused: list[str] = []
     for part in (part for part in PARTS if part in parts):
         top = parts[part]
@@ -178,7 +178,7 @@ def _with_classes(
 
 
 def _turned(path: Path, inside: list[Path]) -> Layout:
-    """Return the layout of classes that each have folders for the parts."""
+    """Return the layout of class folders that each contain part folders."""
     found: dict[str, list[ClassFolder]] = {}
     unused = [entry.name for entry in visible(path) if not entry.is_dir()]
     for folder in inside:
@@ -192,24 +192,24 @@ def _turned(path: Path, inside: list[Path]) -> Layout:
 
 
 def _flat(path: Path, parts: dict[str, Path]) -> Layout:
-    """Return the layout of images without class folders, whose names tell their classes."""
+    """Return the layout of images without class folders, with classes from the file names."""
     images = {part: [entry.name for entry in visible(top) if _is_image(entry.name)] for part, top in parts.items()}
     known = classes_in_names(images["train"])
     if known is None:
         example = (parts["train"] / "cat" / (images["train"] or ["1.png"])[0]).relative_to(path).as_posix()
         raise DataError(
-            f"{parts['train']}: holds images without class folders, and their names do not tell the classes; put the "
-            f"images of each class into a folder of its own, such as {example}"
+            f"{parts['train']}: holds images without class folders, and the file names do not contain classes; put the "
+            f"images of each class into a separate folder, such as {example}"
         )
     found, unused = _with_classes(path, parts, {"train": _by_name(parts["train"], known)})
     unused = [name for name in dict.fromkeys(_beside(path, parts) + unused) if Path(name).name not in known]
-    note = f"the classes are taken from the names of the files: {named(sorted(set(known.values())))}"
+    note = f"the classes are taken from the file names: {named(sorted(set(known.values())))}"
     places = {part: _place(path, parts[part]) for part in found}
     return _layout(path, found, places, unused)._replace(notes=(note,))
 
 
 def _layout(path: Path, found: dict[str, list[ClassFolder]], places: dict[str, str], unused: list[str]) -> Layout:
-    """Return a layout whose parts are used as they are named."""
+    """Return a layout whose parts are assigned by their names."""
     taken, sources = assign(path, found), assign(path, places)
     return Layout(taken, Sources(**sources, unused=named(unused)))
 
@@ -219,13 +219,13 @@ def _place(path: Path, folder: Path) -> str:
 
 
 def _beside(path: Path, parts: dict[str, Path]) -> list[str]:
-    """Return what lies beside the folders of the parts."""
+    """Return the names of the entries next to the part folders."""
     taken = {top.relative_to(path).parts[:1] for top in parts.values()}
     return [f"{entry.name}/" if entry.is_dir() else entry.name for entry in visible(path) if (entry.name,) not in taken]
 
 
 def _of_known_classes(names: Sequence[str], classes: list[ClassFolder]) -> dict[str, str]:
-    """Return the classes of images by their names; none where a name does not begin with the name of a class."""
+    """Return the classes in the images' names; none if a name does not contain the name of a known class."""
     known = {some.class_name for some in classes}
     found = {name: class_of(name) for name in names if _is_image(name)}
     if not all(class_name in known for class_name in found.values()):
@@ -241,12 +241,12 @@ def _by_name(folder: Path, known: dict[str, str]) -> list[ClassFolder]:
 
 
 def _links(path: Path, layout: Layout) -> tuple[str, ...]:
-    """Return a note on the links to parts and classes, the only folders that may be links.
+    """Return a note on the links to parts and classes; no other folders may be links.
 
     Raises
     ------
     DataError
-        A link leads to a folder that it lies in, or images would be read twice.
+        A link leads to a folder above it, or images would be read twice.
     """
     links: dict[str, Path] = {}
     seen: dict[Path, Path] = {}
@@ -258,15 +258,15 @@ def _links(path: Path, layout: Layout) -> tuple[str, ...]:
             if folder.is_symlink():
                 links[folder.relative_to(path).as_posix()] = folder.resolve()
                 if folder.parent.resolve().is_relative_to(folder.resolve()):
-                    raise DataError(f"{folder}: a symbolic link to a folder that it lies in; remove it")
+                    raise DataError(f"{folder}: a symbolic link to a folder that contains it; remove it")
         if some.files is None and target in seen:
-            raise DataError(f"{seen[target]} and {some.folder} are one folder; remove the symbolic link")
+            raise DataError(f"{seen[target]} and {some.folder} are the same folder; remove the symbolic link")
         seen[target] = some.folder
     return (f"symbolic links are followed: {named([f'{name} -> {links[name]}' for name in links])}",) if links else ()
 
 
 def _is_turned(with_images: list[Path]) -> bool:
-    """Say whether folders are classes with a folder for each part: `cat/train/`, `cat/test/`."""
+    """Return whether folders are classes with a folder for each part: `cat/train/`, `cat/test/`."""
     if len(with_images) < 2 or any(part_of(folder.name) or _has_image(folder) for folder in with_images):
         return False
     for folder in with_images:
@@ -279,7 +279,7 @@ def _is_turned(with_images: list[Path]) -> bool:
 
 
 def _unwrapped(folder: Path) -> Path:
-    """Return the folder with the classes, where there is one between: `seg_train/seg_train/`, `train/images/`."""
+    """Return the folder that holds the classes, which may be nested: `seg_train/seg_train/`, `train/images/`."""
     for _ in range(2):
         inner = [some for some in folders(folder) if _has_image_below(some)]
         if len(inner) != 1 or _has_image(folder):
@@ -292,12 +292,12 @@ def _unwrapped(folder: Path) -> Path:
 
 
 def _is_no_class(folder: Path) -> bool:
-    """Say whether a folder that holds images has a name that all images could have."""
+    """Return whether a folder that holds images has a generic name, which is not a class."""
     return folder.name.lower() in _NO_CLASSES and _has_image(folder)
 
 
 def _holds_classes(folder: Path) -> bool:
-    """Say whether a folder has folders with images in it."""
+    """Return whether a folder has subfolders that contain images."""
     return any(_has_image_below(inner) for inner in folders(folder))
 
 
@@ -311,7 +311,7 @@ def _has_image_below(folder: Path) -> bool:
 
 
 def _names_below(folder: Path, depth: int) -> Iterator[str]:
-    """Yield the names of files in a folder and below it, not beyond `MAX_DEPTH`, through no link."""
+    """Yield the names of files in and below a folder, down to `MAX_DEPTH`, without following links."""
     with os.scandir(folder) as entries:
         inner = []
         for entry in entries:

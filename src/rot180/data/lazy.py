@@ -1,4 +1,4 @@
-"""Images that are decoded when they are asked for: sets larger than memory."""
+"""Images that are decoded on demand, for data sets larger than memory."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ PIECE = 256
 """Files that a thread samples at a time for the fingerprint."""
 
 SAMPLE = 4096
-"""Bytes of a file that count, at its beginning, its middle and its end; of a file of three times as many, all."""
+"""Bytes sampled at the beginning, middle and end of a file; files up to three times this size count completely."""
 
 
 class EncodedImage(NamedTuple):
-    """An image that is not decoded yet: a file, or its bytes."""
+    """An image that is not decoded yet: a file, or its contents."""
 
     name: str
-    """Of the file."""
+    """The name of the file."""
     source: Path | bytes
     label: int
     suffix: str | None = None
-    """Of the file's name; the contents must be of its format."""
+    """The suffix of the file's name; the contents must be of its format."""
     place: str = ""
-    """Where it lies in its data set, whatever the set's own path: what the fingerprint knows it by."""
+    """The path relative to the data set, by which the fingerprint identifies it."""
     row: int | None = None
-    """Of the file, where that holds many; kept as a number, as there may be a million."""
+    """The row, if the file holds many images; stored as a number, since there may be a million."""
 
     @property
     def found_at(self) -> str:
-        """Where a user finds it: the file's place, with the row where that holds many."""
+        """Where a user finds it: the file's path, with the row if the file holds many images."""
         return (self.place or self.name) + (f", row {self.row}" if self.row is not None else "")
 
     @property
     def called(self) -> str:
-        """What errors call it: the name, and the row."""
+        """What to call it in errors: the name, and the row if there is one."""
         return self.name if self.row is None else f"{self.name}, row {self.row}"
 
 
 class Images(Protocol):
-    """What a data set's images are: an array (N, H, W, C), or something that is indexed like one."""
+    """The images of a data set: an array (N, H, W, C), or anything that is indexed like one."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -72,8 +72,8 @@ class Images(Protocol):
 class LazyImages:
     """Encoded images, indexed like an array (N, H, W, C) of uint8.
 
-    An index that gives one image decodes one; a slice or an array of numbers decodes those. Nothing is kept: each
-    epoch decodes again, so memory holds no more than the batches in flight. May be used by many threads at once.
+    An integer index decodes one image, a slice or an array of integers those selected. Nothing is kept: each epoch
+    decodes the images again, so memory holds only the batches in flight. Several threads may use it at once.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class LazyImages:
     dtype = np.dtype(np.uint8)
     ndim = 4
     extremes = (0, 255)
-    """What decoding gives, for whoever asks for the range of the pixels without decoding all images."""
+    """The range of decoded pixels, so that it is known without decoding all images."""
 
     def __init__(
         self, encoded: Sequence[EncodedImage], image_shape: tuple[int, int, int], resize: str = "stretch"
@@ -117,22 +117,22 @@ class LazyImages:
         return LazyImages([self._encoded[number] for number in self._numbers(index)], self._image_shape, self._resize)
 
     def join(self, others: LazyImages) -> LazyImages:
-        """Return these images and others of their shape after them, still not decoded."""
+        """Return these images followed by others of the same shape, still not decoded."""
         return LazyImages([*self._encoded, *others._encoded], self._image_shape, self._resize)
 
     def fingerprint(self, *, whole: bool = False, on_read: Callable[[int], None] | None = None) -> bytes:
         """Return a checksum of the files, and of the way they are resized.
 
-        Of each file count its place in the data set, its size, and a sample of its contents: all of it up to 12 KB,
-        else its first, middle and last 4 KB. Threads read them: 70,000 files in 1.4 s if cached. A file that
-        cannot be read counts as such.
+        Each file contributes its path in the data set, its size, and a sample of its contents: everything up to 12 KB,
+        else the first, middle and last 4 KB. Files are read by several threads: 70,000 take 1.4 s if cached. An
+        unreadable file is recorded as such.
 
         Parameters
         ----------
         whole : bool
-            Whether every byte counts instead, which takes as long as reading all files.
+            Whether to include every byte instead, which takes as long as reading all files.
         on_read : callable, optional
-            Told how many images have been read, again and again.
+            Called repeatedly with the number of images read so far.
         """
         found = hashlib.sha256(f"{self._image_shape} {self._resize}".encode())
         step = PIECE // 16 if whole else PIECE
@@ -149,7 +149,7 @@ class LazyImages:
         return found.digest()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
-        raise ArgumentError(f"{len(self)} images are too many for memory at once; index some of them")
+        raise ArgumentError(f"{len(self)} images are too many to decode into memory at once; index some of them")
 
     def _numbers(self, index: Any) -> Sequence[int]:
         return [int(number) for number in np.arange(len(self))[index]]
@@ -159,7 +159,7 @@ class LazyImages:
 
 
 def _digest(image: EncodedImage, *, whole: bool) -> bytes:
-    """Return a checksum of an image's place, its size and a sample of its contents, or all of them."""
+    """Return a checksum of an image's path, its size and a sample of its contents, or all of them."""
     row = "" if image.row is None else f", row {image.row}"
     found = hashlib.sha256(f"{image.place or image.name}{row}".encode("utf-8", "surrogatepass"))
     try:
@@ -180,17 +180,17 @@ def _digest(image: EncodedImage, *, whole: bool) -> bytes:
 
 
 def select(images: Any, index: slice | Array) -> Any:
-    """Return some images: of an array the array's, of lazy ones lazy ones."""
+    """Return some of the images: an array from an array, lazy images from lazy ones."""
     return images.select(index) if isinstance(images, LazyImages) else images[index]
 
 
 def join(first: Any, second: Any) -> Any:
-    """Return the images of both: of two arrays an array, of lazy ones lazy ones."""
+    """Concatenate images: an array from two arrays, lazy images from lazy ones."""
     if not len(first) or not len(second):
         return first if len(first) else second
     return first.join(second) if isinstance(first, LazyImages) else np.concatenate([first, second])
 
 
 def as_images(images: Any) -> Any:
-    """Return lazy images as they are, and anything else as an array of one of the types that images are in."""
+    """Return lazy images unchanged, and anything else as an array of a supported type."""
     return images if isinstance(images, LazyImages) else as_pixels(images)

@@ -1,4 +1,4 @@
-"""A table of image files and their labels beside the images: `filename,label`, also ids without a suffix."""
+"""A table of image files and their labels next to the images: `filename,label`, or IDs without a suffix."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from rot180.errors import DataError
 
 FILES = ("filename", "file_name", "file", "image", "image_name", "image_id", "imageid", "image_path", "img", "path",
          "filepath", "file_path", "id", "name", "fname", "")  # fmt: skip
-"""What columns of files are called; one whose values end like images is one under any name."""
+"""Names of file columns; a column whose values end in an image suffix is one under any name."""
 
 MAX_COLUMNS = 50
-"""A table with more holds no names of files."""
+"""A table with more columns is not a list of files."""
 
 MAX_LISTED = 250_000
-"""Images below the table's folder: what is kept of each takes 1 KB."""
+"""Maximum number of images below the table's folder; each takes 1 KB of memory."""
 
 MAX_SEEN = 1_000_000
-"""Files that are looked at for that."""
+"""Maximum number of files searched for them."""
 
 DEPTH = 4
-"""Folders below the table in which its images are looked for."""
+"""Levels of folders below the table that are searched for images."""
 
 
 class Listing(NamedTuple):
-    """A table that names images."""
+    """A table that lists images."""
 
     table: Path
     head: Head
@@ -49,16 +49,16 @@ class Listing(NamedTuple):
 
 
 def is_listing(path: Path) -> bool:
-    """Say whether a path is a table that names images beside it, or a folder with one."""
+    """Return whether a path is a table that lists images next to it, or a folder with one."""
     return bool(_listings(path))
 
 
 def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles | None = None) -> Dataset:
-    """Read the images that a table names, or one table for each part (`rot180.data.parts`).
+    """Read the images listed in a table, or in one table for each part (`rot180.data.parts`).
 
-    A file is named by its path below the table's folder, by its name alone, or by its name without a suffix, where no
-    two have the same. The label is what `options.label_column` says, what the header calls one, or the only column
-    beside the files.
+    A file is given by its path relative to the table's folder, by its name, or by its name without the suffix, as long
+    as that is unique. The label column is the one given by `options.label_column`, the one with a label's name in the
+    header, or the only column besides the files.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     listings = {listing.table: listing for listing in _listings(path)}
     root = path.parent if path.is_file() else path
     if not listings:
-        raise DataError(f"{path}: expected a table that names images below {root}, found none of them")
+        raise DataError(f"{path}: expected a table that lists images below {root}, found none of them")
     chosen, unused = ({"train": [path]}, []) if path.is_file() else choose_files(path, list(listings))
     files = _images_below(root)
     bad = bad or BadFiles(options.on_bad_file, 0)
@@ -107,7 +107,7 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
 
 
 def _listings(path: Path) -> list[Listing]:
-    """Return the tables of a path that name images with labels; a table alone, or those of a folder."""
+    """Return the tables that list images and labels: the given file, or those in the given folder."""
     tables = [path] if path.is_file() else visible(path) if path.is_dir() else []
     found: list[Listing] = []
     files: Mapping[str, str | None] | None = None
@@ -118,14 +118,14 @@ def _listings(path: Path) -> list[Listing]:
                 continue
             files = _images_below(table.parent) if files is None else files
         except DataError:
-            continue  # its own reader tells what is wrong
+            continue  # the reader for its format reports the error
         if any(files.get(_key(row[column])) for row in head.sample[:100]):
             found.append(Listing(table, head, column))
     return found
 
 
 def _file_column(head: Head) -> int | None:
-    """Return the column that may name files: by its values' endings, or by its name."""
+    """Return the column that may hold file names, judged by the suffixes of its values or by its name."""
     few = head.sample[:20]
     for column in range(len(few[0])):
         if all(os.path.splitext(row[column])[1].lower() in SUFFIXES for row in few):  # noqa: PTH122
@@ -144,7 +144,7 @@ def _label_column(listing: Listing, asked: str | int | None) -> int:
         label = others[0]
     if label is None or label == listing.file_column:
         names = named([header[column] if header else str(column + 1) for column in others], 6)
-        raise DataError(f"{listing.table}: which column is the label? --label-column names one of {names}")
+        raise DataError(f"{listing.table}: which column is the label? choose one with --label-column: {names}")
     return label
 
 
@@ -176,8 +176,9 @@ def _read(
                 place = files.get(_key(name), "")
                 if not place or not fields[label]:
                     what = "a label" if place else f"an image {name[:80]!a} below {root}"
-                    what += ", of which there are several; give its path" if place is None else ""
-                    errors.append(DataError(f"{table}: row {row}: expected {what}, found none; mend or remove the row"))
+                    what += ", but there are several; give its path" if place is None else ""
+                    advice = "correct or remove the row"
+                    errors.append(DataError(f"{table}: row {row}: expected {what}, found none; {advice}"))
                     continue
                 if len(images) >= MAX_LISTED:
                     raise DataError(f"{table}: row {row}: expected at most {MAX_LISTED} images, found more")
@@ -191,9 +192,9 @@ def _key(name: str) -> str:
 
 
 def _images_below(root: Path) -> dict[str, str | None]:
-    """Return the paths of the images below a folder by path, name, and name without suffix; None where two share one.
+    """Return the paths of the images below a folder by path, name, and name without suffix; None for ambiguous names.
 
-    Nothing is opened that is not found here: a table cannot name files elsewhere. Links are passed over.
+    Only files found here are opened, so a table cannot refer to files elsewhere. Links are skipped.
     """
     found: dict[str, str | None] = {}
     count, seen, level = 0, 0, [""]
@@ -204,7 +205,7 @@ def _images_below(root: Path) -> dict[str, str | None]:
                 for entry in entries:
                     seen += 1
                     if seen > MAX_SEEN:
-                        raise DataError(f"{root}: more than {MAX_SEEN} files beside a table; move it to its images")
+                        raise DataError(f"{root}: more than {MAX_SEEN} files next to a table; move it to its images")
                     if is_of_system(entry.name):
                         continue
                     place = above + entry.name
@@ -213,7 +214,7 @@ def _images_below(root: Path) -> dict[str, str | None]:
                     elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file(follow_symlinks=False):  # noqa: PTH122
                         count += 1
                         if count > MAX_LISTED:
-                            raise DataError(f"{root}: expected at most {MAX_LISTED} images beside a table, found more")
+                            raise DataError(f"{root}: expected at most {MAX_LISTED} images next to a table, found more")
                         for key in {place, entry.name, os.path.splitext(entry.name)[0], os.path.splitext(place)[0]}:  # noqa: PTH122
                             found[key] = place if found.get(key, place) == place else None
         level = inner

@@ -1,4 +1,4 @@
-"""From what the user names to a data set."""
+"""Loading a data set by name or path."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def load_data(
     Parameters
     ----------
     source : str, Path or None, default None
-        A name ("digits", which None stands for as well; "mnist", "fashion-mnist", "kmnist", "cifar10", which are
-        downloaded once) or a path: a folder of images, the IDX files of MNIST and its relatives, CSV, `.npz`, `.npy`,
-        Parquet, CIFAR-10's binary archive; docs/data.md lists the layouts. "digits" goes before a path of that name, a
-        path before a name that would be downloaded.
+        A name ("digits", the default; "mnist", "fashion-mnist", "kmnist", "cifar10", which are downloaded once) or a
+        path: a folder of images, the IDX files of MNIST and its relatives, CSV, `.npz`, `.npy`, Parquet, or the binary
+        archive of CIFAR-10; docs/data.md lists the layouts. "digits" takes precedence over a path of that name, a path
+        over a name that would be downloaded.
     options : ImageOptions, optional
         How image files are read.
     bad : BadFiles, optional
-        Where bad image files are reported; by default as the options say.
+        Collects bad image files; by default they are handled as `options` says.
     label_column : str or int, optional
-        The column of a table that holds the labels, by its name or its number counted from 1.
+        The column of a table that holds the labels, by name or by number counted from 1.
 
     Returns
     -------
@@ -46,8 +46,8 @@ def load_data(
     Raises
     ------
     DataError
-        There is nothing of this name, the path holds none of the known forms or several data sets, or its files are
-        damaged.
+        There is no data set or path of this name, the path holds no known format or several data sets, or its files
+        are damaged.
 
     Examples
     --------
@@ -71,28 +71,28 @@ def load_data(
         if found := find_format(path):
             dataset = found.form.read(found.path, options, bad)
             return replace(dataset, name=_name(path, found.path, dataset.name), notes=(*found.notes, *dataset.notes))
-    except (OSError, ValueError) as error:  # no right to look into a folder; a null byte in the path
+    except (OSError, ValueError) as error:  # a folder that may not be read; a null byte in the path
         if isinstance(error, Rot180Error):
             raise
-        raise DataError(f"{str(source)!r} cannot be read ({error}); check the path and its rights") from None
+        raise DataError(f"{str(source)!r} cannot be read ({error}); check the path and its permissions") from None
     forms = "; ".join(form.description for form in FORMATS)
     raise DataError(f"{path}: expected one of these: {forms}; found {_what_is_there(path)}")
 
 
 def _name(path: Path, found: Path, name: str) -> str:
-    """Return what to call a data set: where folders were looked into, by the first, not by the last, such as `raw`."""
+    """Return the name of a data set: if subfolders were searched, the first of them, not the last, such as `raw`."""
     return name if found == path else found.relative_to(path).parts[0]
 
 
 def _suggestion(word: str) -> str:
-    """Return a hint for a source that does not exist: a name for a bare word, the known forms for a path."""
+    """Return a hint for a source that does not exist: a similar name for a bare word, the known names for a path."""
     if Path(word).name == word and not Path(word).suffix:
         return did_you_mean(word, NAMES)
     return "; give a path that exists, or a name: " + ", ".join(NAMES)
 
 
 def _what_is_there(path: Path) -> str:
-    """Describe a path of no known form in a few words."""
+    """Describe a path in an unknown format in a few words."""
     if not path.is_dir():
         return f"a file named {path.name}"
     names = sorted(entry.name for entry in path.iterdir())

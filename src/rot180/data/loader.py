@@ -1,4 +1,4 @@
-"""Work done ahead of whoever needs it: batches are read, decoded and altered while the one before is learned from."""
+"""Prefetching: batches are read, decoded and augmented while the model trains on the previous one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ T = TypeVar("T")
 
 
 def read_ahead(make: Callable[[int], T], numbers: Iterable[int], *, workers: int, ahead: int = 2) -> Generator[T]:
-    """Yield `make(number)` for each number, in order, made by threads ahead of time.
+    """Yield `make(number)` for each number, in order, computed ahead of time by threads.
 
-    Threads, because Pillow and NumPy let others run while they work, and because nothing has to be copied between
-    processes; no process is forked. What comes is what a plain loop would give, whatever the number of workers, as long
-    as `make` depends on its number alone. An exception comes at its place in the order.
+    It uses threads because Pillow and NumPy release the interpreter lock while they work, and because nothing has to be
+    copied between processes; no process is forked. The results are those of a plain loop, whatever the number of
+    workers, as long as `make` depends only on its number. An exception is raised at its place in the order.
 
     Parameters
     ----------
     make : callable
     numbers : iterable of int
     workers : int
-        Threads; with 0 the caller's own thread does the work when it asks.
+        Number of threads; with 0, the calling thread does the work on demand.
     ahead : int
-        Results that each worker may have waiting: what bounds the memory.
+        Number of finished results that each worker may hold, which bounds the memory.
 
     Examples
     --------
@@ -44,5 +44,5 @@ def read_ahead(make: Callable[[int], T], numbers: Iterable[int], *, workers: int
         while waiting:
             yield waiting.popleft().result()
     finally:
-        # Also when the caller stops half-way: what has not begun is dropped, what has is not waited for.
+        # Also if the caller stops early: pending work is dropped, and running work is not waited for.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Data sets that go by a name: fetched from their public homes once, then read from a cache folder."""
+"""Data sets loaded by name: downloaded once from their public sites, then read from a cache folder."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from rot180.data.options import ImageOptions
 from rot180.errors import DataError
 
 CACHE = "ROT180_CACHE"
-"""In the environment: the folder for downloads, in place of the system's own place for caches."""
+"""Environment variable with the folder for downloads, instead of the system's cache folder."""
 
 
 @dataclass(frozen=True)
 class RemoteDataset:
-    """A data set that is downloaded: its mirrors, its files, how they are read."""
+    """A data set that is downloaded: its mirrors, its files, and how they are read."""
 
     homes: tuple[str, ...]
     files: tuple[tuple[str, int, str], ...]
-    """Name, size and SHA-256 of each."""
+    """Name, size and SHA-256 of each file."""
     class_names: tuple[str, ...]
     read: Callable[[Path], Dataset]
     source: str
@@ -101,14 +101,14 @@ REMOTE = {
         "CIFAR-10, Krizhevsky (2009)",
     ),
 }
-"""What can be downloaded. Every mirror was published by the authors or serves the very files they published."""
+"""What can be downloaded. Every mirror was published by the authors or serves exactly the files they published."""
 
 NAMES = ("digits", *REMOTE)
-"""Every name that stands for a data set."""
+"""All names of data sets."""
 
 
 def cache_folder() -> Path:
-    """Return the folder for downloads: of the environment's `ROT180_CACHE`, or the system's place for caches."""
+    """Return the folder for downloads: the environment variable `ROT180_CACHE`, or the system's cache folder."""
     if chosen := os.environ.get(CACHE):
         return Path(chosen)
     from platformdirs import user_cache_path
@@ -117,12 +117,12 @@ def cache_folder() -> Path:
 
 
 def load_named(name: str, options: ImageOptions | None = None) -> Dataset:
-    """Load a data set by its name, downloading what is not in the cache yet.
+    """Load a data set by name, downloading the files that are not in the cache.
 
     Raises
     ------
     DataError
-        A file can neither be found nor fetched; the message says how to go on without a network.
+        A file is not in the cache and cannot be downloaded; the message says what to do without a network.
     """
     if name == "digits":
         return load_digits()
@@ -135,9 +135,9 @@ def load_named(name: str, options: ImageOptions | None = None) -> Dataset:
             download(RemoteFile(file, urls, size, sha256), folder, progress=options.progress)
         except DataError as error:
             raise DataError(
-                f"{name}: {error}; without a network, bring {remote.homes[0]}{file} "
-                f"{'and its three siblings ' if len(remote.files) > 1 else ''}here and name the folder or file "
-                f"in place of {name!r}, or put it into {folder}"
+                f"{name}: {error}; without a network, copy {remote.homes[0]}{file} "
+                f"{'and the other three files ' if len(remote.files) > 1 else ''}to this computer and give the path "
+                f"instead of {name!r}, or put it into {folder}"
             ) from None
     dataset = remote.read(folder)
     return replace(
@@ -149,7 +149,7 @@ def load_named(name: str, options: ImageOptions | None = None) -> Dataset:
 
 
 def _names(own: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of a set's classes, which are numbers as they were read."""
+    """Return the names of a set's classes in place of the numbers that were read."""
     if not is_numbered(own) or max(map(int, own)) >= len(names):
         return own
     return tuple(names[int(number)] for number in own)

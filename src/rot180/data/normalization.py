@@ -1,4 +1,4 @@
-"""From the name of a normalization and a data set to the preprocessing that a model is given."""
+"""The preprocessing of a model for the name of a normalization and a data set."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rot180.nn.preprocessing import Preprocessing
 
 
 def preprocessing_for(kind: str, dataset: Dataset) -> Preprocessing:
-    """Return the preprocessing of this kind, with the statistics of the training images where it needs them.
+    """Return the preprocessing of this kind, with the statistics of the training images if it needs them.
 
     Parameters
     ----------
     kind : {"scale", "image", "dataset", "none"}
         See `rot180.nn.preprocessing.Preprocessing`.
     dataset : Dataset
-        Only its training images are looked at: the test set stays unseen.
+        Only its training images are used; the test set stays unseen.
 
     Raises
     ------
@@ -38,6 +38,7 @@ def preprocessing_for(kind: str, dataset: Dataset) -> Preprocessing:
         return preprocessing.for_training_on(dataset.train_images) if len(dataset.train_images) else preprocessing
     if not len(dataset.train_images):
         raise DataError(
-            f"{dataset.name}: mean and deviation need training images; it has none; choose another normalization"
+            f"{dataset.name}: its mean and standard deviation need training images, but it has none; choose another "
+            "normalization"
         )
     return replace(Preprocessing.of_dataset(dataset.train_images), resize=dataset.resize)

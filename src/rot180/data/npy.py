@@ -1,4 +1,4 @@
-"""One array in NumPy's format, read without trusting its header: what it claims is compared with what is there."""
+"""Reading an array in NumPy's format without trusting its header: its claims are checked against the file's size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PIECE = 16 * 1024**2
 """Bytes read at a time."""
 
 MAX_RUNS = 2**18
-"""Runs of an array stored column by column that are put in their places at a time."""
+"""Maximum number of runs of a Fortran-ordered array that are scattered at a time."""
 
 MAX_ITEM = 1024
-"""Bytes of one value: numbers have 16 at most, labels as text some more."""
+"""Maximum size of one value in bytes: numbers have at most 16, text labels somewhat more."""
 
 
 def read_npy(where: str, file: IO[bytes], size: int) -> Array:
@@ -27,17 +27,17 @@ def read_npy(where: str, file: IO[bytes], size: int) -> Array:
     Parameters
     ----------
     where : str
-        What errors call it.
+        What to call the array in errors.
     file : binary file
-        At its beginning.
+        Positioned at its beginning.
     size : int
-        Bytes in it.
+        Its size in bytes.
 
     Raises
     ------
     DataError
-        It is no array of NumPy's, its header promises more or fewer values than there are, or they are Python objects,
-        which only code from the file could restore.
+        It is not a NumPy array, its header claims more or fewer values than there are, or they are Python objects,
+        which could run code when restored.
     """
     try:
         version = np.lib.format.read_magic(file)
@@ -48,40 +48,42 @@ def read_npy(where: str, file: IO[bytes], size: int) -> Array:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
         shape, is_fortran, dtype = read_header(file)
-    except Exception as error:  # the header is a Python literal: damaged ones fail in the tokenizer in many ways
+    except Exception as error:  # the header is a Python literal: if damaged, the tokenizer fails in many ways
         reason = str(error).partition("\n")[0][:80]
-        raise DataError(f"{where}: the header cannot be read ({reason}); damaged, copy it again") from None
+        raise DataError(f"{where}: the header cannot be read ({reason}); copy or download the file again") from None
     if dtype.hasobject:
         raise DataError(
-            f"{where}: expected numbers or text, found Python objects, which are never read; save them as numbers, or "
-            "labels as text: np.array(labels, dtype=str)"
+            f"{where}: expected numbers or text, found Python objects, which are never read; save numbers, or labels "
+            "as text with np.array(labels, dtype=str)"
         )
     if dtype.kind not in "biufUS" or dtype.itemsize > MAX_ITEM:
         raise DataError(f"{where}: expected numbers or text, found {short(dtype)}")
     count = math.prod(shape)
     if min(shape, default=0) < 0 or count * dtype.itemsize > size:
-        raise DataError(f"{where}: the header promises {short(shape)} of {short(dtype)}, the file holds {size} bytes")
+        raise DataError(f"{where}: the header claims {short(shape)} of {short(dtype)}, but the file has {size} bytes")
     if len(shape) and shape[0] > MAX_IMAGES:
         raise DataError(f"{where}: expected at most {MAX_IMAGES} images, found {shape[0]}; split the file")
-    # With a size of 0 there are no values, yet NumPy makes no array whose other sizes multiply to too much.
+    # With a size of 0 there are no values, yet NumPy rejects shapes if the product of the other sizes is too large.
     if math.prod(length for length in shape if length) * max(dtype.itemsize, 1) > 2**62 or len(shape) > 8:
-        raise DataError(f"{where}: the header promises {short(shape)} of {short(dtype)}; damaged, copy it again")
+        raise DataError(f"{where}: the header claims {short(shape)} of {short(dtype)}; copy or download the file again")
     values = np.empty(shape, dtype)
     found = _read_columns(file, values) if is_fortran and len(shape) > 1 else _read_into(file, values)
     if found < values.nbytes:
-        raise DataError(f"{where}: expected {values.nbytes} bytes of values, found {found}; cut off, copy it again")
+        raise DataError(
+            f"{where}: expected {values.nbytes} bytes of values, found {found}; copy or download the file again"
+        )
     if file.read(1):
-        raise DataError(f"{where}: expected {count} values, found more; the header does not belong to them")
+        raise DataError(f"{where}: expected {count} values, found more; the header does not match them")
     return values if dtype.isnative else values.byteswap(inplace=True).view(dtype.newbyteorder("="))
 
 
 def short(thing: Any) -> str:
-    """Return a type or shape as text, cut where a damaged file made it long."""
+    """Return a dtype or shape as text, shortened in case a damaged file made it long."""
     return str(thing)[:40]
 
 
 def _read_into(file: IO[bytes], values: Array) -> int:
-    """Fill an array from a file and return the bytes that came."""
+    """Fill an array from a file and return the number of bytes read."""
     target = values.reshape(-1).view(np.uint8).data if values.nbytes else memoryview(b"")
     filled = 0
     while filled < len(target):
@@ -94,7 +96,7 @@ def _read_into(file: IO[bytes], values: Array) -> int:
 
 
 def _read_columns(file: IO[bytes], values: Array) -> int:
-    """Fill an array that is stored with its first axis running fastest; no second copy is made."""
+    """Fill an array from values in Fortran order, without making a second copy."""
     if not values.nbytes:
         return 0
     turned = values.T

@@ -1,4 +1,4 @@
-"""NumPy's `.npz`: a zip of arrays, whose names tell what they are (`rot180.data.array_names`)."""
+"""NumPy's `.npz`: a zip file of arrays, which are identified by name (`rot180.data.array_names`)."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from rot180.nn.pixel_range import as_pixels, extremes
 from rot180.ops.types import Array
 
 AT_ONCE = 2**18
-"""Labels that are looked at at a time."""
+"""Labels that are processed at a time."""
 
 MAX_LABEL_BYTES = 128 * 1024**2
-"""The most that an array of labels may hold: four million of them as int64 or as text of eight letters."""
+"""Maximum size of an array of labels: four million as int64, or as text of eight characters."""
 
 MAX_ARRAYS = 100
-"""A file of images holds a handful; more is something else."""
+"""A file of images holds a handful of arrays; one with more is something else."""
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError)
 
 
 def is_npz(path: Path) -> bool:
-    """Say whether a path is a file named `.npz`."""
+    """Return whether a path is an `.npz` file."""
     return path.suffix.lower() == ".npz" and path.is_file()
 
 
 def read_npz(path: str | Path) -> Dataset:
     """Read a data set from an `.npz` file.
 
-    Images (N, H, W), (N, H, W, C), (N, C, H, W) with 1 or 3 channels, or (N, pixels) of squares; of numbers as
-    `rot180.nn.pixel_range.as_pixels` takes them. Labels (N,), (N, 1), or one-hot (N, K); text is taken for names of
-    classes. An array `class_names` is taken where it is there. Arrays of Python objects are refused: reading them would
-    run code from the file.
+    Images are (N, H, W), (N, H, W, C), (N, C, H, W) with 1 or 3 channels, or (N, pixels) of squares, of any dtype that
+    `rot180.nn.pixel_range.as_pixels` accepts. Labels are (N,), (N, 1), or one-hot (N, K); text labels are class names.
+    An array `class_names` is used if present. Arrays of Python objects are rejected: reading them could run code from
+    the file.
 
     Raises
     ------
     DataError
-        The file is damaged, names its arrays otherwise, promises more than 2 GiB, or an array is none of these.
+        The file is damaged, its arrays have other names, it claims more than 2 GiB, or an array has another form.
 
     Examples
     --------
@@ -81,18 +81,21 @@ def read_npz(path: str | Path) -> Dataset:
 
 @contextmanager
 def faults_named(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged zip or array raises into a DataError that names the file."""
+    """Turn whatever a damaged zip file or array raises into a DataError that names the file."""
     try:
         yield
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from None
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be read ({reason}); check the path and its permissions") from None
     except _DAMAGE as error:
         reason = str(error).partition("\n")[0][:120] or type(error).__name__
-        raise DataError(f"{path}: expected a zip of NumPy arrays ({reason}); damaged, copy it again") from None
+        raise DataError(
+            f"{path}: expected a zip file of NumPy arrays ({reason}); it is damaged, copy or download it again"
+        ) from None
 
 
 def dataset_of(path: Path, pairs: dict[str, ArrayPair], arrays: dict[str, Array], unused: list[str]) -> Dataset:
-    """Return the data set of arrays that are read, by the names that `pair_arrays` gave them."""
+    """Build a data set from arrays, with the roles that `pair_arrays` assigned to them."""
     labels, words = same_names(
         {part: _labels(path, pair.labels, arrays.pop(pair.labels)) for part, pair in pairs.items()}
     )
@@ -100,7 +103,7 @@ def dataset_of(path: Path, pairs: dict[str, ArrayPair], arrays: dict[str, Array]
     class_names = words or _class_names(
         next((some for name, some in arrays.items() if name.lower() in CLASS_NAMES), None)
     )
-    held_out = ", where every fifth of each class is held out for testing" if set(pairs) == {"train"} else ""
+    held_out = ", with every fifth image of each class held out for testing" if set(pairs) == {"train"} else ""
     return compose(
         path.stem,
         {part: (images[part], labels[part]) for part in pairs},
@@ -112,7 +115,7 @@ def dataset_of(path: Path, pairs: dict[str, ArrayPair], arrays: dict[str, Array]
 
 
 def _class_names(given: Array | None) -> tuple[str, ...] | None:
-    """Return the names that an array of text holds; none from one of anything else."""
+    """Return the class names in an array of text; None for any other array."""
     if given is None or given.ndim != 1 or given.dtype.kind not in "US" or len(given) > MAX_CLASSES:
         return None
     return tuple(
@@ -121,7 +124,7 @@ def _class_names(given: Array | None) -> tuple[str, ...] | None:
 
 
 def _read_arrays(path: Path, file: zipfile.ZipFile, wanted: set[str], labels: set[str]) -> dict[str, Array]:
-    """Read the arrays that are wanted; their headers are compared with the sizes in the zip before memory is taken."""
+    """Read the requested arrays; their headers are checked against the sizes in the zip file before allocation."""
     arrays: dict[str, Array] = {}
     left = MAX_BYTES
     for entry in file.infolist():
@@ -134,7 +137,7 @@ def _read_arrays(path: Path, file: zipfile.ZipFile, wanted: set[str], labels: se
 
 
 def read_member(path: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int) -> Array:
-    """Read one array of a zip, of at most so many bytes as are left."""
+    """Read one array of a zip file, of at most as many bytes as are left."""
     name = entry.filename.removesuffix(".npy")
     if entry.file_size > min(left, MAX_DEFLATE_RATIO * (entry.compress_size + 1)):
         raise DataError(
@@ -167,7 +170,7 @@ def _images(path: Path, name: str, images: Array) -> Array:
 
 
 def _as_pixels(images: Array) -> Array:
-    """Do what `as_pixels` does to all images, without ever holding them twice."""
+    """Do what `as_pixels` does, without ever holding all images twice."""
     if images.dtype in (np.uint8, np.uint16, np.float32, np.float64):
         return images
     if images.dtype.kind not in "iu":
@@ -203,7 +206,7 @@ def _labels(path: Path, name: str, labels: Array) -> Labels:
 
 
 def _from_one_hot(labels: Array) -> Array:
-    """Return the place of the one in each row; the array as it is where a row has none, several, or another number."""
+    """Return the position of the 1 in each row, or the array itself if it is not one-hot."""
     found = np.empty(len(labels), np.int64)
     step = max(1, AT_ONCE // labels.shape[1])
     for start in range(0, len(labels), step):

@@ -1,4 +1,4 @@
-"""Images of 8 bits without transparency, made of any others; of large ones strip by strip, so that few copies exist."""
+"""Converting any image to 8 bits without transparency; large images strip by strip, to save memory."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ORIENTATION = 0x0112
-"""The EXIF tag; 1 is upright, and from 5 on the picture lies on its side."""
+"""The EXIF tag; 1 is upright, and from 5 on the image is stored on its side."""
 
 LARGE = 2**22
-"""Pixels above which an image is narrowed strip by strip."""
+"""Number of pixels above which an image is resized horizontally strip by strip."""
 
 STRIP = 2**18
-"""Pixels in a strip, about."""
+"""Approximate number of pixels in a strip."""
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """Return an image of 8-bit gray or color: 16 bits are scaled down, and transparency is laid on white."""
+    """Return an image of 8-bit gray or color: 16 bits are scaled down, and transparency is blended with white."""
     from PIL import Image
 
     if image.mode.startswith("I"):
-        # Pillow's own conversion to 8 bits cuts every value above 255 off instead of scaling it.
+        # Pillow's own conversion to 8 bits clips values above 255 instead of scaling them.
         values = np.asarray(image) >> 8
         return Image.fromarray(values.clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
@@ -32,16 +32,16 @@ def opaque(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", color.size, "white"), color).convert("RGB")
     if image.mode == "1":
         return image.convert("L")
-    # A palette is resolved before resizing: its numbers cannot be averaged.
+    # A palette is resolved before resizing: palette indices cannot be averaged.
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 class Strips:
-    """A large image that is made opaque only while it is resized: what Pillow's `fit` and `pad` ask of an image.
+    """A large image that is made opaque only while it is resized; it has what Pillow's `fit` and `pad` need.
 
-    Pillow narrows an image row by row, then reduces its height, with 8 bits between the two. So strips of rows that are
-    narrowed one by one, put together and reduced give the same bits as the image in one piece; of tall images, whose
-    height recent versions of Pillow reduce first, they give the same within 1 of 255.
+    Pillow resizes horizontally, rounds to 8 bits, and then resizes vertically. So resizing strips of rows horizontally,
+    joining them and resizing the result vertically is bitwise identical to resizing the whole image. Recent versions of
+    Pillow resize tall images vertically first; for these, results differ by at most 1 of 255.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Strips:
     mode : {"L", "RGB"}
         What it becomes.
     orientation : int, default 1
-        The EXIF orientation, 1 to 8: each strip is turned upright by itself.
+        The EXIF orientation, 1 to 8; each strip is turned upright separately.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class Strips:
         return narrow.resize(size, resample, (0, upper, size[0], lower))
 
     def _rows(self, top: int, bottom: int) -> Image.Image:
-        """Return some rows of the upright image: rows of the stored one, or columns of one that lies on its side."""
+        """Return some rows of the upright image: rows of the stored one, or columns if it is stored on its side."""
         stored = self._image
         if self._orientation in (3, 4, 7, 8):
             top, bottom = self.height - bottom, self.height - top
@@ -88,7 +88,7 @@ class Strips:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Return an image turned as its EXIF orientation, 1 to 8, says.
+    """Return an image turned upright according to its EXIF orientation, 1 to 8.
 
     >>> from PIL import Image
     >>> upright(Image.new("L", (20, 10)), 6).size

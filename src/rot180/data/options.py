@@ -1,4 +1,4 @@
-"""How image files are read: what the user may ask for, in one place."""
+"""The user's options for reading image files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rot180.errors import ArgumentError, DataError, did_you_mean
 from rot180.nn.preprocessing import RESIZES
 
 ON_BAD_FILE = ("strict", "skip")
-"""What to do about a file that is no readable image."""
+"""What to do about a file that is not a readable image."""
 
 FEW_BAD, MOST_BAD = 10, 0.001
-"""Bad files, and their share, above which `skip` stops as well: so many are no accident. Half of the files are."""
+"""`skip` stops, too, if more files than this number and this fraction, or more than half of all files, are bad."""
 
 MAX_SIDE = 4096
-"""The largest size that images are brought to, in pixels."""
+"""Maximum height and width that images are resized to, in pixels."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is done, how much of it, and how much there is."""
+"""Called with the name of the task, how much of it is done, and its total."""
 
 _log = logging.getLogger("rot180.data")
 
@@ -33,35 +33,36 @@ def _silent(what: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """How image files become arrays.
+    """How image files are converted to arrays.
 
     Parameters
     ----------
     size : (int, int) or None
-        Height and width; None is chosen from the files.
+        Height and width; None chooses them from the files.
     channels : 1, 3 or None
-        Gray or color; None is chosen from the files.
+        Gray or color; None chooses from the files.
     resize : {"stretch", "crop", "pad"}
-        What becomes of pictures of other proportions.
+        What happens to images of another aspect ratio.
     on_bad_file : {"strict", "skip"}
-        Whether to stop at a bad file, or to log it and leave it out, and to stop only where there are more than 10 of
-        them and more than 0.1%, or more than half.
+        Whether to stop at a bad file, or to log it and leave it out. `skip` stops only if more than 10 files and more
+        than 0.1% are bad, or more than half.
     label_column : str, int or None
-        The column of a table that holds the labels, by its name or its number counted from 1 (-1 is the last); None
-        goes by the header, or by the values.
+        The column of a table that holds the labels, by name or by number counted from 1 (-1 is the last); None decides
+        by the header, or by the values.
     memory : int
-        Bytes up to which decoded images are kept in memory, all at once; above it they are decoded batch by batch.
+        If the decoded images take at most this many bytes, all are kept in memory; else they are decoded batch by
+        batch.
     workers : int
-        Threads that read and decode. Their number never changes the result.
+        Number of threads that read and decode; it never affects the result.
     progress : callable
-        Told what is going on.
+        Called with the progress.
     on_fact : callable, optional
-        Told format, size and color of each image file, as it stands before resizing.
+        Called with the format, size and color of each image file before resizing.
 
     Raises
     ------
     ArgumentError
-        A value is not one of these.
+        A value is invalid.
     """
 
     size: tuple[int, int] | None = None
@@ -78,15 +79,15 @@ class ImageOptions:
         if self.resize not in RESIZES:
             raise ArgumentError(f"no way to resize is called {self.resize!r}{did_you_mean(self.resize, RESIZES)}")
         if self.on_bad_file not in ON_BAD_FILE:
-            raise ArgumentError(f"on-bad-file is strict or skip; came {self.on_bad_file!r}")
+            raise ArgumentError(f"on-bad-file must be strict or skip; got {self.on_bad_file!r}")
         if self.size is not None and not (1 <= min(self.size) and max(self.size) <= MAX_SIDE):
-            raise ArgumentError(f"images are resized to 1 to {MAX_SIDE} pixels a side; came {self.size}")
+            raise ArgumentError(f"images can be resized to 1 to {MAX_SIDE} pixels a side; got {self.size}")
         if self.channels not in (None, 1, 3):
-            raise ArgumentError(f"image files become 1 channel (gray) or 3 (color); came {self.channels}")
+            raise ArgumentError(f"image files have 1 channel (gray) or 3 (color); got {self.channels}")
 
 
 def parse_resize(text: str) -> tuple[tuple[int, int] | None, int | None, str]:
-    """Read what `--resize` says: a way, a size, or both; return (size, channels, way).
+    """Parse the value of `--resize`: a way, a size, or both; return (size, channels, way).
 
     >>> parse_resize("64"), parse_resize("crop:32x48"), parse_resize("28x28x1"), parse_resize("pad")
     (((64, 64), None, 'stretch'), ((32, 48), None, 'crop'), ((28, 28), 1, 'stretch'), (None, None, 'pad'))
@@ -94,7 +95,7 @@ def parse_resize(text: str) -> tuple[tuple[int, int] | None, int | None, str]:
     match = re.fullmatch(r"(?:(stretch|crop|pad)(?::|$))?(?:(\d{1,5})(?:x(\d{1,5})(?:x([13]))?)?)?", text.strip())
     if not text.strip() or match is None or text.strip().endswith(":"):
         raise ArgumentError(
-            f"resize must be a size (64, 64x48, 28x28x1), a way ({', '.join(RESIZES)}) or both (crop:64); came {text!r}"
+            f"resize must be a size (64, 64x48, 28x28x1), a way ({', '.join(RESIZES)}) or both (crop:64); got {text!r}"
         )
     way, height, width, channels = match.groups()
     size = None if height is None else (int(height), int(width or height))
@@ -102,14 +103,14 @@ def parse_resize(text: str) -> tuple[tuple[int, int] | None, int | None, str]:
 
 
 class BadFiles:
-    """What to do about files that are no readable images, and which they were.
+    """Collects files that are not readable images, and decides what to do about them.
 
     Parameters
     ----------
     policy : {"strict", "skip", "collect"}
-        `strict` raises at the first; `skip` logs each and raises where they are too many; `collect` only remembers.
+        `strict` raises at the first; `skip` logs each and raises if there are too many; `collect` only records them.
     total : int
-        Files that there are.
+        Total number of files.
     """
 
     def __init__(self, policy: str, total: int) -> None:
@@ -117,19 +118,19 @@ class BadFiles:
         self.found: list[DataError] = []
 
     def report(self, error: DataError) -> None:
-        """Take a bad file in, or raise.
+        """Record a bad file, or raise.
 
         Raises
         ------
         DataError
         """
         if self.policy == "strict":
-            raise DataError(f"{error} (--on-bad-file skip leaves such files out)") from None
+            raise DataError(f"{error} (use --on-bad-file skip to leave out such files)") from None
         self.found.append(error)
         if self.policy == "skip":
             _log.warning("left out: %s", error)
             if len(self.found) > min(max(FEW_BAD, MOST_BAD * self.total), self.total / 2):
                 raise DataError(
                     f"{len(self.found)} of {self.total} files are bad, more than {FEW_BAD} and {MOST_BAD:.1%}, or more "
-                    f"than half; the last was {error}; mend or remove them"
+                    f"than half; the last was {error}; correct or remove them"
                 ) from None

@@ -1,4 +1,4 @@
-"""Parquet as hubs and tables store images: which files, and what becomes of them."""
+"""Parquet files of images, as stored by data hubs or as tables: which files are read, and how."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from rot180.data.visible import is_of_system, named
 from rot180.errors import DataError, Rot180Error
 
 DEPTH = 2
-"""Folders above the files: hubs keep `configuration/part/0000.parquet`."""
+"""Levels of folders above the files: hubs use `configuration/part/0000.parquet`."""
 
 MAX_FOLDERS = 1000
-"""Folders that are looked into on a level; a tree of more is no folder of Parquet."""
+"""Maximum number of folders that are searched on each level."""
 
 
 def is_parquet(path: Path) -> bool:
-    """Say whether a path is a Parquet file, or a folder with some or with a folder of some."""
+    """Return whether a path is a Parquet file, or a folder with Parquet files in or below it."""
     return bool(_files(path))
 
 
 def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles | None = None) -> Dataset:
     """Read a data set from one Parquet file or a folder of them.
 
-    Images are encoded, as bytes or as a structure with a field `bytes`, or arrays of pixels: nested lists, or a column
-    for each pixel. Labels are whole numbers or text; which column holds them is told by `options.label_column`, or by
-    its name. Names of classes are taken from the metadata that hubs write. Which file is of which part is told by its
-    name, or the name of its folder (`rot180.data.parts`).
+    Images are encoded files, as bytes or as a struct with a field `bytes`, or pixels: nested lists, or a column for
+    each pixel. Labels are whole numbers or text, in the column given by `options.label_column` or found by its name.
+    Class names are taken from the metadata that hubs write. The part that a file belongs to follows from its name, or
+    the name of its folder (`rot180.data.parts`).
 
     Raises
     ------
     DataError
         pyarrow is not installed; a file is damaged, has other columns, or holds more than 2 GiB; an image is bad; the
-        files are of several data sets.
+        files belong to several data sets.
     """
     options = options or ImageOptions()
     try:
         import pyarrow.parquet as parquet
     except ModuleNotFoundError:
-        raise DataError(f"{path}: Parquet needs pyarrow; install it: pip install 'rot180[data]'") from None
+        raise DataError(f"{path}: Parquet needs pyarrow; install it with: pip install 'rot180[data]'") from None
     import pyarrow
 
     chosen, unused = choose_files(path, _files(path)) if path.is_dir() else ({"train": [path]}, [])
@@ -67,12 +67,12 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
         class_names = _same_names(path, columns)
         first = columns[every[0]]
         if any(column.is_encoded != first.is_encoded for column in columns.values()):
-            raise DataError(f"{path}: some of the files hold encoded images and some arrays; name the ones to use")
+            raise DataError(f"{path}: some files hold encoded images, others arrays; give the path of those to use")
         description = f"Parquet in {path}, {first.note}"
         if not first.is_encoded:
             arrays = {part: read_arrays(files, columns, parquet, bad) for part, files in chosen.items()}
             labels, words = same_names({part: labels for part, (_, labels) in arrays.items()})
-            held_out = ", where every fifth of each class is held out for testing" if set(arrays) == {"train"} else ""
+            held_out = ", with every fifth image of each class held out for testing" if set(arrays) == {"train"} else ""
             return compose(
                 name,
                 {part: (some, labels[part]) for part, (some, _) in arrays.items()},
@@ -86,10 +86,10 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
         images, words = read_encoded(path, chosen, columns, parquet, errors)
     except Rot180Error:
         raise
-    # In damaged files pyarrow finds text that is no UTF-8, and numbers beyond its dictionaries.
+    # In damaged files, pyarrow finds text that is not UTF-8, and indices outside its dictionaries.
     except (pyarrow.ArrowException, OSError, NotImplementedError, ValueError, IndexError) as error:
         reason = str(error).partition("\n")[0][:120]
-        raise DataError(f"{path}: expected Parquet ({reason}); damaged, copy or download it again") from None
+        raise DataError(f"{path}: expected Parquet ({reason}); it is damaged, copy or download it again") from None
     bad.total = sum(map(len, images.values())) + len(errors)
     for missing in errors:
         bad.report(missing)
@@ -110,7 +110,7 @@ def _place(path: Path, file: Path) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the Parquet files of a folder; where it has none, those of its folders and of theirs."""
+    """Return the Parquet files in a folder, or else those in its subfolders."""
     if path.is_file():
         return [path] if path.suffix.lower() == ".parquet" else []
     folders = [path] if path.is_dir() else []
@@ -118,7 +118,7 @@ def _files(path: Path) -> list[Path]:
         found: list[Path] = []
         inner: list[Path] = []
         for folder in folders:
-            with os.scandir(folder) as entries:  # of a folder of images there are many, of which none is asked more
+            with os.scandir(folder) as entries:  # may be a folder of many images, so no further calls per file
                 for entry in entries:
                     if entry.is_dir():
                         inner.append(folder / entry.name)
@@ -131,7 +131,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _same_names(path: Path, columns: Mapping[Path, TableColumns]) -> tuple[str, ...] | None:
-    """Return the names of the classes, in which all files that have any must agree."""
+    """Return the class names; raise DataError if files have different ones."""
     known: dict[tuple[str, ...], Path] = {}
     for file, found in columns.items():
         if found.class_names:
@@ -139,7 +139,7 @@ def _same_names(path: Path, columns: Mapping[Path, TableColumns]) -> tuple[str, 
     if len(known) > 1:
         (some, first), (others, second) = list(known.items())[:2]
         raise DataError(
-            f"{path}: {_place(path, first)} has the classes {named(list(some), 3)}, but {_place(path, second)} "
-            f"{named(list(others), 3)}; they are different data sets, name the one to use"
+            f"{path}: {_place(path, first)} has the classes {named(list(some), 3)}, but {_place(path, second)} has "
+            f"{named(list(others), 3)}; they are different data sets, give the path of the one to use"
         )
     return next(iter(known), None)

@@ -1,4 +1,4 @@
-"""Which columns of a Parquet file are images and labels: by their types, names and the metadata that hubs write."""
+"""Which columns of a Parquet file are images and labels, by their types, their names and the metadata of hubs."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from rot180.errors import DataError
 
 IMAGES = ("image", "img", "images", "picture", "photo", "image_bytes", "bytes", "pixels", "jpg", "jpeg", "png", "webp",
           "data", "x")  # fmt: skip
-"""What columns of images are called; of several the one that comes first here."""
+"""Names of image columns; if a file has several, the first in this list is used."""
 
 SAMPLE = 1000
-"""Rows by which the columns of a table of pixels are told apart."""
+"""Number of rows used to identify the columns of a table of pixels."""
 
 MAX_METADATA = 16 * 1024**2
-"""Bytes of metadata that are parsed."""
+"""Maximum number of bytes of metadata that are parsed."""
 
 
 class TableColumns(NamedTuple):
-    """What the columns of one file are."""
+    """The roles of a file's columns."""
 
     leaves: tuple[str, ...]
-    """What to read for the images: `image.bytes`, or the names of the pixels' columns."""
+    """The columns of the images: `image.bytes`, or the names of the pixel columns."""
     is_encoded: bool
     label: str
     shape: tuple[int, int, int] | None
-    """Of an image, where each pixel has a column."""
+    """The shape of an image, if each pixel has a column."""
     class_names: tuple[str, ...]
     note: str
     notes: tuple[str, ...]
-    """What the user should know."""
+    """Remarks for the user."""
 
 
 def find_table_columns(file: Path, parquet: Any, label_column: str | int | None = None) -> TableColumns:
@@ -44,7 +44,7 @@ def find_table_columns(file: Path, parquet: Any, label_column: str | int | None 
     Raises
     ------
     DataError
-        There are no images, or it is not clear which column is the label.
+        There are no images, or it is unclear which column is the label.
     """
     with parquet.ParquetFile(file) as opened:
         schema, names = opened.schema_arrow, [str(name) for name in opened.schema_arrow.names]
@@ -62,17 +62,17 @@ def find_table_columns(file: Path, parquet: Any, label_column: str | int | None 
         if leaf is not None and label is None:
             raise DataError(
                 f"{file}: expected a column of labels ({', '.join(LABELS[:7])}), found {_shown(names)}; "
-                "--label-column names it"
+                "choose one with --label-column"
             )
         if leaf is not None and label is not None:
             if not _is_label(schema.field(label).type):
                 raise DataError(
                     f"{file}: expected whole numbers or text in {names[label]}, the labels, found "
-                    f"{str(schema.field(label).type)[:40]}; --label-column names another column"
+                    f"{str(schema.field(label).type)[:40]}; choose another column with --label-column"
                 )
             others = [name for at, name in enumerate(names) if at != label and name.casefold() in LABELS]
             others += [name for name in features if _names(features[name]) and name not in (*others, names[label])]
-            notes = (f"labels are taken from the column {names[label]}; there are {named(others)} too: --label-column",)
+            note = f"labels from the column {names[label]}; others can be chosen with --label-column: {named(others)}"
             return TableColumns(
                 (leaf[0],),
                 leaf[1],
@@ -80,7 +80,7 @@ def find_table_columns(file: Path, parquet: Any, label_column: str | int | None 
                 None,
                 _names(features.get(names[label])),
                 f"labels from the column {names[label]!r:.40}",
-                notes if others else (),
+                (note,) if others else (),
             )
         kept = [
             name
@@ -107,7 +107,7 @@ def find_table_columns(file: Path, parquet: Any, label_column: str | int | None 
 def _image_leaf(
     file: Path, schema: Any, names: list[str], features: dict[str, Any], label: int | None
 ) -> tuple[str, bool] | None:
-    """Return the path of the column of images and whether they are encoded; None where each pixel has a column."""
+    """Return the path of the image column and whether the images are encoded; None if each pixel has a column."""
     import pyarrow
 
     types = pyarrow.types
@@ -132,7 +132,7 @@ def _image_leaf(
     if len(found) == 1:
         return next(iter(found.values()))
     if found:
-        raise DataError(f"{file}: several columns may be the images: {named(list(found))}; call the one to use image")
+        raise DataError(f"{file}: several columns may hold the images: {named(list(found))}; rename one to image")
     return None
 
 
@@ -143,7 +143,7 @@ def _is_bytes(kind: Any) -> bool:
 
 
 def _is_list(kind: Any) -> bool:
-    """Say whether a type is lists of numbers, nested up to three times."""
+    """Return whether a type is lists of numbers, nested up to three levels."""
     import pyarrow
 
     types = pyarrow.types
@@ -172,7 +172,7 @@ def _is_label(kind: Any) -> bool:
 
 
 def _features(metadata: Any) -> dict[str, Any]:
-    """Return what hubs say of the columns, as JSON beside the schema; nothing where they do not."""
+    """Return the description of the columns that hubs add to the schema as JSON; empty if there is none."""
     text = (metadata or {}).get(b"huggingface", b"{}")
     if len(text) > min(MAX_METADATA, MAX_BYTES):
         return {}
@@ -184,7 +184,7 @@ def _features(metadata: Any) -> dict[str, Any]:
 
 
 def _names(feature: Any) -> tuple[str, ...]:
-    """Return the names of the classes of a column; none where it is no label."""
+    """Return the class names of a column; empty if it is not a label."""
     names = feature.get("names") if isinstance(feature, dict) else None
     return tuple(map(str, names)) if isinstance(names, list) and len(names) <= MAX_CLASSES else ()
 

@@ -1,7 +1,7 @@
-"""What a Parquet file says of its columns, read from its footer without pyarrow.
+"""Properties of a Parquet file's columns, read from its footer without pyarrow.
 
-Asked for the metadata of a column whose statistics contradict its type, pyarrow 26 ends the whole process with an
-exception that nothing catches. The few numbers that bound memory are read here: the footer is a structure in
+When asked for the metadata of a column whose statistics contradict its type, pyarrow 26 terminates the whole process
+with an exception that cannot be caught. So the few numbers that bound memory are read here; the footer is a struct in
 Thrift's compact protocol.
 """
 
@@ -15,33 +15,33 @@ from typing import Any, NamedTuple
 from rot180.errors import DataError
 
 MAX_FOOTER = 16 * 1024**2
-"""Bytes of a footer that are parsed: as objects it takes ten times as much."""
+"""Maximum size of a footer that is parsed: as objects it takes ten times as much memory."""
 
 MAX_DEPTH = 16
-"""Structures in structures; Parquet's have six."""
+"""Maximum nesting of structs; Parquet's are nested six levels deep."""
 
 DELTA_BYTE_ARRAY = 7
 
 
 class Chunk(NamedTuple):
-    """One column of a group of rows."""
+    """One column of a row group."""
 
     rows: int
     column: str
     """The name of the outermost field."""
     values: int
     uncompressed: int
-    """Bytes of its pages."""
+    """Uncompressed size of its pages in bytes."""
     encodings: tuple[int, ...]
 
 
 def read_chunks(path: Path) -> list[Chunk]:
-    """Return what a file says of each column of each group of rows.
+    """Return the properties of each column of each row group.
 
     Raises
     ------
     DataError
-        It has no footer, or one that cannot be read or is too large.
+        The file has no footer, or one that cannot be read or is too large.
     """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
@@ -49,7 +49,7 @@ def read_chunks(path: Path) -> list[Chunk]:
         end = file.read(8)
         length = int.from_bytes(end[:4], "little")
         if end[4:] != b"PAR1" or not 0 < length <= size - 8:
-            raise DataError(f"{path}: expected Parquet, found no footer at its end; cut off, copy it again")
+            raise DataError(f"{path}: expected Parquet, found no footer at its end; truncated, copy it again")
         if length > MAX_FOOTER:
             raise DataError(f"{path}: expected a footer of at most {MAX_FOOTER} bytes, found {length}; split the file")
         file.seek(size - 8 - length)
@@ -58,7 +58,7 @@ def read_chunks(path: Path) -> list[Chunk]:
         return list(_chunks(_Thrift(footer).structure()))
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__} in the footer"
-        raise DataError(f"{path}: expected Parquet ({reason}); damaged, copy or download it again") from None
+        raise DataError(f"{path}: expected Parquet ({reason}); it is damaged, copy or download it again") from None
 
 
 def _chunks(footer: dict[int, Any]) -> Iterator[Chunk]:
@@ -70,13 +70,13 @@ def _chunks(footer: dict[int, Any]) -> Iterator[Chunk]:
 
 
 class _Thrift:
-    """Values in the compact protocol: structures as dictionaries by field number, lists, bytes and numbers."""
+    """Parser of the compact protocol: structs as dictionaries by field number, lists, bytes and numbers."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self._at = content, 0
 
     def structure(self, depth: int = 0) -> dict[int, Any]:
-        """Read the fields of a structure up to its stop."""
+        """Read the fields of a struct up to the stop field."""
         found: dict[int, Any] = {}
         number = 0
         while kind := self._byte():
@@ -110,7 +110,7 @@ class _Thrift:
         raise ValueError("an unknown type")
 
     def _counted(self, count: int) -> range:
-        if count > len(self._content) - self._at:  # each takes a byte at least
+        if count > len(self._content) - self._at:  # each takes at least one byte
             raise ValueError("too many")
         return range(count)
 

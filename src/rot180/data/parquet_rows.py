@@ -1,7 +1,7 @@
-"""The rows of Parquet files, a few in memory at a time beside what is kept of them.
+"""The rows of Parquet files, read in small batches.
 
-Parquet may store a value once and repeat it a million times: what is kept of each row is counted before it is read,
-repeated images are kept once, and encoded images come from pyarrow as numbers into its dictionary of them.
+Parquet can store a value once and repeat it a million times. So the memory for each row is counted before it is read,
+repeated images are stored once, and pyarrow returns encoded images as indices into its dictionary.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from rot180.nn.pixel_range import as_pixels, extremes
 from rot180.ops.types import Array
 
 MAX_ROWS = 900_000
-"""Encoded images in one set: what is kept of each besides its contents takes 250 bytes."""
+"""Maximum number of encoded images in one set; each takes 250 bytes besides its contents."""
 
 ROWS_AT_ONCE = 1024
 
 BYTES_AT_ONCE = 16 * 1024**2
-"""Bytes of a batch of rows, about."""
+"""Approximate size of a batch of rows in bytes."""
 
 
 def read_encoded(
@@ -40,14 +40,14 @@ def read_encoded(
     parquet: Any,
     errors: list[DataError],
 ) -> tuple[dict[str, list[EncodedImage]], tuple[str, ...] | None]:
-    """Return the encoded images of each part, and the names of the classes where the labels are words.
+    """Return the encoded images of each part, and the class names if the labels are words.
 
-    A row without an image or label goes to the errors.
+    Rows without an image or label are added to the errors.
 
     Raises
     ------
     DataError
-        There are too many rows or bytes, or a value is no image or label.
+        There are too many rows or bytes, or a value is not an image or label.
     """
     texts = LabelTexts(path, "the labels")
     contents: dict[bytes, bytes] = {}  # equal images share their memory
@@ -94,12 +94,12 @@ def read_encoded(
 def read_arrays(
     files: Sequence[Path], columns: Mapping[Path, TableColumns], parquet: Any, bad: BadFiles
 ) -> tuple[Array, Labels]:
-    """Return images that are lists of pixels, or have a column for each, and their labels.
+    """Return images stored as lists of pixels, or with a column for each pixel, and their labels.
 
     Raises
     ------
     DataError
-        The lists differ in length or make no image; there are too many; a pixel is missing.
+        The lists differ in length or do not form images; there are too many; a pixel is missing.
     """
     texts = LabelTexts(files[0].parent, "the labels")
     pixels: Growing | None = None
@@ -120,7 +120,7 @@ def read_arrays(
                 shape = some.shape[1:]
                 pixels = Growing(shape, some.dtype)
             if some.shape[1:] != shape:
-                raise DataError(f"{file}, row {row}: expected images of {shape}, as the first, found {some.shape[1:]}")
+                raise DataError(f"{file}, row {row}: expected images of {shape} like the first, found {some.shape[1:]}")
             keep = np.array([label is not None for label in labels])
             for at in np.flatnonzero(~keep):
                 bad.total += 1
@@ -143,7 +143,7 @@ def read_arrays(
 def _batches(
     file: Path, columns: TableColumns, parquet: Any, leaves: list[str]
 ) -> Iterator[tuple[int, Any, list[str | None]]]:
-    """Yield the number of the first row, the columns read, and the labels as text, of some rows at a time."""
+    """Yield batches: the number of the first row, the columns, and the labels as text."""
     with parquet.ParquetFile(file, read_dictionary=[*(leaves if columns.is_encoded else ()), columns.label]) as opened:
         metadata = opened.metadata
         if metadata.num_rows > (most := MAX_ROWS if columns.is_encoded else MAX_IMAGES):
@@ -156,7 +156,7 @@ def _batches(
             if held > MAX_BYTES or chunk.rows < 0:
                 raise DataError(f"{file}: expected at most {MAX_BYTES} bytes of images, found more; split the file")
             if DELTA_BYTE_ARRAY in chunk.encodings and columns.is_encoded:
-                raise DataError(f"{file}: images in the encoding DELTA_BYTE_ARRAY are not read; write them as PLAIN")
+                raise DataError(f"{file}: images encoded as DELTA_BYTE_ARRAY are not supported; write them as PLAIN")
             wide = max(wide, held // max(1, chunk.rows) * (1 if columns.shape is None else len(leaves)))
         row = 0
         at_once = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // wide))
@@ -172,7 +172,7 @@ def _text(label: Any) -> str | None:
 
 
 def _values(column: Any) -> Iterator[Any]:
-    """Yield the values of a column; those that pyarrow gives as numbers into a dictionary are made once each."""
+    """Yield the values of a column; each value of a dictionary-encoded column is created once."""
     dictionary = getattr(column, "dictionary", None)
     if dictionary is None:
         yield from column.to_pylist()
@@ -192,7 +192,7 @@ def _numbers(file: Path, row: int, column: Any) -> Array:
 
 
 def _lists(file: Path, row: int, column: Any) -> Array:
-    """Return nested lists of equal lengths as an array (N, H, W) or (N, H, W, C); flat ones must make a square."""
+    """Return nested lists of equal lengths as an array (N, H, W, C); flat lists must form square images."""
     lengths: list[int] = []
     count = len(column)
     while hasattr(column, "flatten") and hasattr(column.type, "value_type") and not hasattr(column, "dictionary"):
@@ -202,7 +202,7 @@ def _lists(file: Path, row: int, column: Any) -> Array:
         length = len(column) // max(outer, 1)
         own = np.full(outer, length) if not hasattr(column, "offsets") else np.diff(column.offsets)
         if outer * length != len(column) or (own.size and own.min() != own.max() and not lengths):
-            raise DataError(f"{file}, from row {row}: expected lists of equal lengths, found others; resize the images")
+            raise DataError(f"{file}, from row {row}: expected lists of equal length, found others; resize the images")
         lengths.append(length)
     values = _numbers(file, row, column).reshape(count, *lengths)
     if len(lengths) == 1:

@@ -1,8 +1,8 @@
-"""Which images are for training, which for validation, which for testing: one rule for all formats.
+"""Which images are for training, validation and testing: the same rules for all formats.
 
-Files, folders and arrays are known by the whole words of their names: `seg_train`, `X_train.npy` and `trainSet` hold a
-training part, `contest` and `trainers` none. Where no name tells, a fifth of each class is held out for testing; where
-there are validation images but no test images, the validation images are tested on.
+Files, folders and arrays are recognized by whole words in their names: `seg_train`, `X_train.npy` and `trainSet` are
+training parts, `contest` and `trainers` are not. If no name says which part it is, a fifth of each class is held out
+for testing; if there are validation images but no test images, the validation images are used for testing.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ WORDS = {
     "validation": "val valid validation validate valset validset validationset dev devset development 验证 验证集",
     "test": "test testing tests testset testdata eval evaluation evaluate evalset holdout heldout 测试 测试集",
 }
-"""The words for each part, whatever their case."""
+"""The words for each part; case is ignored."""
 
-HELD_OUT = "every fifth of each class, held out"
-"""The source of test images where the data names none."""
+HELD_OUT = "every fifth image of each class, held out"
+"""The source of test images if the data has none."""
 
 _PART = {word: part for part, words in WORDS.items() for word in words.split()}
 _WORD = re.compile(r"t10k|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 _SHARD = re.compile(r"(\d+)-of-(\d+)")
 _NO_NAME = re.compile(r"\d+|of|[0-9a-f]{16}|k")
-"""What numbers the pieces of a part, and names nothing."""
+"""Words that number the pieces of a part and do not belong to its name."""
 
 T = TypeVar("T")
 
 
 class Sources(NamedTuple):
-    """Where the images of each part come from, in words; empty for a part that is not there."""
+    """Where the images of each part come from, in words; empty for a missing part."""
 
     train: str = ""
     validation: str = ""
@@ -52,7 +52,7 @@ NO_SOURCES = Sources()
 
 
 def words(name: str) -> list[str]:
-    """Return the words of a name in lower case; a change from small to capital letters begins one.
+    """Return the words of a name in lower case; a capital letter after a lower-case one begins a new word.
 
     >>> words("X_train"), words("trainLabels2"), words("t10k-images")
     (['x', 'train'], ['train', 'labels', '2'], ['t10k', 'images'])
@@ -61,13 +61,13 @@ def words(name: str) -> list[str]:
 
 
 def part_of(name: str) -> str | None:
-    """Return the part that a name stands for; None where it has no word for one, or words for several.
+    """Return the part that a name denotes; None if it has no word for a part, or words for several.
 
     >>> [part_of(name) for name in ("seg_train", "val2017", "hold-out", "t10k-images", "contest", "train_or_test")]
     ['train', 'validation', 'test', 'test', None, None]
     """
     found = {part for word in words(name) if (part := _part_of_word(word))}
-    if found == {"train", "validation"}:  # "train_val": what the test images were kept out of
+    if found == {"train", "validation"}:  # "train_val": everything but the test images
         return "train"
     if not found and re.search(r"(^|[\W_])h[eo]ld[-_ ]?out([\W_]|$)", name.lower()):
         return "test"
@@ -79,19 +79,19 @@ def _part_of_word(word: str) -> str | None:
 
 
 def assign(where: object, found: Mapping[str, T]) -> dict[str, T]:
-    """Return what to train, validate and test on, of what was found under each part's name.
+    """Return what to train, validate and test on, given what was found for each part.
 
     Parameters
     ----------
     where : object
-        What errors call the data.
+        What to call the data in errors.
     found : mapping of part to anything
-        Of the names that tell no part, the empty one stands for all.
+        The empty name stands for data without a part.
 
     Raises
     ------
     DataError
-        There is a test or validation part and nothing to train on.
+        There is a test or validation part but nothing to train on.
 
     Examples
     --------
@@ -102,8 +102,8 @@ def assign(where: object, found: Mapping[str, T]) -> dict[str, T]:
         if "" not in found or len(found) > 1:
             there = " and ".join(part for part in PARTS if part in found) or "no"
             raise DataError(
-                f"{where}: has {there} images but none that are named for training; give the folder above both, or "
-                "name the part alone to use it as a whole"
+                f"{where}: has {there} images but none for training, judging by the names; give the folder above both, "
+                "or the path of that part to use all of it"
             )
         return {"train": found[""]}
     parts = {part: found[part] for part in PARTS if part in found}
@@ -113,22 +113,22 @@ def assign(where: object, found: Mapping[str, T]) -> dict[str, T]:
 
 
 def choose_files(where: Path, files: Sequence[Path]) -> tuple[dict[str, list[Path]], list[Path]]:
-    """Sort the files of one format in a folder, or below it, into parts; return them and the files not used.
+    """Sort the files of one format in or below a folder into parts; return them and the unused files.
 
-    The part is told by the file's name, or else by the nearest folder's. Files whose names differ in more than part and
-    number are different data sets, and so are those in different folders.
+    The part follows from the file's name, or else from that of its folder. Files whose names differ in more than the
+    part and a number belong to different data sets, and so do those in different folders.
 
     Parameters
     ----------
     where : Path
-        The folder that was named.
+        The folder given by the user.
     files : sequence of Path
-        In it; at least one.
+        Files in it; at least one.
 
     Raises
     ------
     DataError
-        There is more than one data set, a piece of one is missing, or there are test files alone.
+        There is more than one data set, a piece of one is missing, or there are only test files.
     """
     sets: dict[str, dict[str, list[Path]]] = {}
     for file in sorted(files):
@@ -139,7 +139,7 @@ def choose_files(where: Path, files: Sequence[Path]) -> tuple[dict[str, list[Pat
         several = training or list(sets)
         firsts = [next(iter(sets[rest].get("train") or next(iter(sets[rest].values())))) for rest in several]
         shown = named([file.relative_to(where).as_posix() for file in firsts], 4)
-        raise DataError(f"{where}: holds several data sets ({shown}); name the one to use")
+        raise DataError(f"{where}: holds several data sets ({shown}); give the path of the one to use")
     unused: list[Path] = []
     if training:
         found = sets.pop(training[0])
@@ -163,7 +163,7 @@ def choose_files(where: Path, files: Sequence[Path]) -> tuple[dict[str, list[Pat
 
 
 def _part_and_rest(file: Path) -> tuple[str, str]:
-    """Return the part that a path's names tell, "" for none, and what is left of the names without it and numbers."""
+    """Return the part that a path denotes, or "", and the rest of the path without the part and numbers."""
     folders = list(file.parent.parts)
     stem = file.name.partition(".")[0] or file.name
     part = part_of(stem) or ""
@@ -181,10 +181,10 @@ def _part_and_rest(file: Path) -> tuple[str, str]:
 
 
 def _check_pieces(files: Sequence[Path]) -> None:
-    """Raise where names such as `train-00000-of-00002` promise more pieces than there are."""
+    """Raise DataError if names such as `train-00000-of-00002` imply more pieces than there are."""
     numbered = [match for file in files if (match := _SHARD.search(file.name))]
     if numbered and (missing := set(range(int(numbered[0][2]))) - {int(match[1]) for match in numbered}):
         raise DataError(
-            f"{files[0]}: expected {int(numbered[0][2])} pieces by the name, found {len(numbered)}; the piece "
+            f"{files[0]}: expected {int(numbered[0][2])} pieces, judging by the name, found {len(numbered)}; piece "
             f"{min(missing):05} is missing, add it"
         )

@@ -1,4 +1,4 @@
-"""What a folder of data holds, apart from what systems put there unasked."""
+"""The contents of a data folder, without files that operating systems put there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SYSTEM = re.compile(
     r"""
     \..*                                        # hidden on Unix; AppleDouble files (._1.png), .ipynb_checkpoints
     | __MACOSX | __pycache__ | Icon\r           # macOS's archives, Python
-    | @.* | \#recycle | \#snapshot              # thumbnails and wastebaskets of Synology and QNAP
+    | @.* | \#recycle | \#snapshot              # thumbnails and recycle bins of Synology and QNAP
     | thumbs(\.db|:encryptable)? | ehthumbs.*\.db | desktop\.ini | \$recycle\.bin | recycler | recycled
     | system\ volume\ information | found\.\d{3} # Windows
     | lost\+found                               # file systems of Linux
@@ -20,7 +20,7 @@ _SYSTEM = re.compile(
 
 
 def is_of_system(name: str) -> bool:
-    """Say whether a file or folder of this name was left by a system: no part of the data, whatever it holds.
+    """Return whether a file or folder of this name was created by a system and is not part of the data.
 
     >>> [name for name in ("cat", "@eaDir", "__MACOSX", ".DS_Store", "Thumbs.db", "lost+found") if is_of_system(name)]
     ['@eaDir', '__MACOSX', '.DS_Store', 'Thumbs.db', 'lost+found']
@@ -29,12 +29,12 @@ def is_of_system(name: str) -> bool:
 
 
 def visible(folder: Path) -> list[Path]:
-    """Return the entries of a folder by name, without hidden ones and those that systems leave."""
+    """Return the entries of a folder, sorted by name, without hidden ones and those that systems create."""
     return sorted(entry for entry in folder.iterdir() if not is_of_system(entry.name))
 
 
 def named(entries: list[str], most: int = 5) -> str:
-    """Return the first names of a list, and how many more there are.
+    """Return the first names of a list, and the number of the others.
 
     >>> named(["a", "b", "c"], most=2)
     'a, b and 1 more'
