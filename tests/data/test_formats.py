@@ -176,7 +176,7 @@ def test_an_npz_file_for_each_part(tmp_path: Path) -> None:
     ("files", "message"),
     [
         ({"x_train.npy": IMAGES}, "x_train has no matching labels"),
-        ({"x_train.npy": IMAGES, "x_train.npz": IMAGES, "y_train.npy": LABELS}, r"x_train\.npy and .*npz both hold x_train"),
+        ({"x_train.npy": IMAGES, "x_train.npz": IMAGES, "y_train.npy": LABELS}, r"\.npy and .*npz both hold x_train"),
         ({"images.npy": IMAGES, "labels.npy": LABELS[:5]}, "20 images but 5 labels"),
         ({"images.npy": np.array([{}]), "labels.npy": LABELS}, r"images\.npy: .*found Python objects"),
         ({"images.npy": IMAGES, "labels.npy": LABELS, "a.csv": None}, r"several data sets \(a folder with a CSV"),

@@ -62,7 +62,7 @@ def compose(
     >>> data = compose("bits", {"train": (images, labels)}, where="bits", description="", sources=Sources("bits.npz"))
     >>> data, data.class_names, data.sources.test
     (Dataset('bits', 8 training and 2 test images of 4x4x1, 2 classes), ('0', '7'), \
-'every fifth of each class, held out')
+'every fifth image of each class, held out')
     """
     for part, (some, own) in parts.items():
         if len(some) != len(own):
