@@ -1,7 +1,7 @@
-"""Augmentation: batches of images altered at random, so that no epoch shows quite the same ones.
+"""Data augmentation: random changes to each batch of images, so that no two epochs see exactly the same images.
 
-Written as a list, `shift:2,flip,rotate:10`; done in the order of `STEPS`, whatever the order in the list. What comes
-out depends on the images, their range, the labels and the generator alone.
+It is written as a list, `shift:2,flip,rotate:10`; the steps are applied in the order of `STEPS`, whatever their order
+in the list. The result depends only on the images, their range, the labels and the generator.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from rot180.nn.pixel_range import PixelRange
 from rot180.ops.types import Array
 
 ELASTIC_SMOOTHNESS = 4.0
-"""Deviation of the Gaussian, in pixels: the proportion to 28 pixels that Simard et al. found best."""
+"""Standard deviation of the Gaussian in pixels; Simard et al. found this best for images of 28 pixels."""
 
 
 PIXELS_AT_ONCE = 16 * 1024
-"""Pixels that are warped together: a batch of 64 x 64 is over twice as fast as in one piece."""
+"""Pixels that are warped at a time: this is more than twice as fast as a whole batch of 64 x 64 at once."""
 
 
 class Step(NamedTuple):
-    """One kind of alteration: its number's default, the largest that makes sense, what it does."""
+    """An augmentation step: the default and the largest sensible value of its number, and a description."""
 
     default: float
     largest: float
@@ -35,24 +35,24 @@ class Step(NamedTuple):
 
 
 STEPS = {
-    "rotate": Step(10, 180, "turn by up to so many degrees"),
-    "scale": Step(0.1, 0.9, "enlarge or shrink by up to this share"),
-    "elastic": Step(1.0, 20, "bend like handwriting, each pixel by about so many pixels"),
-    "shift": Step(2, 1000, "move by up to so many pixels"),
-    "crop": Step(4, 1000, "add a border of so many pixels and cut the size out again at random"),
-    "flip": Step(0.5, 1, "mirror left and right with this probability"),
-    "brightness": Step(0.2, 1, "add or take away up to this share of white"),
-    "contrast": Step(0.2, 0.99, "spread or gather around the image's mean by up to this share"),
-    "cutout": Step(8, 1000, "blacken a square of so many pixels"),
-    "mixup": Step(0.2, 10, "mix pairs of images and of their labels, shares drawn from Beta(a, a)"),
+    "rotate": Step(10, 180, "rotate by up to this many degrees"),
+    "scale": Step(0.1, 0.9, "enlarge or shrink by up to this fraction"),
+    "elastic": Step(1.0, 20, "distort like handwriting, displacing each pixel by about this many pixels"),
+    "shift": Step(2, 1000, "shift by up to this many pixels"),
+    "crop": Step(4, 1000, "pad with this many pixels and crop to the original size at random"),
+    "flip": Step(0.5, 1, "flip left to right with this probability"),
+    "brightness": Step(0.2, 1, "brighten or darken by up to this fraction of white"),
+    "contrast": Step(0.2, 0.99, "scale deviations from the image's mean by up to this fraction"),
+    "cutout": Step(8, 1000, "blacken a square with this many pixels a side"),
+    "mixup": Step(0.2, 10, "mix pairs of images and their labels in proportions drawn from Beta(a, a)"),
 }
-"""In the order in which they are done."""
+"""All steps, in the order in which they are applied."""
 
 BORDERS = ("black", "reflect")
-"""What moves in from outside when an image is turned, scaled, bent or shifted: black, or its mirror image."""
+"""What fills the area that rotating, scaling, distorting or shifting exposes: black, or a reflection of the image."""
 
 WITH_BORDER = ("rotate", "scale", "elastic", "shift", "crop")
-"""Steps in which something moves in."""
+"""Steps that expose such an area."""
 
 Limits = tuple[float, float]
 """Black and white, in the units of the images."""
@@ -60,7 +60,7 @@ Limits = tuple[float, float]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to each batch: the steps with their numbers, and what moves in at the border.
+    """The augmentation of each batch: its steps with their numbers, and how the border is filled.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class Augmentation:
         classes: int,
         limits: Limits | None = None,
     ) -> tuple[Array, Array]:
-        """Return altered images, and their labels.
+        """Return augmented images and their labels.
 
         Parameters
         ----------
@@ -92,16 +92,16 @@ class Augmentation:
             Not changed.
         labels : (N,) integers
         generator : numpy.random.Generator
-            Of this batch alone; the same state gives the same images.
+            A generator for this batch only; the same state gives the same images.
         classes : int
         limits : (float, float), optional
-            Black and white, between which the pixels stay; by default those of the type, for floats those that the
-            batch itself shows (`rot180.nn.pixel_range`).
+            Black and white, to which pixels are clipped; by default the range of the dtype, for floats the range
+            inferred from the batch (`rot180.nn.pixel_range`).
 
         Returns
         -------
         images : (N, H, W, C)
-            In the same type.
+            Of the same dtype.
         labels : (N,) integers, or with mixup (N, classes) float32
             Probabilities.
         """
@@ -121,21 +121,21 @@ class Augmentation:
 
 
 class _Look(NamedTuple):
-    """What the steps must know of the images beside their pixels."""
+    """What the steps need to know about the images besides their pixels."""
 
     black: float
     white: float
     border: str
 
     def framed(self, images: Array, pixels: int) -> Array:
-        """Return the images with so many pixels around them."""
+        """Return the images padded with this many pixels on each side."""
         around = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
         if self.border == "reflect":
             return np.pad(images, around, "symmetric")
         return np.pad(images, around, constant_values=images.dtype.type(self.black))
 
     def as_images(self, values: Array, images: Array) -> Array:
-        """Return values in the images' type, from black to white."""
+        """Return values clipped to the range from black to white, in the images' dtype."""
         values = np.clip(values, self.black, self.white)
         return (values if images.dtype.kind == "f" else np.rint(values)).astype(images.dtype)
 
@@ -147,12 +147,12 @@ def _limits_of(images: Array) -> Limits:
 
 
 def parse_augmentation(text: str) -> Augmentation:
-    """Read a list of steps, each with or without its number.
+    """Parse a list of steps, each with or without its number.
 
     Raises
     ------
     ArgumentError
-        There is no such step, it is there twice, or its number cannot be used.
+        A step is unknown or given twice, or its number is invalid.
     """
     found: dict[str, float] = {}
     border = None
@@ -161,11 +161,11 @@ def parse_augmentation(text: str) -> Augmentation:
         if name not in (*STEPS, "border"):
             raise ArgumentError(f"no augmentation is called {name!r}{did_you_mean(name, (*STEPS, 'border'))}")
         if name in found or (name == "border" and border is not None):
-            raise ArgumentError(f"the augmentation {name} is there twice; give it once")
+            raise ArgumentError(f"the augmentation {name} is given twice; give it once")
         if name == "border":
             border = number
             if border not in BORDERS:
-                raise ArgumentError(f"the border is black or reflect, such as border:reflect; came {word.strip()!r}")
+                raise ArgumentError(f"the border is black or reflect, as in border:reflect; got {word.strip()!r}")
             continue
         try:
             value = float(number) if colon else STEPS[name].default
@@ -174,27 +174,27 @@ def parse_augmentation(text: str) -> Augmentation:
         if not 0 < value <= STEPS[name].largest:
             raise ArgumentError(
                 f"the augmentation {name} takes a number above 0 and at most {STEPS[name].largest:g} "
-                f"({STEPS[name].description}); came {number!r}"
+                f"({STEPS[name].description}); got {number!r}"
             )
         if name in ("shift", "crop", "cutout") and value != int(value):
-            raise ArgumentError(f"the augmentation {name} counts whole pixels; came {number!r}")
+            raise ArgumentError(f"the augmentation {name} takes a whole number of pixels; got {number!r}")
         found[name] = value
     if border is not None and not found.keys() & WITH_BORDER:
-        raise ArgumentError(f"border says what moves in with {', '.join(WITH_BORDER)}; give one of these beside it")
+        raise ArgumentError(f"border has an effect only with {', '.join(WITH_BORDER)}; add one of these")
     return Augmentation(tuple((name, found[name]) for name in STEPS if name in found), border or "black")
 
 
 def _warp(images: Array, steps: dict[str, float], generator: np.random.Generator, look: _Look) -> Array:
-    """Turn, scale and bend in one pass, so that the images are blurred once only."""
+    """Rotate, scale and distort in one resampling, so that the images are blurred only once."""
     if not steps.keys() & {"rotate", "scale", "elastic"}:
         return images
     count, height, width, _ = images.shape
     angle = np.radians(generator.uniform(-1, 1, count) * steps.get("rotate", 0.0))
-    # As often half as large as twice as large: uniform on the scale of logarithms.
+    # Uniform on a logarithmic scale: half the size is as likely as twice the size.
     scale = (1 + steps.get("scale", 0.0)) ** generator.uniform(-1, 1, count)
     middle = grid(height, width)
     warped = np.empty_like(images)
-    # Some images at a time: arrays that stay in the cache, and are not fetched from the system anew for each operation.
+    # Some images at a time, so that arrays stay in the cache and memory is not requested anew for each operation.
     at_once = max(1, PIXELS_AT_ONCE // (height * width))
     for start in range(0, count, at_once):
         part = slice(start, min(start + at_once, count))
@@ -212,7 +212,7 @@ def _shift(images: Array, pixels: float, generator: np.random.Generator, look: _
 
 
 def _cut_out_of(framed: Array, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
-    """Return of each image a part of this size, at a place of its own."""
+    """Return a crop of this size from each image, each at its own random position."""
     count, height, width, _ = shape
     top = generator.integers(framed.shape[1] - height + 1, size=count)
     left = generator.integers(framed.shape[2] - width + 1, size=count)
@@ -243,7 +243,7 @@ def _cutout(images: Array, pixels: float, generator: np.random.Generator, look: 
     count, height, width, _ = images.shape
     masks = []
     for size in (height, width):
-        # The middle is anywhere in the image, so that edges are covered as often as the rest.
+        # The center is anywhere in the image, so that edges are covered as often as the rest.
         start = generator.integers(size, size=(count, 1)) - int(pixels) // 2
         steps = np.arange(size)
         masks.append((steps >= start) & (steps < start + int(pixels)))
@@ -256,7 +256,7 @@ def _cutout(images: Array, pixels: float, generator: np.random.Generator, look: 
 def _mixup(
     images: Array, labels: Array, alpha: float, generator: np.random.Generator, look: _Look, classes: int
 ) -> tuple[Array, Array]:
-    """Mix each image with another of the batch.
+    """Mix each image with another one of the batch.
 
     References
     ----------
@@ -275,7 +275,7 @@ def _mixup(
 
 _SIMPLE: dict[str, Callable[[Array, float, np.random.Generator, _Look], Array]] = {
     "shift": _shift,
-    "crop": _shift,  # they differ in their defaults, and may be given together
+    "crop": _shift,  # they differ in their defaults, and can be combined
     "flip": _flip,
     "brightness": _brightness,
     "contrast": _contrast,

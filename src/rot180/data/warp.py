@@ -1,4 +1,4 @@
-"""Resampling a batch of images at other places: rotation, scale and elastic distortion in one pass."""
+"""Geometric transformations of a batch of images: rotation, scaling and elastic distortion in one resampling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rot180.ops.types import Array
 
 
 def grid(height: int, width: int) -> Array:
-    """Return the (row, column) of each pixel from the middle of the image, (2, H, W) float32.
+    """Return the (row, column) of each pixel relative to the center of the image, (2, H, W) float32.
 
     >>> grid(2, 2)[0].tolist()
     [[-0.5, -0.5], [0.5, 0.5]]
@@ -19,7 +19,7 @@ def grid(height: int, width: int) -> Array:
 
 
 def turned_and_scaled(places: Array, angle: Array, scale: Array) -> Array:
-    """Return where each pixel of a turned and enlarged image comes from.
+    """Return the source position of each pixel of a rotated and scaled image.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def turned_and_scaled(places: Array, angle: Array, scale: Array) -> Array:
     angle : (N,)
         Radians, counterclockwise.
     scale : (N,)
-        Above 1 enlarges.
+        Factors above 1 enlarge.
 
     Returns
     -------
@@ -43,14 +43,14 @@ def turned_and_scaled(places: Array, angle: Array, scale: Array) -> Array:
 def elastic_field(
     count: int, height: int, width: int, strength: float, smoothness: float, generator: np.random.Generator
 ) -> Array:
-    """Return displacements for an elastic distortion: noise, smoothed by a Gaussian.
+    """Return displacements for an elastic distortion: noise smoothed with a Gaussian.
 
     Parameters
     ----------
     strength : float
         Root mean square of each displacement, in pixels.
     smoothness : float
-        Deviation of the Gaussian, in pixels.
+        Standard deviation of the Gaussian, in pixels.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def elastic_field(
     analysis, ICDAR.
     """
     noise = generator.standard_normal((2, count, height, width), np.float32)
-    # The Gaussian in each direction is a small matrix; its rows have length 1, so that the noise keeps its deviation.
+    # The Gaussian along each axis is a small matrix with rows of unit norm, which preserve the noise's deviation.
     field: Array = strength * (_smoother(height, smoothness) @ noise @ _smoother(width, smoothness).T)
     return field
 
@@ -75,17 +75,17 @@ def _smoother(size: int, smoothness: float) -> Array:
 
 
 def sample(images: Array, places: Array, outside: float | None = 0.0) -> Array:
-    """Return images sampled at places between their pixels.
+    """Return images sampled at fractional positions.
 
-    Bilinear: y = sum over the four pixels around a place of pixel * (1 - row distance) * (1 - column distance).
+    Bilinear: y = sum over the four pixels around a position of pixel * (1 - row distance) * (1 - column distance).
 
     Parameters
     ----------
     images : (N, H, W, C)
     places : (2, N, H, W) or (2, 1, H, W)
-        From the middle of the image, in pixels.
+        Positions relative to the center of the image, in pixels.
     outside : float or None
-        What lies around the images; None stands for their mirror images.
+        The value outside the images; None reflects the images instead.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def sample(images: Array, places: Array, outside: float | None = 0.0) -> Array:
     """
     count, height, width, channels = images.shape
     row, column = places[0] + ((height - 1) / 2 + 2), places[1] + ((width - 1) / 2 + 2)
-    # A frame of two pixels: every place is clipped into it, and no neighbor lies outside the array.
+    # A frame of two pixels: every position is clipped to it, and no neighbor is outside the array.
     if outside is None:
         row, column = _mirrored(row - 2, height) + 2, _mirrored(column - 2, width) + 2
         framed = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), "edge")
@@ -108,7 +108,7 @@ def sample(images: Array, places: Array, outside: float | None = 0.0) -> Array:
     first = np.arange(count, dtype=np.intp).reshape(-1, 1, 1) * ((height + 4) * stride)
     index = first + top * stride + left
     both = row_share * column_share
-    # The four neighbors: how far on in the flat array, and how much each counts.
+    # The four neighbors: offset in the flat array, and weight.
     neighbors = (
         (0, 1 - row_share - column_share + both),
         (1, column_share - both),
@@ -116,7 +116,7 @@ def sample(images: Array, places: Array, outside: float | None = 0.0) -> Array:
         (stride + 1, both),
     )
     sampled = np.empty(images.shape, np.float32)
-    for channel in range(channels):  # one plane at a time: gathering single numbers is several times as fast as rows
+    for channel in range(channels):  # one plane at a time: gathering single values is several times faster than rows
         plane = framed[..., channel].astype(np.float32).ravel()
         total = np.zeros(index.shape, np.float32)
         for step, weight in neighbors:
@@ -126,7 +126,7 @@ def sample(images: Array, places: Array, outside: float | None = 0.0) -> Array:
 
 
 def _mirrored(places: Array, size: int) -> Array:
-    """Fold places outside an axis back into it, at the outer edges of the first and the last pixel.
+    """Reflect positions outside an axis back into it, at the outer edges of the first and last pixels.
 
     >>> _mirrored(np.array([-1.0, 1.5, 4.0]), 4).tolist()
     [0.0, 1.5, 3.0]
