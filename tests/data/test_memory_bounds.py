@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -106,6 +107,17 @@ def bombs(folder: Path) -> dict[str, str]:
     ):
         Image.new(mode, size).save(folder / "images" / name, **options)
         said[f"images/{name}"] = expected
+    for name, most in (("whole.webp", 64), ("whole.avif", 64), ("comments.png", 224), ("pages.tif", 224)):
+        try:
+            Image.new("RGB", (16, 16)).save(folder / "images" / name)
+        except (KeyError, OSError):  # Pillow without AVIF
+            continue
+        content = bytearray((folder / "images" / name).read_bytes())
+        if name.endswith("webp"):
+            content[4:8] = struct.pack("<I", 600_000_000 - 8)
+        (folder / "images" / name).write_bytes(content)
+        os.truncate(folder / "images" / name, 600_000_000)  # sparse: it takes no room on the disk
+        said[f"images/{name}"] = f"an image file of at most {most} MB, found 572 MB"
     for number in range(4):
         path = folder / "photos" / "ab"[number % 2] / f"{number}.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +139,12 @@ def bombs(folder: Path) -> dict[str, str]:
         table = pyarrow.table({"image": images, "label": [k % 2 for k in range(len(images))]})
         parquet.write_table(table, folder / name, compression="zstd", store_schema=False)
         said[name] = expected
+    long = pyarrow.array(["0" * 1_000_000 + str(k) for k in range(150)])
+    table = {"label": long, "p0": [0] * 150, "p1": [1] * 150, "p2": [2] * 150, "p3": [3] * 150}
+    options = {"compression": "zstd", "use_dictionary": False, "write_statistics": False, "store_schema": False}
+    parquet.write_table(pyarrow.table(table), folder / "words.parquet", **options)
+    parquet.write_table(pyarrow.table({"label": long, "image": [b"x"] * 150}), folder / "names.parquet", **options)
+    said |= dict.fromkeys(("words.parquet", "names.parquet"), "label: expected at most 134217728 bytes in a group")
     return said
 
 

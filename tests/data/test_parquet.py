@@ -166,13 +166,37 @@ def test_a_footer_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
             pass
 
 
-def test_the_footer_as_pyarrow_reads_it(tmp_path: Path) -> None:
-    table = pyarrow.table({"a": [[1, 2], [3]], "b": [b"x", b"y"], "c": [{"bytes": b"z"}] * 2})
-    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=1)
-    metadata = parquet.read_metadata(tmp_path / "a.parquet")
-    expected = [
-        (group.num_rows, chunk.path_in_schema.split(".")[0], chunk.num_values, chunk.total_uncompressed_size)
-        for group in map(metadata.row_group, range(2))
-        for chunk in map(group.column, range(3))
-    ]
-    assert [chunk[:4] for chunk in read_chunks(tmp_path / "a.parquet")] == expected
+def test_the_footer_and_pages_as_pyarrow_reads_them(tmp_path: Path) -> None:
+    table = pyarrow.table({"a": [[1, 2], [3]], "b": [b"x", b"y"], "c": [{"bytes": b"z" * 5000}] * 2})
+    for version in ("1.0", "2.0"):
+        parquet.write_table(
+            table, tmp_path / "a.parquet", row_group_size=1, data_page_version=version, compression="none"
+        )
+        metadata = parquet.read_metadata(tmp_path / "a.parquet")
+        pairs = zip(
+            read_chunks(tmp_path / "a.parquet", ("a", "b", "c")),
+            [chunk for group in map(metadata.row_group, range(2)) for chunk in map(group.column, range(3))],
+            strict=True,
+        )
+        for found, expected in pairs:
+            assert (found.rows, found.values) == (1, expected.num_values)
+            assert found.column == expected.path_in_schema.split(".")[0]
+            # The footer counts the heads as well, in which smallest and largest values stand.
+            assert found.largest <= found.uncompressed < expected.total_uncompressed_size
+            assert found.uncompressed > (5000 if found.column == "c" else 0)
+        assert [chunk.column for chunk in read_chunks(tmp_path / "a.parquet", ("b",))] == ["b", "b"]
+
+
+def test_a_footer_that_says_less_than_its_pages(tmp_path: Path) -> None:
+    labels = pyarrow.array(["0" * 1_000_000 + str(k) for k in range(40)])
+    images = [png(IMAGES[0])] * 40
+    options = {"compression": "zstd", "use_dictionary": False, "write_statistics": False, "store_schema": False}
+    parquet.write_table(pyarrow.table({"image": images, "label": labels}), tmp_path / "a.parquet", **options)
+    content = (tmp_path / "a.parquet").read_bytes()
+    said = parquet.read_metadata(tmp_path / "a.parquet").row_group(0).column(1).total_uncompressed_size * 2  # zigzag
+    number = bytes([*(said >> shift & 127 | 128 for shift in range(0, 21, 7)), said >> 21])
+    assert content.count(number) == 1
+    (tmp_path / "a.parquet").write_bytes(content.replace(number, b"\x90\x80\x80\x00"))  # 8
+    assert parquet.read_metadata(tmp_path / "a.parquet").row_group(0).column(1).total_uncompressed_size == 8
+    with pytest.raises(DataError, match=r"label: expected at most .* bytes in a group of rows and 33554432 in a page"):
+        load_data(tmp_path / "a.parquet")

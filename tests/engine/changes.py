@@ -132,6 +132,11 @@ def changes(trainer: Trainer, rng: np.random.Generator) -> list[Change]:
         ("state", lambda t: [np.multiply(a, 0.5, out=a) for s in t.optimizer.state.values() for a in s.values()])
     )
     found.append(("state loaded", lambda t: t.optimizer.load_state(copy.deepcopy(t.optimizer.state_dict()))))
+    found += [
+        ("state replaced", lambda t: setattr(t.optimizer, "state", {})),
+        ("state emptied", lambda t: t.optimizer.state.clear()),
+        ("slots emptied", lambda t: [slot.clear() for slot in t.optimizer.state.values()]),
+    ]
     weights = rng.uniform(0.1, 2, 5)
     found += [
         ("optimizer", lambda t: setattr(t, "optimizer", Adam(0.01, eps=1e-3))),

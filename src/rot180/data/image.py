@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -35,6 +35,15 @@ MAX_PIXELS = 50_000_000
 MOST_PIXELS_PER_BYTE = 8 * 1032
 """What deflate expands a byte to if a pixel is one bit (PNG); GIF, BMP and JPEG hold less, WebP can hold more."""
 
+MAX_WHOLE = 64 * 1024**2
+"""Maximum size of a WebP or AVIF file: their decoders hold the whole file, and twice while it is opened."""
+
+MAX_FILE = DECODING
+"""Maximum size of a file in another format: Pillow keeps its metadata, which may be nearly all of the file."""
+
+LARGE_FILE = 8 * SMALL
+"""Larger files are opened one at a time; WebP and AVIF files already above `SMALL` bytes."""
+
 MODES = {1: "L", 3: "RGB"}
 """Pillow's mode for each number of channels."""
 
@@ -58,6 +67,7 @@ SUFFIXES = {
 """The format that a file's suffix stands for."""
 
 _FILTERS = Lock()
+_LARGE = Lock()
 
 
 class ImageFacts(NamedTuple):
@@ -133,6 +143,8 @@ def decode_image(
         # A large JPEG is decoded at half, a quarter or an eighth of its size, never below twice the target size.
         image.draft(image.mode, (2 * height, 2 * width) if orientation >= 5 else (2 * width, 2 * height))
         needed = _decoding_bytes(image, full, width, height)
+        if image.format in MAY_HOLD_ANYTHING:
+            needed += _size(source)
         if needed > DECODING:
             raise DataError(
                 f"{name}: expected an image that can be decoded in {DECODING // 1024**2} MB, found {full[0]} x "
@@ -189,15 +201,10 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
     from PIL import Image, UnidentifiedImageError
 
     try:
-        # Pillow warns about large images at a limit of its own; ours is checked below, from the header. Warning
-        # filters are shared by all threads, so one thread sets them at a time.
-        with _FILTERS, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
-        with opened as image:
+        with _one_at_a_time(source, name), _open(source) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(name, f"{image.width} x {image.height}")
-            size = len(source) if isinstance(source, bytes) else source.stat().st_size
+            size = _size(source)
             if image.format not in MAY_HOLD_ANYTHING and image.width * image.height > max(
                 size * MOST_PIXELS_PER_BYTE, 10**6
             ):
@@ -225,6 +232,32 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(f"{name}: the image cannot be read ({reason}); the file is damaged or not an image") from None
+
+
+def _one_at_a_time(source: Path | bytes, name: str) -> AbstractContextManager[Any]:
+    """Return a context in which a large file is opened by one thread at a time; raise DataError if it is too large."""
+    size = _size(source)
+    if size <= SMALL:
+        return nullcontext()
+    head = _head(source)
+    is_whole = head[8:12] == b"WEBP" or head[4:8] == b"ftyp"
+    most = MAX_WHOLE if is_whole else MAX_FILE
+    if size > most:
+        raise DataError(
+            f"{name}: expected an image file of at most {most // 1024**2} MB, found {size // 1024**2} MB; make it "
+            "smaller first"
+        )
+    return _LARGE if is_whole or size > LARGE_FILE else nullcontext()
+
+
+def _open(source: Path | bytes) -> Image.Image:
+    from PIL import Image
+
+    # Pillow warns about large images at a limit of its own; ours is checked later, from the header. Warning filters
+    # are shared by all threads, so one thread sets them at a time.
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
 
 
 @cache
@@ -270,6 +303,10 @@ def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8. If the header has none, asking Pillow for it would decode a PNG."""
     orientation = image.getexif().get(opaque.ORIENTATION, 1) if "exif" in image.info else 1
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def _size(source: Path | bytes) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
 
 
 def _head(source: Path | bytes) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rot180.data.array_names import CLASS_NAMES, ArrayPair, pair_arrays
-from rot180.data.bounded import MAX_BYTES, MAX_DEFLATE_RATIO, refuse_disguise
+from rot180.data.bounded import MAX_BYTES, MAX_DEFLATE_RATIO, MAX_LABEL_BYTES, refuse_disguise
 from rot180.data.classes import MAX_CLASSES
 from rot180.data.compose import compose
 from rot180.data.dataset import Dataset
@@ -27,9 +27,6 @@ from rot180.ops.types import Array
 
 AT_ONCE = 2**18
 """Labels that are processed at a time."""
-
-MAX_LABEL_BYTES = 128 * 1024**2
-"""Maximum size of an array of labels: four million as int64, or as text of eight characters."""
 
 MAX_ARRAYS = 100
 """A file of images holds a handful of arrays; one with more is something else."""

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rot180.data.bounded import MAX_BYTES
+from rot180.data.bounded import MAX_BYTES, MAX_LABEL_BYTES
 from rot180.data.classes import MAX_CLASSES
 from rot180.data.columns import LABELS, column_of, find_columns, named_label
+from rot180.data.parquet_footer import Chunk, read_chunks
 from rot180.data.visible import named
 from rot180.errors import DataError
 
@@ -21,6 +22,10 @@ SAMPLE = 1000
 
 MAX_METADATA = 16 * 1024**2
 """Maximum number of bytes of metadata that are parsed."""
+
+
+MAX_LABEL_PAGE = 32 * 1024**2
+"""Bytes of a page of labels or of the numbers of one pixel: 4,000,000 whole numbers of 64 bits."""
 
 
 class TableColumns(NamedTuple):
@@ -93,6 +98,8 @@ def find_table_columns(file: Path, parquet: Any, label_column: str | int | None 
                 f"{_shown(names)}"
             )
         asked = None if label is None or names[label] not in kept else kept.index(names[label]) + 1
+        for chunk in read_chunks(file, kept):
+            require_labels(file, chunk)
         rows = next(opened.iter_batches(batch_size=max(1, min(SAMPLE, 200_000 // len(kept))), columns=kept), None)
         if rows is None or not rows.num_rows:
             raise DataError(f"{file}: expected rows with images, found none")
@@ -102,6 +109,17 @@ def find_table_columns(file: Path, parquet: Any, label_column: str | int | None 
             tuple(kept[at] for at in table.pixels), False, kept[table.label], table.shape,
             _names(features.get(kept[table.label])), f"labels from the column {kept[table.label]!r:.40}", (),
         )  # fmt: skip
+
+
+def require_labels(file: Path, chunk: Chunk) -> int:
+    """Return the mean bytes of a label, or of a pixel; raise DataError where a column of them is too large."""
+    if chunk.largest > MAX_LABEL_PAGE or chunk.uncompressed > MAX_LABEL_BYTES:
+        raise DataError(
+            f"{file}: {chunk.column[:40]}: expected at most {MAX_LABEL_BYTES} bytes in a group of rows and "
+            f"{MAX_LABEL_PAGE} in a page, found {chunk.uncompressed} and {chunk.largest}; --label-column names another "
+            "column"
+        )
+    return chunk.uncompressed // max(1, chunk.rows)
 
 
 def _image_leaf(

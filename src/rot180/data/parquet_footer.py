@@ -1,21 +1,25 @@
-"""Properties of a Parquet file's columns, read from its footer without pyarrow.
+"""Properties of a Parquet file's columns, read from its footer and page headers without pyarrow.
 
 When asked for the metadata of a column whose statistics contradict its type, pyarrow 26 terminates the whole process
-with an exception that cannot be caught. So the few numbers that bound memory are read here; the footer is a struct in
-Thrift's compact protocol.
+with an exception that cannot be caught. And it allocates what a page header claims, whatever the footer claims for all
+pages. So the few numbers that bound memory are read here; footer and page headers are structs in Thrift's compact
+protocol.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from rot180.errors import DataError
 
 MAX_FOOTER = 16 * 1024**2
 """Maximum size of a footer that is parsed: as objects it takes ten times as much memory."""
+
+MAX_PAGE_HEADER = 16 * 1024**2
+"""Maximum size of a page header, which may hold the smallest and the largest value of the page."""
 
 MAX_DEPTH = 16
 """Maximum nesting of structs; Parquet's are nested six levels deep."""
@@ -30,18 +34,24 @@ class Chunk(NamedTuple):
     column: str
     """The name of the outermost field."""
     values: int
-    uncompressed: int
-    """Uncompressed size of its pages in bytes."""
     encodings: tuple[int, ...]
+    place: int
+    """Offset of its first page in the file."""
+    compressed: int
+    """Compressed size of its pages in bytes, page headers included."""
+    uncompressed: int = 0
+    """Uncompressed size of its pages in bytes."""
+    largest: int = 0
+    """Uncompressed size of its largest page in bytes."""
 
 
-def read_chunks(path: Path) -> list[Chunk]:
-    """Return the properties of each column of each row group.
+def read_chunks(path: Path, wanted: Collection[str]) -> list[Chunk]:
+    """Return the properties of some columns in each row group; the sizes are those of the page headers.
 
     Raises
     ------
     DataError
-        The file has no footer, or one that cannot be read or is too large.
+        The file has no footer, or one that cannot be read or is too large, or a page header cannot be read.
     """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
@@ -53,12 +63,14 @@ def read_chunks(path: Path) -> list[Chunk]:
         if length > MAX_FOOTER:
             raise DataError(f"{path}: expected a footer of at most {MAX_FOOTER} bytes, found {length}; split the file")
         file.seek(size - 8 - length)
-        footer = file.read(length)
-    try:
-        return list(_chunks(_Thrift(footer).structure()))
-    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{type(error).__name__} in the footer"
-        raise DataError(f"{path}: expected Parquet ({reason}); it is damaged, copy or download it again") from None
+        footer, place = file.read(length), "the footer"
+        try:
+            chunks = [chunk for chunk in _chunks(_Thrift(footer).structure()) if chunk.column in wanted]
+            place = "a page header"
+            return [_with_pages(chunk, file) for chunk in chunks]
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            reason = f"{type(error).__name__} in {place}"
+            raise DataError(f"{path}: expected Parquet ({reason}); it is damaged, copy or download it again") from None
 
 
 def _chunks(footer: dict[int, Any]) -> Iterator[Chunk]:
@@ -66,14 +78,43 @@ def _chunks(footer: dict[int, Any]) -> Iterator[Chunk]:
         for column in group[1]:
             found = column[3]
             name = found[3][0].decode("utf-8", "replace")
-            yield Chunk(int(group[3]), name, int(found[5]), int(found[6]), tuple(map(int, found[2])))
+            first = min(place for place in (found[9], found.get(11)) if place)  # data pages, dictionary page
+            yield Chunk(int(group[3]), name, int(found[5]), tuple(map(int, found[2])), first, int(found[7]))
+
+
+def _with_pages(chunk: Chunk, file: BinaryIO) -> Chunk:
+    """Return a chunk with the sizes of its pages; like pyarrow, stop when all values have been seen."""
+    at, seen, sizes = chunk.place, 0, [0]
+    while seen < chunk.values and at < chunk.place + chunk.compressed:
+        header, length = _page_header(file, at)
+        size, stored = header[2], header[3]
+        if size < 0 or stored < 0:
+            raise ValueError("a negative size")
+        sizes.append(size)
+        at += length + stored
+        seen += next((header[data][1] for data in (5, 8) if data in header), 0)  # none in a dictionary page
+    return chunk._replace(uncompressed=sum(sizes), largest=max(sizes))
+
+
+def _page_header(file: BinaryIO, at: int) -> tuple[dict[int, Any], int]:
+    """Return a page header and its length in bytes."""
+    count = 256
+    while True:
+        file.seek(at)
+        reader = _Thrift(content := file.read(count))
+        try:
+            return reader.structure(), reader.at
+        except (IndexError, ValueError):
+            if len(content) < count or count >= MAX_PAGE_HEADER:
+                raise
+        count *= 16
 
 
 class _Thrift:
     """Parser of the compact protocol: structs as dictionaries by field number, lists, bytes and numbers."""
 
     def __init__(self, content: bytes) -> None:
-        self._content, self._at = content, 0
+        self._content, self.at = content, 0
 
     def structure(self, depth: int = 0) -> dict[int, Any]:
         """Read the fields of a struct up to the stop field."""
@@ -110,20 +151,20 @@ class _Thrift:
         raise ValueError("an unknown type")
 
     def _counted(self, count: int) -> range:
-        if count > len(self._content) - self._at:  # each takes at least one byte
+        if count > len(self._content) - self.at:  # each takes a byte at least
             raise ValueError("too many")
         return range(count)
 
     def _bytes(self, count: int) -> bytes:
-        found = self._content[self._at : self._at + count]
+        found = self._content[self.at : self.at + count]
         if len(found) < count:
             raise ValueError("cut off")
-        self._at += count
+        self.at += count
         return found
 
     def _byte(self) -> int:
-        self._at += 1
-        return self._content[self._at - 1]
+        self.at += 1
+        return self._content[self.at - 1]
 
     def _unsigned(self) -> int:
         found = shift = 0

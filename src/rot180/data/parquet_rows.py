@@ -18,7 +18,7 @@ from rot180.data.growing import Growing
 from rot180.data.label_texts import Labels, LabelTexts
 from rot180.data.lazy import EncodedImage
 from rot180.data.options import BadFiles
-from rot180.data.parquet_columns import TableColumns
+from rot180.data.parquet_columns import TableColumns, require_labels
 from rot180.data.parquet_footer import DELTA_BYTE_ARRAY, read_chunks
 from rot180.errors import ArgumentError, DataError, NonFiniteError
 from rot180.nn.pixel_range import as_pixels, extremes
@@ -28,6 +28,9 @@ MAX_ROWS = 900_000
 """Maximum number of encoded images in one set; each takes 250 bytes besides its contents."""
 
 ROWS_AT_ONCE = 1024
+
+MAX_PAGE = 512 * 1024**2
+"""Maximum uncompressed size of a page of images; some writers put all images of a row group into one page."""
 
 BYTES_AT_ONCE = 16 * 1024**2
 """Approximate size of a batch of rows in bytes."""
@@ -149,10 +152,15 @@ def _batches(
         if metadata.num_rows > (most := MAX_ROWS if columns.is_encoded else MAX_IMAGES):
             raise DataError(f"{file}: expected at most {most} images, found {metadata.num_rows}; split the file")
         wide, wanted = 1, {leaf.partition(".")[0] for leaf in leaves}
-        for chunk in read_chunks(file):
-            if chunk.column not in wanted:
+        for chunk in read_chunks(file, {*wanted, columns.label}):
+            if chunk.column == columns.label:
+                wide = max(wide, require_labels(file, chunk))
                 continue
             held = max(chunk.values * (1 if columns.is_encoded else 8), chunk.uncompressed)
+            if chunk.largest > MAX_PAGE:
+                raise DataError(
+                    f"{file}: expected pages of at most {MAX_PAGE} bytes, found {chunk.largest}; write smaller ones"
+                )
             if held > MAX_BYTES or chunk.rows < 0:
                 raise DataError(f"{file}: expected at most {MAX_BYTES} bytes of images, found more; split the file")
             if DELTA_BYTE_ARRAY in chunk.encodings and columns.is_encoded:

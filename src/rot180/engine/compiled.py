@@ -278,10 +278,11 @@ class CompiledEngine:
             self._rule = rule
             self._plans.clear()
         for slot, arena in self._states.items():
-            arrays = optimizer.state[slot]
+            arrays = optimizer.state.get(slot, {})
             for name in self._shapes:
-                if arrays[name] is not arena[name]:
-                    optimizer.prepare(self.model.parameters)  # raises if a shape differs
+                if arrays.get(name) is not arena[name]:
+                    optimizer.prepare(self.model.parameters)  # zeros if it is missing; raises if a shape differs
+                    arrays = optimizer.state[slot]
                     np.copyto(arena[name], arrays[name])
                     arrays[name] = arena[name]
         return hyper

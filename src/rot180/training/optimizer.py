@@ -65,6 +65,8 @@ class Optimizer:
         """
         if self.fused_rule:  # a user's own class may not define its hyper-parameters
             self.hyper()
+        for known in self.slots:  # the user may have emptied it
+            self.state.setdefault(known, {})
         for slot in self.state.values():
             for name, parameter in parameters.items():
                 if name not in slot:
