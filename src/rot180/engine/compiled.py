@@ -97,10 +97,16 @@ class CompiledEngine:
             self._seen = changes.latest
             self._read_factors()
 
+    def _forget_views(self) -> None:
+        """Drop what was looked up once for all steps: which stretches of which arrays an update takes."""
+        self._updates: list[tuple[Array, ...]] | None = None
+        self._stored: Array | None = None
+
     def _begin(self) -> None:
         """Prepare for the network as it is now, dropping what was kept for parameters of other shapes or types."""
         layers, arena, dtype = self.model.layers, self.model.arena, self.model.dtype
         self._plans.clear()
+        self._forget_views()
         self._seen = None
         self._own = {
             f"{layer.name}.{local}": array
@@ -125,6 +131,7 @@ class CompiledEngine:
         self._gradients = self._sums = self._optimizer = None
 
     def _read_factors(self) -> None:
+        self._forget_views()
         factors = self._factors = self.model.lr_factors
         self._hyper = {factor: np.zeros(9) for factor in {*factors.values(), 1.0}}
         self._runs = [
@@ -178,7 +185,9 @@ class CompiledEngine:
         if not all_finite(self._formed_gradients(fuse)):
             return result._replace(finite=False)
         if fuse and self._gradients is not None:
-            self._update_stored(self._gradients)
+            if self._updates is None:
+                self._updates = self._stored_updates(self._gradients)
+            self._update_stored(self._updates)
         else:
             self._collect(len(images), optimizer, hyper, update)
         return result
@@ -274,9 +283,11 @@ class CompiledEngine:
             self._optimizer, self._held_state = optimizer, optimizer.state
             self._states = {} if rule == NO_RULE else {slot: self._new_arena() for slot in optimizer.state}
             self._plans.clear()
+            self._forget_views()
         if rule != self._rule:
             self._rule = rule
             self._plans.clear()
+            self._forget_views()
         for slot, arena in self._states.items():
             arrays = optimizer.state.get(slot, {})
             for name in self._shapes:
@@ -293,8 +304,10 @@ class CompiledEngine:
             raise TypeError("a plan for training has gradients")
         if not fuse:
             return self._gradients.flat
-        stored = [*self._own, *self._loose]
-        return self._gradients.part(stored) if stored else self._gradients.flat[:0]
+        if self._stored is None:
+            stored = [*self._own, *self._loose]
+            self._stored = self._gradients.part(stored) if stored else self._gradients.flat[:0]
+        return self._stored
 
     def _next_step(self, optimizer: Updater, hyper: dict[str, Any]) -> None:
         optimizer.step_count += 1
@@ -303,21 +316,25 @@ class CompiledEngine:
         for name, numbers in self._fused_hyper.items():
             numbers[:] = self._hyper[self._factors[name]]
 
-    def _update_stored(self, gradients: Arena) -> None:
+    def _update_stored(self, updates: list[tuple[Array, ...]]) -> None:
         """Update the parameters whose gradients are stored; neighbors with the same learning rate in one call."""
         for name, array in self._own.items():
             np.copyto(self._own_values[name], array)
-        for factor, names in self._runs:
-            self._update_part(factor, names, gradients)
+        for operands in updates:
+            update(self._rule, *operands)
         for name, array in self._own.items():
             np.copyto(array, self._own_values[name])
 
-    def _update_part(self, factor: float, names: list[str], gradients: Arena) -> None:
+    def _stored_updates(self, gradients: Arena) -> list[tuple[Array, ...]]:
+        return [self._operands(factor, names, gradients) for factor, names in self._runs]
+
+    def _operands(self, factor: float, names: list[str], gradients: Arena) -> tuple[Array, ...]:
+        """What the kernel takes to update some neighbors: parameters, gradients, state, hyper-parameters."""
         w = (self._own_values if names[0] in self._own else self.model.arena).part(names)
         first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
         m = w if first is None else first.part(names)
         v = w if second is None else second.part(names)
-        update(self._rule, w, gradients.part(names), m, v, self._hyper[factor])
+        return w, gradients.part(names), m, v, self._hyper[factor]
 
     def _collect(self, count: int, optimizer: Updater, hyper: dict[str, Any], finish: bool) -> None:
         """Add the batch's gradients, weighted by images, to the pending sum; with `finish`, update with the mean."""
@@ -336,8 +353,8 @@ class CompiledEngine:
             optimizer.update(self.model.parameters, dict(self._sums.items()), self._factors)
         else:
             self._next_step(optimizer, hyper)
-            self._update_stored(self._sums)
+            self._update_stored(self._stored_updates(self._sums))
             for name in self._fused:
-                self._update_part(self._factors[name], [name], self._sums)
+                update(self._rule, *self._operands(self._factors[name], [name], self._sums))
         self._sums.flat[:] = 0
         self._summed = 0
