@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
 from rot180.cli import main
+from rot180.cli.app import app
 from rot180.language import display_width, language
+from rot180.language.catalog import Catalog
 
 
 def test_the_option_may_stand_anywhere_and_is_forgotten_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,3 +50,19 @@ def test_columns_of_chinese_names_are_aligned(tmp_path: Path, capsys: pytest.Cap
     rows = [line for line in capsys.readouterr().out.splitlines() if re.match(r"    \S+ +[\d,]+ training", line)]
     assert len(rows) == 3
     assert len({display_width(row[: row.index(" training")]) for row in rows}) == 1
+
+
+@pytest.mark.parametrize("columns", [80, 97])
+def test_help_in_chinese_is_complete_however_wide_the_terminal_is(columns: int) -> None:
+    # In a process of its own: Rich is told how to break lines once, for the whole process.
+    done = subprocess.run(
+        [sys.executable, "-c", "import rot180.cli as c; c.main(['train', '--help', '--lang', 'zh'])"],
+        env={**os.environ, "COLUMNS": str(columns), "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    shown = re.sub(r"[\s│]", "", done.stdout)
+    for option in get_command(app).commands["train"].params:  # type: ignore[attr-defined]
+        text = Catalog.read("zh").texts[" ".join(option.help.split())]  # type: ignore[attr-defined]
+        assert re.sub(r"\s", "", text) in shown, option.name
