@@ -183,3 +183,32 @@ def test_labels_that_are_hardly_meant(tmp_path: Path) -> None:
 def test_a_table_with_tabs_by_its_suffix(tmp_path: Path) -> None:
     data = load_data(write(tmp_path, table({**pixels(), "class": LABEL}, "\t"), "a.tsv"))
     assert (data.name, data.image_shape, data.class_names) == ("a", (4, 4, 1), ("0", "1", "2"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"label": LABEL, **pixels()}, ""),
+        ({"split": ["train"] * 30, "label": LABEL, **pixels()}, "column 1 ('split')"),
+        ({"": INDEX, "label": LABEL, **pixels(), "site": LABEL}, "column 1, column 19 ('site')"),
+        ({"label": LABEL, "label_name": ["a"] * 30, **pixels()}, "column 2 ('label_name')"),
+    ],
+)
+def test_columns_that_are_passed_over_are_told(tmp_path: Path, columns: dict[str, list[object]], told: str) -> None:
+    assert load_data(write(tmp_path, table(columns))).sources.unused == told
+
+
+def test_an_image_that_pandas_took_for_names_is_no_image(tmp_path: Path) -> None:
+    """As in the letters A to Z that are passed around: `0,0.1,0.2,255,0.3,255.1,...`."""
+    again: dict[int, int] = {}
+    names = []
+    for value in [0, *PIXELS[0] // 50]:
+        names.append(f"{value}.{again[value]}" if value in again else str(value))
+        again[value] = again.get(value, 0) + 1
+    body = table({"label": LABEL, **pixels()}, header=False)
+    images, labels = read_csv(write(tmp_path, ",".join(names) + "\n" + body))
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images.reshape(30, 16), PIXELS)
+    np.testing.assert_array_equal(labels, LABELS)
+    plain, _ = read_csv(write(tmp_path, ",".join(["0"] * 17) + "\n" + body))
+    assert len(plain) == 31  # an image of zeros is one

@@ -141,7 +141,7 @@ def make_bad(folder: Path, kind: str) -> Path:
     elif kind == "wrong suffix":
         draw(folder / "cat" / "x.jpg").rename(bad)
     elif kind == "other suffix":
-        bad = folder / "cat" / "notes.txt"
+        bad = folder / "cat" / "cat.psd"
         bad.write_text("my cats")
     elif kind == "bomb":
         Image.new("1", (9000, 9000)).save(bad)
@@ -160,7 +160,7 @@ BAD = {
     "no image": "found something else",
     "empty": "found an empty file",
     "wrong suffix": "expected PNG judging by its name, found JPEG",
-    "other suffix": r"found a file named \.txt",
+    "other suffix": r"found a file named \.psd",
     "bomb": "at most 50 megapixels, found 9000 x 9000",
     "link to no file": "found something other than a file",
     "link to nowhere": "a broken symbolic link",
@@ -302,3 +302,30 @@ def test_a_bad_file_decides_neither_size_nor_channels(tmp_path: Path, how: str, 
     assert data.image_shape == (12, 12, 1)
     images, labels = data.every_image()
     assert len(images) == len(labels) == 8
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".XML", ".json"])
+def test_what_describes_images_is_not_used_and_told(tmp_path: Path, suffix: str) -> None:
+    for number in range(6):
+        draw(tmp_path / "train" / "ab"[number % 2] / "images" / f"{number}.png")
+        (tmp_path / "train" / "ab"[number % 2] / f"boxes-{number}{suffix}").write_text("0 0 8 8")
+    data = load_data(tmp_path)
+    assert len(data.every_image()[0]) == 6
+    assert data.sources.unused == f"6 {suffix.lower()} files in class folders"
+
+
+def test_sixteen_bits_that_hold_less(tmp_path: Path) -> None:
+    def save(name: str, white: int) -> Path:
+        for number in range(10):
+            path = tmp_path / name / "ab"[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            values = np.linspace(0, white * (number + 1) // 10, 64)
+            Image.fromarray(values.astype(np.uint16).reshape(8, 8)).save(path)
+        return tmp_path / name
+
+    assert load_data(save("full", 65535)).notes == ()
+    (note,) = load_data(save("scanner", 4095)).notes
+    assert "no pixel is above 4095" in note
+    assert "16 levels of gray: multiply the pixels" in note
+    with pytest.raises(DataError, match="found none with a pixel above 255; only the upper 8 bits are read; multiply"):
+        load_data(save("small", 200))

@@ -90,3 +90,27 @@ def test_what_is_not_there_is_a_bad_file_and_nothing_elsewhere_is_read(tmp_path:
     found = ImageOptions(on_bad_file="skip")
     data = load_data(tmp_path / "set", found)
     assert len(data.train_images) + len(data.test_images) == COUNT
+
+
+@pytest.mark.parametrize("form", ["sample_submission.csv", "sampleSubmission.csv", "my-submissions.csv"])
+def test_the_form_for_a_contests_answers_is_no_data(tmp_path: Path, form: str) -> None:
+    images(tmp_path / "train")
+    images(tmp_path / "test1", 4)
+    for number in range(4):
+        (tmp_path / "test1" / f"{number:03}.png").rename(tmp_path / "test1" / f"{number + 90}.png")
+    answers = "id,label\n" + "".join(f"{number},0\n" for number in range(90, 94))
+    (tmp_path / form).write_text(answers)
+    with pytest.raises(DataError, match="names do not tell the classes"):
+        load_data(tmp_path)
+    (tmp_path / "labels.csv").write_text(rows("{:03}", "id,breed"))
+    data = load_data(tmp_path)
+    assert data.class_names == ("cat", "dog")
+    assert len(data.every_image()[0]) == COUNT
+    assert form in data.sources.unused
+
+
+def test_columns_that_are_passed_over_are_told(tmp_path: Path) -> None:
+    images(tmp_path)
+    text = "".join(f"{number:03}.png,{'ab'[number % 2]},{number},x\n" for number in range(COUNT))
+    (tmp_path / "a.csv").write_text("file,label,age,site\n" + text)
+    assert load_data(tmp_path).sources.unused == "column 3 ('age'), column 4 ('site')"

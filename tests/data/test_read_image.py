@@ -283,9 +283,26 @@ def test_avif_is_read_where_pillow_has_it_and_named_where_not(tmp_path: Path, mo
         pytest.skip("this Pillow has no AVIF")
     Image.new("RGB", (20, 10), "red").save(path)
     np.testing.assert_allclose(read_image(path, (1, 2, 3)), [[[255, 0, 0], [255, 0, 0]]], atol=3)
-    assert look_at_image(path, "an image", suffix=".avif") == ("AVIF", 10, 20, False)
+    assert look_at_image(path, "an image", suffix=".avif") == ("AVIF", 10, 20, False, False)
     Image.new("L", (3000, 3000)).save(path)  # few bytes, many equal pixels
     assert read_image(path, (2, 2, 1)).max() == 0
     monkeypatch.setattr(image, "_formats", lambda: image.FORMATS)
     with pytest.raises(DataError, match=r"found an AVIF image, which needs Pillow 11\.3 or newer"):
         read_image(path, (1, 2, 3))
+
+
+@pytest.mark.parametrize(("kind", "called"), [(np.float32, "32-bit floats"), (np.int32, "32-bit integers")])
+def test_pixels_of_32_bits_do_not_say_what_white_is(tmp_path, kind, called):
+    Image.fromarray(np.linspace(0, 1, 64).reshape(8, 8).astype(kind)).save(tmp_path / "wide.tif")
+    for read in (lambda path: read_image(path, (8, 8, 1)), lambda path: look_at_image(path, "wide.tif")):
+        with pytest.raises(DataError, match=rf"wide\.tif: expected pixels of 8 or 16 bits, found {called}.*save"):
+            read(tmp_path / "wide.tif")
+
+
+def test_gray_maps_of_any_largest_value_are_read(tmp_path):
+    for white in (15, 255, 4095, 65535):
+        (tmp_path / "a.pgm").write_text(f"P2 3 1 {white} 0 {white // 2} {white}\n")
+        found = read_image(tmp_path / "a.pgm", (1, 3, 1)).ravel()
+        assert found[0] == 0
+        assert found[2] == 255
+        assert 118 <= found[1] <= 128

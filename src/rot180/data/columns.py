@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rot180.data.visible import named
 from rot180.errors import DataError, did_you_mean
 
 LABELS = ("label", "labels", "class", "classes", "target", "targets", "y", "category", "class_name", "classname",
@@ -34,6 +35,8 @@ class Columns(NamedTuple):
     """(H, W, C) of an image."""
     note: str
     """Where the labels come from, in a few words."""
+    unused: str = ""
+    """The columns that are passed over, in a few words."""
 
 
 def find_columns(
@@ -63,7 +66,8 @@ def find_columns(
     Examples
     --------
     >>> find_columns("a.csv", ["Unnamed: 0", "p1", "p2", "p3", "p4", "Class"], [["0", "9", "8", "7", "6", "cat"]])
-    Columns(total=6, label=5, pixels=(1, 2, 3, 4), shape=(2, 2, 1), note="labels from column 6, 'Class'")
+    Columns(total=6, label=5, pixels=(1, 2, 3, 4), shape=(2, 2, 1), note="labels from column 6, 'Class'", \
+unused="column 1 ('Unnamed: 0')")
     """
     count = len(sample[0])
     names = None if header is None else [name.strip() for name in header]
@@ -91,7 +95,8 @@ def find_columns(
         raise DataError(f"{where}: {_no_square(names, len(choices[0]), count, certain)}")
     called = f"column {label + 1}" + (f", {names[label]!r:.40}" if names and names[label] else "")
     note = f"labels from {called}" + ("" if certain else " (guessed from its values)")
-    return Columns(count, label, tuple(pixels), shape, note)
+    others = sorted(set(rest) - set(pixels))
+    return Columns(count, label, tuple(pixels), shape, note, unused_columns(names, others))
 
 
 def column_of(where: str, wanted: str | int, names: Sequence[str] | None, count: int) -> int:
@@ -116,6 +121,15 @@ def column_of(where: str, wanted: str | int, names: Sequence[str] | None, count:
         )
     known = names if len(names) <= 30 else [name for name in names if not _PIXEL.fullmatch(name.casefold())][:30]
     raise DataError(f"{where}: no column is named {text!r:.40}{did_you_mean(text, known)}")
+
+
+def unused_columns(names: Sequence[str] | None, columns: Sequence[int]) -> str:
+    """Return how to tell of columns that are passed over; nothing of none.
+
+    >>> unused_columns(["", "split", "p1"], [0, 1]), unused_columns(None, [0])
+    ("column 1, column 2 ('split')", 'column 1')
+    """
+    return named([f"column {at + 1}" + (f" ({names[at]!r:.40})" if names and names[at] else "") for at in columns])
 
 
 def named_label(names: Sequence[str] | None) -> int | None:
@@ -163,11 +177,22 @@ def is_header(fields: Sequence[str]) -> bool:
     """
     numbers = [number(field) for field in fields]
     values = [value for value in numbers if value is not None]
-    if not values:
+    if not values or _is_mangled(fields):
         return True
     counted = any(values == list(range(start, start + len(values))) for start in (0, 1))
     # pandas numbers unnamed columns 0, 1, 2, ...; but a short line of such numbers may be an image.
     return counted and 2 * len(values) > len(numbers) and len(values) > (3 if len(values) < len(numbers) else 16)
+
+
+def _is_mangled(fields: Sequence[str]) -> bool:
+    """Say whether pandas took an image for names, and numbered those that repeat: `0,0.1,0.2,255,0.3,255.1`."""
+    seen: dict[str, int] = {}
+    for field in fields:
+        base, _, again = field.strip().partition(".")
+        if again != (str(seen[base]) if base in seen else ""):
+            return False
+        seen[base] = seen.get(base, 0) + 1
+    return len(fields) > 16 and 2 * len(seen) < len(fields)
 
 
 def _index_columns(names: Sequence[str] | None, sample: Sequence[Sequence[str]], count: int) -> set[int]:

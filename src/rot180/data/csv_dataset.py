@@ -12,7 +12,7 @@ from rot180.data.dataset import Dataset
 from rot180.data.emnist import NOTE, characters, emnist_set, upright
 from rot180.data.label_texts import same_names
 from rot180.data.options import BadFiles, ImageOptions
-from rot180.data.parts import Sources, choose_files
+from rot180.data.parts import Sources, choose_files, is_submission
 from rot180.data.visible import named, visible
 from rot180.errors import DataError
 
@@ -25,8 +25,8 @@ def is_csv_file(path: Path) -> bool:
 
 
 def is_csv_folder(path: Path) -> bool:
-    """Return whether a path is a folder with CSV files."""
-    return path.is_dir() and any(map(is_csv_file, visible(path)))
+    """Return whether a path is a folder with CSV files, apart from the form for a contest's answers."""
+    return path.is_dir() and any(is_csv_file(entry) and not is_submission(entry.name) for entry in visible(path))
 
 
 def read_csv_file(path: Path, options: ImageOptions | None = None, bad: BadFiles | None = None) -> Dataset:
@@ -79,6 +79,7 @@ def _read(path: Path, name: str, parts: Mapping[str, Path], options: ImageOption
     if emnist:
         images = {part: upright(some) for part, some in images.items()}
         labels = {part: characters(parts[part], emnist, some) for part, some in labels.items()}
+    unused = ", ".join(some for some in (sources.unused, tables["train"].unused) if some)
     files = "" if path.is_file() else f"{named([file.name for file in parts.values()])} in "
     held_out = ", with every fifth image of each class held out for testing" if len(parts) == 1 else ""
     return compose(
@@ -86,7 +87,7 @@ def _read(path: Path, name: str, parts: Mapping[str, Path], options: ImageOption
         {part: (images[part], labels[part]) for part in parts},
         where=path,
         description=f"{files}{path}, {tables['train'].note}{held_out}",
-        sources=sources,
+        sources=sources._replace(unused=unused),
         class_names=class_names,
         notes=(NOTE,) if emnist else (),
     )

@@ -38,6 +38,8 @@ class Table(NamedTuple):
     labels: Labels
     note: str
     """Which column the labels come from."""
+    unused: str
+    """Which columns are passed over."""
 
 
 class Head(NamedTuple):
@@ -132,7 +134,7 @@ def read_table(path: Path, label_column: str | int | None = None) -> Table:
                 )
     if head is None or not len(labels):
         raise DataError(f"{path}: row 1: expected a label and pixels, found the end of the file; it holds no images")
-    return Table(pixels.finish().reshape(-1, *columns.shape), labels.finish(), columns.note)
+    return Table(pixels.finish().reshape(-1, *columns.shape), labels.finish(), columns.note, columns.unused)
 
 
 def _head(path: Path, row: int, block: bytes) -> Head | None:

@@ -66,6 +66,8 @@ def load_encoded(
         shape = choose_shape([fact for index in kept if isinstance(fact := facts[index], ImageFacts)], options)
         images, kept = _decode(every, facts, kept, shape, options, bad)
     known = [fact for index in kept if isinstance(fact := facts[index], ImageFacts)]
+    if all(fact.is_deep for fact in known) and isinstance(images, np.ndarray):
+        notes = (*notes, *_depth_note(name, int(images.max())))
     if options.on_fact is not None:
         for fact in known:
             options.on_fact(fact)
@@ -151,6 +153,28 @@ def choose_shape(facts: Sequence[ImageFacts], options: ImageOptions) -> tuple[in
     shorter = sorted(min(fact.height, fact.width) for fact in facts)[len(facts) // 2]
     side = 64 if shorter >= 48 else 32
     return side, side, channels
+
+
+def _depth_note(name: str, brightest: int) -> tuple[str, ...]:
+    """Return what to say of images of 16 bits, of which the upper 8 are kept: nothing if they fill their range.
+
+    Raises
+    ------
+    DataError
+        Nothing is left of them.
+    """
+    if not brightest:
+        raise DataError(
+            f"{name}: expected images of 16 bits with white at 65535, found none with a pixel above 255; only the "
+            "upper 8 bits are read; multiply the pixels, or save them with 8 bits"
+        )
+    if brightest >= 64:
+        return ()
+    note = (
+        f"the images have 16 bits, but no pixel is above {256 * brightest + 255}; only the upper 8 bits are read, "
+        f"which leaves {brightest + 1} levels of gray: multiply the pixels, so that white is 65535, to keep more"
+    )
+    return (note,)
 
 
 def _each(items: Sequence[T], work: Callable[[T], object], options: ImageOptions, what: str) -> list[object]:

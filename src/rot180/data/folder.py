@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from rot180.data.lazy import EncodedImage
 from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.visible import is_of_system
 from rot180.errors import DataError
+
+BESIDE = (".txt", ".xml", ".json", ".csv", ".tsv", ".md", ".yaml", ".yml", ".mat", ".log")
+"""Suffixes of what describes images, such as boxes and captions. It is no image, nor is it meant to be one."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and the surrogates that stand for bytes that are not UTF-8."""
@@ -43,7 +47,12 @@ def read_image_folder(path: Path, options: ImageOptions | None = None, bad: BadF
     for name in names:
         if _UNPRINTABLE.search(name):
             raise DataError(f"{path}: {_reason_against_name('class', name)}; rename the folder")
-    listed = {part: _list(path, classes, names) for part, classes in layout.parts.items()}
+    beside: Counter[str] = Counter()
+    listed = {part: _list(path, classes, names, beside) for part, classes in layout.parts.items()}
+    unused = [layout.sources.unused] if layout.sources.unused else []
+    unused += [
+        f"{count:,} {suffix} file{'s' * (count > 1)} in class folders" for suffix, count in sorted(beside.items())
+    ]
     bad = bad or BadFiles(options.on_bad_file, 0)
     bad.total = sum(len(found) for found, _ in listed.values()) + sum(len(errors) for _, errors in listed.values())
     for _, errors in listed.values():
@@ -56,7 +65,7 @@ def read_image_folder(path: Path, options: ImageOptions | None = None, bad: BadF
         options,
         bad,
         description=f"images in {path}",
-        sources=layout.sources,
+        sources=layout.sources._replace(unused=", ".join(unused)),
         notes=layout.notes,
     )
 
@@ -67,8 +76,10 @@ def _order(names: list[str]) -> Callable[[str], tuple[int, str]]:
     return lambda name: (int(name) if numbered else 0, name)
 
 
-def _list(path: Path, classes: list[ClassFolder], names: list[str]) -> tuple[list[EncodedImage], list[DataError]]:
-    """Return the images of a part, sorted by name, and the errors of all other files."""
+def _list(
+    path: Path, classes: list[ClassFolder], names: list[str], beside: Counter[str]
+) -> tuple[list[EncodedImage], list[DataError]]:
+    """Return the images of a part, sorted by name, and the errors of other files; count those that describe images."""
     position = {name: label for label, name in enumerate(names)}
     found: list[tuple[str, int, EncodedImage]] = []
     errors: list[DataError] = []
@@ -79,6 +90,9 @@ def _list(path: Path, classes: list[ClassFolder], names: list[str]) -> tuple[lis
             if wanted is not None and inside not in wanted:
                 continue
             suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122, creating a million Paths is slow
+            if suffix in BESIDE and not entry.is_symlink():
+                beside[suffix] += 1
+                continue
             reason = _reason_against(entry, suffix)
             if _UNPRINTABLE.search(inside):
                 errors.append(DataError(f"{folder}: {_reason_against_name('file', inside)}; rename it"))

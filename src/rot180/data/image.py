@@ -66,6 +66,9 @@ SUFFIXES = {
 }
 """The format that a file's suffix stands for."""
 
+WIDE = {"F": "32-bit floats", "I": "32-bit integers"}
+"""Pillow's names for pixels that may have any range; Pillow itself would cut them off at 255."""
+
 _FILTERS = Lock()
 _LARGE = Lock()
 
@@ -77,6 +80,8 @@ class ImageFacts(NamedTuple):
     height: int
     width: int
     is_gray: bool
+    is_deep: bool = False
+    """Whether pixels have 16 bits."""
 
 
 def read_image(path: str | Path, shape: tuple[int, int, int], *, resize: str = "stretch") -> Array:
@@ -185,14 +190,14 @@ def look_at_image(source: Path | bytes, name: str, *, suffix: str | None = None)
     >>> file = BytesIO()
     >>> Image.new("RGB", (20, 10)).save(file, "PNG")
     >>> look_at_image(file.getvalue(), "an image")
-    ImageFacts(format='PNG', height=10, width=20, is_gray=False)
+    ImageFacts(format='PNG', height=10, width=20, is_gray=False, is_deep=False)
     """
     with _opened(source, name, suffix) as image:
         width, height = image.size
         if _orientation(image) >= 5:
             width, height = height, width
         is_gray = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
-        return ImageFacts(_kind(image), height, width, is_gray)
+        return ImageFacts(_kind(image), height, width, is_gray, image.mode.startswith("I"))
 
 
 @contextmanager
@@ -215,6 +220,11 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
             wanted = None if suffix is None else SUFFIXES.get(suffix.lower())
             if wanted is not None and wanted != _kind(image):
                 raise DataError(f"{name}: expected {wanted} judging by its name, found {_kind(image)}; rename the file")
+            if image.format == "TIFF" and image.mode in WIDE:
+                raise DataError(
+                    f"{name}: expected pixels of 8 or 16 bits, found {WIDE[image.mode]}, which do not say what white "
+                    "is; save the image with 8 or 16 bits, or train on arrays"
+                )
             yield image
     except (DataError, ArgumentError):
         raise

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rot180.data import csv_text
 from rot180.data.bounded import open_bytes
-from rot180.data.columns import column_of, named_label
+from rot180.data.columns import column_of, named_label, unused_columns
 from rot180.data.csv_dataset import is_csv_file
 from rot180.data.csv_images import Head, read_head
 from rot180.data.csv_text import split_line
@@ -19,7 +19,7 @@ from rot180.data.image import SUFFIXES
 from rot180.data.label_texts import Labels, LabelTexts, same_names
 from rot180.data.lazy import EncodedImage
 from rot180.data.options import BadFiles, ImageOptions
-from rot180.data.parts import Sources, choose_files
+from rot180.data.parts import Sources, choose_files, is_submission
 from rot180.data.visible import is_of_system, named, visible
 from rot180.errors import DataError
 
@@ -76,13 +76,15 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     images: dict[str, list[EncodedImage]] = {}
     labels: dict[str, Labels] = {}
     errors: list[DataError] = []
-    note = ""
+    note, passed_over = "", ""
     for part, tables in chosen.items():
         texts, images[part] = LabelTexts(root, "the labels"), []
         for table in tables:
             label = _label_column(listings[table], options.label_column)
             header = listings[table].head.header
             note = note or f"labels from column {label + 1}" + (f", {header[label]!r:.40}" if header else "")
+            others = set(range(len(listings[table].head.sample[0]))) - {label, listings[table].file_column}
+            passed_over = passed_over or unused_columns(header, sorted(others))
             _read(root, listings[table], label, files, texts, images[part], errors)
         labels[part] = texts.finish()
     values, words = same_names(labels)
@@ -91,7 +93,7 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     bad.total = sum(map(len, images.values())) + len(errors)
     for error in errors:
         bad.report(error)
-    others = [entry.name for entry in visible(root) if is_csv_file(entry) and entry not in listings and path.is_dir()]
+    beside = [entry.name for entry in visible(root) if is_csv_file(entry) and entry not in listings and path.is_dir()]
     return load_encoded(
         (path.stem if path.is_file() else path.resolve().name) or "images",
         images,
@@ -101,7 +103,7 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
         description=f"images in {root}, {note} of {named([table.name for some in chosen.values() for table in some])}",
         sources=Sources(
             **{part: named([table.name for table in tables]) for part, tables in chosen.items()},
-            unused=named([*(table.name for table in unused), *others]),
+            unused=named([*(table.name for table in unused), *beside, *([passed_over] if passed_over else [])]),
         ),
     )
 
@@ -109,6 +111,8 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
 def _listings(path: Path) -> list[Listing]:
     """Return the tables that list images and labels: the given file, or those in the given folder."""
     tables = [path] if path.is_file() else visible(path) if path.is_dir() else []
+    if path.is_dir():
+        tables = [table for table in tables if not is_submission(table.name)]
     found: list[Listing] = []
     files: Mapping[str, str | None] | None = None
     for table in filter(is_csv_file, tables):

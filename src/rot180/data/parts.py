@@ -74,6 +74,15 @@ def part_of(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def is_submission(name: str) -> bool:
+    """Say whether a table is the form for a contest's answers: its labels are examples, and mean nothing.
+
+    >>> is_submission("sampleSubmission.csv"), is_submission("gender_submission.csv"), is_submission("labels.csv")
+    (True, True, False)
+    """
+    return not {"submission", "submissions"}.isdisjoint(words(name))
+
+
 def _part_of_word(word: str) -> str | None:
     return "test" if word == "t10k" else _PART.get(word)
 
@@ -131,7 +140,10 @@ def choose_files(where: Path, files: Sequence[Path]) -> tuple[dict[str, list[Pat
         There is more than one data set, a piece of one is missing, or there are only test files.
     """
     sets: dict[str, dict[str, list[Path]]] = {}
-    for file in sorted(files):
+    submissions = [file for file in files if is_submission(file.name)]
+    if len(submissions) == len(files):
+        submissions = []
+    for file in sorted(set(files) - set(submissions)):
         part, rest = _part_and_rest(file.relative_to(where))
         sets.setdefault(rest, {}).setdefault(part, []).append(file)
     training = [rest for rest, parts in sets.items() if "train" in parts]
@@ -140,7 +152,7 @@ def choose_files(where: Path, files: Sequence[Path]) -> tuple[dict[str, list[Pat
         firsts = [next(iter(sets[rest].get("train") or next(iter(sets[rest].values())))) for rest in several]
         shown = named([file.relative_to(where).as_posix() for file in firsts], 4)
         raise DataError(f"{where}: holds several data sets ({shown}); give the path of the one to use")
-    unused: list[Path] = []
+    unused = submissions
     if training:
         found = sets.pop(training[0])
         for parts in sets.values():
