@@ -100,7 +100,7 @@ def test_the_form_for_a_contests_answers_is_no_data(tmp_path: Path, form: str) -
         (tmp_path / "test1" / f"{number:03}.png").rename(tmp_path / "test1" / f"{number + 90}.png")
     answers = "id,label\n" + "".join(f"{number},0\n" for number in range(90, 94))
     (tmp_path / form).write_text(answers)
-    with pytest.raises(DataError, match="names do not tell the classes"):
+    with pytest.raises(DataError, match="file names do not contain classes"):
         load_data(tmp_path)
     (tmp_path / "labels.csv").write_text(rows("{:03}", "id,breed"))
     data = load_data(tmp_path)
