@@ -106,7 +106,7 @@ def test_explain_as_picture(rot180: Call, trained: Path, tmp_path: Path, cell: s
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["7", "--at", "conv9.output[0,0,0]"], "there is no layer 'conv9'; did you mean 'conv1'?"),
+        (["7", "--at", "conv9.output[0,0,0]"], "unknown layer 'conv9'; did you mean 'conv1'?"),
         (["7", "--at", "conv1.output[9,9,9]"], "so the index goes from [0,0,0] to [5,5,3]"),
         (["9999", "--at", "loss"], "digits has 362 test images"),
         (["none.png", "--at", "loss"], "there is no such file"),

@@ -101,10 +101,10 @@ def test_compare(rot180: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["journey", "digit"], "no model is called 'digit'; did you mean 'digits'"),
+        (["journey", "digit"], "unknown model 'digit'; did you mean 'digits'"),
         (["journey", "runs/none"], "runs/none"),
         (["journey", "digits", "--layer", "conv9"], "no layer of the network is called 'conv9'"),
-        (["journey", "digits", "--algorithm", "fft"], "no algorithm 'fft'"),
+        (["journey", "digits", "--algorithm", "fft"], "unknown algorithm 'fft'"),
         (["journey", "digits", "none.png"], "none.png"),
         (["journey", "digits", "a.png", "--random"], "takes IMAGE or --random, not both"),
         (["journey", "digits", "--batch-size", "0"], "--batch-size must be at least 1"),

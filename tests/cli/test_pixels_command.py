@@ -30,9 +30,9 @@ def write(path: Path, high: float, dtype: Any) -> Path:
 @pytest.mark.parametrize(
     ("high", "dtype", "said"),
     [
-        (16, np.int64, "rot180: a: pixels are integers from 0 to 16: 16 is taken for white\n"),
-        (255, float, "rot180: a: pixels are floats from 0 to 255: 255 is taken for white\n"),
-        (1, np.uint8, "rot180: a: pixels are integers from 0 to 1: 1 is taken for white\n"),
+        (16, np.int64, "rot180: a: pixels are integers from 0 to 16: 16 is taken as white\n"),
+        (255, float, "rot180: a: pixels are floats from 0 to 255: 255 is taken as white\n"),
+        (1, np.uint8, "rot180: a: pixels are integers from 0 to 1: 1 is taken as white\n"),
         (255, np.uint8, ""),
         (1, float, ""),
     ],

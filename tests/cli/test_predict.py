@@ -75,9 +75,9 @@ def test_one_bad_file_stops_nothing(rot180: Call, digits: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (ImageOps.invert, "the background is light, where that of the training images is dark: a negative of them"),
-        (lambda image: image.resize((900, 900)), "900x900, where no training image has more than 8 pixels a side"),
-        (lambda image: ImageOps.colorize(image, "black", "red"), "in color, where the training images are gray"),
+        (ImageOps.invert, "the background is light, while that of the training images is dark: a negative"),
+        (lambda image: image.resize((900, 900)), "900x900, while no training image has more than 8 pixels per side"),
+        (lambda image: ImageOps.colorize(image, "black", "red"), "in color, while the training images are gray"),
         # paper is not quite white, nor ink quite black
         (lambda image: ImageOps.invert(image).point(lambda value: 40 + value * 0.7), "the background is light"),
     ],

@@ -114,7 +114,7 @@ def test_the_totals_of_a_plan_are_the_sums_of_its_rows(rot180: Command, argument
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lenet6"], "no model is called 'lenet6'"),
+        (["lenet6"], "unknown model 'lenet6'"),
         (["lenet5", "--batch-size", "0"], "--batch-size must be an int, at least 1; it is 0"),
         (["lenet5", "--optimizer", "adm"], "unknown optimizer 'adm'; did you mean 'adam'"),
     ],

@@ -86,7 +86,7 @@ def test_preprocessing_by_name():
     normalized = preprocessing_for("dataset", data)(data.train_images, np.float64)
     assert abs(normalized.mean()) < 1e-12
     assert abs(normalized.std() - 1) < 1e-12
-    with pytest.raises(ArgumentError, match="no preprocessing is called 'datset'; did you mean 'dataset'"):
+    with pytest.raises(ArgumentError, match="unknown preprocessing 'datset'; did you mean 'dataset'"):
         preprocessing_for("datset", data)
     empty = Dataset("none", data.train_images[:0], data.train_labels[:0], data.test_images, data.test_labels,
                     data.class_names)  # fmt: skip

@@ -66,7 +66,7 @@ def test_one_hot_labels_and_class_names(tmp_path: Path) -> None:
         ({"pictures": IMAGES}, "expected the arrays x_train and y_train.*found pictures"),
         ({"images": IMAGES, "labels": LABELS[:5]}, "10 images but 5 labels"),
         ({"images": np.full((2, 2, 2), np.nan), "labels": LABELS[:2]}, "images: pixels must be finite numbers; 2 of 2"),
-        ({"images": IMAGES.astype(int) * 999, "labels": LABELS}, "images: pixels of integers must be from 0 to 255"),
+        ({"images": IMAGES.astype(int) * 999, "labels": LABELS}, "images: pixels must be integers from 0 to 255"),
         ({"images": np.zeros((10, 7), np.uint8), "labels": LABELS}, r"squares \(N, pixels\)"),
         (
             {"images": IMAGES, "labels": LABELS / 2},

@@ -65,7 +65,7 @@ def test_one_file_with_plain_bytes(tmp_path: Path) -> None:
         ([b"x"], [b"y"], "image", "several columns may hold the images|expected a column of labels"),
         ([[1, 2, 3, 4, 5]], [0], "image", "expected lists of the pixels of a square image, found 5"),
         ([[1, 2, 3, 4], [1]], [0, 1], "image", "expected lists of equal length"),
-        ([[1, 2, 3, -4]], [0], "image", "pixels of integers must be from 0 to 255"),
+        ([[1, 2, 3, -4]], [0], "image", "pixels must be integers from 0 to 255"),
         ([[1.0, 2.0, 3.0, float("nan")]], [0], "image", "pixels must be finite"),
     ],
 )

@@ -106,11 +106,15 @@ def test_another_type() -> None:
         (
             lambda m: setattr(m.layers[0], "stride", 2),
             ArgumentError,
-            "output would be .* call build again, or set it back",
+            "output would be .* call build again, or restore it",
         ),
         (lambda m: setattr(m.layers[0], "bias", False), ArgumentError, "its parameters would be .* call build again"),
-        (lambda m: setattr(m.layers[0], "name", "other"), ArgumentError, "keeps its name once the network is built"),
-        (lambda m: m.layers[0].parameters.pop("bias"), ArgumentError, "built with .* put them back"),
+        (
+            lambda m: setattr(m.layers[0], "name", "other"),
+            ArgumentError,
+            "name of a layer cannot change after the network is built",
+        ),
+        (lambda m: m.layers[0].parameters.pop("bias"), ArgumentError, "built with .* restore them"),
         (lambda m: m.layers[0].parameters.update(bias=np.zeros((4, 1))), ShapeError, r"must be \(4,\) of floats"),
         (lambda m: m.layers[6].parameters.update(bias=np.zeros(6, int)), ShapeError, "of floats; it is .* of int"),
         (

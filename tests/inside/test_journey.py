@@ -258,7 +258,7 @@ def test_mistakes_are_explained() -> None:
     with pytest.raises(ArgumentError, match="no parameters yet; call build"):
         journey(model, images, labels)
     model.build(seed=0)
-    with pytest.raises(ArgumentError, match="no algorithm 'im2cols'; did you mean 'im2col'"):
+    with pytest.raises(ArgumentError, match="unknown algorithm 'im2cols'; did you mean 'im2col'"):
         journey(model, images, labels, algorithm="im2cols")
     with pytest.raises(ShapeError, match="2 images and 1 labels; give one label for each image"):
         journey(model, images, labels[:1])

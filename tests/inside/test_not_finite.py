@@ -30,7 +30,7 @@ LOOKS: dict[str, Callable[[Sequential, Array], Any]] = {
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("image", r"2 of 6 images hold infinities or NaN, the first is image 1 \(1 of 36 values\)"),
+        ("image", r"2 of 6 images contain infinity or NaN, the first is image 1 \(1 of 36 values\)"),
         ("weight", r"1 of 18 values of conv1.weight are infinite or NaN"),
         ("output", r"image 0: the outputs are not finite; the first .* the output of fc1, whose input reaches"),
     ],

@@ -33,7 +33,7 @@ def test_no_digit_is_taken_for_a_negative_and_every_negative_is_told() -> None:
     assert alarms(known, data.test_images) == 0
     assert alarms(known, 255 - data.test_images) == len(data.test_images)
     negative = known_of(255 - data.train_images)
-    assert negative.unlike(data.test_images, WHOLE)[0].startswith("the background is dark, where that of the")
+    assert negative.unlike(data.test_images, WHOLE)[0].startswith("the background is dark, while that of the")
 
 
 def test_no_digit_of_mnist_is_taken_for_a_negative(mnist_folder: Path) -> None:
@@ -62,10 +62,10 @@ def test_colors() -> None:
     gray = np.full((50, 8, 8, 3), 128, np.uint8)
     color = gray.copy()
     color[..., 0] = 255
-    assert known_of(gray).unlike(color, WHOLE) == ("in color, where the training images are gray",)
-    assert known_of(color).unlike(gray, WHOLE) == ("gray, where the training images are in color",)
+    assert known_of(gray).unlike(color, WHOLE) == ("in color, while the training images are gray",)
+    assert known_of(color).unlike(gray, WHOLE) == ("gray, while the training images are in color",)
     one = gray[..., :1]
-    assert known_of(one).unlike(one, WHOLE, color=0.5) == ("in color, where the training images are gray",)
+    assert known_of(one).unlike(one, WHOLE, color=0.5) == ("in color, while the training images are gray",)
     # color photographs that became gray: how colorful they were is not known
     assert known_of(one, StoredImages(8, 8, are_gray=False)).unlike(one, WHOLE, color=0.5) == ()
 

@@ -53,7 +53,7 @@ def test_a_function_is_asked_and_its_shape_checked() -> None:
     weight = built(Linear(7, initializer=lambda shape, fan_in, fan_out, generator: shared), (5,))
     np.testing.assert_array_equal(weight, shared)
     assert weight is not shared
-    with pytest.raises(ShapeError, match=r"must return the shape it is asked for, \(5, 7\); it returned \(1,\)"):
+    with pytest.raises(ShapeError, match=r"must return an array of the requested shape, \(5, 7\); it returned \(1,\)"):
         built(Linear(7, initializer=lambda *arguments: np.zeros(1)), (5,))
 
 

@@ -31,7 +31,7 @@ def test_a_notation_is_a_model_too() -> None:
 
 
 def test_a_name_that_is_not_known() -> None:
-    with pytest.raises(ArgumentError, match="no model is called 'lenet'; did you mean 'lenet5'"):
+    with pytest.raises(ArgumentError, match="unknown model 'lenet'; did you mean 'lenet5'"):
         model("lenet")
-    with pytest.raises(NotationError, match="starts with the size of its images"):
+    with pytest.raises(NotationError, match="must start with the size of its images"):
         model("conv5x5:8 relu")

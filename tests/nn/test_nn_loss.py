@@ -49,7 +49,7 @@ def test_losses_by_name() -> None:
         assert isinstance(loss(name), made)
         assert loss(name).name == name
     assert repr(loss("squared_error")) == "SquaredErrorLoss()"
-    with pytest.raises(ArgumentError, match="no loss is called 'cross-entropy'; did you mean 'cross_entropy'"):
+    with pytest.raises(ArgumentError, match="unknown loss 'cross-entropy'; did you mean 'cross_entropy'"):
         loss("cross-entropy")
     with pytest.raises(ArgumentError, match="label_smoothing must be a number, at least 0 and below 1; it is 1"):
         loss("cross_entropy", label_smoothing=1)

@@ -1,4 +1,4 @@
-"""Mistakes in a notation: one line that stands alone, a caret under the place, what could stand there."""
+"""Mistakes in a notation: one line that stands alone, a caret under the place, what is expected there."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from rot180.nn import network
 from rot180.nn.notation_error import at
 
 MISTAKES = [
-    # text, where the caret stands, what the first line says, what could stand there
+    # text, where the caret stands, what the first line says, what is expected there
     ("", "", "the text is empty", "28x28x1"),
     ("  ", "", "the text is empty", "28x28x1"),
-    ("conv3:4", "conv3:4", "starts with the size of its images, height x width x channels", "28x28x1"),
-    ("28x28 > fc3", "28x28", "starts with the size", "28x28x1"),
-    ("0x8x1 > fc3", "0x8x1", "starts with the size", "28x28x1"),
-    ("00 > fc3", "00", "starts with the size", "28x28x1"),
+    ("conv3:4", "conv3:4", "must start with the size of its images, height x width x channels", "28x28x1"),
+    ("28x28 > fc3", "28x28", "must start with the size", "28x28x1"),
+    ("0x8x1 > fc3", "0x8x1", "must start with the size", "28x28x1"),
+    ("00 > fc3", "00", "must start with the size", "28x28x1"),
     ("8x8x1", "", "needs at least one layer", "conv5x5:32"),
-    ("8x8x1 > cnv3:4", "cnv3:4", "'cnv3:4' is no layer; did you mean 'conv'?", "fc10"),
+    ("8x8x1 > cnv3:4", "cnv3:4", "'cnv3:4' is not a layer; did you mean 'conv'?", "fc10"),
     ("8x8x1 > ReLU", "ReLU", "did you mean 'relu'?", "relu"),
-    ("8x8x1 > 28x28x1", "28x28x1", "is no layer; a layer starts with a letter", "relu"),
+    ("8x8x1 > 28x28x1", "28x28x1", "is not a layer; a layer starts with a letter", "relu"),
     ("8x8x1 > conv:4", ":4", "conv needs the size of its window, as in conv5x5:32", "5x5"),
     ("8x8x1 > conv2d:4", "2d", "conv needs the size of its window", "5x5"),
     ("8x8x1 > conv3x3 relu", " relu", "conv3x3 needs its number of filters, as in conv5x5:32", ":32"),
     ("8x8x1 > conv3:4:smae", "smae", "conv3 has no option 'smae'; did you mean 'same'?", "pad2"),
     ("8x8x1 > conv3:4:", "", "conv3 has no option ''", "same"),
     ("8x8x1 > conv3:4:name=3", "name=3", "has no option 'name=3'; did you mean 'name'?", "name=stem"),
-    ("8x8x1 > conv3:4:s1:s2", "s2", "conv3 is given stride twice", "one of the two"),
+    ("8x8x1 > conv3:4:s1:s2", "s2", "conv3 has stride twice", "one of the two"),
     ("8x8x1 > relu3", "3", "relu takes no size", "relu"),
     ("8x8x1 > relu:same", "same", "relu has no option 'same'", "name=stem"),
     ("8x8x1 > fc", "", "fc needs its number of units", "10"),
-    ("8x8x1 > fcten", "fcten", "'fcten' is no layer", "fc10"),
+    ("8x8x1 > fcten", "fcten", "'fcten' is not a layer", "fc10"),
     ("8x8x1 > dropout2", "dropout2", "rate must be a number, at least 0 and below 1; it is 2", "dropout0.5"),
     ("8x8x1 > dropouts", "dropouts", "did you mean 'dropout'?", "dropout0.5"),
     ("8x8x1 > fc0", "fc0", "out_features must be an int, at least 1", "fc10"),
-    ("8x8x1 > fc3:init=he", "fc3:init=he", "no initializer is called 'he'", "fc10"),
+    ("8x8x1 > fc3:init=he", "fc3:init=he", "unknown initializer 'he'", "fc10"),
     ("8x8x1 > fc3:lr=1e999", "fc3:lr=1e999", "lr_factor must be a number, at least 0 and finite", "fc10"),
     ("8x8x1 > fc12345678", "12345678", "fc needs its number of units", "10"),
     ("8x8x1 > conv3:4:g3", "conv3:4:g3", "groups must divide", "conv5x5:32"),
@@ -51,20 +51,20 @@ MISTAKES = [
     ("8x8x1 > [relu", "[relu", "this bracket is never closed", "[conv3x3:32 relu]*2"),
     ("8x8x1 > relu] fc3", "] fc3", "this bracket was never opened", "fc10"),
     ("8x8x1 > []*2", "]*2", "there is no layer between the brackets", "fc10"),
-    ("8x8x1 > [relu] fc3", " fc3", "after a bracket stands how often its layers are repeated", "*2"),
-    ("8x8x1 > [relu]", "", "after a bracket stands how often", "*2"),
+    ("8x8x1 > [relu] fc3", " fc3", "a bracket must be followed by the number of repetitions", "*2"),
+    ("8x8x1 > [relu]", "", "a bracket must be followed by", "*2"),
     ("8x8x1 > [relu]*0", "*0", "a number from 1 to 1,000", "*2"),
     ("8x8x1 > [relu]* fc3", "* fc3", "a number from 1 to 1,000", "*2"),
-    ("8x8x1 > relu*2", "*2", "a repetition count belongs after a bracket", "[relu]*2"),
+    ("8x8x1 > relu*2", "*2", "a repetition count must follow a bracket", "[relu]*2"),
     ("8x8x1 > [relu]*1001", "]*1001", "at most 1,000 layers, repetitions counted", ""),
     ("8x8x1 > [[[relu]*99]*99]*9", "]*99]*9", "at most 1,000 layers", ""),
     ("8x8x1 > [relu]*600 [tanh]*600", "[tanh]*600", "at most 1,000 layers", ""),
     ("8x8x1 > [relu]*99999999999999999999", "*9999", "a number from 1 to 1,000", "*2"),
     ("8x8x1 > " + "[" * 51 + "relu", "[relu", "at most 50 deep", ""),
-    ("8x8x1 > relu:name=a tanh:name=a", "tanh:name=a", "two layers are called 'a'", "name=other"),
-    ("8x8x1 > [relu:name=a]*2", "relu:name=a]*2", "two layers are called 'a'", "name=other"),
-    ("8x8x1 > conv1:1:name=conv2 conv1:1", "conv1:1", "two layers are called 'conv2'", "name=other"),
-    ("8x8x1 > relu:name=flatten1 fc3", "fc3", "two layers are called 'flatten1'", "name=other"),
+    ("8x8x1 > relu:name=a tanh:name=a", "tanh:name=a", "two layers are named 'a'", "name=other"),
+    ("8x8x1 > [relu:name=a]*2", "relu:name=a]*2", "two layers are named 'a'", "name=other"),
+    ("8x8x1 > conv1:1:name=conv2 conv1:1", "conv1:1", "two layers are named 'conv2'", "name=other"),
+    ("8x8x1 > relu:name=flatten1 fc3", "fc3", "two layers are named 'flatten1'", "name=other"),
 ]  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def test_a_mistake_is_shown_at_its_place(text: str, place: str, reason: str, exp
     assert reason in first
     column = caret.index("^")
     assert shown[column:].startswith(place), (shown, caret)
-    assert could.startswith("  here could stand: ")
+    assert could.startswith("  expected here, for example: ")
     assert expected in could
     if not shown.startswith("  …"):
         assert f"(character {column - 1})" in first
@@ -90,7 +90,7 @@ def test_an_automatic_name_is_like_any_other() -> None:
 
 
 def test_no_text_and_too_much_text() -> None:
-    with pytest.raises(ArgumentError, match="a network's notation is a text; it is int"):
+    with pytest.raises(ArgumentError, match="a network's notation must be a string; it is int"):
         network(3)  # type: ignore[arg-type]
     with pytest.raises(NotationError, match="at most 100,000 characters; it has 100,001"):
         network("4 >" + " " * 99_998)
@@ -109,7 +109,7 @@ def test_a_long_text_is_shown_around_the_place() -> None:
 
 
 def test_line_ends_are_shown_as_spaces() -> None:
-    with pytest.raises(NotationError, match="is no layer") as caught:
+    with pytest.raises(NotationError, match="is not a layer") as caught:
         network("8x8x1\n\trelu:name=a\r\n > 卷积")
     _, shown, caret, _ = str(caught.value).split("\n")
     assert shown == "  8x8x1  relu:name=a   > 卷积"

@@ -95,9 +95,9 @@ def test_what_can_only_mean_one_thing_is_converted(trained: np.ndarray, given: n
         (images(255), images(300, np.float32), "float32 from 0 to 300; scale them to integers from 0 to 255"),
         (images(255, np.float32), images(1, np.float32), r"float32 from 0 to 1; .* images \* \(255 / 1\)"),
         (images(16, np.float32), images(255, np.float32), "scale them to floats from 0 to 16"),
-        (images(255), images(2, np.float32) - 1, "float32 from -1 to 1; .* before they were normalized"),
-        (images(2, np.float32) - 1, images(255), "floats from -1 to 1; .* normalize them as those were"),
-        (images(2, np.float32) - 1, images(255, np.float32), "normalize them as those were"),
+        (images(255), images(2, np.float32) - 1, "float32 from -1 to 1; .* before normalization"),
+        (images(2, np.float32) - 1, images(255), "floats from -1 to 1; .* normalize them in the same way"),
+        (images(2, np.float32) - 1, images(255, np.float32), "normalize them in the same way"),
     ],
 )  # fmt: skip
 def test_what_is_surely_another_range_is_refused(trained: np.ndarray, given: np.ndarray, message: str) -> None:
@@ -167,7 +167,7 @@ def test_types_that_images_are_in(given: Any, dtype: Any, largest: int) -> None:
         (None, "images must be numbers; they are objects"),
         ([[1], [2, 3]], "these have different shapes"),
         ([1j], "they are complex128"),
-        ([70000], "of integers must be from 0 to 255, or to 65535; they are from 70000"),
+        ([70000], "must be integers from 0 to 255, or to 65535; they are from 70000"),
         ([-1, 3], "they are from -1 to 3"),
     ],
 )
@@ -180,7 +180,7 @@ def test_what_is_no_image_is_refused(given: Any, message: str) -> None:
 def test_a_pixel_that_is_not_finite_is_named(value: float) -> None:
     given = images(1, np.float32)
     given[2, 0, :3] = value
-    message = r"1 of 4 images hold infinities or NaN, the first is image 2 \(3 of 64 values\)"
+    message = r"1 of 4 images contain infinity or NaN, the first is image 2 \(3 of 64 values\)"
     for ask in (PixelRange.of, WHOLE.white_of):
         with pytest.raises(NonFiniteError, match=message):
             ask(given)
@@ -192,5 +192,5 @@ def test_a_pixel_that_is_not_finite_is_named(value: float) -> None:
      {"low": 1, "high": 2, "floats": False}, {"low": 0, "high": float("inf"), "floats": True}, [0, 255, False]],
 )  # fmt: skip
 def test_a_range_that_cannot_be_read(values: Any) -> None:
-    with pytest.raises(ArgumentError, match=re.escape("a pixel range is a table of low, high and floats")):
+    with pytest.raises(ArgumentError, match=re.escape("a pixel range must be a table of low, high and floats")):
         PixelRange.from_dict(values)

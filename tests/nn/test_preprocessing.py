@@ -82,18 +82,18 @@ def test_it_survives_json() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Preprocessing("scaled"), "no preprocessing is called 'scaled'; did you mean 'scale'?"),
-        (lambda: Preprocessing("scale", mean=(1,)), "mean and std belong to the preprocessing 'dataset'"),
+        (lambda: Preprocessing("scaled"), "unknown preprocessing 'scaled'; did you mean 'scale'?"),
+        (lambda: Preprocessing("scale", mean=(1,)), "mean and std are only for the preprocessing 'dataset'"),
         (lambda: Preprocessing("dataset"), "the preprocessing 'dataset' needs mean, a finite number for each channel"),
         (lambda: Preprocessing("dataset", (float("inf"),), (1,)), "needs mean, a finite number"),
-        (lambda: Preprocessing("dataset", (1, 2), (1,)), "as many numbers as there are channels"),
+        (lambda: Preprocessing("dataset", (1, 2), (1,)), "one number per channel"),
         (lambda: Preprocessing("dataset", (1,), (0,)), "each std above 0"),
         (lambda: Preprocessing.of_dataset(stored(0, 2, 2, 1)), "needs at least one image"),
-        (lambda: Preprocessing.from_dict(["scale"]), "a preprocessing is a table with 'kind'"),
+        (lambda: Preprocessing.from_dict(["scale"]), "a preprocessing must be a table with 'kind'"),
         (lambda: Preprocessing.from_dict({"knid": "scale"}), "a preprocessing has no 'knid'; did you mean 'kind'?"),
         (lambda: Preprocessing()(stored(1, 2, 2, 1), np.int32), "dtype must be float32 or float64"),
         (lambda: Preprocessing()(stored(1, 2, 2, 1), None), "dtype must be float32 or float64; it is None"),
-        (lambda: Preprocessing()(stored(1, 2, 2, 1) - np.int64(256)), "images of integers must be from 0 to 255"),
+        (lambda: Preprocessing()(stored(1, 2, 2, 1) - np.int64(256)), "images must be integers from 0 to 255"),
         (lambda: Preprocessing()(np.array([["a"]])), "images must be numbers; they are <U1"),
     ],
 )

@@ -113,7 +113,7 @@ def test_what_cannot_be_saved(tmp_path, model, path):
         ({"notation": "689x1x1 > fc1"}, r"arrays must be those .*missing: none; unexpected: conv1"),
         ({"preprocessing": None}, "description of the network cannot be used .*preprocessing"),
         ({"preprocessing": "{"}, "preprocessing: expected JSON"),
-        ({"preprocessing": '{"kind": "magic"}'}, "no preprocessing is called 'magic'"),
+        ({"preprocessing": '{"kind": "magic"}'}, "unknown preprocessing 'magic'"),
         ({"preprocessing": '{"kind": "dataset", "mean": [1]}'}, "needs std"),
         ({"class_names": '["one"]'}, "class_names: expected 10 names, found 1"),
         ({"class_names": '{"a": 1}'}, "class_names must be a list, or null; it is"),

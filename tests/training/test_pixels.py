@@ -108,7 +108,7 @@ def test_a_range_is_saved_and_a_file_without_one_goes_by_the_type(model: Sequent
 def test_a_pixel_that_is_not_finite(model: Sequential, engine: str, value: float) -> None:
     images = (DIGITS.test_images / 255).astype(np.float32)
     images[7:107] = value
-    message = "100 of 362 images hold infinities or NaN, the first is image 7"
+    message = "100 of 362 images contain infinity or NaN, the first is image 7"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for ask in (

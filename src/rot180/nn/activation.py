@@ -1,4 +1,4 @@
-"""Activations as layers: each keeps the one array that its derivative is written in."""
+"""Activations as layers: each saves the one array that its derivative is computed from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rot180.ops.types import Array
 
 
 class _Activation(Layer):
-    """A function of the input alone, which keeps its shape; its word is its class's name."""
+    """A function of the input alone that keeps its shape; its word in the notation is the name of its class."""
 
     is_activation = True
 
@@ -36,7 +36,7 @@ class _Activation(Layer):
         super().__init__(name=name)
 
     def to_notation(self) -> str:
-        """Return the word of the notation."""
+        """Return the layer's word in the notation."""
         return type(self).__name__.lower()
 
 
@@ -66,7 +66,7 @@ class NoisyReLU(_Activation):
 
     References
     ----------
-    Nair and Hinton (2010), whose deviation depends on x; here it is fixed.
+    Nair and Hinton (2010), where the deviation depends on x; here it is fixed.
     """
 
     kind = "relu"
@@ -83,7 +83,9 @@ class NoisyReLU(_Activation):
         """Return y, twice."""
         if training and self.sigma > 0:
             if generator is None:
-                raise ArgumentError(f"{self.label}: noise in training draws random numbers; give forward a generator")
+                raise ArgumentError(
+                    f"{self.label}: noise in training draws random numbers; pass a generator to forward"
+                )
             noise = generator.standard_normal(x.shape, dtype=x.dtype.type)
             noise *= x.dtype.type(self.sigma)
             y = noisy_relu(x, noise)
@@ -146,8 +148,8 @@ class Sigmoid(_Activation):
 def shares(y: Array, inputs: Callable[[Array], Array]) -> Array:
     """Return each output's share of the sum of its row, for the outputs y (N, K) of a sigmoid.
 
-    Where the outputs are so small that they lose their digits, or became 0, the shares are formed from the sigmoid's
-    inputs, whose sigmoids have logarithms that still tell them apart: log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)).
+    If the outputs are so small that they lose digits or underflow to 0, the shares are computed from the sigmoid's
+    inputs, whose log-sigmoids still differ: log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Parameters, gradients and optimizer state each in a long array, so that one kernel call updates them all.
+"""Parameters, gradients and optimizer state, each in one long array, so that one kernel call updates them all.
 
-A network's parameters lie in one from the moment they are made, and never move: whoever holds an array holds the live
-one.
+A network's parameters are in one such array from the moment they are created, and never move: every reference to an
+array refers to the live one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rot180.ops.types import Array
 
 
 class Arena:
-    """Arrays of given names and shapes, side by side in one buffer, each at a cache line.
+    """Named arrays of given shapes, adjacent in one buffer, each aligned to a cache line.
 
     >>> arena = Arena({"w": (2, 3), "b": (3,)}, np.float32)
     >>> arena["w"].shape, arena.flat.size
@@ -42,21 +42,21 @@ class Arena:
         return self._arrays[name]
 
     def items(self) -> Iterable[tuple[str, Array]]:
-        """Names and arrays."""
+        """Return the names and arrays."""
         return self._arrays.items()
 
     def part(self, names: list[str]) -> Array:
-        """The stretch of the buffer that holds these arrays, which stand side by side."""
+        """Return the part of the buffer that holds these arrays, which must be adjacent."""
         last = names[-1]
         return self.flat[self._starts[names[0]] : self._starts[last] + self._arrays[last].size]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Arena:
-        """Copy, so that whatever is copied along and refers to one of the arrays refers to its copy here."""
+        """Copy, so that references to the arrays from objects copied along refer to the copies."""
         copied = Arena(self._shapes, self.flat.dtype)
         np.copyto(copied.flat, self.flat)
         memo.update((id(array), copied[name]) for name, array in self._arrays.items())
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Leave the values out of a pickle: its arrays would no longer lie side by side."""
+        """Leave the values out of a pickle: its arrays would no longer be adjacent."""
         return Arena, (self._shapes, self.flat.dtype)

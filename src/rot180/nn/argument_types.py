@@ -1,4 +1,4 @@
-"""Which arguments of a call are not of the types that its annotations name; asked after the call has failed."""
+"""Find the arguments of a failed call whose types do not match the annotations."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _ARRAY = "an array of numbers"
 
 
 def refuse_wrong_types(name: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
-    """Raise ArgumentError for the first argument that is not what its annotation says.
+    """Raise ArgumentError for the first argument that does not match its annotation.
 
-    Numbers, paths and arrays may be anything that is used like one. An annotation that cannot be read says nothing.
+    Anything that can be used as a number, path or array is accepted as one. Unreadable annotations are ignored.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def refuse_wrong_types(name: str, function: Callable[..., Any], arguments: Mappi
     """
     try:
         hints = typing.get_type_hints(function)
-    except (NameError, TypeError, AttributeError):  # of a module that is imported for type checkers only
+    except (NameError, TypeError, AttributeError):  # the annotation's module is imported for type checkers only
         return
     for argument, value in arguments.items():
         hint = hints.get(argument, Any)
@@ -49,7 +49,7 @@ def refuse_wrong_types(name: str, function: Callable[..., Any], arguments: Mappi
 
 
 def as_array(value: Any, name: str = "images") -> Any:
-    """Return an array; raise ArgumentError for what is none, such as lists of different lengths."""
+    """Return the value as an array; raise ArgumentError if it is not one, such as lists of different lengths."""
     try:
         return np.asarray(value)
     except ValueError:
@@ -76,7 +76,7 @@ def _fits(value: Any, hint: Any) -> bool:
         (item_hint,) = typing.get_args(hint) or (Any,)
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or getattr(value, "shape", None) == ():
             return False
-        # A generator would be used up by looking.
+        # Inspecting a generator would consume it.
         return not isinstance(value, (list, tuple, np.ndarray)) or all(_fits(item, item_hint) for item in value)
     if kind is float:
         return isinstance(value, Real)
@@ -92,7 +92,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _is_array(hint: Any) -> bool:
-    """Say whether an annotation is an array, or a protocol of what is indexed like one."""
+    """Return whether an annotation is an array, or a protocol for objects that are indexed like one."""
     is_protocol = inspect.isclass(hint) and getattr(hint, "_is_protocol", False)
     return typing.get_origin(hint) is np.ndarray or hint is np.ndarray or (is_protocol and hasattr(hint, "shape"))
 
@@ -104,7 +104,7 @@ def _is_numbers(value: Any) -> bool:
         return True
     try:
         array = np.asarray(value)
-    except Exception:  # whatever the conversion of a stranger's object raises
+    except Exception:  # converting a foreign object may raise anything
         return False
     return array.ndim > 0 and array.dtype.kind in "biuf"
 

@@ -1,4 +1,4 @@
-"""What a network was built of, and whether it still is."""
+"""The layers and shapes that a network was built with, and whether they still apply."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from rot180.ops.types import Array
 
 
 class Built:
-    """The parameters of a network and the hyper-parameters for which they were made.
+    """The parameters of a network and the hyper-parameters that they were created for.
 
-    The parameters of our own layers lie in `arena`; the arrays of a layer of the user's own stay where that layer made
-    them, as layers inside it may hold them too. None of them ever moves: an array that the user puts in the place of
+    The parameters of built-in layers are in `arena`; the arrays of a user's own layer stay where that layer created
+    them, as layers inside it may refer to them too. None of them ever moves: an array that a user assigns in place of
     one is copied into it.
 
     Parameters
     ----------
     layers : tuple of Layer
     shapes : list of (input shape, output shape)
-        Of each layer.
+        The shapes of each layer.
     dtype : numpy.dtype
     """
 
@@ -37,7 +37,7 @@ class Built:
             if not is_own(layer)
             for local, shape in layer.parameter_shapes(taken).items()
         }
-        # The engine updates a fully connected weight where its gradient arises, and all others in one call.
+        # The engine updates a fully connected weight as its gradient is computed, and all others in one call.
         order = sorted(known, key=lambda key: type(key[0]) is Linear and key[1] == "weight")
         self.arena = Arena({f"{layer.name}.{local}": known[layer, local] for layer, local in order}, dtype)
         self._layers, self._shapes, self._dtype = layers, shapes, dtype
@@ -49,18 +49,18 @@ class Built:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        places = dict(self.arena.items())  # where they are, whatever a pickle has made of them
+        places = dict(self.arena.items())  # their places, whatever pickling did to them
         self._arrays = [
             (layer, local, places.get(f"{layer.name}.{local}", array)) for layer, local, array in self._arrays
         ]
 
     def place(self, layer: Layer) -> None:
-        """Take the parameters that a layer has just made; before the next layer is built, which may look at them.
+        """Take over the parameters that a layer has just created, before building the next layer, which may use them.
 
         Raises
         ------
         ArgumentError
-            A layer of the user's own made something else than arrays of the network's type, each one's own.
+            A user's own layer created something other than separate arrays of the network's type.
         """
         for local, array in layer.parameters.items():
             name = f"{layer.name}.{local}"
@@ -72,22 +72,21 @@ class Built:
                 continue
             if not isinstance(array, np.ndarray) or array.dtype != self._dtype or not array.flags.writeable:
                 raise ArgumentError(
-                    f"{name} must be a writeable array of {self._dtype}, the type that build is given; it is "
+                    f"{name} must be a writeable array of {self._dtype}, the type passed to build; it is "
                     f"{getattr(array, 'dtype', type(array).__name__)}"
                 )
             self._forbid_sharing(name, array)
             self._arrays.append((layer, local, array))
 
     def look(self) -> object:
-        """Return a token that stays the same as long as everything does that an engine takes as given.
+        """Return a token that stays the same as long as everything that an engine relies on does.
 
-        Those are the hyper-parameters of our own layers other than `lr_factor`; layers of the user's own are called as
-        they are.
+        That is, the hyper-parameters of built-in layers other than `lr_factor`; a user's own layers are simply called.
 
         Raises
         ------
         ArgumentError, ShapeError
-            Something was set that a built network cannot follow.
+            A value was set that a built network cannot adopt.
         """
         for layer, local, array in self._arrays:
             if layer.parameters.get(local) is not array:
@@ -102,15 +101,16 @@ class Built:
         for layer, name in zip(self._layers, self._names, strict=True):
             if layer.name != name:
                 raise ArgumentError(
-                    f"{name}: a layer keeps its name once the network is built; it is {layer.name!r} now; set it back"
+                    f"{name}: the name of a layer cannot change after the network is built; it is now {layer.name!r}; "
+                    f"restore it"
                 )
         self._check_shapes()
         self._take_parameters()
-        # The same objects, not equal ones: a value may be an array, which says nothing to ==.
+        # Compare identities, not values: a value may be an array, which == does not compare as a whole.
         made_of = [
             value
             for layer in self._layers
-            if not is_own(layer)  # called as it is
+            if not is_own(layer)  # simply called
             for name, value in vars(layer).items()
             if name not in ("parameters", "lr_factor")
         ]
@@ -125,22 +125,22 @@ class Built:
             if shape != given:
                 raise ArgumentError(
                     f"{layer.label}: the layer was changed after the network was built, to {layer!r}: its output would "
-                    f"be {shape}, not {given}; call build again, or set it back"
+                    f"be {shape}, not {given}; call build again, or restore it"
                 )
             made = {local: array.shape for other, local, array in self._arrays if other is layer}
             if not is_own(layer) and (wanted := layer.parameter_shapes(taken)) != made:
                 raise ArgumentError(
                     f"{layer.label}: the layer was changed after the network was built, to {layer!r}: its parameters "
-                    f"would be {wanted}, not {made}; call build again, or set it back"
+                    f"would be {wanted}, not {made}; call build again, or restore it"
                 )
             if layer.parameters.keys() != made.keys():
                 raise ArgumentError(
-                    f"{layer.label}: its parameters are {list(layer.parameters)} now, but it was built with "
-                    f"{list(made)}; call build again, or put them back"
+                    f"{layer.label}: its parameters are now {list(layer.parameters)}, but it was built with "
+                    f"{list(made)}; call build again, or restore them"
                 )
 
     def _take_parameters(self) -> None:
-        """Copy what the user has put in the place of parameters."""
+        """Copy in the arrays that a user has assigned to parameters."""
         for layer, local, held in self._arrays:
             array = layer.parameters[local]
             if array is not held:
@@ -156,6 +156,6 @@ class Built:
             other = f"{layer.name}.{local}"
             if other != name and np.may_share_memory(array, held) and np.shares_memory(array, held):
                 raise ArgumentError(
-                    f"{name} and {other} share memory; each parameter of a network is an array of its own: copy it, or "
-                    f"list it in one layer only"
+                    f"{name} and {other} share memory; each parameter of a network must be a separate array: copy it, "
+                    f"or list it in only one layer"
                 )

@@ -1,4 +1,4 @@
-"""What a layer of the user's own promises, checked where it is called."""
+"""The contract of a user's own layer, checked where it is called."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rot180.ops.types import Array
 
 
 def is_own(layer: Layer) -> bool:
-    """Whether a layer is of the user's own class; a subclass of one of ours is.
+    """Return whether a layer is of a user's own class; a subclass of a built-in layer is.
 
     >>> from rot180.nn import ReLU
     >>> is_own(ReLU()), is_own(Layer())
@@ -36,7 +36,7 @@ def own_forward(
 
 
 def own_backward(layer: Layer, dy: Array, saved: Any, *, needs_dx: bool) -> tuple[Array | None, dict[str, Array]]:
-    """Call an own layer's backward, and look whether it returns all gradients in their shapes."""
+    """Call a user's own layer's backward, and check that it returns all gradients in their shapes."""
     dx, gradients = layer.backward(dy, saved, needs_dx=needs_dx)
     if needs_dx and dx is None:
         raise ShapeError(f"{layer.label}: backward returns no dx although needs_dx is True")
@@ -55,7 +55,7 @@ def own_backward(layer: Layer, dy: Array, saved: Any, *, needs_dx: bool) -> tupl
 
 
 def shapes_of(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
-    """Return the output shape of each layer; raise ShapeError where one does not fit."""
+    """Return the output shape of each layer; raise ShapeError if one does not fit."""
     shapes: list[Shape] = []
     for index, layer in enumerate(layers):
         try:

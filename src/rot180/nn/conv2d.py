@@ -21,14 +21,12 @@ from rot180.ops.types import Array, Padding, Pair
 def _algorithm(value: Any, name: str) -> str:
     if value not in ("auto", *ALGORITHMS):
         owner = name.partition(":")[0]
-        raise ArgumentError(
-            f"{owner}: no algorithm is called {value!r}{did_you_mean(str(value), ('auto', *ALGORITHMS))}"
-        )
+        raise ArgumentError(f"{owner}: unknown algorithm {value!r}{did_you_mean(str(value), ('auto', *ALGORITHMS))}")
     return str(value)
 
 
 class Conv2d(Weighted):
-    """Cross-correlate feature maps with filters that are learned.
+    """Cross-correlate feature maps with learned filters.
 
     Parameters
     ----------
@@ -41,16 +39,16 @@ class Conv2d(Weighted):
     bias : bool
         Whether each filter has a bias, which starts at zero.
     initializer : str or function
-        Where the weights start; see `rot180.nn.initializer`.
+        How to draw the initial weights; see `rot180.nn.initializer`.
     in_channels : int or None
-        Channels of the input; None takes what comes.
+        Channels of the input; None accepts any number.
     name, lr_factor
         As in `Layer`.
 
     Raises
     ------
     ArgumentError
-        A value cannot be used.
+        A value is invalid.
 
     Examples
     --------
@@ -102,7 +100,7 @@ class Conv2d(Weighted):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keywords that `ops.conv2d` and `ops.conv2d_backward` take."""
+        """Return the keyword arguments that `ops.conv2d` and `ops.conv2d_backward` take."""
         return {
             "stride": self.stride,
             "padding": self.padding,
@@ -114,7 +112,7 @@ class Conv2d(Weighted):
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, F)."""
         if len(input_shape) != 3:
-            raise ShapeError(f"{self.label}: a convolution takes (height, width, channels); it gets {input_shape}")
+            raise ShapeError(f"{self.label}: a convolution takes (height, width, channels); it got {input_shape}")
         channels = input_shape[2]
         if self.in_channels not in (None, channels):
             raise ShapeError(

@@ -1,4 +1,4 @@
-"""Dropout: in training, each value is left out with some probability."""
+"""Dropout: in training, each value is dropped with some probability."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class Dropout(Layer):
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
     ) -> tuple[Array, Array | None]:
-        """Return y and the mask, which is None where nothing was left out."""
+        """Return y and the mask, which is None if nothing was dropped."""
         if not training or self.rate == 0:
             return x, None
         if generator is None:
-            raise ArgumentError(f"{self.label}: dropout in training draws random numbers; give forward a generator")
+            raise ArgumentError(f"{self.label}: dropout in training draws random numbers; pass a generator to forward")
         mask = dropout_mask(x.shape, self.rate, generator, x.dtype)
         return dropout(x, mask), mask
 

@@ -1,4 +1,4 @@
-"""From feature maps to one row of numbers."""
+"""Flatten feature maps to one row of numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rot180.ops.types import Array
 
 
 class Flatten(Layer):
-    """Join the feature maps of each image to one row, pixel by pixel, channels innermost.
+    """Join the feature maps of each image into one row, pixel by pixel, channels innermost.
 
     Examples
     --------

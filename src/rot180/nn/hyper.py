@@ -1,4 +1,4 @@
-"""Hyper-parameters: checked whenever they are set, in the constructor or later, and read as plain attributes."""
+"""Hyper-parameters: checked whenever they are set, in the constructor or later, but read as plain attributes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 class Checked(Generic[Value]):
-    """Declares an attribute whose values go through `read(value, name)`, which returns them or raises ArgumentError.
+    """Declares an attribute whose values pass through `read(value, name)`, which returns them or raises ArgumentError.
 
     >>> from rot180.nn.validation import real_number
     >>> class Spring:
@@ -31,12 +31,12 @@ class Checked(Generic[Value]):
         vars(holder)[self.name] = self.read(value, f"{label}: {self.name}", *self.limits)
 
     if TYPE_CHECKING:
-        # There is none: Python finds the value in the object's dictionary, as fast as any attribute.
+        # Not defined at runtime: Python finds the value in the object's dictionary, as fast as any attribute.
         def __get__(self, holder: Any, owner: type) -> Value: ...
 
 
 class Changes:
-    """When the hyper-parameters of any layer were last set: whoever has seen `latest` need not look again."""
+    """When the hyper-parameters of any layer were last set: if `latest` is unchanged, nothing needs to be checked."""
 
     latest = object()
 
@@ -45,7 +45,7 @@ changes = Changes()
 
 
 class Hyper(Checked[Value]):
-    """A layer's hyper-parameter: networks and engines hear of it when one is set."""
+    """A layer's hyper-parameter: networks and engines are notified when it is set."""
 
     def __set__(self, holder: Any, value: Any) -> None:
         super().__set__(holder, value)
@@ -53,5 +53,5 @@ class Hyper(Checked[Value]):
 
 
 def anything(value: Any, name: str) -> Any:
-    """Read a value that needs no check."""
+    """Accept any value."""
     return value

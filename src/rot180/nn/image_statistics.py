@@ -1,4 +1,4 @@
-"""What training images look like, in a few numbers, so that images unlike them can be told from them."""
+"""A few statistics of the training images, by which images unlike them can be recognized."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from rot180.errors import ArgumentError
 from rot180.ops.types import Array
 
 MOST_IMAGES, MOST_DECODED, MOST_VALUES = 1024, 128, 2**24
-"""Images that are looked at, evenly spread; fewer where each has to be decoded, or where they are large."""
+"""The number of images examined, evenly spread; fewer if each has to be decoded, or if they are large."""
 
 RARE = 0.001
-"""Share of the training images that may lie outside a range on either side, as mistakes among them do."""
+"""The fraction of training images that may be outside a range on either side, as outliers among them are."""
 
 NEARER = 0.25
-"""By how much of white the negative of an image must fit better than the image, to be taken for what was meant."""
+"""By how much, as a fraction of white, the negative must fit better than the image to be taken as intended."""
 
 TIMES_AS_LARGE = 8
-"""How many times as large, or as small, an image must be to be unlike."""
+"""The factor by which an image must be larger or smaller to count as unlike."""
 
 COLORFUL, COLORLESS = 0.1, 0.01
-"""Mean differences between the channels, as a share of white."""
+"""Mean differences between the channels, as fractions of white."""
 
 
 class StoredImages(NamedTuple):
-    """What image files were before they were brought to one size: their sides in pixels, and whether all were gray."""
+    """The image files before they were resized to one size: their sides in pixels, and whether all were gray."""
 
     shortest: int
     longest: int
@@ -38,16 +38,16 @@ class StoredImages(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """What training images look like.
+    """Statistics of training images.
 
     Parameters
     ----------
     background : (float, float)
         Range of the mean brightness at the border, from black 0 to white 1.
     color : (float, float) or None
-        Range of the mean difference between the largest and the smallest channel; None where it is not known.
+        Range of the mean difference between the largest and the smallest channel; None if unknown.
     sides : (int, int)
-        The shortest and the longest side of the images as they were stored, in pixels.
+        The shortest and the longest side of the stored images, in pixels.
 
     Examples
     --------
@@ -69,15 +69,15 @@ class ImageStatistics:
         limits: tuple[float, float],
         stored: StoredImages | None = None,
     ) -> ImageStatistics | None:
-        """Return the statistics of training images; None for what are no images (N, H, W, C) or (N, H, W).
+        """Return the statistics of training images; None if they are not images (N, H, W, C) or (N, H, W).
 
         Parameters
         ----------
-        images : (N, H, W, C) or (N, H, W), or what is indexed like them
+        images : (N, H, W, C) or (N, H, W), or anything that is indexed like them
         limits : (float, float)
             Black and white.
         stored : StoredImages, optional
-            What is known of the files that they come from.
+            Facts about the files that they come from.
         """
         if len(images.shape) < 3 or not len(images):
             return None
@@ -97,15 +97,15 @@ class ImageStatistics:
         size: tuple[int, int] | None = None,
         color: float | None = None,
     ) -> tuple[str, ...]:
-        """Return in what most of some images are unlike the training images, a line each.
+        """Return the ways in which most of the given images are unlike the training images, one line each.
 
         Parameters
         ----------
         images : (N, H, W, C) or (N, H, W)
         limits : (float, float)
-            Black and white in them.
+            Black and white in these images.
         size : (int, int), optional
-            Height and width of the file that the only image comes from; without it sizes are not compared.
+            Height and width of the file that a single image comes from; without it, sizes are not compared.
         color : float, optional
             Its mean difference between channels, if the images have lost theirs.
         """
@@ -119,30 +119,30 @@ class ImageStatistics:
         if np.mean((misfit > 0) & (misfit > np.maximum(negatives_misfit, 0) + NEARER)) > 0.5:
             lighter = np.median(background) > high
             found.append(
-                "the background is light, where that of the training images is dark: a negative of them; invert it"
+                "the background is light, while that of the training images is dark: a negative; invert it"
                 if lighter
-                else "the background is dark, where that of the training images is light: a negative of them; invert it"
+                else "the background is dark, while that of the training images is light: a negative; invert it"
             )
         if size is not None:
             height, width = size
             shortest, longest = self.sides
             if min(size) > TIMES_AS_LARGE * longest:
                 found.append(
-                    f"{height}x{width}, where no training image has more than {longest} pixels a side: what it shows "
-                    "may vanish in so few; cut it out first"
+                    f"{height}x{width}, while no training image has more than {longest} pixels per side: details may "
+                    "vanish when it is reduced; crop it first"
                 )
             elif max(size) * TIMES_AS_LARGE < shortest:
-                found.append(f"{height}x{width}, where every training image has at least {shortest} pixels a side")
+                found.append(f"{height}x{width}, while every training image has at least {shortest} pixels per side")
         if self.color is not None and (color is not None or some.shape[3] == 3):
             colors = np.array([color]) if color is not None else _color(some)
             if self.color[1] < COLORLESS and np.median(colors) > COLORFUL:
-                found.append("in color, where the training images are gray")
+                found.append("in color, while the training images are gray")
             elif self.color[0] > COLORLESS and np.median(colors) < COLORLESS / 4:
-                found.append("gray, where the training images are in color")
+                found.append("gray, while the training images are in color")
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return the statistics in a form that JSON can hold."""
         color = None if self.color is None else list(self.color)
         return {"background": list(self.background), "color": color, "sides": list(self.sides)}
 
@@ -157,7 +157,7 @@ class ImageStatistics:
         background, color, sides = (_pair(given.get(name)) for name in ("background", "color", "sides"))
         if background is None or sides is None or (color is None and given.get("color") is not None):
             raise ArgumentError(
-                f"the statistics of training images are pairs background, color, sides; they are {str(values)[:80]}"
+                f"the statistics of training images must be pairs background, color, sides; got {str(values)[:80]}"
             )
         return cls(background, color, (int(sides[0]), int(sides[1])))
 

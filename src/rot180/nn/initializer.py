@@ -1,10 +1,10 @@
-r"""Where weights start: small random numbers whose spread keeps signals at one size from layer to layer.
+r"""Initial weights: small random numbers whose variance keeps signals at the same scale from layer to layer.
 
-A unit that sums `fan_in` independent inputs of variance v through weights of variance s puts out variance fan_in*s*v.
+A unit that sums `fan_in` independent inputs of variance v through weights of variance s has output variance fan_in*s*v.
 
     lecun    s = 1/fan_in                   the output varies as much as the input
     glorot   s = 2/(fan_in + fan_out)       a compromise with the backward pass, where fan_out values are summed
-    he       s = 2/fan_in                   a ReLU throws away half of the square sum, so twice as much goes in
+    he       s = 2/fan_in                   a ReLU discards half of the mean square, so the variance is doubled
 
 A uniform distribution over [-a, a] has variance a**2/3, so a = sqrt(3*s). For a convolution fan_in = KH*KW*C/groups,
 the weights that one output pixel sees, and fan_out = KH*KW*F/groups, the outputs that one input pixel reaches.
@@ -64,23 +64,23 @@ def he_normal(shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.r
 
 
 def zeros(shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator) -> Array:
-    """Return zeros; in a layer before another one nothing is learned from them, since all units stay alike."""
+    """Return zeros; hidden layers cannot learn from them, since all units stay identical."""
     return np.zeros(shape)
 
 
 INITIALIZERS: dict[str, Initializer] = {
     f.__name__: f for f in (glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, lecun_uniform, zeros)
 }
-"""The initializers that have a name; "auto" stands for one of them."""
+"""The initializers by name; "auto" stands for one of them."""
 
 
 def as_initializer(initializer: Any, layer: str) -> str | Initializer:
-    """Read an initializer's name or function; one of ours is returned by its name."""
+    """Check an initializer's name or function; a built-in one is returned by its name."""
     if isinstance(initializer, str):
         if initializer == "auto" or initializer in INITIALIZERS:
             return initializer
         raise ArgumentError(
-            f"{layer}: no initializer is called {initializer!r}{did_you_mean(initializer, ['auto', *INITIALIZERS])}"
+            f"{layer}: unknown initializer {initializer!r}{did_you_mean(initializer, ['auto', *INITIALIZERS])}"
         )
     if not callable(initializer):
         raise ArgumentError(
@@ -102,20 +102,22 @@ def initialize(
 ) -> Array:
     """Draw a weight array.
 
-    "auto" is `he_uniform` where a ReLU of any sort follows, because it halves the square sum, and `glorot_uniform`
-    elsewhere: sigmoid and tanh are straight lines around zero, as is no activation at all.
+    "auto" is `he_uniform` if a ReLU of any kind follows, because that halves the mean square, and `glorot_uniform`
+    otherwise: sigmoid and tanh are nearly linear around zero, as is no activation at all.
 
     Raises
     ------
     ShapeError
-        A function of the user's returned another shape.
+        A user's function returned the wrong shape.
     """
     if initializer == "auto":
         initializer = "he_uniform" if activation == "relu" else "glorot_uniform"
     function = INITIALIZERS[initializer] if isinstance(initializer, str) else initializer
     weight = np.asarray(function(shape, fan_in, fan_out, generator))
     if weight.shape != shape:
-        raise ShapeError(f"an initializer must return the shape it is asked for, {shape}; it returned {weight.shape}")
+        raise ShapeError(
+            f"an initializer must return an array of the requested shape, {shape}; it returned {weight.shape}"
+        )
     return np.array(weight, dtype=dtype, order="C")  # always a copy: the model updates it in place
 
 

@@ -1,4 +1,4 @@
-"""A wrong keyword is answered with the right one."""
+"""Suggest the right keyword for a wrong one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 Class = TypeVar("Class")
 
 MISUSE = (TypeError, AttributeError, ValueError, LookupError, OverflowError)
-"""What NumPy and Python raise where a value is not what it is used as."""
+"""The exceptions that NumPy and Python raise for a value of the wrong type."""
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "learningrate": ("lr",),
@@ -44,12 +44,12 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "file": ("path",),
     "notation": ("text",),
 }
-"""What PyTorch, Keras and others call an argument, without underscores, to what it is called here, where spelling alone
-does not lead there; the first that the function has is meant."""
+"""Names of arguments in PyTorch, Keras and others, without underscores, and their names here, where spelling alone does
+not lead there; the first one that the function has is meant."""
 
 
 def answering(init: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """Wrap an `__init__` so that arguments that do not fit, or are of wrong types, raise ArgumentError.
+    """Wrap an `__init__` so that wrong arguments, or arguments of wrong types, raise ArgumentError.
 
     >>> from rot180.nn import Conv2d
     >>> Conv2d(8, 3, strides=2)
@@ -82,7 +82,7 @@ def answering_class(kind: type[Class]) -> type[Class]:
 
 
 def answering_call(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Wrap a function or method so that arguments that do not fit, or are of wrong types, raise ArgumentError.
+    """Wrap a function or method so that wrong arguments, or arguments of wrong types, raise ArgumentError.
 
     >>> from rot180.training import fit
     >>> fit(None, None, learning_rate=0.1)
@@ -110,9 +110,9 @@ def _explain(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
 ) -> None:
-    """Raise ArgumentError for arguments that do not fit a signature, or its types.
+    """Raise ArgumentError for arguments that do not match a signature or its types.
 
-    Asked after a call has failed, so that a call that fits costs nothing; one that fitted and failed inside passes.
+    Called after a call has failed, so that correct calls cost nothing; does nothing if the arguments match.
     """
     if isinstance(error, Rot180Error):
         return
@@ -131,6 +131,6 @@ def _explain(
 
 
 def _suggestion(keyword: str, known: Iterable[str]) -> str:
-    """Return a hint: the synonym that is known, else what `did_you_mean` finds."""
+    """Return a hint: the known synonym if there is one, else that of `did_you_mean`."""
     meant = [name for name in SYNONYMS.get(keyword.lower().replace("_", ""), ()) if name in known]
     return f"; did you mean {meant[0]!r}?" if meant else did_you_mean(keyword, known)

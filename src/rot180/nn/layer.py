@@ -1,4 +1,4 @@
-"""What every layer is: parameters, an operation, and nothing remembered between forward and backward."""
+"""The base class of layers: parameters and an operation, without state between forward and backward."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
 Shape = tuple[int, ...]
-"""The shape of one image or feature map, without the batch: (H, W, C) or (n,)."""
+"""The shape of one image or feature map, without the batch axis: (H, W, C) or (n,)."""
 
 
 class Layer:
-    """The base of all layers.
+    """The base class of all layers.
 
-    A layer is made with its hyper-parameters, built once for an input shape (which fixes its parameters), and then used
-    from any number of threads: `forward` returns what `backward` will need, and keeps nothing.
+    A layer is created with its hyper-parameters, built once for an input shape (which fixes its parameters), and then
+    used from any number of threads: `forward` returns what `backward` will need, and stores nothing.
 
     Attributes
     ----------
     kind : str
         The stem of the layer's name in a network: `conv` becomes `conv1`, `conv2`, ...
     name : str
-        Its name in a network, such as `conv1`; given by the container, or by the user.
+        Its name in a network, such as `conv1`; set by the container or the user.
     parameters : dict of str to array
-        By local name (`weight`, `bias`); empty before `build` and for layers that have none. Updated in place.
+        The parameters by local name (`weight`, `bias`); empty before `build` and for layers without any. Updated in
+        place.
     lr_factor : float
         Multiplies the learning rate for this layer's parameters; 0 freezes them.
 
-    Hyper-parameters may be set at any time: the next step obeys them, or says why it cannot.
+    Hyper-parameters may be set at any time: the next step uses the new values, or raises an error if it cannot.
     """
 
     lr_factor = Hyper(real_number)
@@ -43,7 +44,7 @@ class Layer:
 
     kind: ClassVar[str] = "layer"
     is_activation: ClassVar[bool] = False
-    """An elementwise function; initializers look at the one that follows a layer."""
+    """Whether it is an elementwise function; initializers depend on the one that follows a layer."""
     draws: ClassVar[bool] = False
     """Whether it draws random numbers in training."""
     output_kind: ClassVar[Literal["logits", "sigmoids", "probabilities"]] = "logits"
@@ -63,16 +64,16 @@ class Layer:
 
     @property
     def label(self) -> str:
-        """What messages call the layer: its name, or its class before it has one."""
+        """The layer's name in messages: its name, or its class if it has none yet."""
         return self.name or type(self).__name__
 
     @property
     def has_parameters(self) -> bool:
-        """Whether it has parameters, or `build` will make some."""
+        """Whether it has parameters, or `build` will create some."""
         return bool(self.parameters) or type(self).build is not Layer.build
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the output for one image; raise ShapeError where the input does not fit."""
+        """Return the shape of the output for one image; raise ShapeError if the input does not fit."""
         return input_shape
 
     def geometry(self, input_shape: Shape) -> Geometry | None:
@@ -80,20 +81,20 @@ class Layer:
         return None
 
     def parameter_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        """Return the shape of each parameter that `build` would make for this input; here, of those it has made."""
+        """Return the shape of each parameter that `build` would create; here, of those already created."""
         return {name: array.shape for name, array in self.parameters.items()}
 
     def build(
         self, input_shape: Shape, generator: np.random.Generator, *, dtype: Any = np.float32, activation: str = "linear"
     ) -> None:
-        """Make the parameters for this input shape. `activation` names what follows, for the initializer's gain."""
+        """Create the parameters for this input shape. `activation` is the next one, for the initializer's gain."""
 
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
         """Return the output for a batch and what `backward` needs.
 
-        `training` switches dropout and noise on; they draw from `generator`.
+        `training` turns on dropout and noise, which draw from `generator`.
         """
         raise NotImplementedError
 
@@ -102,19 +103,19 @@ class Layer:
         raise NotImplementedError
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        """Return the multiply-adds of one image's forward pass, in products of an input and a weight."""
+        """Return the multiply-adds of one image's forward pass: the number of products of an input and a weight."""
         return 0
 
     def to_notation(self) -> str:
         """Return the layer as a word of the notation, without its name.
 
-        A layer of the user's own, for which there is no word, is shown by the call that makes it; `rot180.network`
-        does not read that, and `save_model` refuses it.
+        A user's own layer, which has no word, is shown by the call that creates it; `rot180.network` cannot read that,
+        and `save_model` refuses it.
         """
         return repr(self)
 
     def __repr__(self) -> str:
-        """Return the call that makes the layer, with what differs from the defaults."""
+        """Return the call that creates the layer, with the arguments that differ from their defaults."""
         arguments = []
         for name, parameter in list(inspect.signature(type(self).__init__).parameters.items())[1:]:
             if not hasattr(self, name):  # a user's class may not keep its arguments

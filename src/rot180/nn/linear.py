@@ -16,7 +16,7 @@ from rot180.ops.types import Array
 
 
 class Linear(Weighted):
-    """Multiply by a matrix that is learned: y = x w + b.
+    """Multiply by a learned matrix: y = x w + b.
 
     Parameters
     ----------
@@ -25,16 +25,16 @@ class Linear(Weighted):
     bias : bool
         Whether each unit has a bias, which starts at zero.
     initializer : str or function
-        Where the weights start; see `rot180.nn.initializer`.
+        How to draw the initial weights; see `rot180.nn.initializer`.
     in_features : int or None
-        Size of the input; None takes what comes.
+        Size of the input; None accepts any size.
     name, lr_factor
         As in `Layer`.
 
     Raises
     ------
     ArgumentError
-        A value cannot be used.
+        A value is invalid.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Linear(Weighted):
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (out_features,)."""
         if len(input_shape) != 1:
-            raise ShapeError(f"{self.label}: Linear takes (n,) but gets {input_shape}; put Flatten() before it")
+            raise ShapeError(f"{self.label}: Linear takes (n,) but got {input_shape}; put Flatten() before it")
         if self.in_features not in (None, input_shape[0]):
             raise ShapeError(
                 f"{self.label}: the input has {input_shape[0]} values but in_features is {self.in_features}; "

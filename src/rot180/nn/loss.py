@@ -16,7 +16,7 @@ from rot180.ops.types import Array
 
 
 class Loss(Protocol):
-    """What every loss is: a forward pass that returns what its backward pass needs."""
+    """The interface of a loss: a forward pass that also returns what the backward pass needs."""
 
     name: ClassVar[str]
 
@@ -30,12 +30,12 @@ class Loss(Protocol):
 
 
 class _ClassWeighted:
-    """A loss in which the images of some classes may count more than others."""
+    """A loss in which the images of some classes may have larger weights than others."""
 
     class_weights = Checked(lambda value, name: None if value is None else read_class_weights(value, name))
 
     def __repr__(self) -> str:
-        """Return the call that makes it."""
+        """Return the call that creates it."""
         values = {name: value for name, value in vars(self).items() if value is not None}
         if self.class_weights is not None:
             values["class_weights"] = self.class_weights.tolist()
@@ -48,10 +48,10 @@ class CrossEntropyLoss(_ClassWeighted):
     Parameters
     ----------
     label_smoothing : float
-        In [0, 1): this much of the target is spread over all classes.
+        The fraction of the target, in [0, 1), that is spread over all classes.
     class_weights : (K,) float, optional
         How much an image of each class counts, at least 0. The sum over the batch is divided by its number of images,
-        as in Keras, not by the sum of the weights (`rot180.ops.loss` says why).
+        as in Keras, not by the sum of the weights (`rot180.ops.loss` explains why).
 
     Examples
     --------
@@ -113,7 +113,7 @@ class SquaredErrorLoss(_ClassWeighted):
 
 
 def read_class_weights(value: Any, name: str) -> Array:
-    """Read one weight for each class: numbers that are finite, at least 0, and not all 0.
+    """Check class weights, one for each class: finite numbers, at least 0, not all 0.
 
     >>> read_class_weights([1, 2.5], "CrossEntropyLoss: class_weights")
     array([1. , 2.5])
@@ -138,11 +138,11 @@ LOSSES: dict[str, type[CrossEntropyLoss] | type[SquaredErrorLoss]] = {
 
 
 def loss(name: str, **options: Any) -> Loss:
-    """Return a loss by name, such as `cross_entropy`; raise ArgumentError for one that is not known.
+    """Return a loss by name, such as `cross_entropy`; raise ArgumentError if it is unknown.
 
     >>> loss("cross_entropy", label_smoothing=0.1)
     CrossEntropyLoss(label_smoothing=0.1)
     """
     if name not in LOSSES:
-        raise ArgumentError(f"no loss is called {name!r}{did_you_mean(str(name), LOSSES)}")
+        raise ArgumentError(f"unknown loss {name!r}{did_you_mean(str(name), LOSSES)}")
     return LOSSES[name](**options)

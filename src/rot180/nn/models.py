@@ -1,4 +1,4 @@
-"""Networks that have a name."""
+"""Named networks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rot180.nn.sequential import Sequential
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A network's notation, and in one line what it is for."""
+    """A network's notation and its purpose in one line."""
 
     notation: str
     description: str
@@ -41,22 +41,22 @@ NAMED_MODELS: dict[str, NamedModel] = {
         "for the bundled 8x8 digits; over 98% on unseen ones within seconds",
     ),
 }
-"""The named models with what they are for."""
+"""The named models with their purposes."""
 
 MODELS: dict[str, str] = {name: named.notation for name, named in NAMED_MODELS.items()}
-"""The named models' notations; `rot180.model(name)` makes one."""
+"""The named models' notations; `rot180.model(name)` creates one."""
 
 
 @answering_call
 def model(name_or_notation: str) -> Sequential:
-    """Return a named model, or the network that a notation describes; not built yet.
+    """Return a named model, or the network described by a notation, not built yet.
 
     Raises
     ------
     ArgumentError
-        No model has this name.
+        The name is unknown.
     NotationError
-        The notation cannot be read.
+        The notation is invalid.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def model(name_or_notation: str) -> Sequential:
         return network(MODELS[name_or_notation])
     if isinstance(name_or_notation, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name_or_notation):
         raise ArgumentError(
-            f"no model is called {name_or_notation!r}{did_you_mean(name_or_notation, MODELS)}; or write a network such "
+            f"unknown model {name_or_notation!r}{did_you_mean(name_or_notation, MODELS)}; or write a network such "
             f"as '28x28x1 > conv5x5:8 relu maxpool2 > fc10'"
         )
     return network(name_or_notation)
@@ -76,8 +76,8 @@ def model(name_or_notation: str) -> Sequential:
 def default_network(shape: tuple[int, int, int], classes: int) -> str:
     """Return the notation of a small network for images of any shape.
 
-    Convolutions of 3 x 3 and pooling, twice as many filters each time, until a side is at most 8 pixels long; then a
-    hidden layer.
+    Convolutions of 3 x 3 and pooling, doubling the number of filters each time, until no side is longer than 8 pixels;
+    then a hidden layer.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""Networks written as text.
+"""The notation: networks written as text.
 
 `28x28x1 > conv5x5:32:same relu maxpool2 > conv5x5:64:same relu maxpool2 > fc512 relu > fc10`
 
-The size of an image, then the layers. Spaces and `>` separate and mean the same; `[conv3x3:32:same relu]*2` repeats.
-The words are those of `registry`, their options follow after colons:
+The size of an image, then the layers. Spaces and `>` both separate layers; `[conv3x3:32:same relu]*2` repeats them.
+The words are those of `registry`; their options follow after colons:
 
 | word | layer | options besides `name=stem` |
 |---|---|---|
@@ -12,7 +12,7 @@ The words are those of `registry`, their options follow after colons:
 | `maxpool2`, `maxpool3x2` | MaxPool2d | `same` `valid` `pad...` `s2` |
 | `avgpool2` | AvgPool2d | the same, and `excludepad` |
 | `fc10` | Linear | `nobias` `init=...` `lr=0.5` |
-| `flatten` | Flatten | put in by itself where `fc` follows feature maps |
+| `flatten` | Flatten | inserted automatically where `fc` follows feature maps |
 | `relu` `sigmoid` `tanh` `softmax` | ReLU, Sigmoid, Tanh, Softmax | |
 | `noisyrelu` | NoisyReLU | `sigma=0.1` |
 | `leakyrelu` | LeakyReLU | `slope=0.01` |
@@ -30,7 +30,7 @@ from rot180.nn.sequential import Sequential
 
 @answering_call
 def network(text: str) -> Sequential:
-    """Read a network. Its input shape is known and its shapes are checked; `build` makes its parameters.
+    """Parse a network. Its shapes are known and checked; `build` creates its parameters.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def network(text: str) -> Sequential:
     Raises
     ------
     NotationError
-        The text cannot be read, or a layer does not fit: the first line says why, then a caret shows the place, then
-        stands what could be there.
+        The text is invalid, or a layer does not fit: the first line says why, a caret shows the place, and the last
+        line lists what is expected there.
 
     Examples
     --------

@@ -1,11 +1,11 @@
-r"""Reading the notation.
+r"""Parser of the notation.
 
     network   = input { item }
     input     = height "x" width "x" channels  |  n
     item      = word  |  "[" item { item } "]" "*" times
     word      = stem [ size ] { ":" option }
 
-Items are separated by spaces or `>` (or `->`), which mean the same. The words and their options are in `registry`.
+Items are separated by spaces, `>` or `->`, which are equivalent. The words and their options are in `registry`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _EXAMPLES = [word.example for word in WORDS.values()]
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of the text: its kind ("word", "open", "close", "times"), the piece, and where it starts."""
+    """A token: its kind ("word", "open", "close", "times"), its text, and its position."""
 
     kind: str
     text: str
@@ -44,7 +44,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Item:
-    """A word that has been read: where it stands, what it is, and the layer's arguments."""
+    """A parsed word: its position, its entry in the registry, and the layer's arguments."""
 
     token: Token
     word: Word
@@ -52,9 +52,9 @@ class Item:
 
 
 def parse(text: str) -> Sequential:
-    """Read a network; see `rot180.nn.notation.network`."""
+    """Parse a network; see `rot180.nn.notation.network`."""
     if not isinstance(text, str):
-        raise ArgumentError(f"a network's notation is a text; it is {type(text).__name__}")
+        raise ArgumentError(f"a network's notation must be a string; it is {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:
         raise NotationError(f"notation: the text must have at most {MAX_CHARACTERS:,} characters; it has {len(text):,}")
     tokens = _tokens(text)
@@ -67,7 +67,7 @@ def _tokens(text: str) -> list[Token]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:  # pragma: no cover - the last alternative takes any character
-            raise at(text, position, "nothing that can be read", _EXAMPLES)
+            raise at(text, position, "unexpected character", _EXAMPLES)
         kind = "times" if match["times"] else match.lastgroup
         word = _WORD.match(text, position) if kind == "word" else None
         end = word.end() if word else match.end()
@@ -78,7 +78,7 @@ def _tokens(text: str) -> list[Token]:
 
 
 def _input_shape(text: str, tokens: list[Token]) -> tuple[int, ...]:
-    reason = "a network starts with the size of its images, height x width x channels"
+    reason = "a network must start with the size of its images, height x width x channels"
     examples = ["28x28x1", "784 (for rows of numbers)"]
     if not tokens:
         raise at(text, 0, f"the text is empty; {reason}", examples)
@@ -89,7 +89,7 @@ def _input_shape(text: str, tokens: list[Token]) -> tuple[int, ...]:
 
 
 def _items(text: str, tokens: list[Token]) -> list[Item]:
-    """Read words and spread out repetitions; open brackets wait on a stack, so depth costs no recursion."""
+    """Parse words and expand repetitions; open brackets are kept on a stack, so depth needs no recursion."""
     stack: list[tuple[Token, list[Item]]] = []
     items: list[Item] = []
     position = 0
@@ -105,7 +105,7 @@ def _items(text: str, tokens: list[Token]) -> list[Item]:
             stack.append((token, items))
             items = []
         elif token.kind == "times":
-            raise at(text, token.start, "a repetition count belongs after a bracket", ["[relu]*2"], len(token.text))
+            raise at(text, token.start, "a repetition count must follow a bracket", ["[relu]*2"], len(token.text))
         else:
             if not stack:
                 raise at(text, token.start, "this bracket was never opened", _EXAMPLES)
@@ -126,7 +126,7 @@ def _items(text: str, tokens: list[Token]) -> list[Item]:
 
 
 def _times(text: str, close: Token, following: list[Token]) -> int:
-    reason, expected = "after a bracket stands how often its layers are repeated", ["*2"]
+    reason, expected = "a bracket must be followed by the number of repetitions", ["*2"]
     if not following or following[0].kind != "times":
         raise at(text, close.start + 1, reason, expected)
     token = following[0]
@@ -148,14 +148,14 @@ def _word(text: str, token: Token) -> Item:
     word = WORDS.get(stem)
     if word is None:
         close = did_you_mean(stem.lower(), WORDS) if stem else "; a layer starts with a letter"
-        raise at(text, token.start, f"{token.text!r} is no layer{close}", _EXAMPLES, len(head))
+        raise at(text, token.start, f"{token.text!r} is not a layer{close}", _EXAMPLES, len(head))
     arguments = _size(text, token, word, head)
     start = token.start + len(head)
     for option in options:
         start += 1
         name, value = _read_option(text, word, head, option, start)
         if name in arguments:
-            raise at(text, start, f"{head} is given {_spoken(name)} twice", ["one of the two"], len(option))
+            raise at(text, start, f"{head} has {_spoken(name)} twice", ["one of the two"], len(option))
         arguments[name] = value
         start += len(option)
     if word.required and word.required.argument not in arguments:
@@ -206,7 +206,7 @@ def _spoken(argument: str) -> str:
 
 
 def _assemble(text: str, shape: tuple[int, ...], items: list[Item]) -> Sequential:
-    """Make the layers and check their shapes one by one, so that a fault is shown at its word."""
+    """Create the layers and check their shapes one by one, so that an error is reported at its word."""
     layers: list[Layer] = []
     tokens: list[Token] = []
     input_shape = shape
@@ -241,5 +241,5 @@ def _check_names(text: str, layers: list[Layer], tokens: list[Token]) -> None:
     for layer, automatic, token in zip(layers, automatic_names(layers), tokens, strict=True):
         name = layer.name or automatic
         if name in seen:
-            raise at(text, token.start, f"two layers are called {name!r}", ["name=other"], len(token.text))
+            raise at(text, token.start, f"two layers are named {name!r}", ["name=other"], len(token.text))
         seen.add(name)

@@ -1,4 +1,4 @@
-"""Writing a network in the notation."""
+"""Write a network in the notation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def notation(
 ) -> str:
     """Return `28x28x1 > conv5x5:32:same relu maxpool2 > fc10`.
 
-    A `>` stands after the input and before each layer with weights. A name is written where it is not the automatic
-    one, and `flatten` where the reader would not put it in by itself. What depends on the input alone (`in_channels`)
-    and functions of the user's as initializers are not written.
+    A `>` is written after the input and before each layer with weights. A name is written if it is not the automatic
+    one, and `flatten` if the parser would not insert it automatically. Values that depend on the input alone
+    (`in_channels`) and users' functions as initializers are not written.
     """
     blocks: list[list[str]] = [["x".join(map(str, input_shape))], []]
     for index, (layer, name) in enumerate(zip(layers, automatic_names, strict=True)):
@@ -33,7 +33,7 @@ def notation(
 
 
 def is_implicit(layer: Layer, input_shape: Shape, following: Sequence[Layer]) -> bool:
-    """Whether this is the flattening that a fully connected layer after feature maps brings with it."""
+    """Return whether this is the flattening implied by a fully connected layer after feature maps."""
     return (
         isinstance(layer, Flatten)
         and len(input_shape) == 3

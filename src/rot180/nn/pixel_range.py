@@ -1,4 +1,4 @@
-"""In which range pixels are: found from the training images, kept by the model, asked of all that it is given later."""
+"""The range of pixels: found from the training images, stored in the model, required of all later images."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from rot180.errors import ArgumentError, NonFiniteError, PixelWarning
 from rot180.ops.types import Array
 
 WHITES = (1, 3, 7, 15, 16, 31, 63, 255, 1023, 4095, 16383, 65535)
-"""What white is in common use. 127 and 511 are not: uint8 images that reach 100 are dark photographs."""
+"""Common values of white. 127 and 511 are not among them: uint8 images that reach 100 are dark photographs."""
 
 BEYOND = 1.25
-"""How far floats may leave their range, as sharp ways of resizing make them."""
+"""How far floats may exceed their range, as after resizing with a sharpening filter."""
 
 SIGNED = -0.25
-"""Floats below this share of their largest were normalized by someone: their zero is not black."""
+"""Floats below this fraction of their largest value, negated, are taken as normalized: zero is not black."""
 
 NEARLY_BLACK, DARK = 1 / 15, 1 / 4
-"""Shares of white. Images that stay below the first hold another range; below the second they may."""
+"""Fractions of white. Images that stay below the first have another range; below the second they may have."""
 
 
 @dataclass(frozen=True)
 class PixelRange:
-    """The range of a model's training images, in the units in which they are stored.
+    """The range of a model's training images, in the units of the stored images.
 
     Parameters
     ----------
     low : float
-        Black, 0; below 0 for floats that were normalized before, which are not scaled.
+        Black, 0; negative for floats that are already normalized, which are not scaled.
     high : float
         White: 255 for ordinary uint8 images, 1 for floats in 0 to 1, 16 for integers 0 to 16.
     floats : bool
-        Whether they were floats.
+        Whether the images are floats.
 
     Examples
     --------
@@ -57,12 +57,12 @@ class PixelRange:
         """Return the range that training images are in.
 
         White is the smallest value of `WHITES` that the images do not exceed; for integers it is the largest value of
-        their type unless all of them are below a quarter of it. Floats up to 1 are in 0 to 1.
+        their type unless all of them are below a quarter of it. Floats up to 1 have the range 0 to 1.
 
         Raises
         ------
         NonFiniteError
-            An image holds infinities or NaN.
+            An image contains infinity or NaN.
         """
         low, high = extremes(images)
         if images.dtype.kind == "f":
@@ -79,49 +79,49 @@ class PixelRange:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Black and white of the training images; of images normalized before, their smallest and largest value."""
+        """Black and white of the training images; for normalized images, their smallest and largest value."""
         return self.low if self.is_signed else 0.0, self.high
 
     @property
     def white(self) -> float:
-        """What the training images are divided by: white, or 1 where they were normalized before."""
+        """The divisor of the training images: white, or 1 if they are already normalized."""
         return 1.0 if self.is_signed else self.high
 
     def white_of(self, images: Any, whose: str = "the model was trained on") -> float:
-        """Return what is white in other images, from their type and values.
+        """Return the value of white in other images, from their type and values.
 
-        The same range, and the whole range of another type, are read as what they are: after training on uint8, uint16
-        that reaches 65535 and floats in 0 to 1.
+        The same range, and the full range of another type, are accepted: after training on uint8, uint16 that reaches
+        65535 and floats from 0 to 1.
 
         Parameters
         ----------
         images : (N, ...)
-            uint8, uint16 or floats (`as_pixels`), or what knows its `extremes`.
+            uint8, uint16 or floats (`as_pixels`), or an object with `extremes`.
         whose : str
-            How messages begin to speak of this range.
+            The beginning of the phrase by which messages refer to this range.
 
         Returns
         -------
         float
-            The value that stands for white.
+            The value of white.
 
         Raises
         ------
         ArgumentError
-            The images are surely in another range.
+            The images are certainly in another range.
         NonFiniteError
-            One holds infinities or NaN.
+            One contains infinity or NaN.
 
         Warns
         -----
         PixelWarning
-            They may be in another range.
+            The images may be in another range.
         """
         low, high = extremes(images)
         if self.is_signed:
             return self._signed(images, low, high, whose)
         if low < SIGNED * max(high, 1):
-            raise self._refusal(images, low, high, whose, "give them as they were before they were normalized")
+            raise self._refusal(images, low, high, whose, "pass them as they were before normalization")
         if images.dtype.kind == "f":
             if high <= BEYOND and not (self.floats and self.high > 1):
                 return 1.0
@@ -141,14 +141,14 @@ class PixelRange:
         return f"{'floats' if self.floats else 'integers'} from {self.low:.4g} to {self.high:.6g}"
 
     def note(self, dtype: Any) -> str:
-        """Return in a line what is taken for white in images of this type; empty where that is no surprise."""
+        """Return one line on the white of images of this type; empty if it is the usual one."""
         if self.is_signed:
-            return f"pixels are {self.text}: they are taken as normalized already, and not scaled"
+            return f"pixels are {self.text}: they are taken as already normalized, and not scaled"
         ordinary = 1 if dtype.kind == "f" else np.iinfo(dtype).max
-        return "" if self.high == ordinary else f"pixels are {self.text}: {self.high:g} is taken for white"
+        return "" if self.high == ordinary else f"pixels are {self.text}: {self.high:g} is taken as white"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return the range in a form that JSON can hold."""
         return {"low": self.low, "high": self.high, "floats": self.floats}
 
     @classmethod
@@ -162,31 +162,31 @@ class PixelRange:
         low, high, floats = given.get("low"), given.get("high"), given.get("floats")
         numbers = [isinstance(number, (int, float)) and math.isfinite(number) for number in (low, high)]
         if not (all(numbers) and isinstance(floats, bool) and low <= 0 and high >= low and (high > 0 or low < 0)):  # type: ignore[operator]
-            raise ArgumentError(f"a pixel range is a table of low, high and floats; it is {str(values)[:80]}")
+            raise ArgumentError(f"a pixel range must be a table of low, high and floats; it is {str(values)[:80]}")
         return cls(float(low), float(high), floats)  # type: ignore[arg-type]
 
     def _signed(self, images: Any, low: float, high: float, whose: str) -> float:
         largest = max(-self.low, self.high)
         if images.dtype.kind != "f" or max(-low, high) > 10 * largest:
-            raise self._refusal(images, low, high, whose, "normalize them as those were")
+            raise self._refusal(images, low, high, whose, "normalize them in the same way")
         if low >= 0 and len(images) > 1 and high > 0:
             warnings.warn(
-                f"no pixel of the images is below 0, but {whose} {self.text}; check that they are normalized as those",
+                f"no pixel of the images is below 0, but {whose} {self.text}; check that they are normalized alike",
                 PixelWarning,
                 stacklevel=3,
             )
         return 1.0
 
     def _doubt_darkness(self, images: Any, high: float, white: float, whose: str) -> None:
-        """Refuse several images that are nearly black, warn of one; warn of several that are very dark."""
+        """Refuse several images that are nearly black, but warn of a single one; warn of several very dark ones."""
         if not 0 < high <= DARK * white:
             return
         if high <= NEARLY_BLACK * white and len(images) > 1:
-            advice = f"give them in that range, such as images * ({self.high:g} / {_smallest_white(high):g})"
+            advice = f"convert them to that range, as with images * ({self.high:g} / {_smallest_white(high):g})"
             raise self._refusal(images, 0.0, high, whose, advice)
         if high <= NEARLY_BLACK * white or len(images) > 1:
             warnings.warn(
-                f"the brightest pixel of the images is {high:g}, where white is {white:g}; if {high:g} is bright, "
+                f"the brightest pixel of the images is {high:g}, but white is {white:g}; if {high:g} is bright, "
                 f"scale them: {whose} {self.text}",
                 PixelWarning,
                 stacklevel=4,
@@ -200,15 +200,15 @@ class PixelRange:
 
 
 def as_pixels(images: Any, name: str = "images") -> Array:
-    """Return an array of uint8, uint16, float32 or float64, the types that images are in.
+    """Return an array of uint8, uint16, float32 or float64, the types of images.
 
-    Truth values become 0 and 255; other integers uint8 where none is above 255, else uint16; float16 becomes float32,
+    Booleans become 0 and 255; other integers uint8 if none is above 255, else uint16; float16 becomes float32, and
     longer floats float64.
 
     Raises
     ------
     ArgumentError
-        These are no numbers, or integers below 0 or above 65535.
+        The values are not numbers, or are integers below 0 or above 65535.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def as_pixels(images: Any, name: str = "images") -> Array:
     kind, dtype = images.dtype.kind, images.dtype
     if kind not in "bfiu":
         found = "objects" if kind == "O" else str(dtype)[:40]
-        raise ArgumentError(f"{name} must be numbers; they are {found}; give an array (N, H, W, C)")
+        raise ArgumentError(f"{name} must be numbers; they are {found}; pass an array (N, H, W, C)")
     if kind == "b":
         return np.where(images, np.uint8(255), np.uint8(0))
     if kind == "f":
@@ -233,7 +233,7 @@ def as_pixels(images: Any, name: str = "images") -> Array:
         low, high = extremes(images)
         if low < 0 or high > 65535:
             raise ArgumentError(
-                f"{name} of integers must be from 0 to 255, or to 65535; they are from {low:g} to {high:g}"
+                f"{name} must be integers from 0 to 255, or to 65535; they are from {low:g} to {high:g}"
             )
         wanted = np.uint8 if high <= 255 else np.uint16
     converted: Array = images.astype(wanted, copy=False)
@@ -241,12 +241,12 @@ def as_pixels(images: Any, name: str = "images") -> Array:
 
 
 def extremes(images: Any) -> tuple[float, float]:
-    """Return the smallest and the largest pixel; (0, 0) of no images.
+    """Return the smallest and the largest pixel; (0, 0) if there are no images.
 
     Raises
     ------
     NonFiniteError
-        An image holds infinities or NaN; the message counts from 0.
+        An image contains infinity or NaN; the message counts images from 0.
     """
     known = getattr(images, "extremes", None)
     if known is not None:
@@ -260,7 +260,7 @@ def extremes(images: Any) -> tuple[float, float]:
 
 
 def refuse_non_finite(images: Array) -> None:
-    """Raise NonFiniteError for the first image that holds infinities or NaN, if one does."""
+    """Raise NonFiniteError for the first image that contains infinity or NaN, if any."""
     step = max(1, 2**24 // max(1, images[:1].size))
     is_bad = np.concatenate(
         [
@@ -272,14 +272,14 @@ def refuse_non_finite(images: Array) -> None:
         first, count = int(is_bad.argmax()), int(is_bad.sum())
         values = int((~np.isfinite(images[first])).sum())
         raise NonFiniteError(
-            f"pixels must be finite numbers; {count} of {len(images)} images hold infinities or NaN, the first is "
-            f"image {first} ({values} of {images[first].size} values); mend the data",
+            f"pixels must be finite numbers; {count} of {len(images)} images contain infinity or NaN, the first is "
+            f"image {first} ({values} of {images[first].size} values); correct the data",
             array="the images",
         )
 
 
 def to_show(images: Any, limits: tuple[float, float]) -> Any:
-    """Return images as pictures take them: as they are where black and white are those of their type, else from 0 to 1.
+    """Return images for pictures: unchanged if black and white are those of their type, else scaled to 0 to 1.
 
     >>> to_show(np.array([0, 8, 16], np.uint8), (0, 16)).tolist(), to_show(np.array([0, 255], np.uint8), (0, 255)).dtype
     ([0.0, 0.5, 1.0], dtype('uint8'))

@@ -1,4 +1,4 @@
-"""Pooling: each window becomes its maximum or its mean."""
+"""Pooling: each window is reduced to its maximum or its mean."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rot180.ops.types import Array, Padding, Pair
 
 
 class _Pool2d(Layer):
-    """What both poolings share: where the windows lie."""
+    """The common part of both poolings: the geometry of the windows."""
 
     kind = "pool"
     kernel_size = Hyper(as_pair)
@@ -34,13 +34,13 @@ class _Pool2d(Layer):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keywords that the operations take."""
+        """Return the keyword arguments that the operations take."""
         return {"stride": self.stride, "padding": self.padding}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, C)."""
         if len(input_shape) != 3:
-            raise ShapeError(f"{self.label}: pooling takes (height, width, channels); it gets {input_shape}")
+            raise ShapeError(f"{self.label}: pooling takes (height, width, channels); it got {input_shape}")
         g = self.geometry(input_shape)
         return g.out_height, g.out_width, input_shape[2]
 
@@ -55,14 +55,14 @@ class _Pool2d(Layer):
 
 
 class MaxPool2d(_Pool2d):
-    """Take the maximum of each window; of equal ones the first, in row order, gets all of delta.
+    """Take the maximum of each window; in case of ties the first, in row-major order, receives all of delta.
 
     Parameters
     ----------
     kernel_size : int or (int, int)
         Rows and columns of the window, in pixels.
     stride : int, (int, int) or None
-        Pixels between windows; None puts them side by side.
+        Distance between windows in pixels; None places them side by side.
     padding
         As in `rot180.ops.conv2d`; padded with -inf.
     name
@@ -77,14 +77,14 @@ class MaxPool2d(_Pool2d):
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
     ) -> tuple[Array, tuple[Array, Shape]]:
-        """Return y (N, OH, OW, C), and where each maximum stood."""
+        """Return y (N, OH, OW, C), and the position of each maximum."""
         y, winners = max_pool2d(x, self.kernel_size, **self.options)
         return y, (winners, x.shape)
 
     def backward(
         self, dy: Array, saved: tuple[Array, Shape], *, needs_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
-        """Return dx: each delta at the place of its maximum."""
+        """Return dx: each delta at the position of its maximum."""
         winners, shape = saved
         return max_pool2d_backward(dy, winners, shape, self.kernel_size, **self.options) if needs_dx else None, {}
 
@@ -127,7 +127,7 @@ class AvgPool2d(_Pool2d):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keywords that the operations take."""
+        """Return the keyword arguments that the operations take."""
         return {**super().options, "count_include_pad": self.count_include_pad}
 
     def forward(
@@ -137,7 +137,7 @@ class AvgPool2d(_Pool2d):
         return avg_pool2d(x, self.kernel_size, **self.options), x.shape
 
     def backward(self, dy: Array, saved: Shape, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
-        """Return dx: each delta shared equally over its window."""
+        """Return dx: each delta divided equally over its window."""
         return avg_pool2d_backward(dy, saved, self.kernel_size, **self.options) if needs_dx else None, {}
 
     def to_notation(self) -> str:

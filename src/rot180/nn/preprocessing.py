@@ -1,4 +1,4 @@
-"""What is done to images before a network sees them; part of the model, saved with it."""
+"""Preprocessing of images before a network sees them; part of the model, and saved with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rot180.ops.types import Array
 KINDS = ("dataset", "image", "none", "scale")
 
 RESIZES = ("stretch", "crop", "pad")
-"""How an image file of other proportions is brought to a network's size."""
+"""How an image file of other proportions is resized to a network's size."""
 
 _FIELDS = ("kind", "mean", "std", "resize", "pixels")
 
@@ -27,28 +27,28 @@ _IMAGES_AT_ONCE = 1024
 @answering_class
 @dataclass(frozen=True)
 class Preprocessing:
-    """From images as they are stored to what a network takes.
+    """Converts stored images to the input of a network.
 
     Parameters
     ----------
     kind : str
-        - `"scale"`: divided by white, which gives [0, 1]; floats in 0 to 1 stay.
+        - `"scale"`: divided by white, which gives [0, 1]; floats from 0 to 1 are unchanged.
         - `"image"`: scaled, then each image is brought to mean 0 and deviation 1; a constant image becomes zeros.
         - `"dataset"`: scaled, then (x - mean) / std, channel by channel.
-        - `"none"`: converted to floats, no more.
+        - `"none"`: only converted to floats.
     mean, std : tuple of float
-        For `"dataset"`: of each channel of the scaled training images.
+        For `"dataset"`: mean and standard deviation of each channel of the scaled training images.
     resize : str
-        How image files were brought to the network's size, so that `predict` does the same: `"stretch"`, `"crop"`
-        (what sticks out on two sides is lost) or `"pad"` (black bars). Arrays are never resized.
+        How image files were resized to the network's size, so that `predict` does the same: `"stretch"`, `"crop"`
+        (the excess on two sides is lost) or `"pad"` (black bars). Arrays are never resized.
     pixels : PixelRange, optional
-        The range of the training images, by which white is known; `fit` finds it. None goes by the type: white is the
-        largest value of integers, and 1 for floats.
+        The range of the training images, which defines white; `fit` determines it. None goes by the type: white is the
+        largest value of integer types, and 1 for floats.
 
     Raises
     ------
     ArgumentError
-        The kind or the way to resize is not known; mean and std are missing, or given where they have no use.
+        `kind` or `resize` is unknown; `mean` and `std` are missing, or given for another kind.
 
     Examples
     --------
@@ -65,29 +65,28 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZES:
-            raise ArgumentError(f"no way to resize is called {self.resize!r}{did_you_mean(str(self.resize), RESIZES)}")
+            raise ArgumentError(f"unknown resize {self.resize!r}{did_you_mean(str(self.resize), RESIZES)}")
         if self.kind not in KINDS:
-            raise ArgumentError(f"no preprocessing is called {self.kind!r}{did_you_mean(str(self.kind), KINDS)}")
+            raise ArgumentError(f"unknown preprocessing {self.kind!r}{did_you_mean(str(self.kind), KINDS)}")
         if self.kind != "dataset":
             if self.mean is not None or self.std is not None:
-                raise ArgumentError(f"mean and std belong to the preprocessing 'dataset'; it is {self.kind!r}")
+                raise ArgumentError(f"mean and std are only for the preprocessing 'dataset'; it is {self.kind!r}")
             return
         for name in ("mean", "std"):
             object.__setattr__(self, name, _numbers(getattr(self, name), name))
         if len(self.mean or ()) != len(self.std or ()) or min(self.std or (0,)) <= 0:
             raise ArgumentError(
-                f"mean and std must be as many numbers as there are channels, each std above 0; "
-                f"they are {self.mean} and {self.std}"
+                f"mean and std must have one number per channel, each std above 0; they are {self.mean} and {self.std}"
             )
 
     @classmethod
     def of_dataset(cls, images: Array) -> Preprocessing:
-        """Return the preprocessing "dataset" with the mean and deviation of training images.
+        """Return the preprocessing "dataset" with the mean and standard deviation of training images.
 
         Parameters
         ----------
         images : (N, H, W, C) or (N, H, W)
-            As stored; a channel that is constant is given deviation 1, so that it becomes zeros.
+            Stored images; a constant channel gets deviation 1, so that it becomes zeros.
         """
         images = images if hasattr(images, "extremes") else as_pixels(images)
         if len(images.shape) < 2:
@@ -104,25 +103,25 @@ class Preprocessing:
             x = x - reference  # sums of squares around a typical value lose fewer digits; a constant gives exactly 0
             count, total, square = count + len(x), total + x.sum(0), square + (x**2).sum(0)
         if count == 0:
-            raise ArgumentError("the preprocessing 'dataset' needs at least one image; it got none")
+            raise ArgumentError("the preprocessing 'dataset' needs at least one image, but got none")
         mean = np.asarray(total) / count
         deviation = np.sqrt(np.maximum(np.asarray(square) / count - mean**2, 0))
         deviation[deviation == 0] = 1
         return cls("dataset", tuple((reference + mean).tolist()), tuple(deviation.tolist()), pixels=pixels)
 
     def for_training_on(self, images: Any) -> Preprocessing:
-        """Return the preprocessing with the pixel range of these images, unless it has one already."""
+        """Return the preprocessing with the pixel range of these images, or itself if it has one already."""
         return self if self.pixels is not None else replace(self, pixels=PixelRange.of(images))
 
     def white_of(self, images: Any) -> float:
-        """Return what is white in images: by their type, or where the training images' range is known, as that tells.
+        """Return the value of white in images: by the range of the training images if known, else by type.
 
         Raises
         ------
         ArgumentError
-            They are surely in another range than the training images.
+            They are certainly in another range than the training images.
         NonFiniteError
-            One holds infinities or NaN.
+            One contains infinity or NaN.
         """
         if self.pixels is not None:
             return self.pixels.white_of(images)
@@ -132,7 +131,7 @@ class Preprocessing:
         return 1.0
 
     def limits_of(self, images: Any) -> tuple[float, float]:
-        """Return black and white in images; errors as from `white_of`."""
+        """Return black and white in images; raises the errors of `white_of`."""
         white = self.white_of(images)
         return self.pixels.limits if self.pixels is not None and self.pixels.is_signed else (0.0, white)
 
@@ -142,25 +141,26 @@ class Preprocessing:
         Parameters
         ----------
         images : (N, H, W, C), (N, H, W) or (N, n)
-            A batch of integers from 0 to 65535, truth values or floats; (N, H, W) is given one channel.
+            A batch of integers from 0 to 65535, booleans or floats; (N, H, W) gets one channel.
         dtype : float32 or float64
             Type of the result.
         white : float, optional
-            What `white_of` told of all images that the batch is a part of; asked of the batch otherwise.
+            The result of `white_of` for all images that the batch is part of; determined from the batch by default.
 
         Returns
         -------
         (N, H, W, C) or (N, n)
-            A new array, or the same one where there was nothing to do.
+            A new array, or the same one if there is nothing to do.
 
         Raises
         ------
         ShapeError
-            The images are no batch, or not of the channels that mean and std are for.
+            The images are not a batch, or do not have the channels that mean and std are for.
         ArgumentError
-            They are no numbers, surely in another range than the training images, or dtype is no float.
+            The images are not numbers, are certainly in another range than the training images, or dtype is not a float
+            type.
         NonFiniteError
-            White is not given, and an image holds infinities or NaN.
+            White is not given, and an image contains infinity or NaN.
         """
         dtype = float_type(dtype)
         images = as_pixels(images)
@@ -169,9 +169,9 @@ class Preprocessing:
         if images.ndim not in (2, 4):
             raise ShapeError(f"images must be a batch (N, H, W, C), (N, H, W) or (N, n); they are {images.shape}")
         white = self.white_of(images) if white is None else white
-        if self.kind == "none":  # as they are, in the units of the training images
+        if self.kind == "none":  # unchanged, in the units of the training images
             white /= self.pixels.white if self.pixels is not None else white
-        # Divided, not multiplied by 1/255, so that equal pixels give what everyone else's x/255 gives, bit by bit.
+        # Divided, not multiplied by 1/255, so that the result equals x/255 of other libraries bit by bit.
         x = images.astype(dtype, copy=False)
         x = x if white == 1 else x / dtype.type(white)
         if self.kind == "image":
@@ -188,7 +188,7 @@ class Preprocessing:
         return normalized
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return the preprocessing in a form that JSON can hold."""
         values: dict[str, Any] = {"kind": self.kind}
         if self.kind == "dataset":
             values |= {"mean": list(self.mean or ()), "std": list(self.std or ())}
@@ -206,7 +206,7 @@ class Preprocessing:
         Preprocessing(kind='image', mean=None, std=None, resize='stretch', pixels=None)
         """
         if not isinstance(values, Mapping):
-            raise ArgumentError(f"a preprocessing is a table with 'kind'; it is {values!r}")
+            raise ArgumentError(f"a preprocessing must be a table with 'kind'; it is {values!r}")
         for name in values:
             if name not in _FIELDS:
                 raise ArgumentError(f"a preprocessing has no {name!r}{did_you_mean(str(name), _FIELDS)}")
@@ -223,14 +223,14 @@ def _numbers(values: Any, name: str) -> tuple[float, ...]:
     if not numbers or not np.isfinite(numbers).all():
         raise ArgumentError(
             f"the preprocessing 'dataset' needs {name}, a finite number for each channel; it is {values!r}; "
-            f"Preprocessing.of_dataset(images) works them out"
+            f"Preprocessing.of_dataset(images) computes them"
         )
     return numbers
 
 
 def _each_normalized(x: Array) -> Array:
     axes = tuple(range(1, x.ndim))
-    # In float64: rounding of a float32 mean would leave a constant image a deviation of 1e-8, and blow it up to 1.
+    # In float64: rounding of a float32 mean would leave a constant image with a deviation of 1e-8, and amplify it to 1.
     mean = x.mean(axes, dtype=np.float64, keepdims=True)
     deviation = x.std(axes, dtype=np.float64, keepdims=True)
     is_constant = x.max(axes, keepdims=True) == x.min(axes, keepdims=True)

@@ -1,6 +1,6 @@
-"""The closed registry of layers: every word of the notation, its options, and the layer it makes.
+"""The closed registry of layers: the words of the notation, their options, and the layers they create.
 
-A network is built from these and nothing else, so a text or a saved model can bring in no code.
+A network is built only from these, so a text or a saved model cannot bring in code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FLOAT = r"([0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?)"
 
 @dataclass(frozen=True)
 class Option:
-    """One form of an option: how it is written, and which argument of the layer it gives."""
+    """One form of an option: its syntax, and the argument of the layer that it sets."""
 
     example: str
     argument: str
@@ -43,15 +43,15 @@ class Word:
     stem: str
     layer: type[Layer]
     size: Option | None = None
-    """What stands right after the stem, as 5x5 in conv5x5."""
+    """What directly follows the stem, as 5x5 in conv5x5."""
     options: tuple[Option, ...] = ()
     required: Option | None = None
-    """An option that must be there."""
+    """A required option."""
     size_is_optional: bool = False
 
     @property
     def all_options(self) -> tuple[Option, ...]:
-        """The options in the order in which they are offered."""
+        """The options in the order in which they are suggested."""
         return (self.required, *self.options) if self.required else self.options
 
 

@@ -52,7 +52,7 @@ class Summary:
 
 
 def summarize(layers: Sequence[Layer], shapes: Sequence[tuple[Shape, Shape]]) -> Summary:
-    """Return the table of a network whose shapes are known; it need not be built.
+    """Return the table of a network whose shapes are known, built or not.
 
     >>> from rot180.nn import network
     >>> print(network("8x8x1 > conv3:4 relu > fc10").summary())

@@ -1,4 +1,4 @@
-"""Hyper-parameters checked where a layer is made."""
+"""Checks of hyper-parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 def whole_number(value: Any, name: str, smallest: int = 1) -> int:
-    """Read an int that is at least `smallest`.
+    """Check an int that must be at least `smallest`.
 
     >>> whole_number(3, "Linear: out_features")
     3
@@ -27,12 +27,12 @@ def whole_number(value: Any, name: str, smallest: int = 1) -> int:
 
 
 def optional_whole_number(value: Any, name: str) -> int | None:
-    """Read None, or an int that is at least 1."""
+    """Check None, or an int that must be at least 1."""
     return None if value is None else whole_number(value, name)
 
 
 def real_number(value: Any, name: str, low: float = 0.0, below: float = math.inf) -> float:
-    """Read a number in [low, below).
+    """Check a number in [low, below).
 
     >>> real_number(0.5, "Dropout: rate", 0, 1)
     0.5
@@ -45,16 +45,16 @@ def real_number(value: Any, name: str, low: float = 0.0, below: float = math.inf
 
 
 def layer_name(value: Any) -> str:
-    """Read a layer's name: letters, digits, `_` and `-`, at most 64; empty for one that is to be given."""
+    """Check a layer's name: letters, digits, `_` and `-`, at most 64; empty for an automatic name."""
     if value == "" or (isinstance(value, str) and _NAME.fullmatch(value)):
         return str(value)
     raise ArgumentError(
-        f"a layer's name is a letter followed by letters, digits, '_' or '-', at most 64 in all; it is {value!r}"
+        f"a layer's name must be a letter followed by letters, digits, '_' or '-', at most 64 in all; it is {value!r}"
     )
 
 
 def plain_padding(padding: Any) -> Padding:
-    """Read a padding and return its plainest form.
+    """Check a padding and return its simplest form.
 
     >>> plain_padding(((1, 1), (1, 1))), plain_padding((2, 1)), plain_padding(0)
     (1, (2, 1), 'valid')
@@ -70,7 +70,7 @@ def plain_padding(padding: Any) -> Padding:
 
 
 def image_shape(value: Any) -> tuple[int, ...]:
-    """Read the shape of one input: (H, W, C) or (n,)."""
+    """Check the shape of one input: (H, W, C) or (n,)."""
     try:
         shape = tuple(value) if not isinstance(value, (int, np.integer)) else (value,)
     except TypeError:
@@ -81,7 +81,7 @@ def image_shape(value: Any) -> tuple[int, ...]:
 
 
 def float_type(value: Any) -> np.dtype[Any]:
-    """Read float32 or float64, by type or name.
+    """Return float32 or float64, given by type or name.
 
     >>> float_type("float64")
     dtype('float64')
@@ -90,7 +90,7 @@ def float_type(value: Any) -> np.dtype[Any]:
         dtype: np.dtype[Any] = np.dtype(value)
     except TypeError:
         dtype = np.dtype(object)
-    if value is None or dtype not in FLOATS:  # NumPy reads None as float64
+    if value is None or dtype not in FLOATS:  # NumPy interprets None as float64
         raise ArgumentError(f"dtype must be float32 or float64; it is {value!r}")
     return dtype
 

@@ -1,4 +1,4 @@
-"""What convolution and the fully connected layer share: a weight array, a bias, and where they start."""
+"""The common part of convolution and the fully connected layer: weight, bias and their initialization."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Weighted(Layer):
             self.parameters["bias"] = np.zeros(shape[-1], dtype)
 
     def needs(self, needs_dx: bool) -> tuple[str, ...]:
-        """Return what the backward operation is asked for."""
+        """Return the gradients that the backward operation should compute."""
         return (*("x" * needs_dx), "w", *("b" * self.bias))
 
     def gradients(self, dw: Array | None, db: Array | None) -> dict[str, Array]:

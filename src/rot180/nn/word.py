@@ -1,6 +1,6 @@
-"""Writing values as the notation writes them; reading them is `notation_words`.
+"""Write values as in the notation; the parser reads them with `registry`.
 
-Here because each layer writes its own word, and a layer knows nothing of the reader.
+They are here because each layer writes its own word, and layers must not depend on the parser.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from rot180.ops.types import Padding
 
 
 def number(value: float) -> str:
-    """Write a float so that reading it gives the same bits.
+    """Write a float so that parsing it gives the same bits.
 
     >>> number(2.0), number(0.5), number(1e-5)
     ('2', '0.5', '1e-05')
@@ -18,7 +18,7 @@ def number(value: float) -> str:
 
 
 def size(pair: tuple[int, int]) -> str:
-    """Write a pair, or one number where both are the same.
+    """Write a pair, or one number if both are equal.
 
     >>> size((2, 2)), size((3, 2))
     ('2', '3x2')
@@ -27,7 +27,7 @@ def size(pair: tuple[int, int]) -> str:
 
 
 def padding_option(padding: Padding) -> str:
-    """Write a padding in its plainest form; nothing for "valid".
+    """Write a padding in its simplest form; empty for "valid".
 
     >>> padding_option("same"), padding_option(2), padding_option((1, 2)), padding_option(((1, 2), (0, 1)))
     ('same', 'pad2', 'pad1x2', 'pad1,2,0,1')
@@ -48,7 +48,7 @@ def _both(side: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def join(head: str, *options: str) -> str:
-    """Put a word together, leaving out empty options.
+    """Assemble a word, leaving out empty options.
 
     >>> join("conv5x5:32", "same", "", "s2")
     'conv5x5:32:same:s2'
