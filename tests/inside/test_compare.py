@@ -41,7 +41,7 @@ def test_loops_are_left_out_of_large_layers(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(comparison, "LOOPS", 17)
     found = rot180.inside.compare(rot180.network("5x5x1 > conv3x3:2 > fc3"), 1)
     assert "loops" not in {way.name for way in found.ways}
-    assert found.left_out["conv1.loops"] == "18 windows times filters in an image, at most 17"
+    assert found.left_out["conv1.loops"] == "18 windows times filters per image, at most 17"
 
 
 def test_mistakes_are_explained() -> None:

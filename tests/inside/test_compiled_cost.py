@@ -83,5 +83,5 @@ def test_a_busy_machine_is_noticed() -> None:
         for thread in others:
             thread.join()
     assert busy > BUSY
-    assert "others use" in warning(busy)
+    assert "other programs use" in warning(busy)
     assert warning(BUSY / 2) == ""

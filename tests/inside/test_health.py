@@ -170,9 +170,9 @@ def test_nothing_is_advised_that_was_done() -> None:
     assert advised("too_high", plain, lr=0.1, **done) == ["--lr 0.01"]
     assert advised("dead", network(NOTATION.replace("relu", "leakyrelu")).build(), lr=0.1, **done) == [
         "--lr 0.01",
-        "fewer of them",
+        "fewer units",
     ]
-    assert advised("imbalance", plain, **done) == ["more images of the rare class", "a look at the confusion matrix"]
+    assert advised("imbalance", plain, **done) == ["more images of the rare class", "checking the confusion matrix"]
     assert "--optimizer adam" in advised("small_updates", plain, optimizer="sgd")
     assert "--optimizer adam" not in advised("small_updates", plain, optimizer="adam")
     assert "relu" not in advised("vanishing", plain)

@@ -1,11 +1,11 @@
-"""Seeing inside: every number of a network shown, explained and checked.
+"""Look inside a network: show, explain and check every number of it.
 
 | what | names |
 |---|---|
-| the way of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
-| what a network costs before it runs | `cost`, `Cost`, `LayerCost`; `compiled_cost`, `CompiledCost`, `StepCost` |
+| the path of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
+| the cost of a network before it runs | `cost`, `Cost`, `LayerCost`; `compiled_cost`, `CompiledCost`, `StepCost` |
 | whether an optimizer follows its equations | `check_optimizer`, `OptimizerReport` |
-| the ways to convolve, on this machine | `compare`, `Comparison`, `Way` |
+| the convolution algorithms on this machine | `compare`, `Comparison`, `Way` |
 """
 
 from rot180.inside.comparison import Comparison, Way, compare

@@ -1,4 +1,4 @@
-"""Whether other programs keep the processors busy: what is timed then says more about them than about this machine."""
+"""Whether other programs keep the processors busy, in which case timings do not describe this machine."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 __all__ = ["BUSY", "share_of_others", "warning"]
 
 BUSY = 0.15
-"""A share of the processors from which times mislead."""
+"""The share of the processors above which timings are misleading."""
 _BYTES = bytes(2**20)
 _SECONDS = 0.06
 
 
 def share_of_others(seconds: float = _SECONDS) -> float:
-    """Return the share of all processors that this process did not get, from 0 to 1, although it wanted them.
+    """Return the share of all processors that this process did not get although it needed them, from 0 to 1.
 
-    One thread for each processor computes without the interpreter's lock; the time that the system gave them is
-    compared with the time that passed.
+    One thread per processor computes without the interpreter's lock; the time that the system gave them is
+    compared with the elapsed time.
 
     Examples
     --------
@@ -40,11 +40,11 @@ def share_of_others(seconds: float = _SECONDS) -> float:
 
 
 def warning(share: float) -> str:
-    """Return what to say of times that were taken while others had this share; empty where there is nothing to say.
+    """Return the warning for timings taken while others had this share; empty if none is needed.
 
     >>> warning(0.02), warning(0.4)
-    ('', 'others use 40% of the processors: times are larger than on an idle machine')
+    ('', 'other programs use 40% of the processors: times are longer than on an idle machine')
     """
     if share < BUSY:
         return ""
-    return f"others use {100 * share:.0f}% of the processors: times are larger than on an idle machine"
+    return f"other programs use {100 * share:.0f}% of the processors: times are longer than on an idle machine"

@@ -1,11 +1,11 @@
-"""Is every gradient of this network right, and if not, what is wrong?
+"""Check every gradient of a network, and name the mistake in a wrong one.
 
-Each layer is checked by itself, in float64: its backward is given a random delta, and what it returns for its input and
-for each parameter is held against differences of its forward (`rot180.inside.gradient_check`). So a fault is blamed on
-the layer that has it. Then the loss, and the network as a whole. A gradient that is wrong is handed to
-`rot180.inside.mistakes`, which names the known mistake that it looks like.
+Each layer is checked separately, in float64: its backward pass is given a random delta, and the gradients that it
+returns for its input and its parameters are compared with finite differences of its forward pass
+(`rot180.inside.gradient_check`). So an error is attributed to the layer that has it. Then the loss is checked, and the
+network as a whole. A wrong gradient is passed to `rot180.inside.mistakes`, which names the known mistake it looks like.
 
-Nothing is asked of a layer but `forward`, `backward` and `parameters`: one that a user wrote is checked like any other.
+Only `forward`, `backward` and `parameters` of a layer are used: a user's own layer is checked like any other.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from rot180.training.trainer import make_loss
 __all__ = ["ArrayCheck", "CheckReport", "PartCheck", "check", "check_layer"]
 
 IMAGES = 3
-"""In a batch: the batch mean, forgotten or taken twice, is then a factor that no other mistake makes."""
+"""Images in a batch: a batch mean that is missing or taken twice then gives a factor that no other mistake gives."""
 MEASURED = 4_000_000
-"""Where a mistake is to be named, the derivatives of all outputs are measured if there are no more: 32 MB."""
+"""To name a mistake, the derivatives of all outputs are measured if there are no more entries than this: 32 MB."""
 
 
 def check(
@@ -50,32 +50,32 @@ def check(
     Parameters
     ----------
     model : Sequential or Layer
-        Built or not; it is not changed. A layer may be of any class that keeps the contract of
+        Built or not; it is not changed. A layer may be of any class that follows the contract of
         `rot180.nn.layer.Layer`.
     input_shape : (H, W, C) or (n,), optional
-        Of one image. Needed for a layer, and for a network that does not know its input.
+        The shape of one image. Needed for a layer, and for a network whose input shape is not known.
     loss : str or Loss
         As in `Trainer`.
     tolerance : float
         The largest relative error allowed.
     coordinates, directions : int
-        Points drawn in each array; see `check_gradients`.
+        The number of points drawn in each array; see `check_gradients`.
     seed : int
-        Of the parameters (of a network that is not built), the images, deltas and points.
+        Seed of the parameters (if the network is not built), images, deltas and points.
 
     Returns
     -------
     CheckReport
-        Print it.
+        A report to print.
 
     Raises
     ------
     ArgumentError
-        The input's shape is not known.
+        The input shape is not known.
     ShapeError
-        A layer does not fit the one before it.
+        A layer does not fit the previous one.
     Rot180Error
-        A layer refuses its input.
+        A layer rejects its input.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def check(
     }
     if isinstance(model, Layer):
         if input_shape is None:
-            raise ArgumentError("to check a layer its input's shape is needed; give input_shape=(6, 5, 2) or (7,)")
+            raise ArgumentError("checking a layer needs the shape of its input; give input_shape=(6, 5, 2) or (7,)")
         part = check_layer(model, input_shape, **options)
         return CheckReport(f"{part.layer} on {'x'.join(map(str, input_shape))}", (part,))
     if not model.is_built:
@@ -111,13 +111,13 @@ def check(
 def check_layer(
     layer: Layer, input_shape: tuple[int, ...], *, tolerance: float, coordinates: int, directions: int, seed: int
 ) -> PartCheck:
-    """Check the backward pass of one layer by itself; parameters as in `check`."""
+    """Check the backward pass of a single layer; parameters as in `check`."""
     bench = _Bench(layer, input_shape, seed)
     points = {"tolerance": tolerance, "coordinates": coordinates, "directions": directions}
     name = layer.name or type(layer).__name__
     arrays = [_check_array(bench, array, points) for array in bench.names]
     if not bench.parameters:
-        # Whole numbers bring ties, where max-pooling must choose; what they find wrong is wrong.
+        # Integers produce ties, where max pooling must choose; an error found with them is an error.
         tied = _Bench(layer, input_shape, seed, ties=True)
         second = _check_array(tied, "x", points)
         if arrays[0].verdict != WRONG and second.verdict == WRONG:
@@ -153,10 +153,10 @@ class _Bench:
         drawing = np.random.default_rng([seed, 3]) if layer.parameters else generator
         self.layer.build(input_shape, drawing, dtype=np.float64)
         for name, array in self.layer.parameters.items():
-            # Biases start at zero and weights may be tiny; any values must do.
+            # Biases start at zero and weights may be tiny; the gradients must be right for any values.
             value = layer.parameters.get(name, array) + 0.1 * generator.normal(size=array.shape)
             if array.dtype == value.dtype:
-                np.copyto(array, value)  # in place: layers inside may hold it, too
+                np.copyto(array, value)  # in place: layers inside may refer to it, too
             else:
                 self.layer.parameters[name] = value
         shape = (IMAGES, *input_shape)
@@ -168,8 +168,8 @@ class _Bench:
         try:
             self.y, saved = self.forward(self.x)
         except Rot180Error:
-            raise  # an input that the layer refuses is no fault of its gradient
-        except Exception as error:  # a user's layer may raise anything; the report says what
+            raise  # an input that the layer rejects does not make its gradient wrong
+        except Exception as error:  # a user's own layer may raise anything, which is reported
             self.problem = f"forward raised {type(error).__name__}: {error}"
             return
         self.dy: Array = generator.normal(size=np.shape(self.y))
@@ -183,7 +183,8 @@ class _Bench:
         return ("x", *self.parameters)
 
     def forward(self, x: Array) -> tuple[Array, Any]:
-        # The same draws at each call: noise and masks must not move while differences are taken. Not those of x.
+        # The same draws in each call: noise and masks must not change between the differences. They differ from those
+        # of x.
         return self.layer.forward(x.copy(), training=True, generator=np.random.default_rng([self.seed, 2]))
 
     def _backward(self, saved: Any) -> dict[str, Array]:
@@ -203,7 +204,7 @@ class _Bench:
         return {"x": self.x, **self.parameters}
 
     def jacobian(self, name: str) -> Array:
-        """Return dy/d(array) by differences: (entries of the array, entries of y)."""
+        """Return dy/d(array) by finite differences: (entries of the array, entries of y)."""
         moved = self.arrays()
         array = moved[name].copy()
         moved[name] = array
@@ -226,7 +227,7 @@ def _check_array(bench: _Bench, name: str, points: dict[str, Any]) -> ArrayCheck
         return ArrayCheck(name, None, f"backward returns no gradient for {name}", None)
     claimed = bench.claimed[name]
     if claimed.shape != array.shape:
-        problem = f"the gradient is {claimed.shape}, the array {array.shape}"
+        problem = f"the gradient has the shape {claimed.shape}, the array {array.shape}"
         return ArrayCheck(name, None, problem, _mistake(bench, name))
 
     def compare(seed: int) -> GradientCheck:
@@ -237,7 +238,7 @@ def _check_array(bench: _Bench, name: str, points: dict[str, Any]) -> ArrayCheck
     result = compare(bench.seed)
     if not result.checked or result.max_error <= result.tolerance:
         return ArrayCheck(name, result)
-    # A mistake is found wherever one looks; what is found once only is a kink that passed for smooth.
+    # A mistake shows at all points; an error found only once is a kink that was taken as smooth.
     again = compare(bench.seed + 1)
     if again.checked and again.max_error <= again.tolerance:
         return ArrayCheck(name, again)
@@ -251,7 +252,7 @@ def _mistake(bench: _Bench, name: str) -> Mistake | None:
         jacobian: list[Array] = []
 
         def measure(dy: Array) -> Array:
-            if not jacobian:  # measured once, and only where the operation is not known
+            if not jacobian:  # measured once, and only if the operation is not known
                 jacobian.append(bench.jacobian(name))
             gradient: Array = (jacobian[0] @ dy.ravel()).reshape(array.shape)
             return gradient
@@ -263,7 +264,7 @@ def _mistake(bench: _Bench, name: str) -> Mistake | None:
 
 
 def _loss(loss: str | Loss, model: Sequential) -> Loss | None:
-    """Return the loss to check with; None where the network's output is no vector of classes."""
+    """Return the loss to check with; None if the network's output is not a vector of classes."""
     if len(model.output_shape) != 1:
         return None
     if loss == "auto" and model.layers[-1].output_kind == "probabilities":
@@ -293,12 +294,12 @@ def _check_loss(loss: Loss, classes: int, options: dict[str, Any]) -> PartCheck:
         right[index] = (f({"outputs": outputs + unit}) - f({"outputs": outputs - unit})) / 2e-5
     is_cross = isinstance(loss, CrossEntropyLoss) or getattr(loss, "name", "") == "cross_entropy"
     mistake = name_loss_mistake(claimed, right, softmax(outputs) if is_cross else None)
-    problem = "" if result else f"the gradient is {claimed.shape}, the array {outputs.shape}"
+    problem = "" if result else f"the gradient has the shape {claimed.shape}, the array {outputs.shape}"
     return PartCheck("loss", repr(loss), (ArrayCheck("outputs", result, problem, mistake),))
 
 
 def _check_network(model: Sequential, loss: Loss | None, options: dict[str, Any]) -> PartCheck:
-    """Check the network from images to loss: what joins the parts."""
+    """Check the network from images to loss, including the connections of its parts."""
     generator = np.random.default_rng(options["seed"])
     network = copy.deepcopy(model)
     network.build(model.input_shape, seed=options["seed"], dtype=np.float64)
@@ -338,7 +339,7 @@ def _check_network(model: Sequential, loss: Loss | None, options: dict[str, Any]
 def _says(layer: Layer) -> str:
     try:
         return repr(layer)
-    except Exception:  # a user's class may not keep its arguments as attributes
+    except Exception:  # a user's own class may not store its arguments as attributes
         return type(layer).__name__
 
 

@@ -1,4 +1,4 @@
-"""What a check found, gradient by gradient, and how it is printed."""
+"""The results of a check, gradient by gradient, and how they are printed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class ArrayCheck:
     name : str
         `x` for the part's input, else the parameter.
     result : GradientCheck or None
-        None where there was nothing to compare.
+        None if nothing could be compared.
     problem : str
-        Why not: the shape, an exception.
+        The reason: a wrong shape, an exception.
     mistake : Mistake or None
-        What a wrong gradient looks like.
+        The known mistake that a wrong gradient looks like.
     """
 
     name: str
@@ -39,7 +39,7 @@ class ArrayCheck:
 
     @property
     def verdict(self) -> str:
-        """`right`, `WRONG`, or `undecided` where every point lay at a kink."""
+        """`right`, `WRONG`, or `undecided` if every point was at a kink."""
         if self.problem:
             return WRONG
         if self.result is None or not self.result.checked:
@@ -56,7 +56,7 @@ class PartCheck:
     name : str
         `conv1`, `loss`, `network`.
     layer : str
-        What it is.
+        Its description.
     arrays : tuple of ArrayCheck
     """
 
@@ -66,13 +66,13 @@ class PartCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing in it is wrong."""
+        """Whether none of its gradients is wrong."""
         return all(array.verdict != WRONG for array in self.arrays)
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the check of a network found.
+    """The results of checking a network.
 
     Attributes
     ----------
@@ -91,13 +91,13 @@ class CheckReport:
 
     @property
     def blamed(self) -> tuple[str, ...]:
-        """The layers with a wrong gradient, and the loss; the network as a whole only if no part of it is to blame."""
+        """The layers with a wrong gradient, and the loss; the network as a whole only if none of its parts is wrong."""
         wrong = [part.name for part in self.parts if not part.passed]
         return tuple(name for name in wrong if name != "network") or tuple(wrong)
 
     @property
     def mistakes(self) -> dict[str, str]:
-        """What each wrong gradient looks like, by `conv1.x` or `conv1.weight`; empty where it looks like nothing."""
+        """The mistake that each wrong gradient looks like, by `conv1.x` or `conv1.weight`; empty if unknown."""
         return {
             f"{part.name}.{array.name}": str(array.mistake) if array.mistake else array.problem
             for part in self.parts
@@ -122,7 +122,7 @@ class CheckReport:
         }
 
     def __str__(self) -> str:
-        """Return the table of all gradients, then what is wrong."""
+        """Return the table of all gradients, followed by what is wrong."""
         rows: list[tuple[str, ...]] = [("part", "gradient", "largest error", "at", "checked", "left out", "")]
         for part in self.parts:
             name = part.name
@@ -161,13 +161,13 @@ class CheckReport:
                         subsequent_indent="  ",
                     )
                     if array.mistake or not array.problem:
-                        says = f"it looks like: {array.mistake or 'no mistake that is known'}"
+                        says = f"it looks like: {array.mistake or 'no known mistake'}"
                         yield from textwrap.wrap(says, WIDTH, initial_indent="  ", subsequent_indent="    ")
                     if array.mistake and array.mistake.where:
                         where = f"in the formula: {array.mistake.where}"
                         yield from textwrap.wrap(where, WIDTH, initial_indent="  ", subsequent_indent="    ")
         if self.blamed == ("network",):
-            yield "  each layer and the loss are right by themselves; look at what joins them"
+            yield "  each layer and the loss are right individually; check how they are connected"
 
 
 def _values(array: ArrayCheck) -> dict[str, Any]:

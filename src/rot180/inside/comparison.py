@@ -1,4 +1,4 @@
-"""The ways to convolve, side by side on a network's own layers and on this machine."""
+"""Compare the convolution algorithms on a network's own layers and on this machine."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ from rot180.ops.types import Array
 __all__ = ["Comparison", "Way", "compare"]
 
 BUDGET = 0.1
-"""Seconds for which a pass is tried again."""
+"""The time in seconds for which a pass is repeated."""
 LOOPS = 60_000
-"""Windows times filters that the loops may visit in an image; about a second. Layers with more are left out."""
+"""The most windows times filters that the loops visit in an image, about a second; layers with more are left out."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to compute one layer, forward and backward."""
+    """The results of one way to compute one layer, forward and backward."""
 
     layer: str
     name: str
     """loops, im2col, offsets, windows, or compiled."""
     difference: float
-    """The largest deviation from the same in float64, of output and gradients, each as a share of its largest value."""
+    """The largest deviation of output and gradients from float64, each relative to its largest value."""
     forward: float
-    """Seconds for the batch, the best of several calls."""
+    """Time for the batch in seconds, the best of several calls."""
     backward: float
-    """Seconds for all gradients that training asks for: the first layer of a network needs no dx."""
+    """Time in seconds for all gradients that training needs: the first layer of a network needs no dx."""
     peak_bytes: int
-    """The most memory that NumPy held at once for it, forward or backward, beside the arrays that came in."""
+    """The peak memory in NumPy, forward or backward, besides the arrays passed in."""
     extrapolated: bool
-    """Whether only one image was computed and times and memory are those of one, times and output for the batch."""
+    """Whether only one image was computed; the times are then multiplied by the batch size."""
     fastest: bool = False
-    """Whether no other way needs less time, forward and backward together."""
+    """Whether no other way takes less time, forward and backward together."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All ways to compute all convolutions of a network; from `compare`."""
+    """The results of all ways to compute all convolutions of a network; from `compare`."""
 
     notation: str
     batch_size: int
@@ -62,7 +62,7 @@ class Comparison:
     words: dict[str, str]
     """Each convolution's word in the notation, by the layer's name."""
     left_out: dict[str, str]
-    """Ways that are not there, with the reason; for a single layer as `conv1.loops`."""
+    """The ways left out, with the reason; for a single layer as `conv1.loops`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, for JSON."""
@@ -72,16 +72,16 @@ class Comparison:
 def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Comparison:
     """Compute each convolution of a network by every algorithm, and by the compiled kernels.
 
-    Images and deltas are random. Loops compute one image only, and their time is multiplied by the batch size.
+    Images and deltas are random. The loops compute only one image, and their time is multiplied by the batch size.
 
     Parameters
     ----------
     model : Sequential
-        Whose input shape is known.
+        A network whose input shape is known.
     batch_size : int
-        Images.
+        Images in a batch.
     seed : int
-        Of weights, images and deltas.
+        Seed of weights, images and deltas.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
         if isinstance(layer, Conv2d)
     ]
     if not layers:
-        raise ArgumentError("compare: the network has no convolution; give one that has, such as cnn-32-64-512")
+        raise ArgumentError("compare: the network has no convolution; choose one that has, such as cnn-32-64-512")
     kernels, left_out = _kernels()
     first = model.layers[lowest_learning(model.layers)]
     ways: list[Way] = []
@@ -118,7 +118,7 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
         found = []
         for algorithm in ALGORITHMS:
             if algorithm == "loops" and (work := _loops(layer, before)) > LOOPS:
-                left_out[f"{layer.name}.loops"] = f"{work:,} windows times filters in an image, at most {LOOPS:,}"
+                left_out[f"{layer.name}.loops"] = f"{work:,} windows times filters per image, at most {LOOPS:,}"
                 continue
             found.append(case.measure(algorithm, ops, algorithm))
         if kernels is not None:
@@ -130,7 +130,7 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
 
 
 def _kernels() -> tuple[ModuleType | None, dict[str, str]]:
-    """Return the compiled twins, or why they are not there."""
+    """Return the compiled functions, or the reason why there are none."""
     try:
         kernels = importlib.import_module("rot180.kernels")
         if callable(getattr(kernels, "conv2d", None)) and callable(getattr(kernels, "conv2d_backward", None)):
@@ -146,7 +146,7 @@ def _loops(layer: Conv2d, before: Shape) -> int:
 
 
 class _Case:
-    """One layer's arrays, and their results in float64 for each number of images."""
+    """The arrays of one layer, and their results in float64 for each number of images."""
 
     def __init__(self, layer: Conv2d, before: Shape, batch_size: int, needs_dx: bool, seed: int) -> None:
         self.layer, self.batch_size = layer, batch_size
@@ -163,7 +163,7 @@ class _Case:
         self._exact: dict[int, list[Array]] = {}
 
     def measure(self, name: str, room: Any, algorithm: str) -> Way:
-        """Compute the layer by one way: its differences, times and memory."""
+        """Compute the layer in one way; return its differences, times and memory."""
         images = 1 if name == "loops" else self.batch_size
         options = {**self.options, "algorithm": algorithm}
         x, dy = self.x[:images], self.dy[:images]
@@ -183,7 +183,7 @@ class _Case:
         exact = self._expected(images)
         scale = self.batch_size / images
         peak = max(_peak(forward), _peak(backward))
-        if name != "loops":  # once is long enough for those
+        if name != "loops":  # for the loops one call is long enough
             times = best_time(forward, budget=BUDGET), best_time(backward, budget=BUDGET)
         return Way(
             layer=self.layer.name,
@@ -210,7 +210,7 @@ def _difference(found: Array, exact: Array) -> float:
 
 
 def _peak(call: Callable[[], Any]) -> int:
-    """Return the most bytes that Python's allocators, NumPy's among them, held during a call."""
+    """Return the peak memory, in bytes, of Python's allocators, including NumPy's, during a call."""
     was_tracing = tracemalloc.is_tracing()
     if not was_tracing:
         tracemalloc.start()

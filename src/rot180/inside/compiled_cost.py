@@ -1,8 +1,8 @@
-"""What a training step costs on the compiled engine, told from its plan before it runs.
+"""The cost of a training step on the compiled engine, predicted from its plan.
 
-A plan lists its steps with their multiply-adds and the bytes that they touch. How fast this machine goes through each
-kind of step is measured on the plans of a few small networks, once in a process: a step then takes what the most
-similar measured ones take for each multiply-add, or for each byte where nothing is multiplied.
+A plan lists its steps with their multiply-adds and the bytes that they touch. The speed of this machine for each
+kind of step is measured on the plans of a few small networks, once per process: a step is predicted to take as long as
+the most similar measured ones per multiply-add, or per byte if nothing is multiplied.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ SAMPLES = (
     "24x24x3 > conv5x5:10 leakyrelu maxpool2 > conv3x3:20 relu maxpool2 dropout0.3 > fc24 sigmoid > fc12",
     "16x16x8 > conv3x3:32:same noisyrelu avgpool2 > conv3x3:64:s2 relu > fc200 relu > fc12",
 )
-"""Their plans hold the usual kinds of steps, at the sizes of small and of middling networks."""
+"""Sample networks whose plans contain the usual kinds of steps, at the sizes of small and medium networks."""
 NEAREST = 2
-"""Measured steps of a kind that a prediction rests on."""
+"""The number of measured steps of a kind that a prediction uses."""
 CALL = 2e-6
-"""Seconds of calling a kernel, whatever it does."""
+"""The time of calling a kernel, in seconds, whatever it does."""
 BUDGET = 0.002
-"""Seconds for which one step is tried again."""
+"""The time in seconds for which one step is repeated."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +56,26 @@ class StepCost:
     predicted: float
     """Seconds."""
     measured: float | None
-    """Seconds, the best of several runs; None if not measured."""
+    """Time in seconds, the best of several runs; None if not measured."""
 
 
 @dataclass(frozen=True)
 class CompiledCost:
-    """A training step on the compiled engine; from `compiled_cost`."""
+    """The cost of a training step on the compiled engine; from `compiled_cost`."""
 
     notation: str
     batch_size: int
     threads: int
-    """With which it is predicted to be fastest."""
+    """The number of threads predicted to be fastest."""
     steps: tuple[StepCost, ...]
     beside: float
-    """Seconds predicted for what is no step of the plan: copying the images in, the loss, looking for infinities."""
+    """Predicted time outside the steps of the plan, in seconds: copying the images, the loss, testing for infinity."""
     measured_total: float | None
-    """Seconds of whole training steps, the best of several."""
+    """Time of whole training steps in seconds, the best of several."""
 
     @property
     def predicted_total(self) -> float:
-        """Seconds predicted for a whole training step."""
+        """Predicted time of a whole training step, in seconds."""
         return self.beside + sum(step.predicted for step in self.steps)
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,11 +100,11 @@ def compiled_cost(
     Parameters
     ----------
     model : Sequential
-        Whose input shape is known; it is not changed.
+        A network whose input shape is known; it is not changed.
     batch_size : int
-        Images of a step.
+        Images per step.
     optimizer : str
-        By name.
+        The name of the optimizer.
     measure : bool
         Also run each step by itself, and whole training steps, on random images.
 
@@ -115,7 +115,7 @@ def compiled_cost(
     Raises
     ------
     ArgumentError
-        The engine does not run this network, or the batch is empty.
+        The engine cannot run this network, or the batch is empty.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def compiled_cost(
         if best is None or sum(seconds) + beside < best[0]:
             best = (sum(seconds) + beside, threads, seconds, beside)
     if best is None:
-        raise ArgumentError("cost: there is no thread to compute on")
+        raise ArgumentError("cost: no thread is available")
     _, threads, seconds, beside = best
     times: list[float | None] = [None] * len(seconds)
     total = None
@@ -157,7 +157,7 @@ def compiled_cost(
 
 
 def _thread_counts() -> list[int]:
-    """Return the numbers of threads that the engine would choose between: one alone where others have the rest."""
+    """Return the numbers of threads that the engine would choose from: only one if other programs occupy the rest."""
     return [1] if share_of_others() >= BUSY else sorted({1, most_threads()})
 
 
@@ -170,14 +170,14 @@ class _Bench:
         try:
             engine = self.trainer.prepare(twin.input_shape)
         except Rot180Error as error:
-            raise ArgumentError(f"cost: the compiled engine does not run this network ({error})") from None
+            raise ArgumentError(f"cost: the compiled engine cannot run this network ({error})") from None
         if not isinstance(engine, CompiledEngine):
-            raise ArgumentError("cost: the compiled engine does not run this network")
+            raise ArgumentError("cost: the compiled engine cannot run this network")
         self.engine = engine
         generator = np.random.default_rng(0)
         self.images = generator.random((batch_size, *twin.input_shape), dtype=np.float32).astype(twin.dtype)
         self.labels = generator.integers(0, twin.output_shape[-1], batch_size)
-        self.whole(1, budget=0.0)  # buffers, winners and deltas hold what they hold in training
+        self.whole(1, budget=0.0)  # so that buffers, winners and deltas have the values of training
         self.plan: Plan = engine.plan(batch_size, self.trainer.optimizer)
 
     @property
@@ -208,7 +208,7 @@ class _Bench:
 
 @cache
 def _speeds(threads: int, batch_size: int, optimizer: str) -> tuple[dict[str, list[_Measured]], float]:
-    """Measure the steps of the sample networks by kind, and what a training step takes beside its plan."""
+    """Measure the steps of the sample networks by kind, and the time of a training step outside its plan."""
     known: dict[str, list[_Measured]] = defaultdict(list)
     beside = []
     for bench in _samples(batch_size, optimizer):
@@ -232,7 +232,7 @@ def _predicted(step: Step, known: dict[str, list[_Measured]]) -> float:
     """Return the seconds of the nearest measured steps of its kind, each scaled by the work."""
     work, size = math.log(_work(step)), math.log(max(step.bytes, 1))
     candidates = known.get(step.does)
-    if candidates is None:  # a kind that no sample has: as fast as the steps that move or multiply as much
+    if candidates is None:  # no sample has this kind: as fast as steps that move or multiply as much
         candidates = [one for some in known.values() for one in some if (one.work == one.bytes) == (work == size)]
     nearest = sorted(candidates, key=lambda one: abs(one.work - work) + abs(one.bytes - size))[:NEAREST]
     weights = [1 / (0.1 + abs(one.work - work) + abs(one.bytes - size)) for one in nearest]
@@ -241,6 +241,6 @@ def _predicted(step: Step, known: dict[str, list[_Measured]]) -> float:
 
 
 def _scaled(one: _Measured, work: float) -> float:
-    """Scale a time by the work, but for the time of calling a kernel."""
+    """Scale a time by the work, except for the time of calling a kernel."""
     call = min(one.seconds, CALL)
     return call + max(one.seconds - call, 0.02 * one.seconds) * math.exp(work - one.work)

@@ -1,29 +1,29 @@
-r"""Are these gradients right? Differences of the function tell.
+r"""Check gradients against finite differences of the function.
 
-One checker serves every operation, layer and whole network. It is given a scalar function f of named float64 arrays and
+One checker serves every operation, layer and network. It is given a scalar function f of named float64 arrays and
 the gradients claimed for them, and compares slopes:
 
-- at single coordinates, of which it draws some, the slope of f along coordinate i with gradient[i];
-- along random directions v, the slope of f along v with <gradient, v>: every entry takes part, so an error in one of a
+- at some random coordinates, the slope of f along coordinate i with gradient[i];
+- along random directions v, the slope of f along v with <gradient, v>: every entry contributes, so an error in one of a
   million entries shows with few evaluations.
 
 **The slope.** With the central difference D(h) = (f(x + hv) - f(x - hv)) / 2h, whose error is c*h*h + O(h^4), the
-combination (4 D(h/2) - D(h)) / 3 has lost the first term. Rounding costs about eps*|f|/h. The two balance near
+combination (4 D(h/2) - D(h)) / 3 cancels the first term. Rounding costs about eps*|f|/h. The two balance near
 h = eps^(1/5), about 1e-3, with an error near 1e-12.
 
-**Kinks.** Where ReLU or max-pool turn within [x - hv, x + hv], f has no slope there and differences say nothing. Two
-statistics vanish for smooth f and not at a kink: D(h) - D(h/2), and 2 S(h/2) - S(h) with
-S(h) = (f(x + hv) - 2 f(x) + f(x - hv)) / h. A kink of jump J at distance t < h/2 gives J*t/2h in the first and
-J*(1 - 3t/h) in the second, never both small; one further out hardly moves the result. If they are not small, a shorter
-step is tried, and at last the point is skipped, and counted.
+**Kinks.** Where ReLU or max pooling switch within [x - hv, x + hv], f has no slope, and differences are meaningless.
+Two statistics vanish for smooth f but not at a kink: D(h) - D(h/2), and 2 S(h/2) - S(h) with S(h) = (f(x + hv) - 2 f(x)
++ f(x - hv)) / h. A kink of jump J at distance t < h/2 gives J*t/2h in the first and J*(1 - 3t/h) in the second, never
+both small; one further away hardly changes the result. If they are not small, shorter steps are tried, and finally the
+point is skipped and counted.
 
 **Ties.** Where several entries of a max-pooling window are equal, f has a kink along nearly every direction. So in half
-of the directions equal values move together: ties stay ties, f is smooth, and delta sent to every tied maximum is found
-out as twice too much.
+of the directions equal values move together: ties stay ties, f is smooth, and delta sent to every tied maximum shows as
+twice the right gradient.
 
 **The error** is relative, |claimed - measured| / max(|claimed|, |measured|, typical, noise / tolerance). `typical` is
-the root mean square of the array's gradient (of the slopes it gives to directions), so that an entry that is nearly
-zero beside its neighbors is not held to a precision that it does not have; `noise` is what rounding of f alone makes.
+the root mean square of the array's gradient (or of the slopes along directions), so that an entry that is nearly zero
+compared with the others is not held to a precision it does not have; `noise` is the error from rounding of f alone.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from rot180.ops.types import Array
 __all__ = ["GradientCheck", "check_gradient", "check_gradients", "check_operation"]
 
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
-"""Tried in this order, in units of the values that are moved."""
+"""Step sizes, tried in this order, in units of the values that are moved."""
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What the comparison of claimed gradients with differences found."""
+    """The result of comparing claimed gradients with finite differences."""
 
     tolerance: float
     """The largest relative error allowed."""
@@ -56,15 +56,15 @@ class GradientCheck:
     worst_index: tuple[int, ...] | None
     """The entry where it was found; None for a direction through the whole array."""
     claimed: float
-    """The slope that the gradients claim there."""
+    """The slope according to the gradients there."""
     measured: float
-    """The slope that differences measure there."""
+    """The slope measured by differences there."""
     checked: int
-    """Coordinates and directions compared."""
+    """The number of coordinates and directions compared."""
     skipped: int
-    """Coordinates and directions at a kink, where there is no slope to compare with."""
+    """The number of coordinates and directions skipped at a kink, where there is no slope to compare with."""
     unchecked: tuple[str, ...]
-    """Arrays in which every point was skipped."""
+    """The arrays in which every point was skipped."""
 
     @property
     def passed(self) -> bool:
@@ -72,7 +72,7 @@ class GradientCheck:
         return self.checked > 0 and not self.unchecked and self.max_error <= self.tolerance
 
     def __str__(self) -> str:
-        """One line: the verdict, the worst place, how much was compared."""
+        """Return one line: the verdict, the worst place, and how much was compared."""
         if not self.checked:
             return f"nothing could be checked: {self.skipped} points skipped at kinks"
         index = "" if self.worst_index is None else f"[{', '.join(map(str, self.worst_index))}]"
@@ -95,25 +95,25 @@ def check_gradients(
     directions: int = 4,
     seed: int = 0,
 ) -> GradientCheck:
-    """Compare the gradients of a scalar function of named arrays with differences.
+    """Compare the gradients of a scalar function of named arrays with finite differences.
 
     Parameters
     ----------
     f : callable
-        Takes a dict with the names of `arrays`, one of them moved, and returns a number. It must be the same function
-        at each call (draw noise and dropout masks once, outside) and compute in float64.
+        A function of a dict with the names of `arrays`, one of them moved, to a number. It must be the same function
+        in each call (draw noise and dropout masks once, outside) and compute in float64.
     arrays : mapping of str to float64 array
-        Where to check. None is changed.
+        The point to check at. The arrays are not changed.
     gradients : mapping of str to array
-        The claimed df/d(array), of the array's shape. Arrays without a gradient here are not checked.
+        The claimed df/d(array), of the array's shape. Arrays without a gradient are not checked.
     tolerance : float
         The largest relative error allowed.
     coordinates : int
-        Entries drawn from each array, all of them where there are no more. Four calls of f each, more near kinks.
+        Number of entries drawn from each array, at most all of them. Each takes four calls of f, more near kinks.
     directions : int
-        Directions drawn for each array. Likewise.
+        Number of directions drawn for each array, at the same cost.
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -145,9 +145,9 @@ def check_gradients(
     _check_arguments(arrays, gradients)
     here = float(f(dict(arrays)))
     if not np.isfinite(here):
-        raise NonFiniteError(f"check_gradients: the function is {here} at the arrays given; start from finite values")
+        raise NonFiniteError(f"check_gradients: the function is {here} at the given arrays; start from finite values")
     generator = np.random.default_rng(seed)
-    # What f is made of may be larger than f: a sum that cancels carries the rounding of its terms.
+    # The terms of f may be larger than f: a sum with cancellation carries the rounding errors of its terms.
     terms = sum(float(np.abs(arrays[name] * gradient).sum()) for name, gradient in gradients.items())
     noise = 16 * np.finfo(np.float64).eps * max(abs(here), terms if np.isfinite(terms) else 0.0)
 
@@ -180,7 +180,7 @@ def check_gradients(
 
 
 def check_gradient(f: Callable[[Array], float], x: Array, dx: Array, **options: Any) -> GradientCheck:
-    """Compare the gradient of a scalar function of one array with differences; options as in `check_gradients`.
+    """Compare the gradient of a scalar function of one array with finite differences; options as in `check_gradients`.
 
     >>> x = np.array([0.5, -0.5])
     >>> check_gradient(lambda x: np.sum(np.sin(x)), x, np.cos(x)).passed
@@ -197,20 +197,20 @@ def check_operation(
     seed: int = 0,
     **options: Any,
 ) -> GradientCheck:
-    """Compare the backward of an operation that returns an array with differences.
+    """Compare the backward of an operation that returns an array with finite differences.
 
-    The output is made a number by a random delta, f = sum(delta * forward(...)), whose gradients are what backward
-    returns for that delta.
+    The output is reduced to a number by a random delta, f = sum(delta * forward(...)), whose gradients are what
+    backward returns for that delta.
 
     Parameters
     ----------
     forward : callable
         `forward(**arrays) -> y`.
     backward : callable
-        `backward(dy, **arrays) -> {name: gradient}`, for the arrays that are to be checked.
+        `backward(dy, **arrays) -> {name: gradient}`, for the arrays to be checked.
     arrays : mapping of str to float64 array
     seed : int
-        Of delta and of the draws.
+        Seed of delta and the draws.
     **options
         As in `check_gradients`.
 
@@ -231,7 +231,7 @@ def check_operation(
 
 @dataclass(frozen=True)
 class _Line:
-    """f along a line through the arrays: one array moves, the others stay."""
+    """f along a line through the arrays: one array moves, the others stay fixed."""
 
     f: Callable[[dict[str, Array]], float]
     arrays: dict[str, Array]
@@ -244,7 +244,7 @@ class _Line:
 
 
 def _slope(line: _Line, expected: float, noise: float, tolerance: float) -> tuple[float, float] | None:
-    """Measure the slope of f along a line; return it and the least that can be told apart, None at a kink."""
+    """Measure the slope of f along a line; return it and the smallest resolvable difference, or None at a kink."""
     for h in STEPS:
         left, right, near_left, near_right = line(-h), line(h), line(-h / 2), line(h / 2)
         coarse, fine = (right - left) / (2 * h), (near_right - near_left) / h
@@ -261,7 +261,7 @@ def _slope(line: _Line, expected: float, noise: float, tolerance: float) -> tupl
 def _probes(
     x: Array, generator: np.random.Generator, coordinates: int, directions: int
 ) -> Iterator[tuple[tuple[int, ...] | None, Array]]:
-    """Draw where to compare: (index, unit array) for coordinates, (None, direction) for directions."""
+    """Draw the points to compare at: (index, unit array) for coordinates, (None, direction) for directions."""
     if not x.size:
         return
     typical = float(np.sqrt(np.mean(x * x))) or 1.0
@@ -280,11 +280,11 @@ def _probes(
 def _check_arguments(arrays: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
     for name, gradient in gradients.items():
         if name not in arrays:
-            raise ArgumentError(f"check_gradients: there is a gradient for {name!r} but no array of that name")
+            raise ArgumentError(f"check_gradients: there is a gradient for {name!r}, but no array of that name")
         x = arrays[name]
         if getattr(x, "dtype", None) != np.float64:
             raise ArgumentError(
-                f"check_gradients: {name} must be a float64 array, differences need the precision; "
+                f"check_gradients: {name} must be a float64 array, as differences need the precision; "
                 f"it is {getattr(x, 'dtype', type(x).__name__)}; convert it with astype(np.float64)"
             )
         if np.shape(gradient) != x.shape:

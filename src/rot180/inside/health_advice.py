@@ -1,8 +1,7 @@
-"""What to try against each finding of `health`: only what this training has not done already.
+"""Remedies for each finding of `health`: only those that the training has not used already.
 
-What was done is read from the network itself, from the history, and from the settings of the training, which the caller
-hands over as they stand in a run's configuration. A remedy for which `rot180 train` has an option names it, and can be
-tried as it is printed.
+What was used is read from the network itself, the history, and the settings of the training, which the caller passes as
+stored in a run's configuration. A remedy for which `rot180 train` has an option names it, and can be used as printed.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from rot180.training.history import History
 __all__ = ["Adviser", "Remedy", "advice"]
 
 DECAY = {"adamw": 0.1, "sgd": 1e-3}
-"""A weight decay to try, where there is none or the usual one; 1e-4 for the others."""
+"""A weight decay to try if there is none or the usual one; 1e-4 for the other optimizers."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """One thing to try.
+    """One remedy to try.
 
     Attributes
     ----------
     text : str
-        In a few words; the option itself where there is one.
+        A short description; the option itself if there is one.
     options : tuple of str
-        Arguments to add to the command that trained, in place of those of the same name; empty where it takes more.
+        Arguments to add to the training command, replacing those of the same name; empty if there is no such option.
     """
 
     text: str
@@ -41,14 +40,14 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Adviser:
-    """What is known of a training, and what follows.
+    """The known facts about a training, and the remedies that follow from them.
 
     Attributes
     ----------
     model : Sequential
     history : History or None
     settings : mapping
-        As in a run's configuration: `optimizer`, `lr`, `augment`, `early_stopping`, ...; empty where nothing is known.
+        As in a run's configuration: `optimizer`, `lr`, `augment`, `early_stopping`, ...; empty if unknown.
     """
 
     model: Sequential
@@ -56,7 +55,7 @@ class Adviser:
     settings: Mapping[str, Any]
 
     def overfitting(self) -> Iterable[Remedy]:
-        """Against a network that knows its training images better than others."""
+        """Against overfitting."""
         limit = self.settings.get("limit")
         yield Remedy(f"all training images instead of the first {limit:,}" if limit else "more images")
         if self._lacks("augment") and len(self.model.input_shape) == 3:
@@ -74,25 +73,25 @@ class Adviser:
         yield Remedy("fewer parameters")
 
     def too_high(self) -> Iterable[Remedy]:
-        """Against a learning rate that is too high."""
+        """Against too high a learning rate."""
         yield self._rate(0.1)
         if self._lacks("warmup"):
             yield _option("--warmup", "0.05")
 
     def too_low(self) -> Iterable[Remedy]:
-        """Against a learning rate that is too low."""
+        """Against too low a learning rate."""
         yield self._rate(10)
         epochs = self.settings.get("epochs")
         yield _option("--epochs", str(2 * epochs)) if isinstance(epochs, int) else Remedy("more epochs")
 
     def small_updates(self) -> Iterable[Remedy]:
-        """Against updates that hardly move the weights."""
+        """Against updates that hardly change the weights."""
         yield self._rate(10)
         if self.settings.get("optimizer") == "sgd":
             yield _option("--optimizer", "adam")
 
     def dead(self) -> Iterable[Remedy]:
-        """Against units that give zero for every image."""
+        """Against units that output zero for every image."""
         yield self._rate(0.1)
         if self._lacks("warmup"):
             yield _option("--warmup", "0.05")
@@ -100,32 +99,32 @@ class Adviser:
         if notation != self.model.notation:
             yield _option("--model", notation, "leakyrelu")
         yield from self._around_zero()
-        yield Remedy("fewer of them")
+        yield Remedy("fewer units")
 
     def saturated(self) -> Iterable[Remedy]:
-        """Against sigmoids and tanhs at their ends."""
+        """Against saturated sigmoid and tanh units."""
         yield from self._relu()
         yield from self._around_zero()
         yield self._rate(0.1)
 
     def vanishing(self) -> Iterable[Remedy]:
-        """Against deltas that vanish on the way back."""
+        """Against deltas that vanish in the backward pass."""
         yield from self._relu()
         yield Remedy("fewer layers")
         if "init=he_normal" not in self.model.notation:
             yield Remedy("another initializer (init=he_normal)")
 
     def exploding(self) -> Iterable[Remedy]:
-        """Against deltas that grow on the way back."""
+        """Against deltas that grow in the backward pass."""
         yield self._rate(0.1)
         yield Remedy("smaller initial weights")
 
     def imbalance(self) -> Iterable[Remedy]:
-        """Against classes of which one has many more images than another."""
+        """Against classes with very different numbers of images."""
         if self._lacks("class_weights"):
             yield _option("--class-weights", "balanced")
         yield Remedy("more images of the rare class")
-        yield Remedy("a look at the confusion matrix")
+        yield Remedy("checking the confusion matrix")
 
     def _lacks(self, name: str) -> bool:
         return not self.settings.get(name)
@@ -140,26 +139,26 @@ class Adviser:
         return _option("--lr", f"{highest * times:.1g}")
 
     def _augmentation(self) -> str:
-        """Photographs may be turned round; what may be digits or letters is moved by a fourteenth of its size."""
+        """Return the augmentation: flips for photographs, and shifts by 1/14 of the size for all."""
         height, width, channels = self.model.input_shape
         shift = f"shift:{max(1, min(height, width) // 14)}"
         return f"{shift},flip" if channels == 3 else shift
 
     def _with_dropout(self) -> str:
-        """Return the notation with dropout before the last fully connected layer; empty where there is none."""
+        """Return the notation with dropout before the last fully connected layer; empty if there is none."""
         match = re.search(r"(.*) (fc\d\S*)([^>]*)$", self.model.notation)
         if match is None:
             return ""
         before, last, after = match.groups()
         if before.endswith(">"):
             before = before.removesuffix(">").rstrip()
-            # What stands before the last `>` are the layers below; after the input's size a section begins.
+            # The layers below are those before the last `>`; after the input's size a section begins.
             return f"{before} {'> ' if '>' not in before else ''}dropout0.5 > {last}{after}"
         return f"{before} dropout0.5 {last}{after}"
 
     def _weight_decay(self) -> Remedy:
         optimizer = str(self.settings.get("optimizer") or "adam")
-        if optimizer == "adam":  # whose own decay is evened out
+        if optimizer == "adam":  # which evens out its own decay
             return Remedy("--optimizer adamw --weight-decay 0.05", ("--optimizer", "adamw", "--weight-decay", "0.05"))
         return _option("--weight-decay", f"{DECAY.get(optimizer, 1e-4):g}")
 
@@ -182,7 +181,7 @@ def _option(name: str, value: str, text: str = "") -> Remedy:
 
 
 def advice(remedies: Iterable[Remedy]) -> tuple[str, tuple[str, ...]]:
-    """Return what to try as one text, and the options of the first remedy that has some."""
+    """Return the remedies as one text, and the options of the first remedy that has any."""
     found = list(remedies)
     texts = [remedy.text for remedy in found]
     said = " or ".join(texts) if len(texts) < 3 else f"{', '.join(texts[:-1])}, or {texts[-1]}"

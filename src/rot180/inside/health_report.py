@@ -1,4 +1,4 @@
-"""What an examination found, and how it is printed."""
+"""The findings of a health check, and how they are printed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["Finding", "HealthReport", "LayerHealth"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem.
 
     Attributes
     ----------
     what : str
         `dead units`, `vanishing deltas`, `overfitting`, ...
     where : str
-        The layer; empty for the whole training.
+        The layer; empty if it concerns the whole training.
     evidence : str
-        What was measured, and what would be usual.
+        The measurement, and the usual value.
     advice : str
-        What to try.
+        The remedies to try.
     options : tuple of str
-        Arguments of `rot180 train` for the first remedy that has some, in place of those of the same name.
+        Arguments of `rot180 train` for the first remedy that has any, replacing those of the same name.
     """
 
     what: str
@@ -33,14 +33,14 @@ class Finding:
     options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One line."""
+        """Return the finding in one line."""
         place = f" in {self.where}" if self.where else ""
         return f"{self.what}{place}: {self.evidence}; {self.advice}"
 
 
 @dataclass(frozen=True)
 class LayerHealth:
-    """What was measured of one layer; None where it does not apply.
+    """The measurements of one layer; None where they do not apply.
 
     Attributes
     ----------
@@ -48,11 +48,11 @@ class LayerHealth:
     delta : float
         Root mean square of the gradient of its output, for one image's loss.
     dead : float or None
-        Share of its units that are zero for every image (ReLU).
+        Fraction of its units that are zero for every image (ReLU).
     saturated : float or None
-        Share of its outputs where the derivative is below a tenth of its largest (sigmoid, tanh).
+        Fraction of its outputs where the derivative is below a tenth of its maximum (sigmoid, tanh).
     update : float or None
-        Size of an update over the size of the weight.
+        Ratio of the size of an update to the size of the weight.
     is_map : bool
         Whether its outputs are maps, not units.
     """
@@ -67,7 +67,7 @@ class LayerHealth:
 
 @dataclass(frozen=True)
 class HealthReport:
-    """What was found, the gravest first, and the measurements by layer."""
+    """The findings, the most serious first, and the measurements by layer."""
 
     findings: tuple[Finding, ...]
     layers: tuple[LayerHealth, ...]
@@ -86,7 +86,7 @@ class HealthReport:
         }
 
     def table(self) -> str:
-        """Return the measurements, a line for each layer."""
+        """Return the measurements, one line per layer."""
         rows = [("layer", "delta", "dead", "saturated", "update/weight")]
         for layer in self.layers:
             rows.append(

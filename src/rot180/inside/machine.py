@@ -1,11 +1,11 @@
-"""What this machine needs for NumPy's own operations: measured on a grid of sizes, read off between.
+"""The speed of NumPy's operations on this machine, measured on a grid of sizes and interpolated.
 
-Nothing here knows of layers. A primitive, such as copying or comparing, is timed on arrays of `rows` runs of `run`
-values that lie next to each other, since short runs cost more than long ones; a matrix product is timed over its three
-sizes. Between the points of the grid logarithms are interpolated, where a product of powers, such as a bandwidth or a
-peak, is a straight line. All of it takes about a second, once in a process.
+Nothing here depends on layers. A primitive, such as copying or comparing, is timed on arrays of `rows` runs of `run`
+contiguous values, since short runs cost more than long ones; a matrix product is timed over its three sizes. Between
+the points of the grid logarithms are interpolated linearly, for which a product of powers, such as a bandwidth or a
+peak, is a straight line. All of it takes about a second, once per process.
 
-The best of several trials counts: whatever else runs on the machine can only slow it down.
+The best of several trials counts: anything else that runs on the machine can only slow it down.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from rot180.ops.types import Array
 __all__ = ["Machine", "Surface", "best_time", "this_machine"]
 
 SIZES = (2**6, 2**10, 2**13, 2**16, 2**18, 2**21)
-"""Values of a primitive's array: within the first-level cache, ..., beyond the second."""
+"""Numbers of values in a primitive's array: within the first-level cache, ..., beyond the second."""
 RUNS = (4, 16, 64, 1024)
-"""Values that lie next to each other."""
+"""Lengths of runs of contiguous values."""
 PRODUCT_SIDES = (1, 4, 16, 64, 512, 4096)
 LARGEST_PRODUCT = 2**27
-"""Multiply-adds of the largest product that is timed, a millisecond or two."""
+"""Multiply-adds of the largest product timed, a millisecond or two."""
 TRIALS = 5
-"""Of a product that seems to have been disturbed."""
+"""Number of trials of a product that seems to have been disturbed."""
 PATIENCE = 1.5
-"""Seconds for all products; a quiet machine needs half of them."""
+"""Time for all products, in seconds; an idle machine needs half of it."""
 BUDGET = 0.001
-"""Seconds for which one point is tried again."""
+"""The time in seconds for which one point is repeated."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Surface:
     logarithms: Array
 
     def __call__(self, *place: float) -> float:
-        """Return the value at a place, one coordinate an axis."""
+        """Return the value at a point, one coordinate per axis."""
         corners: list[tuple[int, int]] = []
         shares: list[tuple[float, float]] = []
         for axis, value in zip(self.axes, place, strict=True):
@@ -72,16 +72,16 @@ class Machine:
     primitives: dict[str, Surface]
     """Time by (values, values in a run)."""
     products: Surface
-    """Multiply-adds a second by the sides (m, k, n) of a product (m, k) @ (k, n)."""
+    """Multiply-adds per second by the sizes (m, k, n) of a product (m, k) @ (k, n)."""
     call: float
-    """Time of a Python function that makes a view of an array, in a shape it is given."""
+    """Time of a Python function that reshapes an array to a given shape."""
     sizes: float
-    """Time to work out such a shape."""
+    """Time to compute such a shape."""
     plan: float
-    """Time to work out where the windows of a convolution lie."""
+    """Time to compute the geometry of a convolution."""
 
     def seconds(self, primitive: str, values: float, run: float | None = None, times: float = 1) -> float:
-        """Return the time of a primitive over so many values, in runs of `run` (all at once if not given)."""
+        """Return the time of a primitive over `values` values, in runs of `run` (one run by default)."""
         if values <= 0:
             return 0.0
         run = values if run is None else run
@@ -94,12 +94,12 @@ class Machine:
 
     @property
     def peak(self) -> float:
-        """The highest rate of a matrix product that was seen, in multiply-adds a second."""
+        """The highest measured rate of a matrix product, in multiply-adds per second."""
         return math.exp(float(self.products.logarithms.max()))
 
     @property
     def bandwidth(self) -> float:
-        """Bytes a second that a large copy reads and writes together."""
+        """The bytes per second that a large copy reads and writes, together."""
         return 2 * 4 * SIZES[-1] / self.primitives["copy"](SIZES[-1], RUNS[-1])
 
 
@@ -117,7 +117,7 @@ def best_time(call: Callable[[], Any], *, budget: float = BUDGET, least: int = 3
 
 @cache
 def this_machine() -> Machine:
-    """Measure the machine; the second call in a process returns what the first found."""
+    """Measure the machine; later calls in a process return the first result."""
     call, sizes = _call()
     return Machine(
         primitives={name: _surface(name) for name in _PRIMITIVES},
@@ -129,7 +129,7 @@ def this_machine() -> Machine:
 
 
 def _call() -> tuple[float, float]:
-    """Time a function that reshapes to a shape it is given, and how much longer one takes that works it out."""
+    """Time a function that reshapes to a given shape, and how much longer it takes to compute the shape."""
     x, shape = np.ones((8, 4, 4, 2), np.float32), (8, 32)
     known, found = best_time(lambda: _reshape(x, shape)), best_time(lambda: _flatten(x, training=True))
     return known, max(found - known, 0.0)
@@ -155,9 +155,9 @@ def _plan() -> float:
 
 @dataclass(frozen=True)
 class _Arrays:
-    """What the primitives work on. `gapped` has the same values as `whole`, with a short gap after every run.
+    """The arrays of the primitives. `gapped` has the same values as `whole`, with a short gap after every run.
 
-    In `sparse` only every fourth run is used, as by a tap of a pooling of stride 2.
+    In `sparse` only every fourth run is used, as by a tap of pooling with stride 2.
     """
 
     whole: Array
@@ -211,7 +211,7 @@ _WITHOUT_GAPS = (
     "exp",
     "random",
 )
-"""Primitives over whole arrays, to which runs make no difference."""
+"""Primitives over whole arrays, for which runs make no difference."""
 
 
 def _surface(name: str) -> Surface:
@@ -257,14 +257,15 @@ def _products() -> Surface:
         shorter = rates[_shorter(place)] if any(place) else 0.0
         if (
             m * k * n > LARGEST_PRODUCT
-        ):  # it runs at the rate of the largest that are timed, shorter in their longest side
+        ):  # it runs at the rate of the largest products timed, which are shorter in their longest side
             rates[place] = shorter
             continue
         a, b = generator.random((m, k), np.float32), generator.random((k, n), np.float32)
         rate = 0.0
         for _ in range(TRIALS):
             rate = max(rate, m * k * n / best_time(lambda a=a, b=b: a @ b))  # type: ignore[misc]
-            # A longer product is hardly ever much slower. If it is, a neighbor had one of the threads' processors.
+            # A longer product is hardly ever much slower per value. If it is, another program used one of the
+            # processors.
             if rate > shorter / 2 or time.perf_counter() > deadline:
                 break
         rates[place] = rate

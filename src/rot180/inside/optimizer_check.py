@@ -1,9 +1,9 @@
-"""Does this optimizer follow the equations of its rule, and if not, what is wrong?
+"""Check whether an optimizer follows the equations of its rule, and name the mistake if not.
 
-It is given the same parameters and gradients as the equations written out in `rot180.inside.mistakes.update`, over some
-steps, between which the learning rate changes as a schedule changes it. Where they part, each known mistake is made on
-purpose, and the one that leads to the very same weights is named. In the middle the state is saved and loaded into a
-fresh optimizer, as a checkpoint does: what an optimizer keeps elsewhere is lost there.
+It is given the same parameters and gradients as the equations in `rot180.inside.mistakes.update`, over several steps
+between which the learning rate changes as under a schedule. Where they differ, each known mistake is made on purpose,
+and the one that leads to exactly the same weights is named. Halfway the state is saved and loaded into a fresh
+optimizer, as with a checkpoint: state that an optimizer keeps elsewhere is lost.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["OptimizerCheck", "OptimizerReport", "check_optimizer"]
 STEPS = 6
 TOLERANCE = 1e-6
 SMALLEST = 1e-13
-"""Weights of about 1 are rounded to this in float64: no smaller way can be told apart."""
+"""Weights of about 1 are rounded to this in float64: smaller changes cannot be resolved."""
 WIDTH = 80
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}],
@@ -37,31 +37,31 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "adamw": [{}, {"betas": (0.7, 0.95), "weight_decay": 0.1}],
     "rmsprop": [{}, {"alpha": 0.8, "weight_decay": 0.1}],
 }
-"""With which hyper-parameters a built-in optimizer is checked."""
+"""The hyper-parameters that a built-in optimizer is checked with."""
 
 
 @dataclass(frozen=True)
 class OptimizerCheck:
-    """One optimizer held against its equations.
+    """The comparison of one optimizer with its equations.
 
     Attributes
     ----------
     optimizer : str
-        The call that makes it.
+        The call that creates it.
     rule : str
-        Whose equations.
+        The name of the rule.
     max_error : float
-        The largest relative error of any weight's way from its start; infinite where `problem` says why.
+        The largest relative error of any weight's change from the start; infinite if there is a `problem`.
     step : int
         The first step at which the error is above the tolerance, else the last, from 1.
     at : str
-        The worst weight there, such as `weight[1,2]`.
+        The worst weight in that step, such as `weight[1,2]`.
     claimed, right : float
-        How far that weight had moved.
+        The change of that weight from the start.
     problem : str
-        An exception, or what else kept it from being compared.
+        An exception, or another reason why it could not be compared.
     mistake : Mistake or None
-        What a wrong optimizer looks like.
+        The known mistake that a wrong optimizer looks like.
     unseen : tuple of str
         Hyper-parameters that are zero, whose terms could not be checked.
     """
@@ -85,13 +85,13 @@ class OptimizerCheck:
 
 @dataclass(frozen=True)
 class OptimizerReport:
-    """What the check of an optimizer found; print it.
+    """The results of checking an optimizer, to be printed.
 
     Attributes
     ----------
     subject : str
     checks : tuple of OptimizerCheck
-        One for each setting.
+        One check for each setting.
     """
 
     subject: str
@@ -104,7 +104,7 @@ class OptimizerReport:
 
     @property
     def mistakes(self) -> tuple[str, ...]:
-        """What each wrong setting looks like; its problem where it looks like nothing."""
+        """The mistake that each wrong setting looks like; its problem if none is known."""
         return tuple(str(check.mistake or check.problem) for check in self.checks if not check.passed)
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class OptimizerReport:
         return {"subject": self.subject, "passed": self.passed, "steps": STEPS, "checks": checks}
 
     def __str__(self) -> str:
-        """Return a line for each setting, then what is wrong."""
+        """Return one line per setting, followed by what is wrong."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -142,10 +142,10 @@ class OptimizerReport:
             if check.passed:
                 continue
             evidence = check.problem or (
-                f"at step {check.step} {check.at} has moved by {check.claimed:.6g}, by the equations {check.right:.6g}"
+                f"at step {check.step} {check.at} has moved by {check.claimed:.6g}, but should by {check.right:.6g}"
             )
             yield from textwrap.wrap(f"{check.optimizer}: {evidence}", WIDTH, subsequent_indent="  ")
-            says = f"it looks like: {check.mistake or 'no mistake that is known'}"
+            says = f"it looks like: {check.mistake or 'no known mistake'}"
             yield from textwrap.wrap(says, WIDTH, initial_indent="  ", subsequent_indent="    ")
             if check.mistake and check.mistake.where:
                 where = f"in the formula: {check.mistake.where}"
@@ -156,21 +156,21 @@ class OptimizerReport:
             yield f"every step follows the equations of {self.checks[0].rule}, in float64"
         unseen = self.checks[-1].unseen
         if unseen:
-            yield from textwrap.wrap(f"not checked, because zero: {', '.join(unseen)}", WIDTH)
+            yield from textwrap.wrap(f"not checked because zero: {', '.join(unseen)}", WIDTH)
 
 
 def check_optimizer(optimizer: str | Optimizer, like: str | None = None, *, seed: int = 0) -> OptimizerReport:
-    """Hold an optimizer against the equations of its rule, step by step.
+    """Compare an optimizer with the equations of its rule, step by step.
 
     Parameters
     ----------
     optimizer : str or Optimizer
-        A name, which is checked with several settings; or one of any class that keeps the contract of
-        `rot180.training.optimizer.Optimizer`, checked as it is. It is not changed.
+        A name, which is checked with several settings; or an instance of any class that follows the contract of
+        `rot180.training.optimizer.Optimizer`, checked with its own. It is not changed.
     like : str, optional
-        The rule that it should follow: sgd, adam, adamw or rmsprop. Without it, the one that its `rule` names.
+        The rule that it should follow: sgd, adam, adamw or rmsprop. By default, the one named by its `rule`.
     seed : int
-        Of the parameters and gradients.
+        Seed of the parameters and gradients.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def check_optimizer(optimizer: str | Optimizer, like: str | None = None, *, seed
     Raises
     ------
     ArgumentError
-        There is no such optimizer, or the rule is not known.
+        The optimizer or the rule is unknown.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def check_optimizer(optimizer: str | Optimizer, like: str | None = None, *, seed
     rule = like if like is not None else made[0].rule
     if rule not in FORMULAS:
         raise ArgumentError(
-            f"to check an optimizer the rule it follows is needed, one of {', '.join(FORMULAS)}; it is {rule!r}; "
+            f"checking an optimizer needs the rule that it follows, one of {', '.join(FORMULAS)}; it is {rule!r}; "
             "give like='adam' (on the command line --like adam)"
         )
     subject = optimizer if isinstance(optimizer, str) else type(optimizer).__name__
@@ -215,7 +215,7 @@ def _check(optimizer: Optimizer, rule: str, seed: int) -> OptimizerCheck:
             resumed = _follow(optimizer, given, resume_after=STEPS // 2)
     except _Misuse as error:
         return OptimizerCheck(says, rule, np.inf, 0, "", 0, 0, str(error), None, unseen)
-    except Exception as error:  # an optimizer that a user wrote may raise anything; the report says what
+    except Exception as error:  # a user's own optimizer may raise anything, which is reported
         return OptimizerCheck(
             says, rule, np.inf, 0, "", 0, 0, f"update raised {type(error).__name__}: {error}", None, unseen
         )
@@ -229,21 +229,21 @@ def _check(optimizer: Optimizer, rule: str, seed: int) -> OptimizerCheck:
         largest, step, at, moved, should = _compare(resumed, right, given)
         mistake = Mistake(
             "state not in self.state",
-            "a run that is resumed loses it: keep all that is remembered in self.state and self.step_count",
+            "a resumed run loses it: keep all state in self.state and self.step_count",
             "the old mean or velocity, after saving and loading",
         )
     return OptimizerCheck(says, rule, largest, step, at, moved, should, "", mistake, unseen)
 
 
 def _hyper(optimizer: Optimizer, rule: str) -> dict[str, Any]:
-    """Return what a rule needs to know, from the optimizer where it has it."""
+    """Return the hyper-parameters of a rule, from the optimizer if it has them."""
     defaults: dict[str, Any] = make_optimizer(rule).hyper()
     return {name: getattr(optimizer, name, default) for name, default in defaults.items()}
 
 
 def _other_rules(optimizer: Optimizer, rule: str, given: Walk) -> Iterator[tuple[Mistake, Weights]]:
     for other in FORMULAS:
-        # Adam and AdamW differ by a mistake that has a name.
+        # Adam and AdamW differ by a mistake with its own name.
         if other != rule and {other, rule} != {"adam", "adamw"}:
             mistake = Mistake(f"another rule: {other}", f"it follows {FORMULAS[other]}", f"all of {rule}")
             yield mistake, walk(other, _hyper(optimizer, other), given)
@@ -254,7 +254,7 @@ class _Misuse(Exception):
 
 
 def _given(lr: float, seed: int) -> Walk:
-    """Return what to do: gradients of all sizes, so that epsilon counts in some, and a rate that changes."""
+    """Return the steps: gradients of all magnitudes, so that epsilon matters in some, and a changing rate."""
     generator = np.random.default_rng(seed)
     shapes = {"conv1.weight": (3, 2), "conv1.bias": (4,), "fc1.weight": (2, 3, 2)}
     start = {name: generator.normal(size=shape) for name, shape in shapes.items()}
@@ -267,7 +267,7 @@ def _given(lr: float, seed: int) -> Walk:
 
 
 def _follow(optimizer: Optimizer, given: Walk, resume_after: int = 0) -> Weights:
-    """Let a copy of the optimizer take the steps; after some, go on with a fresh copy that has its saved state."""
+    """Let a copy of the optimizer take the steps; after some, continue with a fresh copy that has its saved state."""
     fresh = copy.deepcopy(optimizer)
     running = copy.deepcopy(fresh)
     parameters = {name: array.copy() for name, array in given.start.items()}
@@ -292,7 +292,7 @@ def _follow(optimizer: Optimizer, given: Walk, resume_after: int = 0) -> Weights
 
 
 def _compare(claimed: Weights, right: Weights, given: Walk) -> tuple[float, int, str, float, float]:
-    """Return the largest error and the first step above the tolerance, with its worst weight and both ways."""
+    """Return the largest error and the first step above the tolerance, with its worst weight and both changes."""
     largest, found = 0.0, (len(right), "", 0.0, 0.0)
     for number, (one, other) in enumerate(zip(claimed, right, strict=True), 1):
         for name, start in given.start.items():
@@ -309,7 +309,7 @@ def _compare(claimed: Weights, right: Weights, given: Walk) -> tuple[float, int,
 
 
 def _errors(moved: Array, should: Array) -> Array:
-    """Return the relative errors; where neither is a number there is none, where one is it is infinite."""
+    """Return the relative errors: 0 where neither value is a number, infinite where one is not."""
     finite = np.isfinite(moved) & np.isfinite(should)
     same = np.isnan(moved) & np.isnan(should) | (moved == should)
     with np.errstate(invalid="ignore"):
@@ -318,8 +318,8 @@ def _errors(moved: Array, should: Array) -> Array:
 
 
 def _says(optimizer: Optimizer) -> str:
-    """Return the call that makes it; its class's name where it does not tell its hyper-parameters."""
+    """Return the call that creates it, or its class's name if its hyper-parameters are not known."""
     try:
         return repr(optimizer)
-    except Exception:  # a user's class may have no `hyper`
+    except Exception:  # a user's own class may have no `hyper`
         return type(optimizer).__name__

@@ -1,8 +1,8 @@
-"""How long each layer takes on the NumPy engine, spelled in the machine's primitives.
+"""The time of each layer on the NumPy engine, in terms of the machine's primitives.
 
-Each function here walks through the code of an operation in `rot180.ops` and adds up what its lines cost: so many
-values copied in runs of so many, so many compared, one product of these sides. Nothing is fitted to measured layers:
-where prediction and measurement part, it is the account that is wrong, and it can be read.
+Each function here follows the code of an operation in `rot180.ops` and adds up the cost of its lines: the values copied
+and compared, in runs of their length, and the matrix products. Nothing is fitted to measured layers: where prediction
+and measurement differ, the account is wrong, and it can be read.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def predict_backward(
 
 
 def algorithm_of(layer: Conv2d, part: str, x_shape: Shape) -> str:
-    """Return the algorithm that a layer takes for forward, data_gradient or weight_gradient."""
+    """Return the algorithm that a layer uses for forward, data_gradient or weight_gradient."""
     if layer.algorithm != "auto":
         return layer.algorithm
     g = layer.geometry(x_shape[1:])
@@ -74,7 +74,7 @@ class _Convolution:
         self.n, self.c, self.f, self.groups = x_shape[0], x_shape[3], layer.out_channels, layer.groups
         self.taps = g.kernel[0] * g.kernel[1]
         self.pixels = self.n * g.out_height * g.out_width
-        # Along a row the channels of neighboring pixels touch, where the step is one pixel.
+        # Along a row the channels of neighboring pixels are contiguous if the step is one pixel.
         self.run_of_taps = (g.kernel[1] if g.dilation[1] == 1 else 1) * self.c // self.groups
         self.run_of_shift = (g.out_width if g.stride[1] == 1 else 1) * self.c
 
@@ -86,14 +86,14 @@ class _Convolution:
         return self.machine.seconds("fill", padded) + self.machine.seconds("copy", kept, self.g.width * self.c)
 
     def product(self, m: float, k: float, n: float, times: float = 1) -> float:
-        """One product for each group."""
+        """Return the time of one product per group."""
         return self.machine.product_seconds(m, k, n, times * self.groups)
 
     def unfold(self) -> float:
         return self.machine.seconds("copy", self.pixels * self.taps * self.c, self.run_of_taps)
 
     def rotate_and_unfold(self) -> float:
-        """Delta spread and padded, then its windows over every pixel of the image; the kernel turned."""
+        """Return the time to spread and pad delta, unfold its windows at every pixel, and rotate the kernel."""
         g, s = self.g, self.machine.seconds
         height, width = (
             g.height + g.dilation[0] * (g.kernel[0] - 1),
@@ -145,7 +145,7 @@ def _conv_backward(machine: Machine, layer: Conv2d, x_shape: Shape, needs_dx: bo
         seconds += c.taps * s("binary", c.pixels * c.c, times=2)
     elif algorithm == "offsets":
         seconds += c.taps * (s("copy", c.pixels * c.c, c.run_of_shift) + c.product(per_group, c.pixels, filters))
-    elif algorithm == "windows":  # unfolded the other way round: a row for each tap, in runs of an output row
+    elif algorithm == "windows":  # unfolded in the other order: a row for each tap, in runs of an output row
         run = c.g.out_width if c.c == 1 and c.g.stride[1] == 1 else 4
         seconds += s("copy", c.pixels * c.taps * c.c, run) + c.product(c.taps * per_group, c.pixels, filters)
     else:
@@ -179,7 +179,7 @@ def _linear_backward(machine: Machine, layer: Linear, x_shape: Shape, needs_dx: 
     return seconds + (machine.product_seconds(n, n_out, n_in) if needs_dx else 0)
 
 
-# Pooling. A tap of all windows is a strided slice; its values touch within a pixel, or in a row where the step is one.
+# Pooling. A tap of all windows is a strided slice, contiguous within a pixel, or within a row if the step is one.
 
 
 def _pool_sizes(layer: MaxPool2d | AvgPool2d, x_shape: Shape) -> tuple[Geometry, int, int, int, int]:
@@ -229,7 +229,7 @@ def _avg_pool_backward(machine: Machine, layer: Layer, x_shape: Shape) -> float:
 
 
 def _each_value(*primitives: str) -> Callable[[Machine, Layer, Shape], float]:
-    """Return the account of an operation that sends every value through these primitives, one after another."""
+    """Return the account of an operation that applies these primitives to every value, one after another."""
     return lambda machine, layer, x_shape: sum(machine.seconds(name, math.prod(x_shape)) for name in primitives)
 
 

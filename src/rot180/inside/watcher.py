@@ -1,7 +1,7 @@
-"""Looking over the shoulder of a computation: each recorded array with its time, statistics and the line that made it.
+"""Observe a computation: each recorded array with its time, statistics and the line of code that computed it.
 
-A `Watcher` is a listener of `rot180.ops.recorder`. The clock stands still while it looks, so the times are those of the
-computation alone; only the processor's cache remembers that somebody else was there.
+A `Watcher` is a listener of `rot180.ops.recorder`. The clock stops while it examines an array, so the times are those
+of the computation alone; only the processor's cache is affected.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Source:
-    """The line of code that made an array."""
+    """The line of code that computed an array."""
 
     file: str
-    """Inside this package from its root, such as `ops/conv_im2col.py`; elsewhere the file's name alone."""
+    """Path within this package, such as `ops/conv_im2col.py`; only the file's name outside of it."""
     line: int
     code: str
 
     def __str__(self) -> str:
-        """Return `ops/conv_im2col.py:125`; `given` for what came from outside."""
+        """Return `ops/conv_im2col.py:125`; `given` for arrays from outside."""
         return f"{self.file}:{self.line}" if self.file else "given"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One array on the way of a batch through the network and back."""
+    """One array on the path of a batch through the network and back."""
 
     name: str
     """Layer and array, such as `conv2.x_col`; in the update the parameter's name comes first: `conv2.weight.m`."""
@@ -53,21 +53,21 @@ class Step:
     shape: tuple[int, ...]
     dtype: str
     bytes: int
-    """Memory that the array occupies; overlapping windows of an image occupy no more than the image."""
+    """Memory that the array occupies; overlapping windows of an image occupy no more than the image itself."""
     multiply_adds: int
-    """Products that were summed to make it; 0 where values were only moved, compared, added or scaled."""
+    """The number of products summed to compute it; 0 if values were only moved, compared, added or scaled."""
     seconds: float
-    """Time since the previous array; 0 for an array that is the previous layer's."""
+    """Time since the previous array; 0 for an array of the previous layer."""
     smallest: float
     largest: float
     mean: float
     zeros: float
-    """Share of values that are exactly zero, from 0 to 1."""
+    """Fraction of values that are exactly zero, from 0 to 1."""
     source: Source
     same_as: str = ""
-    """The name of an earlier array that this one is: the same place in memory, handed on."""
+    """The name of the earlier array that this one is identical to: the same memory, passed on."""
     values: Array | None = None
-    """A copy of the array, if values were asked for."""
+    """A copy of the array, if values were requested."""
 
     @property
     def array(self) -> str:
@@ -75,7 +75,7 @@ class Step:
         return self.name.removeprefix(f"{self.layer}.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the values, for JSON."""
+        """Return everything except the values, for JSON."""
         return {
             "name": self.name,
             "phase": self.phase,
@@ -96,43 +96,43 @@ class Step:
 
 
 class Watcher:
-    """Make a `Step` of every array that is recorded, or handed to `note`.
+    """Create a `Step` for every array that is recorded, or passed to `note`.
 
     Parameters
     ----------
     with_values : bool
-        Keep a copy of every array. The arrays themselves are not held: what is freed in training is freed here too, and
-        memory is used again as it would be.
+        Keep a copy of every array. The arrays themselves are not kept alive: what training frees is freed here too, and
+        memory is reused as it would be.
     """
 
     def __init__(self, *, with_values: bool = False) -> None:
         self.steps: list[Step] = []
         self.phase, self.layer, self.prefix = "forward", "", ""
         self._with_values = with_values
-        # By place in memory. The reference tells whether the array lives on, or another may have taken its place.
+        # By place in memory. The reference tells whether the array still exists, or another may have taken its place.
         self._seen: dict[Any, tuple[weakref.ref[Array], Step]] = {}
         self._resumed = time.perf_counter()
 
     def enter(self, phase: str, layer: str, prefix: str = "") -> None:
-        """Say where the next arrays belong; the clock starts."""
+        """Set the phase and layer of the next arrays, and start the clock."""
         self.phase, self.layer, self.prefix = phase, layer, prefix or layer
         self._resumed = time.perf_counter()
 
     def listen(self, name: str, array: Array) -> None:
-        """Take an array from the recorder."""
+        """Receive an array from the recorder."""
         now = time.perf_counter()
         frame = inspect.currentframe()
         self._add(name, array, now, _source(frame.f_back if frame else None, name))
         self._resumed = time.perf_counter()
 
     def note(self, name: str, array: Array, source: Source) -> None:
-        """Add an array that no operation recorded by itself."""
+        """Add an array that no operation recorded."""
         now = time.perf_counter()
         self._add(name, np.asarray(array), now, source)
         self._resumed = time.perf_counter()
 
     def has_seen(self, array: Array) -> bool:
-        """Whether this very array is among the steps of the present phase and layer."""
+        """Whether this very array is among the steps of the current phase and layer."""
         step = self._earlier(array)
         return step is not None and (step.phase, step.layer) == (self.phase, self.layer)
 
@@ -164,7 +164,7 @@ class Watcher:
         self.steps.append(step)
 
     def give_products(self, phase: str, layer: str, names: Sequence[str], products: int) -> None:
-        """Set the multiply-adds of the first of these arrays that the layer made, unless they are set."""
+        """Set the multiply-adds of the first of these arrays that the layer computed, unless already set."""
         made = {step.array: i for i, step in enumerate(self.steps) if (step.phase, step.layer) == (phase, layer)}
         index = next((made[name] for name in names if name in made), None)
         if index is not None and not self.steps[index].multiply_adds:
@@ -172,7 +172,7 @@ class Watcher:
 
 
 GIVEN = Source("", 0, "")
-"""For what came from outside."""
+"""The source of arrays from outside."""
 
 
 def source_of(owner: object, method: str) -> Source:
@@ -183,9 +183,9 @@ def source_of(owner: object, method: str) -> Source:
 
 
 def _source(frame: FrameType | None, name: str) -> Source:
-    """Find the line that made what is being recorded: the last assignment to it before the call of `record`.
+    """Find the line that computed the array being recorded: the last assignment to it before the call of `record`.
 
-    An array that is changed through a view has the equation beside the line, as in `mb += scratch  # m = ...`.
+    An array that is changed through a view has the equation next to the line, as in `mb += scratch  # m = ...`.
     """
     while frame and frame.f_code.co_name in ("record", "_record_groups", "listen"):
         frame = frame.f_back
@@ -208,9 +208,9 @@ def _source(frame: FrameType | None, name: str) -> Source:
 
 
 def _has_run(frame: FrameType, line: int) -> bool:
-    """Return whether a line before the present one has run: whether the `if`s around it that do not hold here did.
+    """Return whether a line before the current one has run: whether the conditions of the `if`s around it were true.
 
-    Conditions on a local variable alone are looked up; of others it is not known, and the line is not taken.
+    Conditions on a single local variable are evaluated; others are unknown, and the line is then not used.
     """
     path = frame.f_code.co_filename
     depth, here = _indentation(path, line), frame.f_lineno
@@ -221,7 +221,7 @@ def _has_run(frame: FrameType, line: int) -> bool:
         depth = _indentation(path, above)
         inner = range(above + 1, here + 1)
         if all(not linecache.getline(path, n).strip() or _indentation(path, n) > depth for n in inner):
-            return True  # the present line is in this block, too
+            return True  # the current line is in this block, too
         if re.match(r"\s*(if|elif|else|try|except|while)\b", text):
             plain = re.fullmatch(r"\s*if (not )?(\w+)( is not None| is None)?:\s*(#.*)?", text)
             if plain is None or plain[2] not in frame.f_locals:
