@@ -101,17 +101,16 @@ def train_again(settings: Mapping[str, Any], options: Sequence[str]) -> str:
 
 def lines(report: Any, settings: Mapping[str, Any] | None = None, limit: int | None = None) -> list[str]:
     """Return all findings as lines of at most 80 columns, or the first `limit` of them as one line each."""
-    import textwrap
-
     from rot180.cli.output import visible
+    from rot180.language import translate
+    from rot180.language.width import wrap
 
     if limit is None:
         found = []
         for finding in report.findings:
             place = f" in {finding.where}" if finding.where else ""
-            for text in (f"{finding.what}{place}: {visible(finding.evidence)}", f"    {finding.advice}"):
-                indent = " " * (len(text) - len(text.lstrip()))
-                found += textwrap.wrap(text, 80, subsequent_indent=indent or "  ", break_on_hyphens=False)
+            found += wrap(translate(f"{finding.what}{place}: {visible(finding.evidence)}"), 80, indent="  ")
+            found += wrap(translate(finding.advice), 80, first="    ", indent="    ")
             if finding.options and settings is not None:
                 found.append(f"    {visible(train_again(settings, finding.options))}")
         return found

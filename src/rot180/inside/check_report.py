@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rot180.inside.gradient_check import GradientCheck
 from rot180.inside.mistakes import Mistake
+from rot180.language import display_width, pad, translate
+from rot180.language.width import wrap
 
 __all__ = ["UNDECIDED", "WRONG", "ArrayCheck", "CheckReport", "PartCheck"]
 
@@ -123,17 +124,18 @@ class CheckReport:
 
     def __str__(self) -> str:
         """Return the table of all gradients, followed by what is wrong."""
-        rows: list[tuple[str, ...]] = [("part", "gradient", "largest error", "at", "checked", "left out", "")]
+        heads = ("part", "gradient", "largest error", "at", "checked", "left out", "")
+        rows: list[tuple[str, ...]] = [tuple(map(translate, heads))]
         for part in self.parts:
             name = part.name
             for array in part.arrays:
-                rows.append((name, *_row(array)))
+                rows.append((name, *map(translate, _row(array))))
                 name = ""
-        widths = [max(len(row[column]) for row in rows) for column in range(7)]
+        widths = [max(display_width(row[column]) for row in rows) for column in range(7)]
         right_aligned = (2, 4, 5)
         lines = [
             "  ".join(
-                cell.rjust(width) if column in right_aligned else cell.ljust(width)
+                pad(cell, width, right=column in right_aligned)
                 for column, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in rows
@@ -155,17 +157,16 @@ class CheckReport:
                 continue
             for array in part.arrays:
                 if array.verdict == WRONG:
-                    yield from textwrap.wrap(
-                        f"{part.name}: the gradient of {array.name} is wrong ({_evidence(array)})",
-                        WIDTH,
-                        subsequent_indent="  ",
-                    )
+                    wrong = f"{part.name}: the gradient of {array.name} is wrong ({_evidence(array)})"
+                    yield from wrap(translate(wrong), WIDTH, indent="  ")
                     if array.mistake or not array.problem:
-                        says = f"it looks like: {array.mistake or 'no known mistake'}"
-                        yield from textwrap.wrap(says, WIDTH, initial_indent="  ", subsequent_indent="    ")
+                        says = "it looks like no known mistake"
+                        if array.mistake:
+                            says = f"it looks like: {array.mistake.name}; {array.mistake.advice}"
+                        yield from wrap(translate(says), WIDTH, first="  ", indent="    ")
                     if array.mistake and array.mistake.where:
                         where = f"in the formula: {array.mistake.where}"
-                        yield from textwrap.wrap(where, WIDTH, initial_indent="  ", subsequent_indent="    ")
+                        yield from wrap(translate(where), WIDTH, first="  ", indent="    ")
         if self.blamed == ("network",):
             yield "  each layer and the loss are right individually; check how they are connected"
 

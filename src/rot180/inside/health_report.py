@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rot180.language import display_width, pad, translate
+
 __all__ = ["Finding", "HealthReport", "LayerHealth"]
 
 
@@ -87,7 +89,7 @@ class HealthReport:
 
     def table(self) -> str:
         """Return the measurements, one line per layer."""
-        rows = [("layer", "delta", "dead", "saturated", "update/weight")]
+        rows = [tuple(map(translate, ("layer", "delta", "dead", "saturated", "update/weight")))]
         for layer in self.layers:
             rows.append(
                 (
@@ -98,11 +100,10 @@ class HealthReport:
                     "" if layer.update is None else f"{layer.update:.1e}",
                 )
             )
-        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        widths = [max(display_width(row[column]) for row in rows) for column in range(5)]
         return "\n".join(
             "  ".join(
-                cell.rjust(width) if column else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+                pad(cell, width, right=column > 0) for column, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in rows
         )

@@ -9,7 +9,6 @@ optimizer, as with a checkpoint: state that an optimizer keeps elsewhere is lost
 from __future__ import annotations
 
 import copy
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -20,6 +19,8 @@ import numpy as np
 from rot180.errors import ArgumentError
 from rot180.inside.mistakes.case import Mistake
 from rot180.inside.mistakes.update import FORMULAS, Walk, Weights, mistaken, walk
+from rot180.language import translate
+from rot180.language.width import wrap
 from rot180.ops.types import Array
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as make_optimizer
@@ -136,7 +137,7 @@ class OptimizerReport:
         yield "largest error  of steps"
         for check in self.checks:
             error = f"{check.max_error:.1e}" if np.isfinite(check.max_error) else "-"
-            yield f"{error:>13}  {STEPS:>8}  {'right' if check.passed else 'WRONG'}  {check.optimizer}"
+            yield f"{error:>13}  {STEPS:>8}  {translate('right' if check.passed else 'WRONG')}  {check.optimizer}"
         yield ""
         for check in self.checks:
             if check.passed:
@@ -144,19 +145,21 @@ class OptimizerReport:
             evidence = check.problem or (
                 f"at step {check.step} {check.at} has moved by {check.claimed:.6g}, but should by {check.right:.6g}"
             )
-            yield from textwrap.wrap(f"{check.optimizer}: {evidence}", WIDTH, subsequent_indent="  ")
-            says = f"it looks like: {check.mistake or 'no known mistake'}"
-            yield from textwrap.wrap(says, WIDTH, initial_indent="  ", subsequent_indent="    ")
+            yield from wrap(translate(f"{check.optimizer}: {evidence}"), WIDTH, indent="  ")
+            says = "it looks like no known mistake"
+            if check.mistake:
+                says = f"it looks like: {check.mistake.name}; {check.mistake.advice}"
+            yield from wrap(translate(says), WIDTH, first="  ", indent="    ")
             if check.mistake and check.mistake.where:
                 where = f"in the formula: {check.mistake.where}"
-                yield from textwrap.wrap(where, WIDTH, initial_indent="  ", subsequent_indent="    ")
+                yield from wrap(translate(where), WIDTH, first="  ", indent="    ")
             formula = f"{check.rule}: {FORMULAS[check.rule]}"
-            yield from textwrap.wrap(formula, WIDTH, initial_indent="  ", subsequent_indent="    ")
+            yield from wrap(translate(formula), WIDTH, first="  ", indent="    ")
         if self.passed:
             yield f"every step follows the equations of {self.checks[0].rule}, in float64"
         unseen = self.checks[-1].unseen
         if unseen:
-            yield from textwrap.wrap(f"not checked because zero: {', '.join(unseen)}", WIDTH)
+            yield from wrap(translate(f"not checked because zero: {', '.join(unseen)}"), WIDTH)
 
 
 def check_optimizer(optimizer: str | Optimizer, like: str | None = None, *, seed: int = 0) -> OptimizerReport:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from dataclasses import dataclass
 
 from rot180.inside.explain.account import way
 from rot180.inside.explain.ledger import Ledger, Term
 from rot180.inside.explain.trace import Trace
+from rot180.language import translate
+from rot180.language.width import wrap
 
 SHOWN = 8
 """The number of entries shown of a long ledger, the largest ones."""
@@ -102,14 +103,15 @@ def text(ledger: Ledger, trace: Trace | None = None, *, shown: int | None = SHOW
     account = ledger.account
     parts = [f"{ledger.cell} = {ledger.stored + 0.0:.9g}", *_wrap(account.rule)]
     for note in account.notes:
-        parts += _wrap(f"- {note}", "  ")
+        parts += _wrap(note, "  ", "- ")
     parts.append("")
     steps = account.steps
     if steps:
         wide = max(len(f"{step.value + 0.0:.7g}") for step in steps)
         for step in steps:
             parts += _entry(
-                f"{step.value + 0.0:.7g}".rjust(wide), " ".join(filter(None, (step.name, _equals(step.formula))))
+                f"{step.value + 0.0:.7g}".rjust(wide),
+                " ".join(filter(None, (translate(step.name), _equals(translate(step.formula))))),
             )
         parts.append("")
     amounts = [layout.amount(line.units) for line in layout.lines]
@@ -122,11 +124,7 @@ def text(ledger: Ledger, trace: Trace | None = None, *, shown: int | None = SHOW
     parts.append("  " + "=" * wide)
     parts += _entry(total.rjust(wide), "sum")
     parts += _entry(stored.rjust(wide), "stored by the network")
-    verdict = "" if ledger.adds_up else "; MORE THAN ROUNDING"
-    parts += _entry(
-        f"{ledger.difference + 0.0:+.1e}".ljust(wide),
-        f"difference; rounding explains up to {ledger.allowed:.1e}{verdict}",
-    )
+    parts += _entry(f"{ledger.difference + 0.0:+.1e}".ljust(wide), _verdict(ledger))
     return "\n".join(line.rstrip() for line in parts)
 
 
@@ -134,19 +132,29 @@ def markdown(ledger: Ledger, trace: Trace | None = None, *, shown: int | None = 
     """Return the ledger as Markdown: a heading, the steps and the sum as tables."""
     layout = lay_out(ledger, trace, shown=shown)
     account = ledger.account
-    parts = [f"### `{ledger.cell}` = {ledger.stored + 0.0:.9g}", "", account.rule + ".", ""]
-    parts += [f"- {note}" for note in account.notes] + ([""] if account.notes else [])
+    parts = [f"### `{ledger.cell}` = {ledger.stored + 0.0:.9g}", "", translate(account.rule + "."), ""]
+    parts += [f"- {translate(note)}" for note in account.notes] + ([""] if account.notes else [])
     if account.steps:
-        parts += ["| step | value | how |", "|---|---:|---|"]
-        parts += [f"| {step.name} | {step.value:.7g} | {step.formula} |" for step in account.steps] + [""]
-    parts += ["| amount | from | on the way |", "|---:|---|---|"]
-    parts += [f"| {layout.amount(line.units)} | {line.says} | {line.way} |" for line in layout.lines]
+        parts += [_row("step", "value", "how"), "|---|---:|---|"]
+        parts += [_row(step.name, f"{step.value:.7g}", step.formula) for step in account.steps] + [""]
+    parts += [_row("amount", "from", "on the way"), "|---:|---|---|"]
+    parts += [_row(layout.amount(line.units), line.says, line.way) for line in layout.lines]
     parts += [
-        f"| **{layout.amount(layout.total)}** | **sum** | |",
-        f"| {layout.amount(layout.stored)} | stored by the network | |",
-        f"| {ledger.difference + 0.0:+.1e} | difference; rounding explains up to {ledger.allowed:.1e} | |",
+        f"| **{layout.amount(layout.total)}** | **{translate('sum')}** | |",
+        _row(layout.amount(layout.stored), "stored by the network", ""),
+        _row(f"{ledger.difference + 0.0:+.1e}", _verdict(ledger), ""),
     ]
     return "\n".join(parts)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(map(translate, cells))} |"
+
+
+def _verdict(ledger: Ledger) -> str:
+    """Return whether rounding explains the difference between the stored value and the sum."""
+    excess = "" if ledger.adds_up else "; MORE THAN ROUNDING"
+    return f"difference; rounding explains up to {ledger.allowed:.1e}{excess}"
 
 
 def _says(term: Term) -> str:
@@ -166,7 +174,10 @@ def _ways(term: Term, trace: Trace | None) -> str:
     found = []
     for factor in term.factors:
         if factor.cell:
-            chain = [f"{reason}: {cell}" if cell else reason for reason, cell in way(trace, factor.cell)]
+            chain = [
+                f"{translate(reason)}: {cell}" if cell else translate(reason)
+                for reason, cell in way(trace, factor.cell)
+            ]
             if chain:
                 found.append(" < ".join(["< " + chain[0], *chain[1:]]))
     return "; ".join(found)
@@ -181,6 +192,4 @@ def _entry(amount: str, says: str) -> list[str]:
 
 
 def _wrap(line: str, indent: str = "  ", first: str = "") -> list[str]:
-    return textwrap.wrap(
-        line, WIDTH, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    ) or [first]
+    return wrap(translate(line), WIDTH, first=first, indent=indent)
