@@ -50,7 +50,7 @@ def test_photographs_have_no_polarity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "reason"), [((2401, 2500), "2401x2500, where no"), ((30, 37), "30x37, where every"), ((60, 2500), None)]
+    ("size", "reason"), [((2401, 2500), "2401x2500, while no"), ((30, 37), "30x37, while every"), ((60, 2500), None)]
 )
 def test_sizes_are_those_of_the_files(size: tuple[int, int], reason: str | None) -> None:
     images = np.zeros((3, 16, 16, 1), np.uint8)

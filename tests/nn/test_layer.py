@@ -72,13 +72,13 @@ def test_an_argument_that_cannot_be_used_is_answered(make: Any, message: str) ->
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
-        (Conv2d(4, 3), (9,), "Conv2d: a convolution takes (height, width, channels); it gets (9,)"),
+        (Conv2d(4, 3), (9,), "Conv2d: a convolution takes (height, width, channels); it got (9,)"),
         (Conv2d(4, 3, in_channels=3), (8, 8, 1), "has 1 channels but in_channels is 3"),
         (Conv2d(4, 3, groups=2), (8, 8, 3), "groups must divide the input's channels"),
         (Conv2d(4, 9, name="big"), (8, 8, 3), "big: the window is 9 pixels high but the padded image only 8"),
         (MaxPool2d(2), (9,), "MaxPool2d: pooling takes (height, width, channels)"),
         (AvgPool2d(9), (8, 8, 1), "AvgPool2d: the window is 9 pixels high"),
-        (Linear(4), (8, 8, 1), "Linear takes (n,) but gets (8, 8, 1); put Flatten() before it"),
+        (Linear(4), (8, 8, 1), "Linear takes (n,) but got (8, 8, 1); put Flatten() before it"),
         (Linear(4, in_features=3), (4,), "the input has 4 values but in_features is 3"),
     ],
 )
@@ -186,7 +186,7 @@ def test_chance_is_for_training_and_comes_from_the_generator(layer: Layer) -> No
     assert first.dtype == np.float32
     assert (first != other).any()
     np.testing.assert_array_equal(layer.backward(np.ones_like(x), saved)[0] == 0, first == 0)
-    with pytest.raises(ArgumentError, match="give forward a generator"):
+    with pytest.raises(ArgumentError, match="pass a generator to forward"):
         layer.forward(x, training=True)
 
 

@@ -108,9 +108,9 @@ def test_what_is_surely_another_range_is_refused(trained: np.ndarray, given: np.
 @pytest.mark.parametrize(
     ("trained", "given", "message"),
     [
-        (images(255), images(16, count=1), "the brightest pixel of the images is 16, where white is 255"),
+        (images(255), images(16, count=1), "the brightest pixel of the images is 16, but white is 255"),
         (images(255), images(63), "the brightest pixel of the images is 63"),
-        (images(65535, np.uint16), images(16383, np.uint16), "is 16383, where white is 65535"),
+        (images(65535, np.uint16), images(16383, np.uint16), "is 16383, but white is 65535"),
         (images(2, np.float32) - 1, images(1, np.float32), "no pixel of the images is below 0"),
     ],
 )
@@ -163,7 +163,7 @@ def test_types_that_images_are_in(given: Any, dtype: Any, largest: int) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("a.png", "images must be numbers; they are <U5; give an array"),
+        ("a.png", "images must be numbers; they are <U5; pass an array"),
         (None, "images must be numbers; they are objects"),
         ([[1], [2, 3]], "these have different shapes"),
         ([1j], "they are complex128"),
