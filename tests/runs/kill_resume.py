@@ -39,7 +39,7 @@ SETTINGS = [
 EVERY = ["--checkpoint-every", "9", "--no-pictures", "--json"]
 CHECKPOINTS = 10
 """About as many as such a training writes."""
-CALLS = 26
+CALLS = 28
 """System calls of writing one checkpoint."""
 
 # Forked from a process that has imported everything but never trained: a start takes milliseconds, not a second.
@@ -79,13 +79,13 @@ def die_inside_a_checkpoint(checkpoint: int, call: int) -> None:
 
     left = [0]
 
-    def write_and_die(*arguments: Any) -> None:
+    def write_and_die(*arguments: Any, **options: Any) -> None:
         seen[0] += 1
         if seen[0] == checkpoint:
             left[0] = call
             for name in ("open", "write", "fsync", "mkdir", "rename", "close"):
                 setattr(os, name, counted(name))
-        write(*arguments)
+        write(*arguments, **options)
 
     module.write_folder_atomically = write_and_die
 
@@ -217,6 +217,8 @@ def kill(count: int, folder: Path, seed: int = 0) -> Tally:
                 process = start(arguments, (rng.randint(1, CHECKPOINTS), rng.randint(1, CALLS)))
                 process.join()
                 hit = process.exitcode == -signal.SIGKILL
+                if process.exitcode not in (0, -signal.SIGKILL):
+                    raise SystemExit(f"a training that was to be killed inside a write ended with {process.exitcode}")
             else:
                 hit = killed(start(arguments), run, reference, rng)
             if not (run / "config.toml").exists():

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has neither sig
 
 @pytest.fixture(autouse=True)
 def preload() -> None:
-    kill_resume.PROCESSES.set_forkserver_preload(["kill_resume", "rot180.runs.resume"])
+    kill_resume.PROCESSES.set_forkserver_preload(
+        ["kill_resume", "rot180.runs.resume", "rot180.inside.health", "rot180.cli.app", "pydantic"]
+    )
 
 
 def test_nothing_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
