@@ -52,13 +52,15 @@ def _print(found: Comparison) -> None:
     from rich.markup import escape
 
     from rot180.cli.quantity import memory, milliseconds
+    from rot180.language import translate
 
     console = Console(highlight=False)
     console.print(escape(found.notation), style="bold")
-    console.print(f"a batch of {found.batch_size}, float32" if found.batch_size > 1 else "one image, float32")
+    batch = f"a batch of {found.batch_size}, float32" if found.batch_size > 1 else "one image, float32"
+    console.print(translate(batch))
     console.print()
     heads = ("", "forward, ms", "backward, ms", "both, ms", "memory", "difference")
-    console.print(_row(*heads), style="dim", no_wrap=True)
+    console.print(_row(*map(translate, heads)), style="dim", no_wrap=True)
     layer = ""
     for way in found.ways:
         if way.layer != layer:
@@ -71,15 +73,17 @@ def _print(found: Comparison) -> None:
         row = _row(f"{'*' if way.fastest else ' '} {way.name}", *times, memory(way.peak_bytes), f"{way.difference:.1e}")
         console.print(row, style="bold green" if way.fastest else None, no_wrap=True)
     console.print()
-    console.print("* fastest; difference: from float64, relative to the largest value", style="dim")
+    console.print(translate("* fastest; difference: from float64, relative to the largest value"), style="dim")
     if any(way.extrapolated for way in found.ways):
-        console.print(
-            "~ estimated from one image: the time is multiplied, the memory is that of one image", style="dim"
-        )
+        estimated = "~ estimated from one image: the time is multiplied, the memory is that of one image"
+        console.print(translate(estimated), style="dim")
     for name, reason in found.left_out.items():
-        console.print(f"left out: {name}: {reason}", style="dim", markup=False)
+        console.print(translate(f"left out: {name}: {reason}"), style="dim", markup=False)
 
 
 def _row(name: str, *columns: str) -> str:
+    from rot180.language import pad
+
     widths = (12, 13, 11, 10, 11)
-    return f"{name:14}" + "".join(f" {column:>{width}}" for column, width in zip(columns, widths, strict=True))
+    cells = (pad(column, width, right=True) for column, width in zip(columns, widths, strict=True))
+    return " ".join((f"{name:14}", *cells))

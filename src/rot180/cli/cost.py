@@ -50,6 +50,7 @@ def cost(
     from rot180.inside import cost as find_cost
     from rot180.inside.busy import share_of_others, warning
     from rot180.inside.compiled_cost import compiled_cost
+    from rot180.language import translate
 
     if engine not in ("both", "compiled", "numpy"):
         raise ArgumentError(f"--engine must be numpy, compiled or both; it is {engine!r}")
@@ -77,32 +78,35 @@ def cost(
         _print_unfolded(console, found)
     _print_compiled(console, compiled, unknown)
     if warned := warning(others):
-        console.print(f"\n{warned}", style="yellow")
+        console.print(f"\n{translate(warned)}", style="yellow")
 
 
 def _print_steps(console: Console, found: CompiledCost) -> None:
     from rich.markup import escape
 
     from rot180.cli.quantity import milliseconds
+    from rot180.language import pad, translate
 
     measured = found.measured_total is not None
     console.print(escape(found.notation), style="bold")
-    console.print(f"a batch of {found.batch_size}, compiled engine on {found.threads} threads")
+    console.print(translate(f"a batch of {found.batch_size}, compiled engine on {found.threads} threads"))
     console.print()
-    title = f"{'layers':22} {'step':29} {'predicted, ms':>13}" + (f" {'measured':>10}" if measured else "")
-    console.print(title, style="dim", no_wrap=True)
-    for step in found.steps:
-        layers = step.layers if len(step.layers) <= 22 else f"{step.layers[:21]}…"
-        line = f"{layers:22} {step.step:29} {milliseconds(step.predicted):>13}"
-        console.print(line + ("" if step.measured is None else f" {milliseconds(step.measured):>10}"), no_wrap=True)
+    layers, step, predicted, run = map(translate, ("layers", "step", "predicted, ms", "measured"))
+    title = f"{pad(layers, 22)} {pad(step, 29)} {pad(predicted, 13, right=True)}"
+    console.print(title + (f" {pad(run, 10, right=True)}" if measured else ""), style="dim", no_wrap=True)
+    for one in found.steps:
+        layers = one.layers if len(one.layers) <= 22 else f"{one.layers[:21]}…"
+        line = f"{layers:22} {pad(translate(one.step), 29)} {milliseconds(one.predicted):>13}"
+        console.print(line + ("" if one.measured is None else f" {milliseconds(one.measured):>10}"), no_wrap=True)
 
 
 def _print_compiled(console: Console, found: CompiledCost | None, unknown: str) -> None:
     """Print the time of a whole training step on the compiled engine, in one line."""
     from rot180.cli.quantity import milliseconds
+    from rot180.language import translate
 
     if unknown:
-        console.print(f"\ncompiled engine: no prediction: {unknown}", markup=False)
+        console.print("\n" + translate(f"compiled engine: no prediction: {unknown}"), markup=False)
     if found is None:
         return
     forward, backward = (sum(step.predicted for step in found.steps if step.is_forward == way) for way in (True, False))
@@ -110,29 +114,32 @@ def _print_compiled(console: Console, found: CompiledCost | None, unknown: str) 
     said = f"compiled engine, a training step: predicted {milliseconds(found.predicted_total)} ms ({parts})"
     if found.measured_total is not None:
         said += f", measured {milliseconds(found.measured_total)} ms"
-    console.print(f"\n{said}", style="bold")
+    console.print(f"\n{translate(said)}", style="bold")
 
 
 def _print_layers(console: Console, found: Cost, measure: bool) -> None:
     from rich.markup import escape
 
     from rot180.cli.quantity import amount, memory, milliseconds
+    from rot180.language import pad, translate
 
     def time(seconds: float | None) -> str:
         return "-" if seconds is None else milliseconds(seconds) if seconds else ""
 
     console.print(escape(found.notation), style="bold")
     images = f"a batch of {found.batch_size}" if found.batch_size > 1 else "one image"
-    console.print(
+    machine = (
         f"{images}, {found.dtype}, {found.engine} engine; this machine: {amount(found.peak)} multiply-adds/s, "
         f"copies {memory(found.bandwidth)}/s"
     )
+    console.print(translate(machine))
     console.print()
     heads = ("layer", "params", "forward", "backward", "memory", "forward", "backward")
     measured = ("forward", "backward") if measure else ()
-    title = f"{'':20}{'multiply-adds':>16}{'':8}{'predicted, ms':>18}" + (f"{'measured, ms':>18}" if measure else "")
-    console.print(title, style="dim", no_wrap=True)
-    console.print(_row(*heads, *measured), style="dim", no_wrap=True)
+    products, predicted, run = map(translate, ("multiply-adds", "predicted, ms", "measured, ms"))
+    title = pad("", 20) + pad(products, 16, right=True) + pad("", 8) + pad(predicted, 18, right=True)
+    console.print(title + (pad(run, 18, right=True) if measure else ""), style="dim", no_wrap=True)
+    console.print(_row(*map(translate, (*heads, *measured))), style="dim", no_wrap=True)
     for layer in found.layers:
         times = [layer.predicted_forward, layer.predicted_backward]
         if measure:
@@ -151,7 +158,7 @@ def _print_layers(console: Console, found: Cost, measure: bool) -> None:
     fields = ["predicted_forward", "predicted_backward"]
     fields += ["measured_forward", "measured_backward"] if measure else []
     total = _row(
-        "total",
+        translate("total"),
         f"{found.total('parameters') or 0:,.0f}",
         amount(found.total("multiply_adds_forward") or 0),
         amount(found.total("multiply_adds_backward") or 0),
@@ -162,20 +169,25 @@ def _print_layers(console: Console, found: Cost, measure: bool) -> None:
 
 
 def _row(name: str, parameters: str, forward: str, backward: str, size: str, *times: str) -> str:
+    from rot180.language import pad
+
+    widths = (9, 7, 8, 7, *[8] * len(times))
+    numbers = zip((parameters, forward, backward, size, *times), widths, strict=True)
     name = name if len(name) <= 9 else name[:8] + "…"
-    return f"{name:9} {parameters:>9} {forward:>7} {backward:>8} {size:>7}" + "".join(f" {t:>8}" for t in times)
+    return " ".join((pad(name, 9), *(pad(number, width, right=True) for number, width in numbers)))
 
 
 def _print_unfolded(console: Console, found: Cost) -> None:
     """Print the memory of the copied windows: the largest of forward, data gradient and weight gradient."""
     from rot180.cli.quantity import memory
+    from rot180.language import translate
 
     convolutions = [layer for layer in found.layers if layer.unfolded_bytes]
     if not convolutions:
         return
     algorithms = list(convolutions[0].unfolded_bytes)
     console.print()
-    console.print("peak memory of copied windows, by algorithm", style="dim")
+    console.print(translate("peak memory of copied windows, by algorithm"), style="dim")
     console.print(f"{'':9}" + "".join(f" {algorithm:>9}" for algorithm in algorithms), style="dim", no_wrap=True)
     for layer in convolutions:
         sizes = [max(layer.unfolded_bytes[algorithm].values()) for algorithm in algorithms]

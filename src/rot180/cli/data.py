@@ -145,31 +145,31 @@ def _options(resize: str | None, label_column: str | None, progress: Progress) -
 def _say(found: Inspection) -> None:
     """Print the result of an inspection as text."""
     from rot180.cli.output import visible
-    from rot180.language import display_width, pad
+    from rot180.language import display_width, pad, translate
 
     counts = {"training": found.train_counts, "validation": found.validation_counts, "test": found.test_counts}
     totals = {part: sum(of_classes.values()) for part, of_classes in counts.items()}
     if not totals["validation"]:
         del counts["validation"], totals["validation"]
     shape = "x".join(map(str, found.image_shape))
-    classes = f"{len(found.train_counts)} classes"
-    *first, last = [f"{total:,} {part}" for part, total in totals.items()]
-    print(f"{visible(found.name)}: {', '.join(first)} and {last} images of {shape}, {classes}")
+    images = "; ".join(translate(f"{total:,} {part} images") for part, total in totals.items())
+    print(f"{visible(found.name)}: {images}; {translate(f'{len(found.train_counts)} classes')}; {shape}")
     print(f"  {visible(found.description)}")
     print(f"  {visible(found.sources)}")
     for note in found.notes:
         print(f"  NOTE: {visible(note)}")
     if found.sizes:
-        sizes = ", ".join(f"{size} ({count:,})" for size, count in list(found.sizes.items())[:5])
-        more = f" and {len(found.sizes) - 5:,} other sizes" if len(found.sizes) > 5 else ""
+        sizes = [f"{size} ({count:,})" for size, count in list(found.sizes.items())[:5]]
+        if len(found.sizes) > 5:
+            sizes.append(translate(f"{len(found.sizes) - 5:,} other sizes"))
         print(f"  files: {', '.join(f'{kind} ({count:,})' for kind, count in found.formats.items())}")
-        print(f"  sizes: {sizes}{more}")
+        print(f"  sizes: {', '.join(sizes)}")
     print(f"  pixels: {found.pixels}, mean {found.mean:.3f}, deviation {found.deviation:.3f} (black 0, white 1)")
     hint = "; train --class-weights balanced gives all classes equal weight" if 3 <= found.imbalance < math.inf else ""
     print(f"  balance: the largest class has {found.imbalance:.2f} times as many images as the smallest{hint}")
     width = max((display_width(visible(name)) for name in found.train_counts), default=0)
     for name in list(found.train_counts)[:50]:
-        numbers = "  ".join(f"{of_classes[name]:>8,} {part}" for part, of_classes in counts.items())
+        numbers = "  ".join(f"{of_classes[name]:>8,} {translate(part)}" for part, of_classes in counts.items())
         print(f"    {pad(visible(name), width)}  {numbers}")
     if len(found.train_counts) > 50:
         print(f"    ... and {len(found.train_counts) - 50:,} more classes")

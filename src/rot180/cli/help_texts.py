@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from rot180.language import language, translate
+from rot180.language.width import WORD
 
 _WIDE = r"\u2e80-\u2fff\u3041-\u9fff\uac00-\ud7af\uf900-\ufaff\uff10-\uff5a"
 _OPENING = "（《「『【“‘"
@@ -26,8 +27,10 @@ def translate_help(command: Any) -> None:
     """
     if language() == "en":
         return
+    from rich import _wrap
     from typer import rich_utils
 
+    _wrap.re_word = WORD  # rich only breaks lines at spaces, and would cut Chinese off in a table
     for name in dir(rich_utils):  # the titles of the frames are constants of the module
         if name.endswith("_PANEL_TITLE") or name in ("DEFAULT_STRING", "REQUIRED_LONG_STRING", "ENVVAR_STRING"):
             setattr(rich_utils, name, translate(getattr(rich_utils, name)))
@@ -51,6 +54,7 @@ def break_lines_between_characters() -> None:
 def _translate(command: Any) -> None:
     command.help = paragraphs(command.help)
     command.short_help = paragraphs(command.short_help)
+    command.get_help_option = _translated(command.get_help_option)
     for parameter in command.params:
         if getattr(parameter, "help", None):
             parameter.help = paragraphs(parameter.help)
@@ -58,6 +62,18 @@ def _translate(command: Any) -> None:
             parameter.rich_help_panel = translate(parameter.rich_help_panel)
     for inner in getattr(command, "commands", {}).values():
         _translate(inner)
+
+
+def _translated(get_help_option: Any) -> Any:
+    """Return the method that makes the option `--help`, which exists only once the help is printed, with its text."""
+
+    def get(context: Any) -> Any:
+        option = get_help_option(context)
+        if option is not None and option.help:
+            option.help = translate(option.help)
+        return option
+
+    return get
 
 
 def paragraphs(text: str | None) -> str | None:

@@ -124,26 +124,29 @@ def _print(trip: Journey, layer: str | None, class_names: tuple[str, ...] | None
     from rich.markup import escape
 
     from rot180.cli.output import visible
+    from rot180.language import translate
 
     console = Console(highlight=False)
     console.print(escape(trip.notation), style="bold")
     first = class_names[labels[0]] if class_names and 0 <= labels[0] < len(class_names) else labels[0]
-    images = f"{trip.batch_size} images" if trip.batch_size > 1 else f"1 image, label {visible(first)}"
-    console.print(f"{escape(images)} · {trip.algorithm} · {trip.optimizer} · loss {trip.loss:.4f}")
+    images = translate(f"{trip.batch_size} images" if trip.batch_size > 1 else f"1 image, label {visible(first)}")
+    loss = translate(f"loss {trip.loss:.4f}")
+    console.print(f"{escape(images)} · {trip.algorithm} · {trip.optimizer} · {loss}")
     for phase in dict.fromkeys(step.phase for step in trip.steps):
         _print_phase(console, trip, phase, in_full=layer is not None)
 
 
 def _print_phase(console: Console, trip: Journey, phase: str, *, in_full: bool) -> None:
     from rot180.cli.quantity import amount, duration, memory
+    from rot180.language import translate
 
     seconds, products, count = trip.total(phase)
+    sums = (duration(seconds), translate(f"{amount(products)} multiply-adds"), translate(f"{memory(count)} of arrays"))
     console.print()
-    console.print(
-        f"[bold cyan]{phase}[/]  {duration(seconds)} · {amount(products)} multiply-adds · {memory(count)} of arrays"
-    )
+    console.print(f"[bold cyan]{translate(phase)}[/]  {' · '.join(sums)}")
     if not in_full:
-        console.print(_row("", "shape", "memory", "m-adds", "ms", "zero", "made at"), style="dim", no_wrap=True)
+        heads = ("", "shape", "memory", "m-adds", "ms", "zero", "made at")
+        console.print(_row(*map(translate, heads)), style="dim", no_wrap=True)
     present = ""
     for step in trip.steps:
         if step.phase != phase:
@@ -159,6 +162,7 @@ def _print_phase(console: Console, trip: Journey, phase: str, *, in_full: bool) 
 
 def _print_row(console: Console, step: Step) -> None:
     from rot180.cli.quantity import amount, dimensions, memory, milliseconds
+    from rot180.language import translate
 
     shape = dimensions(step.shape)
     if step.same_as:
@@ -166,26 +170,30 @@ def _print_row(console: Console, step: Step) -> None:
         console.print(handed_on, style="dim", no_wrap=True, overflow="ellipsis", markup=False)
         return
     products = amount(step.multiply_adds) if step.multiply_adds else ""
-    place = str(step.source).rpartition("/")[2]
+    place = translate(str(step.source).rpartition("/")[2])
     zeros, time = f"{100 * step.zeros:.0f}%", milliseconds(step.seconds)
     row = _row(step.array, shape, memory(step.bytes), products, time, zeros, place)
     console.print(row, no_wrap=True, overflow="ellipsis", markup=False)
 
 
 def _row(name: str, shape: str, size: str, products: str, time: str, zeros: str, place: str) -> str:
-    return f"  {name:17} {shape:>11} {size:>8} {products:>7} {time:>6} {zeros:>4} {place}"
+    from rot180.language import pad
+
+    cells = zip((shape, size, products, time, zeros), (11, 8, 7, 6, 4), strict=True)
+    return " ".join((f"  {name:17}", *(pad(cell, width, right=True) for cell, width in cells), place))
 
 
 def _print_in_full(console: Console, step: Step) -> None:
     from rot180.cli.quantity import amount, duration, memory
+    from rot180.language import translate
 
     shape = f"({', '.join(map(str, step.shape))}{',' if len(step.shape) == 1 else ''})"
     facts = [f"{shape} {step.dtype}", memory(step.bytes)]
     if step.multiply_adds:
-        facts.append(f"{amount(step.multiply_adds)} multiply-adds")
+        facts.append(translate(f"{amount(step.multiply_adds)} multiply-adds"))
     facts.append(f"= {step.same_as}" if step.same_as else duration(step.seconds))
     values = f"{step.smallest:.3g} … {step.largest:.3g}, mean {step.mean:.3g}, {100 * step.zeros:.0f}% zeros"
     console.print(f"  {step.array:13} {' · '.join(facts)}", no_wrap=True, overflow="ellipsis", markup=False)
-    console.print(f"  {'':13} {values}", no_wrap=True, overflow="ellipsis", markup=False)
-    made = f"  {'':13} {step.source}  {step.source.code}".rstrip()
+    console.print(f"  {'':13} {translate(values)}", no_wrap=True, overflow="ellipsis", markup=False)
+    made = f"  {'':13} {translate(str(step.source))}  {step.source.code}".rstrip()
     console.print(made, style="dim", no_wrap=True, overflow="ellipsis", markup=False)

@@ -29,6 +29,7 @@ def models(
       rot180 models "28x28x1 > conv5x5:8 relu maxpool2 > fc10"
     """
     from rot180.cli.output import print_json
+    from rot180.language import translate
     from rot180.nn import MODELS, NAMED_MODELS
     from rot180.nn import model as make_model
     from rot180.training.recipe import NAMED_RECIPES
@@ -63,7 +64,7 @@ def models(
         print_json({"models": rows, "recipes": recipes})
         return
     for row in rows:
-        print(f"{row['name']}: {row['description']}")
+        print(f"{row['name']}: {translate(str(row['description']))}")
         print(f"  {row['parameters']:,} parameters, {row['multiply_adds']:,} multiply-adds per image")
         print(f"  {row['notation']}\n")
     print(
@@ -72,4 +73,4 @@ def models(
     )
     print("Recipes, settings for training (rot180 train --recipe NAME):")
     for name, recipe in NAMED_RECIPES.items():
-        print(f"  {name}: {recipe.description}")
+        print(f"  {name}: {translate(recipe.description)}")

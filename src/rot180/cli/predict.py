@@ -51,11 +51,10 @@ def predict(
 
       rot180 predict runs/first a.png folder-of-images --json
     """
-    import sys
-
     import numpy as np
 
     from rot180.cli.computing import use_threads
+    from rot180.cli.failure import warn
     from rot180.cli.output import print_json, visible
     from rot180.cli.reading import reading_bar
     from rot180.data.loader import read_ahead
@@ -96,7 +95,7 @@ def predict(
             for path, found in some:
                 if isinstance(found, DataError):
                     failed.append({"image": path, "error": str(found)})
-                    print(f"rot180: {visible(' '.join(str(found).split()))}", file=sys.stderr)
+                    warn(str(found))
                     continue
                 shares = next(probabilities)
                 likeliest = np.argsort(-shares, kind="stable")[:TOP]
@@ -106,7 +105,7 @@ def predict(
                     said = ", ".join(f"{visible(one['label'])} {100 * float(one['probability']):.1f}%" for one in top)
                     print(f"{visible(path)}: {said}")
                     for reason in found.unlike:
-                        print(f"rot180: {visible(path)}: unlike the training images: {reason}", file=sys.stderr)
+                        warn(f"{path}: unlike the training images: {reason}")
             progress("predicting", start + len(some), len(files))
     if json and (predictions or not failed):
         print_json({"predictions": predictions, "failed": failed})

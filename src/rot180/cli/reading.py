@@ -16,6 +16,8 @@ def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+    from rot180.language import translate
+
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}", markup=False),
@@ -32,7 +34,7 @@ def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
         # Drawn only while something is being read: the training bar follows.
         if what not in tasks:
             bar.start()
-            tasks[what] = bar.add_task(what, total=total)
+            tasks[what] = bar.add_task(translate(what), total=total)
         bar.update(tasks[what], completed=done)
         if done >= total:
             bar.remove_task(tasks.pop(what))

@@ -36,6 +36,7 @@ def runs(
     from dataclasses import asdict
 
     from rot180.cli.output import print_json
+    from rot180.language import translate
     from rot180.runs.overview import list_runs, setting_differences, summarize_run
 
     found = [summarize_run(run) for path in paths or [Path("runs")] for run in list_runs(path)]
@@ -46,13 +47,14 @@ def runs(
     if not found:
         print("no runs here; start one with: rot180 train")
         return
-    _print_columns([["run", *COLUMNS], *([str(run.path), *(show(run) for show in COLUMNS.values())] for run in found)])
+    heads = [translate(head) for head in ("run", *COLUMNS)]
+    _print_columns([heads, *([str(run.path), *(show(run) for show in COLUMNS.values())] for run in found)])
     if differing:
         print("\ndifferences")
         names = [str(run.path) for run in found]
         # One row per run: a column per run would not fit for many runs.
         rows = [[name, *(str(values[at])[:40] for values in differing.values())] for at, name in enumerate(names)]
-        _print_columns([["run", *differing], *rows])
+        _print_columns([[heads[0], *differing], *rows])
 
 
 def _share(value: float | None) -> str:
@@ -65,8 +67,14 @@ def _plain(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _status(run: RunSummary) -> str:
+    from rot180.language import translate
+
+    return translate(run.status)
+
+
 COLUMNS: dict[str, Callable[[RunSummary], str]] = {
-    "status": lambda run: run.status,
+    "status": _status,
     "epochs": lambda run: f"{run.epochs}/{run.planned}",
     "train loss": lambda run: _plain(run.train_loss, 4),
     "validation": lambda run: _share(run.validation_accuracy),

@@ -424,12 +424,13 @@ def _say_start(asked: str | None, read: list[Dataset], event: Event) -> None:
 def _say_notes(read: list[Dataset], event: Event) -> None:
     """Print notes on how the data was read to stderr; a subscriber."""
     from rot180.cli.output import visible
+    from rot180.language import translate
     from rot180.training import TrainingStarted
 
     if isinstance(event, TrainingStarted):
         for dataset in read:
             for note in dataset.notes:
-                warn(f"{visible(dataset.name)}: {visible(note)}")
+                warn(f"{visible(dataset.name)}: {translate(visible(note))}")
 
 
 def _examine(
@@ -465,11 +466,9 @@ def _say_result(run: TrainedRun) -> None:
     elif history.stopped == "early_stopping":
         print(f"stopped early after epoch {history.epoch}; the weights are those of epoch {history.restored_epoch}")
     if (kept := history.kept) is not None:
-        of = f"epoch {kept.epoch}: " if kept is not history.epochs[-1] else ""
-        print(
-            f"trained: epochs {len(history.epochs)}, {history.seconds:.1f} s, {kept.images_per_second:,.0f} images/s, "
-            f"{of}loss {kept.train_loss:.4f}, accuracy {percent(kept.train_accuracy)}"
-        )
+        done = f"trained: epochs {len(history.epochs)}, {history.seconds:.1f} s, {kept.images_per_second:,.0f} images/s"
+        measured = f"loss {kept.train_loss:.4f}, accuracy {percent(kept.train_accuracy)}"
+        print(f"{done}, {measured}" if kept is history.epochs[-1] else f"{done}, epoch {kept.epoch}: {measured}")
     if run.test:
         right = round(run.test.accuracy * run.test.count)
         print(f"test: {right} of {run.test.count} unseen images correct, accuracy {percent(run.test.accuracy)}")

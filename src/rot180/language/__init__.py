@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from functools import cache
 
 from rot180.language.catalog import Catalog
-from rot180.language.width import display_width, pad
+from rot180.language.width import display_width, pad, wrap
 
-__all__ = ["LANGUAGES", "display_width", "language", "pad", "preferred_language", "translate", "use_language"]
+__all__ = ["LANGUAGES", "display_width", "language", "pad", "preferred_language", "translate", "use_language", "wrap"]
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 """Available languages by the code that `--lang` takes."""

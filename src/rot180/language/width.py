@@ -11,6 +11,9 @@ _CLOSING = r"[\u3001\u3002\u300b\u300d\u300f\u3011\uff01\uff09\uff0c\uff1a\uff1b
 _BREAK = re.compile(rf" +|(?<! )(?<!{_OPENING})(?:(?<={_WIDE})|(?={_WIDE}))(?!$| |{_CLOSING})")
 """Where a line may be broken: at spaces and next to Chinese characters, but not inside of their brackets and stops."""
 
+WORD = re.compile(rf"(?=.)\s*{_OPENING}*(?:(?:(?!{_WIDE})\S)+|{_WIDE})?{_CLOSING}*\s*", re.DOTALL)
+"""What stands between two such places, with the spaces around it."""
+
 
 def display_width(text: str) -> int:
     """Return the number of columns that a text takes.

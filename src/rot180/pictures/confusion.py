@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from rot180.pictures.label import label
+from rot180.pictures.label import label, said
 from rot180.pictures.style import INK, new_figure, style
 
 
@@ -58,8 +58,8 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str] | None = None
             rotation_mode="anchor",
         )
         axes.set_yticks(range(0, size, step), names[::step])
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
+        axes.set_xlabel(said("predicted"))
+        axes.set_ylabel(said("true"))
         for edge in range(size + 1):
             axes.axhline(edge - 0.5, color="#e4e4e4", linewidth=0.5)
             axes.axvline(edge - 0.5, color="#e4e4e4", linewidth=0.5)
@@ -75,8 +75,9 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str] | None = None
                     fontsize=8 if counts.max() < 10_000 else 6,
                     color="white" if dark else INK,
                 )
-        share = f"{100 * right / total:.2f}%" if total else "no images"
-        axes.set_title(f"{right} of {total} correct ({share}), {wrong} mistake{'' if wrong == 1 else 's'}", loc="left")
+        share = f"{100 * right / total:.2f}%" if total else said("no images")
+        title = f"{right} of {total} correct ({share}), {wrong} mistake{'' if wrong == 1 else 's'}"
+        axes.set_title(said(title), loc="left")
         ticks = sorted({1, most, (most + 1) // 2})
-        figure.colorbar(drawn, ax=axes, label="mistakes", fraction=0.045, pad=0.02, ticks=ticks)
+        figure.colorbar(drawn, ax=axes, label=said("mistakes"), fraction=0.045, pad=0.02, ticks=ticks)
     return figure

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
+from rot180.pictures.label import said
 from rot180.pictures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, new_figure, style
 
 _LOOKS = {"train": (BLUE, "o"), "validation": (ORANGE, "s"), "test": (GREEN, "D")}
@@ -54,12 +55,12 @@ def curves(
         if steps.size:
             per_epoch = steps_per_epoch or steps.size / max(epochs, 1)
             at = np.arange(1, steps.size + 1) / per_epoch
-            left.plot(*_thinned(at, steps), color=PALE, linewidth=0.5, alpha=0.45, label="each step")
+            left.plot(*_thinned(at, steps), color=PALE, linewidth=0.5, alpha=0.45, label=said("each step"))
             window = max(1, min(steps.size // 10, 100))
             if window > 1:
                 mean = np.convolve(steps, np.full(window, 1 / window), mode="valid")
                 middle = at[window - 1 :] - (window - 1) / (2 * per_epoch)
-                left.plot(*_thinned(middle, mean), color=PALE, linewidth=1.2, label=f"mean of {window} steps")
+                left.plot(*_thinned(middle, mean), color=PALE, linewidth=1.2, label=said(f"mean of {window} steps"))
         _lines(left, loss)
         _lines(right, {name: 100 * np.asarray(values, dtype=np.float64) for name, values in accuracy.items()})
         values = np.concatenate([steps, *(np.asarray(v, dtype=np.float64) for v in loss.values())])
@@ -79,14 +80,15 @@ def curves(
             low = max(0.0, float(low))
             right.set_ylim(low, 100 + 0.02 * (100 - low))
         for axes, label in ((left, "loss"), (right, "accuracy (%)")):
-            axes.set_xlabel("epoch")
-            axes.set_ylabel(label)
+            axes.set_xlabel(said("epoch"))
+            axes.set_ylabel(said(label))
             axes.grid(visible=True)
             axes.set_axisbelow(True)
             axes.set_xlim(0, max(epochs, 1) * 1.03)
             axes.xaxis.get_major_locator().set_params(integer=True)
             if kept_epoch is not None:
-                axes.axvline(kept_epoch, color=INK, linewidth=1, linestyle=":", label=f"weights of epoch {kept_epoch}")
+                kept = said(f"weights of epoch {kept_epoch}")
+                axes.axvline(kept_epoch, color=INK, linewidth=1, linestyle=":", label=kept)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(loc="best", fontsize=8)
     return figure
@@ -102,8 +104,8 @@ def _lines(axes: Axes, series: Mapping[str, Sequence[float] | NDArray[np.float64
         # A single value is a marker with its number; a long line needs no markers.
         size = 5 if known.sum() <= 30 else 0
         x = np.arange(1, y.size + 1)[known] - (0.5 if name == "train" else 0.0)
-        said = "train, mean of the epoch" if name == "train" else name
-        label = f"{said} {y[known][-1]:.4g}" if known.sum() == 1 else said
+        shown = said("train, mean of the epoch" if name == "train" else name)
+        label = f"{shown} {y[known][-1]:.4g}" if known.sum() == 1 else shown
         axes.plot(x, y[known], color=color, marker=marker, markersize=size, linewidth=1.5, label=label)
 
 

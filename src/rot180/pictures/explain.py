@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from rot180.pictures.label import label
+from rot180.language import wrap
+from rot180.pictures.label import label, said
 from rot180.pictures.mosaic import color_scale
 from rot180.pictures.style import BLUE, INK, PALE, SIGNED, VERMILION, new_figure, style
 
@@ -82,8 +82,8 @@ def _draw_panel(figure: Figure, axes: Axes, panel: Panel) -> None:
     is_numbered = values.size <= _NUMBERS and not panel.is_image
     power, digits = _digits(float(np.abs(values[np.isfinite(values)]).max(initial=0.0))) if is_numbered else (0, 0)
     drawn = axes.imshow(values, cmap="gray" if panel.is_image else cmap, norm=None if panel.is_image else norm)
-    title = "\n".join(textwrap.wrap(label(panel.title, 120), 24))
-    axes.set_title(f"{title}\nnumbers times {_ten(power)}" if power else title, fontsize=8)
+    title = "\n".join(wrap(label(said(panel.title), 120), 24))
+    axes.set_title(f"{title}\n{said(f'numbers times {_ten(power)}')}" if power else title, fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
     if is_numbered:
@@ -139,7 +139,7 @@ def _draw_bars(axes: Axes, bars: Sequence[tuple[str, float]], footer: str) -> No
     values = [value for _, value in bars]
     axes.barh(places, values, color=[VERMILION if value > 0 else BLUE for value in values], height=0.7)
     axes.axvline(0, color=PALE, linewidth=0.8)
-    axes.set_yticks(places, [label(name, 60) for name, _ in bars], fontsize=6.5)
+    axes.set_yticks(places, [label(said(name), 60) for name, _ in bars], fontsize=6.5)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.margins(x=0.25)
@@ -151,4 +151,4 @@ def _draw_bars(axes: Axes, bars: Sequence[tuple[str, float]], footer: str) -> No
         )  # fmt: skip
     axes.spines["left"].set_visible(False)
     if footer:
-        axes.set_xlabel(label(footer, 110), fontsize=8, loc="left")
+        axes.set_xlabel(label(said(footer), 110), fontsize=8, loc="left")

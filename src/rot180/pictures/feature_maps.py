@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from rot180.pictures.label import label
+from rot180.pictures.label import label, said
 from rot180.pictures.mosaic import color_scale, frame_tiles, mosaic, show_sheet
 from rot180.pictures.style import INK, ORANGE, PALE, new_figure, style
 
@@ -70,9 +70,9 @@ def feature_maps(
         axes.imshow(picture, cmap="gray", vmin=0.0, vmax=top)
         axes.set_anchor("W")
         axes.set_xticks([])
-        _label(axes, "image", picture.shape)
+        _label(axes, said("image"), picture.shape)
         if title:
-            axes.set_title(label(title, 120), loc="left")
+            axes.set_title(label(said(title), 120), loc="left")
         for row, (name, array) in enumerate(arrays, start=1):
             last = row == len(arrays) and probabilities is None
             _draw_layer(figure, figure.add_subplot(grid[row]), name, array, limit, class_names if last else None)
@@ -136,14 +136,14 @@ def _draw_probabilities(axes: Axes, shares: NDArray[np.float64], names: Sequence
     axes.set_ylim(0, 1.25)
     axes.set_xticks(range(len(shown)), [label(names[k], 10 if len(shown) <= 8 else 7) for k in shown])
     axes.tick_params(length=0)
-    _label(axes, "probability", shares.shape, shown=len(shown), which="likeliest")
+    _label(axes, said("probability"), shares.shape, shown=len(shown), which="likeliest")
 
 
 def _label(axes: Axes, name: str, shape: tuple[int, ...], shown: int | None = None, which: str = "first") -> None:
     """Write a row's name and shape to its left."""
     text = f"{label(name)}\n{' x '.join(str(size) for size in shape)}"
     if shown is not None and shown < shape[-1]:
-        text += f"\n({which} {shown})"
+        text += "\n" + said(f"({which} {shown})")
     axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8)
     axes.set_yticks([])
     axes.set_frame_on(False)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from rot180.pictures.label import label
+from rot180.pictures.label import label, said
 from rot180.pictures.mosaic import color_scale, frame_tiles, mosaic, show_sheet, tile_centers
 from rot180.pictures.style import new_figure, style
 
@@ -47,17 +47,19 @@ def kernels(weight: ArrayLike, name: str = "", *, limit: int = 16, of_colors: bo
             row_names = [str(row * columns) if rows > 1 else "" for row in range(rows)]
             column_names = [f"+{column}" if rows > 1 else str(column) for column in range(columns)]
             row_axis, column_axis = ("filter", "") if rows > 1 else ("", "filter")
-            of = "" if shown == filters else f"the first {shown} of "
-            colors = " over red, green and blue" if of_colors else ""
-            title = f"{of}{filters} kernels of {height} x {width}{colors}"
+            title = f"{filters} kernels of {height} x {width}"
+            if of_colors:
+                title += " over red, green and blue"
+            more = "" if shown == filters else f"; shown: the first {shown}"
         else:
             rows, columns = min(channels, limit), min(filters, limit)
             tiles = weight[:, :, :rows, :columns].transpose(2, 3, 0, 1).reshape(-1, height, width, 1)
             row_names, column_names = [str(row) for row in range(rows)], [str(column) for column in range(columns)]
             row_axis, column_axis = "input channel", "filter"
             title = f"{filters} filters, {channels} input channels, kernels of {height} x {width}"
-            if (rows, columns) != (channels, filters):
-                title += f"; shown: the first {columns} filters, the first {rows} channels"
+            is_whole = (rows, columns) == (channels, filters)
+            more = "" if is_whole else f"; shown: the first {columns} filters, the first {rows} channels"
+        title = said(title) + said(more)
         largest = float(norm.vmax or 1.0)
         sheet = np.stack([mosaic(tiles[..., channel], columns) for channel in range(tiles.shape[-1])], axis=-1)
         sheet = np.nan_to_num(0.5 + 0.5 * sheet / largest, nan=1.0) if of_colors else sheet[..., 0]
@@ -70,18 +72,17 @@ def kernels(weight: ArrayLike, name: str = "", *, limit: int = 16, of_colors: bo
         axes.set_ylim(sheet.shape[0], -1)
         axes.set_xticks(tile_centers(columns, width), column_names)
         axes.set_yticks(tile_centers(rows, height), row_names)
-        axes.set_xlabel(column_axis)
-        axes.set_ylabel(row_axis)
+        axes.set_xlabel(said(column_axis))
+        axes.set_ylabel(said(row_axis))
         axes.set_title(f"{label(name, 64)}: {title}" if name else title, loc="left")
         if of_colors:
-            axes.set_xlabel(
-                f"{column_axis}\ngray: weight 0; full red, green or blue: {largest:.2g}; none: {-largest:.2g}"
-            )
+            key = said(f"gray: weight 0; full red, green or blue: {largest:.2g}; none: {-largest:.2g}")
+            axes.set_xlabel(f"{said(column_axis)}\n{key}")
         else:
             figure.colorbar(
                 drawn,
                 ax=axes,
-                label="weight",
+                label=said("weight"),
                 fraction=0.05,
                 pad=0.02,
                 shrink=0.9,

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from rot180.pictures.label import label
+from rot180.pictures.label import label, said
 from rot180.pictures.style import VERMILION, new_figure, style
 
 
@@ -76,12 +76,12 @@ def mistakes(
     with style():
         figure = new_figure(max(columns * across, 4.2) + 0.2, rows * 1.55 + 0.5)
         if not len(chosen):
-            figure.text(0.5, 0.5, f"no mistakes among {len(labels)} images", ha="center", va="center")
+            figure.text(0.5, 0.5, said(f"no mistakes among {len(labels)} images"), ha="center", va="center")
             return figure
-        shown = "" if len(chosen) == count else f"; the worst {len(chosen)} are shown"
         noun = "mistake" if count == 1 else "mistakes"
-        title = f"{count} {noun} among {len(labels)} images{shown}, by the probability of the true class"
-        figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+        title = said(f"{count} {noun} among {len(labels)} images, by the probability of the true class")
+        more = "" if len(chosen) == count else f"; shown: the worst {len(chosen)}"
+        figure.suptitle(title + said(more), fontsize=10, x=0.01, ha="left")
         for place, (index, caption) in enumerate(zip(chosen, captions, strict=True)):
             axes = figure.add_subplot(rows, columns, place + 1)
             picture = np.asarray(images[index])
@@ -103,9 +103,9 @@ def _caption(
     image_names: Callable[[int], str] | None,
 ) -> str:
     """Return the name of an image, shortened at its start, then the true and predicted classes with probabilities."""
-    lines = [f"image {index}" if image_names is None else _end_of(image_names(index))]
+    lines = [said(f"image {index}") if image_names is None else _end_of(image_names(index))]
     for word, k in (("true", int(labels[index])), ("predicted", int(probabilities[index].argmax()))):
-        lines.append(f"{word}: {label(names[k], 14)} ({_percent(probabilities[index, k])})")
+        lines.append(f"{said(word)}: {label(names[k], 14)} ({_percent(probabilities[index, k])})")
     return "\n".join(lines)
 
 

@@ -45,14 +45,23 @@ _CJK = (
 """Fonts with Chinese characters on Linux, macOS and Windows; those installed supply what DejaVu lacks."""
 
 
+def draws_chinese() -> bool:
+    """Return whether a font with Chinese characters is installed."""
+    return bool(_chinese_fonts())
+
+
+def _chinese_fonts() -> list[str]:
+    installed = set(font_manager.get_font_names())
+    return [name for name in _CJK if name in installed]
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Draw and save inside this block with fixed settings, independent of the user's Matplotlib configuration."""
-    installed = set(font_manager.get_font_names())
     settings: dict[Any, Any] = {
         "figure.dpi": 150,
         "savefig.dpi": 150,
-        "font.family": ["DejaVu Sans", *(name for name in _CJK if name in installed)],
+        "font.family": ["DejaVu Sans", *_chinese_fonts()],
         "font.size": 9,
         "axes.titlesize": 10,
         "axes.titlelocation": "left",

@@ -12,6 +12,7 @@ from rot180 import __version__
 from rot180.data import Dataset, load_data, preprocessing_for
 from rot180.data.options import Progress
 from rot180.errors import DataError, NotationError, ShapeError
+from rot180.language import translate
 from rot180.nn import MODELS, Sequential
 from rot180.nn import model as make_model
 from rot180.nn.models import adapted_model, default_network
@@ -107,7 +108,7 @@ def doubts(prepared: Prepared) -> Iterator[str]:
         )
     pixels = prepared.model.preprocessing.pixels
     if pixels is not None and (note := pixels.note(prepared.dataset.train_images.dtype)):
-        yield f"{prepared.dataset.name}: {note}"
+        yield f"{prepared.dataset.name}: {translate(note)}"
 
 
 def _output_names(names: tuple[str, ...], outputs: int) -> tuple[str, ...]:

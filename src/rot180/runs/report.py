@@ -85,8 +85,11 @@ def _notices(folder: RunFolder, records: list[dict[str, Any]], last: Record) -> 
         return
     ended = last.get("ended", {})
     if ended.get("reason") not in ("finished", "early_stopping"):
-        at = f" in epoch {ended.get('epoch')} after batch {ended.get('batch')}" if ended else ""
-        yield paragraph(f"The training was interrupted{at}. Resume it with:", "notice")
+        text = "The training was interrupted. Resume it with:"
+        if ended:
+            place = f"in epoch {ended.get('epoch')} after batch {ended.get('batch')}"
+            text = f"The training was interrupted {place}. Resume it with:"
+        yield paragraph(text, "notice")
         yield code(f"rot180 train --resume {quoted(folder.path)}")
 
 

@@ -14,6 +14,7 @@ from rot180.data import Dataset
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, DataError, ModelError
 from rot180.files import quoted, remove_unfinished
+from rot180.language import translate
 from rot180.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
 from rot180.runs.config import read_config
 from rot180.runs.environment import differences, environment
@@ -133,7 +134,7 @@ def resume_run(
                 folder.write_environment({**then, **now})
             else:
                 if changed := differences(then, now):
-                    tell(f"the result may differ in its last bits: {'; '.join(changed)}")
+                    tell(f"the result may differ in its last bits: {'; '.join(map(translate, changed))}")
                 if WHOLE in now and WHOLE not in then:
                     folder.write_environment({**then, WHOLE: now[WHOLE]})
             if checkpoint is not None and (news := _other_rates(event, checkpoint.state.plan["epochs"])) is not None:

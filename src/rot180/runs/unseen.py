@@ -10,6 +10,7 @@ from rot180.data.for_model import options_for
 from rot180.data.lazy import Images
 from rot180.data.options import ImageOptions
 from rot180.errors import DataError
+from rot180.language import translate
 from rot180.ops.types import Array
 from rot180.runs.environment import fingerprint
 from rot180.runs.folder import Run, RunFolder
@@ -62,11 +63,11 @@ def unseen(path: str | Path, run: Run, source: str, options: ImageOptions | None
     if test and (own is not False or not dataset.divided):
         why = "the run was trained on the others" if own else "only the run folder records whether it saw the others"
         note = f"evaluated on {test:,} of the {count:,} images of {source}, every fifth of each class: {why}"
-        note = "; ".join((*([note] if dataset.divided else []), *dataset.notes))
+        note = "; ".join(map(translate, (*([note] if dataset.divided else []), *dataset.notes)))
         return Unseen(dataset.test_images, dataset.test_labels, dataset.class_names, note)
     said = {True: ": too few to hold any out of the training", False: ": the run was not trained on this data"}
     note = f"evaluated on all {count:,} images of {source}{'' if own is None else said[own]}"
-    return Unseen(*dataset.every_image(), dataset.class_names, "; ".join((note, *dataset.notes)))
+    return Unseen(*dataset.every_image(), dataset.class_names, "; ".join(map(translate, (note, *dataset.notes))))
 
 
 def _was_trained_on(path: str | Path, run: Run, source: str, dataset: Dataset) -> bool | None:

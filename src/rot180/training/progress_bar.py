@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from rot180.language import translate
 from rot180.training.events import EpochDone, Event, StepDone, TrainingStarted
 
 if TYPE_CHECKING:
@@ -37,14 +38,15 @@ class ProgressBar:
 
         self._console = console or Console(stderr=True)
         self._bar: Progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+            # Translated here: drawn, the texts have codes of the terminal between them.
+            TextColumn(translate("epoch {task.fields[epoch]}")),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f}%"),
-            TextColumn("{task.fields[rate]:,.0f} images/s"),
-            TextColumn("loss {task.fields[loss]:.4f}"),
-            TextColumn("accuracy {task.fields[accuracy]:.2f}%"),
+            TextColumn(translate("{task.fields[rate]:,.0f} images/s")),
+            TextColumn(translate("loss {task.fields[loss]:.4f}")),
+            TextColumn(translate("accuracy {task.fields[accuracy]:.2f}%")),
             TimeRemainingColumn(compact=True),
-            TextColumn("left"),
+            TextColumn(translate("left")),
             console=self._console,
             transient=True,
             disable=not (self._console.is_terminal or (self._console.is_jupyter and _can_draw_in_notebooks())),
@@ -102,12 +104,12 @@ class ProgressBar:
             f"accuracy {100 * epoch.train_accuracy:.2f}%",
         ]
         if epoch.validation_loss is not None and epoch.validation_accuracy is not None:
-            best = " (best so far)" if epoch.is_best else ""
-            parts.append(
-                f"validation loss {epoch.validation_loss:.4f}, accuracy {100 * epoch.validation_accuracy:.2f}%{best}"
-            )
+            parts.append(f"validation loss {epoch.validation_loss:.4f}")
+            parts.append(f"accuracy {100 * epoch.validation_accuracy:.2f}%")
+            if epoch.is_best:
+                parts.append("(best so far)")
         parts.append(f"{epoch.images_per_second:,.0f} images/s")
-        return "  ".join(parts)
+        return "  ".join(map(translate, parts))
 
 
 def _can_draw_in_notebooks() -> bool:
