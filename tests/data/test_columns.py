@@ -215,3 +215,12 @@ def test_an_image_that_pandas_took_for_names_is_no_image(tmp_path: Path) -> None
     np.testing.assert_array_equal(labels, LABELS)
     plain, _ = read_csv(write(tmp_path, ",".join(["0"] * 17) + "\n" + body))
     assert len(plain) == 31  # an image of zeros is one
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;\r"])
+def test_a_line_for_excel_is_no_header(tmp_path: Path, first: str) -> None:
+    images, labels = read_csv(write(tmp_path, first + "\n" + table({**pixels(), "label": LABEL}, ";")))
+    np.testing.assert_array_equal(images.reshape(30, 16), PIXELS)
+    np.testing.assert_array_equal(labels, LABELS)
+    with pytest.raises(DataError, match="row 3, column 1: expected a pixel"):
+        read_csv(write(tmp_path, first + "\n" + table({"p1": ["x"], "label": [1]}, ";")))

@@ -193,7 +193,7 @@ def test_what_is_not_clear_is_refused(make, what: str) -> None:
 def test_notes_say_what_was_found_in_names_and_which_classes_are_empty(make, tmp_path: Path) -> None:
     data = load_data(make("cat.0.png cat.1.png dog_12.png dog_13.png"))
     assert data.notes == ("the classes are taken from the file names: cat, dog",)
-    data = load_data(make("a/cat/1.png a/dog/1.png a/fox/ a/emu/").joinpath("a"))
+    data = load_data(make("a/cat/1.png a/cat/2.png a/dog/1.png a/dog/2.png a/fox/ a/emu/").joinpath("a"))
     assert data.notes == ("no images of the classes emu, fox, which are left out",)
 
 

@@ -114,3 +114,14 @@ def test_columns_that_are_passed_over_are_told(tmp_path: Path) -> None:
     text = "".join(f"{number:03}.png,{'ab'[number % 2]},{number},x\n" for number in range(COUNT))
     (tmp_path / "a.csv").write_text("file,label,age,site\n" + text)
     assert load_data(tmp_path).sources.unused == "column 3 ('age'), column 4 ('site')"
+
+
+@pytest.mark.parametrize("header", ["id_code,diagnosis", "scan,grade", "diagnosis,id_code"])
+def test_the_column_whose_values_are_files(tmp_path: Path, header: str) -> None:
+    images(tmp_path / "train_images")
+    pairs = [(f"{number:03}", str(number % 3)) for number in range(COUNT)]
+    lines = [",".join(pair if header != "diagnosis,id_code" else pair[::-1]) for pair in pairs]
+    (tmp_path / "train.csv").write_text("\n".join([header, *lines]) + "\n")
+    data = load_data(tmp_path)
+    assert data.class_names == ("0", "1", "2")
+    assert len(data.every_image()[0]) == COUNT

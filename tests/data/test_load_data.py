@@ -92,3 +92,11 @@ def test_preprocessing_by_name():
                     data.class_names)  # fmt: skip
     with pytest.raises(DataError, match="mean and standard deviation need training images"):
         preprocessing_for("dataset", empty)
+
+
+@pytest.mark.parametrize("packed", ["archive.zip", "train-images-idx3-ubyte.xz", "photos.tar.gz", "train.csv.BZ2"])
+def test_archives_are_to_be_unpacked(tmp_path, packed):
+    (tmp_path / packed).write_bytes(b"packed")
+    for source in (tmp_path, tmp_path / packed):
+        with pytest.raises(DataError, match=f"found a f.*{packed}; unpack {packed} first$"):
+            load_data(source)

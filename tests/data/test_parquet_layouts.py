@@ -56,9 +56,7 @@ def test_parts(tmp_path: Path, files: str) -> None:
 def test_what_is_no_single_data_set(tmp_path: Path) -> None:
     write(tmp_path / "coarse" / "train-00000-of-00001.parquet", ("animal", "plant"))
     write(tmp_path / "fine" / "train-00000-of-00001.parquet", ("cat", "rose"))
-    with pytest.raises(
-        DataError, match=r"several data sets \(coarse/train-.*, fine/train-.*\); give the path of the one to use"
-    ):
+    with pytest.raises(DataError, match=r"several data sets \(coarse, fine\); give the path of the one to use"):
         load_data(tmp_path)
     assert load_data(tmp_path / "fine").class_names == ("cat", "rose")
     write(tmp_path / "fine" / "test-00000-of-00001.parquet", ("dog", "rose"))

@@ -67,7 +67,7 @@ def test_files_are_sorted_into_parts(files: str) -> None:
     ("files", "message"),
     [
         ("coarse/train.parquet coarse/test.parquet fine/train.parquet fine/test.parquet",
-         r"several data sets \(coarse/train\.parquet, fine/train\.parquet\)"),
+         r"several data sets \(coarse, fine\)"),
         ("mnist_train.csv cifar_train.csv", r"several data sets \(cifar_train\.csv, mnist_train\.csv\)"),
         ("a.parquet b.parquet", r"several data sets \(a\.parquet, b\.parquet\); give the path of the one to use"),
         ("train-00000-of-00002.parquet", "expected 2 pieces, judging by the name, found 1; piece 00001 is missing"),
@@ -181,3 +181,26 @@ def test_a_data_set_with_validation_images() -> None:
         Dataset(*parts, validation_images=np.zeros((2, 5, 5, 1)), validation_labels=labels[4:])
     with pytest.raises(DataError, match="class names must be unique; 'a' occurs more than once"):
         Dataset(*parts[:-1], ("a", "a"))
+
+
+def test_configurations_are_named_by_their_folders() -> None:
+    """A file of one would be that file alone, without the other parts beside it."""
+    root = Path("d")
+    files = [root / name for name in ("a/train/0.parquet", "a/test/0.parquet", "b/train/0.parquet")]
+    with pytest.raises(DataError, match=r"several data sets \(a, b\)"):
+        choose_files(root, files)
+    with pytest.raises(DataError, match=r"several data sets \(a\.csv, b\.csv\)"):
+        choose_files(root, [root / "a.csv", root / "b.csv"])
+
+
+def test_classes_of_one_image_are_not_tested_and_told(tmp_path: Path) -> None:
+    from rot180.data.compose import compose
+    from rot180.data.parts import Sources
+
+    def notes(labels: list[int]) -> tuple[str, ...]:
+        images = np.arange(len(labels) * 4, dtype=np.uint8).reshape(-1, 2, 2, 1)
+        return compose("d", {"train": (images, np.array(labels))}, where="d", description="", sources=Sources()).notes
+
+    assert notes([0, 0, 1, 1]) == ()
+    assert notes([0, 0, 7]) == ("the class 7 has one image, which is used for training; none is held out for testing",)
+    assert "the 3 classes 0, 1, 2 have one image" in notes([0, 1, 2])[0]

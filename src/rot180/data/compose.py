@@ -14,6 +14,7 @@ from rot180.data.growing import divide
 from rot180.data.lazy import select
 from rot180.data.parts import HELD_OUT, Sources
 from rot180.data.split import hold_out
+from rot180.data.visible import named
 from rot180.errors import DataError
 from rot180.ops.types import Array
 
@@ -79,6 +80,7 @@ def compose(
         images["train"], images["test"] = _divide(images["train"], is_test)
         labels["train"], labels["test"] = labels["train"][~is_test], labels["train"][is_test]
         sources = sources._replace(test=HELD_OUT)
+        notes = (*notes, *_without_test(classes.names, labels["test"]))
     return Dataset(
         name,
         images["train"],
@@ -95,6 +97,15 @@ def compose(
         notes=(*notes, *classes.notes),
         test_names=test_names,
     )
+
+
+def _without_test(class_names: Sequence[str], labels: Array) -> tuple[str, ...]:
+    """Return a note on the classes of one image, of which none is held out."""
+    alone = [class_names[label] for label in sorted(set(range(len(class_names))) - set(np.unique(labels).tolist()))]
+    if not alone:
+        return ()
+    what = f"the {len(alone):,} classes {named(alone)} have" if len(alone) > 1 else f"the class {alone[0]} has"
+    return (f"{what} one image, which is used for training; none is held out for testing",)
 
 
 def _divide(images: Any, mask: Array) -> tuple[Any, Any]:

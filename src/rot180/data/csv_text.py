@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator
 from io import BufferedIOBase
 
@@ -17,6 +18,9 @@ MAX_LINE = 16 * 1024**2
 
 MAX_COLUMNS = 1024 * 1024 + 16
 """Maximum number of fields in a line: a gray image of 1,024 x 1,024 and some labels, 100 MB as Python objects."""
+
+_SEPARATOR = re.compile(rb'"?sep=[^\n]{1,2}"?(?=\r?\n)', re.IGNORECASE)
+"""A first line that tells Excel the separator."""
 
 SEPARATORS = (",", ";", "\t", "|", " ")
 
@@ -53,6 +57,8 @@ def blocks(path: object, file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
             piece = piece.replace(b"\r", b"\n")
         whole, newline, rest = (rest + piece + b"\n" * last).rpartition(b"\n")
         if newline and whole.strip():
+            if row == 1 and (told := _SEPARATOR.match(whole)):
+                whole = whole[told.end() :]  # an empty line in its place keeps the numbers of the rows
             yield row, whole.replace(b"\r\n", b"\n").removesuffix(b"\r") + b"\n"
         row += whole.count(b"\n") + bool(newline)
         if len(rest) > MAX_LINE:

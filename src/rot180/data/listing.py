@@ -118,9 +118,11 @@ def _listings(path: Path) -> list[Listing]:
     for table in filter(is_csv_file, tables):
         try:
             head = read_head(table)
-            if not 2 <= len(head.sample[0]) <= MAX_COLUMNS or (column := _file_column(head)) is None:
+            if not 2 <= len(head.sample[0]) <= MAX_COLUMNS:
                 continue
             files = _images_below(table.parent) if files is None else files
+            if not files or (column := _file_column(head, files)) is None:
+                continue
         except DataError:
             continue  # the reader for its format reports the error
         if any(files.get(_key(row[column])) for row in head.sample[:100]):
@@ -128,14 +130,20 @@ def _listings(path: Path) -> list[Listing]:
     return found
 
 
-def _file_column(head: Head) -> int | None:
-    """Return the column that may hold file names, judged by the suffixes of its values or by its name."""
+def _file_column(head: Head, files: Mapping[str, str | None]) -> int | None:
+    """Return the column that may hold file names, judged by the suffixes of its values, its name, or the files."""
     few = head.sample[:20]
     for column in range(len(few[0])):
         if all(os.path.splitext(row[column])[1].lower() in SUFFIXES for row in few):  # noqa: PTH122
             return column
     lower = [name.strip().casefold() for name in head.header or ()]
-    return next((lower.index(name) for name in FILES if name in lower), None)
+    if (named_so := next((lower.index(name) for name in FILES if name in lower), None)) is not None:
+        return named_so
+    for column in range(len(few[0])):
+        values = {row[column] for row in few}
+        if len(values) == len(few) > 2 and all(files.get(_key(value)) for value in values):
+            return column
+    return None
 
 
 def _label_column(listing: Listing, asked: str | int | None) -> int:

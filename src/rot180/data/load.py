@@ -14,6 +14,9 @@ from rot180.data.visible import named
 from rot180.errors import DataError, Rot180Error, did_you_mean
 from rot180.nn.keywords import answering_call
 
+PACKED = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar", ".zst")
+"""Suffixes of archives and of compressed files."""
+
 
 @answering_call
 def load_data(
@@ -93,7 +96,9 @@ def _suggestion(word: str) -> str:
 
 def _what_is_there(path: Path) -> str:
     """Describe a path in an unknown format in a few words."""
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
+    packed = [name for name in names if name.lower().endswith(PACKED)]
+    advice = f"; unpack {named(packed, 2)} first" if packed else ""
     if not path.is_dir():
-        return f"a file named {path.name}"
-    names = sorted(entry.name for entry in path.iterdir())
-    return f"a folder with {named(names, 4)}" if names else "an empty folder"
+        return f"a file named {path.name}{advice}"
+    return f"a folder with {named(names, 4)}{advice}" if names else "an empty folder"

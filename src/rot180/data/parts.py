@@ -150,7 +150,9 @@ def choose_files(where: Path, files: Sequence[Path]) -> tuple[dict[str, list[Pat
     if len(training) > 1 or (not training and len([rest for rest, parts in sets.items() if "" in parts]) > 1):
         several = training or list(sets)
         firsts = [next(iter(sets[rest].get("train") or next(iter(sets[rest].values())))) for rest in several]
-        shown = named([file.relative_to(where).as_posix() for file in firsts], 4)
+        inside = [rest.rpartition("/")[0] for rest in several]
+        is_apart = all(inside) and len(set(inside)) == len(inside)  # each in a folder, which holds all its parts
+        shown = named(inside if is_apart else [file.relative_to(where).as_posix() for file in firsts], 4)
         raise DataError(f"{where}: holds several data sets ({shown}); give the path of the one to use")
     unused = submissions
     if training:
