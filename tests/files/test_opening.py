@@ -57,6 +57,19 @@ def test_links_are_not_followed(run: Path) -> None:
     assert read_bounded(run / "pictures" / "state.json", 10) == b"text"  # the user's own path may hold links
 
 
+def test_hard_links_are_read_and_not_written_to(run: Path) -> None:
+    outside = run.parent / "outside" / "state.json"
+    os.link(outside, run / "history.jsonl")
+    assert read_bounded(run / "history.jsonl", 4, beneath=run) == b"text"
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_APPEND, os.O_RDWR | os.O_TRUNC):
+        with pytest.raises(OSError, match="a hard link, so a file elsewhere would change as well"):
+            open_descriptor(run / "history.jsonl", flags, beneath=run)
+    for mode in ("rb+", "ab", "ab+"):
+        with pytest.raises(OSError, match="a hard link"):
+            open_regular(run / "history.jsonl", mode)
+    assert outside.read_bytes() == b"text"
+
+
 def test_the_folder_that_the_user_names_may_be_a_link(run: Path) -> None:
     link = run.parent / "link"
     link.symlink_to(run)

@@ -158,7 +158,7 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path) -> None:
     assert found.extra == {"number": 1}
     assert "the checksum differs from the one stored with the checkpoint" in damaged[0]
     weights.unlink()
-    assert "cannot be read" in load_newest(tmp_path)[1][0]
+    assert "there is no such file" in load_newest(tmp_path)[1][0]
     with pytest.raises(ModelError, match="no checkpoint found"):
         load_newest(tmp_path / "000001" / "none")
 

@@ -75,6 +75,20 @@ def test_nothing_outside_is_read_or_changed(
 
 
 @posix
+@pytest.mark.parametrize(("name", "what"), [(".lock", "created"), ("history.jsonl", "written")])
+def test_hard_links_are_not_written_to(run: Path, tmp_path: Path, name: str, what: str) -> None:
+    mine = tmp_path / "mine"
+    shutil.copy(run / name, mine)  # a history that the checkpoint belongs to
+    before = mine.read_bytes()
+    (run / name).unlink()
+    os.link(mine, run / name)
+    with pytest.raises(ModelError, match=rf"{name}: cannot be {what} \(a hard link, so a file elsewhere would change"):
+        resume_run(run, draw=False)
+    assert mine.read_bytes() == before
+    load_run(run)
+
+
+@posix
 def test_links_are_refused_in_a_run_and_followed_where_the_user_gives_them(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").symlink_to(run)
     assert load_run(tmp_path / "mine").folder is not None
@@ -297,6 +311,18 @@ def test_memory_is_bounded(run: Path) -> None:
         check=False,
     )
     assert done.stdout.splitlines() == ["refused"] * count, done.stderr[-500:]
+
+
+@posix
+def test_a_file_of_a_checkpoint_that_holds_a_terabyte_is_not_waited_for(run: Path) -> None:
+    newest = list_checkpoints(run / "checkpoints")[0]
+    for name in ("model.safetensors", "training.safetensors"):
+        before = (newest / name).stat().st_size
+        os.truncate(newest / name, 10**12)  # sparse: it takes no room on the disk
+        with pytest.raises(ModelError, match=rf"{name}: expected \d+ bytes of values, found"):
+            load_checkpoint(newest)
+        os.truncate(newest / name, before)
+    load_checkpoint(newest)
 
 
 def test_a_saved_model_of_one_s_own_counts_as_the_end(run: Path) -> None:

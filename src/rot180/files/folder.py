@@ -12,6 +12,7 @@ from types import TracebackType
 from rot180.files import system
 
 LINK = "a symbolic link, which is not followed"
+HARD_LINK = "a hard link, so a file elsewhere would change as well; copy the folder without links"
 
 
 class Folder:

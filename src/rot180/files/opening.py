@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from rot180.errors import ModelError, Rot180Error
-from rot180.files.folder import LINK, Folder
+from rot180.files.folder import HARD_LINK, LINK, Folder
 
 _FLAGS = {"rb": os.O_RDONLY, "rb+": os.O_RDWR, "ab": os.O_WRONLY | os.O_APPEND, "ab+": os.O_RDWR | os.O_APPEND}
 
@@ -34,12 +34,13 @@ def open_descriptor(path: str | Path, flags: int, *, beneath: str | Path | None 
     Raises
     ------
     OSError
-        The file cannot be opened, is a link, or is not a regular file; `strerror` says which.
+        The file cannot be opened, is a link (to be written to: a hard one, too), or is not a regular file; `strerror`
+        says which.
     """
     path = Path(path)
     with Folder(path.parent, None if beneath is None else Path(beneath)) as folder:
         if folder.exists(path.name):  # opening a device may have effects
-            _check(folder.status(path.name), path)
+            _check(folder.status(path.name), path, flags)
         try:
             # Without O_NONBLOCK, this would block if a pipe had taken the file's place in the meantime.
             descriptor = folder.open(path.name, flags | getattr(os, "O_NONBLOCK", 0))
@@ -48,7 +49,7 @@ def open_descriptor(path: str | Path, flags: int, *, beneath: str | Path | None 
                 raise OSError(errno.ELOOP, LINK, str(path)) from None
             raise
     try:
-        _check(os.fstat(descriptor), path)
+        _check(os.fstat(descriptor), path, flags)
         if hasattr(os, "O_NONBLOCK"):  # Windows has no such flag and can set this for pipes only
             os.set_blocking(descriptor, True)
     except BaseException:
@@ -138,10 +139,12 @@ def read_bounded(
     return data
 
 
-def _check(status: os.stat_result, path: Path) -> None:
+def _check(status: os.stat_result, path: Path, flags: int) -> None:
     """Raise OSError unless this is a regular file."""
     mode = status.st_mode
     if stat.S_ISREG(mode):
+        if flags & (os.O_WRONLY | os.O_RDWR) and status.st_nlink > 1:
+            raise OSError(errno.EMLINK, HARD_LINK, str(path))
         return
     if stat.S_ISLNK(mode):
         raise OSError(errno.ELOOP, LINK, str(path))

@@ -177,12 +177,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     table, sums = _read_table(path)
     try:
-        for name in (MODEL, TRAINING):
-            with open_regular(path / name, beneath=_run_of(path)) as file:
-                if hashlib.file_digest(cast("io.BufferedReader", file), "sha256").hexdigest() != sums[name]:
-                    raise _damaged(path / name)
+        # The checksums come last: by now the files are known to be no longer than the network takes.
         model = read_model(path / MODEL, beneath=_run_of(path))
+        _check_sum(path / MODEL, sums)
         arrays = _read_training(path / TRAINING, model, table)
+        _check_sum(path / TRAINING, sums)
         history = History(
             losses=arrays.pop("history/losses").tolist(),
             learning_rates=arrays.pop("history/learning_rates").tolist(),
@@ -234,6 +233,12 @@ def _read_table(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise ModelError(f"{path / SUMS}: the checksum of a file is missing; the file is damaged")
     check_fields(table, STATE_FIELDS, str(path / STATE))
     return table, sums
+
+
+def _check_sum(path: Path, sums: dict[str, str]) -> None:
+    with open_regular(path, beneath=_run_of(path.parent)) as file:
+        if hashlib.file_digest(cast("io.BufferedReader", file), "sha256").hexdigest() != sums[path.name]:
+            raise _damaged(path)
 
 
 def _run_of(path: Path) -> Path:
