@@ -319,7 +319,7 @@ def test_a_file_of_a_checkpoint_that_holds_a_terabyte_is_not_waited_for(run: Pat
     for name in ("model.safetensors", "training.safetensors"):
         before = (newest / name).stat().st_size
         os.truncate(newest / name, 10**12)  # sparse: it takes no room on the disk
-        with pytest.raises(ModelError, match=rf"{name}: expected \d+ bytes of values, found"):
+        with pytest.raises(ModelError, match=rf"{name}: larger than the available memory"):
             load_checkpoint(newest)
         os.truncate(newest / name, before)
     load_checkpoint(newest)

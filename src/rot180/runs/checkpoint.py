@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,7 @@ import numpy as np
 from rot180.engine.reference import is_finite
 from rot180.errors import ModelError, NonFiniteError
 from rot180.files import Folder, open_regular, read_bounded, remove_folder, write_folder_atomically
+from rot180.memory import available_memory
 from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
 from rot180.runs.fields import STATE as STATE_FIELDS
@@ -177,11 +179,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     table, sums = _read_table(path)
     try:
-        # The checksums come last: by now the files are known to be no longer than the network takes.
+        for name in (MODEL, TRAINING):
+            with open_regular(path / name, beneath=_run_of(path)) as file:
+                if os.fstat(file.fileno()).st_size > available_memory():  # not read for hours to be refused afterwards
+                    raise ModelError(f"{path / name}: larger than the available memory; use an older checkpoint")
+                if hashlib.file_digest(cast("io.BufferedReader", file), "sha256").hexdigest() != sums[name]:
+                    raise _damaged(path / name)
         model = read_model(path / MODEL, beneath=_run_of(path))
-        _check_sum(path / MODEL, sums)
         arrays = _read_training(path / TRAINING, model, table)
-        _check_sum(path / TRAINING, sums)
         history = History(
             losses=arrays.pop("history/losses").tolist(),
             learning_rates=arrays.pop("history/learning_rates").tolist(),
@@ -233,12 +238,6 @@ def _read_table(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise ModelError(f"{path / SUMS}: the checksum of a file is missing; the file is damaged")
     check_fields(table, STATE_FIELDS, str(path / STATE))
     return table, sums
-
-
-def _check_sum(path: Path, sums: dict[str, str]) -> None:
-    with open_regular(path, beneath=_run_of(path.parent)) as file:
-        if hashlib.file_digest(cast("io.BufferedReader", file), "sha256").hexdigest() != sums[path.name]:
-            raise _damaged(path)
 
 
 def _run_of(path: Path) -> Path:
