@@ -264,7 +264,9 @@ def test_options_are_checked() -> None:
 @pytest.mark.parametrize("name", [b"caf\xe9", b"red\x1b[31m", b"two\nlines"])
 def test_names_that_cannot_be_printed_are_refused_in_one_line(folder: Path, name: bytes) -> None:
     strange = draw(folder / os.fsdecode(name) / "1.png").parent
-    with pytest.raises(DataError, match=r"found the class '\w+\\\w+.*'; rename the folder") as caught:
+    with pytest.raises(
+        DataError, match=r"expected class names of printable characters, found '\w+\\\w+.*'; rename the folder"
+    ) as caught:
         load_data(folder)
     assert str(caught.value).isprintable()
     shutil.rmtree(strange)

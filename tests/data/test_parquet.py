@@ -198,5 +198,5 @@ def test_a_footer_that_says_less_than_its_pages(tmp_path: Path) -> None:
     assert content.count(number) == 1
     (tmp_path / "a.parquet").write_bytes(content.replace(number, b"\x90\x80\x80\x00"))  # 8
     assert parquet.read_metadata(tmp_path / "a.parquet").row_group(0).column(1).total_uncompressed_size == 8
-    with pytest.raises(DataError, match=r"label: expected at most .* bytes in a group of rows and 33554432 in a page"):
+    with pytest.raises(DataError, match=r"label: expected at most .* bytes in a row group and 33554432 in a page"):
         load_data(tmp_path / "a.parquet")

@@ -19,7 +19,7 @@ MAX_IMAGES = 4_000_000
 """Maximum number of images in one set; it bounds what is stored for each besides its pixels."""
 
 MAX_LABEL_BYTES = 128 * 1024**2
-"""The most that an array or column of labels may hold: four million as int64 or as text of eight letters."""
+"""Maximum size of an array or column of labels: four million as int64, or as text of eight characters."""
 
 MAX_DEFLATE_RATIO = 1032
 """Deflate packs at most 258 bytes into two bits, so a file unpacks to at most this many times its size."""

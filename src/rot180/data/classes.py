@@ -104,10 +104,9 @@ def empty_note(missing: Sequence[str]) -> tuple[str, ...]:
     """
     if not missing:
         return ()
-    one = len(missing) == 1
-    return (
-        f"no images of the class{'' if one else 'es'} {named(list(missing))}, which {'is' if one else 'are'} left out",
-    )
+    if len(missing) == 1:
+        return (f"no images of the class {missing[0]}, which is left out",)
+    return (f"no images of the classes {named(list(missing))}, which are left out",)
 
 
 def is_numbered(names: Sequence[str]) -> bool:

@@ -92,11 +92,22 @@ unused="column 1 ('Unnamed: 0')")
         if shape is not None:
             break
     else:
-        raise DataError(f"{where}: {_no_square(names, len(choices[0]), count, certain)}")
-    called = f"column {label + 1}" + (f", {names[label]!r:.40}" if names and names[label] else "")
-    note = f"labels from {called}" + ("" if certain else " (guessed from its values)")
+        raise DataError(_no_square(where, names, len(choices[0]), count, certain))
+    note = label_note(names, label)
+    note = note if certain else f"{note} (guessed from its values)"
     others = sorted(set(rest) - set(pixels))
     return Columns(count, label, tuple(pixels), shape, note, unused_columns(names, others))
+
+
+def label_note(names: Sequence[str] | None, label: int) -> str:
+    """Say which column the labels come from.
+
+    >>> label_note(["id", "Class"], 1), label_note(None, 0)
+    ("labels from column 2, 'Class'", 'labels from column 1')
+    """
+    if names and names[label]:
+        return f"labels from column {label + 1}, {names[label]!r:.40}"
+    return f"labels from column {label + 1}"
 
 
 def column_of(where: str, wanted: str | int, names: Sequence[str] | None, count: int) -> int:
@@ -229,15 +240,16 @@ def _likeness(fields: Sequence[str]) -> int:
     return 1 + (max(whole) - min(whole) + 1 == len(whole) and min(whole) <= 1 and 2 * len(whole) <= len(values))
 
 
-def _no_square(names: Sequence[str] | None, pixels: int, count: int, certain: bool) -> str:
-    rule = "expected a label and the pixels of a square image (784 for 28x28, 3072 for 32x32 in color)"
+def _no_square(where: str, names: Sequence[str] | None, pixels: int, count: int, certain: bool) -> str:
+    rule = f"{where}: expected a label and the pixels of a square image (784 for 28x28, 3072 for 32x32 in color)"
     if count == 1:
         return f"{rule}, found 1 column; separate columns by commas, semicolons, tabs or spaces"
     found = f"{rule}, found {count} columns, {pixels} of them besides label and index"
     if not certain and (square_image(count) or (0,))[0] > 1:
         return f"{found}; is the label missing?"
     if names is not None:
-        found += f" ({', '.join(name[:20] or '(empty)' for name in [*names[:3], '...', *names[-2:]][:6])})"
-    return f"{found}; remove columns that do not hold pixels" + (
-        "" if certain else ", or give the label's with --label-column"
-    )
+        shown = ", ".join(name[:20] or "(empty)" for name in [*names[:3], "...", *names[-2:]][:6])
+        found = f"{rule}, found {count} columns ({shown}), {pixels} of them besides label and index"
+    if certain:
+        return f"{found}; remove columns that do not hold pixels"
+    return f"{found}; remove columns that do not hold pixels, or give the label's with --label-column"

@@ -81,6 +81,7 @@ def compose(
         labels["train"], labels["test"] = labels["train"][~is_test], labels["train"][is_test]
         sources = sources._replace(test=HELD_OUT)
         notes = (*notes, *_without_test(classes.names, labels["test"]))
+        description = f"{description}, with every fifth image of each class held out for testing"
     return Dataset(
         name,
         images["train"],

@@ -80,13 +80,11 @@ def _read(path: Path, name: str, parts: Mapping[str, Path], options: ImageOption
         images = {part: upright(some) for part, some in images.items()}
         labels = {part: characters(parts[part], emnist, some) for part, some in labels.items()}
     unused = ", ".join(some for some in (sources.unused, tables["train"].unused) if some)
-    files = "" if path.is_file() else f"{named([file.name for file in parts.values()])} in "
-    held_out = ", with every fifth image of each class held out for testing" if len(parts) == 1 else ""
     return compose(
         name or "csv",
         {part: (images[part], labels[part]) for part in parts},
         where=path,
-        description=f"{files}{path}, {tables['train'].note}{held_out}",
+        description=f"CSV in {path}, {tables['train'].note}",
         sources=sources._replace(unused=unused),
         class_names=class_names,
         notes=(NOTE,) if emnist else (),

@@ -99,9 +99,8 @@ class Dataset:
             if part == "validation" and self.validation_images is None and self.validation_labels is None:
                 images, labels = self.train_images[:0], np.zeros(0, np.int64)
             else:
-                where = f"{self.name}: {part}"
-                images = _pixels(where, getattr(self, f"{part}_images"))
-                labels = _check_part(where, images, getattr(self, f"{part}_labels"), len(self.class_names))
+                images = self._pixels(part)
+                labels = self._labels(part, images)
             object.__setattr__(self, f"{part}_images", images)
             object.__setattr__(self, f"{part}_labels", labels)
             if images.shape[1:] != self.train_images.shape[1:]:
@@ -112,6 +111,45 @@ class Dataset:
         if not len(self.train_images) and not len(self.test_images):
             raise DataError(f"{self.name}: a data set needs at least one image; got none")
         self._check_ranges()
+
+    def _pixels(self, part: str) -> Any:
+        """Return the images of one part in one of the supported types."""
+        try:
+            images = as_images(getattr(self, f"{part}_images"), f"{self.name}: {part} images")
+        except ArgumentError as error:
+            raise DataError(str(error)) from None
+        if images.ndim != 4 or 0 in images.shape[1:]:
+            raise DataError(
+                f"{self.name}: {part} images must be (N, H, W, C); got {images.shape}; gray images have C = 1"
+            )
+        return images
+
+    def _labels(self, part: str, images: Any) -> Array:
+        """Return the labels of one part; raise DataError if they do not match the images."""
+        classes = len(self.class_names)
+        try:
+            labels = np.asarray(getattr(self, f"{part}_labels"))
+        except ValueError:
+            labels = np.array(None)
+        if not labels.size and not len(images):
+            labels = np.zeros(0, np.int64)  # NumPy takes an empty list for floats
+        if labels.ndim != 1 or labels.dtype.kind not in "ui":
+            raise DataError(
+                f"{self.name}: {part} labels must be a one-dimensional array of integers; got {labels.dtype} "
+                f"{labels.shape}; give each image the number of its class"
+            )
+        if len(images) != len(labels):
+            raise DataError(
+                f"{self.name}: {part} needs as many labels as images; got {len(images)} images and {len(labels)} labels"
+            )
+        if labels.size and (labels.min() < 0 or labels.max() >= classes):
+            bad = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
+            raise DataError(
+                f"{self.name}: {part} labels must be 0 to {classes - 1}, one for each class name; "
+                f"got {labels[bad]} at position {bad}; add class names or correct the label"
+            )
+        numbers: Array = labels.astype(np.int64, copy=False)
+        return numbers
 
     def _check_ranges(self) -> None:
         """Raise DataError if two parts are in different ranges, or a pixel is not finite."""
@@ -216,38 +254,3 @@ class Dataset:
             f"Dataset({self.name!r}, {len(self.train_images):,} training{validation} and "
             f"{len(self.test_images):,} test images of {shape}, {len(self.class_names)} classes)"
         )
-
-
-def _pixels(where: str, images: Any) -> Any:
-    """Return the images of one part in one of the supported types."""
-    try:
-        return as_images(images)
-    except ArgumentError as error:
-        raise DataError(f"{where} {error}") from None
-
-
-def _check_part(where: str, images: Any, labels: Any, classes: int) -> Array:
-    """Return the labels of one part; raise DataError if they do not match the images."""
-    if images.ndim != 4 or 0 in images.shape[1:]:
-        raise DataError(f"{where} images must be (N, H, W, C); got {images.shape}; gray images have C = 1")
-    try:
-        labels = np.asarray(labels)
-    except ValueError:
-        labels = np.array(None)
-    if not labels.size and not len(images):
-        labels = np.zeros(0, np.int64)  # NumPy takes an empty list for floats
-    if labels.ndim != 1 or labels.dtype.kind not in "ui":
-        raise DataError(
-            f"{where} labels must be a one-dimensional array of integers; got {labels.dtype} {labels.shape}; "
-            "give each image the number of its class"
-        )
-    if len(images) != len(labels):
-        raise DataError(f"{where} needs as many labels as images; got {len(images)} images and {len(labels)} labels")
-    if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        bad = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
-        raise DataError(
-            f"{where} labels must be 0 to {classes - 1}, one for each class name; "
-            f"got {labels[bad]} at position {bad}; add class names or correct the label"
-        )
-    numbers: Array = labels.astype(np.int64, copy=False)
-    return numbers

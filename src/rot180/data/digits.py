@@ -42,7 +42,7 @@ def load_digits() -> Dataset:
         "digits",
         {"train": (images, labels)},
         where="digits",
-        description="UCI Optical Recognition of Handwritten Digits, CC BY 4.0; every fifth of each class for testing",
+        description="UCI Optical Recognition of Handwritten Digits, CC BY 4.0",
         sources=Sources("the bundled digits"),
     )
     return replace(digits, divided=False)  # this test set comes with the package, whatever a run was trained on

@@ -102,7 +102,7 @@ def download(
                 problem = _try_mirror(url, remote, file, progress, timeout, attempts)
                 if received := problem is None:
                     break
-                problems.append(f"{urlsplit(url).netloc}: {problem}")
+                problems.append(f"the mirror {urlsplit(url).netloc}: {problem}")
             empty = file.seek(0, os.SEEK_END) == 0
         if received:
             publish(part, path)

@@ -62,7 +62,9 @@ def load_encoded(
     images: Array | LazyImages | None = None
     while images is None:
         if not len(kept):
-            raise DataError(f"{name}: no image can be read{_first_reason(bad)}; give a folder with readable images")
+            if bad.found:
+                raise DataError(f"{name}: no image can be read ({bad.found[0]}); give a folder with readable images")
+            raise DataError(f"{name}: no images found; give a folder with images")
         shape = choose_shape([fact for index in kept if isinstance(fact := facts[index], ImageFacts)], options)
         images, kept = _decode(every, facts, kept, shape, options, bad)
     known = [fact for index in kept if isinstance(fact := facts[index], ImageFacts)]
@@ -80,8 +82,7 @@ def load_encoded(
             part: (select(images, contiguous(chosen := np.flatnonzero(part_of == number))), labels[chosen])
             for number, part in enumerate(parts)
         }
-    if set(loaded) == {"train"}:
-        description += ", with every fifth image of each class held out for testing"
+
     dataset = compose(
         name,
         loaded,
@@ -202,7 +203,3 @@ def _is_good(found: object, bad: BadFiles) -> bool:
         bad.report(found)
         return False
     return True
-
-
-def _first_reason(bad: BadFiles) -> str:
-    return f" ({bad.found[0]})" if bad.found else ""

@@ -46,7 +46,7 @@ def read_image_folder(path: Path, options: ImageOptions | None = None, bad: BadF
         raise DataError(f"{path}: expected at most {MAX_CLASSES} classes, found {len(names)} folders")
     for name in names:
         if _UNPRINTABLE.search(name):
-            raise DataError(f"{path}: {_reason_against_name('class', name)}; rename the folder")
+            raise DataError(f"{path}: expected class names of printable characters, found {name!a}; rename the folder")
     beside: Counter[str] = Counter()
     listed = {part: _list(path, classes, names, beside) for part, classes in layout.parts.items()}
     unused = [layout.sources.unused] if layout.sources.unused else []
@@ -93,11 +93,15 @@ def _list(
             if suffix in BESIDE and not entry.is_symlink():
                 beside[suffix] += 1
                 continue
-            reason = _reason_against(entry, suffix)
+            fault = _fault_of(entry, suffix)
             if _UNPRINTABLE.search(inside):
-                errors.append(DataError(f"{folder}: {_reason_against_name('file', inside)}; rename it"))
-            elif reason:
-                errors.append(DataError(f"{entry.path}: {reason}"))
+                errors.append(
+                    DataError(
+                        f"{folder}: expected file names of printable characters, found {inside!a}; rename the file"
+                    )
+                )
+            elif fault:
+                errors.append(DataError(fault))
             else:
                 place = f"{above}/{inside}"
                 found.append((inside, label, EncodedImage(entry.path, Path(entry.path), label, suffix, place)))
@@ -119,21 +123,21 @@ def _entries(folder: Path | str, inside: str, depth: int = 0) -> Iterator[tuple[
                 yield inside + entry.name, entry
 
 
-def _reason_against(entry: os.DirEntry[str], suffix: str) -> str:
+def _fault_of(entry: os.DirEntry[str], suffix: str) -> str:
     """Return why an entry cannot be an image, without opening it; empty if it can."""
     if entry.is_symlink():
         if entry.is_dir():
-            return "a symbolic link to a folder inside a class, which is not followed; put the images themselves here"
+            return (
+                f"{entry.path}: a symbolic link to a folder inside a class, which is not followed; put the images "
+                "themselves here"
+            )
         if not Path(entry.path).exists():
-            return "a broken symbolic link; remove it"
+            return f"{entry.path}: a broken symbolic link; remove it"
     if suffix not in SUFFIXES:
         found = f"a file named {suffix}" if suffix else "a file without a suffix"
-        return f"expected an image ({', '.join(SUFFIXES)}), found {found}; move it out of the class folder"
+        return (
+            f"{entry.path}: expected an image ({', '.join(SUFFIXES)}), found {found}; move it out of the class folder"
+        )
     if not entry.is_file():
-        return "expected an image, found something other than a file (a pipe, a device); remove it"
+        return f"{entry.path}: expected an image, found something other than a file (a pipe, a device); remove it"
     return ""
-
-
-def _reason_against_name(what: str, name: str) -> str:
-    """Describe a name that cannot be printed, with the name escaped."""
-    return f"expected a name of printable characters in UTF-8, found the {what} {name!a}"

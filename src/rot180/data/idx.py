@@ -75,8 +75,10 @@ def read_idx(path: str | Path, *, dimensions: int | None = None) -> Array:
             raise DataError(f"{path}: offset 0: expected 4 bytes of magic number, found {len(magic)}; not an IDX file")
         dtype = TYPES.get(magic[2])
         if magic[:2] != b"\0\0" or dtype is None or not 1 <= magic[3] <= MAX_DIMENSIONS:
-            wanted = f"0x0000080{dimensions or 3}" + (" (unsigned bytes)" if dimensions else "")
-            raise DataError(f"{path}: offset 0: expected magic number {wanted}, found 0x{magic.hex()}; not an IDX file")
+            raise DataError(
+                f"{path}: offset 0: expected a magic number such as 0x0000080{dimensions or 3}, found 0x{magic.hex()}; "
+                "not an IDX file"
+            )
         if dimensions is not None and magic[3] != dimensions:
             raise DataError(
                 f"{path}: offset 3: expected {dimensions} dimensions (magic number 0x0000080{dimensions}), found "

@@ -120,8 +120,10 @@ def _named_parts(path: Path, with_images: list[Path]) -> dict[str, Path]:
     for part, some in named_so.items():
         holding = [top for top in some if _holds_classes(top)] or some
         if len(holding) > 1:
-            there = " and ".join(top.relative_to(path).parts[0] for top in holding)
-            raise DataError(f"{path}: {there} are both for {part}; remove one, or give the path of the one to use")
+            first, second, *_ = (top.relative_to(path).parts[0] for top in holding)
+            raise DataError(
+                f"{path}: {first} and {second} are both for {part}; remove one, or give the path of the one to use"
+            )
         parts[part] = holding[0]
     return parts
 

@@ -191,6 +191,6 @@ def join(first: Any, second: Any) -> Any:
     return first.join(second) if isinstance(first, LazyImages) else np.concatenate([first, second])
 
 
-def as_images(images: Any) -> Any:
+def as_images(images: Any, name: str = "images") -> Any:
     """Return lazy images unchanged, and anything else as an array of a supported type."""
-    return images if isinstance(images, LazyImages) else as_pixels(images)
+    return images if isinstance(images, LazyImages) else as_pixels(images, name)

@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from rot180.data import csv_text
 from rot180.data.bounded import open_bytes
-from rot180.data.columns import column_of, named_label, unused_columns
+            header = listings[table].head.header
+            note = note or label_note(header, label)
+            others = set(range(len(listings[table].head.sample[0]))) - {label, listings[table].file_column}
+            passed_over = passed_over or unused_columns(header, sorted(others))
 from rot180.data.csv_dataset import is_csv_file
 from rot180.data.csv_images import Head, read_head
 from rot180.data.csv_text import split_line
@@ -82,7 +85,7 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
         for table in tables:
             label = _label_column(listings[table], options.label_column)
             header = listings[table].head.header
-            note = note or f"labels from column {label + 1}" + (f", {header[label]!r:.40}" if header else "")
+            note = note or label_note(header, label)
             others = set(range(len(listings[table].head.sample[0]))) - {label, listings[table].file_column}
             passed_over = passed_over or unused_columns(header, sorted(others))
             _read(root, listings[table], label, files, texts, images[part], errors)
@@ -187,10 +190,14 @@ def _read(
                 name = fields[listing.file_column]
                 place = files.get(_key(name), "")
                 if not place or not fields[label]:
-                    what = "a label" if place else f"an image {name[:80]!a} below {root}"
-                    what += ", but there are several; give its path" if place is None else ""
-                    advice = "correct or remove the row"
-                    errors.append(DataError(f"{table}: row {row}: expected {what}, found none; {advice}"))
+                    where = f"{table}: row {row}"
+                    if place:
+                        fault = f"{where}: expected a label, found none; correct or remove the row"
+                    elif place is None:
+                        fault = f"{where}: several images below {root} are called {name[:80]!a}; give the path"
+                    else:
+                        fault = f"{where}: found no image {name[:80]!a} below {root}; correct or remove the row"
+                    errors.append(DataError(fault))
                     continue
                 if len(images) >= MAX_LISTED:
                     raise DataError(f"{table}: row {row}: expected at most {MAX_LISTED} images, found more")

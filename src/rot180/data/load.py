@@ -77,7 +77,8 @@ def load_data(
     except (OSError, ValueError) as error:  # a folder that may not be read; a null byte in the path
         if isinstance(error, Rot180Error):
             raise
-        raise DataError(f"{str(source)!r} cannot be read ({error}); check the path and its permissions") from None
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{str(source)!r} cannot be read ({reason}); check the path and its permissions") from None
     forms = "; ".join(form.description for form in FORMATS)
     raise DataError(f"{path}: expected one of these: {forms}; found {_what_is_there(path)}")
 
@@ -91,7 +92,7 @@ def _suggestion(word: str) -> str:
     """Return a hint for a source that does not exist: a similar name for a bare word, the known names for a path."""
     if Path(word).name == word and not Path(word).suffix:
         return did_you_mean(word, NAMES)
-    return "; give a path that exists, or a name: " + ", ".join(NAMES)
+    return f"; give a path that exists, or a name: {', '.join(NAMES)}"
 
 
 def _what_is_there(path: Path) -> str:

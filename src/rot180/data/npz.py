@@ -100,12 +100,12 @@ def dataset_of(path: Path, pairs: dict[str, ArrayPair], arrays: dict[str, Array]
     class_names = words or _class_names(
         next((some for name, some in arrays.items() if name.lower() in CLASS_NAMES), None)
     )
-    held_out = ", with every fifth image of each class held out for testing" if set(pairs) == {"train"} else ""
+
     return compose(
         path.stem,
         {part: (images[part], labels[part]) for part in pairs},
         where=path,
-        description=f"{path}{held_out}",
+        description=f"arrays in {path}",
         sources=Sources(**{part: pair.images for part, pair in pairs.items()}, unused=named(unused)),
         class_names=class_names,
     )

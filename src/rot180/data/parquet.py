@@ -72,12 +72,12 @@ def read_parquet(path: Path, options: ImageOptions | None = None, bad: BadFiles 
         if not first.is_encoded:
             arrays = {part: read_arrays(files, columns, parquet, bad) for part, files in chosen.items()}
             labels, words = same_names({part: labels for part, (_, labels) in arrays.items()})
-            held_out = ", with every fifth image of each class held out for testing" if set(arrays) == {"train"} else ""
+
             return compose(
                 name,
                 {part: (some, labels[part]) for part, (some, _) in arrays.items()},
                 where=path,
-                description=description + held_out,
+                description=description,
                 sources=sources,
                 class_names=words or class_names,
                 notes=first.notes,

@@ -25,7 +25,7 @@ MAX_METADATA = 16 * 1024**2
 
 
 MAX_LABEL_PAGE = 32 * 1024**2
-"""Bytes of a page of labels or of the numbers of one pixel: 4,000,000 whole numbers of 64 bits."""
+"""Maximum size of a page of labels or of values of one pixel: 4,000,000 64-bit integers."""
 
 
 class TableColumns(NamedTuple):
@@ -112,12 +112,12 @@ def find_table_columns(file: Path, parquet: Any, label_column: str | int | None 
 
 
 def require_labels(file: Path, chunk: Chunk) -> int:
-    """Return the mean bytes of a label, or of a pixel; raise DataError where a column of them is too large."""
+    """Return the mean size of a label, or of a pixel, in bytes; raise DataError if the column is too large."""
     if chunk.largest > MAX_LABEL_PAGE or chunk.uncompressed > MAX_LABEL_BYTES:
         raise DataError(
-            f"{file}: {chunk.column[:40]}: expected at most {MAX_LABEL_BYTES} bytes in a group of rows and "
-            f"{MAX_LABEL_PAGE} in a page, found {chunk.uncompressed} and {chunk.largest}; --label-column names another "
-            "column"
+            f"{file}: {chunk.column[:40]}: expected at most {MAX_LABEL_BYTES} bytes in a row group and "
+            f"{MAX_LABEL_PAGE} in a page, found {chunk.uncompressed} and {chunk.largest}; choose another column with "
+            "--label-column"
         )
     return chunk.uncompressed // max(1, chunk.rows)
 

@@ -69,8 +69,10 @@ def read_chunks(path: Path, wanted: Collection[str]) -> list[Chunk]:
             place = "a page header"
             return [_with_pages(chunk, file) for chunk in chunks]
         except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            reason = f"{type(error).__name__} in {place}"
-            raise DataError(f"{path}: expected Parquet ({reason}); it is damaged, copy or download it again") from None
+            raise DataError(
+                f"{path}: expected Parquet, but {place} cannot be read ({type(error).__name__}); copy or download the "
+                "file again"
+            ) from None
 
 
 def _chunks(footer: dict[int, Any]) -> Iterator[Chunk]:
@@ -151,7 +153,7 @@ class _Thrift:
         raise ValueError("an unknown type")
 
     def _counted(self, count: int) -> range:
-        if count > len(self._content) - self.at:  # each takes a byte at least
+        if count > len(self._content) - self.at:  # each takes at least one byte
             raise ValueError("too many")
         return range(count)
 

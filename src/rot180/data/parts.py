@@ -45,7 +45,8 @@ class Sources(NamedTuple):
     unused: str = ""
 
     def __str__(self) -> str:
-        return ", ".join(f"{part}: {source or 'none'}" for part, source in self._asdict().items())
+        train, validation, test, unused = (source or "none" for source in self)
+        return f"train: {train}, validation: {validation}, test: {test}, unused: {unused}"
 
 
 NO_SOURCES = Sources()
