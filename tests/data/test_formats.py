@@ -77,7 +77,7 @@ def test_emnist_is_turned_upright_and_its_letters_are_named(tmp_path: Path) -> N
     np.testing.assert_array_equal(data.train_images[..., 0], IMAGES.transpose(0, 2, 1))
     assert (data.name, data.class_names) == ("emnist-letters", ("a", "z"))
     assert data.notes == (
-        "EMNIST stores its images transposed; they are turned upright; if yours were upright, rename the files",
+        "EMNIST stores its images transposed; they are turned upright; if yours are upright already, rename the files",
     )
     write_idx(tmp_path, "emnist-balanced-", test="test", suffix=".gz", labels=LABELS * 46)
     with pytest.raises(

@@ -316,7 +316,7 @@ def test_what_describes_images_is_not_used_and_told(tmp_path: Path, suffix: str)
         (tmp_path / "train" / "ab"[number % 2] / f"boxes-{number}{suffix}").write_text("0 0 8 8")
     data = load_data(tmp_path)
     assert len(data.every_image()[0]) == 6
-    assert data.sources.unused == f"6 {suffix.lower()} files in class folders"
+    assert data.sources.unused == f"files in class folders: 6 {suffix.lower()}"
 
 
 def test_sixteen_bits_that_hold_less(tmp_path: Path) -> None:
@@ -331,6 +331,6 @@ def test_sixteen_bits_that_hold_less(tmp_path: Path) -> None:
     assert load_data(save("full", 65535)).notes == ()
     (note,) = load_data(save("scanner", 4095)).notes
     assert "no pixel is above 4095" in note
-    assert "16 levels of gray: multiply the pixels" in note
+    assert "16 gray levels; to keep more, multiply the pixels" in note
     with pytest.raises(DataError, match="found none with a pixel above 255; only the upper 8 bits are read; multiply"):
         load_data(save("small", 200))

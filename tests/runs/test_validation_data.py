@@ -134,6 +134,6 @@ def test_a_copy_of_the_data_is_known_although_other_data_was_validated_on(tmp_pa
     run = load_run(tmp_path / "run")
     found = unseen(tmp_path / "run", run, str(copy))
     assert len(found.images) == 4
-    assert found.note.endswith("every fifth of each class: the others were there to train on")
+    assert found.note.endswith("every fifth of each class: the run was trained on the others")
     Path(other).unlink()
     assert "only the run's folder tells" in unseen(tmp_path / "run", run, str(copy)).note

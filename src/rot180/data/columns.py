@@ -36,7 +36,7 @@ class Columns(NamedTuple):
     note: str
     """Where the labels come from, in a few words."""
     unused: str = ""
-    """The columns that are passed over, in a few words."""
+    """The unused columns, in a few words."""
 
 
 def find_columns(
@@ -135,7 +135,7 @@ def column_of(where: str, wanted: str | int, names: Sequence[str] | None, count:
 
 
 def unused_columns(names: Sequence[str] | None, columns: Sequence[int]) -> str:
-    """Return how to tell of columns that are passed over; nothing of none.
+    """Return a list of unused columns for messages; empty if there are none.
 
     >>> unused_columns(["", "split", "p1"], [0, 1]), unused_columns(None, [0])
     ("column 1, column 2 ('split')", 'column 1')
@@ -196,7 +196,7 @@ def is_header(fields: Sequence[str]) -> bool:
 
 
 def _is_mangled(fields: Sequence[str]) -> bool:
-    """Say whether pandas took an image for names, and numbered those that repeat: `0,0.1,0.2,255,0.3,255.1`."""
+    """Return whether pandas took an image for column names and numbered duplicates: `0,0.1,0.2,255,0.3,255.1`."""
     seen: dict[str, int] = {}
     for field in fields:
         base, _, again = field.strip().partition(".")

@@ -25,7 +25,7 @@ def is_csv_file(path: Path) -> bool:
 
 
 def is_csv_folder(path: Path) -> bool:
-    """Return whether a path is a folder with CSV files, apart from the form for a contest's answers."""
+    """Return whether a path is a folder with CSV files other than a competition's submission form."""
     return path.is_dir() and any(is_csv_file(entry) and not is_submission(entry.name) for entry in visible(path))
 
 

@@ -39,7 +39,7 @@ class Table(NamedTuple):
     note: str
     """Which column the labels come from."""
     unused: str
-    """Which columns are passed over."""
+    """Which columns are not used."""
 
 
 class Head(NamedTuple):

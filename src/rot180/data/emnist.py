@@ -15,7 +15,7 @@ from rot180.data.parts import words
 from rot180.errors import DataError
 from rot180.ops.types import Array
 
-NOTE = "EMNIST stores its images transposed; they are turned upright; if yours were upright, rename the files"
+NOTE = "EMNIST stores its images transposed; they are turned upright; if yours are upright already, rename the files"
 
 _DIGITS = dict(enumerate(string.digits))
 _ALL = dict(enumerate(string.digits + string.ascii_uppercase + string.ascii_lowercase))

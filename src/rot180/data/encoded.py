@@ -157,23 +157,23 @@ def choose_shape(facts: Sequence[ImageFacts], options: ImageOptions) -> tuple[in
 
 
 def _depth_note(name: str, brightest: int) -> tuple[str, ...]:
-    """Return what to say of images of 16 bits, of which the upper 8 are kept: nothing if they fill their range.
+    """Return a note on 16-bit images, of which only the upper 8 bits are read; empty if their range is large enough.
 
     Raises
     ------
     DataError
-        Nothing is left of them.
+        All of the upper 8 bits are zero.
     """
     if not brightest:
         raise DataError(
-            f"{name}: expected images of 16 bits with white at 65535, found none with a pixel above 255; only the "
+            f"{name}: expected 16-bit images with white at 65535, found none with a pixel above 255; only the "
             "upper 8 bits are read; multiply the pixels, or save them with 8 bits"
         )
     if brightest >= 64:
         return ()
     note = (
         f"the images have 16 bits, but no pixel is above {256 * brightest + 255}; only the upper 8 bits are read, "
-        f"which leaves {brightest + 1} levels of gray: multiply the pixels, so that white is 65535, to keep more"
+        f"which leaves {brightest + 1} gray levels; to keep more, multiply the pixels so that white is 65535"
     )
     return (note,)
 

@@ -19,7 +19,7 @@ from rot180.data.visible import is_of_system
 from rot180.errors import DataError
 
 BESIDE = (".txt", ".xml", ".json", ".csv", ".tsv", ".md", ".yaml", ".yml", ".mat", ".log")
-"""Suffixes of what describes images, such as boxes and captions. It is no image, nor is it meant to be one."""
+"""Suffixes of files that describe images, such as bounding boxes or captions, and are not meant to be images."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and the surrogates that stand for bytes that are not UTF-8."""
@@ -50,9 +50,7 @@ def read_image_folder(path: Path, options: ImageOptions | None = None, bad: BadF
     beside: Counter[str] = Counter()
     listed = {part: _list(path, classes, names, beside) for part, classes in layout.parts.items()}
     unused = [layout.sources.unused] if layout.sources.unused else []
-    unused += [
-        f"{count:,} {suffix} file{'s' * (count > 1)} in class folders" for suffix, count in sorted(beside.items())
-    ]
+    unused += [f"files in class folders: {count:,} {suffix}" for suffix, count in sorted(beside.items())]
     bad = bad or BadFiles(options.on_bad_file, 0)
     bad.total = sum(len(found) for found, _ in listed.values()) + sum(len(errors) for _, errors in listed.values())
     for _, errors in listed.values():
@@ -79,7 +77,7 @@ def _order(names: list[str]) -> Callable[[str], tuple[int, str]]:
 def _list(
     path: Path, classes: list[ClassFolder], names: list[str], beside: Counter[str]
 ) -> tuple[list[EncodedImage], list[DataError]]:
-    """Return the images of a part, sorted by name, and the errors of other files; count those that describe images."""
+    """Return the images of a part, sorted by name, and errors for other files; count files that describe images."""
     position = {name: label for label, name in enumerate(names)}
     found: list[tuple[str, int, EncodedImage]] = []
     errors: list[DataError] = []

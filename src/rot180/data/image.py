@@ -67,7 +67,7 @@ SUFFIXES = {
 """The format that a file's suffix stands for."""
 
 WIDE = {"F": "32-bit floats", "I": "32-bit integers"}
-"""Pillow's names for pixels that may have any range; Pillow itself would cut them off at 255."""
+"""Pillow's modes for pixels of any range, which Pillow itself would clip at 255."""
 
 _FILTERS = Lock()
 _LARGE = Lock()

@@ -9,10 +9,7 @@ from typing import NamedTuple
 
 from rot180.data import csv_text
 from rot180.data.bounded import open_bytes
-            header = listings[table].head.header
-            note = note or label_note(header, label)
-            others = set(range(len(listings[table].head.sample[0]))) - {label, listings[table].file_column}
-            passed_over = passed_over or unused_columns(header, sorted(others))
+from rot180.data.columns import column_of, label_note, named_label, unused_columns
 from rot180.data.csv_dataset import is_csv_file
 from rot180.data.csv_images import Head, read_head
 from rot180.data.csv_text import split_line

@@ -76,7 +76,7 @@ def part_of(name: str) -> str | None:
 
 
 def is_submission(name: str) -> bool:
-    """Say whether a table is the form for a contest's answers: its labels are examples, and mean nothing.
+    """Return whether a table is a competition's submission form, whose labels are only placeholders.
 
     >>> is_submission("sampleSubmission.csv"), is_submission("gender_submission.csv"), is_submission("labels.csv")
     (True, True, False)
