@@ -8,14 +8,6 @@ from typing import Any
 from rot180.language import language, translate
 from rot180.language.width import WORD
 
-_WIDE = r"\u2e80-\u2fff\u3041-\u9fff\uac00-\ud7af\uf900-\ufaff\uff10-\uff5a"
-_OPENING = "（《「『【“‘"
-_CLOSING = "，、。；：？！）》」』】”’…"
-_WORD = re.compile(
-    rf"\s*[{_OPENING}]*(?:[{_WIDE}]|[^\s{_WIDE}{_OPENING}{_CLOSING}]+|[{_OPENING}{_CLOSING}])[{_CLOSING}]*\s*"
-)
-"""A unit between which a line may be broken: a Chinese character or a word, with the punctuation that belongs to it."""
-
 
 def translate_help(command: Any) -> None:
     """Translate the help texts of a command and its subcommands, before they are wrapped and framed.
@@ -27,10 +19,8 @@ def translate_help(command: Any) -> None:
     """
     if language() == "en":
         return
-    from rich import _wrap
     from typer import rich_utils
 
-    _wrap.re_word = WORD  # rich only breaks lines at spaces, and would cut Chinese off in a table
     for name in dir(rich_utils):  # the titles of the frames are constants of the module
         if name.endswith("_PANEL_TITLE") or name in ("DEFAULT_STRING", "REQUIRED_LONG_STRING", "ENVVAR_STRING"):
             setattr(rich_utils, name, translate(getattr(rich_utils, name)))
@@ -39,15 +29,15 @@ def translate_help(command: Any) -> None:
 
 
 def break_lines_between_characters() -> None:
-    """Let Rich break lines between Chinese characters; it would take a sentence for one word and cut it off."""
+    """Let Rich break lines between Chinese characters; it breaks only at spaces, and would cut text off in a table."""
     from rich import _wrap
     from rich.text import Text
 
     def rstrip_end(text: Text, size: int) -> None:
-        if text.cell_len > size:  # Rich counts characters, and shows an ellipsis for a space that is too much
+        if text.cell_len > size:  # Rich counts characters, and replaces a trailing space by an ellipsis
             text.rstrip()
 
-    _wrap.re_word = _WORD
+    _wrap.re_word = WORD
     Text.rstrip_end = rstrip_end  # type: ignore[assignment, method-assign]
 
 
