@@ -152,8 +152,9 @@ def _say(found: Inspection) -> None:
     if not totals["validation"]:
         del counts["validation"], totals["validation"]
     shape = "x".join(map(str, found.image_shape))
-    images = "; ".join(translate(f"{total:,} {part} images") for part, total in totals.items())
-    print(f"{visible(found.name)}: {images}; {translate(f'{len(found.train_counts)} classes')}; {shape}")
+    classes = f"{len(found.train_counts)} classes"
+    *first, last = [f"{total:,} {part}" for part, total in totals.items()]
+    print(f"{visible(found.name)}: {', '.join(first)} and {last} images of {shape}, {classes}")
     print(f"  {visible(found.description)}")
     print(f"  {visible(found.sources)}")
     for note in found.notes:

@@ -76,7 +76,7 @@ def explain(error: BaseException) -> int:
     if name == "NoArgsIsHelpError":
         return USERS_MISTAKE  # its message is the help, already printed
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-        return _say(f"{_one_line(error.format_message())} (see rot180 --help)", USERS_MISTAKE)
+        return _say(f"{translate(_one_line(error.format_message()))} (see rot180 --help)", USERS_MISTAKE)
     if isinstance(error, OSError) and error.filename is not None:
         return _say(
             f"{visible(error.filename)}: {error.strerror or name}; check the path, its permissions and the disk",

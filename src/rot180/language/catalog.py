@@ -105,9 +105,9 @@ class Catalog:
     def translate(self, text: str) -> str:
         """Return the translation of a text or of a line of a table, or the text itself if there is none."""
         indent, core = _divide(text)
-        found = self.sentence(core)
+        found = self._heads(core)
         if found is None:
-            found = self._heads(core)
+            found = self.sentence(core)
         return text if found is None else indent + found + text[len(indent) + len(core) :]
 
     def sentence(self, text: str) -> str | None:

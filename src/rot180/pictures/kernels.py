@@ -82,7 +82,7 @@ def kernels(weight: ArrayLike, name: str = "", *, limit: int = 16, of_colors: bo
             figure.colorbar(
                 drawn,
                 ax=axes,
-                label=said("weight"),
+                label=said("weights"),
                 fraction=0.05,
                 pad=0.02,
                 shrink=0.9,
