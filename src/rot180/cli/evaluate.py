@@ -54,6 +54,7 @@ def evaluate(
     from rot180.cli.computing import use_threads
     from rot180.cli.output import percent, print_json, visible
     from rot180.cli.reading import reading_bar
+    from rot180.language import translate
     from rot180.runs import load_run
     from rot180.runs.own_data import own_data, own_options
     from rot180.runs.unseen import unseen
@@ -73,7 +74,7 @@ def evaluate(
         print(visible(found.note))
     right = round(result.accuracy * result.count)
     print(f"{right} of {result.count} correct: accuracy {percent(result.accuracy)}, error {result.error_percent:.2f}%")
-    print(f"loss {result.loss:.4f}")
+    print(f"{translate('loss')} {result.loss:.4f}")
     names = model.class_names or found.class_names
     wrong = [
         (int(count), names[true], names[said])

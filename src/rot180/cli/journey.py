@@ -130,7 +130,7 @@ def _print(trip: Journey, layer: str | None, class_names: tuple[str, ...] | None
     console.print(escape(trip.notation), style="bold")
     first = class_names[labels[0]] if class_names and 0 <= labels[0] < len(class_names) else labels[0]
     images = translate(f"{trip.batch_size} images" if trip.batch_size > 1 else f"1 image, label {visible(first)}")
-    loss = translate(f"loss {trip.loss:.4f}")
+    loss = f"{translate('loss')} {trip.loss:.4f}"
     console.print(f"{escape(images)} · {trip.algorithm} · {trip.optimizer} · {loss}")
     for phase in dict.fromkeys(step.phase for step in trip.steps):
         _print_phase(console, trip, phase, in_full=layer is not None)

@@ -14,6 +14,7 @@ from rot180.engine.losing import BatchLoss
 from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step, root_of
 from rot180.kernels.memory import Account
+from rot180.language import pad, translate
 from rot180.nn.sequential import Sequential
 
 
@@ -113,7 +114,7 @@ class Plan:
 
 def _line(layers: str, does: str, multiply_adds: str, touched: str) -> str:
     layers = layers if len(layers) <= 19 else layers[:18] + "…"
-    return f"{layers:19} {does:28} {multiply_adds:>15} {touched:>15}".rstrip()
+    return f"{layers:19} {pad(translate(does), 28)} {multiply_adds:>15} {touched:>15}".rstrip()
 
 
 def make_plan(

@@ -100,7 +100,7 @@ class ProgressBar:
         """Return the line that stays on the screen for an epoch."""
         parts = [
             f"epoch {epoch.epoch}/{self._epochs}",
-            f"loss {epoch.train_loss:.4f}",
+            f"{translate('loss')} {epoch.train_loss:.4f}",
             f"accuracy {100 * epoch.train_accuracy:.2f}%",
         ]
         if epoch.validation_loss is not None and epoch.validation_accuracy is not None:
