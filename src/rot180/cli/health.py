@@ -105,16 +105,21 @@ def lines(report: Any, settings: Mapping[str, Any] | None = None, limit: int | N
     from rot180.language import translate
     from rot180.language.width import wrap
 
+    def said(finding: Any) -> str:
+        place = f" in {finding.where}" if finding.where else ""
+        head = translate(f"{finding.what}{place}:")
+        # Chinese needs no space after its colon.
+        return f"{head}{'' if head.endswith('：') else ' '}{translate(visible(finding.evidence))}"
+
     if limit is None:
         found = []
         for finding in report.findings:
-            place = f" in {finding.where}" if finding.where else ""
-            found += wrap(translate(f"{finding.what}{place}: {visible(finding.evidence)}"), 80, indent="  ")
+            found += wrap(said(finding), 80, indent="  ")
             found += wrap(translate(finding.advice), 80, first="    ", indent="    ")
             if finding.options and settings is not None:
                 found.append(f"    {visible(train_again(settings, finding.options))}")
         return found
-    first = [f"health: {visible(finding)}" for finding in report.findings[:limit]]
+    first = [translate(f"health: {said(finding)}; {finding.advice}") for finding in report.findings[:limit]]
     more = len(report.findings) - len(first)
     if more:
         first[-1] = f"health: and {more + 1} more findings; see rot180 health"

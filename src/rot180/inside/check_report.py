@@ -129,7 +129,7 @@ class CheckReport:
         for part in self.parts:
             name = part.name
             for array in part.arrays:
-                rows.append((name, *map(translate, _row(array))))
+                rows.append((name, *_row(array)))
                 name = ""
         widths = [max(display_width(row[column]) for row in rows) for column in range(7)]
         right_aligned = (2, 4, 5)
@@ -191,13 +191,13 @@ def _values(array: ArrayCheck) -> dict[str, Any]:
 
 
 def _row(array: ArrayCheck) -> tuple[str, ...]:
-    result = array.result
+    result, verdict = array.result, translate(array.verdict)
     if result is None:
-        return array.name, "-", "", "0", "0", array.verdict
+        return array.name, "-", "", "0", "0", verdict
     if not result.checked:
-        return array.name, "-", "", "0", str(result.skipped), array.verdict
-    at = "a direction" if result.worst_index is None else f"[{','.join(map(str, result.worst_index))}]"
-    return array.name, f"{result.max_error:.1e}", at, str(result.checked), str(result.skipped), array.verdict
+        return array.name, "-", "", "0", str(result.skipped), verdict
+    at = translate("a direction") if result.worst_index is None else f"[{','.join(map(str, result.worst_index))}]"
+    return array.name, f"{result.max_error:.1e}", at, str(result.checked), str(result.skipped), verdict
 
 
 def _evidence(array: ArrayCheck) -> str:

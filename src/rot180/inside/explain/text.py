@@ -132,7 +132,7 @@ def markdown(ledger: Ledger, trace: Trace | None = None, *, shown: int | None = 
     """Return the ledger as Markdown: a heading, the steps and the sum as tables."""
     layout = lay_out(ledger, trace, shown=shown)
     account = ledger.account
-    parts = [f"### `{ledger.cell}` = {ledger.stored + 0.0:.9g}", "", translate(account.rule + "."), ""]
+    parts = [f"### `{ledger.cell}` = {ledger.stored + 0.0:.9g}", "", translate(account.rule) + translate("."), ""]
     parts += [f"- {translate(note)}" for note in account.notes] + ([""] if account.notes else [])
     if account.steps:
         parts += [_row("step", "value", "how"), "|---|---:|---|"]
