@@ -156,7 +156,7 @@ def test_check_a_layer_that_the_user_wrote(rot180: Call, tmp_path: Path, monkeyp
         (["--layer", "rot180.nn.activation:LeakyReLU", "--set", "slope"], "--set must be NAME=VALUE"),
         (["lenet5", "--set", "a=1"], "--set passes arguments to the class given with --layer"),
         (["nothing-of-this-name"], "nothing-of-this-name"),
-        (["runs/nothing"], "runs/nothing: there is no such"),
+        (["runs/nothing"], "runs/nothing: no such run"),
     ],
 )
 def test_check_says_what_is_wrong(rot180: Call, arguments: list[str], says: str) -> None:
