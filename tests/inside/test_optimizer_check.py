@@ -244,7 +244,10 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--optimizer", "sgd", "--layer", "a:B"], "check takes one of MODEL-OR-RUN, --layer MODULE:CLASS and --optimizer NAME"),
+        (
+            ["--optimizer", "sgd", "--layer", "a:B"],
+            "check takes one of MODEL-OR-RUN, --layer MODULE:CLASS and --optimizer NAME",
+        ),
         (["lenet5", "--like", "adam"], "--like names the rule of --optimizer"),
         (["--optimizer", "json:JSONDecoder"], "json has no optimizer class 'JSONDecoder'"),
         (["--optimizer", "sgd", "--set", "momntum=0.9"], "has no argument 'momntum'; did you mean 'momentum'"),

@@ -114,7 +114,9 @@ class Plan:
 
 def _line(layers: str, does: str, multiply_adds: str, touched: str) -> str:
     layers = layers if len(layers) <= 19 else layers[:18] + "…"
-    return f"{layers:19} {pad(translate(does), 28)} {multiply_adds:>15} {touched:>15}".rstrip()
+    left = f"{pad(translate(layers), 19)} {pad(translate(does), 28)}"
+    right = (pad(translate(cell), 15, right=True) for cell in (multiply_adds, touched))
+    return " ".join([left, *right]).rstrip()
 
 
 def make_plan(
