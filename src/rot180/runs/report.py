@@ -130,23 +130,23 @@ def _health(record: Record | None) -> Iterator[str]:
     if record is None:
         return
     yield heading("Health")
-    findings = [translate_finding(str(finding)) for finding in record.get("findings") or ()]
+    findings = ["; ".join(translate_finding(str(finding))) for finding in record.get("findings") or ()]
     yield bullets(findings) if findings else paragraph("No problems found.")
 
 
-def translate_finding(text: str) -> str:
-    """Return a finding of an examination, in one line as the history has it, in the language in use.
+def translate_finding(text: str) -> tuple[str, str]:
+    """Return a finding, in one line as the history has it, and the advice that it ends with, in the current language.
 
     >>> translate_finding("dead units in relu1: 60% of 64; try --lr 0.001")
-    'dead units in relu1: 60% of 64; try --lr 0.001'
+    ('dead units in relu1: 60% of 64', 'try --lr 0.001')
     """
-    what, _, rest = text.partition(": ")
-    evidence, found, advice = rest.partition("; try ")
-    if language() == "en" or not found:
-        return text
-    name, within, place = what.partition(" in ")
-    place = f" {translate('in')} {place}" if within else ""
-    return f"{translate(name)}{place}: {translate(evidence)}; {translate(f'try {advice}')}"
+    told, found, advice = text.partition("; try ")
+    if language() != "en":
+        what, _, evidence = told.partition(": ")
+        name, within, place = what.partition(" in ")
+        where = f" {translate('in')} {place}" if within else ""
+        told = f"{translate(name)}{where}{translate(':')}{translate(evidence)}"
+    return told, translate(f"try {advice}") if found else ""
 
 
 def _classes(test: Record | None, names: tuple[str, ...] | None) -> Iterator[str]:
