@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from time import process_time
 
 import numpy as np
 import pytest
@@ -147,3 +148,32 @@ def test_layers_that_differ_in_case_have_pictures_of_their_own(tmp_path):
     (tmp_path / "run").mkdir()
     drawn = draw_model(tmp_path / "run" / "pictures", Sequential(layers, input_shape=(6, 6, 1)).build(), History())
     assert [path.name for path in drawn] == ["kernels-a.png", "kernels-A-2.png"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a = ["""\n\' """, {KEY=\'1\'}]',
+        'a = ["""x"""", {KEY="1"}]',
+        "a = ['''x'''', {KEY='1'}]",
+        'a = ["\'", {KEY="\'"}]',
+        '# "\nKEY = "1"',
+        'a = "#\\\\"\nKEY = 1',
+    ],
+)
+def test_no_string_hides_a_long_key(tmp_path, text):
+    path = tmp_path / "config.toml"
+    path.write_text(text.replace("KEY", "b.c"))
+    read_config(path)
+    path.write_text(text.replace("KEY", ".".join("b" * 30)))
+    with pytest.raises(ModelError, match="expected keys of at most 20 dots, found 29"):
+        read_config(path)
+
+
+@pytest.mark.parametrize("text", ['a = "' + '\\"' * 400_000, 'a = """' + '\\"' * 400_000, "'a" * 400_000])
+def test_quotes_without_end_take_no_time(tmp_path, text):
+    (tmp_path / "config.toml").write_text(text)
+    before = process_time()
+    with pytest.raises(ModelError, match="expected TOML"):
+        read_config(tmp_path / "config.toml")
+    assert process_time() - before < 5

@@ -32,7 +32,18 @@ CONFIG = {
 }
 """The contents of `config.toml`; other names are ignored."""
 
-_STRING = re.compile(rb'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
+_STRING = re.compile(
+    rb"""
+      \"{3} (?: [^"\\] | \\. | "(?!"") )*+ (?: "{3,5} | \Z)
+    | '{3} (?: [^'] | '(?!'') )*+ (?: '{3,5} | \Z)
+    | " (?: [^"\\\n] | \\. )*+ "?
+    | ' [^'\n]*+ '?
+    | \# [^\n]*+
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""Strings and comments. A string without an end matches as well: searching for it from each quote would take hours."""
+
 _NO_KEY = re.compile(rb"[^\w\-. \t]+")
 
 
