@@ -180,3 +180,15 @@ def test_a_model_that_is_not_finite_is_not_saved(tmp_path) -> None:
     with pytest.raises(NonFiniteError, match=re.escape("save_model") + r".*1 of 2 values of fc1.bias"):
         rot180.save_model(tmp_path / "model.safetensors", model)
     assert not list(tmp_path.iterdir())
+
+
+def test_validation_images_unlike_the_training_images_are_told() -> None:
+    train = DIGITS.train_images[:200], DIGITS.train_labels[:200]
+    validation, labels = DIGITS.test_images[:50], DIGITS.test_labels[:50]
+    for images, told in ((validation, 0), (255 - validation, 1)):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            rot180.fit(rot180.network("8x8x1 > fc10"), train, epochs=1, validation=(images, labels))
+        found = [str(some.message) for some in said if "unlike" in str(some.message)]
+        assert len(found) == told, found
+        assert all(text.startswith("most validation images are unlike the training images: the back") for text in found)

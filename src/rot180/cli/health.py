@@ -102,24 +102,19 @@ def train_again(settings: Mapping[str, Any], options: Sequence[str]) -> str:
 def lines(report: Any, settings: Mapping[str, Any] | None = None, limit: int | None = None) -> list[str]:
     """Return all findings as lines of at most 80 columns, or the first `limit` of them as one line each."""
     from rot180.cli.output import visible
-    from rot180.language import translate
     from rot180.language.width import wrap
-
-    def said(finding: Any) -> str:
-        place = f" in {finding.where}" if finding.where else ""
-        head = translate(f"{finding.what}{place}:")
-        # Chinese needs no space after its colon.
-        return f"{head}{'' if head.endswith('：') else ' '}{translate(visible(finding.evidence))}"
+    from rot180.runs.report import translate_finding
 
     if limit is None:
         found = []
         for finding in report.findings:
-            found += wrap(said(finding), 80, indent="  ")
-            found += wrap(translate(finding.advice), 80, first="    ", indent="    ")
+            told, advice = translate_finding(visible(finding))
+            found += wrap(told, 80, indent="  ")
+            found += wrap(advice, 80, first="    ", indent="    ")
             if finding.options and settings is not None:
                 found.append(f"    {visible(train_again(settings, finding.options))}")
         return found
-    first = [translate(f"health: {said(finding)}; {finding.advice}") for finding in report.findings[:limit]]
+    first = [f"health: {'; '.join(translate_finding(visible(finding)))}" for finding in report.findings[:limit]]
     more = len(report.findings) - len(first)
     if more:
         first[-1] = f"health: and {more + 1} more findings; see rot180 health"

@@ -7,7 +7,8 @@ display is needed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
@@ -50,9 +51,18 @@ def draws_chinese() -> bool:
     return bool(_chinese_fonts())
 
 
-def _chinese_fonts() -> list[str]:
+@cache
+def _chinese_fonts() -> tuple[str, ...]:
+    """Return the installed fonts with Chinese characters; Matplotlib's own list is as old as its first use."""
+    manager = font_manager.fontManager
+    if not set(_CJK).intersection(font_manager.get_font_names()):
+        known = {entry.fname for entry in manager.ttflist}
+        for path in font_manager.findSystemFonts():
+            if path not in known:
+                with suppress(Exception):  # a damaged font may raise anything, and is left out
+                    manager.addfont(path)
     installed = set(font_manager.get_font_names())
-    return [name for name in _CJK if name in installed]
+    return tuple(name for name in _CJK if name in installed)
 
 
 @contextmanager

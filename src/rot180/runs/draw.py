@@ -14,7 +14,8 @@ from rot180.files import distinct_names
 from rot180.nn import Conv2d, Flatten, Sequential
 from rot180.nn.pixel_range import to_show
 from rot180.ops.types import Array
-from rot180.training import Evaluation, History, predict
+from rot180.training import Evaluation, History
+from rot180.training.evaluate import run_prediction
 from rot180.training.metrics import confusion_matrix as count_confusions
 
 
@@ -98,7 +99,7 @@ def draw_images(
     """
     from rot180.pictures import confusion_matrix, feature_maps, mistakes, worst_mistakes
 
-    probabilities = predict(model, images)
+    probabilities = run_prediction(model, images)  # whoever evaluated the images has told what they are unlike
     classes = probabilities.shape[1]
     own = model.class_names or class_names
     # There are fewer names than outputs if, for example, a named model with ten classes is used on data with three.

@@ -10,7 +10,7 @@ from typing import Any
 
 from rot180.errors import ModelError
 from rot180.files import Folder, quoted, read_bounded, write_atomically
-from rot180.language import translate
+from rot180.language import language, translate
 from rot180.nn.sequential import Sequential
 from rot180.runs.config import read_config
 from rot180.runs.folder import RunFolder
@@ -130,8 +130,23 @@ def _health(record: Record | None) -> Iterator[str]:
     if record is None:
         return
     yield heading("Health")
-    findings = [str(finding) for finding in record.get("findings") or ()]
+    findings = ["; ".join(translate_finding(str(finding))) for finding in record.get("findings") or ()]
     yield bullets(findings) if findings else paragraph("No problems found.")
+
+
+def translate_finding(text: str) -> tuple[str, str]:
+    """Return a finding, in one line as the history has it, and the advice that it ends with, in the current language.
+
+    >>> translate_finding("dead units in relu1: 60% of 64; try --lr 0.001")
+    ('dead units in relu1: 60% of 64', 'try --lr 0.001')
+    """
+    told, found, advice = text.partition("; try ")
+    if language() != "en":
+        what, _, evidence = told.partition(": ")
+        name, within, place = what.partition(" in ")
+        where = f" {translate('in')} {place}" if within else ""
+        told = f"{translate(name)}{where}{translate(':')}{translate(evidence)}"
+    return told, translate(f"try {advice}") if found else ""
 
 
 def _classes(test: Record | None, names: tuple[str, ...] | None) -> Iterator[str]:
@@ -228,7 +243,7 @@ def _cut(rows: list[list[str]]) -> list[list[str]]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
     return "" if value is None else str(value)
 
 

@@ -136,7 +136,7 @@ def evaluate(
     the_loss = make_loss(loss, model)
     images = as_images(images)
     found = run_evaluation(inference_engine(engine, model), the_loss, images, labels, batch_size=batch_size)
-    return replace(found, unlike_training=_tell_unlike(model, images))
+    return replace(found, unlike_training=tell_unlike(model, images))
 
 
 def run_evaluation(
@@ -221,7 +221,7 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     """
     images = as_images(images)
     found = run_prediction(model, images, batch_size=batch_size, engine=engine)
-    _tell_unlike(model, images)
+    tell_unlike(model, images)
     return found
 
 
@@ -277,13 +277,13 @@ def _outputs(
         yield ready, outputs
 
 
-def _tell_unlike(model: Sequential, images: Images) -> tuple[str, ...]:
+def tell_unlike(model: Sequential, images: Images, which: str = "images") -> tuple[str, ...]:
     """Warn if most of the images differ from the training images, and return how."""
     if model.image_statistics is None:
         return ()
     found = model.image_statistics.unlike(images, model.preprocessing.limits_of(images))
     for reason in found:
-        warnings.warn(f"most images are unlike the training images: {reason}", PixelWarning, stacklevel=4)
+        warnings.warn(f"most {which} are unlike the training images: {reason}", PixelWarning, stacklevel=4)
     return found
 
 

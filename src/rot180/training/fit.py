@@ -21,6 +21,7 @@ from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
 from rot180.ops.types import Array
 from rot180.training.class_weights import ClassWeights, class_weights_of
+from rot180.training.evaluate import tell_unlike
 from rot180.training.events import Subscriber
 from rot180.training.history import History
 from rot180.training.loop import Progress, Settings, train
@@ -197,6 +198,7 @@ def fit(
     model.image_statistics = ImageStatistics.of(images, trainer.limits, getattr(data, "stored", None))
     if held_out:
         model.preprocessing.white_of(held_out[0])
+        tell_unlike(model, held_out[0], "validation images")
 
     history, progress = History(), Progress()
     if resume is not None:
