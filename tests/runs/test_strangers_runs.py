@@ -100,6 +100,12 @@ def test_links_are_refused_in_a_run_and_followed_where_the_user_gives_them(run: 
         ModelError, match=r"other\.safetensors: cannot be read \(a symbolic link, which is not followed\)"
     ):
         load_run(run / "other.safetensors")
+    model = list_checkpoints(run / "checkpoints")[0] / "model.safetensors"
+    assert load_run(model).model.is_built
+    model.unlink()
+    model.symlink_to(run / "model.safetensors")
+    with pytest.raises(ModelError, match="a symbolic link, which is not followed"):
+        load_run(model)
 
 
 def test_the_history_is_cut_only_where_its_checkpoint_belongs(run: Path) -> None:

@@ -248,7 +248,8 @@ def load_run(path: str | Path) -> Run:
         raise ModelError(f"{str(path)!r} cannot be read ({_reason(error)}); check the path") from None
     if is_file:
         # A link in a run folder may come from someone else and lead anywhere.
-        model = read_model(path) if RunFolder(path.parent).config_path.exists() else load_model(path)
+        run = path.parents[2] if path.parent.parent.name == "checkpoints" else path.parent
+        model = read_model(path, beneath=run) if RunFolder(run).config_path.exists() else load_model(path)
         return Run(model, {}, History(), None)
     if not is_folder:
         raise ModelError(f"{path}: no such run; give a folder written by `rot180 train`, or a .safetensors file")
