@@ -101,12 +101,14 @@ def compose(
 
 
 def _without_test(class_names: Sequence[str], labels: Array) -> tuple[str, ...]:
-    """Return a note on the classes of one image, of which none is held out."""
+    """Return a note on classes with a single image, which is not held out."""
     alone = [class_names[label] for label in sorted(set(range(len(class_names))) - set(np.unique(labels).tolist()))]
     if not alone:
         return ()
-    what = f"the {len(alone):,} classes {named(alone)} have" if len(alone) > 1 else f"the class {alone[0]} has"
-    return (f"{what} one image, which is used for training; none is held out for testing",)
+    if len(alone) == 1:
+        return (f"the class {alone[0]} has a single image, which is used for training; none is held out for testing",)
+    count, names = len(alone), named(alone)
+    return (f"{count:,} classes have a single image, used for training; none is held out for testing: {names}",)
 
 
 def _divide(images: Any, mask: Array) -> tuple[Any, Any]:

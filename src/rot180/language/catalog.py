@@ -8,7 +8,8 @@
 
 A text composed by the program is recognized by the literal parts between its gaps; if several entries match, the one
 with the most literal characters is used. What fills a gap is data and stays as it is. A gap that holds another sentence
-is marked in the translation, `{1:text}`, and is looked up as well. `[columns]` holds the headings of tables, which are
+is marked in the translation, `{1:text}`, and is looked up as well; `{1:texts}` marks a list of them, separated by
+semicolons or commas, whose own entries are `"; "` and `", "`. `[columns]` holds the headings of tables, which are
 translated if a line consists of nothing else, and kept in their columns; `[rows]` holds headings of rows of numbers.
 """
 
@@ -21,7 +22,7 @@ from importlib.resources import files
 
 from rot180.language.width import display_width, pad
 
-_GAP = re.compile(r"\{(\d+)(:text)?\}")
+_GAP = re.compile(r"\{(\d+)(:texts?)?\}")
 _MARKS = ";,:( "
 """Characters that begin a sentence appended to another."""
 
@@ -122,7 +123,16 @@ class Catalog:
 
     def _filled(self, gap: re.Match[str], match: re.Match[str]) -> str:
         value = match[f"g{gap[1]}"]
+        if gap[2] == ":texts":
+            return self._list(value)
         return self.translate(value) if gap[2] else value
+
+    def _list(self, text: str) -> str:
+        """Return the translation of a text, or of each item of a list of texts."""
+        separator = next((one for one in ("; ", ", ") if one in text), None)
+        if separator is None or self.sentence(text) is not None:
+            return self.translate(text)
+        return self.texts.get(separator, separator).join(self._list(item) for item in text.split(separator))
 
     def _heads(self, line: str) -> str | None:
         """Translate the headings of a table, each within its columns; None if the line is not such a line."""
