@@ -57,7 +57,7 @@ def test_limit_takes_the_first_training_images_and_leaves_the_test_set():
         ({"train_images": np.zeros((4, 4, 4, 1), "S1")}, r"tiny: train images must be numbers; they are \|S1"),
         (
             {"test_images": np.full((2, 4, 4, 1), np.nan)},
-            "tiny: test images: .*; 2 of 2 images contain infinity or NaN",
+            "tiny: in the test images: .*; 2 of 2 images contain infinity or NaN",
         ),
         ({"train_labels": [0, [1]]}, "tiny: train labels must be a one-dimensional array of integers; got object"),
         ({"train_labels": None}, "tiny: train labels must be a one-dimensional array of integers; got object"),

@@ -60,14 +60,20 @@ def test_no_values_at_all(tmp_path):
         (b"\0\0\x08\3\0\0\0\2\0\0", "offset 4: expected 12 bytes of sizes, found 6"),
         (
             b"\0\0\x08\3" + struct.pack(">3I", 2, 2, 2) + b"1234567",
-            r"offset 16: expected 8 bytes .* \(2, 2, 2\), found",
+            r"offset 16: expected 8 bytes .* \(2, 2, 2\); the file holds",
         ),
-        (b"\0\0\x08\3" + struct.pack(">3I", 2, 2, 2) + b"123456789", "offset 16: expected 8 bytes .*, found more"),
+        (
+            b"\0\0\x08\3" + struct.pack(">3I", 2, 2, 2) + b"123456789",
+            "offset 16: expected 8 bytes .*; the file holds more",
+        ),
         (
             b"\0\0\x08\3" + b"\xff" * 12 + b"1",
             "offset 16: expected 79228162458924105385300197375 .* at most 2147483648",
         ),
-        (b"\0\0\x08\3" + struct.pack(">3I", 10**6, 28, 28), "offset 16: expected 784000000 bytes .*, found at most"),
+        (
+            b"\0\0\x08\3" + struct.pack(">3I", 10**6, 28, 28),
+            "offset 16: expected 784000000 bytes .*; the file holds at most",
+        ),
     ],
 )
 def test_faults_name_the_offset_and_what_was_expected(tmp_path, content, message, pack):

@@ -83,7 +83,7 @@ def test_what_is_not_there_is_a_bad_file_and_nothing_elsewhere_is_read(tmp_path:
     bad = ["../secret/010.png", str(tmp_path / "secret" / "011.png"), "link.png", "none.png", "000"]
     text = rows("images/{:03}.png", "file,label") + "".join(f"{name},cat\n" for name in bad) + "001.png,\n"
     (tmp_path / "set" / "labels.csv").write_text(text)
-    with pytest.raises(DataError, match=r"labels.csv: row 12: found no image '../secret/010.png' below"):
+    with pytest.raises(DataError, match=r"labels.csv: row 12: no image '../secret/010.png' below"):
         load_data(tmp_path / "set")
     found = ImageOptions(on_bad_file="skip")
     data = load_data(tmp_path / "set", found)

@@ -15,7 +15,7 @@ CATALOGS = [code for code in LANGUAGES if code != "en"]
 @pytest.mark.parametrize("code", CATALOGS)
 def test_every_translation_has_the_gaps_of_its_text(code: str) -> None:
     for english, translation in Catalog.read(code).texts.items():
-        gaps = [set(re.findall(r"\{(\d+)(?::text)?\}", text)) for text in (english, translation)]
+        gaps = [set(re.findall(r"\{(\d+)(?::texts?)?\}", text)) for text in (english, translation)]
         assert gaps[1] <= gaps[0], english
 
 
@@ -62,3 +62,19 @@ def test_heads_stay_above_their_columns_and_rows_of_data_stay_as_they_are() -> N
 )
 def test_the_environment_says_which_language(environment: dict[str, str], code: str) -> None:
     assert preferred_language(environment) == code
+
+
+@pytest.mark.parametrize("code", CATALOGS)
+def test_no_text_is_taken_for_another_of_the_catalog(code: str) -> None:
+    catalog = Catalog.read(code)
+    for english, translation in catalog.texts.items():
+        found = catalog.sentence(re.sub(r"\{(\d+)\}", r"x\1y", english))
+        assert found == re.sub(r"\{(\d+)(:texts?)?\}", r"x\1y", translation), english
+
+
+def test_a_gap_of_several_texts_is_translated_one_by_one() -> None:
+    catalog = Catalog(
+        {"expected {0}": "应为：{0:texts}", "a folder": "文件夹", "a file {0}": "文件 {0}", "; ": "；", ", ": "、"}, {}
+    )
+    assert catalog.translate("expected a folder; a file x, y") == "应为：文件夹；文件 x, y"
+    assert catalog.translate("expected cat, dog") == "应为：cat、dog"

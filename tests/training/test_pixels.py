@@ -87,7 +87,9 @@ def test_both_parts_of_a_data_set_are_in_one_range() -> None:
         return Dataset("both", DIGITS.train_images, DIGITS.train_labels, test, DIGITS.test_labels, DIGITS.class_names)
 
     assert dataset(DIGITS.test_images / 255)
-    with pytest.raises(DataError, match=r"both: test images: .*the training images are integers from 0 to 255; these"):
+    with pytest.raises(
+        DataError, match=r"both: in the test images: .*the training images are integers from 0 to 255; these"
+    ):
         dataset(DIGITS.test_images // 16)
 
 

@@ -107,8 +107,7 @@ def _without_test(class_names: Sequence[str], labels: Array) -> tuple[str, ...]:
         return ()
     if len(alone) == 1:
         return (f"the class {alone[0]} has a single image, which is used for training; none is held out for testing",)
-    count, names = len(alone), named(alone)
-    return (f"{count:,} classes have a single image, used for training; none is held out for testing: {names}",)
+    return (f"classes with a single image, used for training; none is held out for testing: {named(alone)}",)
 
 
 def _divide(images: Any, mask: Array) -> tuple[Any, Any]:

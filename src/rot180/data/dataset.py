@@ -162,7 +162,7 @@ class Dataset:
                 known = known or PixelRange.of(images)
                 known.white_of(images, "the training images are")
             except (ArgumentError, NonFiniteError) as error:
-                raise DataError(f"{self.name}: {part} images: {error}") from None
+                raise DataError(f"{self.name}: in the {part} images: {error}") from None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -89,18 +89,20 @@ def read_idx(path: str | Path, *, dimensions: int | None = None) -> Array:
             raise DataError(f"{path}: offset 4: expected {4 * magic[3]} bytes of sizes, found {len(sizes)}; truncated")
         shape = tuple(int.from_bytes(sizes[i : i + 4], "big") for i in range(0, len(sizes), 4))
         start, expected = 4 + len(sizes), math.prod(shape) * dtype.itemsize
-        promise = f"{path}: offset {start}: expected {expected} bytes of values for the shape {shape}"
+        rule = f"expected {expected} bytes of values for the shape {shape}"
         # With a size of 0 there are no values, yet NumPy rejects shapes if the product of the other sizes is too large.
         if math.prod(size for size in shape if size) * dtype.itemsize > MAX_BYTES:
-            raise DataError(f"{promise}, but at most {MAX_BYTES} are read; if the header is right, split the file")
+            raise DataError(f"{path}: offset {start}: {rule}, but at most {MAX_BYTES} are read; split the file")
         if start + expected > capacity:
-            raise DataError(f"{promise}, found at most {max(capacity - start, 0)}; copy or download it again")
+            raise DataError(
+                f"{path}: offset {start}: {rule}; the file holds at most {max(capacity - start, 0)}; copy it again"
+            )
         values = np.empty(shape, dtype)
         found = _read_into(file, values.reshape(-1).view(np.uint8).data)
         if found < expected:
-            raise DataError(f"{promise}, found {found}; copy or download it again")
+            raise DataError(f"{path}: offset {start}: {rule}; the file holds {found}; copy it again")
         if file.read(1):
-            raise DataError(f"{promise}, found more; the header does not match these values")
+            raise DataError(f"{path}: offset {start}: {rule}; the file holds more; its header is wrong")
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 

@@ -142,7 +142,7 @@ def decode_image(
             f"image files become (H, W, 1) or (H, W, 3), but the model's input is {shape}; use arrays instead"
         )
     if resize not in RESIZES:
-        raise ArgumentError(f"no way to resize is called {resize!r}{did_you_mean(resize, RESIZES)}")
+        raise ArgumentError(f"unknown resize {resize!r}{did_you_mean(resize, RESIZES)}")
     with _opened(source, name, suffix) as image:
         orientation, full = _orientation(image), image.size
         # A large JPEG is decoded at half, a quarter or an eighth of its size, never below twice the target size.

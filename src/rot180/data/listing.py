@@ -187,13 +187,12 @@ def _read(
                 name = fields[listing.file_column]
                 place = files.get(_key(name), "")
                 if not place or not fields[label]:
-                    where = f"{table}: row {row}"
                     if place:
-                        fault = f"{where}: expected a label, found none; correct or remove the row"
+                        fault = f"{table}: row {row}: expected a label, found none; correct or remove the row"
                     elif place is None:
-                        fault = f"{where}: several images below {root} are called {name[:80]!a}; give the path"
+                        fault = f"{table}: row {row}: several images below {root} are named {name[:80]!a}; give a path"
                     else:
-                        fault = f"{where}: found no image {name[:80]!a} below {root}; correct or remove the row"
+                        fault = f"{table}: row {row}: no image {name[:80]!a} below {root}; correct or remove the row"
                     errors.append(DataError(fault))
                     continue
                 if len(images) >= MAX_LISTED:

@@ -102,4 +102,4 @@ def _what_is_there(path: Path) -> str:
     advice = f"; unpack {named(packed, 2)} first" if packed else ""
     if not path.is_dir():
         return f"a file named {path.name}{advice}"
-    return f"a folder with {named(names, 4)}{advice}" if names else "an empty folder"
+    return f"a folder that contains {named(names, 4)}{advice}" if names else "an empty folder"

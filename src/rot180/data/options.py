@@ -77,7 +77,7 @@ class ImageOptions:
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZES:
-            raise ArgumentError(f"no way to resize is called {self.resize!r}{did_you_mean(self.resize, RESIZES)}")
+            raise ArgumentError(f"unknown resize {self.resize!r}{did_you_mean(self.resize, RESIZES)}")
         if self.on_bad_file not in ON_BAD_FILE:
             raise ArgumentError(f"on-bad-file must be strict or skip; got {self.on_bad_file!r}")
         if self.size is not None and not (1 <= min(self.size) and max(self.size) <= MAX_SIDE):

@@ -139,7 +139,7 @@ def read_arrays(
     try:
         extremes(images)
     except NonFiniteError as error:
-        raise DataError(f"{files[0].parent}: {error}") from None
+        raise DataError(f"{files[0].parent}: in the images: {error}") from None
     return images, texts.finish()
 
 

@@ -129,8 +129,8 @@ class Catalog:
 
     def _list(self, text: str) -> str:
         """Return the translation of a text, or of each item of a list of texts."""
-        separator = next((one for one in ("; ", ", ") if one in text), None)
-        if separator is None or self.sentence(text) is not None:
+        separator = "; " if "; " in text else ", "
+        if separator not in text or (separator == ", " and self.sentence(text) is not None):
             return self.translate(text)
         return self.texts.get(separator, separator).join(self._list(item) for item in text.split(separator))
 

@@ -171,7 +171,7 @@ class PixelRange:
             raise self._refusal(images, low, high, whose, "normalize them in the same way")
         if low >= 0 and len(images) > 1 and high > 0:
             warnings.warn(
-                f"no pixel of the images is below 0, but {whose} {self.text}; check that they are normalized alike",
+                f"no pixel of the images is below 0, but {self._said(whose)}; check that they are normalized alike",
                 PixelWarning,
                 stacklevel=3,
             )
@@ -187,14 +187,18 @@ class PixelRange:
         if high <= NEARLY_BLACK * white or len(images) > 1:
             warnings.warn(
                 f"the brightest pixel of the images is {high:g}, but white is {white:g}; if {high:g} is bright, "
-                f"scale them: {whose} {self.text}",
+                f"scale them: {self._said(whose)}",
                 PixelWarning,
                 stacklevel=4,
             )
 
+    def _said(self, whose: str) -> str:
+        """Return a clause on this range, which a catalog translates as a whole."""
+        return f"{whose} {self.text}"
+
     def _refusal(self, images: Any, low: float, high: float, whose: str, advice: str) -> ArgumentError:
         return ArgumentError(
-            f"pixels must be in the range of the training images: {whose} {self.text}; these are {images.dtype} from "
+            f"pixels must be in the range of the training images: {self._said(whose)}; these are {images.dtype} from "
             f"{low:.4g} to {high:.6g}; {advice}"
         )
 
