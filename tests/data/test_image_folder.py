@@ -309,7 +309,7 @@ def test_a_bad_file_decides_neither_size_nor_channels(tmp_path: Path, how: str, 
     assert len(images) == len(labels) == 8
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".XML", ".json"])
+@pytest.mark.parametrize("suffix", [".txt", ".XML", ".json", ".pdf", ".MOV"])
 def test_what_describes_images_is_not_used_and_told(tmp_path: Path, suffix: str) -> None:
     for number in range(6):
         draw(tmp_path / "train" / "ab"[number % 2] / "images" / f"{number}.png")

@@ -123,3 +123,17 @@ def test_the_column_whose_values_are_files(tmp_path: Path, header: str) -> None:
     data = load_data(tmp_path)
     assert data.class_names == ("0", "1", "2")
     assert len(data.every_image()[0]) == COUNT
+
+
+def test_a_table_in_the_folder_of_each_part(tmp_path: Path) -> None:
+    """As hubs lay out folders of images: `train/metadata.csv` beside the images, which share names across parts."""
+    for part, label in (("train", "cat"), ("valid", "dog"), ("test", "cat")):
+        images(tmp_path / part, 4)
+        lines = [f"{number:03}.png,{label if number else 'dog'}" for number in range(4)]
+        (tmp_path / part / "metadata.csv").write_text("\n".join(["file_name,label", *lines]) + "\n")
+    data = load_data(tmp_path)
+    assert data.train_labels.tolist() == [1, 0, 0, 0]
+    assert data.validation_labels.tolist() == [1, 1, 1, 1]
+    assert data.test_names == tuple(f"test/{number:03}.png" for number in range(4))
+    told = "train: train/metadata.csv, validation: valid/metadata.csv, test: test/metadata.csv, unused: none"
+    assert str(data.sources) == told

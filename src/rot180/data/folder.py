@@ -18,8 +18,10 @@ from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.visible import is_of_system
 from rot180.errors import DataError
 
-BESIDE = (".txt", ".xml", ".json", ".csv", ".tsv", ".md", ".yaml", ".yml", ".mat", ".log")
-"""Suffixes of files that describe images, such as bounding boxes or captions, and are not meant to be images."""
+BESIDE = frozenset(
+    ".txt .xml .json .jsonl .csv .tsv .md .yaml .yml .mat .npy .log .pdf .py .ipynb .sh .mov .mp4 .aae .xmp".split()
+)
+"""Suffixes of boxes, captions, code, documents, and what phones put beside photos: not images, nor meant to be."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and the surrogates that stand for bytes that are not UTF-8."""

@@ -19,7 +19,7 @@ from rot180.data.image import SUFFIXES
 from rot180.data.label_texts import Labels, LabelTexts, same_names
 from rot180.data.lazy import EncodedImage
 from rot180.data.options import BadFiles, ImageOptions
-from rot180.data.parts import Sources, choose_files, is_submission
+from rot180.data.parts import Sources, choose_files, is_submission, part_of
 from rot180.data.visible import is_of_system, named, visible
 from rot180.errors import DataError
 
@@ -71,7 +71,8 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     if not listings:
         raise DataError(f"{path}: expected a table that lists images below {root}, found none of them")
     chosen, unused = ({"train": [path]}, []) if path.is_file() else choose_files(path, list(listings))
-    files = _images_below(root)
+    at: Path | None = None
+    files: Mapping[str, str | None] = {}  # below the folder of one table at a time
     bad = bad or BadFiles(options.on_bad_file, 0)
     images: dict[str, list[EncodedImage]] = {}
     labels: dict[str, Labels] = {}
@@ -85,7 +86,12 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
             note = note or label_note(header, label)
             others = set(range(len(listings[table].head.sample[0]))) - {label, listings[table].file_column}
             passed_over = passed_over or unused_columns(header, sorted(others))
+            if table.parent != at:
+                at, files = table.parent, {}  # the files below the last folder make room first
+                files = _images_below(table.parent)
             _read(root, listings[table], label, files, texts, images[part], errors)
+            if sum(map(len, images.values())) > MAX_LISTED:
+                raise DataError(f"{path}: expected at most {MAX_LISTED} images, found more")
         labels[part] = texts.finish()
     values, words = same_names(labels)
     for part, some in images.items():
@@ -93,6 +99,7 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
     bad.total = sum(map(len, images.values())) + len(errors)
     for error in errors:
         bad.report(error)
+    tables_used = [_place(root, table) for some in chosen.values() for table in some]
     beside = [entry.name for entry in visible(root) if is_csv_file(entry) and entry not in listings and path.is_dir()]
     return load_encoded(
         (path.stem if path.is_file() else path.resolve().name) or "images",
@@ -100,10 +107,12 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
         words,
         options,
         bad,
-        description=f"images in {root}, {note} of {named([table.name for some in chosen.values() for table in some])}",
+        description=f"images in {root}, {note} of {named(tables_used)}",
         sources=Sources(
-            **{part: named([table.name for table in tables]) for part, tables in chosen.items()},
-            unused=named([*(table.name for table in unused), *beside, *([passed_over] if passed_over else [])]),
+            **{part: named([_place(root, table) for table in tables]) for part, tables in chosen.items()},
+            unused=named(
+                [*(_place(root, table) for table in unused), *beside, *([passed_over] if passed_over else [])]
+            ),
         ),
     )
 
@@ -114,6 +123,8 @@ def _listings(path: Path) -> list[Listing]:
     if path.is_dir():
         tables = [table for table in tables if not is_submission(table.name)]
     found: list[Listing] = []
+    if path.is_dir() and not any(map(is_csv_file, tables)):
+        return [listing for inner in tables if inner.is_dir() and part_of(inner.name) for listing in _listings(inner)]
     files: Mapping[str, str | None] | None = None
     for table in filter(is_csv_file, tables):
         try:
@@ -170,6 +181,8 @@ def _read(
     errors: list[DataError],
 ) -> None:
     table, head = listing.table, listing.head
+    folder = table.parent
+    above = folder.relative_to(root)
     with open_bytes(table, "CSV") as (file, _):
         for first, block in csv_text.blocks(table, file):
             for row, line in enumerate(block.split(b"\n"), first):
@@ -190,16 +203,23 @@ def _read(
                     if place:
                         fault = f"{table}: row {row}: expected a label, found none; correct or remove the row"
                     elif place is None:
-                        fault = f"{table}: row {row}: several images below {root} are named {name[:80]!a}; give a path"
+                        fault = (
+                            f"{table}: row {row}: several images below {folder} are named {name[:80]!a}; give a path"
+                        )
                     else:
-                        fault = f"{table}: row {row}: no image {name[:80]!a} below {root}; correct or remove the row"
+                        fault = f"{table}: row {row}: no image {name[:80]!a} below {folder}; correct or remove the row"
                     errors.append(DataError(fault))
                     continue
                 if len(images) >= MAX_LISTED:
                     raise DataError(f"{table}: row {row}: expected at most {MAX_LISTED} images, found more")
                 texts.add([fields[label]], [row])
                 suffix = os.path.splitext(place)[1].lower()  # noqa: PTH122
-                images.append(EncodedImage(str(root / place), root / place, len(texts) - 1, suffix, place))
+                found = folder / place
+                images.append(EncodedImage(str(found), found, len(texts) - 1, suffix, (above / place).as_posix()))
+
+
+def _place(root: Path, table: Path) -> str:
+    return table.relative_to(root).as_posix()
 
 
 def _key(name: str) -> str:
