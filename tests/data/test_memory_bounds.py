@@ -144,7 +144,7 @@ def bombs(folder: Path) -> dict[str, str]:
     options = {"compression": "zstd", "use_dictionary": False, "write_statistics": False, "store_schema": False}
     parquet.write_table(pyarrow.table(table), folder / "words.parquet", **options)
     parquet.write_table(pyarrow.table({"label": long, "image": [b"x"] * 150}), folder / "names.parquet", **options)
-    said |= dict.fromkeys(("words.parquet", "names.parquet"), "label: expected at most 134217728 bytes in a group")
+    said |= dict.fromkeys(("words.parquet", "names.parquet"), "label: expected at most 134217728 bytes in a row group")
     return said
 
 
