@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from importlib.resources import files
 
 import pytest
 
@@ -83,3 +85,13 @@ def test_a_gap_of_several_texts_is_translated_one_by_one() -> None:
     )
     assert catalog.translate("expected a folder; a file x, y") == "应为：文件夹；文件 x, y"
     assert catalog.translate("expected cat, dog") == "应为：cat、dog"
+
+
+@pytest.mark.parametrize("code", CATALOGS)
+def test_no_text_has_two_translations(code: str) -> None:
+    found: set[tuple[str, str]] = set()
+    for file in sorted((files("rot180.language") / code).iterdir(), key=lambda file: file.name):
+        for table, entries in tomllib.loads(file.read_text(encoding="utf-8")).items():
+            keys = {(table, english) for english in entries}
+            assert found & keys == set(), file.name
+            found |= keys
