@@ -63,7 +63,7 @@ def test_kernels_say_what_is_left_out_and_scale_over_all_of_them() -> None:
 
 def test_kernels_of_one_channel_say_how_many_of_how_many() -> None:
     title = kernels(np.ones((5, 3, 1, 300))).axes[0].get_title(loc="left")
-    assert title == "the first 128 of 300 kernels of 5 x 3"
+    assert title == "300 kernels of 5 x 3; shown: the first 128"
 
 
 def test_every_layer_has_its_row_and_class_names_stand_under_the_last() -> None:

@@ -166,7 +166,7 @@ def test_missing_and_foreign_files(tmp_path):
     with pytest.raises(ModelError, match=r"offset 0: expected a header of .*, but only"):
         load_model(tmp_path / "text")
     save_file({"w": np.zeros(3, np.float32)}, tmp_path / "foreign")
-    with pytest.raises(ModelError, match="comes from another program"):
+    with pytest.raises(ModelError, match="was written by another program"):
         load_model(tmp_path / "foreign")
 
 

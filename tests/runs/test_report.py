@@ -116,7 +116,7 @@ def test_runs_side_by_side(run: Path, tmp_path: Path) -> None:
     assert whole.test_accuracy is not None
     assert (part.status, part.epochs, part.planned, part.test_accuracy) == ("interrupted", 0, 3, None)
     assert setting_differences([whole, part]) == {"epochs": [2, 3], "seed": [0, 1]}
-    with pytest.raises(ModelError, match="name a folder of runs"):
+    with pytest.raises(ModelError, match="give a folder of runs"):
         list_runs(tmp_path / "none")
 
 

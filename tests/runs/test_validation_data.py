@@ -136,4 +136,4 @@ def test_a_copy_of_the_data_is_known_although_other_data_was_validated_on(tmp_pa
     assert len(found.images) == 4
     assert found.note.endswith("every fifth of each class: the run was trained on the others")
     Path(other).unlink()
-    assert "only the run's folder tells" in unseen(tmp_path / "run", run, str(copy)).note
+    assert "only the run folder records" in unseen(tmp_path / "run", run, str(copy)).note

@@ -82,7 +82,7 @@ def _draw_panel(figure: Figure, axes: Axes, panel: Panel) -> None:
     is_numbered = values.size <= _NUMBERS and not panel.is_image
     power, digits = _digits(float(np.abs(values[np.isfinite(values)]).max(initial=0.0))) if is_numbered else (0, 0)
     drawn = axes.imshow(values, cmap="gray" if panel.is_image else cmap, norm=None if panel.is_image else norm)
-    title = "\n".join(wrap(label(said(panel.title), 120), 24))
+    title = "\n".join(_broken(label(said(panel.title), 120), 24))
     axes.set_title(f"{title}\n{said(f'numbers times {_ten(power)}')}" if power else title, fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -117,6 +117,11 @@ def _draw_panel(figure: Figure, axes: Axes, panel: Panel) -> None:
     low, high_value = drawn.get_clim()
     bar.set_ticks([low, high_value], labels=[f"{low:.3g}", f"{high_value:.3g}"])
     bar.outline.set_visible(False)
+
+
+def _broken(text: str, width: int) -> list[str]:
+    """Return the lines of a text, in which a word that is too long for a line is broken as well."""
+    return [line[start : start + width] for line in wrap(text, width) for start in range(0, len(line), width)]
 
 
 def _digits(largest: float) -> tuple[int, int]:
