@@ -21,7 +21,7 @@ from rot180.errors import DataError
 BESIDE = frozenset(
     ".txt .xml .json .jsonl .csv .tsv .md .yaml .yml .mat .npy .log .pdf .py .ipynb .sh .mov .mp4 .aae .xmp".split()
 )
-"""Suffixes of boxes, captions, code, documents, and what phones put beside photos: not images, nor meant to be."""
+"""Suffixes of files that are not meant to be images: annotations, code, documents, and extras that phones add."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and the surrogates that stand for bytes that are not UTF-8."""

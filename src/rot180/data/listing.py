@@ -72,7 +72,7 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
         raise DataError(f"{path}: expected a table that lists images below {root}, found none of them")
     chosen, unused = ({"train": [path]}, []) if path.is_file() else choose_files(path, list(listings))
     at: Path | None = None
-    files: Mapping[str, str | None] = {}  # below the folder of one table at a time
+    files: Mapping[str, str | None] = {}  # below one table's folder at a time
     bad = bad or BadFiles(options.on_bad_file, 0)
     images: dict[str, list[EncodedImage]] = {}
     labels: dict[str, Labels] = {}
@@ -87,7 +87,7 @@ def read_listing(path: Path, options: ImageOptions | None = None, bad: BadFiles 
             others = set(range(len(listings[table].head.sample[0]))) - {label, listings[table].file_column}
             passed_over = passed_over or unused_columns(header, sorted(others))
             if table.parent != at:
-                at, files = table.parent, {}  # the files below the last folder make room first
+                at, files = table.parent, {}  # frees those of the last folder first
                 files = _images_below(table.parent)
             _read(root, listings[table], label, files, texts, images[part], errors)
             if sum(map(len, images.values())) > MAX_LISTED:

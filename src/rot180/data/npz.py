@@ -162,7 +162,7 @@ def _images(path: Path, name: str, images: Array) -> Array:
         images = _as_pixels(images)
         extremes(images)
     except (ArgumentError, NonFiniteError) as error:
-        raise DataError(f"{path}: in the array {name}: {error}") from None
+        raise DataError(f"{path}: in its array {name}: {error}") from None
     return np.ascontiguousarray(images)
 
 
