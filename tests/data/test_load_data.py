@@ -74,7 +74,7 @@ def test_what_is_there_but_of_no_known_form(tmp_path):
         load_data(tmp_path)
     for number in range(6):
         (tmp_path / f"{number}.txt").write_text("?")
-    with pytest.raises(DataError, match=r"a folder with 0\.txt, 1\.txt, 2\.txt, 3\.txt and 2 more"):
+    with pytest.raises(DataError, match=r"a folder that contains 0\.txt, 1\.txt, 2\.txt, 3\.txt and 2 more"):
         load_data(tmp_path)
     with pytest.raises(DataError, match=r"found a file named 0\.txt"):
         load_data(tmp_path / "0.txt")

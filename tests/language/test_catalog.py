@@ -17,7 +17,7 @@ CATALOGS = [code for code in LANGUAGES if code != "en"]
 @pytest.mark.parametrize("code", CATALOGS)
 def test_every_translation_has_the_gaps_of_its_text(code: str) -> None:
     for english, translation in Catalog.read(code).texts.items():
-        gaps = [set(re.findall(r"\{(\d+)(?::texts?)?\}", text)) for text in (english, translation)]
+        gaps = [set(re.findall(r"\{(\d+)(?::texts?|:names)?\}", text)) for text in (english, translation)]
         assert gaps[1] <= gaps[0], english
 
 
@@ -73,7 +73,7 @@ def test_no_text_is_taken_for_another_of_the_catalog(code: str) -> None:
         endings = re.findall(r"(?<=\})\{(\d+)\}", english)  # gaps right behind another, which a suggestion may fill
         fills = {number: "" if number in endings else f"x{number}y" for number in re.findall(r"\{(\d+)\}", english)}
         text, expected = (
-            re.sub(r"\{(\d+)(?::texts?)?\}", lambda gap, fills=fills: fills[gap[1]], side)
+            re.sub(r"\{(\d+)(?::texts?|:names)?\}", lambda gap, fills=fills: fills[gap[1]], side)
             for side in (english, translation)
         )
         assert catalog.sentence(text) == expected, english
@@ -95,3 +95,9 @@ def test_no_text_has_two_translations(code: str) -> None:
             keys = {(table, english) for english in entries}
             assert found & keys == set(), file.name
             found |= keys
+
+
+def test_names_in_a_gap_stay_and_only_how_many_more_there_are_is_translated() -> None:
+    catalog = Catalog({"found {0}": "有 {0:names}", "{0} and {1} more": "{0} 等，另有 {1} 个", "cat": "猫"}, {})
+    assert catalog.translate("found cat") == "有 cat"
+    assert catalog.translate("found cat, dog and 3 more") == "有 cat, dog 等，另有 3 个"

@@ -9,7 +9,8 @@
 A text composed by the program is recognized by the literal parts between its gaps; if several entries match, the one
 with the most literal characters is used. What fills a gap is data and stays as it is. A gap that holds another sentence
 is marked in the translation, `{1:text}`, and is looked up as well; `{1:texts}` marks a list of them, separated by
-semicolons or commas, whose own entries are `"; "` and `", "`. `[columns]` holds the headings of tables, which are
+semicolons or commas, whose own entries are `"; "` and `", "`. `{1:names}` marks a list of data, of which only the
+entry `"{0} and {1} more"` for a shortened list is looked up. `[columns]` holds the headings of tables, which are
 translated if a line consists of nothing else, and kept in their columns; `[rows]` holds headings of rows of numbers.
 """
 
@@ -22,7 +23,10 @@ from importlib.resources import files
 
 from rot180.language.width import display_width, pad
 
-_GAP = re.compile(r"\{(\d+)(:texts?)?\}")
+_GAP = re.compile(r"\{(\d+)(:texts?|:names)?\}")
+_SHORTENED = re.compile(r".* and [\d,]+ more", re.DOTALL)
+"""A list of names that ends in the number of the others."""
+
 _MARKS = ";,:( "
 """Characters that begin a sentence appended to another."""
 
@@ -125,6 +129,8 @@ class Catalog:
         value = match[f"g{gap[1]}"]
         if gap[2] == ":texts":
             return self._list(value)
+        if gap[2] == ":names":
+            return self.translate(value) if _SHORTENED.fullmatch(value) else value
         return self.translate(value) if gap[2] else value
 
     def _list(self, text: str) -> str:
