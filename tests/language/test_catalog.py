@@ -98,6 +98,8 @@ def test_no_text_has_two_translations(code: str) -> None:
 
 
 def test_names_in_a_gap_stay_and_only_how_many_more_there_are_is_translated() -> None:
-    catalog = Catalog({"found {0}": "有 {0:names}", "{0} and {1} more": "{0} 等，另有 {1} 个", "cat": "猫"}, {})
-    assert catalog.translate("found cat") == "有 cat"
-    assert catalog.translate("found cat, dog and 3 more") == "有 cat, dog 等，另有 3 个"
+    catalog = Catalog(
+        {"found the classes {0}": "有类别 {0:names}", "{0} and {1} more": "{0} 等，另有 {1} 个", "cat": "猫"}, {}
+    )
+    assert catalog.translate("found the classes cat") == "有类别 cat"
+    assert catalog.translate("found the classes cat, dog and 3 more") == "有类别 cat, dog 等，另有 3 个"
