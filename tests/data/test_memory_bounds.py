@@ -118,6 +118,11 @@ def bombs(folder: Path) -> dict[str, str]:
         (folder / "images" / name).write_bytes(content)
         os.truncate(folder / "images" / name, 600_000_000)  # sparse: it takes no room on the disk
         said[f"images/{name}"] = f"an image file of at most {most} MB, found 572 MB"
+    Image.new("RGB", (16, 16)).save(folder / "images" / "canvas.webp", exif=exif)  # the extended form
+    content = bytearray((folder / "images" / "canvas.webp").read_bytes())
+    content[24:30] = (15_908).to_bytes(3, "little") + (7_729).to_bytes(3, "little")
+    (folder / "images" / "canvas.webp").write_bytes(content)
+    said["images/canvas.webp"] = "at most 50 megapixels, found 15909 x 7730"
     for number in range(4):
         path = folder / "photos" / "ab"[number % 2] / f"{number}.webp"
         path.parent.mkdir(parents=True, exist_ok=True)

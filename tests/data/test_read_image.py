@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rot180.data import image, opaque
 from rot180.data.csv_images import read_csv
 from rot180.data.idx import read_idx
 from rot180.data.image import decode_image, look_at_image, read_image
+from rot180.data.webp_header import webp_size
 from rot180.errors import ArgumentError, DataError
 
 
@@ -306,3 +308,12 @@ def test_gray_maps_of_any_largest_value_are_read(tmp_path):
         assert found[0] == 0
         assert found[2] == 255
         assert 118 <= found[1] <= 128
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00"}])
+def test_the_size_of_a_webp_image_is_known_before_it_is_opened(options):
+    for size in ((1, 1), (20, 10), (300, 4000)):
+        file = BytesIO()
+        Image.new("RGB", size, "red").save(file, "WEBP", **options)
+        assert webp_size(file.getvalue()) == size
+        assert webp_size(file.getvalue()[:29]) is None

@@ -16,6 +16,7 @@ import numpy as np
 from rot180.data import opaque
 from rot180.data.budget import DECODING, SMALL, decoding
 from rot180.data.disguised import HEAD, disguise
+from rot180.data.webp_header import webp_size
 from rot180.errors import ArgumentError, DataError, did_you_mean
 from rot180.nn.preprocessing import RESIZES
 from rot180.ops.types import Array
@@ -37,6 +38,9 @@ MOST_PIXELS_PER_BYTE = 8 * 1032
 
 MAX_WHOLE = 64 * 1024**2
 """Maximum size of a WebP or AVIF file: their decoders hold the whole file, and twice while it is opened."""
+
+BYTES_OF_WHOLE = 17
+"""Bytes for each pixel while such an image is decoded."""
 
 MAX_FILE = DECODING
 """Maximum size of a file in another format: Pillow keeps its metadata, which may be nearly all of the file."""
@@ -151,10 +155,7 @@ def decode_image(
         if image.format in MAY_HOLD_ANYTHING:
             needed += _size(source)
         if needed > DECODING:
-            raise DataError(
-                f"{name}: expected an image that can be decoded in {DECODING // 1024**2} MB, found {full[0]} x "
-                f"{full[1]} pixels in {_kind(image)}, which need {needed // 1024**2} MB; make it smaller first"
-            )
+            raise _too_much(name, full, _kind(image), needed)
         with decoding.holding(needed) if needed > SMALL else nullcontext():
             image.load()
             orientation = _orientation(image)  # in a PNG it may come after the pixels
@@ -206,6 +207,7 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
     from PIL import Image, UnidentifiedImageError
 
     try:
+        _refuse_large_canvas(source, name)
         with _one_at_a_time(source, name), _open(source) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(name, f"{image.width} x {image.height}")
@@ -242,6 +244,24 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(f"{name}: the image cannot be read ({reason}); the file is damaged or not an image") from None
+
+
+def _refuse_large_canvas(source: Path | bytes, name: str) -> None:
+    """Raise DataError for a WebP image that is too large to decode; opening it would already take the memory."""
+    if (size := webp_size(_head(source))) is None:
+        return
+    pixels = size[0] * size[1]
+    if pixels > MAX_PIXELS:
+        raise _too_large(name, f"{size[0]} x {size[1]}")
+    if BYTES_OF_WHOLE * pixels > DECODING:
+        raise _too_much(name, size, "WEBP", BYTES_OF_WHOLE * pixels)
+
+
+def _too_much(name: str, size: tuple[int, int], kind: str, needed: int) -> DataError:
+    return DataError(
+        f"{name}: expected an image that can be decoded in {DECODING // 1024**2} MB, found {size[0]} x {size[1]} "
+        f"pixels in {kind}, which need {needed // 1024**2} MB; make it smaller first"
+    )
 
 
 def _one_at_a_time(source: Path | bytes, name: str) -> AbstractContextManager[Any]:
@@ -289,7 +309,7 @@ def _decoding_bytes(image: Any, full: tuple[int, int], width: int, height: int) 
     pixels = image.width * image.height
     stored = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}.get(image.mode, 4) * pixels
     if image.format in MAY_HOLD_ANYTHING:
-        stored = 17 * pixels
+        stored = BYTES_OF_WHOLE * pixels
     elif image.format in ("BMP", "TIFF"):
         stored += 3 * pixels  # BMP's runs are decoded into bytes first, TIFF's strips into a buffer
     elif image.format == "MPO" or (image.format == "JPEG" and _has_several_scans(image)):
