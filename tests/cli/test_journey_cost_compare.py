@@ -103,7 +103,7 @@ def test_compare(rot180: Call) -> None:
     [
         (["journey", "digit"], "unknown model 'digit'; did you mean 'digits'"),
         (["journey", "runs/none"], "runs/none"),
-        (["journey", "digits", "--layer", "conv9"], "no layer of the network is called 'conv9'"),
+        (["journey", "digits", "--layer", "conv9"], "the network has no layer 'conv9'"),
         (["journey", "digits", "--algorithm", "fft"], "unknown algorithm 'fft'"),
         (["journey", "digits", "none.png"], "none.png"),
         (["journey", "digits", "a.png", "--random"], "takes IMAGE or --random, not both"),

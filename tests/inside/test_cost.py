@@ -144,5 +144,5 @@ def test_mistakes_are_explained() -> None:
         cost(rot180.model("digits"), engine="compild")
     with pytest.raises(ArgumentError, match="batch_size must be an int, at least 1; it is 0"):
         cost(rot180.model("digits"), 0)
-    with pytest.raises(ArgumentError, match="does not know its input yet"):
+    with pytest.raises(ArgumentError, match="input shape is not known yet"):
         cost(rot180.Sequential([rot180.Flatten(), rot180.Linear(3)]))

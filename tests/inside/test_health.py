@@ -50,7 +50,7 @@ def test_dead_units(digits: Dataset) -> None:
     (finding,) = [finding for finding in report.findings if finding.what.startswith("dead")]
     assert finding.what == "dead filters"
     assert finding.where == "relu1"
-    assert finding.evidence.startswith("50% give zero for every image")
+    assert finding.evidence.startswith("50% output zero for every image")
     model.parameters["fc1.bias"][:] = -100
     assert "dead units" in found(health(model, history, digits.test_images, digits.test_labels))
 

@@ -205,9 +205,9 @@ def test_saved_with_values(tmp_path: Path) -> None:
             assert np.array_equal(file.get_tensor(entry["key"]), step.values), entry["name"]
     assert metadata["notation"] == SMALL.replace("6x6x1", "6x6x1")
     assert [entry for entry in tmp_path.iterdir()] == [path]
-    with pytest.raises(ArgumentError, match="exists already and is not written over"):
+    with pytest.raises(ArgumentError, match="already exists and is not overwritten"):
         trip.save(path)
-    with pytest.raises(ArgumentError, match=r"holds no values of input\.images; make it with values=True"):
+    with pytest.raises(ArgumentError, match=r"holds no values of input\.images; create it with values=True"):
         journey(model, *batch(model, 2)).save(tmp_path / "other.safetensors")
 
 
@@ -260,10 +260,10 @@ def test_mistakes_are_explained() -> None:
     model.build(seed=0)
     with pytest.raises(ArgumentError, match="unknown algorithm 'im2cols'; did you mean 'im2col'"):
         journey(model, images, labels, algorithm="im2cols")
-    with pytest.raises(ShapeError, match="2 images and 1 labels; give one label for each image"):
+    with pytest.raises(ShapeError, match="2 images and 1 labels; give one label per image"):
         journey(model, images, labels[:1])
     trip = journey(model, images, labels)
-    with pytest.raises(ArgumentError, match="no layer of the network is called 'conv3'; did you mean 'conv"):
+    with pytest.raises(ArgumentError, match="the network has no layer 'conv3'; did you mean 'conv"):
         trip.select("conv3")
     with pytest.raises(ArgumentError, match=r"no array .* is called 'conv2\.xcol'; did you mean 'conv2\.x_col'"):
         trip["conv2.xcol"]

@@ -1,4 +1,4 @@
-"""What a network costs before it runs: parameters, multiply-adds, memory, and time on this machine, layer by layer."""
+"""The cost of a network before it runs: parameters, multiply-adds, memory, and time on this machine, by layer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENGINES = ("numpy",)
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer's cost for a batch, in one training step without the update."""
+    """The cost of one layer for a batch, in one training step without the update."""
 
     name: str
     word: str
@@ -32,33 +32,33 @@ class LayerCost:
     parameters: int
     multiply_adds_forward: int
     multiply_adds_backward: int
-    """Weight gradient and data gradient; the first layer needs no data gradient."""
+    """Multiply-adds of weight gradient and data gradient; the first layer needs no data gradient."""
     activation_bytes: int
-    """The output for the batch, which backward needs."""
+    """Bytes of the output for the batch, which backward needs."""
     unfolded_bytes: dict[str, dict[str, int]]
-    """For a convolution, what windows are copied to: by algorithm, then forward, data_gradient, weight_gradient.
-    The first layer computes no data gradient."""
+    """For a convolution, the bytes that windows are copied to: by algorithm, then forward, data_gradient,
+    weight_gradient. The first layer computes no data gradient."""
     predicted_forward: float | None
-    """Seconds; None for a layer that is not one of this package."""
+    """Predicted time in seconds; None for a layer from outside this package."""
     predicted_backward: float | None
-    """Seconds; 0 below the first layer that has parameters, where backward does not come."""
+    """Predicted time in seconds; 0 below the first layer with parameters, which backward does not reach."""
     measured_forward: float | None
-    """Seconds; None if not measured."""
+    """Measured time in seconds; None if not measured."""
     measured_backward: float | None
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs; from `cost`."""
+    """The cost of a network; from `cost`."""
 
     notation: str
     batch_size: int
     dtype: str
     engine: str
     peak: float
-    """Multiply-adds a second of the fastest matrix product on this machine."""
+    """Multiply-adds per second of the fastest matrix product on this machine."""
     bandwidth: float
-    """Bytes a second that a copy reads and writes together."""
+    """Bytes per second that a copy reads and writes, together."""
     layers: tuple[LayerCost, ...]
 
     def total(self, field: str) -> float | None:
@@ -72,22 +72,22 @@ class Cost:
 
 
 def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", measure: bool = False) -> Cost:
-    """Say what a network costs, and how long each layer will take on this machine.
+    """Compute what a network costs, and predict how long each layer takes on this machine.
 
-    The prediction adds up what the lines of each operation cost in primitives, such as copies and matrix products, that
-    are measured on this machine once in a process, in about a second (`rot180.inside.machine`). No layer is run for it.
+    The prediction adds up the cost of each operation's lines in primitives, such as copies and matrix products, which
+    are measured on this machine once per process, in about a second (`rot180.inside.machine`). No layer is run for it.
 
     Parameters
     ----------
     model : Sequential
-        Whose input shape is known. It need not be built.
+        A network whose input shape is known, built or not.
     batch_size : int
-        Images of a step.
+        Images per step.
     engine : {"numpy"}
-        Whose time is predicted and measured.
+        The engine whose time is predicted and measured.
     measure : bool
-        Also run each layer, with random images, and take the best time of several calls in a row. Arrays are then at
-        hand in the cache; in a whole step they often are not.
+        Also run each layer, with random images, and take the best time of several consecutive calls. Arrays are then in
+        the cache; in a whole step they often are not.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", meas
     Raises
     ------
     ArgumentError
-        The input shape is not known, the batch is empty, or the engine is another.
+        The input shape is not known, the batch is empty, or the engine is unknown.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def _layer_cost(
     if above_first <= 0:
         for parts in unfolded.values():
             parts["data_gradient"] = 0
-    # The primitives are timed in float32; twice the bytes take twice the time, in memory as in registers.
+    # The primitives are timed in float32; twice the bytes take twice the time, both in memory and in registers.
     scale = itemsize / 4
     forward = predict_forward(machine, layer, before, batch_size)
     backward: float | None = 0.0
@@ -165,7 +165,7 @@ def _layer_cost(
 
 
 def unfolded_bytes(layer: Conv2d, input_shape: Shape, batch_size: int, itemsize: int = 4) -> dict[str, dict[str, int]]:
-    """Return what each algorithm copies windows to, in bytes, for each part of the work.
+    """Return the bytes that each algorithm copies windows to, for each pass.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def unfolded_bytes(layer: Conv2d, input_shape: Shape, batch_size: int, itemsize:
 
 
 def _measured(model: Sequential, batch_size: int) -> dict[str, tuple[float, float]]:
-    """Return the best time of each layer, forward and backward, over calls in a row."""
+    """Return the best time of each layer, forward and backward, over consecutive calls."""
     if not model.is_built:
         model = _fresh(model)
     generator = np.random.default_rng(0)
@@ -207,7 +207,7 @@ def _measured(model: Sequential, batch_size: int) -> dict[str, tuple[float, floa
 
 
 def _fresh(model: Sequential) -> Sequential:
-    """Return the same network with weights, without giving any to the one that came."""
+    """Return the same network with weights, without building the one passed in."""
     import copy
 
     return copy.deepcopy(model).build(seed=0)

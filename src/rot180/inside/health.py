@@ -1,7 +1,7 @@
-"""What ails a trained network: each finding with its evidence and what to try.
+"""Examine a trained network: each finding comes with its evidence and advice.
 
-The network is given a few hundred images forward and back, and a copy of it a few updates; the history of the training
-is read for the rest. The limits are rules of thumb, named beside each and stated in the evidence, not laws.
+A few hundred images are passed through the network and back, and a copy of it is updated a few times; everything else
+is read from the training history. The limits are rules of thumb, each named here and stated in the evidence, not laws.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from rot180.training.trainer import make_loss
 __all__ = ["Finding", "HealthReport", "health"]
 
 IMAGES = 256
-"""Images looked at, the first of those given."""
+"""The number of images examined, the first of those given."""
 DEAD_FILTERS, DEAD_UNITS = 0.1, 0.5
-"""Share of a layer's maps, or units, that may be zero for every image. Units of a fully connected layer that follows
-ReLU see positive numbers only, and a quarter of them is often dead from the start."""
+"""Fraction of a layer's maps, or units, that may be zero for every image. Units of a fully connected layer after a ReLU
+receive only positive numbers, and often a quarter of them is dead from the start."""
 SATURATED = 0.5
-"""Share of a layer's outputs that may lie where the derivative is below a tenth of its largest."""
+"""Fraction of a layer's outputs that may be where the derivative is below a tenth of its maximum."""
 VANISHED, EXPLODED = 1e-3, 1e3
-"""Delta's size at the first layer over that at the last."""
+"""Ratio of delta's size at the first layer to that at the last."""
 SLOW_UPDATE, FAST_UPDATE = 1e-5, 0.1
-"""An update's size over the weight's; about 1e-3 is usual."""
+"""Ratio of an update's size to the weight's; about 1e-3 is usual."""
 IMBALANCE = 3.0
-"""Images of the most frequent class over those of the rarest."""
+"""Ratio of the numbers of images of the most frequent and the rarest class."""
 GAP = 0.05
-"""Accuracy on the training images less that on others."""
+"""Accuracy on the training images minus that on others."""
 RISE = 1.1
-"""Validation loss at the end over its lowest."""
+"""Ratio of the final to the lowest validation loss."""
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a gradient may overflow
@@ -65,24 +65,24 @@ def health(
     Parameters
     ----------
     model : Sequential
-        Built; it is not changed.
+        A built network, which is not changed.
     history : History, optional
-        Of its training; without it nothing is said of learning rate and overfitting.
+        The history of its training; without it, learning rate and overfitting are not examined.
     images, labels : (N, H, W, C) and (N,), optional
-        Raw images, best such as it was not trained on; the first 256 are looked at. Without them only the history is.
+        Raw images, preferably not from the training set; the first 256 are used. Without them only the history is.
     optimizer : Optimizer, optional
-        Of the training, for the size of its updates; Adam by default. It is not changed.
+        The optimizer of the training, for the size of its updates; Adam by default. It is not changed.
     loss : str or Loss
         As in `Trainer`.
     class_counts : (K,) integer, optional
-        Training images of each class; those of `labels` by default.
+        Number of training images of each class; counted in `labels` by default.
     settings : mapping, optional
-        Of the training, as in a run's configuration (`optimizer`, `lr`, `augment`, `early_stopping`, ...): nothing is
-        advised that was done.
+        Settings of the training, as in a run's configuration (`optimizer`, `lr`, `augment`, `early_stopping`, ...), so
+        that nothing is advised that was done already.
     of : str
         What the images are, such as "test images", for the evidence.
     seed : int
-        Of noise and dropout.
+        Seed of noise and dropout.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def health(
     if history is not None:
         findings += _learning_rate(history, adviser)
     if images is not None and labels is not None and len(images):
-        # Indexed first: a set larger than memory becomes no array as a whole.
+        # Indexed first, so that a data set larger than memory is never converted as a whole.
         of = f"first {IMAGES:,} of {len(images):,} {of}" if len(images) > IMAGES else f"{len(images):,} {of}"
         images, labels = np.asarray(images[:IMAGES]), np.asarray(labels[:IMAGES])
         if len(images) != len(labels):
@@ -142,7 +142,7 @@ def _measure(
     ratios = _update_ratios(model, x, labels, loss, optimizer, history, seed)
     steps = list(model.walk(x))
     delta = loss.backward(loss.forward(steps[-1].y, labels)[1])
-    # Times N: the loss is a mean over the batch, and one image's delta does not depend on its company.
+    # Times N: the loss is a mean over the batch, and this gives delta for the loss of a single image.
     deltas = [
         float(np.sqrt(np.mean(np.square(back.delta, dtype=np.float64)))) * len(x)
         for back in model.walk_back(delta, [step.saved for step in steps], needs_dx=True)
@@ -169,9 +169,9 @@ def _update_ratios(
     history: History | None,
     seed: int,
 ) -> dict[str, float]:
-    """Return the size of an update over that of the weight, by parameter: the largest of some updates of a copy.
+    """Return the ratio of update to weight, by parameter: the largest of some updates of a copy.
 
-    The first steps of Adam and RMSprop are larger than any later one while their means fill, and do not count.
+    The first steps of Adam and RMSprop are larger than later ones, until their means are filled, and do not count.
     """
     twin = copy.deepcopy(model)
     rule = copy.deepcopy(optimizer)
@@ -181,7 +181,7 @@ def _update_ratios(
     parameters = twin.parameters
     largest: dict[str, float] = {}
     first = 0 if isinstance(rule, SGD) else 6
-    with np.errstate(all="ignore"):  # a training that blew up goes on to do so
+    with np.errstate(all="ignore"):  # a training that diverged continues to do so
         for step in range(first + 6):
             chosen = generator.integers(0, len(x), min(32, len(x)))
             y, saved = twin.forward(x[chosen], training=True, generator=generator)
@@ -202,14 +202,14 @@ def _units(layer: LayerHealth, adviser: Adviser) -> Iterator[Finding]:
         yield _finding(
             "dead filters" if layer.is_map else "dead units",
             layer.name,
-            f"{100 * layer.dead:.0f}% give zero for every image (usual: under {100 * limit:.0f}%)",
+            f"{100 * layer.dead:.0f}% output zero for every image (usual: under {100 * limit:.0f}%)",
             adviser.dead(),
         )
     if layer.saturated is not None and layer.saturated > SATURATED:
         yield _finding(
             "saturated units",
             layer.name,
-            f"{100 * layer.saturated:.0f}% of the outputs lie where the derivative is below a tenth of its largest",
+            f"{100 * layer.saturated:.0f}% of the outputs are where the derivative is below a tenth of its maximum",
             adviser.saturated(),
         )
 
@@ -249,7 +249,7 @@ def _updates(layers: tuple[LayerHealth, ...], adviser: Adviser, is_too_fast: boo
         evidence = f"an update is {layer.update:.1e} of the weight (usual: about 1e-03)"
         if layer.update > FAST_UPDATE:
             yield _finding("updates too large", layer.name, evidence, adviser.too_high())
-        elif layer.update < SLOW_UPDATE and not is_too_fast:  # a dead network hardly moves; a higher rate killed it
+        elif layer.update < SLOW_UPDATE and not is_too_fast:  # a dead network hardly changes; a high rate killed it
             yield _finding("updates too small", layer.name, evidence, adviser.small_updates())
 
 
@@ -274,7 +274,7 @@ def _learning_rate(history: History, adviser: Adviser) -> Iterator[Finding]:
         yield _finding(
             "learning rate too high",
             "",
-            f"the loss went from {start:.3g} to {end:.3g}, at worst {worst:.3g}",
+            f"the loss went from {start:.3g} to {end:.3g}, with a maximum of {worst:.3g}",
             adviser.too_high(),
         )
         return
@@ -286,7 +286,7 @@ def _learning_rate(history: History, adviser: Adviser) -> Iterator[Finding]:
         yield _finding(
             "learning rate too low",
             "",
-            f"the loss went from {start:.3g} to {end:.3g} only",
+            f"the loss only went from {start:.3g} to {end:.3g}",
             adviser.too_low(),
         )
 
@@ -307,7 +307,7 @@ def _overfitting(
         best = min(losses)
         if history.restored_epoch is None and losses[-1] > RISE * best and len(losses) > 2:
             epoch = losses.index(best) + 1
-            evidence = f"the validation loss was {best:.3g} after epoch {epoch} and is {losses[-1]:.3g} now"
+            evidence = f"the validation loss was {best:.3g} after epoch {epoch} and is now {losses[-1]:.3g}"
             yield _finding("overfitting", "", evidence, adviser.overfitting())
         elif gap > GAP:
             said = _gap(last.train_accuracy, last.validation_accuracy, "validation images")
@@ -315,7 +315,7 @@ def _overfitting(
     elif images is not None and labels is not None and len(images) >= 50:
         outputs = model(model.preprocessing(images, dtype=model.dtype))
         accuracy = float(np.mean(outputs.argmax(axis=1) == labels))
-        # What chance alone does to an accuracy on so few images.
+        # The effect of chance alone on an accuracy measured on so few images.
         chance = 2 * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / len(images))
         if last.train_accuracy - accuracy > GAP + chance:
             said = _gap(last.train_accuracy, accuracy, of)
@@ -323,7 +323,7 @@ def _overfitting(
 
 
 def _gap(train: float, other: float, name: str) -> str:
-    return f"{100 * train:.1f}% of the training images are right but {100 * other:.1f}% of the {name}"
+    return f"{100 * train:.1f}% of the training images are correct, but {100 * other:.1f}% of the {name}"
 
 
 def _counts(labels: Array | None, model: Sequential) -> Array | None:
@@ -334,7 +334,7 @@ def _counts(labels: Array | None, model: Sequential) -> Array | None:
 
 def _imbalance(counts: Array, model: Sequential, adviser: Adviser) -> Iterator[Finding]:
     names = model.class_names or tuple(str(k) for k in range(len(counts)))
-    if counts.sum() < 20 * len(counts):  # with so few images of a class its number says little
+    if counts.sum() < 20 * len(counts):  # with so few images per class the counts mean little
         return
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[least] * IMBALANCE < counts[most]:

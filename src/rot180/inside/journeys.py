@@ -1,9 +1,9 @@
-"""The way of a batch through the network and back: every array by name, in the order in which it arises.
+"""The journey of a batch through the network and back: every array by name, in the order of computation.
 
 Forward layer by layer, the loss, backward layer by layer, one update of the optimizer. What is shown is what was
-computed: the arrays come from the recorder in `rot180.ops`, which the operations call beside each step, so the model
-needs no change, and nothing is computed a second time for show. The model that is handed in is left as it is: the
-journey is that of a copy.
+computed: the arrays come from the recorder in `rot180.ops`, which the operations call at each step, so the model needs
+no change, and nothing is computed again just to be shown. The model passed in is not changed: the journey is that of a
+copy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PHASES = ("forward", "loss", "backward", "update")
 
 @dataclass(frozen=True)
 class Journey:
-    """What a batch became on its way; from `journey`."""
+    """The arrays of a batch on its way; from `journey`."""
 
     notation: str
     batch_size: int
@@ -51,12 +51,10 @@ class Journey:
     steps: tuple[Step, ...]
 
     def __getitem__(self, name: str) -> tuple[Step, ...]:
-        """Return the steps of this name; a name such as `conv2.x_col` may arise forward and backward."""
+        """Return the steps with this name; a name such as `conv2.x_col` may occur forward and backward."""
         found = tuple(step for step in self.steps if step.name == name)
         if not found:
-            raise ArgumentError(
-                f"no array of the journey is called {name!r}{did_you_mean(name, [s.name for s in self.steps])}"
-            )
+            raise ArgumentError(f"the journey has no array {name!r}{did_you_mean(name, [s.name for s in self.steps])}")
         return found
 
     def select(self, layer: str) -> Journey:
@@ -65,15 +63,15 @@ class Journey:
         Raises
         ------
         ArgumentError
-            There is no such layer.
+            The network has no such layer.
         """
         known = dict.fromkeys(step.layer for step in self.steps)
         if layer not in known:
-            raise ArgumentError(f"no layer of the network is called {layer!r}{did_you_mean(layer, known)}")
+            raise ArgumentError(f"the network has no layer {layer!r}{did_you_mean(layer, known)}")
         return replace(self, steps=tuple(step for step in self.steps if step.layer == layer))
 
     def total(self, phase: str) -> tuple[float, int, int]:
-        """Return a phase's seconds, multiply-adds and bytes; what is handed on is counted once."""
+        """Return a phase's seconds, multiply-adds and bytes; memory that is passed on is counted once."""
         steps = [step for step in self.steps if step.phase == phase]
         own = [step for step in steps if not step.same_as]
         return sum(s.seconds for s in steps), sum(s.multiply_adds for s in steps), sum(s.bytes for s in own)
@@ -91,16 +89,16 @@ class Journey:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write the arrays with their values to a safetensors file, and all else as JSON into its metadata.
+        """Write the arrays with their values to a safetensors file, and everything else as JSON in its metadata.
 
-        An array is found under phase and name, `backward/conv2.delta`; one that was handed on is stored once, under its
-        first name, which the metadata give as `same_as`. The metadata's `journey` is `to_dict()`, with `key` added to
-        each array.
+        An array is stored under its phase and name, `backward/conv2.delta`; one that was passed on is stored once,
+        under its first name, which the metadata give as `same_as`. The metadata's `journey` is `to_dict()`, with `key`
+        added to each array.
 
         Raises
         ------
         ArgumentError
-            The journey was made without values, or the file exists already.
+            The journey was created without values, or the file already exists.
         ModelError
             The file cannot be written.
         """
@@ -108,10 +106,10 @@ class Journey:
 
         path = Path(path)
         if os.path.lexists(path):
-            raise ArgumentError(f"{path} exists already and is not written over; give another name")
+            raise ArgumentError(f"{path} already exists and is not overwritten; choose another name")
         missing = next((step.name for step in self.steps if step.values is None), "")
         if missing or not self.steps:
-            raise ArgumentError(f"the journey holds no values of {missing or 'any array'}; make it with values=True")
+            raise ArgumentError(f"the journey has no values of {missing or 'any array'}; create it with values=True")
         arrays: dict[str, Array] = {}
         keys: dict[str, str] = {}
         listed = []
@@ -126,7 +124,7 @@ class Journey:
         return path
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a gradient may overflow: it is shown as it is
+@np.errstate(over="ignore", invalid="ignore")  # a gradient may overflow, which is shown as well
 def journey(
     model: Sequential,
     images: Array,
@@ -138,37 +136,37 @@ def journey(
     seed: int = 0,
     values: bool = False,
 ) -> Journey:
-    """Send a batch through a network and back, and note every array on the way.
+    """Send a batch through a network and back, and record every array on the way.
 
     Parameters
     ----------
     model : Sequential
-        Built; left as it is.
+        A built network, which is not changed.
     images : (N, H, W, C) or (N, H, W)
-        As they come from the data; the model's preprocessing is applied.
+        Images as in the data; the model's preprocessing is applied.
     labels : (N,) integers
-        What the images show.
+        The labels of the images.
     algorithm : {"im2col", "offsets", "windows", "loops", "auto"}
-        How all convolutions are computed. `auto` leaves each layer the choice, part by part, that training makes.
+        The algorithm of all convolutions. With `auto`, each pass of each layer uses the one chosen in training.
     optimizer : str or Optimizer
-        Makes the update; it is copied, with its state.
+        The optimizer of the update; it is copied, with its state.
     loss : str or Loss
         As in `rot180.Trainer`.
     seed : int
-        Of dropout and noise.
+        Seed of dropout and noise.
     values : bool
-        Keep a copy of every array, for `Journey.save`. Some hundred megabytes for a large network and batch.
+        Keep a copy of every array, for `Journey.save`. This takes some hundred megabytes for a large network and batch.
 
     Returns
     -------
     Journey
-        Times are of one pass after a first, unwatched one (`loops`, which is slow, goes once); they are what happened,
-        not the best of many.
+        Times are those of one pass after an unrecorded one (`loops`, which is slow, runs once), not the best of
+        several.
 
     Raises
     ------
     ArgumentError
-        The model is not built, or there is no such algorithm.
+        The model is not built, or the algorithm is unknown.
     ShapeError
         Images and labels do not fit each other or the model.
 
@@ -190,7 +188,7 @@ def journey(
             f"journey: unknown algorithm {algorithm!r}{did_you_mean(str(algorithm), ('auto', *ALGORITHMS))}"
         )
     if len(images) != len(labels) or len(images) == 0:
-        raise ShapeError(f"journey: {len(images)} images and {len(labels)} labels; give one label for each image")
+        raise ShapeError(f"journey: got {len(images)} images and {len(labels)} labels; give one label per image")
     refuse_non_finite(model, images)
     traveler = copy.deepcopy(model)
     for layer in traveler.layers:
@@ -198,7 +196,7 @@ def journey(
             layer.algorithm = algorithm
     rule = optimizer_by_name(optimizer) if isinstance(optimizer, str) else copy.deepcopy(optimizer)
     objective = make_loss(loss, traveler)
-    if algorithm != "loops":  # memory and the processor's clock are awake after one pass
+    if algorithm != "loops":  # memory and the processor's clock are warmed up after one pass
         outputs, saved = traveler.forward(
             model.preprocessing(images, dtype=model.dtype), training=True, generator=np.random.default_rng(seed)
         )
@@ -221,7 +219,7 @@ def journey(
 def _there_and_back(
     model: Sequential, loss: Loss, images: Array, labels: Array, seed: int, watcher: Watcher
 ) -> tuple[float, dict[str, Array]]:
-    """Go forward, through the loss and backward, as `Sequential.forward` and `.backward` do."""
+    """Run forward, through the loss and backward, as `Sequential.forward` and `.backward` do."""
     shapes = model.layer_shapes
     watcher.enter("forward", "input")
     watcher.note("images", images, GIVEN)
@@ -256,7 +254,7 @@ def _there_and_back(
 
 
 def _update(model: Sequential, optimizer: Optimizer, gradients: dict[str, Array], watcher: Watcher) -> None:
-    """Update one parameter after the other; each ends with the array that the rule calls `update`."""
+    """Update one parameter after the other; each ends with the array named `update`."""
     optimizer.prepare(model.parameters)
     remaining = iter(gradients)
 
@@ -276,7 +274,7 @@ def _update(model: Sequential, optimizer: Optimizer, gradients: dict[str, Array]
 
 
 def _give_backward_products(watcher: Watcher, layer: Layer, input_shape: Shape, batch_size: int) -> None:
-    """Each gradient takes the products of forward once more, dw and dx alike."""
+    """Each of dw and dx takes as many products as the forward pass."""
     if not isinstance(layer, (Conv2d, Linear)):
         return
     products = batch_size * layer.multiply_adds(input_shape)

@@ -1,4 +1,4 @@
-"""Layers one after another, their shapes, and their parameters by name."""
+"""A network as a sequence of layers, with their shapes and their parameters by name."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ from rot180.nn.walk import Backward, Before, Forward, Saved, walk_backward, walk
 from rot180.ops.types import Array
 
 MAX_PARAMETERS = 2**31
-"""8 GiB of float32; a slip in a size is told before it takes the machine's memory."""
+"""8 GiB of float32: a mistyped size is reported before it exhausts the machine's memory."""
 
 
 class Sequential:
-    """A network: each layer takes what the one before it puts out.
+    """A network: each layer takes the output of the previous one.
 
     Parameters
     ----------
     layers : iterable of Layer
-        At least one. Layers without a name are given one: `conv1`, `relu1`, `pool1`, `conv2`, ...
+        At least one layer. Layers without a name get one: `conv1`, `relu1`, `pool1`, `conv2`, ...
     input_shape : (H, W, C) or (n,), optional
-        One image; may be given to `build` instead.
+        The shape of one image; may be passed to `build` instead.
 
     Attributes
     ----------
     preprocessing : Preprocessing
-        What is done to images before they come in; saved with the model.
+        The preprocessing of images before the first layer; saved with the model.
     class_names : tuple of str or None
-        What the outputs stand for.
+        The names of the classes, one per output.
     image_statistics : ImageStatistics or None
-        What the training images look like; `predict` and `evaluate` tell of images unlike them.
+        Statistics of the training images; `predict` and `evaluate` warn of images unlike them.
 
     Raises
     ------
     ShapeError
-        A layer does not fit the one before it; the message names the layer.
+        A layer does not fit the previous one; the message names the layer.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class Sequential:
 
     @answering
     def __init__(self, layers: Iterable[Layer], *, input_shape: Iterable[int] | None = None) -> None:
-        # First of all attributes: what is copied after it finds the parameters copied already.
+        # The first of all attributes, so that attributes copied after it find the parameters already copied.
         self._built: Built | None = None
         self._layers: tuple[Layer, ...] = (layers,) if isinstance(layers, Layer) else tuple(layers)
         self._check_layers()
@@ -87,43 +87,45 @@ class Sequential:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if self._built is not None:
-            self._built.look()  # a pickle leaves the parameters where the layers have them
+            self._built.look()  # a pickle leaves the parameters in the layers
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers in order; to exchange one, make a new network of them."""
+        """The layers in order; to replace one, create a new network of them."""
         return self._layers
 
     @layers.setter
     def layers(self, layers: Iterable[Layer]) -> None:
         raise ArgumentError(
-            "the layers of a network are fixed; make a new one, such as Sequential([*layers, Linear(5)])"
+            "the layers of a network are fixed; create a new network, such as Sequential([*layers, Linear(5)])"
         )
 
     @property
     def arena(self) -> Arena:
-        """Where the parameters of our own layers lie, by full name; raises ArgumentError before `build`."""
+        """The arena with the parameters of the built-in layers, by full name; raises ArgumentError before `build`."""
         return self._require_built().arena
 
     def _check_layers(self) -> None:
         if not self.layers:
-            raise ArgumentError("Sequential needs at least one layer; it got none")
+            raise ArgumentError("Sequential needs at least one layer, but got none")
         for layer in self.layers:
             if not isinstance(layer, Layer):
                 raise ArgumentError(f"Sequential takes layers such as ReLU(); it got {layer!r}")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
-            raise ArgumentError("Sequential: the same layer object stands twice in a network; make two layers")
+            raise ArgumentError("Sequential: the same layer object appears twice in the network; create two layers")
 
     def _check_names(self) -> None:
         name, count = Counter(layer.name for layer in self.layers).most_common(1)[0]
         if count > 1:
-            raise ArgumentError(f"Sequential: {count} layers are called {name!r}; give each a name of its own")
+            raise ArgumentError(f"Sequential: {count} layers are named {name!r}; give each its own name")
 
     @property
     def input_shape(self) -> Shape:
-        """The shape of one image; raises ArgumentError as long as it is not known."""
+        """The shape of one image; raises ArgumentError if it is not known yet."""
         if self._input_shape is None:
-            raise ArgumentError("the network does not know its input yet; call build((height, width, channels)) first")
+            raise ArgumentError(
+                "the network's input shape is not known yet; call build((height, width, channels)) first"
+            )
         return self._input_shape
 
     @property
@@ -139,7 +141,7 @@ class Sequential:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of the parameters, and of what goes through; float32 before `build`."""
+        """The type of the parameters and of all computations; float32 before `build`."""
         return self._dtype
 
     @property
@@ -149,7 +151,7 @@ class Sequential:
 
     @property
     def lr_factors(self) -> dict[str, float]:
-        """What multiplies the learning rate of each parameter, by full name."""
+        """The factor of the learning rate for each parameter, by full name."""
         return {f"{layer.name}.{name}": layer.lr_factor for layer in self.layers for name in layer.parameters}
 
     @answering_call
@@ -160,24 +162,24 @@ class Sequential:
         seed: int | np.random.SeedSequence = 0,
         dtype: Any = np.float32,
     ) -> Sequential:
-        """Make the parameters of all layers anew, and return the network.
+        """Create new parameters for all layers, and return the network.
 
         Parameters
         ----------
         input_shape : (H, W, C) or (n,), optional
-            Needed if the network does not know it.
+            Needed if not given to the network.
         seed : int or SeedSequence
-            Each layer draws from a generator of its own, so its weights do not depend on the layers around it.
+            Each layer draws from its own generator, so its weights do not depend on the other layers.
         dtype : float32 or float64
 
         Raises
         ------
         ShapeError
-            A layer does not fit the one before it.
+            A layer does not fit the previous one.
         ArgumentError
-            The input shape is not known, or seed or dtype cannot be used.
+            The input shape is not known, or seed or dtype is invalid.
         TooLargeError
-            The parameters would take more memory than is left.
+            The parameters would need more memory than is available.
         """
         shape = self.input_shape if input_shape is None else image_shape(input_shape)
         dtype = float_type(dtype)
@@ -185,7 +187,8 @@ class Sequential:
             seed = np.random.SeedSequence(whole_number(seed, "seed", 0))
         shapes = shapes_of(self.layers, shape)
         _check_size(self.layers, [shape, *shapes], dtype.itemsize)
-        # Made by key, not by spawn(), which would count up in a caller's SeedSequence and change the next build.
+        # Created by key, not by spawn(), which would advance a counter in the caller's SeedSequence and change the next
+        # build.
         seeds = (
             np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
             for index in range(len(self.layers))
@@ -202,7 +205,7 @@ class Sequential:
         return self
 
     def look(self) -> object:
-        """Return a token that changes with what an engine takes as given.
+        """Return a token that changes whenever something does that an engine relies on.
 
         Those are the hyper-parameters of our own layers other than `lr_factor`, and all that `build` fixes. Arrays that
         the user has put in the place of parameters are copied into the network's own.
@@ -210,7 +213,7 @@ class Sequential:
         Raises
         ------
         ArgumentError, ShapeError
-            The network is not built, or cannot follow what was set.
+            The network is not built, or cannot adopt a new value.
         """
         return self._require_built().look()
 
@@ -225,16 +228,16 @@ class Sequential:
         x : (N, *input_shape) float32 or float64
             Images after `preprocessing`; converted to the network's dtype.
         training : bool
-            Switches dropout and noise on; they draw from `generator`.
+            Whether to turn on dropout and noise, which draw from `generator`.
 
         Raises
         ------
         ShapeError
-            The images are not of the network's input shape.
+            The images do not have the network's input shape.
         ArgumentError
             The network is not built, or the images are not floats.
         TooLargeError
-            A layer would take more memory than is left.
+            A layer would need more memory than is available.
         """
         saved = []
         for step in self.walk(x, training=training, generator=generator):
@@ -244,7 +247,7 @@ class Sequential:
         return y, saved
 
     def __call__(self, x: Array) -> Array:
-        """Return the outputs for a batch, keeping nothing for a backward pass.
+        """Return the outputs for a batch, without keeping anything for a backward pass.
 
         Shapes and errors as in `forward`.
         """
@@ -261,14 +264,14 @@ class Sequential:
         generator: np.random.Generator | None = None,
         before: Before | None = None,
     ) -> Iterator[Forward]:
-        """Run the layers one by one, and yield each one's pass: `forward` for whoever looks inside.
+        """Run the layers one by one, and yield the pass of each: `forward` for code that inspects the layers.
 
         Parameters and errors are those of `forward`.
 
         Parameters
         ----------
         before : callable, optional
-            Called with a layer's place and input ahead of each layer.
+            Called before each layer with its index and input.
 
         Examples
         --------
@@ -285,16 +288,16 @@ class Sequential:
     def backward(self, dy: Array, saved: Saved, *, needs_dx: bool = False) -> tuple[Array | None, dict[str, Array]]:
         """Return dL/dx (None if not needed) and the gradient of each parameter by full name.
 
-        Gradients of several batches add: a step over a large batch is the mean of those over its parts.
+        Gradients of several batches can be averaged: that of a large batch is the mean of those of its parts.
 
         Parameters
         ----------
         dy : (N, *output_shape)
             dL/dy.
         saved
-            What `forward` returned.
+            The second value returned by `forward`.
         needs_dx : bool
-            Whether the gradient of the images is wanted; without it the first layer has less to do.
+            Whether to compute the gradient of the images, which makes the first layer more expensive.
         """
         gradients: dict[str, Array] = {}
         for step in self.walk_back(dy, saved, needs_dx=needs_dx):
@@ -306,19 +309,19 @@ class Sequential:
     def walk_back(
         self, dy: Array, saved: Saved, *, needs_dx: bool = False, before: Before | None = None
     ) -> Iterator[Backward]:
-        """Run the layers back one by one, and yield each one's pass: `backward` for whoever looks inside.
+        """Run the layers backward one by one, and yield the pass of each: `backward` for code that inspects the layers.
 
         Parameters and errors are those of `backward`.
 
         Parameters
         ----------
         before : callable, optional
-            Called with a layer's place and delta ahead of each layer.
+            Called before each layer with its index and delta.
         """
         return walk_backward(self.layers, np.asarray(dy, self._dtype), saved, needs_dx=needs_dx, before=before)
 
     def in_order(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
-        """Return gradients by full name in the order of the parameters, which is the optimizer's."""
+        """Return gradients by full name in the order of the parameters, as the optimizer needs them."""
         return {name: gradients[name] for name in self.parameters if name in gradients}
 
     @answering_call
@@ -330,7 +333,7 @@ class Sequential:
         ArgumentError
             A name is missing or unexpected, or the network is not built. Nothing was changed.
         ShapeError
-            An array has another shape. Nothing was changed.
+            An array has the wrong shape. Nothing was changed.
         """
         self._require_built()
         own = self.parameters
@@ -350,13 +353,13 @@ class Sequential:
             np.copyto(array, parameters[name], casting="same_kind")
 
     def summary(self) -> Summary:
-        """Return the table of layers, output shapes, parameters and multiply-adds per image; print it."""
+        """Return a table of layers, output shapes, parameters and multiply-adds per image, to be printed."""
         return summarize(self.countable().layers, self.layer_shapes)
 
     def countable(self) -> Sequential:
         """Return a network whose parameters can be counted: itself, or a built copy.
 
-        How many a layer of the user's own has may be known only when it is built.
+        The number of parameters of a user's own layer may be known only when it is built.
         """
         if self.is_built or not any(is_own(layer) and layer.has_parameters for layer in self.layers):
             return self
@@ -364,7 +367,7 @@ class Sequential:
 
     @property
     def notation(self) -> str:
-        """The network as `rot180.network` reads it; raises ArgumentError as long as the input is not known."""
+        """The network as `rot180.network` reads it; raises ArgumentError if the input shape is not known."""
         return notation(self.input_shape, self.layers, self.layer_shapes, automatic_names(self.layers))
 
     def __str__(self) -> str:
@@ -372,7 +375,7 @@ class Sequential:
         return repr(self) if self._input_shape is None else self.notation
 
     def __repr__(self) -> str:
-        """Return a call that makes the network."""
+        """Return a call that creates the network."""
         if self._input_shape is None:
             return f"Sequential([{', '.join(repr(layer) for layer in self.layers)}])"
         return f"network({self.notation!r})"
@@ -383,7 +386,7 @@ class Sequential:
         return self._built
 
     def accept(self, images: Any) -> Array:
-        """Return a batch in the network's type; raise ShapeError or ArgumentError where it does not fit."""
+        """Return a batch in the network's type; raise ShapeError or ArgumentError if it does not fit."""
         self._require_built()
         x: Array = as_array(images)
         if x.dtype.kind != "f":
@@ -393,20 +396,20 @@ class Sequential:
         return x.astype(self._dtype, copy=False)
 
     def refuse_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise ShapeError for the shape of a batch of raw images that preprocessing does not make fit.
+        """Raise ShapeError if a batch of raw images of this shape does not fit even after preprocessing.
 
-        Gray images (N, H, W) are given their channel by it.
+        Preprocessing adds the channel axis to gray images (N, H, W).
         """
         if (*shape[1:], 1) != self.input_shape and (shape[1:] != self.input_shape or not shape):
             self._refuse(shape)
 
     def _refuse(self, shape: tuple[int, ...]) -> NoReturn:
         expected = ", ".join(map(str, ("N", *self.input_shape)))
-        raise ShapeError(f"the network takes images ({expected}); it got {shape}")
+        raise ShapeError(f"the network takes images ({expected}); got {shape}")
 
 
 def automatic_names(layers: Iterable[Layer]) -> list[str]:
-    """Return the names that layers have where the user gives none: `conv1`, `relu1`, `conv2`, ..."""
+    """Return the names that layers get if the user gives none: `conv1`, `relu1`, `conv2`, ..."""
     counts: Counter[str] = Counter()
     names = []
     for layer in layers:
@@ -416,7 +419,7 @@ def automatic_names(layers: Iterable[Layer]) -> list[str]:
 
 
 def following_activation(layers: tuple[Layer, ...], index: int) -> str:
-    """Return the kind of the activation that a layer's output goes through; "linear" if none.
+    """Return the kind of activation that follows a layer; "linear" if there is none.
 
     Pooling, flattening and dropout in between do not count.
     """
@@ -435,6 +438,6 @@ def _check_size(layers: tuple[Layer, ...], shapes: list[Shape], itemsize: int) -
         total += own
         if total > MAX_PARAMETERS:
             raise ArgumentError(
-                f"{layer.name}: a network must have at most {MAX_PARAMETERS:,} parameters; up to here it has {total:,}"
+                f"{layer.name}: a network must have at most {MAX_PARAMETERS:,} parameters; here it has {total:,}"
             )
         require(total * itemsize + own * 8, f"{layer.name}: a network of {total:,} parameters")  # drawn in float64

@@ -1,6 +1,6 @@
-"""The one walk through a network, forward and back: whoever looks inside visits each layer, and nobody else loops.
+"""The loop over a network's layers, forward and backward, shared by all code that visits each layer.
 
-Both walks are generators, so a visitor may keep what it wants of a layer, or stop. What it does not keep is freed
+Both walks are generators, so the caller may keep what it needs of a layer, or stop. What it does not keep is freed
 before the next layer runs. What the operations record meanwhile reaches a listener of `rot180.ops.recorder`.
 """
 
@@ -20,7 +20,7 @@ Saved = list[Any]
 """What each layer's backward pass needs, in the order of the layers."""
 
 Before = Callable[[int, Array], None]
-"""Called ahead of a layer with its place and what enters: the input, or on the way back delta."""
+"""Called before each layer with its index and its input, or in the backward pass its delta."""
 
 
 class Forward(NamedTuple):
@@ -41,9 +41,9 @@ class Backward(NamedTuple):
     delta : array
         dL/dy.
     dx : array or None
-        dL/dx; None where no layer below needs it.
+        dL/dx; None if no layer below needs it.
     gradients : dict of str to array
-        By local name.
+        The gradients by local name.
     """
 
     place: int
@@ -67,7 +67,7 @@ def walk_forward(
     generator: np.random.Generator | None = None,
     before: Before | None = None,
 ) -> Iterator[Forward]:
-    """Run the layers in order, and yield each one's pass."""
+    """Run the layers in order, and yield the pass of each."""
     for place, (layer, shape) in enumerate(zip(layers, output_shapes, strict=True)):
         if before:
             before(place, x)
@@ -93,7 +93,7 @@ def walk_backward(
     needs_dx: bool = False,
     before: Before | None = None,
 ) -> Iterator[Backward]:
-    """Run the layers back, from the last to the lowest that has something to compute, and yield each one's pass."""
+    """Run the layers backward, from the last to the lowest with something to compute, and yield the pass of each."""
     lowest = 0 if needs_dx else lowest_learning(layers)
     delta = dy
     for place in range(len(layers) - 1, lowest - 1, -1):
@@ -116,7 +116,7 @@ def walk_backward(
 
 
 def lowest_learning(layers: tuple[Layer, ...]) -> int:
-    """Return the index of the first layer that has parameters; what is below needs no gradients. 0 if none has any."""
+    """Return the index of the first layer with parameters, below which no gradients are needed; 0 if none has any."""
     is_built = any(layer.parameters for layer in layers)
     learning = (i for i, layer in enumerate(layers) if (layer.parameters if is_built else layer.has_parameters))
     return next(learning, 0)

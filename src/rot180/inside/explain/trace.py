@@ -1,4 +1,4 @@
-"""One pass through the network and back, with every array kept: what ledgers are read from."""
+"""One pass through the network and back that keeps every array, from which ledgers are built."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from rot180.training.trainer import make_loss
 
 
 class Trace:
-    """A batch on its way forward, back, and into one update; no parameter is changed.
+    """The forward and backward passes of a batch and one update, without changing any parameter.
 
-    The layers' own `forward` and `backward` compute it, in the network's float type.
+    Everything is computed by the layers' own `forward` and `backward`, in the network's float type.
 
     Parameters
     ----------
     model : Sequential
-        Built.
+        A built network.
     images : (N, H, W, C), (H, W, C) or (H, W)
-        As they come from the data; the model's preprocessing is applied. One image may come without a batch.
+        Images as in the data; the model's preprocessing is applied. A single image needs no batch axis.
     labels : int, (N,) integer or (N, K) float, optional
-        What the loss compares with; the likeliest class of each image by default.
+        The labels that the loss compares with; the most likely class of each image by default.
     loss : str or Loss
         As in `Trainer`.
     optimizer : Optimizer, optional
-        Whose next update is explained, with its state; Adam before its first update by default. It is not changed.
+        The optimizer whose next update is explained; Adam before its first update by default. It is not changed.
     training : bool
-        With noise and dropout, drawn with `seed`; without by default.
+        Whether to use noise and dropout, drawn with `seed`.
     seed : int
 
     Attributes
@@ -44,7 +44,7 @@ class Trace:
     images : array
         The batch as given, with a batch axis.
     inputs, outputs : list of array
-        Of each layer.
+        The input and output of each layer.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Trace:
         def draw(place: int, x: Array) -> None:
             layer = model.layers[place]
             if training and isinstance(layer, NoisyReLU):
-                # The layer keeps its output alone; the same draw ahead of it gives the noise.
+                # The layer saves only its output; drawing the same numbers before it gives the noise.
                 drawn = copy.deepcopy(generator).standard_normal(x.shape, dtype=x.dtype.type)
                 self.noise[place] = drawn * x.dtype.type(layer.sigma)
 
@@ -94,7 +94,7 @@ class Trace:
 
     @cached_property
     def target(self) -> Array:
-        """What the loss compares with."""
+        """The target of the loss."""
         if self._labels is None:
             likeliest: Array = self.outputs[-1].reshape(self.count, -1).argmax(axis=1)
             return likeliest
@@ -128,7 +128,7 @@ class Trace:
 
     @cached_property
     def updates(self) -> dict[str, Array]:
-        """By how much the optimizer's next update changes each parameter: the value after less that before, exactly."""
+        """The change of each parameter in the optimizer's next update: exactly its value after minus that before."""
         optimizer = copy.deepcopy(self.optimizer)
         after = {name: array.copy() for name, array in self.model.parameters.items()}
         optimizer.update(after, self.gradients, self.model.lr_factors)
