@@ -60,7 +60,7 @@ def test_wrong_arguments_are_explained(arrays):
         linear(x[:, :4], w)
     with pytest.raises(ShapeError, match="flatten feature maps"):
         linear(np.ones((2, 2, 2, 1)), w)
-    with pytest.raises(ShapeError, match=r"b must have one bias a unit, \(4,\); it is \(5,\)"):
+    with pytest.raises(ShapeError, match=r"b must have one bias per unit, \(4,\); it is \(5,\)"):
         linear(x, w, np.ones(5))
     with pytest.raises(ShapeError, match=r"dy must have the shape of y, \(3, 4\); it is \(3, 5\)"):
         linear_backward(x, x, w)

@@ -1,6 +1,6 @@
-"""Compiled twins of `rot180.ops` (Numba): same names and arguments, no policy.
+"""Compiled twins of `rot180.ops` (Numba): the same names and arguments, without choices of their own.
 
-Numba takes a moment to import, so nothing here does until a function is used for the first time. Any number of threads
+Importing Numba takes a moment, so it is only imported when a function is first used. Any number of threads
 may call them.
 
 >>> import numpy as np

@@ -2,11 +2,11 @@
 
     y[n, o]  = b[o] + sum over i of x[n, i] * w[i, o]        rows n, columns o
     dx[n, i] = sum over o of dy[n, o] * w[i, o]              both read along o: the dot tile
-    dw[i, o] = sum over n of x[n, i] * dy[n, o]              rows i, columns o; used up by the optimizer at once
+    dw[i, o] = sum over n of x[n, i] * dy[n, o]              rows i, columns o; consumed by the optimizer at once
     db[o]    = sum over n of dy[n, o]
 
-Most parameters of a network sit in its first fully connected layer. Its dw is formed a few rows at a time in a scratch
-that stays in the cache, and the optimizer's rule is applied there: dw never goes to memory and back.
+Most parameters of a network are in its first fully connected layer. Its dw is computed a few rows at a time in a
+scratch array that stays in the cache, and the optimizer's rule is applied there: dw never travels to memory and back.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, WIDE, tile
 from rot180.kernels.update import update_lanes
 
 KEEP = -1
-"""In place of a rule: write the gradient to where the parameter would be."""
+"""Used in place of a rule: write the gradient where the parameter would be."""
 
 
 @kernel
 def affine(address, x, w, bias, y, scratch, strides, sizes, activation):
-    """y = f(x @ w + bias), f a kind of `activate` without a slope, or NOTHING.
+    """y = f(x @ w + bias), f being a kind of `activate` without a slope, or NOTHING.
 
     x : (N, I), y : (N, O)
-    w : (I, O) with room for one register behind its end
+    w : (I, O) with room for one register after its end
     bias : (O,), or empty
     scratch : (threads, at least rows*width)
     sizes : (2,) int64: columns of a block, rows of a tile
@@ -56,9 +56,9 @@ def affine(address, x, w, bias, y, scratch, strides, sizes, activation):
 
 @kernel
 def affine_one(address, x, w, bias, y, sums, strides, activation):
-    """The same for one row of x: reading the weights takes all the time, so it is done in the order of memory.
+    """The same for one row of x: reading the weights dominates the time, so it is done in the order of memory.
 
-    Inputs are split into parts, whose sums are added up in the end.
+    Inputs are split into parts, whose sums are added at the end.
 
     sums : (parts, O rounded up to whole registers)
     """
@@ -100,7 +100,7 @@ def affine_data_gradient(address, dy, w, dx, strides):
 def affine_weight_gradient(address, x, dy, w, first_state, second_state, db, scratch, strides, sizes, rule, hyper):
     """dw = x.T @ dy, a few rows at a time, and the optimizer's update of these rows of w; db.
 
-    x : (N, I), dy : (N, O) with room for one register behind its end
+    x : (N, I), dy : (N, O) with room for one register after its end
     w, first_state, second_state : (I, O); with the rule KEEP the gradient is written to w
     db : (O,), or empty
     scratch : (threads, at least rows of a tile * O rounded up to whole blocks of columns)

@@ -1,8 +1,8 @@
-"""How every kernel is compiled, and where the result is kept.
+"""How kernels are compiled, and where the results are cached.
 
-Numba keeps compiled code and compiles anew when the function's own file has changed, but does not see a change in what
-it calls from another file. A kernel that still holds yesterday's register block would write where it must not. So the
-code is kept in a folder named after the content of all kernel files: in the user's cache, or in NUMBA_CACHE_DIR.
+Numba caches compiled code and recompiles when the function's own file has changed, but does not notice a change in what
+it calls from another file. A kernel compiled with an outdated register block would write where it must not. So the code
+is cached in a folder named after the content of all kernel files: in the user's cache, or in NUMBA_CACHE_DIR.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def subroutine(function: Callable[..., Any]) -> Any:
-    """Compile a function that kernels call, or that is too short to be split."""
+    """Compile a function that kernels call, or that is too short to split."""
     with _own_cache():
         return njit(**_OPTIONS)(function)
 
 
 def callback(function: Callable[..., Any], signature: Any) -> Any:
-    """Compile a function that is called by its address."""
+    """Compile a function that is called by address."""
     with _own_cache():
         return cfunc(signature, cache=True)(function)
 
@@ -57,7 +57,7 @@ def _fingerprint() -> str:
 
 @contextmanager
 def _own_cache() -> Iterator[None]:
-    """Let what is compiled in the `with` block be kept in the folder of these kernels, and nothing else."""
+    """Cache what is compiled in the `with` block in the folder of these kernels, and nothing else."""
     given = config.CACHE_DIR
     base = Path(given) if given else Path(platformdirs.user_cache_dir("rot180"))
     config.CACHE_DIR = str(base / f"kernels-{_fingerprint()}")

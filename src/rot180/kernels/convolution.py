@@ -2,10 +2,10 @@
 
     out[n, y, x, f] = finish( sum over u, i, k of  xp[n, y*s + u*d, ...][i, k] * w[(u, i, k), f] )
 
-One call of the tile makes up to TILE_ROWS neighboring pixels of two registers of filters, straight from the padded
-image. They land in a scratch row that stays in the first-level cache, and are finished there: bias and ReLU, or the
-max-pool behind them, or the ReLU gate of the layer below. Work is split into runs of output rows times blocks of
-filters; each output is made by one unit, so its bits do not depend on the number of threads.
+One call of the tile computes up to TILE_ROWS neighboring pixels for two registers of filters, straight from the padded
+image. They go to a scratch row that stays in the first-level cache, and are finished there: with bias and ReLU, the max
+pooling that follows, or the ReLU gate of the layer below. Work is split into runs of output rows times blocks of
+filters; each output is computed by one unit, so its bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from rot180.kernels.simd import (
 from rot180.kernels.tile import TILE_VECTORS, tile
 
 PLAIN, BIAS, BIAS_RELU, GATE = 0, 1, 2, 3
-"""How a pixel is finished: as it is, plus bias, plus bias then ReLU, or kept where the gate's array is positive."""
+"""How a pixel is finished: unchanged, plus bias, plus bias then ReLU, or passed where the gate's array is positive."""
 
 CLOSED = 255
-"""In place of a winner: the largest value of the window did not pass the ReLU."""
+"""Used in place of a winner: the largest value of the window did not pass the ReLU."""
 
 
 @kernel
@@ -41,13 +41,13 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
     Parameters
     ----------
     address : int
-        The compiled tile.
+        Address of the compiled tile.
     xp : (N, Hp, Wp, C)
         Padded images.
     w : (G, blocks, KH*KW*Cg, width) or (KH, KW, Cg, F)
-        From `pack_panels` or `pack_rotated`; or the weights where they are, with room for a register behind the end.
+        From `pack_panels` or `pack_rotated`; or the weights in place, with room for a register after the end.
     bias : (F,)
-        Used where `finish` says so.
+        Used if `finish` includes it.
     out : (N, Ho, Wo, F)
         Pixel (y, x) goes to row top + y*step_h, column left + x*step_w.
     gate : (N, Hg, Wg, F)
@@ -56,9 +56,9 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
     strides : from `tile_strides`
     sizes : (22,) int64
         KH, OH, OW, stride_h, stride_w, first_row, first_column (of the first window in xp), top, left, step_h, step_w,
-        gate_top, gate_left, rows of a unit, pixels of a tile, dilation_h, the first and last + 1 row of xp that are no
-        padding (kernel rows that fall on padding are skipped), the pixels that share a register (`pack_folded`: OW,
-        stride_w and bias are those of the folded window then), groups, elements from one to the next in w, and from one
+        gate_top, gate_left, rows of a unit, pixels of a tile, dilation_h, the first and last + 1 row of xp outside the
+        padding (kernel rows over padding are skipped), the pixels that share a register (`pack_folded`: OW, stride_w
+        and bias are then those of the folded window), groups, elements from one group to the next in w, and from one
         block of filters to the next.
     finish : PLAIN, BIAS, BIAS_RELU or GATE
     """
@@ -122,12 +122,12 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
 
 @kernel
 def convolve_pool(address, xp, w, bias, out, winners, scratch, strides, sizes, relu):
-    """Convolution, bias, ReLU if asked for, and a max-pool whose windows touch, in one pass.
+    """Convolution, bias, optional ReLU, and max pooling over adjacent windows, in one pass.
 
-    The largest value is sought before bias and ReLU, which keep the order; equal values go to the first in row order,
-    and NaN is larger than all else. `w` as for `convolve`.
+    The maximum is taken before bias and ReLU, which preserve the order; the first of equal values in row-major order
+    wins, and NaN is larger than all else. `w` as for `convolve`.
     `sizes` (18,): KH, OH, OW of the pooled image, stride_h, stride_w, first_row, first_column, top, left, PH, PW, rows
-    of a unit, pixels of a tile, columns to convolve, dilation_h, first and last + 1 row that are no padding, elements
+    of a unit, pixels of a tile, columns to convolve, dilation_h, first and last + 1 row outside the padding, elements
     from one block of filters to the next in w.
     `winners` (N, OH, OW, F) uint8 holds u*PW + v, or CLOSED.
     """
@@ -177,7 +177,7 @@ def convolve_pool(address, xp, w, bias, out, winners, scratch, strides, sizes, r
                         place = select(value > best, splat(s, float(q)), place)
                         best = select(value > best, value, best)
                         numbers = select(numbers == numbers, value, numbers)
-                    # A NaN is never larger: it would be lost if it did not come first.
+                    # A NaN never compares as larger: it would be lost unless it came first.
                     best = select(numbers == numbers, best, numbers) + added
                     if relu:
                         place = select(zero >= best, splat(s, float(CLOSED)), place)

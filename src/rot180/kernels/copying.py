@@ -1,4 +1,4 @@
-"""Moving images between padded and unpadded buffers, as they are or spread by a stride."""
+"""Moving images between padded and unpadded buffers, unchanged or spread by a stride."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rot180.kernels.simd import lanes, pointer
 
 @kernel
 def copy(x, y, sizes):
-    """Copy an H x W piece of (N, rows, columns, C) images to places that may lie apart.
+    """Copy an H x W part of (N, rows, columns, C) images to positions that may be spaced.
 
-    y[n, y_top + i*step_h, y_left + j*step_w] = x[n, x_top + i, x_left + j]; what lies between is left alone.
+    y[n, y_top + i*step_h, y_left + j*step_w] = x[n, x_top + i, x_left + j]; the elements in between are not changed.
     `sizes` (8,): H, W, x_top, x_left, y_top, y_left, step_h, step_w.
     """
     H, W, x_top, x_left, y_top, y_left, step_h, step_w = (

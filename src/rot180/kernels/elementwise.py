@@ -1,13 +1,13 @@
-r"""What works on every number by itself: activations, their gates, noise and dropout's mask.
+r"""Elementwise operations: activations, their gates, noise and the mask of dropout.
 
-Arrays are (N, rows, columns, C), and what is worked on may be the middle of a padded one: rows of W*C neighbors.
-`sizes` says where:
+Arrays are (N, rows, columns, C), and the operands may be the inside of padded ones: rows of W*C contiguous numbers.
+`sizes` gives their positions:
 
     one operand     H, W, x_top, x_left, y_top, y_left
     two operands    H, W, a_top, a_left, b_top, b_left, y_top, y_left
 
-Vectors (N, n) come as (N, 1, 1, n) with H = W = 1. The result may be an operand: each number is read, then written.
-Rows are dealt out in units of some thousand numbers, whatever the number of threads.
+Vectors (N, n) are passed as (N, 1, 1, n) with H = W = 1. The result may be an operand: each number is read, then
+written. Rows are distributed in units of some thousand numbers, whatever the number of threads.
 
     kind          y                              kind              y
     RELU          max(0, x)                      GATE              a where b > 0, else 0      (delta, y of a ReLU)
@@ -33,10 +33,10 @@ from rot180.kernels.simd import absolute, copysign, lanes, pointer, select, spla
 RELU, LEAKY_RELU, SIGMOID, TANH = 0, 1, 2, 3
 GATE, LEAKY_GATE, SIGMOID_GATE, TANH_GATE, NOISY_RELU, MULTIPLY = 0, 1, 2, 3, 4, 5
 NOTHING = -1
-"""For kernels that do other work and may do one of these on the way."""
+"""For kernels that may apply one of these along with other work."""
 
 UNIT = 8_192
-"""Numbers that one unit of work holds, about."""
+"""The approximate number of elements in one unit of work."""
 
 
 @subroutine
@@ -64,7 +64,7 @@ def tanh_lanes(x):
 
 @subroutine
 def activate_lanes(kind, x, slope):
-    """f(x), f by its kind; x itself for NOTHING. `slope` is that of LEAKY_RELU, a vector; any for the others."""
+    """f(x) for a kind f; x itself for NOTHING. `slope` is that of LEAKY_RELU, a vector; it is ignored by the others."""
     value = x
     if kind == RELU:
         value = relu_lanes(x)
@@ -79,7 +79,7 @@ def activate_lanes(kind, x, slope):
 
 @subroutine
 def activate_row(kind, p, q, length, slope):
-    """q = f(p) for neighbors in memory."""
+    """q = f(p) for contiguous elements."""
     L = lanes(p)
     leak = splat(p, slope)
     for i in range(0, length, L):
@@ -89,7 +89,7 @@ def activate_row(kind, p, q, length, slope):
 
 @kernel
 def activate(kind, x, y, slope, sizes):
-    """y = f(x), f by its kind; `slope` is that of LEAKY_RELU."""
+    """y = f(x) for a kind f; `slope` is that of LEAKY_RELU."""
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     length = W * x.shape[3]
     rows = x.shape[0] * H
@@ -104,7 +104,7 @@ def activate(kind, x, y, slope, sizes):
 
 @subroutine
 def combine_row(kind, p, o, q, length, slope):
-    """q = f(p, o) for neighbors in memory."""
+    """q = f(p, o) for contiguous elements."""
     L = lanes(p)
     leak, zero, one = splat(p, slope), splat(p, 0.0), splat(p, 1.0)
     for i in range(0, length, L):
@@ -127,7 +127,7 @@ def combine_row(kind, p, o, q, length, slope):
 
 @kernel
 def combine(kind, a, b, y, slope, sizes):
-    """y = f(a, b), f by its kind; `slope` is that of LEAKY_GATE."""
+    """y = f(a, b) for a kind f; `slope` is that of LEAKY_GATE."""
     H, W, a_top, a_left, b_top, b_left, y_top, y_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
     )  # fmt: skip

@@ -1,14 +1,14 @@
-r"""exp(x) for x <= 0, on registers: all that sigmoid, tanh and softmax need, since each can be written with it.
+r"""exp(x) for x <= 0, on registers: all that sigmoid, tanh and softmax need, since each can be expressed by it.
 
 With r = x / ln 2 rounded to an integer and f = x - r * ln 2, so that |f| <= ln 2 / 2 = 0.347,
 
     exp(x) = 2^r * exp(f) = 2^r + 2^r * q,      q = exp(f) - 1 = f + f^2 * (1/2! + f/3! + f^2/4! + ...)
 
-2^r is written straight into the exponent bits. ln 2 is subtracted in two parts, hi + lo, by fused multiply-adds: hi is
-ln 2 rounded to the type, and x - r*hi is rounded once. The series is cut where the next term is below half a unit in
-the last place: behind f^7 for float32 (0.347^8 / 8! = 5e-9, the unit is 6e-8), behind f^13 for float64 (4e-18, 1e-16).
+2^r is written directly into the exponent bits. ln 2 is subtracted in two parts, hi + lo, by fused multiply-adds: hi is
+ln 2 rounded to the type, and x - r*hi is rounded once. The series is truncated where the next term is below half a unit
+in the last place: after f^7 for float32 (0.347^8 / 8! = 5e-9, the unit is 6e-8), after f^13 for float64 (4e-18, 1e-16).
 
-exp(x) - 1 = 2^r * q + (2^r - 1) keeps its digits near zero, where r = 0 and it is q itself; tanh is made from it.
+exp(x) - 1 = 2^r * q + (2^r - 1) keeps its digits near zero, where r = 0 and it equals q; tanh is computed from it.
 
 Below `limit`, where 2^r would no longer be a normal number, exp(x) is taken as 0. NaN stays NaN.
 """
@@ -66,7 +66,7 @@ def _series(typingctx, f):
 
 @subroutine
 def _power_and_rest(x, limit, inverse, hi, lo):
-    """2^r and q; for x below the limit, or NaN, 2^r belongs to the limit."""
+    """2^r and q; for x below the limit, or NaN, 2^r is that of the limit."""
     r, power = round_to_power(select(x > limit, x, limit) * inverse)
     zero = splat(x, 0.0)
     f = fma(zero - r, lo, fma(zero - r, hi, x))
@@ -75,7 +75,7 @@ def _power_and_rest(x, limit, inverse, hi, lo):
 
 @subroutine
 def exp_of_negative(x):
-    """exp(x) for x <= 0, within 1 unit in the last place or so."""
+    """exp(x) for x <= 0, to within about 1 unit in the last place."""
     inverse, hi, lo, limit = _constants(x)
     power, q = _power_and_rest(x, limit, inverse, hi, lo)
     return select(limit > x, splat(x, 0.0), fma(power, q, power))

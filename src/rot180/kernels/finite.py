@@ -1,4 +1,4 @@
-"""Whether an array holds neither infinities nor NaN."""
+"""Test whether an array contains neither infinity nor NaN."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rot180.kernels.simd import lanes, pointer, splat, total
 
 @subroutine
 def all_finite(x):
-    """Say whether all of a flat array is finite: x - x is 0 for every finite number and NaN for the others."""
+    """Return whether all of a flat array is finite: x - x is 0 for every finite number and NaN for the others."""
     p = pointer(x, 0)
     size = x.shape[0]
     L = lanes(x)

@@ -1,11 +1,11 @@
-"""The data gradient of a convolution over few channels: multiply, then add the overlapping pieces of a row.
+"""The data gradient of a convolution over few channels: multiply, then add the overlapping parts of a row.
 
     t[x, (v, c)]          = sum over u, f of  delta[n, r - u*d, x, f] * w[u, (v, c), f]
     dxp[n, r, x*s + v, c] = sum over x, v of  t[x, (v, c)]
 
 As a convolution of delta with the rotated kernel, a tile's columns would be the channels of dx: six channels fill six
 lanes of sixteen. Here they are the whole kernel row, KW*C. t is one row of what im2col would unfold; it stays in a
-scratch, with zeros around each piece, so that a register of dx adds up shifted reads from it and is written once.
+scratch array, with zeros around each part, so that a register of dx adds shifted reads of it and is written once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def pack_kernel_rows(w, panels):
 
 @kernel
 def fold_data_gradient(address, delta, panels, dx, scratch, strides, sizes):
-    """Add up the data gradient row by row; rows of windows must follow one another (stride_h 1).
+    """Add up the data gradient row by row; rows of windows must be adjacent (stride_h 1).
 
     delta : (N, Hd, Wd, F)
     panels : (blocks, KH, F, width) from `pack_kernel_rows`
@@ -70,7 +70,7 @@ def fold_data_gradient(address, delta, panels, dx, scratch, strides, sizes):
         target = pointer(dx, ((n * dx.shape[1] + to_top + row % H) * dx.shape[2] + to_left) * C)
         for i in range(0, W * C, L):
             at = pad_left * C + i
-            # Pieces x with x*shift - L < at < x*shift + length reach into this register.
+            # Pieces x with x*shift - L < at < x*shift + length overlap this register.
             begin = max(0, (at - length + shift) // shift)
             end = min(OW, (at + L - 1) // shift + 1)
             total = splat(s, 0.0)

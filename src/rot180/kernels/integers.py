@@ -1,4 +1,4 @@
-"""Whole numbers beside registers of floats: where in its window a maximum stood."""
+"""Integers alongside registers of floats: the position of a maximum in its window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _I32 = ir.IntType(32)
 
 @intrinsic
 def store_integers(typingctx, p, offset, value, count):
-    """Write the first `count` lanes, whole numbers that fit, to the integer address p."""
+    """Write the first `count` lanes, integers that fit, to the integer address p."""
     signature = types.void(p, types.intp, value, types.intp)
 
     def codegen(context, builder, sig, args):

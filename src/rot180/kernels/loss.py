@@ -1,9 +1,9 @@
-"""Losses on a batch: loss, delta and hits of each image in one pass; the formulas of `rot180.ops.loss`.
+"""Losses on a batch: loss, delta and correctness of each image in one pass; the formulas of `rot180.ops.loss`.
 
-All take `count`, the images over which the mean is taken: a batch that is worked off in pieces hands out the count of
-all. `losses` (N,) float64 gets each image's loss, not yet divided; `hits` (N,) int64 gets 1 where the largest output
-stands at the label, or at the first of the target's largest, else 0. `mean_loss` adds them up in order. Delta may be
-written over the outputs.
+All take `count`, the number of images that the mean is taken over: if a batch is processed in parts, the count of all.
+`losses` (N,) float64 receives each image's loss, not yet divided; `hits` (N,) int64 receives 1 if the largest output is
+at the label, or at the first of the target's largest, else 0. `mean_loss` adds them in order. Delta may overwrite the
+outputs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rot180.kernels.softmax_rows import exponentials, largest
 
 @subroutine
 def cross_entropy_of_labels(logits, labels, smoothing, count, dlogits, losses, hits):
-    """dlogits = (softmax(logits) - t) / count, where t has 1 - smoothing more at the label than elsewhere."""
+    """dlogits = (softmax(logits) - t) / count, where t is larger at the label by 1 - smoothing."""
     N, K = logits.shape
     for n in range(N):
         at, label = largest(logits, n), labels[n]
@@ -32,7 +32,7 @@ def cross_entropy_of_labels(logits, labels, smoothing, count, dlogits, losses, h
         if smoothing != 0.0:
             losses[n] += smoothing * (math.log(total) - spread / K)
         for k in range(K):
-            # Rounded once: near the right answer p - t is what is left when their digits cancel.
+            # Rounded once: near the right answer, p - t suffers from cancellation.
             wanted = smoothing / K + (1 - smoothing if k == label else 0.0)
             dlogits[n, k] = (dlogits[n, k] / total - wanted) / count
 
@@ -62,7 +62,7 @@ def cross_entropy_of_probabilities(logits, target, smoothing, count, dlogits, lo
 
 @subroutine
 def delta_of_probabilities(probabilities, target, smoothing, dlogits):
-    """dlogits = (p - t) / N, t = (1 - smoothing) * target + smoothing / K, of probabilities that are there already."""
+    """dlogits = (p - t) / N, t = (1 - smoothing) * target + smoothing / K, for given probabilities."""
     N, K = probabilities.shape
     for n in range(N):
         for k in range(K):
@@ -100,7 +100,7 @@ def _square(difference, n, k, count, dy, losses):
 
 @subroutine
 def mean_loss(losses, hits, count):
-    """The sum of the losses over count, and how many images hit; added up in order."""
+    """Return the sum of the losses over count, and the number of hits, added in order."""
     loss, correct = 0.0, 0
     for n in range(losses.shape[0]):
         loss += losses[n]

@@ -1,4 +1,4 @@
-"""Buffers as the kernels want them: aligned to a cache line, zeroed, with room behind their end."""
+"""Buffers as the kernels need them: aligned to a cache line, zeroed, with room after their end."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from rot180.memory import available_memory, require
 from rot180.ops.types import Array
 
 ALIGNMENT = 64
-"""Bytes of a cache line and of the widest register. One kernel went from 1.37 to 0.85 ms with it."""
+"""Bytes of a cache line and of the widest register. One kernel went from 1.37 to 0.85 ms with this alignment."""
 
 SLACK = 4 * 64
-"""Bytes behind the end, where a tile may read a register that only begins inside."""
+"""Bytes after the end, where a tile may read a register that only begins inside."""
 
 
 class Account:
-    """What buffers that are made together may take: the system hands out their memory only when they are used."""
+    """The memory for buffers that are allocated together: the system provides it only when they are used."""
 
     def __init__(self) -> None:
         self.owner = "the network"
-        """What the next buffers are for; messages begin with it."""
+        """The purpose of the next buffers, with which messages begin."""
         self._left = available_memory()
 
     def take(self, size: int) -> None:
-        """Count a buffer; raise TooLargeError if it is more than what is left."""
+        """Count a buffer; raise TooLargeError if it is more than what is available."""
         require(size, self.owner, self._left)
         self._left -= size
 
@@ -39,7 +39,7 @@ _ACCOUNT: ContextVar[Account | None] = ContextVar("account", default=None)
 
 @contextmanager
 def accounting() -> Iterator[Account]:
-    """Count all buffers that are made in the `with` block against the memory that is left at its start."""
+    """Count all buffers allocated in the `with` block against the memory available at its start."""
     account = Account()
     token = _ACCOUNT.set(account)
     try:
@@ -49,12 +49,12 @@ def accounting() -> Iterator[Account]:
 
 
 def aligned(shape: int | tuple[int, ...], dtype: Any = np.float32) -> Array:
-    """Allocate a zeroed array that starts on a cache line and has `SLACK` bytes of zeros behind its end.
+    """Allocate a zeroed array that starts on a cache line and has `SLACK` bytes of zeros after its end.
 
     Raises
     ------
     TooLargeError
-        It would take more memory than is left.
+        It would need more memory than is available.
 
     Examples
     --------

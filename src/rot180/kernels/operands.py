@@ -1,4 +1,4 @@
-"""Arrays as the compiled kernels take them: one float type, in one piece, writable."""
+"""Arrays as the compiled kernels take them: one float type, contiguous, writable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rot180.ops.types import FLOATS, Array
 
 
 def contiguous(array: Array, dtype: Any) -> Array:
-    """Return the array itself where it is one already, else a copy (a read-only array would be compiled for anew).
+    """Return the array itself if it is one already, else a copy (a read-only array would need another compilation).
 
     >>> a = np.arange(6.0).reshape(2, 3)
     >>> contiguous(a, np.float64) is a, contiguous(a.T, np.float64) is a
@@ -21,7 +21,7 @@ def contiguous(array: Array, dtype: Any) -> Array:
 
 
 def float_type(name: str, **arrays: Array) -> np.dtype[Any]:
-    """Return the type to compute in: float64 if any array is; others than float32 and float64 are refused.
+    """Return the type to compute in: float64 if any array is; types other than float32 and float64 are rejected.
 
     >>> float_type("relu", x=np.zeros(2, np.float32))
     dtype('float32')

@@ -1,20 +1,20 @@
-"""Weights in the order in which the kernels read them.
+"""Weights in the order that the kernels read them in.
 
 The tile reads `width` = TILE_VECTORS registers of filters side by side, row after row of the window: a panel. Filters
-that do not fill the last panel are zeros there. A kernel that takes the weights where they are finds the next cell's or
-the next parameter's in these lanes; so whatever they hold is summed up and never stored.
+that do not fill the last panel are padded with zeros there. A kernel that takes the weights in place finds the next
+cell or the next parameter in these lanes; the sums over them are never stored.
 
     panels[g, b, (u, v, c), j]  = w[u, v, c, g*Fg + b*width + j]              forward
     rotated[g, b, (u, v, f), j] = w[KH-1-u, KW-1-v, b*width + j, g*Fg + f]    data gradient: kernel rotated by 180
                                                                               degrees, channel axes exchanged
     rows[f, u, (v, c)]          = w[u, v, c, f]                               filter by filter, for the winners
 
-Few filters leave most of a register empty. Then q neighboring pixels share one: a wider window that moves on by q
+Few filters leave most of a register empty. Then q neighboring pixels share one: a wider window that advances by q
 pixels, with q times the filters, each a shifted copy of w.
 
     folded[(u, t, c), (r, f)]   = w[u, t - r*s, c, f]  or zero                t < KW + (q-1)*s, r < q
 
-The weight gradient comes back in the same order, and its copies are added up.
+The weight gradient has the same order, and its copies are added.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, load, pointer, splat
 
 _SQUARE = 16
-"""Side of the squares in which a transposition is done: both sides of it stay in the first-level cache."""
+"""Side length of the blocks in which arrays are transposed: source and target fit the first-level cache."""
 
 
 @kernel
@@ -50,7 +50,7 @@ def pack_panels(w, panels):
 def pack_folded(w, bias, q, stride, panels, biases):
     """Fill panels (1, 1, KH*(KW + (q-1)*stride)*C, width) and biases (q*F) from w (KH, KW, C, F) and bias (F).
 
-    Cells that belong to no weight are left alone: they are zeros from the start.
+    Cells that belong to no weight are not written: they are zero from the start.
     """
     KH, KW, C, F = w.shape
     wide = KW + (q - 1) * stride
@@ -67,12 +67,12 @@ def pack_folded(w, bias, q, stride, panels, biases):
 
 @kernel
 def add_up(sums, q, stride, groups, dw):
-    """Fill dw (KH, KW, Cg, F) from the sums (parts, KH*(KW + (q-1)*stride)*Cg, Fp) that parts of a batch gave.
+    """Fill dw (KH, KW, Cg, F) from the sums (parts, KH*(KW + (q-1)*stride)*Cg, Fp) of parts of a batch.
 
         dw[u, v, c, f] = sum over parts and r < q of sums[part, (u, v + r*stride, c), (r, f)]
 
-    Every shifted copy of a weight has its share. Fp is q*F rounded up to whole registers; with groups q is 1, and each
-    group's filters are rounded up; there is room for a register behind the end.
+    Every shifted copy of a weight contributes. Fp is q*F rounded up to whole registers; with groups, q is 1, and each
+    group's filters are rounded up; there is room for a register after the end.
     """
     KH, KW, C, F = dw.shape
     parts, cells, row = sums.shape
@@ -114,7 +114,7 @@ def pack_rotated(w, panels):
 
 @kernel
 def pack_rows(w, rows):
-    """Fill rows (F, KH, length) with length >= KW*C from w (KH, KW, C, F); what is beyond KW*C stays as it is."""
+    """Fill rows (F, KH, length) with length >= KW*C from w (KH, KW, C, F); what is beyond KW*C is not changed."""
     KH, KW, C, F = w.shape
     for tap in prange(KH * KW):
         u, v = tap // KW, tap % KW
@@ -127,7 +127,7 @@ def pack_rows(w, rows):
 
 @kernel
 def unpack_rows(rows, w):
-    """The way back from `pack_rows`."""
+    """Undo `pack_rows`."""
     KH, KW, C, F = w.shape
     for tap in prange(KH * KW):
         u, v = tap // KW, tap % KW

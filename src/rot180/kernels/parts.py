@@ -1,4 +1,4 @@
-"""Whole registers where there is a whole one, a masked piece at the end of a row."""
+"""Whole registers where possible, a masked one at the end of a row."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from rot180.kernels.simd import lanes, load, load_part, store, store_part
 
 @subroutine
 def read(p, offset, count):
-    """Read `count` elements, at most a register; the lanes behind them are zero."""
+    """Read `count` elements, at most a register; the lanes after them are zero."""
     return load(p, offset) if count == lanes(p) else load_part(p, offset, count)
 
 
 @subroutine
 def write(p, offset, value, count):
     """Write `count` lanes."""
-    # Before AVX-512 a masked write is slow on some processors; it is left to the end of a row.
+    # Before AVX-512 a masked write is slow on some processors; it is only used at the end of a row.
     if count == lanes(p):
         store(p, offset, value)
     else:

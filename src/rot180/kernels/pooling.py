@@ -1,13 +1,13 @@
-r"""Max-pooling and mean-pooling of any window, stride and padding, forward.
+r"""Max pooling and average pooling with any window, stride and padding, forward.
 
-Every output looks at those taps of its window that are image: padding never wins and adds nothing. Registers run along
+Every output reads the taps of its window inside the image: padding never wins and adds nothing. Registers run along
 the channels.
 
-Images may be the middle of padded buffers. `sizes` (14,) int64, from `pool_sizes`:
+Images may be the inside of padded buffers. `sizes` (14,) int64, from `pool_sizes`:
 
     H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left
 
-with x for the large and y for the small images, forward or backward.
+with x for the larger and y for the smaller images, forward or backward.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rot180.ops.geometry import Geometry
 def pool_sizes(
     g: Geometry, x_place: tuple[int, int] = (0, 0), y_place: tuple[int, int] = (0, 0)
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return what the kernels need to know; the places are the rows and columns at which images begin in buffers."""
+    """Return the sizes for the kernels; the places are the rows and columns where images begin in buffers."""
     (top, _), (left, _) = g.padding
     return np.array(
         [g.height, g.width, *x_place, g.out_height, g.out_width, *y_place, *g.kernel, *g.stride, top, left], np.int64
@@ -37,8 +37,8 @@ def pool_sizes(
 
 @subroutine
 def equal_windows(j, OW, W, KW, stride, pad_left):
-    """Return where window j of a row begins in the image, its first and last + 1 column that are image, and how many
-    windows from it on have the same: all that lie wholly inside, or itself alone."""
+    """Return the image column where window j of a row begins, its first and last + 1 tap inside the image, and how many
+    windows from it on have the same taps: all that are entirely inside, or only itself."""
     left = j * stride - pad_left
     if left < 0 or left + KW > W:
         return left, max(0, -left), min(KW, W - left), 1
@@ -81,14 +81,14 @@ def max_pool(x, y, winners, sizes):
 
 @subroutine
 def _largest(p, q, w, count, line, step, C, high, wide, first_place, KW, part):
-    """`count` windows of `high` rows and `wide` columns: their largest pixels and which of the window's they are."""
+    """`count` windows of `high` rows and `wide` columns: write their largest pixels and the positions of these."""
     for j in range(count):
         best = load_part(p, j * step, part)
         place = splat(best, float(first_place))
         for u in range(high):
             for v in range(wide):
                 value = load_part(p, j * step + u * line + v * C, part)
-                # Not greater or equal, rather than less: a NaN takes the lead, and then keeps it.
+                # "Not greater or equal" instead of "less": a NaN takes the lead, and then keeps it.
                 number = best == best
                 stays = best >= value
                 place = select(number, select(stays, place, splat(best, float(first_place + u * KW + v))), place)
@@ -99,9 +99,9 @@ def _largest(p, q, w, count, line, step, C, high, wide, first_place, KW, part):
 
 @kernel
 def avg_pool(x, y, count_include_pad, sizes, activation):
-    """Take the mean of each window, of KH*KW pixels or, without the padding, of those that are image.
+    """Take the mean of each window, of all KH*KW pixels or only of those inside the image.
 
-    `activation` is applied to x, in place, before; windows must lie apart then. It is NOTHING or a kind of `activate`.
+    `activation` is applied to x first, in place; windows must then not overlap. It is NOTHING or a kind of `activate`.
     """
     H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
@@ -140,7 +140,7 @@ def avg_pool(x, y, count_include_pad, sizes, activation):
 
 @subroutine
 def _mean(p, q, count, line, step, C, high, wide, divisor, part):
-    """`count` windows of `high` rows and `wide` columns: the sums of their pixels, divided."""
+    """`count` windows of `high` rows and `wide` columns: write the sums of their pixels, divided."""
     for j in range(count):
         summed = splat(p, 0.0)
         for u in range(high):

@@ -1,14 +1,14 @@
-r"""Max-pooling and mean-pooling, backward.
+r"""Max pooling and average pooling, backward.
 
-Where windows lie apart (stride at least the window's size) each hands its delta out, to its winner or in equal shares,
-and a band of rows under one row of windows belongs to one thread. Where they overlap it is turned round: every pixel
-collects from the windows that it lies in,
+If windows do not overlap (stride at least the window's size), each distributes its delta, to its winner or equally, and
+a band of rows under one row of windows belongs to one thread. If they overlap, the roles are reversed: every pixel
+collects from the windows that contain it,
 
     dx[n, p, q, c] = sum over the windows (y, x) with  p = y*s - top + u,  0 <= u < KH, and the same in columns, of
                      dy[n, y, x, c]      where the winner is u*KW + v            max
                      dy[n, y, x, c] / K                                          mean
 
-so either way each number belongs to one unit of work, and nothing has to be zeroed before. `sizes` is that of the
+so in either case each number belongs to one unit of work, and nothing has to be zeroed first. `sizes` is that of the
 forward kernels, from `pool_sizes`.
 """
 
@@ -38,9 +38,10 @@ def max_pool_backward(dy, winners, dx, sizes):
 
 
 def avg_pool_backward(dy, dx, count_include_pad, sizes, gate=NOTHING, x=None):
-    """Share delta equally among the pixels of its window; all of the image in dx is overwritten.
+    """Divide delta equally among the pixels of its window; all of the image in dx is overwritten.
 
-    Where windows lie apart, it may pass the gate (a kind of `combine`) of an activation whose output is x (N, H, W, C).
+    If windows do not overlap, delta may also pass the gate (a kind of `combine`) of an activation whose output is x (N,
+    H, W, C).
     """
     kind = _MEAN if count_include_pad else _MEAN_OF_PIXELS
     if windows_lie_apart(sizes):
@@ -53,13 +54,13 @@ _NO_WINNERS = np.zeros((1, 1, 1, 1), np.int32)
 
 
 def windows_lie_apart(sizes: Any) -> bool:
-    """Whether no pixel belongs to two windows."""
+    """Return whether no pixel belongs to two windows."""
     return bool(sizes[10] >= sizes[8] and sizes[11] >= sizes[9])
 
 
 @subroutine
 def _overlap(size, start, length):
-    """Pixels of a window that starts at `start` which are image."""
+    """Return the number of pixels inside the image of a window that starts at `start`."""
     return min(length, size - start) - max(0, -start)
 
 
@@ -114,7 +115,7 @@ def _hand_out(kind, dy, winners, dx, sizes, gate, x):
 
 @subroutine
 def _to_winners(p, w, q, count, line, step, C, high, wide, first_place, KW, part):
-    """Hand the delta of `count` windows of `high` rows and `wide` columns to their winners, zero to the others."""
+    """Write the delta of `count` windows of `high` rows and `wide` columns to their winners, zero to the others."""
     zero = splat(p, 0.0)
     for j in range(count):
         delta = load_part(p, j * C, part)
@@ -127,7 +128,7 @@ def _to_winners(p, w, q, count, line, step, C, high, wide, first_place, KW, part
 
 @subroutine
 def _share(p, q, count, line, step, C, high, wide, divisor, part):
-    """Share the delta of `count` windows of `high` rows and `wide` columns."""
+    """Divide the delta of `count` windows of `high` rows and `wide` columns."""
     for j in range(count):
         delta = load_part(p, j * C, part) / divisor
         for u in range(high):
@@ -154,7 +155,7 @@ def _collect(kind, dy, winners, dx, sizes):
             zero = splat(q, 0.0)
             first_j = last_j = 0
             for k in range(W):
-                # Divisions would cost more than all the rest.
+                # Divisions would cost more than everything else.
                 while first_j * stride_w + KW <= k + pad_left:
                     first_j += 1
                 while last_j < OW and last_j * stride_w <= k + pad_left:

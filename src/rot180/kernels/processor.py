@@ -1,7 +1,7 @@
-"""What the processor offers: how wide its vectors are and how many it keeps in registers.
+"""The processor's vectors: their width and the number of registers.
 
-Numba compiles for the host, or for the processor named in NUMBA_CPU_NAME and NUMBA_CPU_FEATURES; the same two decide
-here, so an AVX2 build can be made and tested on an AVX-512 machine.
+Numba compiles for the host, or for the processor named in NUMBA_CPU_NAME and NUMBA_CPU_FEATURES; the same two variables
+decide here, so an AVX2 build can be made and tested on an AVX-512 machine.
 """
 
 from __future__ import annotations
@@ -31,6 +31,6 @@ else:
     VECTOR_BYTES, REGISTERS = 16, 16
 
 # A tile keeps TILE_ROWS * TILE_VECTORS sums in registers, and needs TILE_VECTORS more for one operand and one or two
-# for the other. 14 x 2 leaves two of 32 free; more spill to memory, and the speed falls to a third.
+# for the other. 14 x 2 leaves two of 32 free; with more, sums spill to memory, and the speed falls to a third.
 TILE_VECTORS = 2
 TILE_ROWS = (REGISTERS - 4) // TILE_VECTORS

@@ -1,15 +1,15 @@
-"""Vectors as values: what a compiled loop needs to say exactly which instructions it wants.
+"""Vectors as values, with which a compiled loop can specify exactly the instructions it needs.
 
-`load(p, i)` reads as many neighbours as one register holds (16 float32 with AVX-512, 8 with AVX2, 4 with NEON; half as
-many float64), the usual operators work on all of them, `store(p, i, v)` writes them. Loops left to LLVM's vectorizer
-reach half the speed or less, because it cannot prove that arrays do not overlap.
+`load(p, i)` reads as many contiguous elements as one register holds (16 float32 with AVX-512, 8 with AVX2, 4 with NEON;
+half as many float64), the usual operators work on all of them, `store(p, i, v)` writes them. Loops left to LLVM's
+vectorizer reach half the speed or less, because it cannot prove that arrays do not overlap.
 
     p, q = pointer(x, 0), pointer(y, 0)
     for i in range(0, n, lanes(x)):
         count = min(lanes(x), n - i)
         store_part(q, i, maximum(load_part(p, i, count), splat(p, 0.0)), count)
 
-`load_part` and `store_part` touch only the first `count` elements, so no array needs room behind its end.
+`load_part` and `store_part` touch only the first `count` elements, so no array needs room after its end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def lane_count(dtype: types.Float) -> int:
 
 
 class Vector(types.Type):
-    """Numba's name for a register of floats, or of the truth values that comparing two of them gives."""
+    """Numba's name for a register of floats, or of the booleans from comparing two of them."""
 
     def __init__(self, dtype: types.Type, count: int) -> None:
         self.dtype, self.count = dtype, count
@@ -86,7 +86,7 @@ def broadcast(builder, scalar, count):
 
 
 def vector_pointer(builder, base, offset, kind):
-    """The address of element `offset` behind `base`, as that of a vector."""
+    """Return the address of element `offset` after `base`, as that of a vector."""
     return builder.bitcast(builder.gep(base, [offset]), kind.as_pointer())
 
 
@@ -104,7 +104,7 @@ def pointer(typingctx, array, offset):
 
 @intrinsic
 def advance(typingctx, p, offset):
-    """The address `offset` elements behind p."""
+    """The address `offset` elements after p."""
     signature = p(p, types.intp)
     return signature, lambda context, builder, sig, args: builder.gep(args[0], [args[1]])
 
@@ -118,7 +118,7 @@ def lanes(typingctx, array):
 
 @intrinsic
 def load(typingctx, p, offset):
-    """Read one register from p[offset] on."""
+    """Read one register from p[offset] and following."""
     signature = _vector(p.dtype)(p, types.intp)
 
     def codegen(context, builder, sig, args):
@@ -130,7 +130,7 @@ def load(typingctx, p, offset):
 
 @intrinsic
 def store(typingctx, p, offset, value):
-    """Write one register to p[offset] and on."""
+    """Write one register to p[offset] and following."""
     signature = types.void(p, types.intp, value)
 
     def codegen(context, builder, sig, args):
@@ -142,7 +142,7 @@ def store(typingctx, p, offset, value):
 
 
 def first_lanes(builder, count, total):
-    """Truth values: lane i < count."""
+    """Booleans: lane i < count."""
     numbers = ir.Constant(ir.VectorType(_I32, total), list(range(total)))
     return builder.icmp_signed("<", numbers, broadcast(builder, builder.trunc(count, _I32), total))
 
@@ -194,7 +194,7 @@ def store_part(typingctx, p, offset, value, count):
 
 @intrinsic
 def store_bytes(typingctx, p, offset, value, count):
-    """Write the first `count` lanes, whole numbers from 0 to 255, as bytes to the uint8 address p."""
+    """Write the first `count` lanes, integers from 0 to 255, as bytes to the uint8 address p."""
     signature = types.void(p, types.intp, value, types.intp)
 
     def codegen(context, builder, sig, args):
@@ -217,7 +217,7 @@ def store_bytes(typingctx, p, offset, value, count):
 
 @intrinsic
 def prefetch(typingctx, p, offset):
-    """Ask for the cache line of p[offset], which is soon read; any address will do."""
+    """Prefetch the cache line of p[offset]; any address is allowed."""
     signature = types.void(p, types.intp)
 
     def codegen(context, builder, sig, args):

@@ -1,8 +1,8 @@
 """Softmax of rows, its logarithm, and their backward passes; rows (N, K), the formulas of `rot180.ops.softmax`.
 
-Exponentials are made register by register, sums number by number in float64 and in the order of the row, so that they
-do not depend on the width of the registers. One thread does all: behind a whole network a batch of logits is little,
-and waking the others takes as long. The result may be the operand.
+Exponentials are computed register by register, sums number by number in float64 and in the order of the row, so that
+they do not depend on the width of the registers. One thread does everything: compared with a whole network a batch of
+logits is small, and waking other threads takes as long. The result may be the operand.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from rot180.kernels.simd import lanes, pointer, splat
 
 @subroutine
 def largest(x, n):
-    """Where in row n the largest number stands, the first of equals or of NaNs."""
+    """Return the position of the largest number in row n, the first of ties or of NaNs."""
     at = 0
     for k in range(1, x.shape[1]):
-        # Not less or equal, rather than greater: a NaN takes the lead, and then keeps it.
+        # "Not less or equal" instead of "greater": a NaN takes the lead, and then keeps it.
         if not (x[n, k] <= x[n, at]) and x[n, at] == x[n, at]:
             at = k
     return at
@@ -28,7 +28,7 @@ def largest(x, n):
 
 @subroutine
 def exponentials(x, y, n, shift):
-    """Write exp(x - shift) to row n of y, for a shift no number exceeds; return their sum."""
+    """Write exp(x - shift) to row n of y, for a shift that no number exceeds; return their sum."""
     K = x.shape[1]
     p, q = pointer(x, n * K), pointer(y, n * K)
     L = lanes(x)

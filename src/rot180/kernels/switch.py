@@ -1,8 +1,8 @@
 """One compiled function for every size of a register block, behind a switch, called by address.
 
-A block of `rows` x `columns` registers must be known to the compiler; which one is needed, the running program decides.
-So the code for all of them stands in one function, compiled once per float type. Kernels call it by its address and
-need not compile it again. An address is valid in its process only and is never stored.
+A block of `rows` x `columns` registers must be known to the compiler, but which one is needed is only known at runtime.
+So one function contains the code for all of them, compiled once per float type. Kernels call it by its address and need
+not compile it again. An address is valid only in its process and is never stored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Emit = Callable[..., None]
 
 
 def switched(emit: Emit, sizes: list[tuple[int, int]]) -> Any:
-    """Return an intrinsic f(rows, columns, *operands): `emit(builder, rows, columns, operands, dtype)` for each size.
+    """Return an intrinsic f(rows, columns, *operands): which runs `emit(builder, rows, columns, operands, dtype)`.
 
     `dtype` is the float type of the first operand, an address.
     """
@@ -56,7 +56,7 @@ def switched(emit: Emit, sizes: list[tuple[int, int]]) -> Any:
 
 @cache
 def compiled(function: Any, signature: Callable[[types.Type], Any], dtype: np.dtype[Any]) -> Any:
-    """Compile a callback for float32 or float64, or read it from Numba's cache."""
+    """Compile a callback for float32 or float64, or load it from Numba's cache."""
     value = types.float32 if dtype == np.float32 else types.float64
     return callback(function, signature(value))
 

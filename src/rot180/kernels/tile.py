@@ -2,10 +2,10 @@
 
     c[p, v] = sum over j < J, i < I, k < K of  a[j*a_j + i*a_i + k*a_k + p*a_row] * b[j*b_j + i*b_i + k*b_k + v]
 
-for p < rows and v < vectors registers of columns. Each of `rows` scalars of `a` is spread over a register and
-multiplied with `vectors` registers of `b`; the sums stay in registers for the whole reduction. Nothing is unfolded in
+for p < rows and v < vectors registers of columns. Each of `rows` scalars of `a` is broadcast to a register and
+multiplied by `vectors` registers of `b`; the sums stay in registers for the whole reduction. Nothing is unfolded in
 memory: in a padded NHWC image, one output row of a convolution is a matrix product whose A rows overlap. With
-R = KW*C (or C, where dilation or groups tear the run of a window's row apart) the same tile computes
+R = KW*C (or C, if dilation or groups interrupt the run of a window's row) the same tile computes
 
     convolution        a = padded images           j, i, k over kernel rows, kernel columns, channels;   b = weights
     its data gradient  a = padded delta            the same, with the kernel rotated by 180 degrees
@@ -13,8 +13,8 @@ R = KW*C (or C, where dilation or groups tear the run of a window's row apart) t
     fully connected    a = x, k over inputs        b = weights
     its weights' dw    a = x, k over the batch     rows p over inputs;                                   b = delta
 
-The dot tile is its sibling for products with a transposed matrix, c[p, q] = sum over k of a[p, k] * b[q, k], both read
-along k: the data gradient of a fully connected layer.
+The dot tile is its counterpart for products with a transposed matrix, c[p, q] = sum over k of a[p, k] * b[q, k], both
+read along k: the data gradient of a fully connected layer.
 
 Both are compiled for every count of rows and columns and called by address (`rot180.kernels.switch`).
 """
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 WIDE = 16 if REGISTERS == 32 else 8
-"""Registers of columns in a tile of one row, at most."""
+"""The most registers of columns in a tile of one row."""
 DOT_ROWS, DOT_COLUMNS = (4, 6) if REGISTERS == 32 else (3, 3)
 
 _I64 = ir.IntType(64)
@@ -64,12 +64,12 @@ _I64 = ir.IntType(64)
 def tile_strides(
     counts: tuple[int, int], a: tuple[int, int, int], b: tuple[int, int, int], *, a_row: int, c_row: int
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Pack what a tile needs to know: (I, K), the strides of a and b in elements over j, i, k, and between rows."""
+    """Pack the numbers that a tile needs: (I, K), the strides of a and b in elements over j, i, k, and between rows."""
     return np.array([*counts, *a, *b, a_row, c_row], np.int64)
 
 
 def even_blocks(count: int, most: int = TILE_ROWS) -> int:
-    """Return the size of the blocks into which `count` falls apart most evenly, none larger than `most`.
+    """Return the block size that divides `count` most evenly, at most `most`.
 
     >>> even_blocks(28, 14), even_blocks(16, 14), even_blocks(160, 14), even_blocks(3, 14)
     (14, 8, 14, 3)
@@ -103,8 +103,8 @@ def _emit_tile(builder, rows, vectors, operands, dtype):
 
     def nest(level, a, b):
         b_now = cgutils.alloca_once_value(builder, b)
-        # One running address for every four rows: with a single one LLVM derives each row's address from the one
-        # before, a chain of additions that holds the multiply-adds back.
+        # One running address for every four rows: with a single one LLVM derives each row's address from the previous
+        # one, a chain of additions that delays the multiply-adds.
         bases = range(0, rows, 4 if level == 2 else rows)
         a_now = [
             cgutils.alloca_once_value(builder, builder.gep(a, [builder.mul(a_row, constant(p))]) if p else a)
@@ -176,7 +176,7 @@ def _sizes(most_rows, most_columns):
     return [(r, q) for r in range(1, most_rows + 1) for q in range(1, most_columns + 1)]
 
 
-# A single row reads each weight once: what counts is how long a piece of memory it reads in one go.
+# A single row reads each weight once: what matters is the length of memory that it reads at a time.
 _tile_body = switched(
     _emit_tile, [*_sizes(TILE_ROWS, TILE_VECTORS), *((1, q) for q in range(TILE_VECTORS + 1, WIDE + 1))]
 )
@@ -197,7 +197,7 @@ def _signature(value):
 
 
 def tile_address(dtype: Any) -> int:
-    """Address of the compiled tile for float32 or float64; the first call compiles it or reads Numba's cache."""
+    """Address of the compiled tile for float32 or float64; compiled, or loaded from Numba's cache, on first call."""
     return int(compiled(_tile, _signature, np.dtype(dtype)).address)
 
 
@@ -210,8 +210,8 @@ def dot_tile_address(dtype: Any) -> int:
 def tile(typingctx, address, rows, columns, a, b, c, count, accumulate, strides):
     """Call a tile by its address.
 
-    `count` is J (for the dot tile: the length of the products), `accumulate` 1 adds to what c holds (the dot tile never
-    does), `strides` is the array that `tile_strides` gives (for the dot tile: a_row, b_row, c_row).
+    `count` is J (for the dot tile: the length of the products), `accumulate` 1 adds to the content of c (the dot tile
+    never does), `strides` is the array from `tile_strides` (for the dot tile: a_row, b_row, c_row).
     """
     intp = types.intp
     signature = types.void(intp, intp, intp, a, b, c, intp, intp, strides)

@@ -1,10 +1,10 @@
-"""Who may run compiled kernels when.
+"""Which threads and processes may run compiled kernels, and when.
 
-Kernels may run at the same time in several threads where Numba's own threads allow it: OpenMP and TBB do, the work
-queue that Numba brings along for systems without them ends the process.
+Kernels may run at the same time in several threads if Numba's threading layer allows it: OpenMP and TBB do; the work
+queue that Numba provides for systems without them aborts the process.
 
-GNU's OpenMP does not outlive a fork: it ends the child at its first kernel. What waits for the child would not be told
-why.
+GNU's OpenMP does not survive a fork: it ends the child at its first kernel, and a process that waits for the child
+would not learn why.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _forked_too_late = False
 
 
 class Running:
-    """Held while kernels run; it may be entered again by the thread that holds it.
+    """A lock held while kernels run; the thread that holds it may enter it again.
 
     >>> with Running():
     ...     "no kernel of another thread can end this process"
@@ -61,7 +61,7 @@ def running(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refuse_after_fork() -> None:
-    """Raise Rot180Error in a process that OpenMP would end."""
+    """Raise Rot180Error in a process that OpenMP would abort."""
     if _forked_too_late:
         raise Rot180Error(
             "this process was forked from one that had run compiled kernels, which OpenMP does not survive; start "
@@ -70,7 +70,7 @@ def refuse_after_fork() -> None:
 
 
 def _layer() -> str:
-    """Numba's threads, known once they have been used."""
+    """Return Numba's threading layer, which is known once it has been used."""
     try:
         return str(threading_layer())
     except ValueError:
@@ -85,7 +85,7 @@ def _find_out() -> bool:
 
 def _after_fork() -> None:
     global _everybody, _forked_too_late
-    _everybody = RLock()  # a thread that held it stayed behind
+    _everybody = RLock()  # a thread that held it does not exist in the child
     _forked_too_late = _layer() == "omp" and not system.openmp_survives_fork()
 
 

@@ -1,7 +1,7 @@
 """The compiled twins of `rot180.ops.conv2d`: any stride, padding, dilation and groups.
 
-Checked by the same code as the reference, then padded, packed and handed to the kernels. The engine does without these
-functions: it packs and pads once, into buffers of its own.
+Arguments are checked by the same code as for the reference, then padded, packed and passed to the kernels. The engine
+does not use these functions: it packs and pads once, into its own buffers.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def conv2d_backward(
     if dy.shape != expected:
         raise ShapeError(
             f"{name}: dy must have the shape of the output, {expected}; it has {dy.shape} "
-            f"(x {x.shape}, w {w.shape}); give the arguments that conv2d was given"
+            f"(x {x.shape}, w {w.shape}); pass the same arguments as to conv2d"
         )
     wanted = _check_needs(needs)
     delta = aligned(dy.shape, dtype)
@@ -121,7 +121,7 @@ def _convolve(
     _, OH, OW, _ = out.shape
     groups, blocks, cells, width = panels.shape
     (KH, KW), depth = kernel, C // groups
-    if dilation[1] == 1 and groups == 1:  # columns and channels of a kernel row lie side by side
+    if dilation[1] == 1 and groups == 1:  # columns and channels of a kernel row are contiguous
         strides = tile_strides(
             (1, KW * depth),
             (dilation[0] * Wp * C, 0, 1),
@@ -146,7 +146,7 @@ def _convolve(
 
 
 def _image_rows(g: Geometry) -> tuple[int, int]:
-    """The first row of the padded image that is no padding, and the first that is padding again."""
+    """Return the first row of the padded image inside the image, and the first row of padding after it."""
     return g.padding[0][0], g.padding[0][0] + g.height
 
 
@@ -183,7 +183,7 @@ def _data_gradient(delta: Array, w: Array, g: Geometry, groups: int, x_shape: tu
 
 
 def _spread(kernel: int, dilation: int, stride: int, before: int, out: int, size: int) -> tuple[int, int, int]:
-    """How many values of delta land inside `size` places, from which one on, and where the first one lands."""
+    """Return how many values of delta land among `size` places, the first that does, and where it lands."""
     shift = dilation * (kernel - 1) - before
     first = max(0, -(shift // stride))
     last = min(out, (size - 1 - shift) // stride + 1)

@@ -76,7 +76,7 @@ def dropout_backward(dy: Array, mask: Array) -> Array:
 
 
 def _rows(array: Array) -> list[Array]:
-    """Cut an array into rows that can be dealt out to threads, and what is left over."""
+    """Split an array into rows that can be distributed to threads, and the remainder."""
     flat = array.reshape(-1)
     whole = flat.size // UNIT * UNIT
     pieces = [flat[:whole].reshape(-1, 1, 1, UNIT)] if whole else []

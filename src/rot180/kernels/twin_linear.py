@@ -24,7 +24,9 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
     dtype = float_type("linear", x=x, w=w)
     if b is not None:
         if b.shape != (w.shape[1],):
-            raise ShapeError(f"linear: b must have one bias a unit, ({w.shape[1]},); it is {b.shape}; see w {w.shape}")
+            raise ShapeError(
+                f"linear: b must have one bias per unit, ({w.shape[1]},); it is {b.shape}; see w {w.shape}"
+            )
         dtype = float_type("linear", x=x, w=w, b=b)
     inputs, outputs = w.shape
     width = TILE_VECTORS * lane_count_of(dtype)

@@ -104,7 +104,7 @@ def _squared_error(name: str, y: Array, target: Array, class_weights: Array | No
 
 
 def _along(name: str, axis: int, kernel: Callable[..., Any], **operands: Array) -> Array:
-    """Turn the axis to the end, make rows, and turn the result back."""
+    """Move the axis to the end, apply to rows, and move it back."""
     dtype = float_type(name, **operands)
     for array in operands.values():
         _check_axis(array, axis, name)

@@ -1,8 +1,8 @@
 r"""The optimizers' rules on registers: the same mathematics as `rot180.ops.update`.
 
 `update_lanes` changes one register of weights, wherever its gradient comes from: `update` reads it from an array, the
-fully connected layer's kernel has it in a scratch that never leaves the cache. What does not change within a step
-stands in one array of numbers, made once a step by `hyper_parameters`:
+fully connected layer's kernel has it in a scratch array that never leaves the cache. The numbers that are constant
+within a step are in one array, computed once per step by `hyper_parameters`:
 
     place   SGD, MOMENTUM, NESTEROV   ADAM, ADAMW                RMSPROP
     0       lr                        lr / (1 - beta1^t)         lr
@@ -16,7 +16,7 @@ stands in one array of numbers, made once a step by `hyper_parameters`:
     8                                 1 - lr * weight decay (ADAMW)
 
 The state m holds the velocity or the mean of gradients, v the mean of squares; a rule without one of them never
-touches it, and may be given w in its place.
+accesses it, and may be given w in its place.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rot180.kernels.simd import fma, lanes, pointer, splat, sqrt
 SGD, MOMENTUM, NESTEROV, ADAM, ADAMW, RMSPROP = 0, 1, 2, 3, 4, 5
 
 UNIT = 8_192
-"""Weights that one unit of work changes."""
+"""The number of weights that one unit of work changes."""
 
 
 def hyper_parameters(
@@ -69,7 +69,7 @@ def hyper_parameters(
 
 @subroutine
 def update_lanes(rule, g, w, m, v, offset, count, hyper):
-    """Change `count` weights, at most a register, at w[offset], given their gradient g; m and v are addresses too."""
+    """Change `count` weights, at most a register, at w[offset], given their gradient g; m and v are addresses, too."""
     rate = splat(w, hyper[0])
     weight = read(w, offset, count)
     if hyper[7] != 0.0:
@@ -100,7 +100,7 @@ def update_lanes(rule, g, w, m, v, offset, count, hyper):
 
 @kernel
 def update(rule, w, g, m, v, hyper):
-    """Change the weights w by their gradient g; all flat and of one length, m and v the state or, if unused, w."""
+    """Change the weights w by their gradient g; all flat and of the same length, m and v the state or, if unused, w."""
     size = w.shape[0]
     L = lanes(w)
     for unit in prange((size + UNIT - 1) // UNIT):

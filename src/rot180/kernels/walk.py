@@ -1,11 +1,11 @@
-"""Walks along a list of places in a padded image, with a block of registers held still.
+"""Loops over a list of places in a padded image, with a block of registers held fixed.
 
 A place is an offset and a value g; from each, `rows` kernel rows of `columns` registers are visited.
 
-    gather    still[u, j] += g[k] * image[offset[k] + u*row + j]      the still block collects
-    scatter   image[offset[k] + u*row + j] += g[k] * still[u, j]      the still block is handed out
+    gather    still[u, j] += g[k] * image[offset[k] + u*row + j]      the fixed block accumulates
+    scatter   image[offset[k] + u*row + j] += g[k] * still[u, j]      the fixed block is distributed
 
-Every step of a gather is a read and a multiply-add, two a cycle; a scatter must also write, one a cycle.
+Every step of a gather is a read and a multiply-add, two per cycle; a scatter must also write, one per cycle.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _MOST_ROWS, _MOST_COLUMNS = 5, 9
 
 
 def block_shape(kernel_rows: int, registers: int) -> tuple[int, int]:
-    """Return how many kernel rows and registers of each to hold still at a time, as even as can be.
+    """Return how many kernel rows, and registers of each, to hold at a time, as evenly as possible.
 
-    With 32 registers, a 5x5 kernel over 32 channels (10 registers a row) is walked in two blocks of 5 x 5.
+    With 32 registers, a 5x5 kernel over 32 channels (10 registers a row) is processed in two blocks of 5 x 5.
     """
     rows = -(-kernel_rows // -(-kernel_rows // min(_MOST_ROWS, _STILL)))
     most = min(_MOST_COLUMNS, _STILL // rows)

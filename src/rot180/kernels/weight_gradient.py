@@ -2,11 +2,11 @@
 
     dw[u, (v, c), f] = sum over n, y, x of  xp[n, y*s + u*d, x*s + v*d, c] * delta[n, y, x, f]
 
-For one kernel row u the cells (v, c) lie side by side in the padded image, so a tile takes up to TILE_ROWS of them as
-its rows, two registers of filters as its columns, and sums over the pixels of a lot: some rows of an image, or some
-small images. All tiles walk over one lot while it lies in the second-level cache and the next is fetched; lots follow
-one another and add to what is there. Every unit owns its cells of dw and sums in the same order whoever computes it.
-Where these are few, parts of the batch are summed up apart, so that all threads have the same to do.
+For one kernel row u the cells (v, c) are contiguous in the padded image, so a tile takes up to TILE_ROWS of them as its
+rows, two registers of filters as its columns, and sums over the pixels of a lot: some rows of an image, or some small
+images. All tiles process one lot while it is in the second-level cache and the next one is prefetched; lots follow one
+another and add to the sums so far. Every unit owns its cells of dw and sums in the same order whoever computes it. If
+there are few units, parts of the batch are summed separately, so that all threads have the same work.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from rot180.kernels.simd import lanes, load, pointer, prefetch, splat, store
 from rot180.kernels.tile import TILE_VECTORS, tile
 
 LOT_PIXELS = 512
-"""So many are summed over before a tile is put down: what picking it up again takes is little beside that."""
+"""Pixels that are summed over before a tile is stored: reloading it costs little compared with that."""
 LOT_BYTES = 850_000
-"""Of images and delta, so that they stay in the second-level cache."""
+"""Bytes of images and delta, so that they stay in the second-level cache."""
 FETCHED_LINES = 128
-"""Cache lines of the next lot that are asked for before each tile, at most: with many cores each has few tiles."""
+"""The most cache lines of the next lot that are prefetched before each tile: with many cores each has few tiles."""
 MOST_PARTS, SMALL_BYTES = 4, 1 << 15
-"""A gradient of so few bytes stays in the first-level cache, and one copy for each part of a batch costs nothing."""
+"""A gradient of at most this many bytes stays in the first-level cache; a copy per part of a batch costs nothing."""
 LINE = 64
 """Bytes of a cache line."""
 
 
 def lot(count: int, height: int, width: int, image_bytes: int) -> tuple[int, int]:
-    """Return how many images a tile sums over before it is put down, a divisor of the batch, and how many rows of each.
+    """Return how many images a tile sums over before it is stored, a divisor of the batch, and how many rows of each.
 
     >>> lot(64, 8, 8, 205_000), lot(64, 16, 16, 300_000), lot(64, 32, 32, 600_000), lot(6, 8, 8, 50_000)
     ((4, 8), (2, 16), (1, 16), (6, 8))
@@ -44,7 +44,7 @@ def lot(count: int, height: int, width: int, image_bytes: int) -> tuple[int, int
 
 
 def parts_of(lots: int, bytes_of_dw: int) -> int:
-    """Return into how many parts a batch of so many lots falls whose gradients are added up in the end.
+    """Return the number of parts that a batch of `lots` lots is split into, whose gradients are added at the end.
 
     >>> parts_of(16, 20_000), parts_of(3, 20_000), parts_of(16, 200_000)
     (4, 3, 1)
@@ -54,7 +54,7 @@ def parts_of(lots: int, bytes_of_dw: int) -> int:
 
 @subroutine
 def _fetch(array, first, last, share, shares):
-    """Ask for this share of the elements from `first` to `last`, FETCHED_LINES at most."""
+    """Prefetch this share of the elements from `first` to `last`, at most FETCHED_LINES."""
     line = LINE // array.itemsize
     lines = max(0, min(array.size, last) - first) // line
     begin = share * lines // shares
@@ -70,11 +70,11 @@ def correlate(address, xp, delta, dw, strides, sizes):
     Parameters
     ----------
     address : int
-        The compiled tile.
+        Address of the compiled tile.
     xp : (N, Hp, Wp, C)
         Padded images.
     delta : (N, Hd, Wd, F)
-        With room for one register behind its end; the pixels to sum over are found by `strides` and `sizes`.
+        With room for one register after its end; `strides` and `sizes` select the pixels to sum over.
     dw : (parts, KH*KW*Cg, Fp)
         Fp is F rounded up to whole registers (with groups: Fg rounded up, group after group); overwritten. `add_up`
         makes one of the parts.
@@ -85,7 +85,7 @@ def correlate(address, xp, delta, dw, strides, sizes):
         (of the first window in xp), top, left (of the first delta), groups, cells of a tile, images taken together
         (a divisor of N), units of a part, OH, stride_h, step_h (rows of delta from one to the next), first and last + 1
         row of xp that are no padding (rows of delta whose window row falls on padding are skipped), rows of a lot (OH
-        where images are taken together).
+        if images are taken together).
     """
     N, Hp, Wp, C = xp.shape
     _, Hd, Wd, F = delta.shape
@@ -142,7 +142,7 @@ def correlate(address, xp, delta, dw, strides, sizes):
 def bias_gradient(delta, sums, db, sizes):
     """db[f] = sum over images, rows and columns of delta.
 
-    `sums` (parts, F rounded up to whole registers) takes what parts of the batch give; `sizes`: top, left, rows,
+    `sums` (parts, F rounded up to whole registers) receives the sums of parts of the batch; `sizes`: top, left, rows,
     columns, step_h, step_w.
     """
     N, Hd, Wd, F = delta.shape
@@ -159,7 +159,7 @@ def bias_gradient(delta, sums, db, sizes):
             image = zero
             for y in range(OH):
                 row = ((n * Hd + top + y * step_h) * Wd + left) * F
-                # Four sums side by side: one alone would wait for each addition.
+                # Four independent sums: a single one would wait for each addition.
                 a, b, c, d = zero, zero, zero, zero
                 for x in range(0, OW - 3, 4):
                     a = a + load(p, row + x * step_w * F)

@@ -1,17 +1,17 @@
-r"""Backward through a max-pool and the convolution below it, visiting only the winners.
+r"""Backward through max pooling and the convolution below it, visiting only the winners.
 
-Behind a max-pool each window hands its delta to one pixel and zero to the others, so three quarters (2x2) of the delta
+With max pooling each window passes its delta to one pixel and zero to the others, so three quarters (2x2) of the delta
 that reaches the convolution are zero. Instead of spreading it over an image and correlating that, list for every image
-n and filter f the winners: where in the padded image their window starts, and their delta g. Then
+n and filter f the winners: where their window starts in the padded image, and their delta g. Then
 
     dw[u, (v, c), f]            = sum over n and winners of  xp[start + u*row + (v, c)] * g
     dxp[start + u*row + (v, c)] = sum over f and winners of  w[u, (v, c), f] * g
 
-A kernel row (v, c) lies side by side in the padded image: it is read as registers. The first keeps a filter's dw in
-registers while it walks over the winners, the second keeps the filter's weights there. Lists are cut into bands of
-pooled rows, so that the piece of image a band touches stays in the first-level cache.
+A kernel row (v, c) is contiguous in the padded image and is read as registers. The first sum keeps a filter's dw in
+registers while it loops over the winners, the second keeps the filter's weights there. Lists are split into bands of
+pooled rows, so that the part of the image that a band touches stays in the first-level cache.
 
-Registers reach beyond the end of a kernel row; what they sum there is never used, and the weights there are zeros.
+Registers extend beyond the end of a kernel row; the sums there are never used, and the weights there are zeros.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def list_winners(d, winners, offsets, values, counts, shifts, sizes):
                     at = counts[n, band, f]
                     offsets[n, band, f, at] = start + shifts[place]
                     values[n, band, f, at] = d[n, top + y, left + x, f]
-                    # Written in any case, kept only if the window's winner passed the ReLU: no branch to foretell.
+                    # Always written, but kept only if the window's winner passed the ReLU: no branch to predict.
                     counts[n, band, f] = at + (1 if place != CLOSED else 0)
 
 
@@ -58,7 +58,7 @@ def list_winners(d, winners, offsets, values, counts, shifts, sizes):
 def gather_winners(address, xp, offsets, values, counts, rows, db, sizes):
     """The weight and bias gradients.
 
-    xp : (N, Hp, Wp, C) with room for one register behind its end
+    xp : (N, Hp, Wp, C) with room for one register after its end
     rows : (F, KH, length) dw, filter by filter as in `pack_rows`, length whole registers; overwritten
     db : (F,)
     sizes : (7,) int64: elements between kernel rows in xp, offset of the first window, kernel rows and registers of a
@@ -105,7 +105,7 @@ def scatter_winners(address, rows, offsets, values, counts, dxp, sizes):
     """The data gradient, in the padded layout of the images.
 
     rows : (F, KH, length) from `pack_rows`, zeros beyond KW*C
-    dxp : (N, Hp, Wp, C) with room for one register behind its end; overwritten
+    dxp : (N, Hp, Wp, C) with room for one register after its end; overwritten
     sizes : as for `gather_winners`
     """
     N, bands, F, most = offsets.shape

@@ -62,7 +62,9 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
     y: Array = x @ w
     if b is not None:
         if b.shape != (w.shape[1],):
-            raise ShapeError(f"linear: b must have one bias a unit, ({w.shape[1]},); it is {b.shape}; see w {w.shape}")
+            raise ShapeError(
+                f"linear: b must have one bias per unit, ({w.shape[1]},); it is {b.shape}; see w {w.shape}"
+            )
         record("x_w", y)
         y = y + b
     record("y", y)
