@@ -127,7 +127,7 @@ def test_a_validation_loss_that_rises() -> None:
     model = network(NOTATION).build()
     rising = History(epochs=[epoch(1, 0.5), epoch(2, 0.3), epoch(3, 0.4)])
     (finding,) = health(model, rising).findings
-    assert finding.evidence == "the validation loss was 0.3 after epoch 2 and is 0.4 now"
+    assert finding.evidence == "the validation loss was 0.3 after epoch 2 and is now 0.4"
     assert not found(health(model, History(epochs=rising.epochs, restored_epoch=2)))
     assert found(health(model, History(epochs=[epoch(1, 0.5, 0.8)]))) == {"overfitting"}
 

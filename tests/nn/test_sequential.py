@@ -56,7 +56,7 @@ def test_what_cannot_be_is_answered(make: Any, message: str) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8, 1), (8, 8, 2), ()])
 def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    message = re.escape(f"the network takes images (N, 8, 8, 2); it got {shape}")
+    message = re.escape(f"the network takes images (N, 8, 8, 2); got {shape}")
     with pytest.raises(ShapeError, match=message):
         network(TEXT).build().forward(np.zeros(shape, np.float32))
 

@@ -43,8 +43,8 @@ def warning(share: float) -> str:
     """Return the warning for timings taken while others had this share; empty if none is needed.
 
     >>> warning(0.02), warning(0.4)
-    ('', 'other programs use 40% of the processors: times are longer than on an idle machine')
+    ('', 'other programs use 40% of the processors: times are longer than when idle')
     """
     if share < BUSY:
         return ""
-    return f"other programs use {100 * share:.0f}% of the processors: times are longer than on an idle machine"
+    return f"other programs use {100 * share:.0f}% of the processors: times are longer than when idle"
