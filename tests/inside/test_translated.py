@@ -84,5 +84,6 @@ def test_findings_and_what_to_try() -> None:
     remedies = "try more epochs, --lr 0.01, or fewer layers"
     found = Finding("dead units", "relu1", "50% output zero for every image (usual: under 10%)", remedies)
     said = lines(HealthReport((found,), ()))
-    assert said[0].startswith("失活的单元") and "relu1：50% " in said[0]
+    assert said[0].startswith("失活的单元")
+    assert "relu1：50% " in said[0]
     assert said[-1] == "    可以尝试：更多轮数、--lr 0.01，或 减少层数"
