@@ -134,10 +134,12 @@ def load_named(name: str, options: ImageOptions | None = None) -> Dataset:
         try:
             download(RemoteFile(file, urls, size, sha256), folder, progress=options.progress)
         except DataError as error:
+            first = f"{remote.homes[0]}{file}"
+            if len(remote.files) > 1:
+                first = f"{first} and the other three files"
             raise DataError(
-                f"{name}: {error}; without a network, copy {remote.homes[0]}{file} "
-                f"{'and the other three files ' if len(remote.files) > 1 else ''}to this computer and give the path "
-                f"instead of {name!r}, or put it into {folder}"
+                f"{name}: {error}; without a network, copy {first} to this computer and give the path instead of "
+                f"{name!r}, or put it into {folder}"
             ) from None
     dataset = remote.read(folder)
     return replace(

@@ -128,7 +128,7 @@ class BadFiles:
             raise DataError(f"{error} (use --on-bad-file skip to leave out such files)") from None
         self.found.append(error)
         if self.policy == "skip":
-            _log.warning("left out: %s", error)
+            _log.warning("%s (left out, as --on-bad-file skip asks)", error)
             if len(self.found) > min(max(FEW_BAD, MOST_BAD * self.total), self.total / 2):
                 raise DataError(
                     f"{len(self.found)} of {self.total} files are bad, more than {FEW_BAD} and {MOST_BAD:.1%}, or more "
