@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -194,3 +195,9 @@ def test_a_pixel_that_is_not_finite_is_named(value: float) -> None:
 def test_a_range_that_cannot_be_read(values: Any) -> None:
     with pytest.raises(ArgumentError, match=re.escape("a pixel range must be a table of low, high and floats")):
         PixelRange.from_dict(values)
+
+
+@pytest.mark.parametrize("names", ["a.png", Path("a.png"), ["a.png", "b.png"], [Path("a.png")]])
+def test_names_of_files_are_no_pixels_and_the_error_says_how_to_read_them(names):
+    with pytest.raises(ArgumentError, match="names of files, read each with rot180.data.read_image"):
+        as_pixels(names)

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -224,6 +225,11 @@ def as_pixels(images: Any, name: str = "images") -> Array:
     except ValueError:  # a list of images of different sizes
         raise ArgumentError(f"{name} must be an array of numbers; these have different shapes") from None
     kind, dtype = images.dtype.kind, images.dtype
+    if kind in "SU" or (kind == "O" and images.size and isinstance(images.flat[0], (str, PathLike))):
+        raise ArgumentError(
+            f"{name} must be numbers, an array (N, H, W, C), but they are text; if these are names of files, read each "
+            "with rot180.data.read_image, or use the command rot180 predict"
+        )
     if kind not in "bfiu":
         found = "objects" if kind == "O" else str(dtype)[:40]
         raise ArgumentError(f"{name} must be numbers; they are {found}; pass an array (N, H, W, C)")
