@@ -164,7 +164,7 @@ def test_types_that_images_are_in(given: Any, dtype: Any, largest: int) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("a.png", "images must be numbers; they are <U5; pass an array"),
+        ("a.png", "images must be numbers, an array"),
         (None, "images must be numbers; they are objects"),
         ([[1], [2, 3]], "these have different shapes"),
         ([1j], "they are complex128"),
@@ -199,5 +199,5 @@ def test_a_range_that_cannot_be_read(values: Any) -> None:
 
 @pytest.mark.parametrize("names", ["a.png", Path("a.png"), ["a.png", "b.png"], [Path("a.png")]])
 def test_names_of_files_are_no_pixels_and_the_error_says_how_to_read_them(names):
-    with pytest.raises(ArgumentError, match="names of files, read each with rot180.data.read_image"):
+    with pytest.raises(ArgumentError, match=r"names of files, read each with rot180\.data\.read_image"):
         as_pixels(names)
