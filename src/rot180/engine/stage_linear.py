@@ -49,7 +49,7 @@ class LinearStage(Stage):
         self.keeps_output = self.activation != NOTHING
 
     def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
-        """Multiply by the weights where they are."""
+        """Multiply by the weights in place."""
         w = self.linear.parameters["weight"]
         inputs, outputs = w.shape
         self.x, self.y = x, y

@@ -128,7 +128,7 @@ class Conv2d(Weighted):
         return g.out_height, g.out_width, self.out_channels
 
     def geometry(self, input_shape: Shape) -> Geometry:
-        """Return where the windows lie; raise ShapeError where none fits."""
+        """Return the geometry of the windows; raise ShapeError if none fits."""
         height, width, _ = input_shape
         return geometry(
             height,

@@ -48,8 +48,8 @@ class Layer:
     draws: ClassVar[bool] = False
     """Whether it draws random numbers in training."""
     output_kind: ClassVar[Literal["logits", "sigmoids", "probabilities"]] = "logits"
-    """What its outputs are where it is the last layer. `predict` applies softmax to logits, divides sigmoids by their
-    sum, and returns probabilities as they are."""
+    """The meaning of its outputs if it is the last layer: `predict` applies softmax to logits, divides sigmoids by
+    their sum, and returns probabilities unchanged."""
 
     @answering
     def __init__(self, *, name: str = "", lr_factor: float = 1.0) -> None:
@@ -77,7 +77,7 @@ class Layer:
         return input_shape
 
     def geometry(self, input_shape: Shape) -> Geometry | None:
-        """Return where the windows lie that the layer slides over its input; None where there are none."""
+        """Return the geometry of the windows that the layer slides over its input; None if there are none."""
         return None
 
     def parameter_shapes(self, input_shape: Shape) -> dict[str, Shape]:

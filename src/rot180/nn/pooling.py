@@ -45,7 +45,7 @@ class _Pool2d(Layer):
         return g.out_height, g.out_width, input_shape[2]
 
     def geometry(self, input_shape: Shape) -> Geometry:
-        """Return where the windows lie; raise ShapeError where none fits."""
+        """Return the geometry of the windows; raise ShapeError if none fits."""
         height, width, _ = input_shape
         return pool_geometry(height, width, self.kernel_size, stride=self.stride, padding=self.padding, name=self.label)
 

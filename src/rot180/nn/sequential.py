@@ -207,8 +207,8 @@ class Sequential:
     def look(self) -> object:
         """Return a token that changes whenever something does that an engine relies on.
 
-        Those are the hyper-parameters of our own layers other than `lr_factor`, and all that `build` fixes. Arrays that
-        the user has put in the place of parameters are copied into the network's own.
+        That is, the hyper-parameters of built-in layers other than `lr_factor`, and everything that `build` fixes.
+        Arrays that a user has assigned to parameters are copied into the network's own.
 
         Raises
         ------

@@ -20,7 +20,7 @@ __all__ = ["crop", "fold", "join_groups", "pad", "split_groups", "tap", "windows
 
 
 def pad(x: Array, g: Geometry) -> Array:
-    """Put zeros around (N, H, W, C) images; x itself where there is no padding."""
+    """Put zeros around (N, H, W, C) images; return x itself if there is no padding."""
     if not g.is_padded:
         return x
     require(x.shape[0] * g.padded_height * g.padded_width * x.shape[3] * x.itemsize, "the padded image")

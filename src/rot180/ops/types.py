@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-"""A NumPy array; float32 or float64 where it carries values, integers where it carries labels or positions."""
+"""A NumPy array; float32 or float64 for values, integers for labels and positions."""
 
 Pair = int | tuple[int, int]
 """One number for both rows and columns, or (rows, columns)."""
