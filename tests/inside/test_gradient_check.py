@@ -246,7 +246,7 @@ def test_empty_arrays_and_scalars() -> None:
     [
         (np.ones(2, np.float32), np.ones(2), ArgumentError, "x must be a float64 array, .* it is float32"),
         (np.ones(2), np.ones(3), ShapeError, r"the gradient of x must have its shape \(2,\); it has \(3,\)"),
-        (np.array([np.inf]), np.ones(1), NonFiniteError, "the function is inf at the arrays given"),
+        (np.array([np.inf]), np.ones(1), NonFiniteError, "the function is inf at the given arrays"),
     ],
 )
 def test_what_cannot_be_checked_is_refused(x: Any, dx: Any, error: type, match: str) -> None:
@@ -255,5 +255,5 @@ def test_what_cannot_be_checked_is_refused(x: Any, dx: Any, error: type, match: 
 
 
 def test_a_gradient_of_nothing_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="a gradient for 'y' but no array of that name"):
+    with pytest.raises(ArgumentError, match="a gradient for 'y', but no array of that name"):
         check_gradients(lambda a: 0.0, {"x": np.ones(1)}, {"y": np.ones(1)})

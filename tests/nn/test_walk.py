@@ -84,5 +84,5 @@ def test_what_nobody_keeps_is_freed_before_the_next_layer_runs() -> None:
 
 
 def test_a_batch_that_does_not_fit_is_refused_before_the_first_layer() -> None:
-    with pytest.raises(ShapeError, match=r"the network takes images \(N, 8, 8, 1\); it got \(3, 8, 8, 2\)"):
+    with pytest.raises(ShapeError, match=r"the network takes images \(N, 8, 8, 1\); got \(3, 8, 8, 2\)"):
         built().walk(np.zeros((3, 8, 8, 2), np.float32))
