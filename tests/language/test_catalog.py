@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
+from texts import texts
 
 from rot180.language import LANGUAGES, preferred_language
 from rot180.language.catalog import Catalog
@@ -103,3 +106,12 @@ def test_names_in_a_gap_stay_and_only_how_many_more_there_are_is_translated() ->
     )
     assert catalog.translate("found the classes cat") == "有类别 cat"
     assert catalog.translate("found the classes cat, dog and 3 more") == "有类别 cat, dog 等，另有 3 个"
+
+
+@pytest.mark.parametrize("code", CATALOGS)
+def test_every_text_that_a_person_may_be_shown_is_translated(code: str) -> None:
+    lines = Path(__file__).with_name("not_shown.txt").read_text(encoding="utf-8").splitlines()
+    not_shown = {json.loads(line) for line in lines if not line.startswith("#")}
+    found, catalog = texts(), Catalog.read(code)
+    assert not_shown <= found.keys(), "texts that are no longer in the source"
+    assert [text for text in found if text not in not_shown and not catalog.has(text)] == []
