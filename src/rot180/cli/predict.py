@@ -59,6 +59,7 @@ def predict(
     from rot180.cli.reading import reading_bar
     from rot180.data.loader import read_ahead
     from rot180.errors import DataError, ModelError
+    from rot180.language import translate
     from rot180.runs import load_run
 
     use_threads(threads, engine)
@@ -105,7 +106,7 @@ def predict(
                     said = ", ".join(f"{visible(one['label'])} {100 * float(one['probability']):.1f}%" for one in top)
                     print(f"{visible(path)}: {said}")
                     for reason in found.unlike:
-                        warn(f"{path}: unlike the training images: {reason}")
+                        warn(f"{path}: unlike the training images: {translate(reason)}")
             progress("predicting", start + len(some), len(files))
     if json and (predictions or not failed):
         print_json({"predictions": predictions, "failed": failed})

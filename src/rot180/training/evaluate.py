@@ -15,6 +15,7 @@ from rot180.data.lazy import Images, LazyImages, as_images
 from rot180.data.loader import read_ahead
 from rot180.engine import Engine
 from rot180.errors import ArgumentError, NonFiniteError, PixelWarning
+from rot180.language import translate
 from rot180.memory import require
 from rot180.nn.activation import shares
 from rot180.nn.keywords import answering_call
@@ -283,7 +284,7 @@ def tell_unlike(model: Sequential, images: Images, which: str = "images") -> tup
         return ()
     found = model.image_statistics.unlike(images, model.preprocessing.limits_of(images))
     for reason in found:
-        warnings.warn(f"most {which} are unlike the training images: {reason}", PixelWarning, stacklevel=4)
+        warnings.warn(f"most {which} are unlike the training images: {translate(reason)}", PixelWarning, stacklevel=4)
     return found
 
 
