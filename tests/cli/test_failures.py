@@ -168,7 +168,7 @@ def test_an_empty_path_is_not_the_current_folder(
 
 
 def test_show_refuses_images_that_are_not_there(rot180: Call, trained: Path) -> None:
-    assert_refused(rot180("show", trained, "--image", "99999"), r"no number 99999")
+    assert_refused(rot180("show", trained, "--image", "99999"), r"no image 99999")
 
 
 def test_a_fault_of_ours_is_one_line_and_says_how_to_see_more(
