@@ -108,7 +108,7 @@ def test_the_totals_of_a_plan_are_the_sums_of_its_rows(rot180: Command, argument
     found = rot180("plan", *arguments, "--json").json
     assert [found["multiply_adds"], found["bytes_touched"]] == total
     assert found["multiply_adds"] == found["batch_size"] * found["multiply_adds_per_image"]
-    assert f"of a batch of {found['batch_size']} images" in out or "of a batch of one image" in out
+    assert f"per batch of {found['batch_size']} images" in out or "per batch of one image" in out
 
 
 @pytest.mark.parametrize(
