@@ -68,7 +68,7 @@ def test_a_lone_model_file_does_not_tell(rot180: Call, own: Path, tmp_path: Path
     shutil.copy(tmp_path / "run" / "model.safetensors", tmp_path / "alone")
     said = rot180("evaluate", tmp_path / "alone" / "model.safetensors", own)
     assert said.out.startswith("evaluated on 20 of the 100 images of ")
-    assert said.out.splitlines()[0].endswith(": only the run's folder tells if it has seen the others")
+    assert said.out.splitlines()[0].endswith(": only the run folder records whether it saw the others")
 
 
 def test_data_with_test_images_of_its_own_needs_no_word(rot180: Call, own: Path, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_where_none_could_be_held_out(rot180: Call, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "ten.csv", 10)
     assert rot180("train", path, *NETWORK, "--out", tmp_path / "run").status == 0
     said = rot180("evaluate", tmp_path / "run", path)
-    assert said.out.startswith(f"evaluated on all 10 images of {path}: too few to hold any out of the training\n")
+    assert said.out.startswith(f"evaluated on all 10 images of {path}: too few to hold any out of the training")
 
 
 @pytest.mark.parametrize("run", ["run", "run/model.safetensors"])

@@ -39,7 +39,7 @@ def write(tmp_path: Path, text: str | bytes) -> Path:
         '"3","0","255","7","80"\n"0",1,2,3,4\n',
         GOOD.replace("7", "7.0").replace("80", "8e1"),
         GOOD.replace("7", "007"),
-        gzip.compress(GOOD.encode()),
+        gzip.compress(GOOD.encode(), mtime=0),
     ],
 )
 def test_forms_of_the_same_images(tmp_path, text):
@@ -123,7 +123,7 @@ def test_a_large_file_is_read_by_blocks_and_damaged_gzip_is_told(tmp_path):
     images, labels = read_csv(write(tmp_path, text))
     np.testing.assert_array_equal(images.reshape(4000, -1), values[:, 1:])
     np.testing.assert_array_equal(labels, values[:, 0])
-    packed = gzip.compress(text[: 10**6], 1)
+    packed = gzip.compress(text[: 10**6], 1, mtime=0)
     with pytest.raises(DataError, match="gzip file is truncated"):
         read_csv(write(tmp_path, packed[:-100]))
 

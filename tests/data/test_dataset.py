@@ -54,7 +54,7 @@ def test_limit_takes_the_first_training_images_and_leaves_the_test_set():
         ),
         ({"train_images": np.zeros((4, 4, 4), np.uint8)}, r"must be \(N, H, W, C\); got \(4, 4, 4\)"),
         ({"train_images": np.full((4, 4, 4, 1), -1)}, "tiny: train images must be integers from 0 to 255, or to"),
-        ({"train_images": np.zeros((4, 4, 4, 1), "S1")}, r"tiny: train images must be numbers; they are \|S1"),
+        ({"train_images": np.zeros((4, 4, 4, 1), "S1")}, r"tiny: train images must be numbers, an array"),
         (
             {"test_images": np.full((2, 4, 4, 1), np.nan)},
             "tiny: in the test images: .*; 2 of 2 images contain infinity or NaN",
