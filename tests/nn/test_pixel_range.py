@@ -201,3 +201,15 @@ def test_a_range_that_cannot_be_read(values: Any) -> None:
 def test_names_of_files_are_no_pixels_and_the_error_says_how_to_read_them(names):
     with pytest.raises(ArgumentError, match=r"names of files, read each with rot180\.data\.read_image"):
         as_pixels(names)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_bad_pixel_is_found_without_looking_at_each(value):
+    x = np.ones((3, 4, 4, 1), np.float32)
+    Preprocessing()(x)
+    x[1, 2, 3] = value
+    with pytest.raises(NonFiniteError, match="1 of 3 images contain infinity or NaN, the first is image 1"):
+        Preprocessing()(x)
+    with pytest.raises(NonFiniteError):
+        Preprocessing()(x[:, ::-1])
+    Preprocessing()(np.full((3, 4, 4, 1), 1e30, np.float32))  # the sum of squares overflows, the pixels are finite

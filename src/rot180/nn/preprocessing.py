@@ -10,7 +10,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.nn.keywords import answering_class
-from rot180.nn.pixel_range import PixelRange, as_pixels, extremes
+from rot180.nn.pixel_range import PixelRange, as_pixels, require_finite
 from rot180.nn.validation import float_type
 from rot180.ops.types import Array
 
@@ -127,7 +127,7 @@ class Preprocessing:
             return self.pixels.white_of(images)
         if images.dtype.kind != "f":
             return float(np.iinfo(images.dtype).max)
-        extremes(images)
+        require_finite(images)
         return 1.0
 
     def limits_of(self, images: Any) -> tuple[float, float]:

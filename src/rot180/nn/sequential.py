@@ -131,7 +131,7 @@ class Sequential:
     @property
     def output_shape(self) -> Shape:
         """The shape of the output for one image."""
-        return self.layer_shapes[-1][1]
+        return self._shapes[-1] if self._shapes else self.input_shape
 
     @property
     def layer_shapes(self) -> list[tuple[Shape, Shape]]:
