@@ -29,7 +29,7 @@ MAX_ROWS = 900_000
 
 ROWS_AT_ONCE = 1024
 
-MAX_PAGE = 512 * 1024**2
+MAX_PAGE = 224 * 1024**2
 """Maximum uncompressed size of a page of images; some writers put all images of a row group into one page."""
 
 BYTES_AT_ONCE = 16 * 1024**2
