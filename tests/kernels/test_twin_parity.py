@@ -249,3 +249,9 @@ def test_delta_keeps_its_digits_where_the_network_is_right(margin, smoothing):
     exact = ops.cross_entropy_backward(exact, labels, label_smoothing=smoothing)
     np.testing.assert_allclose(dlogits, exact, rtol=0, atol=1e-6 * np.abs(exact).max())
     assert hits.all()
+
+
+def test_a_mask_with_one_value_per_image() -> None:
+    x, mask = np.random.default_rng(0).normal(size=(3, 5, 7, 2)), np.array([2.0, 0.0, 2.0]).reshape(3, 1, 1, 1)
+    for name in ("dropout", "dropout_backward"):
+        np.testing.assert_array_equal(getattr(kernels, name)(x, mask), getattr(ops, name)(x, mask))

@@ -7,8 +7,8 @@ import numpy as np
 from rot180.kernels import elementwise as kinds
 from rot180.kernels.elementwise import UNIT, activate, combine
 from rot180.kernels.operands import contiguous, float_type, integers
-from rot180.ops.activation import _check
 from rot180.ops.dropout import _check as _check_mask
+from rot180.ops.gate import check_shape
 from rot180.ops.types import Array
 
 
@@ -24,7 +24,7 @@ def relu_backward(dy: Array, y: Array) -> Array:
 
 def noisy_relu(x: Array, noise: Array) -> Array:
     """Compiled twin of `rot180.ops.noisy_relu`."""
-    _check(noise, x, "noisy_relu", "noise", "x")
+    check_shape("noisy_relu", noise, x, "noise", "x")
     return _combine("noisy_relu", kinds.NOISY_RELU, x=x, noise=noise)
 
 
@@ -66,13 +66,13 @@ def tanh_backward(dy: Array, y: Array) -> Array:
 def dropout(x: Array, mask: Array) -> Array:
     """Compiled twin of `rot180.ops.dropout`."""
     _check_mask(x, mask, "dropout", "x")
-    return _combine("dropout", kinds.MULTIPLY, x=x, mask=mask)
+    return _combine("dropout", kinds.MULTIPLY, x=x, mask=np.broadcast_to(mask, x.shape))
 
 
 def dropout_backward(dy: Array, mask: Array) -> Array:
     """Compiled twin of `rot180.ops.dropout_backward`."""
     _check_mask(dy, mask, "dropout_backward", "dy")
-    return _combine("dropout_backward", kinds.MULTIPLY, dy=dy, mask=mask)
+    return _combine("dropout_backward", kinds.MULTIPLY, dy=dy, mask=np.broadcast_to(mask, dy.shape))
 
 
 def _rows(array: Array) -> list[Array]:
@@ -94,7 +94,7 @@ def _activate(name: str, kind: int, x: Array, slope: float = 0.0) -> Array:
 
 def _combine(name: str, kind: int, slope: float = 0.0, **operands: Array) -> Array:
     (what, a), (whose, b) = operands.items()
-    _check(a, b, name, what, whose)
+    check_shape(name, a, b, what, whose)
     dtype = float_type(name, **operands)
     a, b = contiguous(a, dtype), contiguous(b, dtype)
     y = np.empty(a.shape, dtype)

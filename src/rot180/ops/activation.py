@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.errors import ShapeError
+from rot180.ops.gate import check_shape
 from rot180.ops.recorder import record
 from rot180.ops.types import Array
 
@@ -109,7 +109,7 @@ def noisy_relu(x: Array, noise: Array) -> Array:
     >>> noisy_relu(np.array([-1.0, 1.0]), np.array([1.5, 0.5]))
     array([0.5, 1.5])
     """
-    _check(noise, x, "noisy_relu", "noise", "x")
+    check_shape("noisy_relu", noise, x, "noise", "x")
     return relu(x + noise)
 
 
@@ -183,7 +183,7 @@ def leaky_relu_backward(dy: Array, x: Array, slope: float = 0.01) -> Array:
     >>> leaky_relu_backward(np.array([3.0, 3.0]), np.array([-2.0, 2.0]), 0.5)
     array([1.5, 3. ])
     """
-    _check(dy, x, "leaky_relu_backward", "dy", "x")
+    check_shape("leaky_relu_backward", dy, x, "dy", "x")
     gate = _slopes(x, slope)
     record("gate", gate)
     dx: Array = dy * gate
@@ -245,7 +245,7 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
     >>> sigmoid_backward(np.array([8.0]), sigmoid(np.array([0.0])))
     array([2.])
     """
-    _check(dy, y, "sigmoid_backward", "dy", "y")
+    check_shape("sigmoid_backward", dy, y, "dy", "y")
     gate = y * (1 - y)
     record("gate", gate)
     dx: Array = dy * gate
@@ -296,7 +296,7 @@ def tanh_backward(dy: Array, y: Array) -> Array:
     >>> tanh_backward(np.array([8.0]), np.array([0.5]))
     array([6.])
     """
-    _check(dy, y, "tanh_backward", "dy", "y")
+    check_shape("tanh_backward", dy, y, "dy", "y")
     gate = 1 - y * y
     record("gate", gate)
     dx: Array = dy * gate
@@ -305,7 +305,7 @@ def tanh_backward(dy: Array, y: Array) -> Array:
 
 
 def _through_gate(dy: Array, y: Array, name: str) -> Array:
-    _check(dy, y, name, "dy", "y")
+    check_shape(name, dy, y, "dy", "y")
     gate = y > 0
     record("gate", gate)
     dx: Array = dy * gate  # a product with booleans is vectorized; np.where took 18 times as long
@@ -316,11 +316,3 @@ def _through_gate(dy: Array, y: Array, name: str) -> Array:
 def _slopes(x: Array, slope: float) -> Array:
     slopes: Array = np.where(x > 0, x.dtype.type(1), x.dtype.type(slope))
     return slopes
-
-
-def _check(array: Array, other: Array, name: str, what: str, whose: str) -> None:
-    if array.shape != other.shape:
-        raise ShapeError(
-            f"{name}: {what} must have the shape of {whose}, {other.shape}; it is {array.shape}; "
-            f"give the arrays of one forward pass"
-        )

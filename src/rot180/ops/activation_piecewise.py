@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.errors import ArgumentError, ShapeError
+from rot180.errors import ArgumentError
+from rot180.ops.gate import check_shape, through
 from rot180.ops.recorder import record
 from rot180.ops.types import Array
 
@@ -167,9 +168,9 @@ def hard_swish_backward(dy: Array, x: Array) -> Array:
     >>> hard_swish_backward(np.ones(4), np.array([-4.0, -1.5, 0.0, 4.0]))
     array([0. , 0. , 0.5, 1. ])
     """
-    _check(dy, x, "hard_swish_backward", "x")
+    check_shape("hard_swish_backward", dy, x)
     gate = np.where(x <= -3, x.dtype.type(0), np.where(x >= 3, x.dtype.type(1), (2 * x + 3) / 6))
-    return _gated(dy, gate)
+    return through(dy, gate)
 
 
 def elu(x: Array, alpha: float = 1.0) -> Array:
@@ -218,9 +219,9 @@ def elu_backward(dy: Array, x: Array, alpha: float = 1.0) -> Array:
     >>> elu_backward(np.array([2.0, 2.0]), np.array([0.0, 3.0]), alpha=0.5)
     array([1., 2.])
     """
-    _check(dy, x, "elu_backward", "x")
+    check_shape("elu_backward", dy, x)
     gate = np.where(x > 0, x.dtype.type(1), x.dtype.type(alpha) * np.exp(np.minimum(x, 0)))
-    return _gated(dy, gate)
+    return through(dy, gate)
 
 
 def prelu(x: Array, slope: Array) -> Array:
@@ -282,34 +283,19 @@ def prelu_backward(dy: Array, x: Array, slope: Array) -> tuple[Array, Array]:
     >>> prelu_backward(np.array([[1.0, 1.0]]), np.array([[-2.0, 3.0]]), np.array([0.5, 0.5]))
     (array([[0.5, 1. ]]), array([-2.,  0.]))
     """
-    _check(dy, x, "prelu_backward", "x")
+    check_shape("prelu_backward", dy, x)
     _check_slope(x, slope, "prelu_backward")
     shares = dy * np.minimum(x, 0)
     dslope: Array = shares.reshape(-1, x.shape[-1]).sum(axis=0)
     if slope.shape != dslope.shape:
         dslope = dslope.sum(keepdims=True)
     record("dslope", dslope)
-    return _gated(dy, np.where(x > 0, x.dtype.type(1), slope.astype(x.dtype, copy=False))), dslope
+    return through(dy, np.where(x > 0, x.dtype.type(1), slope.astype(x.dtype, copy=False))), dslope
 
 
 def _through(dy: Array, gate: Array, y: Array, name: str) -> Array:
-    _check(dy, y, name, "y")
-    return _gated(dy, gate)
-
-
-def _gated(dy: Array, gate: Array) -> Array:
-    record("gate", gate)
-    dx: Array = dy * gate
-    record("dx", dx)
-    return dx
-
-
-def _check(dy: Array, other: Array, name: str, whose: str) -> None:
-    if dy.shape != other.shape:
-        raise ShapeError(
-            f"{name}: dy must have the shape of {whose}, {other.shape}; it is {dy.shape}; "
-            "give the arrays of one forward pass"
-        )
+    check_shape(name, dy, y, whose="y")
+    return through(dy, gate)
 
 
 def _check_slope(x: Array, slope: Array, name: str) -> None:

@@ -15,7 +15,8 @@ import math
 
 import numpy as np
 
-from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.errors import ArgumentError, did_you_mean
+from rot180.ops.gate import check_shape, through
 from rot180.ops.recorder import record
 from rot180.ops.types import Array
 
@@ -74,10 +75,10 @@ def silu_backward(dy: Array, x: Array) -> Array:
     >>> silu_backward(np.array([4.0]), np.array([0.0]))
     array([2.])
     """
-    _check(dy, x, "silu_backward")
+    check_shape("silu_backward", dy, x)
     s = _sigmoid(x)
     gate = s * (1 + x * (1 - s))
-    return _gated(dy, gate)
+    return through(dy, gate)
 
 
 def gelu(x: Array, approximate: str = "none") -> Array:
@@ -142,14 +143,14 @@ def gelu_backward(dy: Array, x: Array, approximate: str = "none") -> Array:
     >>> gelu_backward(np.array([2.0]), np.array([0.0]))
     array([1.])
     """
-    _check(dy, x, "gelu_backward")
+    check_shape("gelu_backward", dy, x)
     distribution = _distribution(x, approximate)
     if approximate == "tanh":
         t = 2 * distribution - 1
         density = (1 - t * t) / 2 * (_SLOPE * (1 + 3 * _CUBIC * x * x))
     else:
         density = np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-    return _gated(dy, (distribution + x * density).astype(x.dtype, copy=False))
+    return through(dy, (distribution + x * density).astype(x.dtype, copy=False))
 
 
 def _sigmoid(x: Array) -> Array:
@@ -169,17 +170,3 @@ def _distribution(x: Array, approximate: str) -> Array:
     flat = (x.ravel() * -math.sqrt(0.5)).tolist()
     tail = np.fromiter(map(math.erfc, flat), np.float64, len(flat))
     return (tail / 2).astype(x.dtype).reshape(x.shape)
-
-
-def _gated(dy: Array, gate: Array) -> Array:
-    record("gate", gate)
-    dx: Array = dy * gate
-    record("dx", dx)
-    return dx
-
-
-def _check(dy: Array, x: Array, name: str) -> None:
-    if dy.shape != x.shape:
-        raise ShapeError(
-            f"{name}: dy must have the shape of x, {x.shape}; it is {dy.shape}; give the arrays of one forward pass"
-        )
