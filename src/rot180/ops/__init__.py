@@ -3,8 +3,9 @@
 Suggested reading order: `geometry` (where windows are placed), `conv_loops` (the definition), `conv_offsets` (the
 weight gradient in four stages), `conv_im2col`, `conv_windows`, `conv_rotation` (the kernel rotated by 180 degrees),
 `conv_identities`; then `pooling`, `activation`, `linear`, `softmax`, `loss`, `update`.
-Then the operations that deeper networks add: `normalization`, `joins`, `resize`, `conv_transpose2d`,
-`activation_piecewise`, `activation_smooth`, `channels`. docs/backpropagation.md covers the first part in one page.
+Then the operations that deeper networks add: `normalization`, `batch_norm`, `group_norm`, `joins`, `resize`,
+`conv_transpose2d`, `activation_piecewise`, `activation_smooth`, `channels`. docs/backpropagation.md covers the first
+part in one page.
 """
 
 from rot180.ops.activation import (
@@ -32,6 +33,7 @@ from rot180.ops.activation_piecewise import (
     relu6_backward,
 )
 from rot180.ops.activation_smooth import gelu, gelu_backward, silu, silu_backward
+from rot180.ops.batch_norm import batch_norm, batch_norm_backward, batch_norm_inference, moving_average
 from rot180.ops.channels import (
     channel_shuffle,
     channel_shuffle_backward,
@@ -48,21 +50,17 @@ from rot180.ops.conv_im2col import col2im, im2col
 from rot180.ops.conv_rotation import rotate180, spread
 from rot180.ops.conv_transpose2d import conv_transpose2d, conv_transpose2d_backward
 from rot180.ops.dropout import dropout, dropout_backward, dropout_mask
-from rot180.ops.joins import add, add_backward, concatenate, concatenate_backward, multiply, multiply_backward
-from rot180.ops.linear import linear, linear_backward
-from rot180.ops.loss import cross_entropy, cross_entropy_backward, squared_error, squared_error_backward
-from rot180.ops.normalization import (
-    batch_norm,
-    batch_norm_backward,
-    batch_norm_inference,
+from rot180.ops.group_norm import (
     group_norm,
     group_norm_backward,
     instance_norm,
     instance_norm_backward,
     layer_norm,
     layer_norm_backward,
-    moving_average,
 )
+from rot180.ops.joins import add, add_backward, concatenate, concatenate_backward, multiply, multiply_backward
+from rot180.ops.linear import linear, linear_backward
+from rot180.ops.loss import cross_entropy, cross_entropy_backward, squared_error, squared_error_backward
 from rot180.ops.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from rot180.ops.resize import (
     adaptive_avg_pool2d,

@@ -1,0 +1,179 @@
+"""Batch normalization, in training, backward and in inference; `normalization` derives it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ShapeError
+from rot180.ops.normalization import Gradients, backward, check_delta, check_maps, check_parameters, moments, scaled
+from rot180.ops.recorder import record
+from rot180.ops.types import Array
+
+__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_inference", "moving_average"]
+
+
+def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Array, Array]:
+    r"""Normalize each channel over a batch, as in training.
+
+    mean[c] = mean_{n, i, j} x[n, i, j, c],     var[c] = mean_{n, i, j} (x[n, i, j, c] - mean[c])^2
+    y = gamma * (x - mean) / sqrt(var + eps) + beta
+
+    Parameters
+    ----------
+    x : (N, H, W, C) or (N, C), float32 or float64
+        Feature maps or vectors; at least two values per channel.
+    gamma, beta : (C,)
+        Scale and shift of each channel.
+    eps : float
+        Added to the variance, inside the square root.
+
+    Returns
+    -------
+    y : array of x's shape and type
+    mean, var : (C,)
+        Of this batch; the biased variance, divided by the number of values. `moving_average` accumulates them.
+
+    Raises
+    ------
+    ShapeError
+        x has the wrong number of axes, gamma or beta is not (C,), or a channel has a single value.
+    ArgumentError
+        x is not float32 or float64, or eps is not positive.
+
+    References
+    ----------
+    Ioffe and Szegedy (2015), arXiv:1502.03167.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 10.0], [3.0, 30.0]])
+    >>> y, mean, var = batch_norm(x, np.ones(2), np.zeros(2), eps=1e-12)
+    >>> y.round(6), mean, var
+    (array([[-1., -1.],
+           [ 1.,  1.]]), array([ 2., 20.]), array([  1., 100.]))
+    """
+    check_maps("batch_norm", x, eps)
+    check_parameters("batch_norm", x, gamma, beta, (x.shape[-1],))
+    axes = tuple(range(x.ndim - 1))
+    if x.size <= x.shape[-1]:
+        raise ShapeError(
+            f"batch_norm: a channel needs at least two values to have a variance; x has shape {x.shape}; "
+            "give a larger batch"
+        )
+    mean, var = moments(x, axes)
+    y = scaled((x - mean) / np.sqrt(var + x.dtype.type(eps)), gamma, beta)
+    return y, mean.reshape(-1), var.reshape(-1)
+
+
+def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Array, *, eps: float = 1e-5) -> Gradients:
+    r"""Propagate delta back through `batch_norm`, whose mean and variance depend on x as well.
+
+    dx = gamma * r * ( dy - mean(dy) - xhat * mean(dy * xhat) ),     r = 1 / sqrt(var + eps),     means over N, H, W
+
+    Parameters
+    ----------
+    dy, x : arrays of one shape
+        dL/dy, and the input of `batch_norm`.
+    gamma, mean, var : (C,)
+        As passed to and returned by `batch_norm`.
+    eps : float
+
+    Returns
+    -------
+    dx : array of x's shape
+    dgamma, dbeta : (C,)
+
+    Raises
+    ------
+    ShapeError
+        The shapes differ.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0], [3.0], [8.0]])
+    >>> y, mean, var = batch_norm(x, np.ones(1), np.zeros(1))
+    >>> dx, dgamma, dbeta = batch_norm_backward(np.array([[1.0], [0.0], [0.0]]), x, np.ones(1), mean, var)
+    >>> bool(abs(dx.sum()) < 1e-12), dbeta
+    (True, array([1.]))
+    """
+    check_delta("batch_norm_backward", dy, x)
+    axes = tuple(range(x.ndim - 1))
+    r = 1 / np.sqrt(var + x.dtype.type(eps))
+    return backward(dy, (x - mean) * r, r, gamma, axes, axes)
+
+
+def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, *, eps: float = 1e-5) -> Array:
+    r"""Normalize each channel with given statistics, as at inference.
+
+    y = gamma * (x - mean) / sqrt(var + eps) + beta, which is x * scale + shift with
+    scale = gamma / sqrt(var + eps) and shift = beta - mean * scale: no image depends on the others, and a preceding
+    convolution can absorb scale and shift into its weights and bias.
+
+    Parameters
+    ----------
+    x : (..., C) float32 or float64
+    gamma, beta, mean, var : (C,)
+    eps : float
+
+    Returns
+    -------
+    y : array of x's shape and type
+
+    Raises
+    ------
+    ShapeError, ArgumentError
+        As in `batch_norm`.
+
+    Examples
+    --------
+    >>> gamma, beta, mean, var = np.array([2.0]), np.array([1.0]), np.array([3.0]), np.array([4.0])
+    >>> batch_norm_inference(np.array([[5.0]]), gamma, beta, mean, var, eps=1e-12)
+    array([[3.]])
+    """
+    check_maps("batch_norm_inference", x, eps)
+    for other in (gamma, mean):
+        check_parameters("batch_norm_inference", x, other, beta, (x.shape[-1],))
+    scale = (gamma / np.sqrt(var + x.dtype.type(eps))).astype(x.dtype, copy=False)
+    shift = (beta - mean * scale).astype(x.dtype, copy=False)
+    record("scale", scale)
+    record("shift", shift)
+    y: Array = x * scale + shift
+    record("y", y)
+    return y
+
+
+def moving_average(
+    average: tuple[Array, Array], batch: tuple[Array, Array], count: int, momentum: float = 0.1
+) -> tuple[Array, Array]:
+    r"""Update the statistics for inference with those of a batch.
+
+    mean <- (1 - momentum) * mean + momentum * batch mean
+    var  <- (1 - momentum) * var  + momentum * batch variance * count / (count - 1)
+
+    The variance of a batch around its own mean is too small by the factor (count - 1)/count on average; the average
+    kept is the unbiased one.
+
+    Parameters
+    ----------
+    average, batch : ((C,), (C,))
+        Mean and variance: the averages so far, and those of `batch_norm`.
+    count : int
+        Values per channel in the batch, N*H*W, at least 2.
+    momentum : float
+        The weight of the batch, from 0 to 1.
+
+    Returns
+    -------
+    mean, var : (C,)
+        New arrays.
+
+    Examples
+    --------
+    >>> moving_average((np.zeros(1), np.ones(1)), (np.ones(1), np.ones(1)), count=2, momentum=0.5)
+    (array([0.5]), array([1.5]))
+    """
+    if count < 2:
+        raise ArgumentError(f"moving_average: count must be at least 2; it is {count}; a single value has no variance")
+    share = average[0].dtype.type(momentum)
+    unbiased = batch[1] * average[1].dtype.type(count / (count - 1))
+    return average[0] + share * (batch[0] - average[0]), average[1] + share * (unbiased - average[1])
