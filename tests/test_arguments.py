@@ -41,6 +41,12 @@ OF_LAYERS = {
     "MaxPool2d": {"kernel_size": 2},
     "AvgPool2d": {"kernel_size": 2},
     "Linear": {"out_features": 2},
+    "ConvTranspose2d": {"out_channels": 2, "kernel_size": 3},
+    "AdaptiveAvgPool2d": {"output_size": 2},
+    "Upsample": {"scale_factor": 2},
+    "GroupNorm": {"num_groups": 2},
+    "ChannelShuffle": {"groups": 2},
+    "DropPath": {"rate": 0.1},
 }
 OF_FUNCTIONS: dict[str, dict[str, Any]] = {
     "fit": {"model": built, "data": (IMAGES, LABELS), "engine": "numpy"},

@@ -3,8 +3,12 @@
 | what | names |
 |---|---|
 | networks | `network`, `model`, `MODELS`, `Sequential`, `Preprocessing` |
-| layers | `Conv2d`, `MaxPool2d`, `AvgPool2d`, `Flatten`, `Linear`, `ReLU`, `NoisyReLU`, `LeakyReLU`, `Sigmoid`, \
-`Tanh`, `Softmax`, `Dropout` |
+| layers | `Conv2d`, `ConvTranspose2d`, `Linear`, `Flatten`, `Dropout`, `DropPath` |
+| pooling and resizing | `MaxPool2d`, `AvgPool2d`, `AdaptiveAvgPool2d`, `GlobalAvgPool2d`, `GlobalMaxPool2d`, \
+`Upsample` |
+| normalization | `GroupNorm`, `LayerNorm`, `InstanceNorm2d`, `LocalResponseNorm`, `ChannelShuffle` |
+| activations | `ReLU`, `ReLU6`, `NoisyReLU`, `LeakyReLU`, `PReLU`, `ELU`, `SiLU`, `GELU`, `Hardswish`, `Sigmoid`, \
+`Hardsigmoid`, `Tanh`, `Softmax` |
 | losses | `CrossEntropyLoss`, `SquaredErrorLoss` |
 | training | `Trainer`, `fit`, `evaluate`, `predict`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
 | speed | `set_threads`, `threads` |
@@ -35,23 +39,41 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from rot180.nn import (
+        ELU,
+        GELU,
         MODELS,
+        AdaptiveAvgPool2d,
         AvgPool2d,
+        ChannelShuffle,
         Conv2d,
+        ConvTranspose2d,
         CrossEntropyLoss,
         Dropout,
+        DropPath,
         Flatten,
+        GlobalAvgPool2d,
+        GlobalMaxPool2d,
+        GroupNorm,
+        Hardsigmoid,
+        Hardswish,
+        InstanceNorm2d,
+        LayerNorm,
         LeakyReLU,
         Linear,
+        LocalResponseNorm,
         MaxPool2d,
         NoisyReLU,
+        PReLU,
         Preprocessing,
         ReLU,
+        ReLU6,
         Sequential,
         Sigmoid,
+        SiLU,
         Softmax,
         SquaredErrorLoss,
         Tanh,
+        Upsample,
         model,
         network,
     )
@@ -62,38 +84,56 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ELU",
+    "GELU",
     "MODELS",
     "SGD",
     "Adam",
     "AdamW",
+    "AdaptiveAvgPool2d",
     "ArgumentError",
     "AvgPool2d",
+    "ChannelShuffle",
     "Conv2d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "DataError",
     "Dataset",
+    "DropPath",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool2d",
+    "GlobalMaxPool2d",
+    "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
+    "InstanceNorm2d",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "MaxPool2d",
     "ModelError",
     "NoisyReLU",
     "NonFiniteError",
     "NotationError",
+    "PReLU",
     "PixelWarning",
     "Preprocessing",
     "ProgressBar",
     "RMSprop",
     "ReLU",
+    "ReLU6",
     "Rot180Error",
     "Sequential",
     "ShapeError",
+    "SiLU",
     "Sigmoid",
     "Softmax",
     "SquaredErrorLoss",
     "Tanh",
     "Trainer",
+    "Upsample",
     "__version__",
     "evaluate",
     "fit",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rot180.inside.gradient_check import check_gradients
-from rot180.nn import LAYERS, CrossEntropyLoss, Sequential, SquaredErrorLoss, network
+from rot180.nn import LAYERS, CrossEntropyLoss, GlobalAvgPool2d, GlobalMaxPool2d, Sequential, SquaredErrorLoss, network
 from rot180.nn.loss import Loss
 
 LAYER_TEXTS = [
@@ -20,21 +20,49 @@ LAYER_TEXTS = [
     "6x5x2 > maxpool3x2:same:s1",
     "6x5x2 > avgpool2:same",
     "6x5x2 > avgpool3:pad1:s2:excludepad",
+    "5x4x4 > convt3x2:6:s2x3:pad1x0:outpad1x2:d1x2:g2",
+    "4x4x2 > convt2x2:3:s2:nobias",
+    "5x4x3 > gap",
+    "5x4x3 > gmp",
+    "5x7x2 > adaptavg3x4",
+    "3x4x2 > up2",
+    "3x4x2 > up2x3:bilinear",
+    "4x3x6 > gn3",
+    "6 > gn2:noaffine",
+    "4x3x6 > ln",
+    "4x3x2 > ln:axes=3:eps=0.01",
+    "7 > ln:noaffine",
+    "4x3x2 > in",
+    "4x3x2 > in:affine",
+    "2x2x6 > lrn3:alpha=0.5:k=2",
+    "2x2x6 > lrn4:alpha=0.5",
+    "2x2x6 > shuffle3",
     "6x5x2 > flatten",
     "7 > fc5",
     "7 > fc5:nobias",
     "7 > relu",
     "7 > noisyrelu:sigma=0.5",
     "7 > leakyrelu:slope=0.3",
+    "7 > relu6",
+    "2x3x4 > prelu",
+    "2x3x4 > prelu:shared:init=0.1",
+    "7 > elu:alpha=0.7",
+    "7 > silu",
+    "7 > gelu",
+    "7 > gelu:tanh",
+    "7 > hardswish",
+    "7 > hardsigmoid",
     "7 > sigmoid",
     "7 > tanh",
     "7 > softmax",
     "7 > dropout0.4",
+    "4x2x2 > droppath0.4",
 ]
 
 EVERY_LAYER = (
-    "9x8x2 > conv3x3:4:same relu maxpool2 > conv2x2:6:g2 noisyrelu avgpool2:same > conv1:3 leakyrelu flatten tanh "
-    "dropout0.3 > fc6 sigmoid > fc5 softmax > fc4"
+    "9x8x2 > conv3x3:4:same gn2 relu maxpool2 > conv2x2:6:g2 ln noisyrelu shuffle3 avgpool2:same in prelu > "
+    "convt2x2:4:s2 elu up2:bilinear lrn3 hardswish adaptavg3x2 > conv1:3 leakyrelu droppath0.2 flatten tanh "
+    "dropout0.3 > fc12 silu > fc6 sigmoid > fc6 gelu relu6 hardsigmoid > fc5 softmax > fc4"
 )
 
 
@@ -73,6 +101,15 @@ def test_a_layer(text: str) -> None:
 
 @pytest.mark.parametrize("loss", [CrossEntropyLoss(), CrossEntropyLoss(0.1), SquaredErrorLoss(), None], ids=repr)
 def test_a_network_of_every_layer(loss: Loss | None) -> None:
-    model = network(EVERY_LAYER)
-    assert {type(layer) for layer in model.layers} == set(LAYERS.values())
-    check(model, loss, seed=1)
+    check(network(EVERY_LAYER), loss, seed=1)
+
+
+@pytest.mark.parametrize("pool", ["gap", "gmp"])
+def test_a_network_that_pools_whole_maps(pool: str) -> None:
+    check(network(f"6x5x2 > conv3x3:4:same silu {pool} > fc3"), CrossEntropyLoss())
+
+
+def test_every_layer_is_checked() -> None:
+    checked = {type(network(text).layers[0]) for text in LAYER_TEXTS}
+    assert checked == set(LAYERS.values())
+    assert {type(layer) for layer in network(EVERY_LAYER).layers} >= checked - {GlobalAvgPool2d, GlobalMaxPool2d}

@@ -21,7 +21,7 @@ from rot180.kernels.pack import add_up, pack_panels, pack_rotated
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
 from rot180.kernels.weight_gradient import MOST_PARTS, bias_gradient, correlate, lot, parts_of
-from rot180.ops.conv2d import _check_needs, _geometry
+from rot180.ops.conv2d import _geometry, check_needs
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array, Padding, Pair
 
@@ -78,7 +78,7 @@ def conv2d_backward(
             f"{name}: dy must have the shape of the output, {expected}; it has {dy.shape} "
             f"(x {x.shape}, w {w.shape}); pass the same arguments as to conv2d"
         )
-    wanted = _check_needs(needs)
+    wanted = check_needs(name, needs)
     delta = aligned(dy.shape, dtype)
     delta[...] = dy
     dx = _data_gradient(delta, contiguous(w, dtype), g, groups, x.shape) if "x" in wanted else None

@@ -27,7 +27,7 @@ from rot180.ops.softmax import softmax, softmax_backward
 from rot180.ops.types import Array
 
 
-class _Activation(Layer):
+class Activation(Layer):
     """A function of the input alone that keeps its shape; its word in the notation is the name of its class."""
 
     is_activation = True
@@ -40,7 +40,7 @@ class _Activation(Layer):
         return type(self).__name__.lower()
 
 
-class ReLU(_Activation):
+class ReLU(Activation):
     """max(0, x).
 
     >>> ReLU().forward(np.array([[-1.0, 2.0]]))[0]
@@ -61,7 +61,7 @@ class ReLU(_Activation):
         return relu_backward(dy, saved) if needs_dx else None, {}
 
 
-class NoisyReLU(_Activation):
+class NoisyReLU(Activation):
     """max(0, x + noise) in training, with normal noise of deviation `sigma` in the unit of x; max(0, x) otherwise.
 
     References
@@ -102,7 +102,7 @@ class NoisyReLU(_Activation):
         return join("noisyrelu", "" if self.sigma == 0.1 else f"sigma={number(self.sigma)}")
 
 
-class LeakyReLU(_Activation):
+class LeakyReLU(Activation):
     """x where it is positive, slope*x elsewhere."""
 
     kind = "relu"
@@ -127,7 +127,7 @@ class LeakyReLU(_Activation):
         return join("leakyrelu", "" if self.slope == 0.01 else f"slope={number(self.slope)}")
 
 
-class Sigmoid(_Activation):
+class Sigmoid(Activation):
     """1/(1 + exp(-x))."""
 
     kind = "sigmoid"
@@ -176,7 +176,7 @@ def shares(y: Array, inputs: Callable[[Array], Array]) -> Array:
     return found
 
 
-class Tanh(_Activation):
+class Tanh(Activation):
     """The hyperbolic tangent."""
 
     kind = "tanh"
@@ -193,7 +193,7 @@ class Tanh(_Activation):
         return tanh_backward(dy, saved) if needs_dx else None, {}
 
 
-class Softmax(_Activation):
+class Softmax(Activation):
     """Probabilities over the last axis; not needed before `CrossEntropyLoss`, which takes logits."""
 
     kind = "softmax"

@@ -10,7 +10,7 @@ from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.nn.hyper import Hyper
 from rot180.nn.initializer import Initializer
 from rot180.nn.layer import Shape
-from rot180.nn.validation import as_pair, optional_whole_number, plain_padding, whole_number
+from rot180.nn.validation import as_pair, maps_only, optional_whole_number, plain_padding, whole_number
 from rot180.nn.weighted import Weighted
 from rot180.nn.word import join, padding_option, size
 from rot180.ops.conv2d import ALGORITHMS, conv2d, conv2d_backward
@@ -18,7 +18,8 @@ from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.types import Array, Padding, Pair
 
 
-def _algorithm(value: Any, name: str) -> str:
+def convolution_algorithm(value: Any, name: str) -> str:
+    """Check the name of a convolution algorithm."""
     if value not in ("auto", *ALGORITHMS):
         owner = name.partition(":")[0]
         raise ArgumentError(f"{owner}: unknown algorithm {value!r}{did_you_mean(str(value), ('auto', *ALGORITHMS))}")
@@ -64,7 +65,7 @@ class Conv2d(Weighted):
     padding: Hyper[Padding] = Hyper(lambda value, _: plain_padding(value))
     dilation = Hyper(as_pair)
     in_channels = Hyper(optional_whole_number)
-    algorithm = Hyper(_algorithm)
+    algorithm = Hyper(convolution_algorithm)
     groups = Hyper(whole_number)
 
     def __init__(
@@ -111,8 +112,7 @@ class Conv2d(Weighted):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, F)."""
-        if len(input_shape) != 3:
-            raise ShapeError(f"{self.label}: a convolution takes (height, width, channels); it got {input_shape}")
+        maps_only(self.label, "a convolution", input_shape)
         channels = input_shape[2]
         if self.in_channels not in (None, channels):
             raise ShapeError(
@@ -139,6 +139,11 @@ class Conv2d(Weighted):
             dilation=self.dilation,
             name=self.label,
         )
+
+    @property
+    def outputs(self) -> int:
+        """The number of filters."""
+        return self.out_channels
 
     def weight_shape(self, input_shape: Shape) -> Shape:
         """Return (KH, KW, C/groups, F)."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from rot180.errors import ArgumentError
 from rot180.nn.hyper import Hyper, anything
 from rot180.nn.keywords import answering, answering_class
 from rot180.nn.validation import layer_name, real_number
@@ -83,6 +84,12 @@ class Layer:
     def parameter_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return the shape of each parameter that `build` would create; here, of those already created."""
         return {name: array.shape for name, array in self.parameters.items()}
+
+    def parameter(self, name: str) -> Array:
+        """Return a live parameter by its local name; raise ArgumentError before `build`."""
+        if name not in self.parameters:
+            raise ArgumentError(f"{self.label} has no parameters yet; call build(input_shape) first")
+        return self.parameters[name]
 
     def build(
         self, input_shape: Shape, generator: np.random.Generator, *, dtype: Any = np.float32, activation: str = "linear"

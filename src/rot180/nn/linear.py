@@ -71,6 +71,11 @@ class Linear(Weighted):
             )
         return (self.out_features,)
 
+    @property
+    def outputs(self) -> int:
+        """The number of units."""
+        return self.out_features
+
     def weight_shape(self, input_shape: Shape) -> Shape:
         """Return (n_in, n_out)."""
         return input_shape[0], self.out_features

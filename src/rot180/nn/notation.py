@@ -9,14 +9,28 @@ The words are those of `registry`; their options follow after colons:
 |---|---|---|
 | `conv5x5:32`, `conv5:32` | Conv2d | `same` `valid` `pad2` `pad1x2` `pad0,1,0,1` `s2` `s2x1` `d2` `g4` \
 `nobias` `init=...` `lr=0.5` `algorithm=...` |
+| `convt2x2:32:s2` | ConvTranspose2d | `pad1` `outpad1` `s2` `d2` `g4` `nobias` `init=...` `lr=0.5` `algorithm=...` |
 | `maxpool2`, `maxpool3x2` | MaxPool2d | `same` `valid` `pad...` `s2` |
 | `avgpool2` | AvgPool2d | the same, and `excludepad` |
+| `gap` `gmp` | GlobalAvgPool2d, GlobalMaxPool2d | |
+| `adaptavg7x7` | AdaptiveAvgPool2d | |
+| `up2`, `up2x3` | Upsample | `bilinear` |
 | `fc10` | Linear | `nobias` `init=...` `lr=0.5` |
 | `flatten` | Flatten | inserted automatically where `fc` follows feature maps |
-| `relu` `sigmoid` `tanh` `softmax` | ReLU, Sigmoid, Tanh, Softmax | |
+| `gn4` | GroupNorm | `eps=1e-5` `noaffine` `lr=0.5` |
+| `ln` | LayerNorm, over the channels of each pixel | `axes=3` (the whole image) `eps=1e-5` `noaffine` `lr=0.5` |
+| `in` | InstanceNorm2d | `eps=1e-5` `affine` `lr=0.5` |
+| `lrn5` | LocalResponseNorm | `alpha=1e-4` `beta=0.75` `k=1` |
+| `shuffle2` | ChannelShuffle | |
+| `relu` `relu6` `sigmoid` `tanh` `softmax` | ReLU, ReLU6, Sigmoid, Tanh, Softmax | |
+| `silu` `hardsigmoid` `hardswish` | SiLU, Hardsigmoid, Hardswish | |
+| `gelu` | GELU | `tanh` |
+| `elu` | ELU | `alpha=1` |
+| `prelu` | PReLU | `init=0.25` `shared` `lr=0.5` |
 | `noisyrelu` | NoisyReLU | `sigma=0.1` |
 | `leakyrelu` | LeakyReLU | `slope=0.01` |
 | `dropout0.5` | Dropout | |
+| `droppath0.1` | DropPath | |
 
 `pad0,1,0,1` is top, bottom, left, right.
 """

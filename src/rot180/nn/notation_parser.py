@@ -144,7 +144,7 @@ def _limit(text: str, token: Token, count: int) -> None:
 def _word(text: str, token: Token) -> Item:
     head, *options = token.text.split(":")
     match = _STEM.match(head)
-    stem = match[0] if match else ""
+    stem = head if head in WORDS else match[0] if match else ""  # relu6 is a word, not a size of relu
     word = WORDS.get(stem)
     if word is None:
         close = did_you_mean(stem.lower(), WORDS) if stem else "; a layer starts with a letter"
@@ -202,6 +202,10 @@ def _spoken(argument: str) -> str:
         "out_features": "its number of units",
         "kernel_size": "the size of its window",
         "rate": "a rate",
+        "output_size": "the size of its output",
+        "scale_factor": "its factor",
+        "num_groups": "its number of groups",
+        "groups": "its number of groups",
     }.get(argument, argument)
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rot180.errors import ShapeError
 from rot180.nn.hyper import Hyper
 from rot180.nn.layer import Layer, Shape
-from rot180.nn.validation import as_pair, plain_padding
+from rot180.nn.validation import as_pair, maps_only, plain_padding
 from rot180.nn.word import join, padding_option, size
 from rot180.ops.geometry import Geometry, pool_geometry
 from rot180.ops.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
@@ -39,8 +38,7 @@ class _Pool2d(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, C)."""
-        if len(input_shape) != 3:
-            raise ShapeError(f"{self.label}: pooling takes (height, width, channels); it got {input_shape}")
+        maps_only(self.label, "pooling", input_shape)
         g = self.geometry(input_shape)
         return g.out_height, g.out_width, input_shape[2]
 

@@ -1,4 +1,4 @@
-"""Checks of hyper-parameters."""
+"""Checks of hyper-parameters and of the shapes that layers take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rot180.errors import ArgumentError
+from rot180.errors import ArgumentError, ShapeError
 from rot180.ops.geometry import as_pair, geometry
 from rot180.ops.types import FLOATS, Padding
 
@@ -42,6 +42,23 @@ def real_number(value: Any, name: str, low: float = 0.0, below: float = math.inf
         limit = f"at least {low:g}" + (f" and below {below:g}" if below < math.inf else " and finite")
         raise ArgumentError(f"{name} must be a number, {limit}; it is {value!r}")
     return float(value)
+
+
+def positive_number(value: Any, name: str) -> float:
+    """Check a finite number above zero.
+
+    >>> positive_number(1e-5, "GroupNorm: eps")
+    1e-05
+    """
+    if real_number(value, name) == 0:
+        raise ArgumentError(f"{name} must be a number above 0 and finite; it is {value!r}")
+    return float(value)
+
+
+def maps_only(label: str, what: str, input_shape: tuple[int, ...]) -> None:
+    """Raise ShapeError if a layer's input is not (height, width, channels)."""
+    if len(input_shape) != 3:
+        raise ShapeError(f"{label}: {what} takes (height, width, channels); it got {input_shape}")
 
 
 def layer_name(value: Any) -> str:
@@ -100,8 +117,10 @@ __all__ = [
     "float_type",
     "image_shape",
     "layer_name",
+    "maps_only",
     "optional_whole_number",
     "plain_padding",
+    "positive_number",
     "real_number",
     "whole_number",
 ]

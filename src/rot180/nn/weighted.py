@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from rot180.errors import ArgumentError
 from rot180.nn.hyper import Hyper
 from rot180.nn.initializer import Initializer, as_initializer, initialize
 from rot180.nn.layer import Layer, Shape
@@ -16,7 +15,7 @@ from rot180.ops.types import Array
 
 
 class Weighted(Layer):
-    """A layer with a weight array, whose last axis is the outputs, and a bias (outputs,) that starts at zero."""
+    """A layer with a weight array and a bias (outputs,) that starts at zero."""
 
     groups = 1
     bias = Hyper(lambda value, _: bool(value))
@@ -27,40 +26,48 @@ class Weighted(Layer):
         self.bias = bias
         self.initializer = initializer
 
+    @property
+    def outputs(self) -> int:
+        """The number of filters or units, each of which has a bias."""
+        raise NotImplementedError
+
     def weight_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the weight for this input."""
         raise NotImplementedError
 
+    def fans(self, input_shape: Shape) -> tuple[int, int]:
+        """Return how many inputs an output sums, and how many outputs an input reaches; for the initializers."""
+        shape = self.weight_shape(input_shape)
+        return math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1] // self.groups
+
     @property
     def weight(self) -> Array:
         """The live weight array; raises ArgumentError before `build`."""
-        if "weight" not in self.parameters:
-            raise ArgumentError(f"{self.label} has no parameters yet; call build(input_shape) first")
-        return self.parameters["weight"]
+        return self.parameter("weight")
 
     def parameter_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return the shapes of weight and bias."""
         weight = self.weight_shape(input_shape)
-        return {"weight": weight, "bias": weight[-1:]} if self.bias else {"weight": weight}
+        return {"weight": weight, "bias": (self.outputs,)} if self.bias else {"weight": weight}
 
     def build(
         self, input_shape: Shape, generator: np.random.Generator, *, dtype: Any = np.float32, activation: str = "linear"
     ) -> None:
         """Draw the weight and set the bias to zero."""
         self.output_shape(input_shape)
-        shape = self.weight_shape(input_shape)
+        fan_in, fan_out = self.fans(input_shape)
         weight = initialize(
             self.initializer,
-            shape,
-            fan_in=math.prod(shape[:-1]),
-            fan_out=math.prod(shape[:-2]) * shape[-1] // self.groups,
+            self.weight_shape(input_shape),
+            fan_in=fan_in,
+            fan_out=fan_out,
             generator=generator,
             dtype=dtype,
             activation=activation,
         )
         self.parameters = {"weight": weight}
         if self.bias:
-            self.parameters["bias"] = np.zeros(shape[-1], dtype)
+            self.parameters["bias"] = np.zeros(self.outputs, dtype)
 
     def needs(self, needs_dx: bool) -> tuple[str, ...]:
         """Return the gradients that the backward operation should compute."""

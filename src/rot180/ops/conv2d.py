@@ -187,7 +187,7 @@ def conv2d_backward(
             f"{name}: dy must have the shape of the output, {expected}; it has {dy.shape} "
             f"(x {x.shape}, w {w.shape}); pass the same arguments as to conv2d"
         )
-    wanted = _check_needs(needs)
+    wanted = check_needs(name, needs)
     dtype = np.result_type(dy, x, w)
     dy, x, w = (a.astype(dtype, copy=False) for a in (dy, x, w))
     record("delta", dy)
@@ -304,9 +304,10 @@ def _check_float(name: str, argument: str, a: Array) -> None:
         )
 
 
-def _check_needs(needs: Iterable[str]) -> frozenset[str]:
+def check_needs(name: str, needs: Iterable[str]) -> frozenset[str]:
+    """Return the gradients to compute; raise ArgumentError if there is one of another name."""
     wanted = frozenset(needs)
     for need in wanted:
         if need not in _NEEDS:
-            raise ArgumentError(f"conv2d_backward: needs names 'x', 'w' and 'b'; it has {need!r}")
+            raise ArgumentError(f"{name}: needs names 'x', 'w' and 'b'; it has {need!r}")
     return wanted

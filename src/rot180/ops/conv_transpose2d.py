@@ -15,11 +15,13 @@ what decoders use it for. It does not undo a convolution: A^T is not the inverse
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
-from rot180.ops.conv2d import conv2d, conv2d_backward
-from rot180.ops.geometry import as_pair
+from rot180.ops.conv2d import check_needs, conv2d, conv2d_backward
+from rot180.ops.geometry import as_pair, geometry
 from rot180.ops.recorder import record
 from rot180.ops.types import Array, Pair
 
@@ -86,7 +88,16 @@ def conv_transpose2d(
     array([ 1., 10.,  2., 20.])
     """
     name = "conv_transpose2d"
-    shape = _output_shape(name, x, w, stride, padding, output_padding, dilation, groups)
+    shape = transposed_shape(
+        name,
+        x.shape,
+        w.shape,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+        groups=groups,
+    )
     if b is not None and b.shape != shape[3:]:
         raise ShapeError(f"{name}: b must have one value per filter, shape {shape[3:]}; it has {b.shape}")
     # Only the shape of conv2d's input matters for its data gradient: this array takes no memory.
@@ -112,7 +123,8 @@ def conv_transpose2d_backward(
     dilation: Pair = 1,
     groups: int = 1,
     algorithm: str = "auto",
-) -> tuple[Array, Array, Array]:
+    needs: Iterable[str] = ("x", "w", "b"),
+) -> tuple[Array | None, Array | None, Array | None]:
     r"""Return the gradients: dx = conv2d(dy, w), dw = conv2d's weight gradient with input dy and delta x, db = sum dy.
 
     Parameters
@@ -121,12 +133,15 @@ def conv_transpose2d_backward(
         dL/dy.
     x, w, stride, padding, output_padding, dilation, groups, algorithm
         As passed to `conv_transpose2d`.
+    needs : iterable of {"x", "w", "b"}
+        Which gradients to compute.
 
     Returns
     -------
-    dx : (N, H, W, C)
-    dw : (KH, KW, F // groups, C)
-    db : (F,)
+    dx : (N, H, W, C) or None
+    dw : (KH, KW, F // groups, C) or None
+    db : (F,) or None
+        None for what is not needed.
 
     Raises
     ------
@@ -141,7 +156,16 @@ def conv_transpose2d_backward(
     (array([11., 11.]), array([3., 3.]), array([4.]))
     """
     name = "conv_transpose2d_backward"
-    shape = _output_shape(name, x, w, stride, padding, output_padding, dilation, groups)
+    shape = transposed_shape(
+        name,
+        x.shape,
+        w.shape,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+        groups=groups,
+    )
     if dy.shape != shape:
         raise ShapeError(f"{name}: dy must have the shape of the output, {shape}; it has {dy.shape}")
     options = {
@@ -151,36 +175,56 @@ def conv_transpose2d_backward(
         "groups": groups,
         "algorithm": algorithm,
     }
-    dx = conv2d(dy, w, **options)  # type: ignore[arg-type]
-    _, dw, _ = conv2d_backward(x, dy, w, needs=("w",), **options)  # type: ignore[arg-type]
-    if dw is None:
-        raise TypeError("conv2d_backward returned no weight gradient")
-    db: Array = dy.sum(axis=(0, 1, 2))
-    record("dx", dx)
-    record("dw", dw)
-    record("db", db)
+    wanted = check_needs(name, needs)
+    dx = dw = db = None
+    if "x" in wanted:
+        dx = conv2d(dy, w, **options)  # type: ignore[arg-type]
+        record("dx", dx)
+    if "w" in wanted:
+        _, dw, _ = conv2d_backward(x, dy, w, needs=("w",), **options)  # type: ignore[arg-type]
+    if "b" in wanted:
+        db = dy.sum(axis=(0, 1, 2))
+        record("db", db)
     return dx, dw, db
 
 
-def _output_shape(
-    name: str, x: Array, w: Array, stride: Pair, padding: Pair, output_padding: Pair, dilation: Pair, groups: int
+def transposed_shape(
+    name: str,
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    *,
+    stride: Pair,
+    padding: Pair,
+    output_padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> tuple[int, ...]:
-    if x.ndim != 4 or w.ndim != 4:
+    """Return the shape of the output, given those of x and w; raise ShapeError or ArgumentError if there is none.
+
+    >>> no = {"padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
+    >>> transposed_shape("conv_transpose2d", (1, 7, 7, 16), (2, 2, 8, 16), stride=2, **no)
+    (1, 14, 14, 8)
+    """
+    if len(x) != 4 or len(w) != 4:
         raise ShapeError(
-            f"{name}: x must have shape (N, H, W, C) and w (KH, KW, F // groups, C); they have {x.shape} and {w.shape}"
+            f"{name}: x must have shape (N, H, W, C) and w (KH, KW, F // groups, C); they have {x} and {w}"
         )
-    if w.shape[3] != x.shape[3]:
-        raise ShapeError(f"{name}: x has {x.shape[3]} channels but w takes {w.shape[3]} (x {x.shape}, w {w.shape})")
+    if w[3] != x[3]:
+        raise ShapeError(f"{name}: x has {x[3]} channels but w takes {w[3]} (x {x}, w {w})")
+    if x[3] % groups:
+        raise ShapeError(f"{name}: groups must divide the channels of x; x has {x[3]} channels, groups={groups}")
     steps, gaps = as_pair(stride, "stride"), as_pair(dilation, "dilation")
     cut, more = as_pair(padding, "padding", 0), as_pair(output_padding, "output_padding", 0)
     sizes = []
-    for n, k, s, d, p, o in zip(x.shape[1:3], w.shape[:2], steps, gaps, cut, more, strict=True):
+    for n, k, s, d, p, o in zip(x[1:3], w[:2], steps, gaps, cut, more, strict=True):
         if o >= s:
             raise ArgumentError(f"{name}: output_padding must be below the stride {s}; it is {o}")
         sizes.append((n - 1) * s - 2 * p + d * (k - 1) + 1 + o)
         if sizes[-1] < 1:
-            raise ShapeError(f"{name}: padding {padding} leaves nothing of the output of x {x.shape} with w {w.shape}")
-    return x.shape[0], *sizes, w.shape[2] * groups
+            raise ShapeError(f"{name}: padding {padding} leaves nothing of the output of x {x} with w {w}")
+    both = _both_sides(padding)
+    geometry(sizes[0], sizes[1], (w[0], w[1]), stride=stride, padding=both, dilation=dilation, name=name)
+    return x[0], *sizes, w[2] * groups
 
 
 def _both_sides(padding: Pair) -> tuple[tuple[int, int], tuple[int, int]]:

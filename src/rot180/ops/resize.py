@@ -29,6 +29,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.memory import require
 from rot180.ops.geometry import as_pair
 from rot180.ops.recorder import record
 from rot180.ops.types import Array, Pair
@@ -273,18 +274,20 @@ def _means(n: int, o: int) -> Array:
     return matrix
 
 
-_MODES: dict[str, Weights] = {"nearest": _nearest, "bilinear": _bilinear}
+MODES: dict[str, Weights] = {"nearest": _nearest, "bilinear": _bilinear}
+"""The kinds of `resize2d`, by the value of `mode`."""
 
 
 def _mode(name: str, mode: str) -> Weights:
-    if mode not in _MODES:
-        raise ArgumentError(f"{name}: unknown mode {mode!r}{did_you_mean(mode, _MODES)}")
-    return _MODES[mode]
+    if mode not in MODES:
+        raise ArgumentError(f"{name}: unknown mode {mode!r}{did_you_mean(mode, MODES)}")
+    return MODES[mode]
 
 
 def _forward(name: str, x: Array, size: Pair, weights: Weights) -> Array:
     _check_maps(name, x.shape)
     oh, ow = as_pair(size, "size")
+    require(x.shape[0] * oh * max(x.shape[2], ow) * x.shape[3] * x.itemsize, name)
     rows, columns = (weights(n, o).astype(x.dtype) for n, o in zip(x.shape[1:3], (oh, ow), strict=True))
     y = _apply(x, rows, columns)
     record("y", y)

@@ -9,6 +9,7 @@ import numpy as np
 from rot180.engine import Engine, StepResult, make_engine
 from rot180.errors import ArgumentError, NonFiniteError, ShapeError
 from rot180.nn.activation import Sigmoid, Tanh
+from rot180.nn.activation_piecewise import Hardsigmoid
 from rot180.nn.contract import is_own
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.loss import Loss
@@ -199,7 +200,7 @@ def make_loss(loss: str | Loss, model: Sequential) -> Loss:
     """
     last = model.layers[-1]
     if loss == "auto":
-        loss = "squared_error" if isinstance(last, (Sigmoid, Tanh)) else "cross_entropy"
+        loss = "squared_error" if isinstance(last, (Sigmoid, Hardsigmoid, Tanh)) else "cross_entropy"
     if isinstance(loss, str):
         loss = loss_by_name(loss)
     if loss.name == "cross_entropy" and last.output_kind == "probabilities":
