@@ -211,6 +211,21 @@ def test_updates(name, states, hyper, weight_decay, dtype, shape):
         np.testing.assert_allclose(ours_now, expected_now, rtol=1e-6, atol=1e-6 if dtype == np.float32 else 1e-13)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (7, 5), (20_001,)])
+def test_the_moving_average(dtype, shape):
+    rng = np.random.default_rng(0)
+    w, average = (np.asarray(rng.normal(size=shape), dtype) for _ in range(2))
+    expected, ours = average.copy(), average.copy()
+    ops.ema_update(expected, w, decay=0.9)
+    kernels.ema_update(ours, w, decay=0.9)
+    close(ours, expected, dtype)
+    close(ours, 0.9 * average + 0.1 * w, dtype)
+    turned = np.zeros(shape[::-1], dtype).T
+    kernels.ema_update(turned, w, decay=0.5)
+    close(turned, 0.5 * w, dtype)
+
+
 def test_updates_of_views_change_what_they_show():
     w, g = np.ones((4, 6)), np.ones((6, 4))
     kernels.sgd_update(w[:, ::2], g[:3].T, lr=0.5)
@@ -220,6 +235,9 @@ def test_updates_of_views_change_what_they_show():
 def test_mistakes_are_refused():
     with pytest.raises(ShapeError, match="dw must have the shape of w"):
         kernels.sgd_update(np.ones(3), np.ones(4), lr=1.0)
+    for ema_update in (ops.ema_update, kernels.ema_update):
+        with pytest.raises(ShapeError, match=r"average must have the shape of w, \(4,\); it is \(3,\)"):
+            ema_update(np.ones(3), np.ones(4), decay=0.9)
     with pytest.raises(ArgumentError, match="needs a velocity"):
         kernels.sgd_update(np.ones(3), np.ones(3), lr=1.0, momentum=0.9)
     with pytest.raises(ArgumentError, match="step counts from 1"):

@@ -14,6 +14,7 @@ from rot180.nn.flatten import Flatten
 from rot180.nn.layer import Layer
 from rot180.nn.linear import Linear
 from rot180.nn.sequential import Sequential
+from rot180.ops import softmax
 from rot180.training import evaluate, predict
 
 RNG = np.random.default_rng(0)
@@ -55,6 +56,37 @@ def test_shares_of_sigmoids_that_are_next_to_nothing(engine, dtype, low) -> None
     images = np.array([[low, low - 1, low - 2], [0.0, 0.0, 0.0], [low, 3.0, 3.0]], dtype)
     expected = np.array([np.exp([0.0, -1, -2]) / np.exp([0.0, -1, -2]).sum(), [1 / 3] * 3, [0, 0.5, 0.5]])
     np.testing.assert_allclose(predict(model, images, engine=engine), expected, rtol=1e-4, atol=1e-30)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+@pytest.mark.parametrize("extra", [(), (Softmax(),), (Sigmoid(),)])
+def test_an_image_and_its_mirror_image_are_averaged(engine, extra) -> None:
+    model = network(*extra)
+    mirrored = IMAGES[:, :, ::-1]
+    found = predict(model, IMAGES, tta="flip", engine=engine, batch_size=10)
+    outputs = (model(model.preprocessing(IMAGES)) + model(model.preprocessing(mirrored))) / 2
+    expected = outputs / outputs.sum(axis=1, keepdims=True) if extra else softmax(outputs)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not np.allclose(found, predict(model, IMAGES, engine=engine), rtol=1e-3)
+    np.testing.assert_array_equal(found, predict(model, mirrored, tta="flip", engine=engine))
+    result = evaluate(model, IMAGES, LABELS, tta="flip", engine=engine, loss="squared_error")
+    assert result.accuracy == np.mean(found.argmax(axis=1) == LABELS)
+    assert result.loss == pytest.approx(((outputs - np.eye(5)[LABELS]) ** 2).sum(axis=1).mean() / 2, rel=1e-5)
+
+
+def test_shares_next_to_nothing_are_those_of_the_mean_of_both_views() -> None:
+    model = Sequential([Flatten(), Sigmoid()], input_shape=(1, 3, 1)).build()
+    image = np.array([[[-700.0], [-701.0], [-704.0]]])
+    expected = np.exp([-2.0, -1.0, -2.0]) / np.exp([-2.0, -1.0, -2.0]).sum()
+    np.testing.assert_allclose(predict(model, image[np.newaxis], tta="flip")[0], expected, rtol=1e-5)
+
+
+def test_what_test_time_augmentation_cannot_do() -> None:
+    with pytest.raises(ArgumentError, match=r"unknown tta 'flips'; did you mean 'flip'\?"):
+        predict(network(), IMAGES, tta="flips")
+    vectors = Sequential([Linear(5)], input_shape=(16,)).build()
+    with pytest.raises(ArgumentError, match=r"tta='flip' mirrors images, but this network takes \(16,\); leave it out"):
+        evaluate(vectors, np.zeros((23, 16)), LABELS, tta="flip")
 
 
 def test_sigmoid_outputs_are_measured_by_squared_error() -> None:

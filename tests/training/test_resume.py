@@ -64,6 +64,8 @@ OPTIONS = {
     "momentum": {"optimizer": SGD(lr=0.05, momentum=0.9), "schedule": "one-cycle"},
     "accumulated": {"optimizer": "rmsprop", "accumulate": 2, "validation": 0.2},
     "early stopping": {"optimizer": "adamw", "lr": 0.02, "validation": 0.2, "early_stopping": 2},
+    "averaged": {"optimizer": "adam", "ema": 0.9, "accumulate": 2, "validation": 0.2, "label_smoothing": 0.1},
+    "averaged, the best": {"lr": 0.02, "ema": 0.8, "validation": 0.2, "early_stopping": 2, "tta": "flip"},
 }
 
 
@@ -98,12 +100,12 @@ def test_a_training_stopped_in_its_validation_validates_again(monkeypatch: pytes
 
     calls = []
 
-    def evaluate_and_stop(engine, loss, *data, stop):
+    def evaluate_and_stop(engine, loss, *data, tta, stop):
         def stop_now():
             calls.append(keep.started.trainer.stop("enough"))
             return stop()
 
-        return run_evaluation(engine, loss, *data, batch_size=8, stop=stop_now)
+        return run_evaluation(engine, loss, *data, batch_size=8, tta=tta, stop=stop_now)
 
     keep = StopAfter(10**6)
     monkeypatch.setattr("rot180.training.loop.run_evaluation", evaluate_and_stop)
@@ -139,6 +141,9 @@ def state_of(**options):
         ({"batch_size": 8, "warmup": 2}, "warmup 0, here 2"),
         ({"batch_size": 8, "loss": CrossEntropyLoss(label_smoothing=0.1)}, r"label_smoothing 0\.0, here 0\.1"),
         ({"batch_size": 8, "accumulate": 2}, "accumulate 1, here 2"),
+        ({"batch_size": 8, "label_smoothing": 0.2}, r"label_smoothing 0\.0, here 0\.2"),
+        ({"batch_size": 8, "ema": 0.9}, r"ema None, here 0\.9"),
+        ({"batch_size": 8, "tta": "flip"}, "tta 'none', here 'flip'"),
         ({"batch_size": 8, "augment": "flip"}, "augment None, here 'flip"),
         ({"batch_size": 8, "optimizer": Adam(lr=1e-3, betas=(0.8, 0.999))}, "optimizer .*0.9, .*, here .*0.8"),
         ({"batch_size": 8, "validation": 0.5}, "images 52, here 26"),

@@ -1,8 +1,12 @@
-"""The engine and the number of threads, for all commands that run a network."""
+"""Options of the commands that run a network: the engine, the number of threads, test-time augmentation."""
 
 from __future__ import annotations
 
 ENGINE_HELP = "Engine to compute with: compiled, numpy, or auto for the faster one."
+TTA_HELP = (
+    "Test-time augmentation. flip: average the outputs for each image and its mirror image, in twice the time; not for "
+    "digits, letters or other images whose mirror image is of another class. none: off. By default as in training."
+)
 THREADS_HELP = "Threads to compute on, by default one per core; results do not depend on it."
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+from rot180.cli.computing import ENGINE_HELP, THREADS_HELP, TTA_HELP
 
 
 def evaluate(
@@ -37,6 +37,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    tta: Annotated[str | None, typer.Option("--tta", help=TTA_HELP, show_default=False)] = None,
     engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -48,25 +49,29 @@ def evaluate(
       rot180 evaluate runs/first
 
       rot180 evaluate runs/mnist path/to/mnist --json
+
+      rot180 evaluate runs/photos --tta flip
     """
     from dataclasses import replace
 
     from rot180.cli.computing import use_threads
+    from rot180.cli.failure import warn
     from rot180.cli.output import percent, print_json, visible
     from rot180.cli.reading import reading_bar
     from rot180.language import translate
     from rot180.runs import load_run
-    from rot180.runs.own_data import own_data, own_options
+    from rot180.runs.own_data import own_data, own_options, own_tta
     from rot180.runs.unseen import unseen
     from rot180.training import evaluate as measure
 
     use_threads(threads, engine)
     loaded = load_run(run)
     model, source = loaded.model, own_data(run, loaded, data)
+    tta = own_tta(run, loaded, tta, tell=warn)
     options = own_options(run, loaded, on_bad_file=on_bad_file, label_column=label_column)
     with reading_bar() as progress:
         found = unseen(run, loaded, source, replace(options, progress=progress))
-    result = measure(model, found.images, found.labels, engine=engine)
+    result = measure(model, found.images, found.labels, tta=tta, engine=engine)
     if json:
         print_json(result.to_dict())
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+from rot180.cli.computing import ENGINE_HELP, THREADS_HELP, TTA_HELP
 
 if TYPE_CHECKING:
     from rot180.nn import Sequential
@@ -31,6 +31,7 @@ def predict(
             "subfolders.",
         ),
     ],
+    tta: Annotated[str | None, typer.Option("--tta", help=TTA_HELP, show_default=False)] = None,
     engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -61,9 +62,11 @@ def predict(
     from rot180.errors import DataError, ModelError
     from rot180.language import translate
     from rot180.runs import load_run
+    from rot180.runs.own_data import own_tta
 
     use_threads(threads, engine)
-    model = load_run(run).model
+    loaded = load_run(run)
+    model = loaded.model
     if len(model.input_shape) != 3:
         raise ModelError(
             f"predict reads images, but this network takes {model.input_shape}; give it arrays from Python"
@@ -74,6 +77,7 @@ def predict(
             f"predict reads images of 0 to 255, but this network was trained on {trained.text}, normalized; give "
             "it arrays normalized in the same way from Python"
         )
+    tta = own_tta(run, loaded, tta, tell=warn)
     names = model.class_names or [str(number) for number in range(model.output_shape[0])]
     if "" in images:  # would mean the current folder
         raise DataError("'' cannot be read; name an image or a folder")
@@ -92,7 +96,7 @@ def predict(
         for start in range(0, len(files), AT_ONCE):
             some = [(path, next(made)) for path in files[start : start + AT_ONCE]]
             good = [found for _, found in some if not isinstance(found, DataError)]
-            probabilities = iter(_probabilities(model, good, engine))
+            probabilities = iter(_probabilities(model, good, tta, engine))
             for path, found in some:
                 if isinstance(found, DataError):
                     failed.append({"image": path, "error": str(found)})
@@ -167,7 +171,7 @@ def _read(path: Path, model: Sequential) -> _Picture:
     return _Picture(image, white, unlike)
 
 
-def _probabilities(model: Sequential, pictures: list[_Picture], engine: str) -> Array:
+def _probabilities(model: Sequential, pictures: list[_Picture], tta: str, engine: str) -> Array:
     """Return the probabilities of each picture; pictures with the same white level share batches."""
     import numpy as np
 
@@ -178,5 +182,5 @@ def _probabilities(model: Sequential, pictures: list[_Picture], engine: str) -> 
     for white in np.unique(whites):
         chosen = np.flatnonzero(whites == white)
         batch = np.stack([pictures[number].pixels for number in chosen])
-        found[chosen] = run_prediction(model, batch, engine=engine, white=float(white))
+        found[chosen] = run_prediction(model, batch, tta=tta, engine=engine, white=float(white))
     return found

@@ -43,7 +43,7 @@ def show(
     from rot180.data.for_model import load_data_for
     from rot180.errors import ModelError
     from rot180.runs import load_run
-    from rot180.runs.own_data import own_data, own_options
+    from rot180.runs.own_data import own_data, own_options, own_tta
     from rot180.runs.report import write_report
     from rot180.runs.train_run import draw_run
 
@@ -53,7 +53,9 @@ def show(
     source = own_data(run, loaded, data, how="it with --data")
     with reading_bar() as progress:
         dataset = load_data_for(loaded.model, source, replace(own_options(run, loaded), progress=progress))
-    pictures = draw_run(loaded.folder.pictures, loaded.model, loaded.history, dataset, chosen=image or ())
+    pictures = draw_run(
+        loaded.folder.pictures, loaded.model, loaded.history, dataset, chosen=image or (), tta=own_tta(run, loaded)
+    )
     report = write_report(loaded.folder, loaded.model)
     if json:
         print_json({"run": run, "pictures": pictures, "report": report})

@@ -106,6 +106,23 @@ def train(
             rich_help_panel=LEARNING,
         ),
     ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(
+            "--label-smoothing",
+            help="Spread this fraction of each label evenly over all classes, against overconfidence; 0.1 is usual.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            "--ema",
+            help="Validate, test and keep an exponential moving average of the weights over about the last 1/(1 - EMA) "
+            "steps: 0.999 covers 1,000. Choose one that covers a tenth of the training or less; 0: off.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
     accumulate: Annotated[
         int,
         typer.Option(
@@ -193,6 +210,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    tta: Annotated[
+        str | None,
+        typer.Option(
+            "--tta",
+            help="Test-time augmentation of the validation and test images. flip: average the outputs for each image "
+            "and its mirror image; use it with --augment flip, and not for digits or letters.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -266,6 +292,8 @@ def train(
 
       rot180 train path/to/folder-of-images --augment shift:4,flip
 
+      rot180 train photos --augment flip --label-smoothing 0.1 --ema 0.99
+
       rot180 train my.csv --model "8x8x1 > conv3x3:8 relu > fc10" --lr 0.01
 
       rot180 train --validation 0.1 --early-stopping 3 --epochs 50
@@ -307,6 +335,9 @@ def train(
         weight_decay=weight_decay,
         schedule=schedule,
         warmup=int(warmup) if warmup is not None and warmup.is_integer() else warmup,
+        label_smoothing=label_smoothing,
+        ema=ema,
+        tta=tta,
         normalize=normalize,
         seed=seed,
         augment=augment,

@@ -42,7 +42,7 @@ _TWINS = {
         "squared_error_backward",
     ),
     "twin_pooling": ("avg_pool2d", "avg_pool2d_backward", "max_pool2d", "max_pool2d_backward"),
-    "twin_update": ("adam_update", "rmsprop_update", "sgd_update"),
+    "twin_update": ("adam_update", "ema_update", "rmsprop_update", "sgd_update"),
 }
 _HOMES = {name: module for module, names in _TWINS.items() for name in names}
 

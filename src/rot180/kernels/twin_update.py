@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rot180.errors import ArgumentError, ShapeError
 from rot180.kernels import update as rules
+from rot180.kernels.averaging import ema
 from rot180.kernels.operands import contiguous, float_type
 from rot180.ops.types import Array
 
@@ -64,6 +65,20 @@ def rmsprop_update(
     """Compiled twin of `rot180.ops.rmsprop_update`."""
     hyper = rules.hyper_parameters(rules.RMSPROP, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
     _update("rmsprop_update", rules.RMSPROP, hyper, w, dw, {"square": square})
+
+
+def ema_update(average: Array, w: Array, *, decay: float) -> None:
+    """Compiled twin of `rot180.ops.ema_update`."""
+    if average.shape != w.shape:
+        raise ShapeError(
+            f"ema_update: average must have the shape of w, {w.shape}; it is {average.shape}; give the arrays of one "
+            f"layer"
+        )
+    float_type("ema_update", average=average, w=w)
+    piece = contiguous(average, w.dtype)
+    ema(piece.reshape(-1), contiguous(w, w.dtype).reshape(-1), 1 - decay)
+    if piece is not average:
+        average[...] = piece
 
 
 def _update(name: str, rule: int, hyper: Array, w: Array, dw: Array, state: dict[str, Array]) -> None:

@@ -73,7 +73,7 @@ from rot180.ops.resize import (
     resize2d_backward,
 )
 from rot180.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
-from rot180.ops.update import adam_update, rmsprop_update, sgd_update
+from rot180.ops.update import adam_update, ema_update, rmsprop_update, sgd_update
 
 __all__ = [
     "ALGORITHMS",
@@ -106,6 +106,7 @@ __all__ = [
     "dropout_mask",
     "elu",
     "elu_backward",
+    "ema_update",
     "gelu",
     "gelu_backward",
     "global_avg_pool2d",

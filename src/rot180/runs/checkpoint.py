@@ -1,7 +1,8 @@
 """Checkpoints: the entire state of a training between two updates, in a folder that is written whole or not at all.
 
-checkpoints/000042/model.safetensors      the weights, a model file like any other
-checkpoints/000042/training.safetensors   the optimizer's state, the best weights, every step's loss and learning rate
+checkpoints/000042/model.safetensors      the weights, a model file like any other; with --ema, not their average
+checkpoints/000042/training.safetensors   the optimizer's state, the best weights, the average of the
+                                          weights, every step's loss and learning rate
 checkpoints/000042/state.json             position, generators, epochs so far
 checkpoints/000042/SHA256SUMS             checksums of the three, in the format of `sha256sum --check`
 
@@ -105,6 +106,7 @@ def save_checkpoint(folder: Path, model: Sequential, state: TrainingState, extra
             )
     arrays = {f"optimizer/{name}": array for name, array in state.optimizer_state.items()}
     arrays |= {f"best/{name}": array for name, array in state.best_parameters.items()}
+    arrays |= {f"average/{name}": array for name, array in state.average.items()}
     arrays["history/losses"] = np.array(state.history.losses, np.float64)
     arrays["history/learning_rates"] = np.array(state.history.learning_rates, np.float64)
     files = {MODEL: model_bytes(model), TRAINING: serialize(arrays)}
@@ -201,6 +203,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             parameters=model.parameters,
             optimizer_state=_under("optimizer/", arrays),
             best_parameters=_under("best/", arrays),
+            average=_under("average/", arrays),
         )
         return Checkpoint(path, model, state, dict(table["extra"]))
     except OSError as error:
@@ -258,6 +261,8 @@ def _read_training(path: Path, model: Sequential, table: dict[str, Any]) -> dict
     expected = {f"optimizer/{slot}/{name}": own[name] for slot in OPTIMIZERS[rule].slots for name in own}
     if table["has_best"]:
         expected |= {f"best/{name}": entry for name, entry in own.items()}
+    if table["plan"].get("ema") is not None:
+        expected |= {f"average/{name}": entry for name, entry in own.items()}
     steps = ArrayEntry("F64", (table["steps"],))
     expected |= {"history/losses": steps, "history/learning_rates": steps}
     with open_arrays(path, beneath=_run_of(path.parent)) as stored:

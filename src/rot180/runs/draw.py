@@ -70,6 +70,7 @@ def draw_images(
     class_names: tuple[str, ...],
     chosen: Iterable[int] = (),
     image_names: Sequence[str] = (),
+    tta: str = "none",
 ) -> list[Path]:
     """Draw a model's results on images: confusion matrix, worst mistakes, and the feature maps of a few images.
 
@@ -86,6 +87,8 @@ def draw_images(
         Images whose feature maps to draw; by default the first image and the worst mistake.
     image_names : sequence of str, optional
         A name for each image, such as its file.
+    tta : str
+        Test-time augmentation, as in `evaluate`.
 
     Returns
     -------
@@ -99,7 +102,8 @@ def draw_images(
     """
     from rot180.pictures import confusion_matrix, feature_maps, mistakes, worst_mistakes
 
-    probabilities = run_prediction(model, images)  # whoever evaluated the images has told what they are unlike
+    # Whoever evaluated the images has reported what they are unlike.
+    probabilities = run_prediction(model, images, tta=tta)
     classes = probabilities.shape[1]
     own = model.class_names or class_names
     # There are fewer names than outputs if, for example, a named model with ten classes is used on data with three.

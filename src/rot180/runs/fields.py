@@ -146,6 +146,7 @@ STATE = {
             "epochs": COUNT,
             "early_stopping": or_null(COUNT),
             "optimizer": table({"name": TEXT}),
+            "ema": maybe(or_null(NUMBER)),
         }
     ),
     "progress": table(

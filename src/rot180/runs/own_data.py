@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from rot180.data.options import ImageOptions
 from rot180.errors import ArgumentError, DataError
 from rot180.runs.config import read_config
 from rot180.runs.folder import Run, RunFolder
+from rot180.training.evaluate import refuse_tta
 
 
 def own_data(path: str | Path, run: Run, named: str | None, *, how: str = "DATA") -> str:
@@ -75,13 +78,48 @@ def own_options(
     ArgumentError
         The run's configuration or an argument has a value that `ImageOptions` rejects.
     """
-    training = config_of(path, run).get("training")
-    kept = training if isinstance(training, dict) else {}
+    kept = _training(path, run)
     found = kept.get("label_column") if label_column is None else label_column
     return ImageOptions(
         on_bad_file=str(kept.get("on_bad_file", "strict") if on_bad_file is None else on_bad_file),
         label_column=None if found is None else str(found),
     )
+
+
+def own_tta(
+    path: str | Path, run: Run, given: str | None = None, *, tell: Callable[[str], None] = warnings.warn
+) -> str:
+    """Return the test-time augmentation for a run: the one given, or else that of its training.
+
+    `tell` is called with a warning if the one given does not suit the training.
+
+    Raises
+    ------
+    ArgumentError
+        The name is unknown, or the network's input does not allow it.
+    """
+    kept = _training(path, run)
+    tta = str(kept.get("tta", "none")) if given is None else given
+    refuse_tta(run.model, tta)
+    if given is not None and kept and (doubt := tta_doubt(tta, kept.get("augment"))):
+        tell(doubt)
+    return tta
+
+
+def tta_doubt(tta: str | None, augment: object) -> str:
+    """Return a warning if test-time augmentation shows a network what its training did not; empty if there is none."""
+    if tta != "flip" or "flip" in str(augment):
+        return ""
+    return (
+        "--tta flip averages over mirror images, but the network was not trained on them: add --augment flip to its "
+        "training, or leave --tta out if mirroring can change the class, as it does for digits"
+    )
+
+
+def _training(path: str | Path, run: Run) -> dict[str, Any]:
+    """Return the settings of a run's training; empty if they are unknown."""
+    training = config_of(path, run).get("training")
+    return training if isinstance(training, dict) else {}
 
 
 def config_of(path: str | Path, run: Run) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from rot180.language import translate
 from rot180.nn import MODELS, Sequential
 from rot180.nn import model as make_model
 from rot180.nn.models import adapted_model, default_network
+from rot180.runs.own_data import tta_doubt
 from rot180.runs.settings import RunSettings
 from rot180.training.recipe import NAMED_RECIPES, recipe
 
@@ -106,6 +107,8 @@ def doubts(prepared: Prepared) -> Iterator[str]:
             f"all {len(labels):,} training images are of one class, {names[labels[0]]!r}: the network will learn to "
             f"predict it for any image; {advice}"
         )
+    if doubt := tta_doubt(prepared.settings.tta, prepared.settings.augment):
+        yield doubt
     pixels = prepared.model.preprocessing.pixels
     if pixels is not None and (note := pixels.note(prepared.dataset.train_images.dtype)):
         yield f"{prepared.dataset.name}: {translate(note)}"

@@ -123,7 +123,7 @@ class RunRecorder:
             self._epoch_pending = True
             self._save()
             if event.is_best:
-                self.folder.save_best(self._started.trainer.model)
+                self._save_best(self._started, self.folder)
             self._writer(event)
             self._epoch_pending = False
         elif isinstance(event, TrainingEnded):
@@ -143,7 +143,7 @@ class RunRecorder:
             if pending:
                 # The process ended between the epoch's checkpoint and the writes that follow it.
                 if self._history.epochs[-1].is_best:
-                    self.folder.save_best(event.trainer.model)
+                    self._save_best(event, self.folder)
                 self._writer(self._history.epochs[-1])
             self._writer.write("resumed", epoch=event.progress.epoch + 1, batch=event.progress.batch)
             if event.epochs != (planned := self._resumed.state.plan["epochs"]):
@@ -174,6 +174,10 @@ class RunRecorder:
                 raise
             raise ModelError(f"{error}; then resume with: rot180 train --resume {quoted(folder.path)}") from None
         self._saved_step, self._saved_at = started.progress.step, monotonic()
+
+    def _save_best(self, started: TrainingStarted, folder: RunFolder) -> None:
+        with started.trainer.averaged():
+            folder.save_best(started.trainer.model)
 
     def _check_room(self) -> None:
         """Raise ModelError unless another checkpoint fits on the disk besides the one just written."""

@@ -16,6 +16,7 @@ from rot180.runs.fields import INTEGER, NUMBER, TEXT, check_fields, maybe, one_o
 from rot180.training import OPTIMIZERS, SCHEDULES
 from rot180.training import optimizer as optimizer_by_name
 from rot180.training.class_weights import parse_class_weights
+from rot180.training.evaluate import TTA
 from rot180.training.recipe import NAMED_RECIPES, Recipe
 
 NOT_OF_FIT = ("data", "model", "recipe", "normalize", "limit", "resize", "on_bad_file", "label_column")
@@ -34,8 +35,11 @@ class RunSettings:
         A name or a notation; if None, it is chosen by the recipe and the size of the images.
     recipe : str
         A name from `rot180.training.recipe.NAMED_RECIPES`.
-    epochs, batch_size, optimizer, lr, weight_decay, schedule, warmup, seed, early_stopping, accumulate, engine
+    epochs, batch_size, optimizer, lr, weight_decay, schedule, warmup, label_smoothing, ema, seed, early_stopping, \
+accumulate, engine
         As in `fit`.
+    tta : str or None
+        Test-time augmentation of the validation and test images, as in `evaluate`.
     validation : float, str or None
         A share of the training images to validate on, or data as in `load_data`; if None, the data's own validation
         images are used, if any.
@@ -64,6 +68,9 @@ class RunSettings:
     weight_decay: float | None = None
     schedule: str | None = None
     warmup: int | float | None = None
+    label_smoothing: float | None = None
+    ema: float | None = None
+    tta: str | None = None
     normalize: str | None = None
     seed: int = 0
     limit: int | None = None
@@ -82,6 +89,7 @@ class RunSettings:
         """Raise ArgumentError for unknown names, before any data is read."""
         _known("optimizer", self.optimizer, OPTIMIZERS)
         _known("schedule", self.schedule, SCHEDULES)
+        _known("tta", self.tta, TTA)
         _known("normalization", self.normalize, KINDS)
         _known("engine", self.engine, ENGINES)
         _known("recipe", self.recipe, NAMED_RECIPES)

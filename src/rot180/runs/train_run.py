@@ -173,9 +173,9 @@ def run_training(
         if history.stopped == "interrupted":
             write_report(folder, model)
             return TrainedRun(folder, model, dataset, settings, history, None, ())
-        test = None
+        test, tta = None, settings.tta or "none"
         if len(dataset.test_images):
-            test = evaluate(model, dataset.test_images, dataset.test_labels, engine=settings.engine)
+            test = evaluate(model, dataset.test_images, dataset.test_labels, tta=tta, engine=settings.engine)
             recorder.note("test", **_test_record(test))
     except NonFiniteError as error:
         if recorder.folder is not None:
@@ -186,7 +186,7 @@ def run_training(
         raise
     if examine is not None:
         recorder.note("health", findings=examine(model, history, dataset, settings))
-    pictures = draw_run(folder.pictures, model, history, dataset, test) if draw else []
+    pictures = draw_run(folder.pictures, model, history, dataset, test, tta=tta) if draw else []
     write_report(folder, model)
     return TrainedRun(folder, model, dataset, settings, history, test, tuple(pictures))
 
@@ -198,14 +198,16 @@ def draw_run(
     dataset: Dataset,
     test: Evaluation | None = None,
     chosen: Iterable[int] = (),
+    *,
+    tta: str = "none",
 ) -> list[Path]:
     """Draw all pictures of a run, using the test images of a data set, and return the PNG files."""
     images, labels = dataset.test_images, dataset.test_labels
     if not len(images):
         return draw_model(folder, model, history)
     return [
-        *draw_model(folder, model, history, test or evaluate(model, images, labels)),
-        *draw_images(folder, model, images, labels, dataset.class_names, chosen, dataset.test_names),
+        *draw_model(folder, model, history, test or evaluate(model, images, labels, tta=tta)),
+        *draw_images(folder, model, images, labels, dataset.class_names, chosen, dataset.test_names, tta),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from rot180.data.lazy import Images, LazyImages, as_images
 from rot180.data.loader import read_ahead
 from rot180.engine import Engine
-from rot180.errors import ArgumentError, NonFiniteError, PixelWarning
+from rot180.errors import ArgumentError, NonFiniteError, PixelWarning, did_you_mean
 from rot180.language import translate
 from rot180.memory import require
 from rot180.nn.activation import shares
@@ -22,11 +22,16 @@ from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
+from rot180.ops.softmax import softmax as softmax_of
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite_outputs
 from rot180.training.inference import inference_engine
 from rot180.training.metrics import check_labels, confusion_matrix
 from rot180.training.trainer import make_loss
+
+TTA = ("none", "flip")
+"""Test-time augmentation. flip: the outputs for an image are the means of those for it and for its mirror image. The
+means are taken before the softmax, so that any loss can be computed from them."""
 
 BATCH_SIZE = 256
 """Images at a time in inference: enough for large matrix products, small enough for the caches."""
@@ -99,6 +104,7 @@ def evaluate(
     *,
     batch_size: int = BATCH_SIZE,
     loss: str | Loss = "auto",
+    tta: str = "none",
     engine: str = "auto",
 ) -> Evaluation:
     """Evaluate a model on images, without changing it.
@@ -114,6 +120,9 @@ def evaluate(
         Images processed at a time; affects memory and speed only.
     loss, engine
         As in `Trainer`.
+    tta : str
+        Test-time augmentation. "flip": the mean of the outputs for each image and its mirror image, in twice the time;
+        only for images whose class does not change when they are mirrored, unlike digits and letters.
 
     Returns
     -------
@@ -136,7 +145,7 @@ def evaluate(
     _check_built(model)
     the_loss = make_loss(loss, model)
     images = as_images(images)
-    found = run_evaluation(inference_engine(engine, model), the_loss, images, labels, batch_size=batch_size)
+    found = run_evaluation(inference_engine(engine, model), the_loss, images, labels, batch_size=batch_size, tta=tta)
     return replace(found, unlike_training=tell_unlike(model, images))
 
 
@@ -147,6 +156,7 @@ def run_evaluation(
     labels: Array,
     *,
     batch_size: int = BATCH_SIZE,
+    tta: str = "none",
     stop: Callable[[], object] | None = None,
 ) -> Evaluation:
     """Evaluate like `evaluate`, with an existing engine.
@@ -161,7 +171,7 @@ def run_evaluation(
     check_labels(labels, len(images), classes)
     total, start = 0.0, 0
     predicted = np.empty(len(images), np.int64)
-    for _, outputs in _outputs(engine, images, batch_size):
+    for _, outputs in _outputs(engine, images, batch_size, tta=tta):
         end = start + len(outputs)
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             batch_loss = float(loss.forward(outputs, labels[start:end])[0])
@@ -183,7 +193,9 @@ def run_evaluation(
 
 
 @answering_call
-def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, engine: str = "auto") -> Array:
+def predict(
+    model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, tta: str = "none", engine: str = "auto"
+) -> Array:
     """Return the probability of each class for each image.
 
     This is the softmax of the outputs; the outputs themselves for a network that ends in softmax; and the outputs
@@ -195,7 +207,7 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
         Built.
     images : (N, H, W, C) or (N, H, W)
         Raw, as they come from the data; the model's preprocessing is applied.
-    batch_size, engine
+    batch_size, tta, engine
         As in `evaluate`.
 
     Returns
@@ -221,7 +233,7 @@ def predict(model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, 
     [0.5, 0.5]
     """
     images = as_images(images)
-    found = run_prediction(model, images, batch_size=batch_size, engine=engine)
+    found = run_prediction(model, images, batch_size=batch_size, tta=tta, engine=engine)
     tell_unlike(model, images)
     return found
 
@@ -231,6 +243,7 @@ def run_prediction(
     images: Images,
     *,
     batch_size: int = BATCH_SIZE,
+    tta: str = "none",
     engine: str = "auto",
     white: float | None = None,
 ) -> Array:
@@ -242,28 +255,45 @@ def run_prediction(
     found = np.empty((len(images), *model.output_shape), model.dtype)
     start = 0
     softmax = last.output_kind == "logits"
-    for ready, outputs in _outputs(runner, images, batch_size, softmax=softmax, white=white):
+    for views, outputs in _outputs(runner, images, batch_size, softmax=softmax, tta=tta, white=white):
         if last.output_kind == "sigmoids":
-            outputs = shares(outputs, lambda rows, ready=ready: _before_last(model, ready[rows]))  # type: ignore[misc]
+            outputs = shares(outputs, lambda rows, views=views: _before_last(model, views, rows))  # type: ignore[misc]
         found[start : start + len(outputs)] = outputs
         start += len(outputs)
     return found
 
 
-def _before_last(model: Sequential, images: Array) -> Array:
-    """Return the input of the last layer."""
-    for step in model.walk(images):
-        x = step.x
-    return x
+def _before_last(model: Sequential, views: tuple[Array, ...], rows: Array) -> Array:
+    """Return the input of the last layer for some of the images, the mean over their views."""
+    inputs = []
+    for view in views:
+        *_, last = model.walk(view[rows])
+        inputs.append(last.x)
+    return _mean(inputs)
+
+
+def _mean(arrays: Sequence[Array]) -> Array:
+    """Return the mean of some arrays; of a single one, the array itself."""
+    total = arrays[0]
+    for array in arrays[1:]:
+        total = total + array
+    return total if len(arrays) == 1 else total / len(arrays)
 
 
 def _outputs(
-    engine: Engine, images: Images, batch_size: int, *, softmax: bool = False, white: float | None = None
-) -> Iterator[tuple[Array, Array]]:
-    """Yield the preprocessed images of each batch, and their outputs."""
+    engine: Engine,
+    images: Images,
+    batch_size: int,
+    *,
+    softmax: bool = False,
+    tta: str = "none",
+    white: float | None = None,
+) -> Iterator[tuple[tuple[Array, ...], Array]]:
+    """Yield the views of each batch, which are its preprocessed images and with `tta` others, and their outputs."""
     size = whole_number(batch_size, "batch_size")
     model = engine.model
     model.refuse_shape(images.shape)
+    refuse_tta(model, tta)
     # Threads decode images while the network processes the previous ones.
     workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
     pieces = read_ahead(lambda start: images[start : start + size], range(0, len(images), size), workers=workers)
@@ -271,11 +301,23 @@ def _outputs(
     first = 0
     for piece in pieces:
         ready = model.preprocessing(piece, dtype=model.dtype, white=white)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked right below, in one place
-            outputs = engine.forward(ready, softmax=softmax)
-        refuse_non_finite_outputs(model, ready, first, outputs)
+        views = (ready,) if tta == "none" else (ready, ready[:, :, ::-1])
+        found = []
+        for view in views:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked right below, in one place
+                found.append(engine.forward(view, softmax=softmax and len(views) == 1))
+            refuse_non_finite_outputs(model, view, first, found[-1])
         first += len(piece)
-        yield ready, outputs
+        outputs = _mean(found)
+        yield views, softmax_of(outputs) if softmax and len(views) > 1 else outputs
+
+
+def refuse_tta(model: Sequential, tta: str) -> None:
+    """Raise ArgumentError for an unknown test-time augmentation, or one that the network's input does not allow."""
+    if tta not in TTA:
+        raise ArgumentError(f"unknown tta {tta!r}{did_you_mean(str(tta), TTA)}")
+    if tta != "none" and len(model.input_shape) != 3:
+        raise ArgumentError(f"tta={tta!r} mirrors images, but this network takes {model.input_shape}; leave it out")
 
 
 def tell_unlike(model: Sequential, images: Images, which: str = "images") -> tuple[str, ...]:

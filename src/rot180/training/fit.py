@@ -16,12 +16,12 @@ from rot180.data.lazy import Images, LazyImages, as_images, select
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering_call
-from rot180.nn.loss import Loss
+from rot180.nn.loss import CrossEntropyLoss, Loss
 from rot180.nn.sequential import Sequential
 from rot180.nn.validation import whole_number
 from rot180.ops.types import Array
 from rot180.training.class_weights import ClassWeights, class_weights_of
-from rot180.training.evaluate import tell_unlike
+from rot180.training.evaluate import refuse_tta, tell_unlike
 from rot180.training.events import Subscriber
 from rot180.training.history import History
 from rot180.training.loop import Progress, Settings, train
@@ -65,6 +65,9 @@ def fit(
     augment: str | Augmentation | None = None,
     workers: int | None = None,
     loss: str | Loss = "auto",
+    label_smoothing: float = 0.0,
+    ema: float | None = None,
+    tta: str = "none",
     class_weights: ClassWeights | None = None,
     engine: str = "auto",
     subscribers: Iterable[Subscriber] = (),
@@ -112,6 +115,14 @@ def fit(
         none if there is nothing to do. Their number never changes the result.
     loss, engine
         As in `Trainer`.
+    label_smoothing : float
+        The fraction of each label, in [0, 1), that is spread evenly over all classes; 0.1 is usual. It keeps the
+        network from becoming too sure of itself. The validation loss is smoothed likewise.
+    ema : float, optional
+        Evaluate, and keep in the end, an exponential moving average of the weights over about the last 1 / (1 - ema)
+        updates, such as 0.999; see `rot180.training.average`. 0 means none.
+    tta : str
+        Test-time augmentation of the validation images, as in `evaluate`.
     class_weights : str, dict or array, optional
         Weight of each class in the loss: "balanced" (all classes equal, whatever their number of images), weights by
         class name or number such as {"cat": 2} (1 for classes left out), or one weight per class. The validation loss
@@ -149,6 +160,7 @@ def fit(
         accumulate=whole_number(accumulate, "fit: accumulate"),
         early_stopping=None if early_stopping is None else whole_number(early_stopping, "fit: early_stopping"),
         augment=parse_augmentation(augment) if isinstance(augment, str) else augment,
+        tta=tta,
         schedule=schedule,
         warmup=warmup,
     )
@@ -174,7 +186,7 @@ def fit(
     if lr is None:
         lr = chosen.initial_lr
     rate = schedule_by_name(schedule, lr, settings.updates(len(images)), warmup=warmup)
-    trainer = Trainer(model, optimizer=chosen, loss=loss, engine=engine, seed=seed)
+    trainer = Trainer(model, optimizer=chosen, loss=loss, engine=engine, seed=seed, ema=ema)
     trainer.prepare(images.shape[1:])
     if len(model.output_shape) != 1:
         raise ShapeError(f"a classifier's output is a vector; this network's is {model.output_shape}; end it in fc")
@@ -185,6 +197,9 @@ def fit(
         )
     for some in (labels, *((held_out[1],) if held_out else ())):
         check_labels(some, len(some), model.output_shape[0])
+    refuse_tta(model, tta)
+    if label_smoothing:
+        _smooth(trainer.loss, label_smoothing, loss)
     if class_weights is not None:
         if not isinstance(loss, str):
             raise ArgumentError("give class_weights to the loss itself, such as CrossEntropyLoss(class_weights=...)")
@@ -235,6 +250,18 @@ def _read(data: Any) -> tuple[Any, Array]:
         raise ShapeError(f"images must be (N, H, W, C) or (N, H, W); they are {images.shape}")
     check_labels(labels, len(images))
     return images, labels
+
+
+def _smooth(loss: Loss, label_smoothing: float, asked: str | Loss) -> None:
+    """Set the label smoothing of a loss that was chosen by name."""
+    if not isinstance(asked, str):
+        raise ArgumentError("give label_smoothing to the loss itself, such as CrossEntropyLoss(label_smoothing=0.1)")
+    if not isinstance(loss, CrossEntropyLoss):
+        raise ArgumentError(
+            f"label_smoothing is for cross_entropy; this network is trained with {loss.name}: leave it out, or end the "
+            f"network in fc without an activation"
+        )
+    loss.label_smoothing = label_smoothing
 
 
 def _split(images: Any, labels: Array, share: float, seed: int) -> tuple[Any, Array, tuple[Any, Array]]:

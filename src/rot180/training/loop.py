@@ -41,6 +41,8 @@ class Settings:
         Epochs without a lower validation loss after which the loop stops and restores the best weights.
     augment : Augmentation or None
         Applied to each batch.
+    tta : str
+        How the validation images are evaluated; see `rot180.training.evaluate`.
     schedule, warmup
         The origin of the learning rates, kept for comparing trainings: the loop itself takes the rates.
     """
@@ -50,6 +52,7 @@ class Settings:
     accumulate: int = 1
     early_stopping: int | None = None
     augment: Augmentation | None = None
+    tta: str = "none"
     schedule: str = "constant"
     warmup: int | float = 0
 
@@ -209,9 +212,14 @@ def train(
             try:
                 refuse_non_finite_weights(trainer.model, f"after step {progress.step}")
                 if validation:
-                    measured = run_evaluation(
-                        trainer.engine, trainer.loss, *validation, stop=lambda: trainer.stop_reason
-                    )
+                    with trainer.averaged():
+                        measured = run_evaluation(
+                            trainer.engine,
+                            trainer.loss,
+                            *validation,
+                            tta=settings.tta,
+                            stop=lambda: trainer.stop_reason,
+                        )
             except EvaluationStopped:
                 break
             except NonFiniteError as error:
@@ -225,7 +233,8 @@ def train(
             if measured is not None and is_best:
                 progress.best_loss, progress.best_epoch = measured.loss, progress.epoch + 1
                 if settings.early_stopping is not None:
-                    progress.best_parameters = {name: w.copy() for name, w in trainer.model.parameters.items()}
+                    with trainer.averaged():
+                        progress.best_parameters = {name: w.copy() for name, w in trainer.model.parameters.items()}
             done = EpochDone(
                 epoch=progress.epoch + 1,
                 train_loss=progress.loss_sum / progress.images,
@@ -242,14 +251,19 @@ def train(
             emit(done)
 
         # an interrupted training keeps its current weights; one that ended keeps its best
-        if progress.best_parameters and trainer.stop_reason in ("", "early_stopping"):
+        is_over = trainer.stop_reason in ("", "early_stopping")
+        if progress.best_parameters and is_over:
             restored = progress.best_epoch
             for name, w in trainer.model.parameters.items():
                 w[...] = progress.best_parameters[name]
+        elif is_over:
+            trainer.keep_average()
 
         reason = trainer.stop_reason or "finished"
         epoch, batch = (progress.epoch + 1, progress.batch) if progress.batch else (progress.epoch, batches)
         emit(TrainingEnded(reason, epoch, batch, batches, elapsed + perf_counter() - began, restored))
+        if not is_over:
+            trainer.keep_average()  # only now: a checkpoint needs the weights themselves
     return reason
 
 

@@ -17,7 +17,7 @@ class Recipe:
 
     Attributes
     ----------
-    optimizer, lr, schedule, warmup, epochs, batch_size
+    optimizer, lr, schedule, warmup, epochs, batch_size, label_smoothing, ema, tta
         As in `fit`.
     normalize : str
         The kind of `rot180.nn.preprocessing.Preprocessing`.
@@ -27,6 +27,9 @@ class Recipe:
     lr: float = 1e-3
     schedule: str = "constant"
     warmup: int | float = 0
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    tta: str = "none"
     epochs: int = 5
     batch_size: int = 32
     normalize: str = "scale"

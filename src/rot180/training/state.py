@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COUNTERS = ("epoch", "batch", "step", "loss_sum", "correct", "images", "seconds", "elapsed", "best_loss", "best_epoch")
 """The numbers of `Progress`."""
 
-ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup")
+ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup", "ema", "tta")
 """Parts of a plan that the first checkpoints lack; they are not compared with those."""
 
 
@@ -43,6 +43,8 @@ class TrainingState:
         The history so far.
     parameters, optimizer_state, best_parameters : dict of str to array
         `conv1.weight`; `m/conv1.weight`; the weights that early stopping would restore.
+    average : dict of str to array
+        The moving average of the weights; empty without `ema`.
     """
 
     plan: dict[str, Any]
@@ -53,6 +55,7 @@ class TrainingState:
     parameters: dict[str, Array]
     optimizer_state: dict[str, Array]
     best_parameters: dict[str, Array]
+    average: dict[str, Array] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
@@ -66,8 +69,11 @@ class TrainingState:
 
     @property
     def final_parameters(self) -> dict[str, Array]:
-        """The final weights if the training ended here: the best if it is over and kept them, else the newest."""
-        return self.best_parameters if self.is_over and self.best_parameters else self.parameters
+        """The final weights if the training ended here: the best if it is over and kept them, else the newest average
+        or, without `ema`, the newest weights."""
+        if self.is_over and self.best_parameters:
+            return self.best_parameters
+        return self.average if self.average and self.progress["step"] else self.parameters
 
 
 def capture(
@@ -92,6 +98,7 @@ def capture(
         parameters=trainer.model.parameters,
         optimizer_state=flat_state(trainer.optimizer.state),
         best_parameters=progress.best_parameters,
+        average={} if trainer.average is None else trainer.average.arrays,
     )
 
 
@@ -121,6 +128,8 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
     _check_epochs(state, settings)
     _copy_into(trainer.model.parameters, state.parameters)
     _copy_into(flat_state(trainer.optimizer.state), state.optimizer_state)
+    if trainer.average is not None:
+        _copy_into(trainer.average.arrays, state.average)
     try:
         if state.generators.keys() != trainer.generators.keys():
             raise KeyError(f"generators {sorted(state.generators)}, expected {sorted(trainer.generators)}")
@@ -143,6 +152,8 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
             f"{progress.epoch}, batch {progress.batch} requires {steps} and {seen}; use an older one"
         )
     trainer.optimizer.step_count = state.step_count
+    if trainer.average is not None:
+        trainer.average.updates = steps
     progress.best_parameters = {name: np.array(w) for name, w in state.best_parameters.items()}
     return progress
 
@@ -175,6 +186,8 @@ def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]
         "accumulate": settings.accumulate,
         "epochs": settings.epochs,
         "early_stopping": settings.early_stopping,
+        "ema": None if trainer.average is None else trainer.average.decay,
+        "tta": settings.tta,
         "augment": None if settings.augment is None else str(settings.augment),
         "loss": trainer.loss.name,
         "class_weights": None if weights is None else weights.tolist(),

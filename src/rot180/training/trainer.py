@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from rot180.nn.keywords import answering, answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.loss import loss as loss_by_name
 from rot180.nn.sequential import Sequential
-from rot180.nn.validation import whole_number
+from rot180.nn.validation import real_number, whole_number
 from rot180.ops.types import Array
+from rot180.training.average import WeightAverage
 from rot180.training.diagnosis import find_origin
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as optimizer_by_name
@@ -39,12 +41,17 @@ class Trainer:
         `auto` or `numpy`.
     seed : int
         Seed of the parameters, the order of the images and all noise.
+    ema : float, optional
+        Keep an exponential moving average of the weights that covers about the last 1 / (1 - ema) updates, such as
+        0.999. The average is in `average`; the model keeps its own weights.
 
     Attributes
     ----------
     generators : dict of str to numpy.random.Generator
         `noise` is used by dropout and noise. Checkpoints store its state; the order of the images is derived from the
         seed and the epoch (`rot180.training.streams`) and needs none.
+    average : WeightAverage or None
+        The average of the weights, once the model is prepared; None without `ema`.
     stop_reason : str
         Set by `stop`; `fit` ends after the current batch.
     white : float or None
@@ -72,6 +79,7 @@ class Trainer:
         loss: str | Loss = "auto",
         engine: str = "auto",
         seed: int = 0,
+        ema: float | None = None,
     ) -> None:
         self._model = model
         self._engine: Engine | None = None
@@ -79,6 +87,8 @@ class Trainer:
         self.loss = loss
         self.seed = whole_number(seed, "Trainer: seed", 0)
         self.generators = {"noise": stream(self.seed, "noise")}
+        self.average: WeightAverage | None = None
+        self._ema = read_ema(ema)
         self.stop_reason = ""
         self.white: float | None = None
         self.limits: tuple[float, float] | None = None
@@ -95,6 +105,8 @@ class Trainer:
                 self.model.build(self._input_shape(image_shape), seed=self.seed)
             self._engine = make_engine(self._engine_name, self.model, self.loss)
             self._engine.prepare(self.optimizer)
+            if self._ema is not None:
+                self.average = WeightAverage(self.model, self._ema, self._engine)
         return self._engine
 
     @property
@@ -166,7 +178,18 @@ class Trainer:
             if before is not None:
                 generator.bit_generator.state = before
             raise self._non_finite(result, ready, labels, step)
+        if update and self.average is not None:
+            self.average.update()
         return result
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Let the model have the average of its weights inside a `with` block; without `ema`, nothing changes."""
+        return nullcontext() if self.average is None or not self.average.updates else self.average.applied()
+
+    def keep_average(self) -> None:
+        """Give the model the average of its weights for good, as at the end of a training; do nothing without `ema`."""
+        if self.average is not None and self.average.updates:
+            self.average.adopt()
 
     def _non_finite(self, result: StepResult, ready: Array, labels: Array, step: int) -> NonFiniteError:
         found = find_origin(self.model, self.loss, ready, labels, self.generators["noise"], self.optimizer.lr)
@@ -188,6 +211,11 @@ class Trainer:
     def stop(self, reason: str = "stopped") -> None:
         """Request that `fit` stop after the current batch. May be called from a subscriber or another thread."""
         self.stop_reason = reason
+
+
+def read_ema(value: float | None) -> float | None:
+    """Check the decay of a moving average, in [0, 1); 0 and None mean that there is none."""
+    return None if value is None else real_number(value, "ema", 0, 1) or None
 
 
 def make_loss(loss: str | Loss, model: Sequential) -> Loss:
