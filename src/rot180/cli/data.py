@@ -73,7 +73,12 @@ def inspect(
 def show(
     source: Source = "digits",
     augment: Annotated[
-        str | None, typer.Option("--augment", help="Such as shift:2,flip,rotate:10.", show_default=False)
+        str | None,
+        typer.Option(
+            "--augment",
+            help="Such as shift:2,flip,rotate:10; docs/augmentation.md lists all steps.",
+            show_default=False,
+        ),
     ] = None,
     resize: Resize = None,
     label_column: LabelColumn = None,
@@ -99,7 +104,11 @@ def show(
       rot180 data show
 
       rot180 data show mnist --augment shift:2,rotate:10,elastic:1.5
+
+      rot180 data show photos --augment resizedcrop:0.25,flip,randaugment:2:9
     """
+    from dataclasses import replace
+
     import numpy as np
 
     from rot180.cli.output import print_json, visible
@@ -110,23 +119,28 @@ def show(
     from rot180.data.load import load_data
     from rot180.nn.pixel_range import PixelRange, to_show
     from rot180.pictures import contact_sheet, save_figure
-    from rot180.training.streams import stream
+    from rot180.training.streams import epoch_flips, stream
 
     path = picture_path(out, "data")
     alter = None if augment is None else parse_augmentation(augment)
     with reading_bar() as progress:
-        dataset = load_data(source, _options(resize, label_column, progress))
+        options = _options(resize, label_column, progress)
+        dataset = load_data(source, replace(options, keeps_files=alter is not None and alter.needs_originals))
     if alter is None:
         rows, names = examples(dataset, each=8, classes=images)
         figure = contact_sheet(rows, names, f"{dataset.name}: training images")
     else:
         chosen = np.linspace(0, len(dataset.train_images) - 1, min(images, len(dataset.train_images))).astype(int)
-        batch, labels = dataset.train_images[chosen], dataset.train_labels[chosen]
-        classes = len(dataset.class_names)
-        limits = PixelRange.of(dataset.train_images).limits
-        altered = [alter(batch, labels, stream(seed, "augment", epoch, 0), classes, limits)[0] for epoch in range(7)]
-        rows = [[to_show(some[row], limits) for some in (batch, *altered)] for row in range(len(batch))]
-        names = [dataset.class_names[label] for label in labels]
+        train, labels = dataset.train_images, dataset.train_labels
+        limits = PixelRange.of(train).limits
+        batches = [train[chosen]]
+        for epoch in range(7):
+            flips = epoch_flips(seed, epoch, len(train))
+            generator = stream(seed, "augment", epoch, 0)
+            classes = len(dataset.class_names)
+            batches.append(alter(train, labels, generator, classes, limits, chosen=chosen, flips=flips)[0])
+        rows = [[to_show(images[row], limits) for images in batches] for row in range(len(chosen))]
+        names = [dataset.class_names[label] for label in labels[chosen]]
         figure = contact_sheet(rows, names, f"{dataset.name}, {alter}", column_names=["original"])
     drawn = save_figure(figure, path, replace=False)[0]
     if json:

@@ -162,7 +162,9 @@ def train(
         str | None,
         typer.Option(
             "--augment",
-            help="Alter each batch at random, such as shift:2,flip,rotate:10; preview with rot180 data show --augment.",
+            help="Alter each batch at random: shift:2,rotate:10 for digits; crop:4,border:reflect,flip,cutout:8 for "
+            "small pictures; resizedcrop:0.25,flip,randaugment:2:9,mixup:0.2,cutmix:1 for photographs; none. "
+            "docs/augmentation.md lists all steps; rot180 data show --augment previews them.",
             rich_help_panel=DATA,
         ),
     ] = None,

@@ -43,7 +43,7 @@ def load_encoded(
     """Return a data set of encoded images, built with `rot180.data.compose`.
 
     The headers of all files are read before anything is decoded. Images that fit in `options.memory` are decoded once,
-    by several threads; others are decoded batch by batch, again in each epoch.
+    by several threads, unless `options.keeps_files`; others are decoded batch by batch, again in each epoch.
 
     Raises
     ------
@@ -65,9 +65,9 @@ def load_encoded(
             if bad.found:
                 raise DataError(f"{name}: no image can be read ({bad.found[0]}); give a folder with readable images")
             raise DataError(f"{name}: no images found; give a folder with images")
-        shape = choose_shape([fact for index in kept if isinstance(fact := facts[index], ImageFacts)], options)
+        shape = choose_shape(facts_of(facts, kept), options)
         images, kept = _decode(every, facts, kept, shape, options, bad)
-    known = [fact for index in kept if isinstance(fact := facts[index], ImageFacts)]
+    known = facts_of(facts, kept)
     if all(fact.is_deep for fact in known) and isinstance(images, np.ndarray):
         notes = (*notes, *_depth_note(name, int(images.max())))
     if options.on_fact is not None:
@@ -112,7 +112,9 @@ def _decode(
 
     A bad file that is left out affects neither size nor channels, even if its header can be read.
     """
-    in_memory = len(kept) * int(np.prod(shape)) <= options.memory
+    in_memory = len(kept) * int(np.prod(shape)) <= options.memory and not (
+        options.keeps_files and any((fact.height, fact.width) != shape[:2] for fact in facts_of(facts, kept))
+    )
     pixels = np.empty((len(kept) if in_memory else 0, *shape), np.uint8)
     if in_memory or bad.policy != "strict":
 
@@ -126,11 +128,16 @@ def _decode(
         good = np.array([_is_good(found, bad) for found in decoded], bool)
         if not good.all():
             kept = kept[good]
-            known = [fact for index in kept if isinstance(fact := facts[index], ImageFacts)]
+            known = facts_of(facts, kept)
             if not known or choose_shape(known, options) != shape:
                 return None, kept
             pixels = divide(pixels, ~good)[0] if in_memory else pixels
     return pixels if in_memory else LazyImages([every[index] for index in kept], shape, options.resize), kept
+
+
+def facts_of(facts: Sequence[object], kept: Array) -> list[ImageFacts]:
+    """Return the properties of the images with these numbers, whose headers could be read."""
+    return [fact for index in kept if isinstance(fact := facts[index], ImageFacts)]
 
 
 def choose_shape(facts: Sequence[ImageFacts], options: ImageOptions) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from io import BytesIO
@@ -73,6 +73,9 @@ SUFFIXES = {
 WIDE = {"F": "32-bit floats", "I": "32-bit integers"}
 """Pillow's modes for pixels of any range, which Pillow itself would clip at 255."""
 
+Box = tuple[int, int, int, int]
+"""A part of an image: top, left, height, width."""
+
 _FILTERS = Lock()
 _LARGE = Lock()
 
@@ -132,11 +135,18 @@ def read_image(path: str | Path, shape: tuple[int, int, int], *, resize: str = "
 
 
 def decode_image(
-    source: Path | bytes, name: str, shape: tuple[int, int, int], *, resize: str = "stretch", suffix: str | None = None
+    source: Path | bytes,
+    name: str,
+    shape: tuple[int, int, int],
+    *,
+    resize: str = "stretch",
+    suffix: str | None = None,
+    part: Callable[[int, int], Box] | None = None,
 ) -> Array:
     """Do what `read_image` does, from a path or from the bytes of a file; errors refer to it by `name`.
 
-    With `suffix`, the contents must be of the corresponding format.
+    With `suffix`, the contents must be of the corresponding format. With `part`, a function of the upright image's
+    height and width, only the part that it returns is resized, by stretching.
     """
     from PIL import Image, ImageOps
 
@@ -150,7 +160,8 @@ def decode_image(
     with _opened(source, name, suffix) as image:
         orientation, full = _orientation(image), image.size
         # A large JPEG is decoded at half, a quarter or an eighth of its size, never below twice the target size.
-        image.draft(image.mode, (2 * height, 2 * width) if orientation >= 5 else (2 * width, 2 * height))
+        needed_size = _whole_size(full, orientation, part, (2 * width, 2 * height))
+        image.draft(image.mode, needed_size[::-1] if orientation >= 5 else needed_size)
         needed = _decoding_bytes(image, full, width, height)
         if image.format in MAY_HOLD_ANYTHING:
             needed += _size(source)
@@ -164,16 +175,38 @@ def decode_image(
                 picture = opaque.Strips(image, MODES[channels], orientation)
             else:
                 picture = opaque.opaque(opaque.upright(image, orientation)).convert(MODES[channels])
-                if picture.size == (width, height):
+                if picture.size == (width, height) and part is None:
                     return np.array(picture, np.uint8).reshape(shape)
             bilinear = Image.Resampling.BILINEAR
-            if resize == "stretch":
+            if part is not None:
+                top, left, rows, columns = part(*_upright_size(full, orientation)[::-1])
+                across, down = (
+                    now / was for now, was in zip(picture.size, _upright_size(full, orientation), strict=True)
+                )
+                box = (left * across, top * down, (left + columns) * across, (top + rows) * down)
+                picture = picture.resize((width, height), bilinear, box)
+            elif resize == "stretch":
                 picture = picture.resize((width, height), bilinear)
             elif resize == "crop":
                 picture = ImageOps.fit(picture, (width, height), bilinear)
             else:
                 picture = ImageOps.pad(picture, (width, height), bilinear, color=0)
     return np.asarray(picture, np.uint8).reshape(shape)
+
+
+def _upright_size(stored: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return (stored[1], stored[0]) if orientation >= 5 else stored
+
+
+def _whole_size(
+    stored: tuple[int, int], orientation: int, part: Callable[[int, int], Box] | None, wanted: tuple[int, int]
+) -> tuple[int, int]:
+    """Return the width and height that the upright image must have for its part to have the wanted ones."""
+    if part is None:
+        return wanted
+    width, height = _upright_size(stored, orientation)
+    _, _, rows, columns = part(height, width)
+    return min(width, -(-wanted[0] * width // columns)), min(height, -(-wanted[1] * height // rows))
 
 
 def look_at_image(source: Path | bytes, name: str, *, suffix: str | None = None) -> ImageFacts:

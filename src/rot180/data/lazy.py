@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from rot180.data.image import decode_image
+from rot180.data.image import Box, decode_image
 from rot180.data.loader import read_ahead
 from rot180.errors import ArgumentError
 from rot180.nn.pixel_range import as_pixels
@@ -112,6 +113,21 @@ class LazyImages:
             found[place] = self._decode(self._encoded[number])
         return found
 
+    def parts(self, index: Array, choose: Callable[[int, int, int], Box]) -> Array:
+        """Return a part of each of some images, enlarged or reduced to (H, W).
+
+        Parameters
+        ----------
+        index : (N,) integers
+        choose : callable
+            Called with the place in `index`, the height and the width of an image before it is resized; returns
+            (top, left, height, width).
+        """
+        found = np.empty((len(index), *self._image_shape), np.uint8)
+        for place, number in enumerate(index.tolist()):
+            found[place] = self._decode(self._encoded[number], partial(choose, place))
+        return found
+
     def select(self, index: slice | Array) -> LazyImages:
         """Return some of the images, still not decoded."""
         return LazyImages([self._encoded[number] for number in self._numbers(index)], self._image_shape, self._resize)
@@ -154,8 +170,10 @@ class LazyImages:
     def _numbers(self, index: Any) -> Sequence[int]:
         return [int(number) for number in np.arange(len(self))[index]]
 
-    def _decode(self, image: EncodedImage) -> Array:
-        return decode_image(image.source, image.called, self._image_shape, resize=self._resize, suffix=image.suffix)
+    def _decode(self, image: EncodedImage, part: Callable[[int, int], Box] | None = None) -> Array:
+        return decode_image(
+            image.source, image.called, self._image_shape, resize=self._resize, suffix=image.suffix, part=part
+        )
 
 
 def _digest(image: EncodedImage, *, whole: bool) -> bytes:

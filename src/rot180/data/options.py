@@ -52,6 +52,9 @@ class ImageOptions:
     memory : int
         If the decoded images take at most this many bytes, all are kept in memory; else they are decoded batch by
         batch.
+    keeps_files : bool
+        Decode batch by batch even if memory suffices, unless all images have the chosen size already, so that the
+        augmentation `resizedcrop` can crop images before they are resized.
     workers : int
         Number of threads that read and decode; it never affects the result.
     progress : callable
@@ -71,6 +74,7 @@ class ImageOptions:
     on_bad_file: str = "strict"
     label_column: str | int | None = None
     memory: int = 1024**3
+    keeps_files: bool = False
     workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
     progress: Progress = _silent
     on_fact: Callable[[ImageFacts], None] | None = None

@@ -127,7 +127,7 @@ class Adviser:
         yield Remedy("checking the confusion matrix")
 
     def _lacks(self, name: str) -> bool:
-        return not self.settings.get(name)
+        return self.settings.get(name) in (None, 0, False, "", "none")
 
     def _validated(self) -> bool:
         return self.history is not None and any(epoch.validation_loss is not None for epoch in self.history.epochs)

@@ -44,7 +44,7 @@ accumulate, engine
         A share of the training images to validate on, or data as in `load_data`; if None, the data's own validation
         images are used, if any.
     augment : str or None
-        Such as "shift:2,flip"; see `rot180.data.augment`.
+        Such as "shift:2,flip", or "none"; see `rot180.data.augment`.
     resize : str or None
         How image files are resized, such as "64" or "crop:64x48"; see `rot180.data.options`.
     on_bad_file : str
@@ -94,16 +94,20 @@ accumulate, engine
         _known("engine", self.engine, ENGINES)
         _known("recipe", self.recipe, NAMED_RECIPES)
         self.image_options()
-        if self.augment is not None:
-            parse_augmentation(self.augment)
         if self.class_weights is not None:
             parse_class_weights(self.class_weights)
 
     def image_options(self, progress: Progress | None = None) -> ImageOptions:
         """Return the options for reading image files."""
         size, channels, way = (None, None, "stretch") if self.resize is None else parse_resize(self.resize)
+        augment = None if self.augment is None else parse_augmentation(self.augment)
         options = ImageOptions(
-            size=size, channels=channels, resize=way, on_bad_file=self.on_bad_file, label_column=self.label_column
+            size=size,
+            channels=channels,
+            resize=way,
+            on_bad_file=self.on_bad_file,
+            label_column=self.label_column,
+            keeps_files=augment is not None and augment.needs_originals,
         )
         return options if progress is None else replace(options, progress=progress)
 
@@ -152,7 +156,8 @@ def settings_from(config: Mapping[str, Any], path: Path) -> RunSettings:
         if name not in TRAINING:
             raise ModelError(f"{path}: unknown setting {name[:40]!r}{did_you_mean(name, TRAINING)}")
     check_fields(values, {name: maybe(kind) for name, kind in TRAINING.items()}, str(path))
-    return RunSettings(**values)
+    # Written before recipes could augment, it has no such setting if there was no augmentation.
+    return RunSettings(**{"augment": "none"} | values)
 
 
 def _known(what: str, name: str | None, names: Collection[str]) -> None:

@@ -109,7 +109,9 @@ def fit(
     accumulate : int
         Batches whose gradients are combined in one update.
     augment : str or Augmentation, optional
-        Alter each batch at random, such as "shift:2,flip" (`rot180.data.augment`).
+        Alter each batch at random, such as "shift:2,flip" (`rot180.data.augment`); "none" is None. With `mixup` or
+        `cutmix`, the loss receives rows of probabilities, and the training accuracy is the share of images for which
+        the class with the larger share is predicted.
     workers : int, optional
         Threads that decode and augment batches ahead of the training; by default one per processor, at most 4, and
         none if there is nothing to do. Their number never changes the result.

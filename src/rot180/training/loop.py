@@ -23,7 +23,7 @@ from rot180.training.evaluate import EvaluationStopped, run_evaluation
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
 from rot180.training.interrupt import interruptible
 from rot180.training.schedule import Schedule
-from rot180.training.streams import epoch_order, stream
+from rot180.training.streams import epoch_flips, epoch_order, stream
 from rot180.training.trainer import Trainer
 
 
@@ -163,8 +163,9 @@ def train(
                 trainer.stop("early_stopping")
                 break
             order = epoch_order(trainer.seed, progress.epoch, len(images))
+            flips = epoch_flips(trainer.seed, progress.epoch, len(images))
 
-            make = partial(_batch, images, labels, order, settings, trainer, progress.epoch)
+            make = partial(_batch, images, labels, order, flips, settings, trainer, progress.epoch)
             made = read_ahead(make, range(progress.batch, batches), workers=workers)
 
             # one pass over the images, or the rest of one
@@ -271,6 +272,7 @@ def _batch(
     images: Images,
     labels: Array,
     order: Array,
+    flips: Array,
     settings: Settings,
     trainer: Trainer,
     epoch: int,
@@ -278,8 +280,14 @@ def _batch(
 ) -> tuple[Array, Array]:
     """Return the images and labels of one batch, which depend only on the order, the seed, the epoch and the batch."""
     chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
-    batch_images, batch_labels = images[chosen], labels[chosen]
     if settings.augment is None:
-        return batch_images, batch_labels
-    generator = stream(trainer.seed, "augment", epoch, batch)
-    return settings.augment(batch_images, batch_labels, generator, trainer.model.output_shape[0], trainer.limits)
+        return images[chosen], labels[chosen]
+    return settings.augment(
+        images,
+        labels,
+        stream(trainer.seed, "augment", epoch, batch),
+        trainer.model.output_shape[0],
+        trainer.limits,
+        chosen=chosen,
+        flips=flips,
+    )

@@ -21,6 +21,8 @@ class Recipe:
         As in `fit`.
     normalize : str
         The kind of `rot180.nn.preprocessing.Preprocessing`.
+    augment : str
+        As in `fit`; "none" for no augmentation.
     """
 
     optimizer: str = "adam"
@@ -33,6 +35,7 @@ class Recipe:
     epochs: int = 5
     batch_size: int = 32
     normalize: str = "scale"
+    augment: str = "none"
 
 
 DEFAULT = Recipe(schedule="cosine", warmup=0.05, epochs=5)
