@@ -73,9 +73,9 @@ def draw_augmentation() -> None:
     data = load_data("digits")
     two = [np.asarray(Image.fromarray(data.test_images[index, :, :, 0]).resize((40, 40))) for index in (IMAGE, 7)]
     batch = np.stack([(70 + image * (185 / 255)).astype(np.uint8) for image in two])[..., np.newaxis]
-    texts = ("resizedcrop:0.3", "rotate:25", "rotate:25,border:reflect", "scale:0.4", "elastic:2", "shift:8", "shift:8,border:reflect",
-             "crop:8", "flip", "randaugment:2:15", "trivialaugment", "brightness:0.3", "contrast:0.7", "cutout:14", "erase:1",
-             "mixup:1", "cutmix:1")  # fmt: skip
+    texts = ("resizedcrop:0.3", "rotate:25", "rotate:25,border:reflect", "scale:0.4", "elastic:2", "shift:8",
+             "shift:8,border:reflect", "crop:8", "flip", "randaugment:2:15", "trivialaugment", "brightness:0.3",
+             "contrast:0.7", "cutout:14", "erase:1", "mixup:1", "cutmix:1")  # fmt: skip
     rows = []
     for text in texts:
         augment = parse_augmentation(text)

@@ -87,7 +87,7 @@ class Drawn:
     --------
     >>> drawn = Drawn(np.random.default_rng(0), (2, 32, 32, 3), 2, 9)
     >>> drawn.names(0)
-    ('equalize', 'contrast')
+    ('solarize', 'contrast')
     """
 
     def __init__(

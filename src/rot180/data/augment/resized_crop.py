@@ -37,7 +37,7 @@ class ResizedCrops:
     --------
     >>> crops = ResizedCrops(2, 0.08, np.random.default_rng(0))
     >>> crops.boxes(30, 40).tolist()                     # top, left, height, width
-    [[5, 9, 24, 26], [7, 13, 18, 22]]
+    [[5, 7, 22, 18], [0, 2, 30, 33]]
     """
 
     def __init__(self, count: int, smallest: float, generator: np.random.Generator) -> None:

@@ -25,9 +25,7 @@ class Step(NamedTuple):
 
 
 STEPS = {
-    "resizedcrop": Step(
-        (Number(0.08, 1),), "enlarge a random part with at least this share of the area"
-    ),
+    "resizedcrop": Step((Number(0.08, 1),), "enlarge a random part with at least this share of the area"),
     "rotate": Step((Number(10, 180),), "rotate by up to this many degrees"),
     "scale": Step((Number(0.1, 0.9),), "enlarge or shrink by up to this fraction"),
     "elastic": Step((Number(1.0, 20),), "distort like handwriting, displacing each pixel by about this many pixels"),
