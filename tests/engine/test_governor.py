@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -100,10 +101,18 @@ def test_the_users_choice_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     model = built("5x5x1 > conv3x3:4 relu > fc3", np.float32)
     engine = make_engine("compiled", model, CrossEntropyLoss())
     ((images, labels),) = batches(model, [4])
-    for _ in range(10):
-        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+    def run(found: list[int]) -> None:  # a new thread starts with all cores
+        found.append(numba.get_num_threads())
         engine.train_step(images, labels, momentum())
-        assert numba.get_num_threads() == 1
+        found.append(numba.get_num_threads())
+
+    for _ in range(10):
+        found: list[int] = []
+        thread = Thread(target=run, args=(found,))
+        thread.start()
+        thread.join()
+        assert found == [numba.config.NUMBA_NUM_THREADS, 1]
 
 
 def test_the_engines_choice_is_not_the_threads() -> None:

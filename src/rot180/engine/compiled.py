@@ -16,12 +16,12 @@ from rot180.engine.note import note_compiling
 from rot180.engine.plan import Plan, make_plan
 from rot180.engine.threads import most_threads
 from rot180.engine.turns import Turn
-from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, fill_hyper, kernel_rule
+from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, kernel_rule
 from rot180.errors import ShapeError
 from rot180.kernels.finite import all_finite
 from rot180.kernels.memory import accounting
 from rot180.kernels.softmax_rows import softmax_rows
-from rot180.kernels.update import update
+from rot180.kernels.update import hyper_parameters, update
 from rot180.memory import require
 from rot180.nn.arena import Arena
 from rot180.nn.contract import is_own
@@ -57,7 +57,8 @@ class CompiledEngine:
         self.model, self.loss = model, loss
         self._optimizer: Updater | None = None
         self._held_state: dict[str, dict[str, Array]] | None = None
-        self._rule = NO_RULE
+        self._given: tuple[str, dict[str, Any]] = "", {}
+        self._rule, self._keywords = kernel_rule(*self._given)
         self._generator: dict[str, np.random.Generator | None] = {"noise": None}
         self._turn = Turn(model)
         self._governor = Governor(most_threads())
@@ -168,11 +169,11 @@ class CompiledEngine:
         self, images: Array, target: Array, optimizer: Updater, generator: np.random.Generator | None, update: bool
     ) -> StepResult:
         self._look()
-        hyper = self._hold_state(optimizer)
+        self._hold_state(optimizer)
         fuse = update and self._summed == 0 and self._rule != NO_RULE
         plan = self._plan(len(images), "fused" if fuse else "kept")
         self._generator["noise"] = generator
-        np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
+        plan.x.fill(images)
         plan.run_forward()
         if plan.dy is None or plan.loss is None:
             raise TypeError("a plan for training has a loss")
@@ -180,7 +181,7 @@ class CompiledEngine:
         if not math.isfinite(result.loss) or (fuse and not all_finite(plan.x.array.reshape(-1))):
             return result._replace(finite=False)
         if fuse:
-            self._next_step(optimizer, hyper)
+            self._next_step(optimizer)
         plan.run_backward()
         if not all_finite(self._formed_gradients(fuse)):
             return result._replace(finite=False)
@@ -189,28 +190,24 @@ class CompiledEngine:
                 self._updates = self._stored_updates(self._gradients)
             self._update_stored(self._updates)
         else:
-            self._collect(len(images), optimizer, hyper, update)
+            self._collect(len(images), optimizer, update)
         return result
 
     def forward(self, images: Array, *, softmax: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""
         images = self.model.accept(images)
-        shape, dtype = self.model.output_shape, self.model.dtype
-        require(max(1, len(images)) * math.prod(shape) * dtype.itemsize, self.model.layers[-1].name)
-        outputs = np.empty((len(images), *shape), dtype)
         if len(images) == 0:
-            return outputs
+            return np.empty((0, *self.model.output_shape), self.model.dtype)
         with self._turn, self._governor.running((len(images), "inference")):
             self._look()
             plan = self._plan(len(images), "inference")
-            np.copyto(plan.x.inside, images.reshape(plan.x.inside.shape))
+            plan.x.fill(images)
             plan.run_forward()
+            y = plan.y.rows
+            require(y.nbytes, self.model.layers[-1].name)
             if softmax:
-                classes = outputs.shape[-1]
-                softmax_rows(plan.y.vectors.reshape(-1, classes), outputs.reshape(-1, classes))
-            else:
-                np.copyto(outputs, plan.y.vectors.reshape(outputs.shape))
-        return outputs
+                softmax_rows(y, y)
+            return y.reshape(len(images), *self.model.output_shape).copy()
 
     def prepare(self, optimizer: Updater) -> None:
         """Allocate the optimizer's state in its final place."""
@@ -270,33 +267,34 @@ class CompiledEngine:
         first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
         return (w if first is None else first[name]), (w if second is None else second[name])
 
-    def _hold_state(self, optimizer: Updater) -> dict[str, Any]:
-        """Keep the optimizer's state in arenas, and return its hyper-parameters.
+    def _hold_state(self, optimizer: Updater) -> None:
+        """Keep the optimizer's state in arenas, and read its hyper-parameters.
 
         Values that a user assigns are copied in. An optimizer without a kernel keeps its own state.
         """
         fused = optimizer.fused_rule
-        hyper = optimizer.hyper() if fused else {}
-        rule = kernel_rule(fused, hyper)
+        given = fused, optimizer.hyper() if fused else {}
+        if given != self._given:
+            rule, self._keywords = kernel_rule(*given)
+            if rule != self._rule:
+                self._rule = rule
+                self._plans.clear()
+                self._forget_views()
+            self._given = given
         if optimizer is not self._optimizer or optimizer.state is not self._held_state:
             optimizer.prepare(self.model.parameters)
             self._optimizer, self._held_state = optimizer, optimizer.state
-            self._states = {} if rule == NO_RULE else {slot: self._new_arena() for slot in optimizer.state}
-            self._plans.clear()
-            self._forget_views()
-        if rule != self._rule:
-            self._rule = rule
+            self._states = {} if self._rule == NO_RULE else {slot: self._new_arena() for slot in optimizer.state}
             self._plans.clear()
             self._forget_views()
         for slot, arena in self._states.items():
             arrays = optimizer.state.get(slot, {})
-            for name in self._shapes:
-                if arrays.get(name) is not arena[name]:
+            for name, held in arena.items():
+                if arrays.get(name) is not held:
                     optimizer.prepare(self.model.parameters)  # zeros if it is missing; raises if a shape differs
                     arrays = optimizer.state[slot]
-                    np.copyto(arena[name], arrays[name])
-                    arrays[name] = arena[name]
-        return hyper
+                    np.copyto(held, arrays[name])
+                    arrays[name] = held
 
     def _formed_gradients(self, fuse: bool) -> Array:
         """Return the stored gradients: all of them, or those that no kernel consumed at once."""
@@ -309,10 +307,11 @@ class CompiledEngine:
             self._stored = self._gradients.part(stored) if stored else self._gradients.flat[:0]
         return self._stored
 
-    def _next_step(self, optimizer: Updater, hyper: dict[str, Any]) -> None:
+    def _next_step(self, optimizer: Updater) -> None:
         optimizer.step_count += 1
         for factor, numbers in self._hyper.items():
-            fill_hyper(numbers, self._rule, optimizer, hyper, factor)
+            lr = optimizer.lr * factor
+            hyper_parameters(self._rule, step=optimizer.step_count, lr=lr, out=numbers, **self._keywords)
         for name, numbers in self._fused_hyper.items():
             numbers[:] = self._hyper[self._factors[name]]
 
@@ -336,7 +335,7 @@ class CompiledEngine:
         v = w if second is None else second.part(names)
         return w, gradients.part(names), m, v, self._hyper[factor]
 
-    def _collect(self, count: int, optimizer: Updater, hyper: dict[str, Any], finish: bool) -> None:
+    def _collect(self, count: int, optimizer: Updater, finish: bool) -> None:
         """Add the batch's gradients, weighted by images, to the pending sum; with `finish`, update with the mean."""
         if self._gradients is None:
             return
@@ -352,7 +351,7 @@ class CompiledEngine:
         if self._rule == NO_RULE:
             optimizer.update(self.model.parameters, dict(self._sums.items()), self._factors)
         else:
-            self._next_step(optimizer, hyper)
+            self._next_step(optimizer)
             self._update_stored(self._stored_updates(self._sums))
             for name in self._fused:
                 update(self._rule, *self._operands(self._factors[name], [name], self._sums))

@@ -42,6 +42,11 @@ class FeatureMap:
         """(top, left)"""
         return self.top, self.left
 
+    def fill(self, images: Array) -> None:
+        """Copy a batch of images or vectors into the map."""
+        own = self.inside if images.ndim == 4 else self.vectors
+        own[...] = images
+
     def reshaped(self, shape: tuple[int, ...]) -> FeatureMap:
         """Return the same memory as maps of another shape (without the batch axis); only possible without padding."""
         height, width, channels = three(shape)
@@ -51,6 +56,11 @@ class FeatureMap:
     def vectors(self) -> Array:
         """Return the same memory as (N, n); only possible without padding."""
         return self.array.reshape(len(self.array), -1)
+
+    @cached_property
+    def rows(self) -> Array:
+        """Return the same memory as (N * height * width, C); only possible without padding."""
+        return self.array.reshape(-1, self.array.shape[-1])
 
 
 def three(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -66,9 +66,11 @@ class Governor:
         self._began = 0.0 if chosen is not None or self._most == 1 else self._clock()
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if chosen_threads() is None and self._now < self._most:
+        if not self._began:
+            return
+        if self._now < self._most:
             apply_threads(self._most)  # the choice must not affect the calling thread
-        if self._began and kind is None:
+        if kind is None:
             self.took(self._plan, self._now, self._clock() - self._began)
 
     def threads(self, plan: Hashable) -> int:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from threading import local
 
 from rot180.errors import ArgumentError
 
 _threads: int | None = None
+
+
+class _Applied(local):
+    count = 0
+
+
+_applied = _Applied()
 
 
 def set_threads(count: int | None) -> None:
@@ -68,5 +76,10 @@ def chosen_threads() -> int | None:
 
 
 def apply_threads(count: int) -> None:
-    """Set the number of threads in Numba, whose setting belongs to the calling thread."""
-    sys.modules["numba"].set_num_threads(count)
+    """Set the number of threads in Numba, whose setting belongs to the calling thread.
+
+    Numba takes a microsecond to set the number that it has already, so it is only told of another one.
+    """
+    if _applied.count != count:
+        sys.modules["numba"].set_num_threads(count)
+        _applied.count = count

@@ -7,7 +7,7 @@ from threading import Lock, RLock
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from rot180.kernels.turns import Running, refuse_after_fork
+from rot180.kernels.turns import Running
 from rot180.nn.sequential import Sequential
 
 _OF_MODELS: WeakKeyDictionary[Sequential, _Place] = WeakKeyDictionary()
@@ -36,7 +36,6 @@ class Turn:
         self._running = Running()
 
     def __enter__(self) -> None:
-        refuse_after_fork()
         self._place.lock.acquire()
         try:
             self._running.__enter__()

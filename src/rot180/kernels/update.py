@@ -57,13 +57,14 @@ def hyper_parameters(
     >>> hyper_parameters(SGD, lr=0.5)[0]
     np.float64(0.5)
     """
-    hyper = np.empty(9) if out is None else out
-    hyper[:] = (lr, momentum, 0.0, alpha, 1 - alpha, 1.0, eps, weight_decay, 1.0)
+    numbers = [lr, momentum, 0.0, alpha, 1 - alpha, 1.0, eps, weight_decay, 1.0]
     if rule in (ADAM, ADAMW):
-        hyper[0] = lr / (1 - beta1**step)
-        hyper[1:6] = (beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**step))
+        numbers[0] = lr / (1 - beta1**step)
+        numbers[1:6] = beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**step)
     if rule == ADAMW:
-        hyper[7:] = (0.0, 1 - lr * weight_decay)
+        numbers[7:] = 0.0, 1 - lr * weight_decay
+    hyper = np.empty(9) if out is None else out
+    hyper[:] = numbers
     return hyper
 
 

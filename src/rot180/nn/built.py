@@ -88,13 +88,13 @@ class Built:
         ArgumentError, ShapeError
             A value was set that a built network cannot adopt.
         """
-        for layer, local, array in self._arrays:
-            if layer.parameters.get(local) is not array:
-                break
-        else:
-            if changes.latest is self._seen:
-                return self._revision
-        return self._look_closely()
+        try:
+            for layer, local, array in self._arrays:
+                if layer.parameters[local] is not array:
+                    return self._look_closely()
+        except KeyError:  # reported by the closer look
+            return self._look_closely()
+        return self._revision if changes.latest is self._seen else self._look_closely()
 
     def _look_closely(self) -> object:
         seen = changes.latest

@@ -224,13 +224,14 @@ def as_pixels(images: Any, name: str = "images") -> Array:
         images = np.asarray(images)
     except ValueError:  # a list of images of different sizes
         raise ArgumentError(f"{name} must be an array of numbers; these have different shapes") from None
-    kind, dtype = images.dtype.kind, images.dtype
-    if kind in "SU" or (kind == "O" and images.size and isinstance(images.flat[0], (str, PathLike))):
-        raise ArgumentError(
-            f"{name} must be numbers, an array (N, H, W, C), but they are text; if these are names of files, read each "
-            "with rot180.data.read_image, or use the command rot180 predict"
-        )
+    dtype = images.dtype
+    kind = dtype.kind
     if kind not in "bfiu":
+        if kind in "SU" or (kind == "O" and images.size and isinstance(images.flat[0], (str, PathLike))):
+            raise ArgumentError(
+                f"{name} must be numbers, an array (N, H, W, C), but they are text; if these are names of files, read "
+                "each with rot180.data.read_image, or use the command rot180 predict"
+            )
         found = "objects" if kind == "O" else str(dtype)[:40]
         raise ArgumentError(f"{name} must be numbers; they are {found}; pass an array (N, H, W, C)")
     if kind == "b":

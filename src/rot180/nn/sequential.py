@@ -391,7 +391,7 @@ class Sequential:
         x: Array = as_array(images)
         if x.dtype.kind != "f":
             raise ArgumentError(f"a network takes floats; got {x.dtype}: pass the images through model.preprocessing")
-        if x.shape[1:] != self.input_shape or x.ndim == 0:
+        if x.shape[1:] != self._input_shape:
             self._refuse(x.shape)
         return x.astype(self._dtype, copy=False)
 
