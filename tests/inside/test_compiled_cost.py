@@ -50,6 +50,24 @@ def test_every_step_of_the_plan_is_predicted_and_measured() -> None:
     assert found.to_dict()["predicted_total"] == found.predicted_total
 
 
+class Doubled(rot180.nn.Layer):
+    def forward(self, x, *, training=False, generator=None):
+        return 2 * x, None
+
+    def backward(self, dy, saved, *, needs_dx=True):
+        return 2 * dy, {}
+
+
+@pytest.mark.filterwarnings("ignore:own. Doubled has no compiled kernel")
+def test_a_layer_that_runs_in_numpy_is_measured_and_not_predicted() -> None:
+    model = rot180.Sequential([rot180.Linear(4), Doubled(name="own")], input_shape=(6,))
+    found = compiled_cost(model, 2, measure=True)
+    assert (found.predicted_total, found.unknown) == (None, ("own",))
+    assert found.measured_total
+    assert {one.layers for one in found.steps if one.predicted is None} == {"own"}
+    assert all(one.measured for one in found.steps)
+
+
 def test_the_command_tells_of_both_engines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cost", TEXT, "--batch-size", "8"]) == 0
     said = capsys.readouterr().out

@@ -37,6 +37,16 @@ def shapes(trip: Journey, phase: str) -> list[tuple[str, tuple[int, ...]]]:
     return [(step.name, step.shape) for step in trip.steps if step.phase == phase]
 
 
+def test_a_transposed_convolution_multiplies_as_often_as_its_convolution() -> None:
+    model = rot180.network("6x6x1 > conv1:2 > convt3x3:4:s2 > fc3").build(seed=0)
+    trip = journey(model, *batch(model, 2))
+    products = {phase: 0 for phase in ("forward", "backward")}
+    for step in trip.steps:
+        if step.layer == "convt1" and step.multiply_adds:
+            products[step.phase] += step.multiply_adds
+    assert products == {"forward": 2 * 36 * 2 * 9 * 4, "backward": 2 * 2 * 36 * 2 * 9 * 4}
+
+
 def test_forward_of_the_named_network_in_the_order_of_the_articles(named: Journey) -> None:
     assert shapes(named.select("conv2"), "forward") == [
         ("conv2.x", (32, 14, 14, 32)),

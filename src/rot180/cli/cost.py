@@ -96,7 +96,8 @@ def _print_steps(console: Console, found: CompiledCost) -> None:
     console.print(title + (f" {pad(run, 10, right=True)}" if measured else ""), style="dim", no_wrap=True)
     for one in found.steps:
         layers = one.layers if len(one.layers) <= 22 else f"{one.layers[:21]}…"
-        line = f"{layers:22} {pad(translate(one.step), 29)} {milliseconds(one.predicted):>13}"
+        predicted = "-" if one.predicted is None else milliseconds(one.predicted)
+        line = f"{layers:22} {pad(translate(one.step), 29)} {predicted:>13}"
         console.print(line + ("" if one.measured is None else f" {milliseconds(one.measured):>10}"), no_wrap=True)
 
 
@@ -109,9 +110,17 @@ def _print_compiled(console: Console, found: CompiledCost | None, unknown: str) 
         console.print("\n" + translate(f"compiled engine: no prediction: {unknown}"), markup=False)
     if found is None:
         return
-    forward, backward = (sum(step.predicted for step in found.steps if step.is_forward == way) for way in (True, False))
-    parts = f"forward {milliseconds(forward)}, backward {milliseconds(backward)}, other {milliseconds(found.beside)}"
-    said = f"compiled engine, a training step: predicted {milliseconds(found.predicted_total)} ms ({parts})"
+    if found.predicted_total is None:
+        names = ", ".join(found.unknown[:3]) + (", ..." if len(found.unknown) > 3 else "")
+        said = f"compiled engine, a training step: no prediction for layers that run in NumPy ({names})"
+    else:
+        forward, backward = (
+            sum(step.predicted or 0.0 for step in found.steps if step.is_forward == way) for way in (True, False)
+        )
+        parts = (
+            f"forward {milliseconds(forward)}, backward {milliseconds(backward)}, other {milliseconds(found.beside)}"
+        )
+        said = f"compiled engine, a training step: predicted {milliseconds(found.predicted_total)} ms ({parts})"
     if found.measured_total is not None:
         said += f", measured {milliseconds(found.measured_total)} ms"
     console.print(f"\n{translate(said)}", style="bold")

@@ -53,8 +53,8 @@ class StepCost:
     is_forward: bool
     multiply_adds: int
     bytes: int
-    predicted: float
-    """Seconds."""
+    predicted: float | None
+    """Time in seconds; None for a layer that runs in NumPy, of which no step was measured."""
     measured: float | None
     """Time in seconds, the best of several runs; None if not measured."""
 
@@ -74,9 +74,14 @@ class CompiledCost:
     """Time of whole training steps in seconds, the best of several."""
 
     @property
-    def predicted_total(self) -> float:
-        """Predicted time of a whole training step, in seconds."""
-        return self.beside + sum(step.predicted for step in self.steps)
+    def predicted_total(self) -> float | None:
+        """Predicted time of a whole training step, in seconds; None if that of a step is unknown."""
+        return None if self.unknown else self.beside + sum(step.predicted or 0.0 for step in self.steps)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The layers that run in NumPy, whose time cannot be predicted."""
+        return tuple(dict.fromkeys(step.layers for step in self.steps if step.predicted is None))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, for JSON."""
@@ -127,13 +132,14 @@ def compiled_cost(
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ArgumentError(f"cost: batch_size must be an int, at least 1; it is {batch_size!r}")
     bench = _Bench(model, batch_size, optimizer)
-    best: tuple[float, int, list[float], float] | None = None
+    best: tuple[float, int, list[float | None], float] | None = None
     counts = _thread_counts()
     for threads in counts:
         known, beside = _speeds(threads, batch_size, optimizer)
         seconds = [_predicted(step, known) for step in bench.steps]
-        if best is None or sum(seconds) + beside < best[0]:
-            best = (sum(seconds) + beside, threads, seconds, beside)
+        total_seconds = beside + sum(second or 0.0 for second in seconds)
+        if best is None or total_seconds < best[0]:
+            best = (total_seconds, threads, seconds, beside)
     if best is None:
         raise ArgumentError("cost: no thread is available")
     _, threads, seconds, beside = best
@@ -228,8 +234,10 @@ def _work(step: Step) -> int:
     return max(step.multiply_adds or step.bytes, 1)
 
 
-def _predicted(step: Step, known: dict[str, list[_Measured]]) -> float:
-    """Return the seconds of the nearest measured steps of its kind, each scaled by the work."""
+def _predicted(step: Step, known: dict[str, list[_Measured]]) -> float | None:
+    """Return the seconds of the nearest measured steps of its kind, each scaled by the work; None if it is in NumPy."""
+    if step.does in ("forward in NumPy", "backward in NumPy"):
+        return None
     work, size = math.log(_work(step)), math.log(max(step.bytes, 1))
     candidates = known.get(step.does)
     if candidates is None:  # no sample has this kind: as fast as steps that move or multiply as much

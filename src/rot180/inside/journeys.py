@@ -21,9 +21,10 @@ import numpy as np
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.files import write_atomically
 from rot180.inside.watcher import GIVEN, Step, Watcher, source_of
-from rot180.nn import Conv2d, Linear, Sequential
+from rot180.nn import Conv2d, ConvTranspose2d, Sequential
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.loss import Loss
+from rot180.nn.weighted import Weighted
 from rot180.ops.conv2d import ALGORITHMS
 from rot180.ops.recorder import listening
 from rot180.ops.types import Array
@@ -192,7 +193,7 @@ def journey(
     refuse_non_finite(model, images)
     traveler = copy.deepcopy(model)
     for layer in traveler.layers:
-        if isinstance(layer, Conv2d) and algorithm != "auto":
+        if isinstance(layer, (Conv2d, ConvTranspose2d)) and algorithm != "auto":
             layer.algorithm = algorithm
     rule = optimizer_by_name(optimizer) if isinstance(optimizer, str) else copy.deepcopy(optimizer)
     objective = make_loss(loss, traveler)
@@ -275,7 +276,7 @@ def _update(model: Sequential, optimizer: Optimizer, gradients: dict[str, Array]
 
 def _give_backward_products(watcher: Watcher, layer: Layer, input_shape: Shape, batch_size: int) -> None:
     """Each of dw and dx takes as many products as the forward pass."""
-    if not isinstance(layer, (Conv2d, Linear)):
+    if not isinstance(layer, Weighted):
         return
     products = batch_size * layer.multiply_adds(input_shape)
     watcher.give_products("backward", layer.name, ("dw_col", "dw"), products)
@@ -284,4 +285,6 @@ def _give_backward_products(watcher: Watcher, layer: Layer, input_shape: Shape, 
         kernel = layer.kernel_size[0] * layer.kernel_size[1]
         every_pixel = batch_size * height * width * channels * kernel * (layer.out_channels // layer.groups)
         watcher.give_products("backward", layer.name, ("dx_col",), every_pixel)
-    watcher.give_products("backward", layer.name, ("dx_col", "dx_windows", "dx_pad", "dx"), products)
+    is_convolved = isinstance(layer, ConvTranspose2d)  # its dx is the output of a convolution
+    names = ("y_col", "y", "dx") if is_convolved else ("dx_col", "dx_windows", "dx_pad", "dx")
+    watcher.give_products("backward", layer.name, names, products)
