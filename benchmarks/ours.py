@@ -60,7 +60,7 @@ def conv_pass(job: ConvPass, threads: int) -> Callable[[], object]:
     from numba import config
 
     from rot180 import Conv2d, ReLU, Sequential
-    from rot180.engine.plan import make_plan
+    from rot180.engine.planning import make_plan
 
     set_threads(threads)
     layers = [Conv2d(job.channels, 1, name="below"), ReLU(), Conv2d(job.filters, job.size, padding="same", name="it")]

@@ -13,7 +13,8 @@ from rot180.engine.governor import Governor
 from rot180.engine.interface import StepResult, Updater
 from rot180.engine.losing import BatchLoss
 from rot180.engine.note import note_compiling
-from rot180.engine.plan import Plan, make_plan
+from rot180.engine.plan import Plan
+from rot180.engine.planning import make_plan
 from rot180.engine.threads import most_threads
 from rot180.engine.turns import Turn
 from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, kernel_rule

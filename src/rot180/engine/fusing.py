@@ -1,79 +1,159 @@
-"""Group layers into stages."""
+"""From the nodes of a network to the stages of a plan: which layers run as one."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from rot180.engine.stage import Stage
+from rot180.engine.stage import Stage, Value
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
+from rot180.engine.stage_layer import LayerStage
 from rot180.engine.stage_linear import FUSED, LinearStage
 from rot180.engine.stage_pooling import PoolingStage, fuses_activation
-from rot180.engine.stage_simple import SIMPLE, FlattenStage, LayerStage
-from rot180.nn.activation import ReLU
+from rot180.engine.stage_simple import ActivationStage, DropoutStage, FlattenStage, NoisyReLUStage, SoftmaxStage
+from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.conv2d import Conv2d
+from rot180.nn.dropout import Dropout
 from rot180.nn.flatten import Flatten
-from rot180.nn.layer import Layer
+from rot180.nn.layer import Layer, Shape
 from rot180.nn.linear import Linear
 from rot180.nn.pooling import AvgPool2d, MaxPool2d
-from rot180.nn.sequential import Sequential
 
-_told: set[type[Layer]] = set()
+INPUT = -1
 
 
-def stages_of(model: Sequential) -> list[Stage]:
-    """Group a built network's layers.
+class Node(NamedTuple):
+    layer: Layer
+    reads: tuple[int, ...]
 
-    Convolution, ReLU and max pooling; linear and activation; sigmoid or tanh and average pooling; others alone.
+
+class Run:
+    """A layer, and those taken so far to run as one with it: each is the only reader of the one before.
+
+    Attributes
+    ----------
+    inputs : list of Value
+        What the first layer reads.
+    places : list of int
+        The nodes taken.
     """
-    layers, shapes = list(model.layers), model.layer_shapes
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        shapes: Sequence[Shape],
+        readers: Sequence[list[int]],
+        place: int,
+        inputs: list[Value],
+    ) -> None:
+        self._nodes, self._shapes, self._readers = nodes, shapes, readers
+        self.inputs = inputs
+        self.places = [place]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers taken."""
+        return [self._nodes[place].layer for place in self.places]
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of the last one's output."""
+        return self._shapes[self.places[-1]]
+
+    @property
+    def may_overwrite(self) -> bool:
+        """Whether nobody else needs the first layer's input."""
+        source = self._nodes[self.places[0]].reads[0]
+        producer = self.inputs[0].producer
+        is_only_reader = source != INPUT and len(self._readers[source]) == 1
+        return is_only_reader and producer is not None and not (producer.keeps_output or producer.is_view)
+
+    @property
+    def following(self) -> Layer | None:
+        """The next layer that may run with them, if there is one."""
+        readers = self._readers[self.places[-1]]
+        if len(readers) != 1 or len(self._nodes[readers[0]].reads) != 1:
+            return None
+        return self._nodes[readers[0]].layer
+
+    def take(self) -> None:
+        """Let the following layer run with them."""
+        self.places += self._readers[self.places[-1]]
+
+
+def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value) -> list[Stage]:
+    """Group nodes, whose outputs have these shapes, into stages in the order in which they run.
+
+    Convolution, ReLU and max pooling run as one; linear and activation; sigmoid or tanh and average pooling.
+    """
+    readers: list[list[int]] = [[] for _ in nodes]
+    for place, node in enumerate(nodes):
+        for source in node.reads:
+            if source != INPUT:
+                readers[source].append(place)
+    values = {INPUT: x}
+    taken: set[int] = set()
     stages: list[Stage] = []
-    index = 0
-    while index < len(layers):
-        layer, shape = layers[index], shapes[index][0]
-        end = index + 1
-        stage: Stage
-        if type(layer) is Conv2d:
-            relu, pool = False, None
-            while end < len(layers):
-                following = layers[end]
-                if type(following) is ReLU and not relu:
-                    relu = True
-                elif type(following) is MaxPool2d and pool is None and fuses_pool(layer, following, shapes[end][0]):
-                    pool = following
-                else:
-                    break
-                end += 1
-            group, output = layers[index:end], shapes[end - 1][1]
-            if pool is None:
-                stage = DenseConvolutionStage(group, shape, output, relu)
-            else:
-                stage = PooledConvolutionStage(group, shape, output, relu, pool)
-        elif type(layer) is Linear:
-            end += end < len(layers) and type(layers[end]) in FUSED
-            stage = LinearStage(layers[index:end], shape, shapes[end - 1][1])
-        elif type(layer) is Flatten:
-            stage = FlattenStage([layer], shape, shapes[index][1])
-        elif type(layer) in (MaxPool2d, AvgPool2d):
-            stage = PoolingStage([layer], shape, shapes[index][1])
-        elif (
-            end < len(layers)
-            and fuses_activation(layer, layers[end], shape)
-            and stages
-            and isinstance(stages[-1], DenseConvolutionStage)
-            and not stages[-1].keeps_output  # the activation works in place
-        ):
-            stage = PoolingStage([layer, layers[end]], shape, shapes[end][1])
-            end += 1
-        elif type(layer) in SIMPLE:
-            stage = SIMPLE[type(layer)]([layer], shape, shapes[index][1])
-        else:
-            if type(layer) not in _told:
-                _told.add(type(layer))
-                warnings.warn(
-                    f"{layer.name}: {type(layer).__name__} has no compiled kernel and runs in NumPy", stacklevel=2
-                )
-            stage = LayerStage(layer, shape, shapes[index][1])
+    for place, node in enumerate(nodes):
+        if place in taken:
+            continue
+        run = Run(nodes, shapes, readers, place, [values[source] for source in node.reads])
+        stage = MAKERS.get(type(node.layer), _alone(LayerStage))(run)
+        for value in stage.inputs:
+            value.readers.append(stage)
+        values[run.places[-1]] = stage.output
+        taken.update(run.places)
         stages.append(stage)
-        index = end
     return stages
+
+
+def _alone(kind: type[Stage]) -> Callable[[Run], Stage]:
+    return lambda run: kind(run.layers, run.inputs, run.output_shape)
+
+
+def _convolution(run: Run) -> Stage:
+    conv, relu, pool = run.layers[0], False, None
+    while (following := run.following) is not None:
+        if type(following) is ReLU and not relu:
+            relu = True
+        elif (
+            isinstance(conv, Conv2d)
+            and type(following) is MaxPool2d
+            and pool is None
+            and fuses_pool(conv, following, run.output_shape)
+        ):
+            pool = following
+        else:
+            break
+        run.take()
+    if pool is None:
+        return DenseConvolutionStage(run.layers, run.inputs, run.output_shape, relu)
+    return PooledConvolutionStage(run.layers, run.inputs, run.output_shape, relu, pool)
+
+
+def _linear(run: Run) -> Stage:
+    if type(run.following) in FUSED:
+        run.take()
+    return LinearStage(run.layers, run.inputs, run.output_shape)
+
+
+def _activation_and_pool(run: Run) -> Stage:
+    if run.may_overwrite and fuses_activation(run.layers[0], run.following, run.output_shape):
+        run.take()
+        return PoolingStage(run.layers, run.inputs, run.output_shape)
+    return ActivationStage(run.layers, run.inputs, run.output_shape)
+
+
+MAKERS: dict[type[Layer], Callable[[Run], Stage]] = {
+    Conv2d: _convolution,
+    Linear: _linear,
+    **dict.fromkeys((Sigmoid, Tanh), _activation_and_pool),
+    **dict.fromkeys((ReLU, LeakyReLU), _alone(ActivationStage)),
+    **dict.fromkeys((MaxPool2d, AvgPool2d), _alone(PoolingStage)),
+    NoisyReLU: _alone(NoisyReLUStage),
+    Dropout: _alone(DropoutStage),
+    Flatten: _alone(FlattenStage),
+    Softmax: _alone(SoftmaxStage),
+}
+"""What makes the stage that begins with a layer of each class; a layer of another class is called in NumPy."""

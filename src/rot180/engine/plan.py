@@ -1,21 +1,14 @@
-"""From a network and a batch size to the steps that run it."""
+"""A plan: the steps that run a network on batches of one size, and the buffers that they work on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from rot180.engine.feature_map import NO_PADDING, FeatureMap, Sides
-from rot180.engine.fusing import stages_of
-from rot180.engine.gating import copy_step, relu_backward_step
 from rot180.engine.losing import BatchLoss
-from rot180.engine.stage import Context, Stage
 from rot180.engine.step import Step, root_of
-from rot180.kernels.memory import Account
+from rot180.kernels.feature_map import FeatureMap
 from rot180.language import pad, translate
-from rot180.nn.sequential import Sequential
 
 
 @dataclass(frozen=True)
@@ -117,105 +110,3 @@ def _line(layers: str, does: str, multiply_adds: str, touched: str) -> str:
     left = f"{pad(translate(layers), 19)} {pad(translate(does), 28)}"
     right = (pad(translate(cell), 15, right=True) for cell in (multiply_adds, touched))
     return " ".join([left, *right]).rstrip()
-
-
-def make_plan(
-    model: Sequential,
-    count: int,
-    *,
-    training: bool,
-    threads: int,
-    loss: BatchLoss | None = None,
-    gradients: dict[str, np.ndarray[Any, Any]] | None = None,
-    generator: dict[str, np.random.Generator | None] | None = None,
-    updates: dict[str, tuple[Any, ...]] | None = None,
-    account: Account,
-) -> Plan:
-    """Make the plan for batches of `count` images.
-
-    Parameters
-    ----------
-    training : bool
-        Whether to include backward steps, dropout and noise.
-    gradients : dict of full name to array
-        The arrays to write gradients to.
-    generator : dict
-        `noise` is read in each step.
-    updates : dict of full name to (parameter, state, state, rule, hyper-parameters)
-        Parameters that are updated as soon as their gradient is computed, without storing it.
-    account : Account
-        Accounts for the buffers.
-
-    Raises
-    ------
-    TooLargeError
-        The buffers would need more memory than is available; the message names the layers.
-    ArgumentError, ShapeError
-        A layer was changed and no longer fits the shapes that the network was built with.
-    """
-    model.look()
-    context = Context(
-        count, model.dtype, training, threads, gradients or {}, generator or {"noise": None}, updates or {}
-    )
-    stages = stages_of(model)
-    account.owner = f"the input of {stages[0].names}"
-    _forbid_overwriting(stages)
-    steps: list[Step] = []
-    first = here = context.new_map(model.input_shape, _padding(stages, 0))
-    for index, stage in enumerate(stages):
-        account.owner = stage.names
-        if stage.in_place:
-            there = here
-        elif stage.moves_nothing:
-            there = here.reshaped(stage.output_shape)
-        else:
-            there = context.new_map(stage.output_shape, _padding(stages, index + 1))
-        steps += stage.forward(context, here, there)
-        here = there
-    if not training:
-        return Plan(first, here, None, steps, [])
-    backward, last = _backward(context, stages, account)
-    return Plan(first, here, last, steps, backward, loss)
-
-
-def _forbid_overwriting(stages: list[Stage]) -> None:
-    """Prevent stages from working in place on an output that is still needed."""
-    kept = False
-    for stage in stages:
-        stage.in_place = stage.in_place and not kept
-        kept = stage.keeps_output or (kept and stage.moves_nothing)
-
-
-def _padding(stages: list[Stage], index: int) -> Sides:
-    """Return the padding that the first stage that moves anything needs around its input."""
-    for stage in stages[index:]:
-        if not stage.in_place:
-            return stage.padding
-    return NO_PADDING
-
-
-def _backward(context: Context, stages: list[Stage], account: Account) -> tuple[list[Step], FeatureMap]:
-    steps: list[Step] = []
-    learning = [index for index, stage in enumerate(stages) if any(layer.parameters for layer in stage.layers)]
-    lowest = learning[0] if learning else len(stages)
-    wanted: FeatureMap | None = stages[-1].delta(context)
-    first = delta = wanted
-    gated = False
-    for index in range(len(stages) - 1, lowest - 1, -1):
-        stage, gate = stages[index], stages[index].gate()
-        account.owner = stage.names
-        if delta is None or wanted is None:
-            raise TypeError(f"{stage.names}: the stage above made no delta")
-        if gate is not None and not gated:
-            steps.append(relu_backward_step(stage.names, delta, gate, wanted))
-            delta = wanted
-        elif delta is not wanted and stage.insists:
-            steps.append(copy_step(stage.names, "move delta", delta, wanted))
-            delta = wanted
-        below = stages[index - 1] if index > lowest else None
-        wanted = below.delta(context) if below else None
-        made, delta, gated = stage.backward(context, delta, wanted, below.gate() if below else None)
-        steps += made
-    if first is None:
-        raise TypeError("a network has a last stage")
-    return steps, first

@@ -1,79 +1,225 @@
-"""A stage of a plan: one layer, or several that run as one."""
+"""A stage of a plan: one layer, or several that run as one; and what it is given while it makes its steps."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from rot180.engine.feature_map import NO_PADDING, FeatureMap, Sides, new_map
+from rot180.engine.lifetimes import Buffer, Memory
 from rot180.engine.step import Step
+from rot180.kernels.clearing import clear_border
+from rot180.kernels.elementwise import GATE
+from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides, three
 from rot180.nn.layer import Layer, Shape
 
 
-@dataclass
+class Gate(NamedTuple):
+    """What delta has to pass for a fused activation: a kind of `combine`, and the activation's output."""
+
+    kind: int
+    y: FeatureMap
+    slope: float = 0.0
+
+
+@dataclass(eq=False)
+class Value:
+    """The network's input, or the output of a stage.
+
+    Attributes
+    ----------
+    producer : Stage or None
+        None for the network's input.
+    readers : list of Stage
+        In the order in which they run; a stage that reads it twice is listed twice.
+    map : FeatureMap
+        Where it is.
+    needs_delta : bool
+        Whether a parameter is trained that it depends on.
+    delta : FeatureMap or None
+        The sum of the contributions that its readers have made so far.
+    """
+
+    shape: Shape
+    producer: Stage | None = None
+    readers: list[Stage] = field(default_factory=list)
+    needs_delta: bool = False
+    map: FeatureMap = field(init=False)
+    delta: FeatureMap | None = None
+    contributions: int = 0
+    is_gated: bool = False
+    """Whether delta has passed the gate of the producer."""
+
+
 class Context:
-    """The data shared by all stages of a plan.
+    """What all stages of a plan share.
 
     By full name, `gradients` holds the array that each parameter's gradient is written to, and `updates` what is needed
     to update a parameter as its gradient is computed: parameter, two state arrays, rule, hyper-parameters.
+
+    The memory that it provides is shared with other stages: its contents are undefined, apart from the zeros around a
+    map. What has to start as zeros, or to stay as it is, is allocated with `kernels.memory.aligned`.
     """
 
-    count: int
-    dtype: np.dtype[Any]
-    training: bool
-    threads: int
-    gradients: dict[str, np.ndarray[Any, Any]]
-    generator: dict[str, np.random.Generator | None]
-    updates: dict[str, tuple[Any, ...]]
+    def __init__(
+        self,
+        memory: Memory,
+        count: int,
+        dtype: np.dtype[Any],
+        *,
+        training: bool,
+        threads: int,
+        gradients: dict[str, np.ndarray[Any, Any]],
+        generator: dict[str, np.random.Generator | None],
+        updates: dict[str, tuple[Any, ...]],
+    ) -> None:
+        self.memory, self.count, self.dtype = memory, count, dtype
+        self.training, self.threads = training, threads
+        self.gradients, self.generator, self.updates = gradients, generator, updates
+        self.stage: Stage | None = None
+        self.steps: list[Step] = []
 
     def new_map(self, shape: Shape, padding: Sides = NO_PADDING) -> FeatureMap:
-        """Allocate a zeroed buffer for this batch."""
-        return new_map(self.count, shape, padding, self.dtype)
+        """Return a buffer for this batch, in use until the end of this stage unless it is held; zeros around it."""
+        height, width, channels = three(shape)
+        (top, bottom), (left, right) = padding
+        size = (self.count, top + height + bottom, left + width + right, channels)
+        return self.map_inside(size, top, left, height, width)
+
+    def map_inside(
+        self, size: tuple[int, ...], top: int, left: int, height: int, width: int, *, zeros_around: bool = True
+    ) -> FeatureMap:
+        """Return a map inside a buffer of this size, (N, Hp, Wp, C)."""
+        border = (*size, top, left, height, width) if zeros_around and size[1:3] != (height, width) else None
+        array, buffer = self.memory.take(size, self.dtype, border, self._owner)
+        if buffer.needs_clearing:
+            sizes = np.array([top, left, height, width], np.int64)
+            self.steps.append(Step(self._owner, "clear the padding", clear_border, (array, sizes)))
+        return FeatureMap(array, top, left, height, width, buffer)
+
+    def scratch(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray[Any, Any]:
+        """Return an array for the steps of this stage and direction."""
+        return self.memory.take(shape, dtype or self.dtype, None, self._owner)[0]
+
+    def saved(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray[Any, Any]:
+        """Return an array that this stage fills in its forward pass and reads in its backward pass."""
+        array, buffer = self.memory.take(shape, dtype or self.dtype, None, self._owner)
+        self._keep(buffer)
+        return array
+
+    def keep(self, *maps: FeatureMap) -> None:
+        """Note, in the forward pass, that this stage reads these maps in its backward pass."""
+        for one in maps:
+            self._keep(one.buffer)
+
+    def _keep(self, buffer: Buffer | None) -> None:
+        if self.stage is not None and self.stage.output.needs_delta:
+            self.memory.hold(buffer)
+            self.stage.kept.append(buffer)
+
+    def is_free(self, one: FeatureMap) -> bool:
+        """Whether whoever asks holds this map alone, and may overwrite it."""
+        return one.buffer is None or one.buffer.holders == 1
+
+    @property
+    def _owner(self) -> str:
+        return self.stage.names if self.stage else "the network"
+
+
+def has_zeros_around(one: FeatureMap) -> bool:
+    """Return whether what surrounds a map in its buffer is zero, if anything does."""
+    return not one.is_padded or (one.buffer is not None and one.buffer.border is not None)
+
+
+class Target:
+    """Where a stage puts its contribution to the delta of one of its inputs.
+
+    It writes to `map`, which is what the stage below prefers; or it calls `give` if the contribution already is
+    somewhere. If there is a `gate`, a stage that can lets delta pass only where it is positive, and sets `is_gated`.
+    """
+
+    def __init__(self, context: Context, value: Value) -> None:
+        self._context, self._value = context, value
+        self._map: FeatureMap | None = None
+        self.is_gated = False
+
+    @property
+    def map(self) -> FeatureMap:
+        """The map to write to."""
+        if self._map is None:
+            producer = self._value.producer
+            is_first = self._value.delta is None and producer is not None
+            self._map = producer.new_delta(self._context) if is_first else self._context.new_map(self._value.shape)  # type: ignore[union-attr]
+        return self._map
+
+    def give(self, contribution: FeatureMap) -> None:
+        """Name the map that holds the contribution."""
+        self._map = contribution
+
+    @property
+    def gate(self) -> FeatureMap | None:
+        """The output of a ReLU that delta may pass on its way, if this is the only contribution."""
+        gate = self._value.producer.gate if self._value.producer else None
+        return gate.y if gate and gate.kind == GATE and len(self._value.readers) == 1 else None
 
 
 class Stage(ABC):
-    """Makes the steps of its layers. `input_shape` and `output_shape` are those of one image."""
+    """Makes the steps of its layers."""
 
     padding: Sides = NO_PADDING
-    """The padding it needs around its input."""
-    in_place: bool = False
-    """Whether its output may take the place of its input."""
+    """The padding it needs around its inputs."""
+    in_place: ClassVar[bool] = False
+    """Whether its output may take the place of an input of the same shape."""
+    is_view: ClassVar[bool] = False
+    """Whether its output is its input in another shape, in the same memory if possible."""
     keeps_output: bool = False
     """Whether its backward pass reads its output, which therefore must not be overwritten."""
-    moves_nothing: bool = False
-    """Whether its output is its input in another shape."""
-    insists: bool = False
-    """Whether it can use delta only in the buffer that it prefers."""
+    gate: Gate | None = None
+    """What delta has to pass before `backward`; set in the forward pass."""
 
-    def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape) -> None:
-        self.layers, self.input_shape, self.output_shape = layers, input_shape, output_shape
+    def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape) -> None:
+        self.layers, self.inputs = layers, inputs
+        self.output = Value(output_shape, self)
+        self.overwritten: Value | None = None
+        """The input whose place the output takes."""
+        self.kept: list[Buffer | None] = []
 
     @property
     def names(self) -> str:
         """The layers it runs, such as `conv1 relu1 pool1`."""
         return " ".join(layer.name for layer in self.layers)
 
-    @abstractmethod
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
-        """Return the forward steps from x to y, and allocate the buffers that backward needs."""
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of one image of the first input."""
+        return self.inputs[0].shape
 
-    def delta(self, context: Context) -> FeatureMap:
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of one image of the output."""
+        return self.output.shape
+
+    def new_output(self, context: Context, padding: Sides) -> FeatureMap:
+        """Return the map to write to, with this padding."""
+        return context.new_map(self.output_shape, padding)
+
+    @abstractmethod
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
+        """Return the steps from the inputs to y, and keep what `backward` needs."""
+
+    def new_delta(self, context: Context) -> FeatureMap:
         """Return the buffer that it prefers for the delta of its output."""
         return context.new_map(self.output_shape)
 
-    def gate(self) -> FeatureMap | None:
-        """Its output, if delta passes only where it is positive and the stage above may apply this gate."""
-        return None
+    def accepts(self, delta: FeatureMap) -> bool:
+        """Return whether it can use the delta of its output in this buffer; if not, it is moved to `new_delta`."""
+        return True
 
     @abstractmethod
-    def backward(
-        self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
-    ) -> tuple[list[Step], FeatureMap | None, bool]:
-        """Return the backward steps.
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
+        """Return the backward steps from the delta of the output, which must not be changed, to those of the inputs.
 
-        `dx` is the buffer that the stage below prefers for its delta, None if it is not needed. Returns the steps, the
-        buffer that delta is actually in, and whether the gate of the stage below has been applied.
+        A target is None if nothing below that input needs delta.
         """

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rot180.engine.feature_map import FeatureMap
-from rot180.engine.stage import Context, Stage
+from rot180.engine.stage import Context, Stage, Value
 from rot180.engine.step import Step
-from rot180.kernels.memory import aligned
+from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.pack import pack_panels
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_VECTORS, tile_strides
@@ -50,19 +49,19 @@ def packed(panels: Array, steps: list[Step]) -> Operand:
 class ConvolutionStage(Stage):
     """Conv2d with the ReLU that follows, if any."""
 
-    def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape, relu: bool) -> None:
-        super().__init__(layers, input_shape, output_shape)
+    def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
+        super().__init__(layers, inputs, output_shape)
         self.conv, self.relu = layers[0], relu
         conv = self.conv
         if not isinstance(conv, Conv2d):
             raise TypeError(f"a convolution stage starts with Conv2d, not {conv!r}")
         self.geometry: Geometry = geometry(
-            input_shape[0], input_shape[1], conv.kernel_size, stride=conv.stride, padding=conv.padding,
+            self.input_shape[0], self.input_shape[1], conv.kernel_size, stride=conv.stride, padding=conv.padding,
             dilation=conv.dilation, name=conv.name,
         )  # fmt: skip
         self.padding = self.geometry.padding
         self.groups = conv.groups
-        self.channels, self.filters = input_shape[2], conv.out_channels
+        self.channels, self.filters = self.input_shape[2], conv.out_channels
         self.merged = conv.dilation[1] == 1 and conv.groups == 1
         """Whether the columns and channels of a kernel row are contiguous in the image."""
 
@@ -85,7 +84,7 @@ class ConvolutionStage(Stage):
 
     def _panels(self, context: Context, columns: int, rows: int) -> Array:
         blocks = -(-columns // self.panel_width)
-        return aligned((self.groups, blocks, rows, self.panel_width), context.dtype)
+        return context.scratch((self.groups, blocks, rows, self.panel_width))
 
     def _operand(self, context: Context) -> Operand:
         """Return the weights as the forward kernels read them: packed, unless packing takes longer than it saves."""
@@ -106,6 +105,17 @@ class ConvolutionStage(Stage):
             counts, a = (KW, depth), (row, d[1] * all_channels, 1)
             b = (KW * depth * b_row, depth * b_row, b_row)
         return tile_strides(counts, a, b, a_row=a_row, c_row=self.panel_width)
+
+    @property
+    def first_window(self) -> tuple[int, int]:
+        """The row and column of the input's buffer where the first window begins."""
+        (top, _), (left, _) = self.geometry.padding
+        return self.x.top - top, self.x.left - left
+
+    @property
+    def real_rows(self) -> tuple[int, int]:
+        """The first row of the input's buffer that is no padding, and the first one after it that is."""
+        return self.x.top, self.x.top + self.x.height
 
     def _run(self, rows: int, step: int, x: FeatureMap) -> int:
         """Return the number of output rows in one unit of work."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.engine.feature_map import FeatureMap
-from rot180.engine.gating import copy_step, relu_backward_step
-from rot180.engine.stage import Context
+from rot180.engine.elementwise_steps import copy_step
+from rot180.engine.stage import Context, Gate, Target, Value, has_zeros_around
 from rot180.engine.stage_convolution import ConvolutionStage, integers, packed
 from rot180.engine.step import Step
+from rot180.kernels import elementwise
 from rot180.kernels.convolution import BIAS, BIAS_RELU, GATE, PLAIN, convolve
+from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.folding import fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
 from rot180.kernels.pack import add_up, pack_folded, pack_rotated
@@ -28,34 +29,42 @@ class DenseConvolutionStage(ConvolutionStage):
     from kernel rows instead, and delta may be in any buffer.
     """
 
-    def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape, relu: bool) -> None:
-        super().__init__(layers, input_shape, output_shape, relu)
+    def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
+        super().__init__(layers, inputs, output_shape, relu)
         stride = self.geometry.stride
         self.keeps_output = relu
         self.folds = self.merged and stride[0] == 1 and self.channels < FEW_CHANNELS
-        self.insists = stride == (1, 1) and not self.folds
+        self.convolves_delta = stride == (1, 1) and not self.folds
 
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve straight into the next stage's buffer."""
+        (x,) = inputs
         bias = self._hold(context, x, y)
+        context.keep(x)
+        if self.relu:
+            context.keep(y)
+            self.gate = Gate(elementwise.GATE, y)
         g, w = self.geometry, self.weight
         KH, KW, Cg, F = w.shape
         fold = self._fold()
         if fold > 1:
             KW = KW + (fold - 1) * g.stride[1]
-            panels, plain, bias = self._panels(context, fold * F, KH * KW * Cg), bias, aligned((fold * F,), bias.dtype)
+            blocks = -(-fold * F // self.panel_width)
+            # Not shared: what is not written stays zero.
+            panels = aligned((1, blocks, KH * KW * Cg, self.panel_width), context.dtype)
+            plain, bias = bias, aligned((fold * F,), bias.dtype)
             pack = (w, plain, fold, g.stride[1], panels, bias)
             operand = packed(panels, [Step(self.names, f"pack weights for {fold} pixels", pack_folded, pack)])
         else:
             operand = self._operand(context)
-        columns, (top, _) = g.out_width // fold, g.padding[0]
+        columns = g.out_width // fold
         a_row = fold * g.stride[1] * self.channels
         strides = self._strides(x.array.shape, KW, Cg, self.channels, a_row, operand.row)
-        scratch = aligned((context.threads, (columns + 1) * self.panel_width), context.dtype)
+        scratch = context.scratch((context.threads, (columns + 1) * self.panel_width))
         sizes = integers(
-            KH, g.out_height, columns, g.stride[0], fold * g.stride[1], 0, 0, *y.place, 1, 1, 0, 0,
-            self._run(context.count * g.out_height, g.stride[0], x), even_blocks(columns), g.dilation[0], top,
-            top + g.height, fold, *operand.blocks,
+            KH, g.out_height, columns, g.stride[0], fold * g.stride[1], *self.first_window, *y.place, 1, 1, 0, 0,
+            self._run(context.count * g.out_height, g.stride[0], x), even_blocks(columns), g.dilation[0],
+            *self.real_rows, fold, *operand.blocks,
         )  # fmt: skip
         call = (
             tile_address(context.dtype), x.array, operand.array, bias, y.array, y.array, scratch, strides, sizes,
@@ -71,15 +80,33 @@ class DenseConvolutionStage(ConvolutionStage):
         widths = (q for q in range(1, self.lanes // self.filters + 1) if self.geometry.out_width % q == 0)
         return min(widths, key=lambda q: (self.geometry.kernel[1] + (q - 1) * self.geometry.stride[1]) / q)
 
-    def gate(self) -> FeatureMap | None:
-        """Its output, if it ends in a ReLU whose gate the stage above can apply."""
-        return self.y if self.relu and self.insists else None
-
-    def delta(self, context: Context) -> FeatureMap:
+    def new_delta(self, context: Context) -> FeatureMap:
         """Return the buffer of delta with the padding that the data gradient needs."""
-        return self._padded_delta(context) if self.insists else super().delta(context)
+        if not self.convolves_delta:
+            return super().new_delta(context)
+        (top, height, _), (left, width, _) = self._delta_sides()
+        g = self.geometry
+        size = (context.count, top + height, left + width, self.filters)
+        return context.map_inside(size, top, left, g.out_height, g.out_width)
 
-    def _padded_delta(self, context: Context) -> FeatureMap:
+    def accepts(self, delta: FeatureMap) -> bool:
+        """Return whether delta is padded as the data gradient needs it."""
+        (top, height, _), (left, width, _) = self._delta_sides()
+        size = (top + height, left + width)
+        fits = delta.array.shape[1:3] == size and delta.place == (top, left) and has_zeros_around(delta)
+        return fits or not self.convolves_delta
+
+    def _spread_delta(self, context: Context) -> FeatureMap:
+        """Return such a buffer for delta whose pixels are a stride apart, with zeros in between."""
+        (top, height, _), (left, width, _) = self._delta_sides()
+        g = self.geometry
+        array = aligned((context.count, top + height, left + width, self.filters), context.dtype)
+        spread_height = (g.out_height - 1) * g.stride[0] + 1
+        spread_width = (g.out_width - 1) * g.stride[1] + 1
+        return FeatureMap(array, top, left, spread_height, spread_width)
+
+    def _delta_sides(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Return, by rows and by columns, the padding before delta, the length from there, and the first window."""
         g = self.geometry
         sides = []
         for k, s, d, p, n, out in zip(
@@ -90,36 +117,30 @@ class DenseConvolutionStage(ConvolutionStage):
             end = start + (out - 1) * s + 1
             total = max(start - before + n + d * (k - 1), end)
             sides.append((start, total - start, start - before))
-        (top, height, self.first_row), (left, width, self.first_column) = sides
-        array = aligned((context.count, top + height, left + width, self.filters), context.dtype)
-        spread_height = (g.out_height - 1) * g.stride[0] + 1
-        spread_width = (g.out_width - 1) * g.stride[1] + 1
-        return FeatureMap(array, top, left, spread_height, spread_width)
+        return sides[0], sides[1]
 
-    def backward(
-        self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
-    ) -> tuple[list[Step], FeatureMap | None, bool]:
-        """Copy delta to its buffer if needed, correlate it with the input, convolve it with the rotated kernel."""
-        steps: list[Step] = []
-        if self.relu and not self.insists:
-            steps.append(relu_backward_step(self.names, dy, self.y, dy))
-        delta, step = dy, (1, 1)
-        if not self.insists and not self.folds:
-            delta, step = self._padded_delta(context), self.geometry.stride
-            steps.append(copy_step(self.names, "spread delta by the stride", dy, delta, step))
-        steps += self._weight_gradient(context, delta, step)
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
+        """Correlate delta with the input, and convolve it with the rotated kernel."""
+        (dx,) = targets
+        steps = self._weight_gradient(context, dy)
         if dx is None:
-            return steps, None, False
+            return steps
         if self.folds:
-            return [*steps, *self._fold_rows(context, delta, dx)], dx, False
-        return [*steps, *self._data_gradient(context, delta, dx, gate)], dx, gate is not None
+            return [*steps, *self._fold_rows(context, dy, dx.map)]
+        if not self.convolves_delta:
+            spread = self._spread_delta(context)
+            steps.append(copy_step(self.names, "spread delta by the stride", dy, spread, self.geometry.stride))
+            dy = spread
+        steps += self._data_gradient(context, dy, dx.map, dx.gate)
+        dx.is_gated = dx.gate is not None
+        return steps
 
-    def _weight_gradient(self, context: Context, delta: FeatureMap, step: tuple[int, int]) -> list[Step]:
-        """Return the steps, in whole registers of filters, or filters times pixels; delta's pixels are `step` apart."""
+    def _weight_gradient(self, context: Context, delta: FeatureMap) -> list[Step]:
+        """Return the steps, in whole registers of filters, or filters times pixels."""
         g, x = self.geometry, self.x
         KH, KW, Cg, F = self.weight.shape
         Fg = F // self.groups
-        fold = self._fold() if step[1] == 1 else 1  # spread pixels are not adjacent
+        fold = self._fold()
         padded = -(-fold * Fg // self.lanes) * self.lanes
         target = context.gradients[f"{self.conv.name}.weight"]
         window = KW + (fold - 1) * g.stride[1]
@@ -130,20 +151,19 @@ class DenseConvolutionStage(ConvolutionStage):
         lots = context.count // together * -(-g.out_height // band)
         parts = parts_of(lots, rows * self.groups * padded * context.dtype.itemsize)
         whole = padded == Fg and parts == 1
-        dw = target.reshape(1, rows, F) if whole else aligned((parts, rows, self.groups * padded), context.dtype)
+        dw = target.reshape(1, rows, F) if whole else context.scratch((parts, rows, self.groups * padded))
         strides = tile_strides(
             (together, g.out_width // fold),
             (g.stride[0] * x.array.shape[2] * self.channels, x.array[0].size, fold * g.stride[1] * self.channels),
-            (step[0] * delta.array.shape[2] * F, delta.array[0].size, fold * step[1] * F),
+            (delta.array.shape[2] * F, delta.array[0].size, fold * F),
             a_row=1,
             c_row=dw.shape[2],
         )
         block = even_blocks(length)
         tiles = self.groups * runs * -(-length // block) * -(-padded // self.panel_width)
-        top = g.padding[0][0]
         sizes = integers(
-            runs, length, per_row, *g.dilation, 0, 0, *delta.place, self.groups, block, together,
-            min(tiles, context.threads), g.out_height, g.stride[0], step[0], top, top + g.height, band,
+            runs, length, per_row, *g.dilation, *self.first_window, *delta.place, self.groups, block, together,
+            min(tiles, context.threads), g.out_height, g.stride[0], 1, *self.real_rows, band,
         )  # fmt: skip
         call = (tile_address(context.dtype), x.array, delta.array, dw, strides, sizes)
         steps = [Step(self.names, "weight gradient", correlate, call, context.count * self.multiply_adds)]
@@ -151,8 +171,8 @@ class DenseConvolutionStage(ConvolutionStage):
             steps.append(Step(self.names, "add up", add_up, (dw, fold, g.stride[1], self.groups, target)))
         if "bias" in self.conv.parameters:
             db = context.gradients[f"{self.conv.name}.bias"]
-            sums = aligned((min(MOST_PARTS, context.count), -(-F // self.lanes) * self.lanes), context.dtype)
-            sizes = integers(*delta.place, g.out_height, g.out_width, *step)
+            sums = context.scratch((min(MOST_PARTS, context.count), -(-F // self.lanes) * self.lanes))
+            sizes = integers(*delta.place, g.out_height, g.out_width, 1, 1)
             steps.append(Step(self.names, "bias gradient", bias_gradient, (delta.array, sums, db, sizes)))
         return steps
 
@@ -166,10 +186,11 @@ class DenseConvolutionStage(ConvolutionStage):
         panels = self._panels(context, Cg, KH * KW * Fg)
         operand = packed(panels, [Step(self.names, "pack weights, rotated", pack_rotated, (w, panels))])
         strides = self._strides(delta.array.shape, KW, Fg, F, F, operand.row)
-        scratch = aligned((context.threads, (g.width + 1) * self.panel_width), context.dtype)
+        scratch = context.scratch((context.threads, (g.width + 1) * self.panel_width))
+        (_, _, first_row), (_, _, first_column) = self._delta_sides()
         gate_place = gate.place if gate else (0, 0)
         sizes = integers(
-            KH, g.height, g.width, 1, 1, self.first_row, self.first_column, *dx.place, 1, 1, *gate_place,
+            KH, g.height, g.width, 1, 1, first_row, first_column, *dx.place, 1, 1, *gate_place,
             self._run(context.count * g.height, 1, delta), even_blocks(g.width), g.dilation[0], delta.top,
             delta.top + delta.height, 1, *operand.blocks,
         )  # fmt: skip
@@ -187,9 +208,9 @@ class DenseConvolutionStage(ConvolutionStage):
         g, w = self.geometry, self.weight
         KH, KW, C, F = w.shape
         width, blocks = self.panel_width, -(-KW * C // self.panel_width)
-        panels = aligned((blocks, KH, F, width), context.dtype)
+        panels = aligned((blocks, KH, F, width), context.dtype)  # zeros that are not written
         piece = blocks * width + 2 * self.lanes
-        scratch = aligned((context.threads, g.out_width * piece), context.dtype)
+        scratch = aligned((context.threads, g.out_width * piece), context.dtype)  # zeros between the pieces
         back = -g.dilation[0] * delta.array.shape[2] * F
         strides = tile_strides((1, F), (back, 0, 1), (F * width, 0, width), a_row=F, c_row=piece)
         sizes = integers(

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from rot180.engine.feature_map import FeatureMap
-from rot180.engine.stage import Context
+from rot180.engine.stage import Context, Target, Value
 from rot180.engine.stage_convolution import ConvolutionStage, integers
 from rot180.engine.step import Step
 from rot180.kernels.convolution import convolve_pool
+from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.memory import aligned
 from rot180.kernels.pack import pack_rows, unpack_rows
 from rot180.kernels.tile import even_blocks, tile_address
@@ -32,27 +32,29 @@ class PooledConvolutionStage(ConvolutionStage):
     """
 
     def __init__(
-        self, layers: list[Layer], input_shape: Shape, output_shape: Shape, relu: bool, pool: MaxPool2d
+        self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool, pool: MaxPool2d
     ) -> None:
-        super().__init__(layers, input_shape, output_shape, relu)
+        super().__init__(layers, inputs, output_shape, relu)
         self.pool = pool
 
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve and pool straight into the next stage's buffer."""
+        (x,) = inputs
         bias = self._hold(context, x, y)
+        context.keep(x)
         g, w = self.geometry, self.weight
         KH, KW, C, F = w.shape
         operand = self._operand(context)
         strides = self._strides(x.array.shape, KW, C, C, g.stride[1] * C, operand.row)
         ph, pw = self.pool.kernel_size
         height, width = y.height, y.width
-        columns, (top, _) = width * pw, g.padding[0]
-        scratch = aligned((context.threads, (ph * columns + 1) * self.panel_width), context.dtype)
-        self.winners = aligned((context.count, height, width, F), np.uint8)
+        columns = width * pw
+        scratch = context.scratch((context.threads, (ph * columns + 1) * self.panel_width))
+        self.winners = context.saved((context.count, height, width, F), np.uint8)
         run = self._run(context.count * height, ph * g.stride[0], x)
         sizes = integers(
-            KH, height, width, *g.stride, 0, 0, *y.place, ph, pw, run, even_blocks(columns), columns, g.dilation[0],
-            top, top + g.height, operand.blocks[2],
+            KH, height, width, *g.stride, *self.first_window, *y.place, ph, pw, run, even_blocks(columns), columns,
+            g.dilation[0], *self.real_rows, operand.blocks[2],
         )  # fmt: skip
         call = (
             tile_address(context.dtype), x.array, operand.array, bias, y.array, self.winners, scratch, strides, sizes,
@@ -63,10 +65,9 @@ class PooledConvolutionStage(ConvolutionStage):
             Step(self.names, "convolve and pool", convolve_pool, call, context.count * self.multiply_adds),
         ]
 
-    def backward(
-        self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
-    ) -> tuple[list[Step], FeatureMap | None, bool]:
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """List the winners from delta, wherever it is, then process the lists."""
+        (dx,) = targets
         g, x, w = self.geometry, self.x, self.weight
         KH, KW, C, F = w.shape
         ph, pw = self.pool.kernel_size
@@ -78,16 +79,19 @@ class PooledConvolutionStage(ConvolutionStage):
         bands = -(-height // min(rows, height))
         rows = -(-height // bands)
         shape = (context.count, bands, F)
-        offsets, values = aligned((*shape, rows * width), np.int32), aligned((*shape, rows * width), context.dtype)
-        counts = aligned(shape, np.int32)
+        offsets, values = context.scratch((*shape, rows * width), np.int32), context.scratch((*shape, rows * width))
+        counts = context.scratch(shape, np.int32)
         places = np.arange(256)
         shifts = (((places // pw) * g.stride[0] * Wp + (places % pw) * g.stride[1]) * C).astype(np.int32)
         sizes = integers(*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, rows)
         listing = (dy.array, self.winners, offsets, values, counts, shifts, sizes)
         registers = -(-KW * C // self.lanes)
         r, j = block_shape(KH, registers)
-        sizes = integers(g.dilation[0] * Wp * C, 0, r, j, registers, KH, min(F, 4 * context.threads))
-        packed = aligned((F, KH, registers * self.lanes), context.dtype)
+        row, column = self.first_window
+        sizes = integers(
+            g.dilation[0] * Wp * C, (row * Wp + column) * C, r, j, registers, KH, min(F, 4 * context.threads)
+        )
+        packed = context.scratch((F, KH, registers * self.lanes))
         dw = context.gradients[f"{self.conv.name}.weight"]
         db = context.gradients.get(f"{self.conv.name}.bias", np.zeros(F, context.dtype))
         macs = context.count * self.multiply_adds
@@ -99,15 +103,16 @@ class PooledConvolutionStage(ConvolutionStage):
             Step(self.names, "order weight gradient", unpack_rows, (packed, dw)),
         ]
         if dx is None:
-            return steps, None, False
+            return steps
         weights = aligned(packed.shape, context.dtype)
         spread = self._spread(context)
         scatter = (scatter_address(context.dtype), weights, *lists, spread.array, sizes)
-        steps += [
+        dx.give(spread)
+        return [
+            *steps,
             Step(self.names, "pack weights by filter", pack_rows, (w, weights)),
             Step(self.names, "data gradient from winners", scatter_winners, scatter, macs),
         ]
-        return steps, spread, False
 
     def _spread(self, context: Context) -> FeatureMap:
         """Return a buffer like the input's for its delta, with rows between the images.
@@ -117,8 +122,8 @@ class PooledConvolutionStage(ConvolutionStage):
         x = self.x
         count, height, width, channels = x.array.shape
         extra = -(-self.lanes // (width * channels))
-        array = aligned((count, height + extra, width, channels), context.dtype)
-        return FeatureMap(array, x.top, x.left, x.height, x.width)
+        size = (count, height + extra, width, channels)
+        return context.map_inside(size, x.top, x.left, x.height, x.width, zeros_around=False)
 
 
 def fuses_pool(conv: Conv2d, pool: Layer, shape: Shape) -> bool:

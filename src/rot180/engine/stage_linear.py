@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rot180.engine.feature_map import FeatureMap
-from rot180.engine.gating import KINDS, combine_step
-from rot180.engine.stage import Context, Stage
+from rot180.engine.elementwise_steps import KINDS
+from rot180.engine.stage import Context, Gate, Stage, Target, Value
 from rot180.engine.step import Step
 from rot180.kernels.affine import (
     KEEP,
@@ -17,8 +16,8 @@ from rot180.kernels.affine import (
     affine_one,
     affine_weight_gradient,
 )
-from rot180.kernels.elementwise import NOTHING, RELU
-from rot180.kernels.memory import aligned
+from rot180.kernels.elementwise import NOTHING
+from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import (
     TILE_ROWS,
@@ -40,62 +39,60 @@ PARTS = 16
 class LinearStage(Stage):
     """Linear, and the activation that follows, if any. The weight is updated as its gradient is computed."""
 
-    insists = True
-
-    def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape) -> None:
-        super().__init__(layers, input_shape, output_shape)
+    def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape) -> None:
+        super().__init__(layers, inputs, output_shape)
         self.linear, *activations = layers
         self.activation, self.gate_kind = KINDS[type(activations[0])] if activations else (NOTHING, NOTHING)
         self.keeps_output = self.activation != NOTHING
 
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Multiply by the weights in place."""
+        (x,) = inputs
+        context.keep(x)
+        if self.activation != NOTHING:
+            context.keep(y)
+            self.gate = Gate(self.gate_kind, y)
         w = self.linear.parameters["weight"]
-        inputs, outputs = w.shape
-        self.x, self.y = x, y
+        n_in, outputs = w.shape
+        self.x = x
         lanes = lane_count_of(context.dtype)
         bias = self.linear.parameters.get("bias", np.zeros(0, context.dtype))
         address = tile_address(context.dtype)
         call: tuple[Any, ...]
         if context.count == 1:
-            sums = aligned((PARTS, -(-outputs // lanes) * lanes), context.dtype)
-            strides = tile_strides((1, 1), (1, 0, 0), (outputs, 0, 0), a_row=inputs, c_row=outputs)
+            sums = context.scratch((PARTS, -(-outputs // lanes) * lanes))
+            strides = tile_strides((1, 1), (1, 0, 0), (outputs, 0, 0), a_row=n_in, c_row=outputs)
             call = (address, x.vectors, w, bias, y.vectors, sums, strides, self.activation)
             return [Step(self.names, "multiply", affine_one, call, w.size)]
         width = TILE_VECTORS * lanes
-        scratch = aligned((context.threads, TILE_ROWS * width), context.dtype)
-        strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, outputs), a_row=inputs, c_row=width)
+        scratch = context.scratch((context.threads, TILE_ROWS * width))
+        strides = tile_strides((1, n_in), (0, 0, 1), (0, 0, outputs), a_row=n_in, c_row=width)
         sizes = np.array([width, even_blocks(context.count)], np.int64)
         call = (address, x.vectors, w, bias, y.vectors, scratch, strides, sizes, self.activation)
         return [Step(self.names, "multiply", affine, call, context.count * w.size)]
 
-    def gate(self) -> FeatureMap | None:
-        """Its output, if it ends in a ReLU."""
-        return self.y if self.activation == RELU else None
+    def accepts(self, delta: FeatureMap) -> bool:
+        """Return whether delta is a matrix."""
+        return not delta.is_padded
 
-    def backward(
-        self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
-    ) -> tuple[list[Step], FeatureMap | None, bool]:
-        """Apply the gate if still pending, then compute the data gradient before the update changes the weights."""
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
+        """Compute the data gradient before the update changes the weights."""
+        (dx,) = targets
         name = f"{self.linear.name}.weight"
         w = self.linear.parameters["weight"]
-        inputs, outputs = w.shape
+        n_in, outputs = w.shape
         macs = context.count * w.size
         steps = []
-        if self.activation not in (NOTHING, RELU):
-            steps.append(combine_step(self.names, "gate", self.gate_kind, dy, self.y, dy))
-        target = None
         if dx is not None:
-            target = dx if not dx.is_padded else context.new_map(self.input_shape)
-            strides = np.array([outputs, outputs, inputs], np.int64)
-            call = (dot_tile_address(context.dtype), dy.vectors, w, target.vectors, strides)
+            strides = np.array([outputs, outputs, n_in], np.int64)
+            call = (dot_tile_address(context.dtype), dy.vectors, w, dx.map.vectors, strides)
             steps.append(Step(self.names, "data gradient", affine_data_gradient, call, macs))
         db = context.gradients.get(f"{self.linear.name}.bias", np.zeros(0, context.dtype))
         width = TILE_VECTORS * lane_count_of(context.dtype)
         length = -(-outputs // width) * width
-        block = even_blocks(inputs)
-        strides = tile_strides((1, 1), (inputs, 0, 0), (outputs, 0, 0), a_row=1, c_row=length)
-        scratch = aligned((context.threads, TILE_ROWS * length), context.dtype)
+        block = even_blocks(n_in)
+        strides = tile_strides((1, 1), (n_in, 0, 0), (outputs, 0, 0), a_row=1, c_row=length)
+        scratch = context.scratch((context.threads, TILE_ROWS * length))
         sizes = np.array([block, length], np.int64)
         if name in context.updates:
             does = "weight gradient and update"
@@ -109,4 +106,4 @@ class LinearStage(Stage):
             rule, hyper,
         )  # fmt: skip
         steps.append(Step(self.names, does, affine_weight_gradient, arguments, macs))
-        return steps, target, False
+        return steps

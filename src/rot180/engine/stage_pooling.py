@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.engine.feature_map import FeatureMap
-from rot180.engine.gating import KINDS
-from rot180.engine.stage import Context, Stage
+from rot180.engine.elementwise_steps import KINDS
+from rot180.engine.stage import Context, Stage, Target, Value
 from rot180.engine.step import Step
 from rot180.kernels.elementwise import NOTHING
-from rot180.kernels.memory import aligned
+from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.pooling import avg_pool, max_pool, pool_sizes
 from rot180.kernels.pooling_backward import avg_pool_backward, max_pool_backward, windows_lie_apart
 from rot180.nn.activation import Sigmoid, Tanh
@@ -27,43 +26,50 @@ class PoolingStage(Stage):
     A sigmoid or tanh before average pooling is applied to the input, in place.
     """
 
-    def __init__(self, layers: list[Layer], input_shape: Shape, output_shape: Shape) -> None:
-        super().__init__(layers, input_shape, output_shape)
+    def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape) -> None:
+        super().__init__(layers, inputs, output_shape)
         *activations, pool = layers
         if not isinstance(pool, MaxPool2d | AvgPool2d):
             raise TypeError(f"not a pooling layer: {pool!r}")
         self.pool = pool
         self.activation, self.gate_kind = KINDS[type(activations[0])] if activations else (NOTHING, NOTHING)
         self.geometry = pool_geometry(
-            input_shape[0], input_shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding, name=pool.name
+            self.input_shape[0],
+            self.input_shape[1],
+            pool.kernel_size,
+            stride=pool.stride,
+            padding=pool.padding,
+            name=pool.name,
         )
 
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Compute the maximum or the mean of each window."""
-        self.x = x
+        x = self.x = inputs[0]
+        if self.activation != NOTHING:
+            context.keep(x)
         sizes = pool_sizes(self.geometry, x.place, y.place)
         if isinstance(self.pool, AvgPool2d):
             call = (x.array, y.array, self.pool.count_include_pad, sizes, self.activation)
             return [Step(self.names, "mean", avg_pool, call)]
         taps = self.geometry.kernel[0] * self.geometry.kernel[1]
-        self.winners = aligned((context.count, *self.output_shape), np.uint8 if taps <= 256 else np.int32)
+        self.winners = context.saved((context.count, *self.output_shape), np.uint8 if taps <= 256 else np.int32)
         return [Step(self.names, "maximum", max_pool, (x.array, y.array, self.winners, sizes))]
 
-    def backward(
-        self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None
-    ) -> tuple[list[Step], FeatureMap | None, bool]:
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """Send delta to the winners, or divide it equally."""
-        if dx is None:
-            return [], None, False
+        (target,) = targets
+        if target is None:
+            return []
+        dx = target.map
         sizes = pool_sizes(self.geometry, dx.place, dy.place)
         if isinstance(self.pool, AvgPool2d):
             call = (dy.array, dx.array, self.pool.count_include_pad, sizes, self.gate_kind, self.x.array)
-            return [Step(self.names, "share delta", avg_pool_backward, call)], dx, False
+            return [Step(self.names, "share delta", avg_pool_backward, call)]
         arguments = (dy.array, self.winners, dx.array, sizes)
-        return [Step(self.names, "delta to winners", max_pool_backward, arguments)], dx, False
+        return [Step(self.names, "delta to winners", max_pool_backward, arguments)]
 
 
-def fuses_activation(activation: Layer, pool: Layer, shape: Shape) -> bool:
+def fuses_activation(activation: Layer, pool: Layer | None, shape: Shape) -> bool:
     """Return whether an activation can run inside the pooling that follows: a mean over windows that do not overlap."""
     if type(activation) not in FUSED or not isinstance(pool, AvgPool2d):
         return False

@@ -1,30 +1,21 @@
-"""Stages of one layer each: activations, dropout, flattening, and layers without a compiled kernel."""
+"""Stages of one layer each: activations, dropout, flattening and softmax."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from rot180.engine.feature_map import FeatureMap
-from rot180.engine.gating import KINDS, activate_step, combine_step, copy_step
-from rot180.engine.stage import Context, Stage
+from rot180.engine.elementwise_steps import KINDS, activate_step, combine_step, copy_step
+from rot180.engine.stage import Context, Stage, Target
 from rot180.engine.step import Step
 from rot180.errors import ArgumentError
-from rot180.kernels.elementwise import (
-    GATE,
-    MULTIPLY,
-    NOISY_RELU,
-    RELU,
-)
+from rot180.kernels.elementwise import GATE, MULTIPLY, NOISY_RELU, RELU
+from rot180.kernels.feature_map import FeatureMap, Sides
 from rot180.kernels.softmax_rows import softmax_backward_rows, softmax_rows
-from rot180.nn.activation import NoisyReLU, Softmax
-from rot180.nn.contract import own_backward, own_forward
 from rot180.nn.dropout import Dropout
-from rot180.nn.layer import Layer, Shape
 
-Backward = tuple[list[Step], FeatureMap | None, bool]
+Generators = dict[str, np.random.Generator | None]
 
 
 class ActivationStage(Stage):
@@ -33,18 +24,19 @@ class ActivationStage(Stage):
     in_place = True
     keeps_output = True
 
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """y = f(x)"""
+        (x,) = inputs
+        context.keep(y)
         self.y = y
         self.kind, self.gate_kind = KINDS[type(self.layers[0])]
         self.slope = float(getattr(self.layers[0], "slope", 0.0))
         return [activate_step(self.names, "activate", self.kind, x, y, self.slope)]
 
-    def backward(self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None) -> Backward:
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """dx = dy * f'"""
-        if dx is None:
-            return [], None, False
-        return [combine_step(self.names, "gate", self.gate_kind, dy, self.y, dx, self.slope)], dx, False
+        (dx,) = targets
+        return [combine_step(self.names, "gate", self.gate_kind, dy, self.y, dx.map, self.slope)] if dx else []
 
 
 class NoisyReLUStage(Stage):
@@ -53,15 +45,17 @@ class NoisyReLUStage(Stage):
     in_place = True
     keeps_output = True
 
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Draw the noise as the layer does, then add it."""
+        (x,) = inputs
+        context.keep(y)
         self.y = y
         sigma = getattr(self.layers[0], "sigma", 0.0)
         if not context.training or sigma == 0:
             return [activate_step(self.names, "activate", RELU, x, y)]
         noise = context.new_map(self.input_shape)
 
-        def draw(array: np.ndarray[Any, Any], source: dict[str, np.random.Generator | None]) -> None:
+        def draw(array: np.ndarray[Any, Any], source: Generators) -> None:
             needed(source, self.names).standard_normal(array.shape, dtype=array.dtype.type, out=array)
             array *= array.dtype.type(sigma)
 
@@ -70,11 +64,10 @@ class NoisyReLUStage(Stage):
             combine_step(self.names, "activate", NOISY_RELU, x, noise, y),
         ]
 
-    def backward(self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None) -> Backward:
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """dx = dy where y > 0"""
-        if dx is None:
-            return [], None, False
-        return [combine_step(self.names, "gate", GATE, dy, self.y, dx)], dx, False
+        (dx,) = targets
+        return [combine_step(self.names, "gate", GATE, dy, self.y, dx.map)] if dx else []
 
 
 class DropoutStage(Stage):
@@ -82,8 +75,9 @@ class DropoutStage(Stage):
 
     in_place = True
 
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Draw the mask as the layer does, then multiply."""
+        (x,) = inputs
         layer = self.layers[0]
         if not isinstance(layer, Dropout):
             raise TypeError(f"not Dropout: {layer!r}")
@@ -91,11 +85,12 @@ class DropoutStage(Stage):
             self.mask = None
             return [] if x is y else [copy_step(self.names, "move", x, y)]
         mask = self.mask = context.new_map(self.input_shape)
+        context.keep(mask)
         uniform = np.empty(mask.array.shape, np.float32)
         kept = np.empty(mask.array.shape, bool)
         scale = np.asarray(1 / (1 - layer.rate), context.dtype)
 
-        def draw(array: np.ndarray[Any, Any], source: dict[str, np.random.Generator | None]) -> None:
+        def draw(array: np.ndarray[Any, Any], source: Generators) -> None:
             needed(source, self.names).random(dtype=np.float32, out=uniform)
             np.greater_equal(uniform, np.float32(layer.rate), out=kept)
             np.multiply(kept, scale, out=array)
@@ -105,108 +100,85 @@ class DropoutStage(Stage):
             combine_step(self.names, "mask", MULTIPLY, x, mask, y),
         ]
 
-    def backward(self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None) -> Backward:
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """dx = dy * mask"""
-        if self.mask is None or dx is None:
-            return [], dy if dx is not None else None, False
-        return [combine_step(self.names, "mask", MULTIPLY, dy, self.mask, dx)], dx, False
+        (dx,) = targets
+        if dx is None:
+            return []
+        if self.mask is None:
+            dx.give(dy)
+            return []
+        return [combine_step(self.names, "mask", MULTIPLY, dy, self.mask, dx.map)]
 
 
 class FlattenStage(Stage):
-    """The same memory in another shape."""
+    """The same memory in another shape; a padded map is copied."""
 
-    moves_nothing = True
-    insists = True
+    is_view = True
 
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
-        """Nothing is moved."""
+    def new_output(self, context: Context, padding: Sides) -> FeatureMap:
+        """Return the input in another shape, if it is not padded."""
+        x = self.inputs[0].map
+        return super().new_output(context, padding) if x.is_padded else x.reshaped(self.output_shape)
+
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
+        """Move nothing, if possible."""
+        (x,) = inputs
+        return [copy_step(self.names, "move", x, y.reshaped(self.input_shape))] if x.is_padded else []
+
+    def accepts(self, delta: FeatureMap) -> bool:
+        """Return whether delta can be reshaped."""
+        return not delta.is_padded
+
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
+        """Move nothing."""
+        (dx,) = targets
+        if dx is not None:
+            dx.give(dy.reshaped(self.input_shape))
         return []
-
-    def backward(self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None) -> Backward:
-        """Nothing is moved."""
-        return [], dy.reshaped(self.input_shape) if dx is not None else None, False
 
 
 class SoftmaxStage(Stage):
     """Softmax over the channels, on whole buffers."""
 
     keeps_output = True
-    insists = True
 
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """y = softmax(x)"""
-        self.y = context.new_map(self.output_shape) if y.is_padded else y
-        steps = [Step(self.names, "softmax", softmax_rows, (_rows(x), _rows(self.y)))]
-        return steps if self.y is y else [*steps, copy_step(self.names, "move", self.y, y)]
+        (x,) = inputs
+        before, after = [], []
+        if x.is_padded:
+            dense = context.new_map(self.input_shape)
+            before.append(copy_step(self.names, "move", x, dense))
+            x = dense
+        self.y = y
+        if y.is_padded:
+            self.y = context.new_map(self.output_shape)
+            after.append(copy_step(self.names, "move", self.y, y))
+        context.keep(self.y)
+        return [*before, Step(self.names, "softmax", softmax_rows, (_rows(x), _rows(self.y))), *after]
 
-    def backward(self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None) -> Backward:
+    def accepts(self, delta: FeatureMap) -> bool:
+        """Return whether delta consists of rows."""
+        return not delta.is_padded
+
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """dx = y * (dy - sum(dy*y))"""
+        (dx,) = targets
         if dx is None:
-            return [], None, False
-        target = context.new_map(self.input_shape) if dx.is_padded else dx
-        step = Step(self.names, "softmax", softmax_backward_rows, (_rows(dy), _rows(self.y), _rows(target)))
-        return [step], target, False
+            return []
+        if dx.map.is_padded:
+            dx.give(context.new_map(self.input_shape))
+        return [Step(self.names, "softmax", softmax_backward_rows, (_rows(dy), _rows(self.y), _rows(dx.map)))]
 
 
 def _rows(x: FeatureMap) -> np.ndarray[Any, Any]:
     return x.array.reshape(-1, x.array.shape[3])
 
 
-class LayerStage(Stage):
-    """Any other layer, called in NumPy."""
-
-    keeps_output = True
-
-    def __init__(self, layer: Layer, input_shape: Shape, output_shape: Shape) -> None:
-        super().__init__([layer], input_shape, output_shape)
-        self.layer = layer
-        self.saved: Any = None
-
-    def forward(self, context: Context, x: FeatureMap, y: FeatureMap) -> list[Step]:
-        """Call the layer's forward and copy what it returns."""
-
-        def call(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
-            result, self.saved = own_forward(
-                self.layer,
-                source,
-                self.output_shape,
-                training=context.training,
-                generator=context.generator["noise"],
-            )
-            np.copyto(target, result.reshape(target.shape))
-
-        return [Step(self.names, "forward in NumPy", call, (self._given(x, self.input_shape), y.inside))]
-
-    def backward(self, context: Context, dy: FeatureMap, dx: FeatureMap | None, gate: FeatureMap | None) -> Backward:
-        """Call the layer's backward and copy what it returns."""
-
-        def call(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any] | None) -> None:
-            result, gradients = own_backward(self.layer, source, self.saved, needs_dx=target is not None)
-            if target is not None and result is not None:
-                np.copyto(target, result.reshape(target.shape))
-            for name, gradient in gradients.items():
-                np.copyto(context.gradients[f"{self.layer.name}.{name}"], gradient)
-
-        inside = None if dx is None else dx.inside
-        step = Step(self.names, "backward in NumPy", call, (self._given(dy, self.output_shape), inside))
-        return [step], dx, False
-
-    @staticmethod
-    def _given(x: FeatureMap, shape: Shape) -> np.ndarray[Any, Any]:
-        return x.vectors if len(shape) == 1 else x.inside
-
-
-def needed(source: dict[str, np.random.Generator | None], names: str) -> np.random.Generator:
+def needed(source: Generators, names: str) -> np.random.Generator:
     """Return the generator of a training step."""
     generator = source["noise"]
     if generator is None:
         raise ArgumentError(f"{names}: training draws random numbers; pass a generator to train_step")
     return generator
-
-
-SIMPLE: dict[type[Layer], Callable[[list[Layer], Shape, Shape], Stage]] = {
-    **dict.fromkeys(KINDS, ActivationStage),
-    NoisyReLU: NoisyReLUStage,
-    Dropout: DropoutStage,
-    Softmax: SoftmaxStage,
-}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.engine.feature_map import FeatureMap
 from rot180.engine.step import Step
+from rot180.kernels.addition import PLAIN, add
 from rot180.kernels.copying import copy
 from rot180.kernels.elementwise import (
     GATE,
@@ -19,6 +19,7 @@ from rot180.kernels.elementwise import (
     activate,
     combine,
 )
+from rot180.kernels.feature_map import FeatureMap
 from rot180.nn.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from rot180.nn.layer import Layer
 
@@ -51,6 +52,16 @@ def copy_step(names: str, does: str, x: FeatureMap, y: FeatureMap, step: tuple[i
     return Step(names, does, copy, (x.array, y.array, sizes))
 
 
-def relu_backward_step(names: str, dy: FeatureMap, y: FeatureMap, dx: FeatureMap) -> Step:
-    """dx = dy where y > 0"""
-    return combine_step(names, "ReLU gate", GATE, dy, y, dx)
+def add_step(
+    names: str,
+    does: str,
+    a: FeatureMap,
+    b: FeatureMap,
+    out: FeatureMap,
+    finish: int = PLAIN,
+    y: FeatureMap | None = None,
+) -> Step:
+    """out = a + b, finished as `kernels.addition` says"""
+    gate = y or a
+    sizes = np.array([a.height, a.width, *a.place, *b.place, *gate.place, *out.place], np.int64)
+    return Step(names, does, add, (a.array, b.array, gate.array, out.array, finish, sizes))

@@ -1,8 +1,8 @@
-"""Feature maps and their deltas: the inside of padded buffers that the next step reads directly."""
+"""Feature maps and their deltas: the inside of padded buffers that kernels read and write directly."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,8 @@ class FeatureMap:
     left: int
     height: int
     width: int
+    buffer: Any = field(default=None, repr=False, compare=False)
+    """What holds the memory, for whoever manages it."""
 
     @cached_property
     def inside(self) -> Array:
@@ -50,7 +52,8 @@ class FeatureMap:
     def reshaped(self, shape: tuple[int, ...]) -> FeatureMap:
         """Return the same memory as maps of another shape (without the batch axis); only possible without padding."""
         height, width, channels = three(shape)
-        return FeatureMap(self.array.reshape(len(self.array), height, width, channels), 0, 0, height, width)
+        array = self.array.reshape(len(self.array), height, width, channels)
+        return FeatureMap(array, 0, 0, height, width, self.buffer)
 
     @cached_property
     def vectors(self) -> Array:
