@@ -63,6 +63,7 @@ OPTIONS = {
     "plain": {"optimizer": "adam", "schedule": "cosine", "warmup": 3},
     "momentum": {"optimizer": SGD(lr=0.05, momentum=0.9), "schedule": "one-cycle"},
     "accumulated": {"optimizer": "rmsprop", "accumulate": 2, "validation": 0.2},
+    "augmented": {"augment": "resizedcrop,altflip,randaugment,erase,mixup,cutmix", "workers": 2, "ema": 0.9},
     "early stopping": {"optimizer": "adamw", "lr": 0.02, "validation": 0.2, "early_stopping": 2},
     "averaged": {"optimizer": "adam", "ema": 0.9, "accumulate": 2, "validation": 0.2, "label_smoothing": 0.1},
     "averaged, the best": {"lr": 0.02, "ema": 0.8, "validation": 0.2, "early_stopping": 2, "tta": "flip"},
