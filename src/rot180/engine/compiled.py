@@ -174,7 +174,7 @@ class CompiledEngine:
         fuse = update and self._summed == 0 and self._rule != NO_RULE
         plan = self._plan(len(images), "fused" if fuse else "kept")
         self._generator["noise"] = generator
-        plan.x.fill(images)
+        plan.x.batch(images.ndim)[...] = images
         plan.run_forward()
         if plan.dy is None or plan.loss is None:
             raise TypeError("a plan for training has a loss")
@@ -202,13 +202,13 @@ class CompiledEngine:
         with self._turn, self._governor.running((len(images), "inference")):
             self._look()
             plan = self._plan(len(images), "inference")
-            plan.x.fill(images)
+            plan.x.batch(images.ndim)[...] = images
             plan.run_forward()
             y = plan.y.rows
             require(y.nbytes, self.model.layers[-1].name)
             if softmax:
                 softmax_rows(y, y)
-            return y.reshape(len(images), *self.model.output_shape).copy()
+            return plan.y.batch(1 + len(self.model.output_shape)).copy()
 
     def prepare(self, optimizer: Updater) -> None:
         """Allocate the optimizer's state in its final place."""

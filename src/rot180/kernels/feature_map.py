@@ -44,10 +44,9 @@ class FeatureMap:
         """(top, left)"""
         return self.top, self.left
 
-    def fill(self, images: Array) -> None:
-        """Copy a batch of images or vectors into the map."""
-        own = self.inside if images.ndim == 4 else self.vectors
-        own[...] = images
+    def batch(self, axes: int) -> Array:
+        """Return the same memory as a batch with four axes (images) or two (vectors)."""
+        return self.inside if axes == 4 else self.vectors
 
     def reshaped(self, shape: tuple[int, ...]) -> FeatureMap:
         """Return the same memory as maps of another shape (without the batch axis); only possible without padding."""
