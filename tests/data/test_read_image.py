@@ -19,6 +19,7 @@ from rot180.data import image, opaque
 from rot180.data.csv_images import read_csv
 from rot180.data.idx import read_idx
 from rot180.data.image import decode_image, look_at_image, read_image
+from rot180.data.jpeg_header import jpeg_size
 from rot180.data.webp_header import webp_size
 from rot180.errors import ArgumentError, DataError
 
@@ -317,3 +318,54 @@ def test_the_size_of_a_webp_image_is_known_before_it_is_opened(options):
         Image.new("RGB", size, "red").save(file, "WEBP", **options)
         assert webp_size(file.getvalue()) == size
         assert webp_size(file.getvalue()[:29]) is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"progressive": True},
+        {"icc_profile": b"profile" * 30_000},
+        {"comment": b"a comment"},
+        {"dpi": (72, 72), "optimize": True},
+        {"exif": True},
+        {"xmp": b"<xmp/>"},
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_header_is_read_as_pillow_reads_it(mode: str, options: dict) -> None:
+    if "exif" in options:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        options = {"exif": exif}
+    file = BytesIO()
+    Image.new(mode, (20, 10)).save(file, "JPEG", **options)
+    content = file.getvalue()
+    facts = look_at_image(content, "an image")
+    assert facts[:3] == (("JPEG", 20, 10) if "exif" in options else ("JPEG", 10, 20))
+    assert facts.is_gray == (mode == "L")
+    # Pillow is not needed for ordinary ones, and decides about all others.
+    is_ordinary = mode != "CMYK" and not options.keys() & {"exif", "xmp"}
+    assert jpeg_size(content) == ((10, 20, 1 if mode == "L" else 3) if is_ordinary else None)
+    for end in range(len(content) if len(content) < 2000 else 0):
+        found = jpeg_size(content[:end])
+        assert found in (None, (10, 20, 1), (10, 20, 3))
+    with pytest.raises(DataError, match=r"expected PNG judging by its name, found JPEG"):
+        look_at_image(content, "an image", suffix=".png")
+
+
+def test_damaged_jpeg_headers_are_left_to_pillow() -> None:
+    file = BytesIO()
+    Image.new("RGB", (20, 10)).save(file, "JPEG")
+    content = bytearray(file.getvalue())
+    frame = content.index(b"\xff\xc0")
+    for place, value in ((4, 12), (9, 4), (9, 0)):  # 12 bits; four channels; none
+        changed = bytearray(content)
+        changed[frame + place] = value
+        assert jpeg_size(bytes(changed)) is None
+    content[frame + 5 : frame + 9] = b"\0\0\0\0"
+    assert jpeg_size(bytes(content)) is None
+    assert jpeg_size(b"\xff\xd8" + b"\xff\xe0\0\0" * 1000) is None  # a segment without a length
+    content[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
+    with pytest.raises(DataError, match=r"expected at most 50 megapixels"):
+        look_at_image(bytes(content), "an image")

@@ -16,6 +16,7 @@ import numpy as np
 from rot180.data import opaque
 from rot180.data.budget import DECODING, SMALL, decoding
 from rot180.data.disguised import HEAD, disguise
+from rot180.data.jpeg_header import jpeg_size
 from rot180.data.webp_header import webp_size
 from rot180.errors import ArgumentError, DataError, did_you_mean
 from rot180.nn.preprocessing import RESIZES
@@ -35,6 +36,9 @@ MAX_PIXELS = 50_000_000
 
 MOST_PIXELS_PER_BYTE = 8 * 1032
 """What deflate expands a byte to if a pixel is one bit (PNG); GIF, BMP and JPEG hold less, WebP can hold more."""
+
+FEW_PIXELS = 10**6
+"""An image with at most this many pixels is harmless, whatever the size of its file."""
 
 MAX_WHOLE = 64 * 1024**2
 """Maximum size of a WebP or AVIF file: their decoders hold the whole file, and twice while it is opened."""
@@ -226,6 +230,9 @@ def look_at_image(source: Path | bytes, name: str, *, suffix: str | None = None)
     >>> look_at_image(file.getvalue(), "an image")
     ImageFacts(format='PNG', height=10, width=20, is_gray=False, is_deep=False)
     """
+    known = jpeg_size(source) if isinstance(source, bytes) and SUFFIXES.get(suffix or ".jpg") == "JPEG" else None
+    if known is not None and known[0] * known[1] <= FEW_PIXELS:
+        return ImageFacts("JPEG", known[0], known[1], known[2] == 1)
     with _opened(source, name, suffix) as image:
         width, height = image.size
         if _orientation(image) >= 5:
@@ -246,7 +253,7 @@ def _opened(source: Path | bytes, name: str, suffix: str | None) -> Iterator[Ima
                 raise _too_large(name, f"{image.width} x {image.height}")
             size = _size(source)
             if image.format not in MAY_HOLD_ANYTHING and image.width * image.height > max(
-                size * MOST_PIXELS_PER_BYTE, 10**6
+                size * MOST_PIXELS_PER_BYTE, FEW_PIXELS
             ):
                 raise DataError(
                     f"{name}: the header claims {image.width} x {image.height} pixels, which {size} bytes cannot "
