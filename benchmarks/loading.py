@@ -4,7 +4,8 @@
 
 All images are generated: drawn JPEGs with sides of 80 to 400 pixels, and noise as PNG of 28 x 28. Decoding and
 augmentation run in threads ahead of the training, on the same processors. "alone" is their speed with nothing else to
-do, "with training" that of a whole training, compared with the same training on images that are already in memory.
+do, "with training" that of a whole training, compared with the same training on images that are already in memory. "one
+core" is the processor time of each step in one thread, on noise.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ BATCH = 64
 
 USUAL = "shift:2,rotate:10,scale:0.1"
 
+SMALL = "crop:4,border:reflect,altflip,cutout:8"
+"""What is usual for small pictures such as those of CIFAR-10."""
+
 
 def main() -> None:
     """Measure and print."""
@@ -54,10 +58,14 @@ def main() -> None:
         kept = {name: load_data(path) for name, path in (("photos", photos), ("digits", digits))}
         say("decode JPEG of 80 to 400 pixels to 64x64x3", alone(batch_of(lazy["photos"]), workers, seconds))
         say("decode PNG of 28x28x1", alone(batch_of(lazy["digits"]), workers, seconds))
-        for text in (*STEPS, USUAL):
-            for data in kept.values():
-                shape = "x".join(map(str, data.image_shape))
-                say(f"{text} on {shape}", alone(batch_of(data, text), workers, seconds))
+        say("crop parts of these JPEGs to 64x64x3", alone(batch_of(lazy["photos"], "resizedcrop"), workers, seconds))
+        for data in kept.values():
+            shape = "x".join(map(str, data.image_shape))
+            say(f"{USUAL} on {shape}", alone(batch_of(data, USUAL), workers, seconds))
+        print("\none core, images/s of 32x32x3 and of 224x224x3")
+        for text in (*STEPS, SMALL):
+            small, large = (one_core(text, shape, seconds) for shape in ((512, 32, 32, 3), (16, 224, 224, 3)))
+            say(text, small, f"{large:>10,.0f}")
         print("\nwith training, images/s: from memory, and what it is as share of that")
         networks = [("digits", "cnn-8-16"), ("digits", "cnn-32-64-512"), ("photos", default_network((64, 64, 3), 4))]
         for name, model in networks:
@@ -79,10 +87,26 @@ def batch_of(data: rot180.Dataset, augment: str | None = None) -> Callable[[int]
     def make(number: int) -> object:
         generator = np.random.default_rng(number)
         chosen = generator.integers(0, len(data.train_images), BATCH)
-        images = data.train_images[chosen]
-        return images if alter is None else alter(images, data.train_labels[chosen], generator, classes)
+        if alter is None:
+            return data.train_images[chosen]
+        return alter(data.train_images, data.train_labels, generator, classes, (0, 255), chosen=chosen)
 
     return make
+
+
+def one_core(text: str, shape: tuple[int, ...], seconds: float) -> float:
+    """Return the images per second of processor time of one thread, in the median of several batches."""
+    generator = np.random.default_rng(0)
+    images, labels = generator.integers(0, 256, shape, dtype=np.uint8), generator.integers(0, 10, shape[0])
+    alter = parse_augmentation(text)
+    assert alter is not None
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - began < seconds:
+        start = time.thread_time()
+        alter(images, labels, np.random.default_rng(len(times)), 10, (0, 255))
+        times.append(time.thread_time() - start)
+    return shape[0] / float(np.median(times))
 
 
 def alone(make: Callable[[int], object], workers: int, seconds: float) -> float:
