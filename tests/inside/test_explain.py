@@ -140,6 +140,8 @@ OPTIMIZERS = [
     Adam(0.01, weight_decay=0.1),
     AdamW(0.01),
     RMSprop(0.01, weight_decay=0.1),
+    SGD(0.1, momentum=0.9, weight_decay=0.1, clip_norm=0.05),
+    AdamW(0.01, weight_decay=0.3, decay_bias_and_norm=False),
 ]
 
 
@@ -162,8 +164,8 @@ def test_updates(optimizer, updates: int) -> None:
         for source in ledger.sources:
             changed = []
             for sign in (1, -1):
-                w = {"conv1.weight": trace.model.parameters["conv1.weight"].astype(np.float64)}
-                dw = {"conv1.weight": trace.gradients["conv1.weight"].astype(np.float64)}
+                w = {name: array.astype(np.float64) for name, array in trace.model.parameters.items()}
+                dw = {name: array.astype(np.float64) for name, array in trace.gradients.items()}
                 (dw if source.startswith("conv1.weight.grad") else w)["conv1.weight"][cell.index] += sign * 1e-6
                 before = w["conv1.weight"][cell.index]
                 rule = copy.deepcopy(optimizer)

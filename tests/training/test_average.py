@@ -14,6 +14,7 @@ from rot180.nn.layer import Layer
 from rot180.nn.linear import Linear
 from rot180.nn.sequential import Sequential
 from rot180.runs import load_run
+from rot180.runs.history_file import read_history
 from rot180.runs.recorder import CheckpointPolicy
 from rot180.runs.resume import resume_run
 from rot180.runs.train_run import RunSettings, train_run
@@ -174,6 +175,9 @@ SETTINGS = RunSettings(
     ema=0.9,
     tta="flip",
     augment="flip",
+    clip_norm=0.8,
+    decay_bias_and_norm=False,
+    weight_decay=0.01,
     engine="numpy",
 )
 
@@ -204,6 +208,10 @@ def test_a_run_that_was_interrupted_ends_with_the_same_files(tmp_path: Path) -> 
         for name in ("model.safetensors", "best.safetensors"):
             assert (path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
         assert (run.test.loss, run.history.losses) == (whole.test.loss, whole.history.losses)
+        for column in ("gradient_norm", "clipped"):
+            assert read_history(path / "history.jsonl").column(column) == whole.history.column(column)
+    assert 0 < whole.history.epochs[0].clipped <= 1
+    assert "updates clipped" in (tmp_path / "whole" / "report.html").read_text()
 
 
 def test_a_run_that_was_killed_has_the_average_of_its_newest_checkpoint(tmp_path: Path) -> None:
@@ -229,6 +237,9 @@ def test_a_run_that_was_killed_has_the_average_of_its_newest_checkpoint(tmp_path
         ("ema = 0.9", "ema = 0.8", r"another training: ema 0\.9, here 0\.8"),
         ("ema = 0.9", 'ema = "0.9"', "ema must be a finite number"),
         ("label_smoothing = 0.1", "label_smoothing = 0.2", r"label_smoothing 0\.1, here 0\.2"),
+        ("clip_norm = 0.8", "clip_norm = 2.0", "optimizer .*'clip_norm': 0.8"),
+        ("decay_bias_and_norm = false", "decay_bias_and_norm = true", "optimizer .*'decay_bias_and_norm': False"),
+        ("decay_bias_and_norm = false", "decay_bias_and_norm = 0", "decay_bias_and_norm must be true or false"),
         ('tta = "flip"', 'tta = "none"', "tta 'flip', here 'none'"),
         ('tta = "flip"', "tta = 1", "tta must be text"),
     ],

@@ -76,11 +76,23 @@ def test_the_schedule_does_not_change_what_it_was_made_with() -> None:
         (lambda: Adam(betas=0.9), "betas must be two numbers"),
         (lambda: Adam(betas=(0.9, 1.0)), r"adam: betas\[1\] must be a number"),
         (lambda: RMSprop(alpha=True), "alpha must be a number"),
+        (lambda: SGD(clip_norm=-1), "sgd: clip_norm must be a number, at least 0 and finite; it is -1"),
+        (lambda: Adam(clip_norm="1"), "adam: clip_norm must be a number"),
+        (lambda: Adam(decay_bias=False), r"Adam has no argument 'decay_bias'; did you mean 'decay_bias_and_norm'\?"),
     ],
 )
 def test_what_cannot_be_used_is_said(call, message) -> None:
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+def test_what_precedes_the_rule_is_named_where_it_is_used() -> None:
+    assert "clip" not in repr(Adam())
+    assert "decay_bias" not in str(Adam(clip_norm=0).to_dict())
+    chosen = AdamW(clip_norm=1, decay_bias_and_norm=False)
+    assert repr(chosen).endswith("weight_decay=0.01, clip_norm=1.0, decay_bias_and_norm=False)")
+    again = optimizer(**chosen.to_dict())
+    assert (again.clip_norm, again.decay_bias_and_norm) == (1.0, False)
 
 
 def test_state_of_another_optimizer_or_network_is_refused() -> None:

@@ -65,6 +65,8 @@ OPTIONS = {
     "accumulated": {"optimizer": "rmsprop", "accumulate": 2, "validation": 0.2},
     "augmented": {"augment": "resizedcrop,altflip,randaugment,erase,mixup,cutmix", "workers": 2, "ema": 0.9},
     "early stopping": {"optimizer": "adamw", "lr": 0.02, "validation": 0.2, "early_stopping": 2},
+    "clipped": {"optimizer": Adam(lr=0.01, clip_norm=0.8), "schedule": "cosine", "accumulate": 2},
+    "weights decay": {"optimizer": "adamw", "weight_decay": 0.5, "decay_bias_and_norm": False, "clip_norm": 1.0},
     "averaged": {"optimizer": "adam", "ema": 0.9, "accumulate": 2, "validation": 0.2, "label_smoothing": 0.1},
     "averaged, the best": {"lr": 0.02, "ema": 0.8, "validation": 0.2, "early_stopping": 2, "tta": "flip"},
 }
@@ -86,7 +88,8 @@ def test_interrupted_equals_uninterrupted(name: str) -> None:
         assert weights(model) == weights(whole), batches
         assert (resumed.losses, resumed.learning_rates) == (history.losses, history.learning_rates)
         assert resumed.column("validation_loss") == history.column("validation_loss")
-        assert resumed.column("learning_rate") == history.column("learning_rate")
+        for column in ("learning_rate", "gradient_norm", "clipped"):
+            assert resumed.column(column) == history.column(column)
         assert (resumed.stopped, resumed.epoch, resumed.restored_epoch) == (
             history.stopped,
             history.epoch,
@@ -143,6 +146,8 @@ def state_of(**options):
         ({"batch_size": 8, "loss": CrossEntropyLoss(label_smoothing=0.1)}, r"label_smoothing 0\.0, here 0\.1"),
         ({"batch_size": 8, "accumulate": 2}, "accumulate 1, here 2"),
         ({"batch_size": 8, "label_smoothing": 0.2}, r"label_smoothing 0\.0, here 0\.2"),
+        ({"batch_size": 8, "clip_norm": 1}, "optimizer .*, here .*'clip_norm': 1.0"),
+        ({"batch_size": 8, "decay_bias_and_norm": False}, "optimizer .*, here .*'decay_bias_and_norm': False"),
         ({"batch_size": 8, "ema": 0.9}, r"ema None, here 0\.9"),
         ({"batch_size": 8, "tta": "flip"}, "tta 'none', here 'flip'"),
         ({"batch_size": 8, "augment": "flip"}, "augment None, here 'flip"),

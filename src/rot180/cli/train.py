@@ -95,6 +95,25 @@ def train(
             show_default=False,
         ),
     ] = None,
+    decay_bias_and_norm: Annotated[
+        bool | None,
+        typer.Option(
+            "--decay-bias-and-norm/--no-decay-bias-and-norm",
+            help="Whether weight decay also applies to biases and to the scales and shifts of normalization (all "
+            "parameters with a single axis), or only to weights. Networks with normalization often end higher without.",
+            rich_help_panel=LEARNING,
+            show_default=False,
+        ),
+    ] = None,
+    clip_norm: Annotated[
+        float | None,
+        typer.Option(
+            "--clip-norm",
+            help="Before each step, shorten the gradient of all parameters together to at most this norm, against "
+            "single steps that throw the training off; try 1. Each epoch reports how often it was clipped. 0: off.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
     schedule: Annotated[
         str | None, typer.Option("--schedule", help="constant, step, cosine or one-cycle.", rich_help_panel=LEARNING)
     ] = None,
@@ -335,6 +354,8 @@ def train(
         optimizer=optimizer,
         lr=learning_rate,
         weight_decay=weight_decay,
+        decay_bias_and_norm=decay_bias_and_norm,
+        clip_norm=clip_norm,
         schedule=schedule,
         warmup=int(warmup) if warmup is not None and warmup.is_integer() else warmup,
         label_smoothing=label_smoothing,
@@ -406,6 +427,7 @@ def result(run: TrainedRun) -> dict[str, Any]:
         "train_loss": kept.train_loss if kept else sum(history.losses) / max(len(history.losses), 1),
         "train_accuracy": kept.train_accuracy if kept else None,
         "kept_epoch": kept.epoch if kept else None,
+        "clipped": kept.clipped if kept else None,
         "test_loss": run.test.loss if run.test else None,
         "test_accuracy": run.test.accuracy if run.test else None,
         "test_count": run.test.count if run.test else 0,

@@ -17,7 +17,7 @@ from rot180.engine.plan import Plan
 from rot180.engine.planning import make_plan
 from rot180.engine.threads import most_threads
 from rot180.engine.turns import Turn
-from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, kernel_rule
+from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, clip, kernel_rule
 from rot180.errors import ShapeError
 from rot180.kernels.finite import all_finite
 from rot180.kernels.memory import accounting
@@ -63,6 +63,7 @@ class CompiledEngine:
         self._generator: dict[str, np.random.Generator | None] = {"noise": None}
         self._turn = Turn(model)
         self._governor = Governor(most_threads())
+        self._decays_all = True
         self._made_for: object = None
         self._seen: object = None
         self._plans: dict[tuple[int, str], Plan] = {}
@@ -97,7 +98,7 @@ class CompiledEngine:
             self._made_for = made_for
         if changes.latest is not self._seen:
             self._seen = changes.latest
-            self._read_factors()
+            self._group_parameters()
 
     def _forget_views(self) -> None:
         """Drop what was looked up once for all steps: which stretches of which arrays an update takes."""
@@ -132,14 +133,18 @@ class CompiledEngine:
         self._own_values = Arena({name: shapes[name] for name in self._own}, dtype)
         self._gradients = self._sums = self._optimizer = None
 
-    def _read_factors(self) -> None:
+    def _group_parameters(self) -> None:
+        """Find out which parameters are updated with the same numbers: learning rate and weight decay."""
         self._forget_views()
-        factors = self._factors = self.model.lr_factors
-        self._hyper = {factor: np.zeros(9) for factor in {*factors.values(), 1.0}}
+        self._factors = self.model.lr_factors
+        self._groups = {
+            name: (factor, self._decays_all or len(self._shapes[name]) > 1) for name, factor in self._factors.items()
+        }
+        self._hyper = {group: np.zeros(9) for group in self._groups.values()}
         self._runs = [
-            (factor, list(names))
+            (group, list(names))
             for some in (self._own, self._loose)
-            for factor, names in groupby(some, key=lambda name: factors[name])
+            for group, names in groupby(some, key=self._groups.__getitem__)
         ]
 
     def _new_arena(self) -> Arena:
@@ -171,7 +176,8 @@ class CompiledEngine:
     ) -> StepResult:
         self._look()
         self._hold_state(optimizer)
-        fuse = update and self._summed == 0 and self._rule != NO_RULE
+        # To clip the gradient, all of it must be known before anything is updated.
+        fuse = update and self._summed == 0 and self._rule != NO_RULE and optimizer.clip_norm is None
         plan = self._plan(len(images), "fused" if fuse else "kept")
         self._generator["noise"] = generator
         plan.x.batch(images.ndim)[...] = images
@@ -225,7 +231,8 @@ class CompiledEngine:
             self._look()
             if optimizer is not None:
                 self._hold_state(optimizer)
-            fused = self._optimizer is not None and self._rule != NO_RULE
+            held = self._optimizer
+            fused = held is not None and self._rule != NO_RULE and held.clip_norm is None
             return self._plan(batch_size, ("fused" if fused else "kept") if training else "inference")
 
     def _plan(self, count: int, kind: str) -> Plan:
@@ -282,6 +289,9 @@ class CompiledEngine:
                 self._plans.clear()
                 self._forget_views()
             self._given = given
+        if optimizer.decay_bias_and_norm != self._decays_all:
+            self._decays_all = optimizer.decay_bias_and_norm
+            self._group_parameters()
         if optimizer is not self._optimizer or optimizer.state is not self._held_state:
             optimizer.prepare(self.model.parameters)
             self._optimizer, self._held_state = optimizer, optimizer.state
@@ -310,14 +320,16 @@ class CompiledEngine:
 
     def _next_step(self, optimizer: Updater) -> None:
         optimizer.step_count += 1
-        for factor, numbers in self._hyper.items():
+        optimizer.gradient_norm = None
+        for (factor, decays), numbers in self._hyper.items():
+            keywords = self._keywords if decays else {**self._keywords, "weight_decay": 0.0}
             lr = optimizer.lr * factor
-            hyper_parameters(self._rule, step=optimizer.step_count, lr=lr, out=numbers, **self._keywords)
+            hyper_parameters(self._rule, step=optimizer.step_count, lr=lr, out=numbers, **keywords)
         for name, numbers in self._fused_hyper.items():
-            numbers[:] = self._hyper[self._factors[name]]
+            numbers[:] = self._hyper[self._groups[name]]
 
     def _update_stored(self, updates: list[tuple[Array, ...]]) -> None:
-        """Update the parameters whose gradients are stored; neighbors with the same learning rate in one call."""
+        """Update the parameters whose gradients are stored; neighbors of the same group in one call."""
         for name, array in self._own.items():
             np.copyto(self._own_values[name], array)
         for operands in updates:
@@ -326,19 +338,22 @@ class CompiledEngine:
             np.copyto(array, self._own_values[name])
 
     def _stored_updates(self, gradients: Arena) -> list[tuple[Array, ...]]:
-        return [self._operands(factor, names, gradients) for factor, names in self._runs]
+        return [self._operands(group, names, gradients) for group, names in self._runs]
 
-    def _operands(self, factor: float, names: list[str], gradients: Arena) -> tuple[Array, ...]:
+    def _operands(self, group: tuple[float, bool], names: list[str], gradients: Arena) -> tuple[Array, ...]:
         """What the kernel takes to update some neighbors: parameters, gradients, state, hyper-parameters."""
         w = (self._own_values if names[0] in self._own else self.model.arena).part(names)
         first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
         m = w if first is None else first.part(names)
         v = w if second is None else second.part(names)
-        return w, gradients.part(names), m, v, self._hyper[factor]
+        return w, gradients.part(names), m, v, self._hyper[group]
 
     def _collect(self, count: int, optimizer: Updater, finish: bool) -> None:
         """Add the batch's gradients, weighted by images, to the pending sum; with `finish`, update with the mean."""
         if self._gradients is None:
+            return
+        if finish and not self._summed:
+            self._update_all(optimizer, self._gradients)
             return
         if self._sums is None:
             self._sums = self._new_arena()
@@ -349,12 +364,17 @@ class CompiledEngine:
         if not finish:
             return
         self._sums.flat /= self._summed
-        if self._rule == NO_RULE:
-            optimizer.update(self.model.parameters, dict(self._sums.items()), self._factors)
-        else:
-            self._next_step(optimizer)
-            self._update_stored(self._stored_updates(self._sums))
-            for name in self._fused:
-                update(self._rule, *self._operands(self._factors[name], [name], self._sums))
+        self._update_all(optimizer, self._sums)
         self._sums.flat[:] = 0
         self._summed = 0
+
+    def _update_all(self, optimizer: Updater, gradients: Arena) -> None:
+        if self._rule == NO_RULE:
+            optimizer.update(self.model.parameters, dict(gradients.items()), self._factors)
+            return
+        self._next_step(optimizer)
+        if optimizer.clip_norm is not None:
+            optimizer.gradient_norm = clip(gradients, optimizer.clip_norm)
+        self._update_stored(self._stored_updates(gradients))
+        for name in self._fused:
+            update(self._rule, *self._operands(self._groups[name], [name], gradients))

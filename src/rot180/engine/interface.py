@@ -39,6 +39,12 @@ class Updater(Protocol):
         """The rule that an engine may compute in place of `update`; empty if it must call `update`."""
 
     lr: float
+    clip_norm: float | None
+    """The largest norm of a gradient, to which an engine that does not call `update` shortens it; None: no limit."""
+    gradient_norm: float | None
+    """Set at each update: the norm before that; None without `clip_norm`."""
+    decay_bias_and_norm: bool
+    """Whether parameters with a single axis decay as well."""
     step_count: int
     state: dict[str, dict[str, Array]]
 

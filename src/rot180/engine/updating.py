@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from rot180.kernels.clipping import UNIT, scale, squares
 from rot180.kernels.update import ADAM, ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD
+from rot180.nn.arena import Arena
+from rot180.ops.update import clip_by_norm
 
 NO_RULE = -1
 """For an optimizer without a kernel, whose own `update` is called."""
@@ -38,3 +44,18 @@ def kernel_rule(rule: str, hyper: Mapping[str, Any]) -> tuple[int, dict[str, flo
     if rule == "sgd":
         number = SGD if not hyper["momentum"] else NESTEROV if hyper["nesterov"] else MOMENTUM
     return number, keywords
+
+
+def clip(gradients: Arena, clip_norm: float) -> float:
+    """Shorten gradients in place if their norm is above `clip_norm`, and return the norm before, in float64."""
+    flat = gradients.flat
+    sums = np.zeros(-(-flat.size // UNIT))
+    squares(flat, sums)
+    norm = math.sqrt(sum(sums.tolist()))
+    if math.isinf(norm):  # the squares overflow in float64
+        clipped, norm = clip_by_norm(dict(gradients.items()), clip_norm=clip_norm)
+        for name, gradient in clipped.items():
+            np.copyto(gradients[name], gradient)
+    elif norm > clip_norm:
+        scale(flat, flat.dtype.type(clip_norm / norm))
+    return norm

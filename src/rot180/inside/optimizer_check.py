@@ -272,6 +272,7 @@ def _given(lr: float, seed: int) -> Walk:
 def _follow(optimizer: Optimizer, given: Walk, resume_after: int = 0) -> Weights:
     """Let a copy of the optimizer take the steps; after some, continue with a fresh copy that has its saved state."""
     fresh = copy.deepcopy(optimizer)
+    fresh.clip_norm, fresh.decay_bias_and_norm = None, True  # not part of any rule
     running = copy.deepcopy(fresh)
     parameters = {name: array.copy() for name, array in given.start.items()}
     steps = []

@@ -37,8 +37,9 @@ class Built:
             if not is_own(layer)
             for local, shape in layer.parameter_shapes(taken).items()
         }
-        # The engine updates a fully connected weight as its gradient is computed, and all others in one call.
-        order = sorted(known, key=lambda key: type(key[0]) is Linear and key[1] == "weight")
+        # The engine updates a fully connected weight as its gradient is computed, and all others in one call, or in two
+        # if biases and normalization do not decay.
+        order = sorted(known, key=lambda key: (type(key[0]) is Linear and key[1] == "weight", len(known[key]) == 1))
         self.arena = Arena({f"{layer.name}.{local}": known[layer, local] for layer, local in order}, dtype)
         self._layers, self._shapes, self._dtype = layers, shapes, dtype
         self._names = [layer.name for layer in layers]

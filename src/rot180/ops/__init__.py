@@ -73,7 +73,7 @@ from rot180.ops.resize import (
     resize2d_backward,
 )
 from rot180.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
-from rot180.ops.update import adam_update, ema_update, rmsprop_update, sgd_update
+from rot180.ops.update import adam_update, clip_by_norm, ema_update, rmsprop_update, sgd_update
 
 __all__ = [
     "ALGORITHMS",
@@ -91,6 +91,7 @@ __all__ = [
     "channel_shuffle",
     "channel_shuffle_backward",
     "choose_algorithm",
+    "clip_by_norm",
     "col2im",
     "concatenate",
     "concatenate_backward",

@@ -8,6 +8,7 @@ from rot180.pictures.contact_sheet import contact_sheet
 from rot180.pictures.curves import curves
 from rot180.pictures.feature_maps import feature_maps
 from rot180.pictures.kernels import kernels
+from rot180.pictures.learning_rates import learning_rates
 from rot180.pictures.mistakes import mistakes, worst_mistakes
 from rot180.pictures.save import save_figure
 
@@ -17,6 +18,7 @@ __all__ = [
     "curves",
     "feature_maps",
     "kernels",
+    "learning_rates",
     "mistakes",
     "save_figure",
     "worst_mistakes",

@@ -274,7 +274,8 @@ def _epochs(path: Path, table: dict[str, Any]) -> list[EpochDone]:
     epochs, done = table["epochs"], table["progress"]["epoch"]
     if len(epochs) != done:
         raise ModelError(f"{path / STATE}: epochs: expected {done}, the number completed; found {len(epochs)}")
-    return [EpochDone(**{field.name: epoch[field.name] for field in fields(EpochDone)}) for epoch in epochs]
+    names = [field.name for field in fields(EpochDone)]
+    return [EpochDone(**{name: epoch[name] for name in names if name in epoch}) for epoch in epochs]
 
 
 def _under(prefix: str, arrays: dict[str, Array]) -> dict[str, Array]:

@@ -87,6 +87,8 @@ EPOCH = {
     "seconds": NUMBER,
     "images_per_second": NUMBER,
     "is_best": FLAG,
+    "gradient_norm": maybe(MEASURE),
+    "clipped": maybe(MEASURE),
 }
 
 HISTORY: dict[str, Mapping[str, Kind]] = {
@@ -155,6 +157,8 @@ STATE = {
             **dict.fromkeys(("loss_sum", "seconds", "elapsed"), NUMBER),
             "best_loss": or_null(NUMBER),
             "best_epoch": or_null(COUNT),
+            "gradient_norms": maybe(NUMBER),
+            "clipped": maybe(COUNT),
         }
     ),
     "generators": table(table(ANYTHING)),  # checked by NumPy

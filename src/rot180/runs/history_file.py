@@ -236,7 +236,8 @@ def read_history(path: str | Path) -> History:
             history.losses.append(_number(record["loss"]))
             history.learning_rates.append(_number(record["learning_rate"]))
         elif record["event"] == "epoch":
-            history(EpochDone(**{field.name: record[field.name] for field in fields(EpochDone)}))
+            known = [field.name for field in fields(EpochDone) if field.name in record]
+            history(EpochDone(**{name: record[name] for name in known}))
         elif record["event"] == "ended":
             history(TrainingEnded(**{field.name: record[field.name] for field in fields(TrainingEnded)}))
     return history

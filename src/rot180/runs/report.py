@@ -179,13 +179,16 @@ def _epochs(epochs: list[dict[str, Any]]) -> Iterator[str]:
         "train_accuracy": "training accuracy",
         "validation_loss": "validation loss",
         "validation_accuracy": "validation accuracy",
+        "gradient_norm": "gradient norm",
+        "clipped": "updates clipped",
         "images_per_second": "images per second",
     }
     heads = {name: head for name, head in heads.items() if any(epoch.get(name) is not None for epoch in epochs)}
+    shares = ("train_accuracy", "validation_accuracy", "clipped")
     rows = [
         [
             str(epoch.get("epoch")),
-            *(_percent(epoch.get(name)) if "accuracy" in name else _shown(epoch.get(name)) for name in heads),
+            *(_percent(epoch.get(name)) if name in shares else _shown(epoch.get(name)) for name in heads),
         ]
         for epoch in epochs
     ]

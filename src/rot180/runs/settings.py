@@ -12,7 +12,7 @@ from rot180.data.options import ImageOptions, Progress, parse_resize
 from rot180.engine import ENGINES
 from rot180.errors import ArgumentError, ModelError, did_you_mean
 from rot180.nn.preprocessing import KINDS
-from rot180.runs.fields import INTEGER, NUMBER, TEXT, check_fields, maybe, one_of
+from rot180.runs.fields import FLAG, INTEGER, NUMBER, TEXT, check_fields, maybe, one_of
 from rot180.training import OPTIMIZERS, SCHEDULES
 from rot180.training import optimizer as optimizer_by_name
 from rot180.training.class_weights import parse_class_weights
@@ -35,8 +35,8 @@ class RunSettings:
         A name or a notation; if None, it is chosen by the recipe and the size of the images.
     recipe : str
         A name from `rot180.training.recipe.NAMED_RECIPES`.
-    epochs, batch_size, optimizer, lr, weight_decay, schedule, warmup, label_smoothing, ema, seed, early_stopping, \
-accumulate, engine
+    epochs, batch_size, optimizer, lr, weight_decay, decay_bias_and_norm, clip_norm, schedule, warmup, \
+label_smoothing, ema, seed, early_stopping, accumulate, engine
         As in `fit`.
     tta : str or None
         Test-time augmentation of the validation and test images, as in `evaluate`.
@@ -66,6 +66,8 @@ accumulate, engine
     optimizer: str | None = None
     lr: float | None = None
     weight_decay: float | None = None
+    decay_bias_and_norm: bool | None = None
+    clip_norm: float | None = None
     schedule: str | None = None
     warmup: int | float | None = None
     label_smoothing: float | None = None
@@ -114,19 +116,21 @@ accumulate, engine
     def filled_in(self, model: str, from_recipe: Recipe) -> RunSettings:
         """Return the settings with missing values filled in from a recipe.
 
-        A learning rate suits one optimizer: with an optimizer other than the recipe's, its own default is used.
+        A learning rate and a weight decay suit one optimizer: with an optimizer other than the recipe's, its own
+        defaults are used.
         """
         same_optimizer = self.optimizer in (None, from_recipe.optimizer)
         given = {name: value for name, value in asdict(self).items() if value is not None}
         defaults = asdict(from_recipe)
         if not same_optimizer:
-            defaults["lr"] = optimizer_by_name(str(self.optimizer)).initial_lr
+            defaults |= {"lr": optimizer_by_name(str(self.optimizer)).initial_lr, "weight_decay": None}
         if self.schedule is not None and self.schedule != from_recipe.schedule:
             defaults["warmup"] = 0
         return replace(self, **{**defaults, **given, "model": model})
 
 
 _KINDS = {
+    "bool | None": FLAG,
     "int": INTEGER,
     "int | None": INTEGER,
     "float | None": NUMBER,

@@ -44,6 +44,8 @@ class TensorBoardWriter:
             self._add("step", loss=event.loss, learning_rate=event.learning_rate)
         elif isinstance(event, EpochDone):
             self._add("train", loss=event.train_loss, accuracy=event.train_accuracy)
+            if event.gradient_norm is not None and event.clipped is not None:
+                self._add("train", gradient_norm=event.gradient_norm, clipped=event.clipped)
             self._add("speed", images_per_second=event.images_per_second)
             if event.validation_loss is not None and event.validation_accuracy is not None:
                 self._add("validation", loss=event.validation_loss, accuracy=event.validation_accuracy)

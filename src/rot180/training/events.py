@@ -69,6 +69,10 @@ class EpochDone:
     images_per_second: float
     is_best: bool
     """Whether the validation loss is the lowest so far; False without validation."""
+    gradient_norm: float | None = None
+    """Mean norm of the updates' gradients before they were clipped; None without clipping."""
+    clipped: float | None = None
+    """Share of the updates whose gradient was clipped, in [0, 1]; None without clipping."""
 
 
 @dataclass(frozen=True)

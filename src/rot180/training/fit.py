@@ -28,6 +28,7 @@ from rot180.training.loop import Progress, Settings, train
 from rot180.training.metrics import check_labels
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as optimizer_by_name
+from rot180.training.schedule import Schedule
 from rot180.training.schedule import schedule as schedule_by_name
 from rot180.training.state import TrainingState, history_so_far, restore
 from rot180.training.streams import stream
@@ -56,7 +57,9 @@ def fit(
     optimizer: str | Optimizer = "adam",
     lr: float | None = None,
     weight_decay: float | None = None,
-    schedule: str = "constant",
+    decay_bias_and_norm: bool | None = None,
+    clip_norm: float | None = None,
+    schedule: str | Schedule = "constant",
     warmup: int | float = 0,
     seed: int = 0,
     validation: float | tuple[Images, Array] | Dataset | None = None,
@@ -94,8 +97,15 @@ def fit(
         Peak learning rate; by default the optimizer's.
     weight_decay : float, optional
         How strongly the weights are pulled toward zero; by default the optimizer's (0.01 for adamw, otherwise 0).
-    schedule : str
-        `constant`, `step`, `cosine` or `one-cycle`.
+    decay_bias_and_norm : bool, optional
+        If False, weight decay leaves out biases and the scales and shifts of normalization, which is to say all
+        parameters with a single axis. By default the optimizer's, True.
+    clip_norm : float, optional
+        Before each update, shorten the gradient so that its norm, over all parameters together, is at most this; 0
+        means no limit. How often that happened, and the mean norm, are in the history of each epoch.
+    schedule : str or callable
+        `constant`, `step`, `cosine` or `one-cycle`; or a function of your own that takes the number of updates made and
+        returns the learning rate of the next, whatever `lr` and `warmup` are. To resume, pass the same one.
     warmup : int or float
         Updates during which the learning rate rises at the start; a float is a share of all updates.
     seed : int
@@ -163,7 +173,7 @@ def fit(
         early_stopping=None if early_stopping is None else whole_number(early_stopping, "fit: early_stopping"),
         augment=parse_augmentation(augment) if isinstance(augment, str) else augment,
         tta=tta,
-        schedule=schedule,
+        schedule=schedule if isinstance(schedule, str) else "a function",
         warmup=warmup,
     )
     if isinstance(validation, Dataset):
@@ -173,7 +183,7 @@ def fit(
     if early_stopping is not None and validation is None:
         raise ArgumentError("early_stopping watches the validation loss; give validation, such as validation=0.1")
 
-    images, labels = _read(data)
+    images, labels = read_data(data)
     if settings.augment is not None and images.ndim != 4:
         raise ShapeError(f"augmentation needs images (N, H, W, C); these are {images.shape}")
     if workers is None:
@@ -182,12 +192,15 @@ def fit(
     if isinstance(validation, (int, float)):
         images, labels, held_out = _split(images, labels, validation, seed)
     elif validation is not None:
-        held_out = _read(validation)
+        held_out = read_data(validation)
 
-    chosen = _optimizer(optimizer, lr=lr, weight_decay=weight_decay)
+    chosen = _optimizer(
+        optimizer, lr=lr, weight_decay=weight_decay, decay_bias_and_norm=decay_bias_and_norm, clip_norm=clip_norm
+    )
     if lr is None:
         lr = chosen.initial_lr
-    rate = schedule_by_name(schedule, lr, settings.updates(len(images)), warmup=warmup)
+    if isinstance(schedule, str):
+        schedule = schedule_by_name(schedule, lr, settings.updates(len(images)), warmup=warmup)
     trainer = Trainer(model, optimizer=chosen, loss=loss, engine=engine, seed=seed, ema=ema)
     trainer.prepare(images.shape[1:])
     if len(model.output_shape) != 1:
@@ -229,7 +242,7 @@ def fit(
             trainer,
             images,
             labels,
-            rate,
+            schedule,
             settings,
             workers=whole_number(workers, "fit: workers", 0),
             progress=progress,
@@ -239,7 +252,8 @@ def fit(
     return history
 
 
-def _read(data: Any) -> tuple[Any, Array]:
+def read_data(data: Any) -> tuple[Any, Array]:
+    """Return the training images and labels of a data set or a pair; raise ShapeError or ArgumentError for others."""
     if isinstance(data, (tuple, list)):
         if len(data) != 2:
             raise ArgumentError(f"data must be a data set or a pair (images, labels); it has {len(data)} parts")
@@ -278,12 +292,11 @@ def _split(images: Any, labels: Array, share: float, seed: int) -> tuple[Any, Ar
     return select(images, kept), labels[kept], (select(images, held_out), labels[held_out])
 
 
-def _optimizer(asked: str | Optimizer, **hyper: float | None) -> Optimizer:
+def _optimizer(asked: str | Optimizer, **hyper: float | bool | None) -> Optimizer:
     given = {name: value for name, value in hyper.items() if value is not None}
     if isinstance(asked, str):
         return optimizer_by_name(asked, **given)
-    if "weight_decay" in given:
-        raise ArgumentError(
-            f"give weight_decay to the optimizer itself, such as Adam(weight_decay=0.01); it is {asked!r}"
-        )
+    for name, example in (("weight_decay", 0.01), ("decay_bias_and_norm", False), ("clip_norm", 1.0)):
+        if name in given:
+            raise ArgumentError(f"give {name} to the optimizer itself, such as Adam({name}={example}); it is {asked!r}")
     return asked

@@ -81,6 +81,8 @@ class Progress:
         Updates completed.
     loss_sum, correct, images, seconds
         For the current epoch so far: summed loss, correct predictions, images seen, time of the batches.
+    gradient_norms, clipped
+        Likewise: summed norms of the updates' gradients, updates whose gradient was clipped; 0 without clipping.
     elapsed : float
         Seconds of training in total, over all processes that took part.
     best_loss, best_epoch
@@ -96,6 +98,8 @@ class Progress:
     correct: int = 0
     images: int = 0
     seconds: float = 0.0
+    gradient_norms: float = 0.0
+    clipped: int = 0
     elapsed: float = 0.0
     best_loss: float | None = None
     best_epoch: int | None = None
@@ -142,7 +146,7 @@ def train(
     progress = Progress() if progress is None else progress
     elapsed = progress.elapsed
     subscribers = tuple(subscribers)
-    batches = settings.batches(len(images))
+    batches, updates = settings.batches(len(images)), settings.updates_per_epoch(len(images))
     learning_rate = rate(max(progress.step - 1, 0))
     restored: int | None = None
     trainer.stop_reason = ""
@@ -189,6 +193,10 @@ def train(
                 progress.correct += result.correct
                 progress.images += len(batch_labels)
                 progress.seconds += seconds
+                norm, limit = trainer.optimizer.gradient_norm, trainer.optimizer.clip_norm
+                if update and norm is not None and limit is not None:
+                    progress.gradient_norms += norm
+                    progress.clipped += norm > limit
                 emit(
                     StepDone(
                         epoch=progress.epoch + 1,
@@ -246,9 +254,12 @@ def train(
                 seconds=progress.seconds,
                 images_per_second=progress.images / max(progress.seconds, 1e-9),
                 is_best=is_best,
+                gradient_norm=progress.gradient_norms / updates if trainer.optimizer.clip_norm else None,
+                clipped=progress.clipped / updates if trainer.optimizer.clip_norm else None,
             )
             progress.epoch, progress.batch = progress.epoch + 1, 0
             progress.loss_sum, progress.correct, progress.images, progress.seconds = 0.0, 0, 0, 0.0
+            progress.gradient_norms, progress.clipped = 0.0, 0
             emit(done)
 
         # an interrupted training keeps its current weights; one that ended keeps its best

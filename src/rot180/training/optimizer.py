@@ -17,16 +17,33 @@ from rot180.nn.hyper import Checked
 from rot180.nn.keywords import answering
 from rot180.nn.validation import real_number
 from rot180.ops.types import Array
-from rot180.ops.update import adam_update, rmsprop_update, sgd_update
+from rot180.ops.update import adam_update, clip_by_norm, rmsprop_update, sgd_update
+
+
+def _limit(value: Any, name: str) -> float | None:
+    return None if value is None else real_number(value, name) or None
 
 
 class Optimizer:
     """The base class of all optimizers.
 
+    Parameters
+    ----------
+    lr : float
+        Learning rate, at least 0.
+    clip_norm : float, optional
+        Before each update, shorten the gradient so that its norm, over all parameters together, is at most this;
+        None and 0 mean no limit.
+    decay_bias_and_norm : bool
+        Whether weight decay also applies to biases and to the scales and shifts of normalization: to all parameters
+        with a single axis. If False, only the weights of convolutions and fully connected layers decay.
+
     Attributes
     ----------
     rule : str
         The name by which `optimizer(name)` finds it.
+    gradient_norm : float or None
+        The norm of the latest update's gradient, before it was clipped; None without `clip_norm`.
     lr : float
         The learning rate of the next update.
     initial_lr : float
@@ -39,9 +56,14 @@ class Optimizer:
 
     rule: str = ""
     slots: ClassVar[tuple[str, ...]] = ()
+    clip_norm = Checked(_limit)
+    decay_bias_and_norm = Checked(lambda value, _: bool(value))
 
-    def __init__(self, lr: float) -> None:
+    def __init__(self, lr: float, *, clip_norm: float | None = None, decay_bias_and_norm: bool = True) -> None:
         self.lr = self.initial_lr = real_number(lr, f"{self.rule}: lr")
+        self.clip_norm = clip_norm
+        self.decay_bias_and_norm = decay_bias_and_norm
+        self.gradient_norm: float | None = None
         self.step_count = 0
         self.state: dict[str, dict[str, Array]] = {slot: {} for slot in self.slots}
 
@@ -93,6 +115,9 @@ class Optimizer:
         """
         self.prepare(parameters)
         self.step_count += 1
+        self.gradient_norm = None
+        if self.clip_norm is not None:
+            gradients, self.gradient_norm = clip_by_norm(gradients, clip_norm=self.clip_norm)
         for name, gradient in gradients.items():
             self._update_one(name, parameters[name], gradient, self.lr * lr_factors.get(name, 1.0))
 
@@ -100,12 +125,25 @@ class Optimizer:
         raise NotImplementedError
 
     def hyper(self) -> dict[str, Any]:
-        """Return the hyper-parameters other than the learning rate; here, none."""
+        """Return the hyper-parameters of the rule, without the learning rate; here, none."""
         return {}
+
+    def decays(self, parameter: Array) -> bool:
+        """Return whether weight decay applies to a parameter."""
+        return self.decay_bias_and_norm or parameter.ndim > 1
+
+    def _rule_of(self, w: Array) -> dict[str, Any]:
+        """Return the rule's hyper-parameters for one parameter."""
+        return self.hyper() if self.decays(w) else {**self.hyper(), "weight_decay": 0.0}
+
+    def _settings(self) -> dict[str, Any]:
+        """Return all hyper-parameters other than the learning rate; of those of the base class, the ones in use."""
+        clipping = {} if self.clip_norm is None else {"clip_norm": self.clip_norm}
+        return {**self.hyper(), **clipping, **({} if self.decay_bias_and_norm else {"decay_bias_and_norm": False})}
 
     def to_dict(self) -> dict[str, Any]:
         """Return rule and hyper-parameters; `optimizer(**to_dict())` creates the same optimizer without its state."""
-        return {"name": self.rule, "lr": self.initial_lr, **self.hyper()}
+        return {"name": self.rule, "lr": self.initial_lr, **self._settings()}
 
     def state_dict(self) -> dict[str, Array]:
         """Return the state as arrays by flat name: `m/conv1.weight`, ..., and `step_count`. They are not copies."""
@@ -133,7 +171,7 @@ class Optimizer:
         self.step_count = int(state["step_count"])
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{key}={value!r}" for key, value in self.hyper().items())
+        values = ", ".join(f"{key}={value!r}" for key, value in self._settings().items())
         return f"{type(self).__name__}(lr={self.initial_lr!r}{', ' + values if values else ''})"
 
 
@@ -150,6 +188,8 @@ class SGD(Optimizer):
         Look ahead along the velocity; needs momentum.
     weight_decay : float
         Added to the gradient, times the parameter; at least 0.
+    clip_norm, decay_bias_and_norm
+        As in `Optimizer`.
 
     References
     ----------
@@ -164,9 +204,16 @@ class SGD(Optimizer):
 
     @answering
     def __init__(
-        self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+        self,
+        lr: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        *,
+        clip_norm: float | None = None,
+        decay_bias_and_norm: bool = True,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, clip_norm=clip_norm, decay_bias_and_norm=decay_bias_and_norm)
         self.momentum = momentum
         self.nesterov = nesterov
         self.weight_decay = weight_decay
@@ -179,7 +226,7 @@ class SGD(Optimizer):
         return {"momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": self.weight_decay}
 
     def _update_one(self, name: str, w: Array, dw: Array, lr: float) -> None:
-        sgd_update(w, dw, self.state["velocity"][name], lr=lr, **self.hyper())
+        sgd_update(w, dw, self.state["velocity"][name], lr=lr, **self._rule_of(w))
 
 
 def _betas(value: Any, name: str) -> tuple[float, float]:
@@ -201,6 +248,8 @@ class Adam(Optimizer):
         Added to the root of the mean square; at least 0.
     weight_decay : float
         Added to the gradient, times the parameter; at least 0.
+    clip_norm, decay_bias_and_norm
+        As in `Optimizer`.
 
     References
     ----------
@@ -221,8 +270,11 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        *,
+        clip_norm: float | None = None,
+        decay_bias_and_norm: bool = True,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, clip_norm=clip_norm, decay_bias_and_norm=decay_bias_and_norm)
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
@@ -242,7 +294,7 @@ class Adam(Optimizer):
             beta1=self.betas[0],
             beta2=self.betas[1],
             eps=self.eps,
-            weight_decay=self.weight_decay,
+            weight_decay=self.weight_decay if self.decays(w) else 0.0,
             decoupled=self.decoupled,
         )
 
@@ -267,8 +319,11 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        *,
+        clip_norm: float | None = None,
+        decay_bias_and_norm: bool = True,
     ) -> None:
-        super().__init__(lr, betas, eps, weight_decay)
+        super().__init__(lr, betas, eps, weight_decay, clip_norm=clip_norm, decay_bias_and_norm=decay_bias_and_norm)
 
 
 class RMSprop(Optimizer):
@@ -284,6 +339,8 @@ class RMSprop(Optimizer):
         Added to the root of the mean square; at least 0.
     weight_decay : float
         Added to the gradient, times the parameter; at least 0.
+    clip_norm, decay_bias_and_norm
+        As in `Optimizer`.
 
     References
     ----------
@@ -297,8 +354,17 @@ class RMSprop(Optimizer):
     weight_decay = Checked(real_number)
 
     @answering
-    def __init__(self, lr: float = 1e-3, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0) -> None:
-        super().__init__(lr)
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        clip_norm: float | None = None,
+        decay_bias_and_norm: bool = True,
+    ) -> None:
+        super().__init__(lr, clip_norm=clip_norm, decay_bias_and_norm=decay_bias_and_norm)
         self.alpha = alpha
         self.eps = eps
         self.weight_decay = weight_decay
@@ -308,7 +374,7 @@ class RMSprop(Optimizer):
         return {"alpha": self.alpha, "eps": self.eps, "weight_decay": self.weight_decay}
 
     def _update_one(self, name: str, w: Array, dw: Array, lr: float) -> None:
-        rmsprop_update(w, dw, self.state["square"][name], lr=lr, **self.hyper())
+        rmsprop_update(w, dw, self.state["square"][name], lr=lr, **self._rule_of(w))
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {kind.rule: kind for kind in (SGD, Adam, AdamW, RMSprop)}

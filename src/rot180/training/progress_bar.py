@@ -108,6 +108,8 @@ class ProgressBar:
             parts.append(f"accuracy {100 * epoch.validation_accuracy:.2f}%")
             if epoch.is_best:
                 parts.append("(best so far)")
+        if epoch.clipped is not None:
+            parts.append(f"clipped {100 * epoch.clipped:.0f}%")
         parts.append(f"{epoch.images_per_second:,.0f} images/s")
         return "  ".join(map(translate, parts))
 

@@ -17,7 +17,8 @@ class Recipe:
 
     Attributes
     ----------
-    optimizer, lr, schedule, warmup, epochs, batch_size, label_smoothing, ema, tta
+    optimizer, lr, weight_decay, decay_bias_and_norm, clip_norm, schedule, warmup, epochs, batch_size, \
+label_smoothing, ema, tta
         As in `fit`.
     normalize : str
         The kind of `rot180.nn.preprocessing.Preprocessing`.
@@ -27,6 +28,9 @@ class Recipe:
 
     optimizer: str = "adam"
     lr: float = 1e-3
+    weight_decay: float | None = None
+    decay_bias_and_norm: bool = True
+    clip_norm: float = 0.0
     schedule: str = "constant"
     warmup: int | float = 0
     label_smoothing: float = 0.0

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 COUNTERS = ("epoch", "batch", "step", "loss_sum", "correct", "images", "seconds", "elapsed", "best_loss", "best_epoch")
 """The numbers of `Progress`."""
 
+ADDED_COUNTERS = ("gradient_norms", "clipped")
+"""Those that the first checkpoints lack; 0 there."""
+
 ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup", "ema", "tta")
 """Parts of a plan that the first checkpoints lack; they are not compared with those."""
 
@@ -91,7 +94,7 @@ def capture(
     """
     return TrainingState(
         plan=plan_of(trainer, settings, images),
-        progress={name: getattr(progress, name) for name in COUNTERS},
+        progress={name: getattr(progress, name) for name in (*COUNTERS, *ADDED_COUNTERS)},
         generators={name: dict(g.bit_generator.state) for name, g in trainer.generators.items()},
         step_count=trainer.optimizer.step_count,
         history=history if history is not None else History(),
@@ -136,6 +139,7 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
         for name, generator in trainer.generators.items():
             generator.bit_generator.state = state.generators[name]
         progress = Progress(**{name: state.progress[name] for name in COUNTERS})
+        progress.gradient_norms, progress.clipped = (state.progress.get(name, 0) for name in ADDED_COUNTERS)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"the checkpoint's state cannot be used ({error}); use an older one") from None
     batches = settings.batches(images)

@@ -10,6 +10,7 @@ from rot180.errors import ArgumentError
 from rot180.inside.explain.cells import GRAD, VALUE, Cell, name_of
 from rot180.inside.explain.ledger import Account, Factor, Step, Term
 from rot180.inside.explain.trace import Trace
+from rot180.ops.update import clip_by_norm
 from rot180.training.optimizer import SGD, Adam, RMSprop
 
 
@@ -23,12 +24,14 @@ def explain_update(trace: Trace, cell: Cell) -> Account:
     lr = optimizer.lr * layer.lr_factor
     # The new value is rounded to the float type of the weight, whose spacing may exceed a small step.
     grain = float(np.finfo(layer.parameters[cell.array].dtype).eps) * abs(weight.value)
-    decay = float(getattr(optimizer, "weight_decay", 0.0))
+    decay = float(getattr(optimizer, "weight_decay", 0.0)) if optimizer.decays(layer.parameters[cell.array]) else 0.0
     is_decoupled = bool(getattr(optimizer, "decoupled", False))
-    g = gradient.value + (0.0 if is_decoupled else decay * weight.value)
+    clipping, slope_of_clipping, clipped = _clipping(trace, gradient.value)
+    g = clipping * gradient.value + (0.0 if is_decoupled else decay * weight.value)
     steps = [Step("gradient", gradient.cell, gradient.value), Step("learning rate", "", lr)]
     if layer.lr_factor != 1:
         steps[-1] = Step("learning rate", f"{optimizer.lr:g} * {layer.lr_factor:g} of the layer", lr)
+    steps += [Step(name, formula, clipping * gradient.value) for name, formula in clipped]
     if decay and not is_decoupled:
         steps.append(Step("g", f"gradient + {decay:g} * weight", g))
 
@@ -46,7 +49,7 @@ def explain_update(trace: Trace, cell: Cell) -> Account:
         raise ArgumentError(f"explain supports sgd, adam, adamw and rmsprop; the optimizer is {optimizer!r}")
     formula = more[-1].formula
     after = weight.value + float(trace.updates[full][cell.index])
-    slopes = (slope, 0.0 if is_decoupled else slope * decay)
+    slopes = (slope * slope_of_clipping, 0.0 if is_decoupled else slope * decay)
     terms = [Term((gradient, weight), amount=amount, formula=formula, slopes=slopes)]
     if not decay or is_decoupled:
         terms = [Term((gradient,), amount=amount, formula=formula, slopes=slopes[:1])]
@@ -61,6 +64,18 @@ def explain_update(trace: Trace, cell: Cell) -> Account:
         roundings=12,
         grain=grain,
     )
+
+
+def _clipping(trace: Trace, gradient: float) -> tuple[float, float, list[tuple[str, str]]]:
+    """Return the factor by which the gradient is shortened, the derivative of the shortened gradient, and name and
+    formula of that step if there is one."""
+    limit = trace.optimizer.clip_norm
+    norm = 0.0 if limit is None else clip_by_norm(trace.gradients, clip_norm=limit)[1]
+    if limit is None or norm <= limit:
+        return 1.0, 1.0, []
+    factor = limit / norm
+    slope = factor * (1 - (gradient / norm) ** 2)  # the norm grows with the gradient
+    return factor, slope, [("gradient, clipped", f"gradient * {limit:g} / {norm:.6g}, the norm of all gradients")]
 
 
 def _factor(trace: Trace, cell: Cell, what: str, value: float) -> Factor:
