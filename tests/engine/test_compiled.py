@@ -40,6 +40,10 @@ maxpool3:s2:same
 maxpool2:s3
 avgpool2
 avgpool3:s2:same
+maxpool3:s2:ceil
+conv3x3:8:same relu maxpool3:ceil
+avgpool3:s2:pad1x0:ceil
+tanh avgpool4:ceil
 relu
 leakyrelu
 leakyrelu:slope=0 relu
@@ -122,7 +126,7 @@ def networks(draw: st.DrawFn) -> str:
             pool = draw(st.sampled_from(["", "", " maxpool2", " maxpool2x1"]))
             words.append(f"conv{kernel}:{filters}{step}{padding}{more}" + draw(activation) + pool)
         else:
-            around = draw(st.sampled_from(["", ":same"]))  # no window may hold nothing but padding
+            around = draw(st.sampled_from(["", ":same", ":ceil"]))  # no window may hold nothing but padding
             words.append(f"{kind}{kernel}{step}{around}" + draw(activation))
     for _ in range(draw(st.integers(0, 2))):
         words.append(f"fc{draw(st.sampled_from([1, 5, 16, 35]))}" + draw(activation))

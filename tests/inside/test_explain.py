@@ -29,6 +29,8 @@ LAYER_TEXTS = {
     "maxpool-overlap": "9x8x2 > maxpool3x2:same:s1 > fc5",
     "avgpool": "9x8x2 > avgpool2:same > fc5",
     "avgpool-exclude": "9x8x2 > avgpool3:pad1:s2:excludepad > fc5",
+    "maxpool-ceil": "9x8x2 > maxpool3:s2:pad1x0:ceil > fc5",
+    "avgpool-ceil": "9x8x2 > avgpool3:s2:pad1x0:ceil > fc5",
     "flatten": "3x4x2 > flatten > fc5",
     "fc": "30 > fc9 > fc5",
     "relu": "30 > relu > fc5",

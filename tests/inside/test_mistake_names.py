@@ -123,15 +123,16 @@ def next_group(array: str) -> Wrong:
 def pooling(kind: type, **fixed: Any) -> Draw:
     def draw(generator: Generator) -> tuple[Layer, tuple[int, ...]]:
         kernel = fixed.get("kernel") or tuple(int(k) for k in generator.integers(2, 4, 2))
-        layer = kind(kernel, **{name: value for name, value in fixed.items() if name != "kernel"})
-        return layer, tuple(int(n) for n in (*generator.integers(6, 10, 2), generator.integers(2, 4)))
+        layer = kind(kernel, **{name: value for name, value in fixed.items() if name not in ("kernel", "size")})
+        drawn = tuple(int(n) for n in (*generator.integers(6, 10, 2), generator.integers(2, 4)))
+        return layer, fixed.get("size", drawn)
 
     return draw
 
 
 def pooled(layer: Any, dy: Array, x_shape: tuple[int, ...], place: Callable[..., Any]) -> Array:
     """Send each number of delta where `place(n, i, j, c)` says: rows and columns of its window, with a weight."""
-    g = geometry(*x_shape[1:3], layer.kernel_size, stride=layer.stride, padding=layer.padding)
+    g = layer.geometry(x_shape[1:])
     dx = np.zeros(x_shape)
     for n, i, j, c in np.ndindex(dy.shape):
         for u, v, weight in place(n, i, j, c):
@@ -158,7 +159,7 @@ def shared(weight: Callable[[int, int, int, int], float]) -> Wrong:
     """Share delta among the window; `weight(pixels, pixels inside, rows, columns)`."""
 
     def wrong(layer: Any, dy: Array, x_shape: Any, right: dict[str, Array]) -> dict[str, Array]:
-        g = geometry(*x_shape[1:3], layer.kernel_size, stride=layer.stride, padding=layer.padding)
+        g = layer.geometry(x_shape[1:])
 
         def place(n: int, i: int, j: int, c: int) -> list[tuple[int, int, float]]:
             taps = list(np.ndindex(g.kernel))
@@ -343,6 +344,12 @@ PLANTED: dict[str, tuple[str, Draw, Wrong, tuple[str, ...]]] = {
         "wrong mean at the border",
         pooling(AvgPool2d, kernel=(3, 2), stride=2, padding=1, count_include_pad=False),
         shared(lambda pixels, inside, rows, columns: 1 / pixels),
+        ("x",),
+    ),
+    "border-beyond": (
+        "wrong mean at the border",
+        pooling(AvgPool2d, kernel=3, stride=2, padding=1, ceil_mode=True, size=(8, 7, 2)),
+        shared(lambda pixels, inside, rows, columns: 1 / (rows * columns)),
         ("x",),
     ),
     "rows-only": (

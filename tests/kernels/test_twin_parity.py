@@ -51,10 +51,11 @@ def test_unknown_name():
     extra=st.tuples(st.integers(0, 9), st.integers(0, 9)),
     images=st.integers(0, 3),
     channels=st.sampled_from([1, 3, 16, 19, 40]),
+    ceil_mode=st.booleans(),
     counting=st.booleans(),
     dtype=floats,
 )
-def test_pooling(data, kernel, stride, extra, images, channels, counting, dtype):
+def test_pooling(data, kernel, stride, extra, images, channels, ceil_mode, counting, dtype):
     sides = [st.tuples(st.integers(0, k - 1), st.integers(0, k - 1)) for k in kernel]
     padding = data.draw(st.one_of(st.just("same"), st.just("valid"), st.tuples(*sides)))
     shape = (images, kernel[0] + extra[0], kernel[1] + extra[1], channels)
@@ -62,7 +63,7 @@ def test_pooling(data, kernel, stride, extra, images, channels, counting, dtype)
     x = rng.integers(-4, 4, size=shape).astype(dtype)  # many equal values
     x[rng.random(shape) < 0.05] = np.nan
     x[rng.random(shape) < 0.3] = -np.inf
-    where = {"stride": stride, "padding": padding}
+    where = {"stride": stride, "padding": padding, "ceil_mode": ceil_mode}
     try:
         y, winners = ops.max_pool2d(x, kernel, **where)
     except ArgumentError:  # with this stride a window lies wholly in the padding

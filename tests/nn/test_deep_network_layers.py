@@ -139,6 +139,10 @@ def test_auto_is_he_before_what_is_like_a_relu(word: str) -> None:
         (lambda: DropPath(), "DropPath: missing a required argument: 'rate'"),
         (lambda: AdaptiveAvgPool2d((7, 0)), "AdaptiveAvgPool2d: output_size must be an int or a pair of ints"),
         (lambda: ConvTranspose2d(4, 3, padding="same"), "ConvTranspose2d: padding must be an int or a pair of ints"),
+        (
+            lambda: ConvTranspose2d(4, 3, stride=(2, 1), output_padding=1),
+            "ConvTranspose2d: output_padding must be below the stride; it is 1, stride (2, 1)",
+        ),
         (lambda: ConvTranspose2d(4, 3, groups=3), "ConvTranspose2d: groups must divide in_channels and out_channels"),
     ],
 )
@@ -148,35 +152,27 @@ def test_an_argument_that_cannot_be_used_is_answered(make: Any, message: str) ->
 
 
 @pytest.mark.parametrize(
-    ("layer", "shape", "error", "message"),
+    ("layer", "shape", "message"),
     [
-        (GroupNorm(3), (4, 4, 8), ShapeError, "num_groups must divide the input's channels; it is 3, the input (4, 4"),
-        (GroupNorm(8), (1, 1, 8), ShapeError, "GroupNorm: a single value has no variance; the input (1, 1, 8) gives"),
-        (InstanceNorm2d(), (1, 1, 8), ShapeError, "InstanceNorm2d: a single value has no variance"),
-        (InstanceNorm2d(), (8,), ShapeError, "instance normalization takes (height, width, channels); it got (8,)"),
-        (LayerNorm(), (4, 4, 1), ShapeError, "LayerNorm: a single value has no variance"),
-        (LayerNorm(3), (8,), ShapeError, "LayerNorm: axes must be at most 1 for (8,); it is 3"),
-        (ChannelShuffle(3), (4, 4, 8), ShapeError, "groups must divide the input's channels; groups is 3"),
-        (GlobalAvgPool2d(), (8,), ShapeError, "pooling takes (height, width, channels); it got (8,)"),
-        (AdaptiveAvgPool2d(2), (8,), ShapeError, "pooling takes (height, width, channels); it got (8,)"),
-        (Upsample(2), (8,), ShapeError, "resizing takes (height, width, channels); it got (8,)"),
-        (Upsample(2**30), (4, 4, 1), ShapeError, "Upsample: a padded image must be at most 2,147,483,647 pixels high"),
-        (ConvTranspose2d(4, 3), (8,), ShapeError, "a transposed convolution takes (height, width, channels)"),
-        (ConvTranspose2d(4, 3, in_channels=3), (4, 4, 8), ShapeError, "has 8 channels but in_channels is 3"),
-        (ConvTranspose2d(4, 3, groups=2), (4, 4, 3), ShapeError, "groups must divide the channels of x; x has 3"),
-        (ConvTranspose2d(4, 3, padding=3), (2, 2, 3), ShapeError, "padding (3, 3) leaves nothing of the output"),
-        (
-            ConvTranspose2d(4, 3, output_padding=1),
-            (2, 2, 3),
-            ArgumentError,
-            "output_padding must be below the stride 1",
-        ),
+        (GroupNorm(3), (4, 4, 8), "num_groups must divide the input's channels; it is 3, the input (4, 4"),
+        (GroupNorm(8), (1, 1, 8), "GroupNorm: a single value has no variance; the input (1, 1, 8) gives"),
+        (InstanceNorm2d(), (1, 1, 8), "InstanceNorm2d: a single value has no variance"),
+        (InstanceNorm2d(), (8,), "instance normalization takes (height, width, channels); it got (8,)"),
+        (LayerNorm(), (4, 4, 1), "LayerNorm: a single value has no variance"),
+        (LayerNorm(3), (8,), "LayerNorm: axes must be at most 1 for (8,); it is 3"),
+        (ChannelShuffle(3), (4, 4, 8), "groups must divide the input's channels; groups is 3"),
+        (GlobalAvgPool2d(), (8,), "pooling takes (height, width, channels); it got (8,)"),
+        (AdaptiveAvgPool2d(2), (8,), "pooling takes (height, width, channels); it got (8,)"),
+        (Upsample(2), (8,), "resizing takes (height, width, channels); it got (8,)"),
+        (Upsample(2**30), (4, 4, 1), "Upsample: a padded image must be at most 2,147,483,647 pixels high"),
+        (ConvTranspose2d(4, 3), (8,), "a transposed convolution takes (height, width, channels)"),
+        (ConvTranspose2d(4, 3, in_channels=3), (4, 4, 8), "has 8 channels but in_channels is 3"),
+        (ConvTranspose2d(4, 3, groups=2), (4, 4, 3), "groups must divide the channels of x; x has 3"),
+        (ConvTranspose2d(4, 3, padding=3), (2, 2, 3), "padding (3, 3) leaves nothing of the output"),
     ],
 )
-def test_an_input_that_does_not_fit_is_named(
-    layer: Layer, shape: tuple[int, ...], error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=re.escape(message)):
+def test_an_input_that_does_not_fit_is_named(layer: Layer, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ShapeError, match=re.escape(message)):
         layer.output_shape(shape)
 
 

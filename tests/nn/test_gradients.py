@@ -18,6 +18,8 @@ LAYER_TEXTS = [
     "4x4x2 > conv2x2:2:algorithm=loops:d2",
     "6x5x2 > maxpool2",
     "6x5x2 > maxpool3x2:same:s1",
+    "6x5x2 > maxpool3:s2:ceil",
+    "6x5x2 > avgpool3x2:s2:pad1x0:ceil",
     "6x5x2 > avgpool2:same",
     "6x5x2 > avgpool3:pad1:s2:excludepad",
     "5x4x4 > convt3x2:6:s2x3:pad1x0:outpad1x2:d1x2:g2",

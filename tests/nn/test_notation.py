@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rot180.errors import ShapeError
+from rot180.errors import ArgumentError
 from rot180.nn import (
     ELU,
     GELU,
@@ -70,6 +70,7 @@ def described(model: Sequential) -> list[str]:
         ("conv3:4:algorithm=im2col:name=stem", Conv2d(4, 3, algorithm="im2col", name="stem")),
         ("maxpool2", MaxPool2d(2)),
         ("maxpool3x2:s2:same", MaxPool2d((3, 2), stride=2, padding="same")),
+        ("maxpool3:s2:ceil", MaxPool2d(3, stride=2, ceil_mode=True)),
         ("avgpool2", AvgPool2d(2)),
         ("avgpool2:pad1:excludepad", AvgPool2d(2, padding=1, count_include_pad=False)),
         ("gap", GlobalAvgPool2d()),
@@ -208,8 +209,10 @@ spatial = st.one_of(
         Conv2d, st.sampled_from([2, 4, 6]), pairs, stride=pairs, padding=paddings, dilation=pairs,
         groups=st.sampled_from([1, 2]), algorithm=st.sampled_from(["auto", "im2col", "offsets"]), **weights,
     ),
-    layers(MaxPool2d, pairs, stride=pairs, padding=paddings),
-    layers(AvgPool2d, pairs, stride=pairs, padding=paddings, count_include_pad=st.booleans()),
+    layers(MaxPool2d, pairs, stride=pairs, padding=paddings, ceil_mode=st.booleans()),
+    layers(
+        AvgPool2d, pairs, stride=pairs, padding=paddings, ceil_mode=st.booleans(), count_include_pad=st.booleans()
+    ),
     layers(
         ConvTranspose2d, st.sampled_from([2, 4, 6]), pairs, stride=pairs,
         padding=st.one_of(sides, st.tuples(sides, sides)), output_padding=st.integers(0, 2), dilation=pairs,
@@ -248,10 +251,10 @@ def drawn_models(draw: Any) -> Sequential:
         if make is Linear and len(shape) == 3:
             chosen.append(Flatten())
             shape = chosen[-1].output_shape(shape)
-        layer = make(*required, **optional, **({} if name.get("name") in taken else name))
         try:
+            layer = make(*required, **optional, **({} if name.get("name") in taken else name))
             shape = layer.output_shape(shape)
-        except ShapeError:
+        except ArgumentError:
             continue
         taken.add(layer.name)
         chosen.append(layer)

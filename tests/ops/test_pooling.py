@@ -19,22 +19,33 @@ GEOMETRIES = [
     {"kernel_size": 3, "stride": 2, "padding": "same"},
     {"kernel_size": 3, "stride": 1, "padding": ((1, 0), (2, 1))},
     {"kernel_size": 2, "stride": 3, "padding": 1},
+    {"kernel_size": 3, "stride": 2, "ceil_mode": True},
+    {"kernel_size": (2, 3), "stride": 4, "padding": (1, 1), "ceil_mode": True},
 ]
 
 
-def by_loops(x, kernel_size, stride, padding):
-    """Give each window's own pixels with their places, one window at a time."""
-    g = geometry(x.shape[1], x.shape[2], kernel_size, stride=stride, padding=padding)
-    for i in range(g.out_height):
-        for j in range(g.out_width):
-            pixels = []
-            for u in range(g.kernel[0]):
-                for v in range(g.kernel[1]):
-                    row = i * g.stride[0] + u - g.padding[0][0]
-                    column = j * g.stride[1] + v - g.padding[1][0]
-                    if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
-                        pixels.append((u * g.kernel[1] + v, row, column))
-            yield i, j, pixels
+def starts(n, k, s, before, after, ceil_mode):
+    """Give the starts of the windows along one axis, counted from the image.
+
+    Rounded up, a window counts if the one before it left something over and if it does not start behind the image.
+    """
+    place = 0
+    while place + k <= n + before + after or (ceil_mode and place - s + k < n + before + after and place < n + before):
+        yield place - before
+        place += s
+
+
+def by_loops(x, kernel_size, stride, padding, ceil_mode=False):
+    """Give each window's own pixels with their places, and how many pixels it has with padding, window by window."""
+    size, (kh, kw) = x.shape[1:3], kernel_size
+    steps = kernel_size if stride is None else stride
+    (top, bottom), (left, right) = geometry(*size, kernel_size, stride=steps, padding=padding).padding
+    for i, row in enumerate(starts(size[0], kh, steps[0], top, bottom, ceil_mode)):
+        for j, column in enumerate(starts(size[1], kw, steps[1], left, right, ceil_mode)):
+            taps = [(u * kw + v, row + u, column + v) for u in range(kh) for v in range(kw)]
+            padded = [tap for tap in taps if tap[1] < size[0] + bottom and tap[2] < size[1] + right]
+            inside = [tap for tap in padded if 0 <= tap[1] < size[0] and 0 <= tap[2] < size[1]]
+            yield i, j, inside, len(padded)
 
 
 @st.composite
@@ -51,18 +62,20 @@ def poolings(draw):
     generator = np.random.default_rng(draw(st.integers(0, 1000)))
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     x = generator.integers(-4, 4, size=(n, height, width, c)).astype(dtype)
-    return x, kernel, stride, padding
+    return x, kernel, {"stride": stride, "padding": padding, "ceil_mode": draw(st.booleans())}
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(poolings())
 def test_max_pool_is_the_plain_loop(drawn):
-    x, kernel, stride, padding = drawn
-    y, winners = max_pool2d(x, kernel, stride=stride, padding=padding)
+    x, kernel, options = drawn
+    y, winners = max_pool2d(x, kernel, **options)
     dy = np.random.default_rng(0).integers(1, 9, size=y.shape).astype(x.dtype)
-    dx = max_pool2d_backward(dy, winners, x.shape, kernel, stride=stride, padding=padding)
+    dx = max_pool2d_backward(dy, winners, x.shape, kernel, **options)
     expected_dx = np.zeros_like(x)
-    for i, j, pixels in by_loops(x, kernel, kernel if stride is None else stride, padding):
+    windows = list(by_loops(x, kernel, **options))
+    assert windows[-1][:2] == (y.shape[1] - 1, y.shape[2] - 1)
+    for i, j, pixels, _ in windows:
         for n in range(x.shape[0]):
             for c in range(x.shape[3]):
                 place, row, column = max(pixels, key=lambda p: x[n, p[1], p[2], c])  # the first of equal ones
@@ -78,14 +91,15 @@ def test_max_pool_is_the_plain_loop(drawn):
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(poolings(), st.booleans())
 def test_avg_pool_is_the_plain_loop(drawn, count_include_pad):
-    x, kernel, stride, padding = drawn
-    options = {"stride": stride, "padding": padding, "count_include_pad": count_include_pad}
+    x, kernel, options = drawn
+    windows = list(by_loops(x, kernel, **options))
+    options = {**options, "count_include_pad": count_include_pad}
     y = avg_pool2d(x, kernel, **options)
     dy = np.random.default_rng(0).normal(size=y.shape).astype(x.dtype)
     dx = avg_pool2d_backward(dy, x.shape, kernel, **options)
     expected_y, expected_dx = np.zeros_like(y), np.zeros_like(x)
-    for i, j, pixels in by_loops(x, kernel, kernel if stride is None else stride, padding):
-        count = kernel[0] * kernel[1] if count_include_pad else len(pixels)
+    for i, j, pixels, padded in windows:
+        count = padded if count_include_pad else len(pixels)
         for _, row, column in pixels:
             expected_y[:, i, j] += x[:, row, column] / count
             expected_dx[:, row, column] += dy[:, i, j] / count
@@ -132,6 +146,24 @@ def test_the_first_of_equal_maxima_takes_all_of_delta():
     y, winners = max_pool2d(x, 2)
     dx = max_pool2d_backward(np.array([[3.0, 5.0]]).reshape(y.shape), winners, x.shape, 2)
     np.testing.assert_array_equal(dx[0, :, :, 0], [[3, 0, 5, 0], [0, 0, 0, 0]])
+
+
+def test_windows_rounded_up_as_in_pytorch():
+    for n, kernel, stride, padding, out in (
+        (112, 3, 2, 0, 56),
+        (2, 3, 2, 0, 1),
+        (5, 2, 2, 1, 3),
+        (4, 2, 3, 1, 2),
+        (3, 1, 3, 0, 1),
+    ):
+        x = np.ones((1, n, n, 1))
+        y, _ = max_pool2d(x, kernel, stride=stride, padding=padding, ceil_mode=True)
+        assert y.shape[1:3] == (out, out)
+        np.testing.assert_array_equal(y, 1)
+    mean = avg_pool2d(np.ones((1, 1, 3, 1)), (1, 2), padding=(0, 0), ceil_mode=True)
+    np.testing.assert_array_equal(mean.ravel(), [1, 1])  # what is beyond the padding does not count
+    with pytest.raises(ShapeError, match="the window is 4 pixels high but the padded image only 2"):
+        max_pool2d(np.ones((1, 2, 2, 1)), 4, stride=2, ceil_mode=True)
 
 
 def test_deltas_of_overlapping_windows_add():

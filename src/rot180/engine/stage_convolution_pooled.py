@@ -19,7 +19,6 @@ from rot180.kernels.winners import gather_winners, list_winners, scatter_winners
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.pooling import MaxPool2d
-from rot180.ops.geometry import geometry
 
 CACHED_BAND = 1 << 15
 """Bytes of padded image that a band of winners touches: two thirds of the first-level cache."""
@@ -134,5 +133,5 @@ def fuses_pool(conv: Conv2d, pool: Layer, shape: Shape) -> bool:
         and conv.dilation[1] == 1
         and pool.stride == pool.kernel_size
         and 1 < math.prod(pool.kernel_size) < 255
-        and not geometry(shape[0], shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding).is_padded
+        and not pool.geometry(shape).is_padded
     )

@@ -14,7 +14,6 @@ from rot180.kernels.pooling_backward import avg_pool_backward, max_pool_backward
 from rot180.nn.activation import Sigmoid, Tanh
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.pooling import AvgPool2d, MaxPool2d
-from rot180.ops.geometry import pool_geometry
 
 FUSED = (Sigmoid, Tanh)
 """Activations that run inside average pooling."""
@@ -33,14 +32,7 @@ class PoolingStage(Stage):
             raise TypeError(f"not a pooling layer: {pool!r}")
         self.pool = pool
         self.activation, self.gate_kind = KINDS[type(activations[0])] if activations else (NOTHING, NOTHING)
-        self.geometry = pool_geometry(
-            self.input_shape[0],
-            self.input_shape[1],
-            pool.kernel_size,
-            stride=pool.stride,
-            padding=pool.padding,
-            name=pool.name,
-        )
+        self.geometry = pool.geometry(self.input_shape)
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Compute the maximum or the mean of each window."""
@@ -73,5 +65,4 @@ def fuses_activation(activation: Layer, pool: Layer | None, shape: Shape) -> boo
     """Return whether an activation can run inside the pooling that follows: a mean over windows that do not overlap."""
     if type(activation) not in FUSED or not isinstance(pool, AvgPool2d):
         return False
-    kernel = pool_geometry(shape[0], shape[1], pool.kernel_size, stride=pool.stride, padding=pool.padding)
-    return windows_lie_apart(pool_sizes(kernel))
+    return windows_lie_apart(pool_sizes(pool.geometry(shape)))

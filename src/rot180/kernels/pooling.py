@@ -3,11 +3,13 @@ r"""Max pooling and average pooling with any window, stride and padding, forward
 Every output reads the taps of its window inside the image: padding never wins and adds nothing. Registers run along
 the channels.
 
-Images may be the inside of padded buffers. `sizes` (14,) int64, from `pool_sizes`:
+Images may be the inside of padded buffers. `sizes` (16,) int64, from `pool_sizes`:
 
-    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left
+    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left,
+    H_end, W_end
 
-with x for the larger and y for the smaller images, forward or backward.
+with x for the larger and y for the smaller images, forward or backward. A window that ends after the row H_end or the
+column W_end, counted from the image, reaches beyond the padding, where nothing counts.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ def pool_sizes(
     g: Geometry, x_place: tuple[int, int] = (0, 0), y_place: tuple[int, int] = (0, 0)
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the sizes for the kernels; the places are the rows and columns where images begin in buffers."""
-    (top, _), (left, _) = g.padding
-    return np.array(
-        [g.height, g.width, *x_place, g.out_height, g.out_width, *y_place, *g.kernel, *g.stride, top, left], np.int64
-    )
+    (top, bottom), (left, right) = g.padding
+    ends = g.height + bottom - g.beyond[0], g.width + right - g.beyond[1]
+    sizes = [g.height, g.width, *x_place, g.out_height, g.out_width, *y_place, *g.kernel, *g.stride, top, left, *ends]
+    return np.array(sizes, np.int64)
 
 
 @subroutine
@@ -103,9 +105,9 @@ def avg_pool(x, y, count_include_pad, sizes, activation):
 
     `activation` is applied to x first, in place; windows must then not overlap. It is NOTHING or a kind of `activate`.
     """
-    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
+    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left, H_end, W_end = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-        sizes[11], sizes[12], sizes[13],
+        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15],
     )  # fmt: skip
     C = x.shape[3]
     line = x.shape[2] * C
@@ -127,7 +129,7 @@ def avg_pool(x, y, count_include_pad, sizes, activation):
             while j < OW:
                 left, first_v, last_v, count = equal_windows(j, OW, W, KW, stride_w, pad_left)
                 high, wide = last_u - first_u, last_v - first_v
-                pixels = KH * KW if count_include_pad else high * wide
+                pixels = min(KH, H_end - top) * min(KW, W_end - left) if count_include_pad else high * wide
                 for c in range(0, C, L):
                     a, b = advance(p, (left + first_v) * C + c), advance(q, j * C + c)
                     divisor = splat(p, float(pixels))

@@ -66,9 +66,9 @@ def _overlap(size, start, length):
 
 @kernel
 def _hand_out(kind, dy, winners, dx, sizes, gate, x):
-    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
+    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left, H_end, W_end = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-        sizes[11], sizes[12], sizes[13],
+        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15],
     )  # fmt: skip
     C = dx.shape[3]
     line = dx.shape[2] * C
@@ -95,7 +95,9 @@ def _hand_out(kind, dy, winners, dx, sizes, gate, x):
                 left, first_v, last_v, count = equal_windows(j, OW, W, KW, stride_w, pad_left)
                 high, wide = last_u - first_u, last_v - first_v
                 to = (top + first_u) * line + (left + first_v) * C
-                pixels = high * wide if kind == _MEAN_OF_PIXELS else KH * KW
+                pixels = high * wide
+                if kind == _MEAN:
+                    pixels = min(KH, H_end - top) * min(KW, W_end - left)
                 for c in range(0, C, L):
                     a, b, part = advance(p, j * C + c), advance(image, to + c), min(L, C - c)
                     if kind == _MAX:
@@ -138,9 +140,9 @@ def _share(p, q, count, line, step, C, high, wide, divisor, part):
 
 @kernel
 def _collect(kind, dy, winners, dx, sizes):
-    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
+    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left, H_end, W_end = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-        sizes[11], sizes[12], sizes[13],
+        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15],
     )  # fmt: skip
     C = dx.shape[3]
     rows = dx.shape[0] * H
@@ -174,8 +176,10 @@ def _collect(kind, dy, winners, dx, sizes):
                                 place = load_integers(pointer(winners, ((n * OH + i) * OW + j) * C), c, part, zero)
                                 delta = select(place == splat(q, float(tap)), delta, zero)
                             else:
-                                wide = _overlap(W, j * stride_w - pad_left, KW)
-                                pixels = high * wide if kind == _MEAN_OF_PIXELS else KH * KW
+                                left = j * stride_w - pad_left
+                                pixels = high * _overlap(W, left, KW)
+                                if kind == _MEAN:
+                                    pixels = min(KH, H_end - (i * stride_h - pad_top)) * min(KW, W_end - left)
                                 delta = delta / splat(q, float(pixels))
                             collected = collected + delta
                     write(q, k * C + c, collected, part)

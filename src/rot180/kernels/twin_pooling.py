@@ -12,10 +12,10 @@ from rot180.ops.types import Array, Padding, Pair
 
 
 def max_pool2d(
-    x: Array, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = "valid"
+    x: Array, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = "valid", ceil_mode: bool = False
 ) -> tuple[Array, Array]:
     """Compiled twin of `rot180.ops.max_pool2d`."""
-    g = _pool_geometry(x.shape, kernel_size, stride, padding, "max_pool2d")
+    g = _pool_geometry(x.shape, kernel_size, stride, padding, ceil_mode, "max_pool2d")
     dtype = float_type("max_pool2d", x=x)
     y = np.empty((x.shape[0], g.out_height, g.out_width, x.shape[3]), dtype)
     winners = np.empty(y.shape, np.int32)
@@ -31,10 +31,11 @@ def max_pool2d_backward(
     *,
     stride: Pair | None = None,
     padding: Padding = "valid",
+    ceil_mode: bool = False,
 ) -> Array:
     """Compiled twin of `rot180.ops.max_pool2d_backward`."""
     name = "max_pool2d_backward"
-    g = _pool_geometry(x_shape, kernel_size, stride, padding, name)
+    g = _pool_geometry(x_shape, kernel_size, stride, padding, ceil_mode, name)
     _check_delta(dy, x_shape, g, "dy", name)
     _check_delta(winners, x_shape, g, "winners", name)
     dtype = float_type(name, dy=dy)
@@ -49,10 +50,11 @@ def avg_pool2d(
     *,
     stride: Pair | None = None,
     padding: Padding = "valid",
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Array:
     """Compiled twin of `rot180.ops.avg_pool2d`."""
-    g = _pool_geometry(x.shape, kernel_size, stride, padding, "avg_pool2d")
+    g = _pool_geometry(x.shape, kernel_size, stride, padding, ceil_mode, "avg_pool2d")
     dtype = float_type("avg_pool2d", x=x)
     y = np.empty((x.shape[0], g.out_height, g.out_width, x.shape[3]), dtype)
     pooling.avg_pool(contiguous(x, dtype), y, bool(count_include_pad), pooling.pool_sizes(g), NOTHING)
@@ -66,11 +68,12 @@ def avg_pool2d_backward(
     *,
     stride: Pair | None = None,
     padding: Padding = "valid",
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Array:
     """Compiled twin of `rot180.ops.avg_pool2d_backward`."""
     name = "avg_pool2d_backward"
-    g = _pool_geometry(x_shape, kernel_size, stride, padding, name)
+    g = _pool_geometry(x_shape, kernel_size, stride, padding, ceil_mode, name)
     _check_delta(dy, x_shape, g, "dy", name)
     dtype = float_type(name, dy=dy)
     dx = np.empty(x_shape, dtype)

@@ -93,6 +93,10 @@ class ConvTranspose2d(Weighted):
                 f"ConvTranspose2d: groups must divide in_channels and out_channels; it is {groups}, "
                 f"in_channels {in_channels}, out_channels {out_channels}"
             )
+        if any(more >= step for more, step in zip(self.output_padding, self.stride, strict=True)):
+            raise ArgumentError(
+                f"ConvTranspose2d: output_padding must be below the stride; it is {output_padding}, stride {stride}"
+            )
 
     @property
     def options(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ The words are those of `registry`; their options follow after colons:
 | `conv5x5:32`, `conv5:32` | Conv2d | `same` `valid` `pad2` `pad1x2` `pad0,1,0,1` `s2` `s2x1` `d2` `g4` \
 `nobias` `init=...` `lr=0.5` `algorithm=...` |
 | `convt2x2:32:s2` | ConvTranspose2d | `pad1` `outpad1` `s2` `d2` `g4` `nobias` `init=...` `lr=0.5` `algorithm=...` |
-| `maxpool2`, `maxpool3x2` | MaxPool2d | `same` `valid` `pad...` `s2` |
+| `maxpool2`, `maxpool3x2` | MaxPool2d | `same` `valid` `pad...` `s2` `ceil` |
 | `avgpool2` | AvgPool2d | the same, and `excludepad` |
 | `gap` `gmp` | GlobalAvgPool2d, GlobalMaxPool2d | |
 | `adaptavg7x7` | AdaptiveAvgPool2d | |

@@ -22,19 +22,27 @@ class _Pool2d(Layer):
     kernel_size = Hyper(as_pair)
     stride = Hyper(as_pair)
     padding: Hyper[Padding] = Hyper(lambda value, _: plain_padding(value))
+    ceil_mode = Hyper(lambda value, _: bool(value))
 
     def __init__(
-        self, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = "valid", name: str = ""
+        self,
+        kernel_size: Pair,
+        *,
+        stride: Pair | None = None,
+        padding: Padding = "valid",
+        ceil_mode: bool = False,
+        name: str = "",
     ) -> None:
         super().__init__(name=name)
         self.kernel_size = kernel_size
         self.stride = self.kernel_size if stride is None else stride
         self.padding = padding
+        self.ceil_mode = ceil_mode
 
     @property
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments that the operations take."""
-        return {"stride": self.stride, "padding": self.padding}
+        return {"stride": self.stride, "padding": self.padding, "ceil_mode": self.ceil_mode}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, C)."""
@@ -45,11 +53,20 @@ class _Pool2d(Layer):
     def geometry(self, input_shape: Shape) -> Geometry:
         """Return the geometry of the windows; raise ShapeError if none fits."""
         height, width, _ = input_shape
-        return pool_geometry(height, width, self.kernel_size, stride=self.stride, padding=self.padding, name=self.label)
+        return pool_geometry(
+            height,
+            width,
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            ceil_mode=self.ceil_mode,
+            name=self.label,
+        )
 
     def _word(self, stem: str, *options: str) -> str:
         stride = "" if self.stride == self.kernel_size else f"s{size(self.stride)}"
-        return join(f"{stem}{size(self.kernel_size)}", padding_option(self.padding), stride, *options)
+        ceil = "ceil" if self.ceil_mode else ""
+        return join(f"{stem}{size(self.kernel_size)}", padding_option(self.padding), stride, ceil, *options)
 
 
 class MaxPool2d(_Pool2d):
@@ -63,6 +80,8 @@ class MaxPool2d(_Pool2d):
         Distance between windows in pixels; None places them side by side.
     padding
         As in `rot180.ops.conv2d`; padded with -inf.
+    ceil_mode : bool
+        Whether the last windows may reach beyond the padded image, as in PyTorch, instead of leaving pixels over.
     name
         As in `Layer`.
 
@@ -70,6 +89,10 @@ class MaxPool2d(_Pool2d):
     --------
     >>> MaxPool2d(2).output_shape((28, 28, 8))
     (14, 14, 8)
+    >>> MaxPool2d(3, stride=2).output_shape((112, 112, 8))
+    (55, 55, 8)
+    >>> MaxPool2d(3, stride=2, ceil_mode=True).output_shape((112, 112, 8))
+    (56, 56, 8)
     """
 
     def forward(
@@ -96,12 +119,12 @@ class AvgPool2d(_Pool2d):
 
     Parameters
     ----------
-    kernel_size, stride, name
+    kernel_size, stride, ceil_mode, name
         As in `MaxPool2d`.
     padding
         As in `rot180.ops.conv2d`; padded with zeros.
     count_include_pad : bool
-        Whether the padding counts in the mean.
+        Whether the padding counts in the mean; what lies beyond it never does.
 
     Examples
     --------
@@ -117,10 +140,11 @@ class AvgPool2d(_Pool2d):
         *,
         stride: Pair | None = None,
         padding: Padding = "valid",
+        ceil_mode: bool = False,
         count_include_pad: bool = True,
         name: str = "",
     ) -> None:
-        super().__init__(kernel_size, stride=stride, padding=padding, name=name)
+        super().__init__(kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode, name=name)
         self.count_include_pad = count_include_pad
 
     @property

@@ -112,7 +112,7 @@ _WINDOW = _option("5x5", "kernel_size", _PAIR, _pair)
 _FILTERS = _option("32", "out_channels", _INT, _int)
 _EPS = _option("eps=1e-5", "eps", f"eps={_FLOAT}", _float)
 _NO_AFFINE = _option("noaffine", "affine", "noaffine", lambda match: False)
-_POOL = (*_PADDING, _STRIDE, _NAME)
+_POOL = (*_PADDING, _STRIDE, _option("ceil", "ceil_mode", "ceil", lambda match: True), _NAME)
 _KERNEL = _option("2", "kernel_size", _PAIR, _pair)
 
 WORDS: dict[str, Word] = {

@@ -20,7 +20,7 @@ before they run: compiled code relies on it, and would otherwise read and write 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class Geometry:
     """((top, bottom), (left, right))"""
     out_height: int
     out_width: int
+    beyond: tuple[int, int] = (0, 0)
+    """The part of bottom and right that only completes the last windows of a pooling rounded up (`ceil_mode`)."""
 
     @property
     def padded_height(self) -> int:
@@ -128,12 +130,7 @@ def geometry(
     kernel, stride, dilation = as_pair(kernel, "kernel_size"), as_pair(stride, "stride"), as_pair(dilation, "dilation")
     size = (height, width)
     reach = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
-    if padding == "same":
-        rows, columns = (_same_padding(n, r, s) for n, r, s in zip(size, reach, stride, strict=True))
-    elif padding == "valid":
-        rows = columns = (0, 0)
-    else:
-        rows, columns = _explicit_padding(padding)
+    rows, columns = _sides(size, reach, stride, padding)
     out, strides, dilations = [], [], []
     axes = ("high", "wide")
     for n, r, s, d, p, axis in zip(size, reach, stride, dilation, (rows, columns), axes, strict=True):
@@ -158,9 +155,23 @@ def geometry(
 
 
 def pool_geometry(
-    height: int, width: int, kernel: Pair, *, stride: Pair | None, padding: Padding, name: str = "pooling"
+    height: int,
+    width: int,
+    kernel: Pair,
+    *,
+    stride: Pair | None,
+    padding: Padding,
+    ceil_mode: bool = False,
+    name: str = "pooling",
 ) -> Geometry:
     """Compute the windows of a pooling operation; like `geometry`, with two more rules.
+
+    With `ceil_mode`, windows that reach beyond the padded image count as well, as long as they start in the image or in
+    the padding before it, as in PyTorch:
+
+        out = ceil((n + before + after - k) / s) + 1,     one less if (out - 1)*s >= n + before
+
+    The padding of the result is enlarged by `beyond` to hold the last window.
 
     Parameters
     ----------
@@ -168,6 +179,8 @@ def pool_geometry(
         As in `geometry`.
     stride : int, (int, int) or None
         Distance between windows in pixels; None places them side by side.
+    ceil_mode : bool
+        Whether the number of windows is rounded up instead of down.
 
     Raises
     ------
@@ -180,8 +193,15 @@ def pool_geometry(
     --------
     >>> pool_geometry(5, 5, 2, stride=None, padding=0).stride
     (2, 2)
+    >>> g = pool_geometry(5, 5, 2, stride=2, padding=0, ceil_mode=True)
+    >>> g.out_height, g.padding, g.beyond
+    (3, ((0, 1), (0, 1)), (1, 1))
     """
-    g = geometry(height, width, kernel, stride=kernel if stride is None else stride, padding=padding, name=name)
+    stride = kernel if stride is None else stride
+    beyond = (0, 0)
+    if ceil_mode:
+        padding, beyond = _completed((height, width), kernel, stride, padding)
+    g = replace(geometry(height, width, kernel, stride=stride, padding=padding, name=name), beyond=beyond)
     if g.kernel[0] * g.kernel[1] > MAX_POOL:
         raise ShapeError(
             f"{name}: a window must hold at most {MAX_POOL:,} pixels; {g.kernel[0]}x{g.kernel[1]} are "
@@ -196,6 +216,32 @@ def pool_geometry(
                 f"{g.kernel[0]}x{g.kernel[1]} entirely outside; use a padding smaller than the window"
             )
     return g
+
+
+def _completed(
+    size: tuple[int, int], kernel: Pair, stride: Pair, padding: Padding
+) -> tuple[tuple[tuple[int, int], tuple[int, int]], tuple[int, int]]:
+    """Return the padding that holds the windows of `ceil_mode`, and by how much it is larger at the end."""
+    kernel, stride = as_pair(kernel, "kernel_size"), as_pair(stride, "stride")
+    sides, beyond = [], []
+    for n, k, s, (before, after) in zip(size, kernel, stride, _sides(size, kernel, stride, padding), strict=True):
+        out = -((k - n - before - after) // s) + 1
+        if (out - 1) * s >= n + before:
+            out -= 1
+        more = max((out - 1) * s + k - (n + before + after), 0) if out > 0 else 0
+        sides.append((before, after + more))
+        beyond.append(more)
+    return (sides[0], sides[1]), (beyond[0], beyond[1])
+
+
+def _sides(
+    size: tuple[int, int], reach: tuple[int, int], stride: tuple[int, int], padding: Padding
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the padding in pixels, ((top, bottom), (left, right))."""
+    if padding == "same":
+        rows, columns = (_same_padding(n, r, s) for n, r, s in zip(size, reach, stride, strict=True))
+        return rows, columns
+    return ((0, 0), (0, 0)) if padding == "valid" else _explicit_padding(padding)
 
 
 def _same_padding(n: int, reach: int, s: int) -> tuple[int, int]:

@@ -22,7 +22,8 @@ numbers, which is a Kronecker product:
     dx = dy (x) ones(KH, KW) / (KH*KW).
 
 **Windows that do not divide the image.** Only whole windows count. Rows and columns left over at the end do not
-contribute to y, so their dx is zero.
+contribute to y, so their dx is zero. With `ceil_mode` they do: the last windows may reach beyond the padded image,
+where there is nothing. A maximum ignores what is missing, and a mean does not count it, even if the padding counts.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ __all__ = ["avg_pool2d", "avg_pool2d_backward", "max_pool2d", "max_pool2d_backwa
 
 
 def max_pool2d(
-    x: Array, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = "valid"
+    x: Array, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = "valid", ceil_mode: bool = False
 ) -> tuple[Array, Array]:
     r"""Return the largest pixel of each window, and its position.
 
@@ -58,11 +59,14 @@ def max_pool2d(
         Distance between windows in pixels; the kernel size by default.
     padding : int, (int, int), ((int, int), (int, int)), "valid" or "same"
         Pixels added around the image.
+    ceil_mode : bool
+        Whether the last windows may reach beyond the padded image, as in PyTorch, instead of leaving pixels over.
 
     Returns
     -------
     y : (N, OH, OW, C), of x's type
-        OH = (H + top + bottom - KH) // s + 1, OW likewise. A window that contains a NaN gives NaN.
+        OH = (H + top + bottom - KH) // s + 1, OW likewise; with `ceil_mode` rounded up. A window that
+        contains a NaN gives NaN.
     winners : (N, OH, OW, C) int32
         Position of the maximum in its window, u*KW + v: the first of ties, the first NaN if any, never padding.
 
@@ -80,7 +84,7 @@ def max_pool2d(
     >>> y[0, :, :, 0], winners[0, :, :, 0]
     (array([[4., 5.]]), array([[2, 1]], dtype=int32))
     """
-    g = _pool_geometry(x.shape, kernel_size, stride, padding, "max_pool2d")
+    g = _pool_geometry(x.shape, kernel_size, stride, padding, ceil_mode, "max_pool2d")
     if x.dtype.type not in FLOATS:
         raise ArgumentError(f"max_pool2d: x must be float32 or float64; it is {x.dtype}; convert it with x.astype")
     x_pad = _pad(x, g, -np.inf)
@@ -112,6 +116,7 @@ def max_pool2d_backward(
     *,
     stride: Pair | None = None,
     padding: Padding = "valid",
+    ceil_mode: bool = False,
 ) -> Array:
     r"""Send each number of delta back to the position of its window's maximum.
 
@@ -127,7 +132,7 @@ def max_pool2d_backward(
         From `max_pool2d`.
     x_shape : (N, H, W, C)
         The shape of x.
-    kernel_size, stride, padding
+    kernel_size, stride, padding, ceil_mode
         As in `max_pool2d`.
 
     Returns
@@ -148,7 +153,7 @@ def max_pool2d_backward(
     array([[ 0.,  0.,  0., 20.],
            [10.,  0.,  0.,  0.]])
     """
-    g = _pool_geometry(x_shape, kernel_size, stride, padding, "max_pool2d_backward")
+    g = _pool_geometry(x_shape, kernel_size, stride, padding, ceil_mode, "max_pool2d_backward")
     _check_delta(dy, x_shape, g, "dy", "max_pool2d_backward")
     _check_delta(winners, x_shape, g, "winners", "max_pool2d_backward")
     dx_pad = np.zeros((x_shape[0], g.padded_height, g.padded_width, x_shape[3]), dy.dtype)
@@ -169,6 +174,7 @@ def avg_pool2d(
     *,
     stride: Pair | None = None,
     padding: Padding = "valid",
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Array:
     r"""Return the mean of each window.
@@ -179,15 +185,16 @@ def avg_pool2d(
     ----------
     x : (N, H, W, C) float32 or float64
         Feature maps, in any unit; the unit is carried into y.
-    kernel_size, stride, padding
+    kernel_size, stride, padding, ceil_mode
         As in `max_pool2d`.
     count_include_pad : bool
-        If True, K = KH*KW: the zeros of the padding count. If False, K is the number of image pixels in the window.
+        If True, the zeros of the padding count: K = KH*KW, or less where the window reaches beyond the padding. If
+        False, K is the number of image pixels in the window.
 
     Returns
     -------
     y : (N, OH, OW, C), of x's type
-        OH = (H + top + bottom - KH) // s + 1, OW likewise.
+        As in `max_pool2d`.
 
     Raises
     ------
@@ -202,13 +209,13 @@ def avg_pool2d(
     >>> avg_pool2d(x, 2)[0, :, :, 0]
     array([[2.5, 2.5]])
     """
-    g = _pool_geometry(x.shape, kernel_size, stride, padding, "avg_pool2d")
+    g = _pool_geometry(x.shape, kernel_size, stride, padding, ceil_mode, "avg_pool2d")
     if x.dtype.type not in FLOATS:
         raise ArgumentError(f"avg_pool2d: x must be float32 or float64; it is {x.dtype}; convert it with x.astype")
     y = np.zeros((x.shape[0], g.out_height, g.out_width, x.shape[3]), x.dtype)
     for _, seen in _taps(_pad(x, g, 0.0), g):
         y += seen
-    y /= _pixels(g, count_include_pad).astype(x.dtype)
+    y /= counted_pixels(g, count_include_pad).astype(x.dtype)
     record("y", y)
     return y
 
@@ -220,6 +227,7 @@ def avg_pool2d_backward(
     *,
     stride: Pair | None = None,
     padding: Padding = "valid",
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Array:
     r"""Divide each number of delta equally among the pixels of its window.
@@ -232,7 +240,7 @@ def avg_pool2d_backward(
         dL/dy.
     x_shape : (N, H, W, C)
         The shape of x.
-    kernel_size, stride, padding, count_include_pad
+    kernel_size, stride, padding, ceil_mode, count_include_pad
         As in `avg_pool2d`.
 
     Returns
@@ -257,9 +265,9 @@ def avg_pool2d_backward(
     >>> bool(np.all(dx == np.kron(dy, np.ones((1, 2, 2, 1)) / 4)))
     True
     """
-    g = _pool_geometry(x_shape, kernel_size, stride, padding, "avg_pool2d_backward")
+    g = _pool_geometry(x_shape, kernel_size, stride, padding, ceil_mode, "avg_pool2d_backward")
     _check_delta(dy, x_shape, g, "dy", "avg_pool2d_backward")
-    share = dy / _pixels(g, count_include_pad).astype(dy.dtype)
+    share = dy / counted_pixels(g, count_include_pad).astype(dy.dtype)
     dx_pad = np.zeros((x_shape[0], g.padded_height, g.padded_width, x_shape[3]), dy.dtype)
     for _, seen in _taps(dx_pad, g):
         seen += share
@@ -269,14 +277,16 @@ def avg_pool2d_backward(
 
 
 def _pool_geometry(
-    x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None, padding: Padding, name: str
+    x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None, padding: Padding, ceil_mode: bool, name: str
 ) -> Geometry:
     if len(x_shape) != 4:
         raise ShapeError(
             f"{name}: x must have four axes (images, rows, columns, channels); its shape is {tuple(x_shape)}; "
             f"reshape it, a single gray image to (1, H, W, 1)"
         )
-    g = pool_geometry(x_shape[1], x_shape[2], kernel_size, stride=stride, padding=padding, name=name)
+    g = pool_geometry(
+        x_shape[1], x_shape[2], kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode, name=name
+    )
     require(x_shape[0] * g.out_height * g.out_width * x_shape[3] * 8, name)  # a value and its position, or a float64
     return g
 
@@ -325,15 +335,13 @@ def _point_at_nan(places: Array, x_pad: Array, g: Geometry) -> None:
         places[np.isnan(seen)] = k
 
 
-def _pixels(g: Geometry, count_include_pad: bool) -> Array:
+def counted_pixels(g: Geometry, count_include_pad: bool) -> Array:
     """Return the number of pixels by which each window's sum is divided, (OH, OW, 1)."""
-    if count_include_pad or not g.is_padded:
-        return np.full((1, 1, 1), g.kernel[0] * g.kernel[1])
     counts = []
-    sizes = (g.height, g.width)
-    outs = (g.out_height, g.out_width)
-    for n, out, k, s, (before, _) in zip(sizes, outs, g.kernel, g.stride, g.padding, strict=True):
+    axes = zip((g.height, g.width), (g.out_height, g.out_width), g.kernel, g.stride, g.padding, g.beyond, strict=True)
+    for n, out, k, s, (before, after), beyond in axes:
         start = s * np.arange(out)
-        counts.append(np.minimum(start + k, before + n) - np.maximum(start, before))
+        first, end = (0, before + n + after - beyond) if count_include_pad else (before, before + n)
+        counts.append(np.minimum(start + k, end) - np.maximum(start, first))
     pixels: Array = np.multiply.outer(counts[0], counts[1])[:, :, None]
     return pixels

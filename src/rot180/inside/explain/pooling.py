@@ -8,6 +8,7 @@ from rot180.inside.explain.ledger import Account, Factor, Step, Term
 from rot180.inside.explain.view import Index, View
 from rot180.nn.pooling import AvgPool2d
 from rot180.ops.geometry import Geometry
+from rot180.ops.pooling import counted_pixels
 
 
 def _geometry(view: View) -> Geometry:
@@ -74,7 +75,7 @@ def max_input_grad(view: View, index: Index) -> Account:
 
 def _share(view: View, g: Geometry, i: int, j: int) -> Factor:
     layer = cast(AvgPool2d, view.layer)
-    pixels = g.kernel[0] * g.kernel[1] if layer.count_include_pad else len(_pixels(g, i, j))
+    pixels = int(counted_pixels(g, layer.count_include_pad)[i, j, 0])
     return Factor(1 / pixels, name=f"1/{pixels}")
 
 

@@ -14,7 +14,7 @@ from rot180.inside.mistakes.convolution import CROP, FOLD, ONE_SIDE, SPREAD, STE
 from rot180.inside.mistakes.recognize import Operation
 from rot180.ops.conv_layout import crop, tap
 from rot180.ops.geometry import Geometry
-from rot180.ops.pooling import avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from rot180.ops.pooling import avg_pool2d_backward, counted_pixels, max_pool2d, max_pool2d_backward
 from rot180.ops.types import Array
 
 MAX = "dx_pad[n, i*s + u, j*s + v, c] += dy[n,i,j,c] where (u, v) is the winner of window (i, j)"
@@ -125,13 +125,13 @@ def _max(case: Case, g: Geometry) -> Candidates:
 
 def _mean(case: Case, g: Geometry, operation: Operation) -> Candidates:
     x, dy = case.x, case.dy
-    pixels = math.prod(g.kernel)
-    shares = [dy / pixels]
+    shares = [dy / counted_pixels(g, True)]
     if g.is_padded:
-        inside = _inside(g)
-        shares.append(dy / inside)
+        shares.append(dy / counted_pixels(g, False))
         counts_padding = operation.options.get("count_include_pad", True)
         yield BORDER, view(scatter(lambda u, v: shares[counts_padding], g), g)
+        if any(g.beyond):
+            yield BORDER, view(scatter(lambda u, v: dy / math.prod(g.kernel), g), g)
         shares = shares if counts_padding else shares[::-1]
     yield UNDIVIDED, view(scatter(lambda u, v: dy, g), g)
     winners = max_pool2d(x, g.kernel, stride=g.stride, padding=g.padding)[1]
@@ -140,14 +140,6 @@ def _mean(case: Case, g: Geometry, operation: Operation) -> Candidates:
     for divisor in (*g.kernel, sum(g.kernel), math.prod(g.stride), g.out_height * g.out_width, g.height * g.width):
         yield DIVISOR, view(scatter(lambda u, v, by=divisor: dy / by, g), g)  # type: ignore[misc]
     yield from _placed(lambda u, v: shares[0], g, SPREAD)
-
-
-def _inside(g: Geometry) -> Array:
-    """Return how many pixels of each window are inside the image: (OH, OW, 1)."""
-    inside = np.zeros((1, g.padded_height, g.padded_width, 1))
-    crop(inside, g)[...] = 1
-    counts: Array = np.sum([tap(inside, g, u, v) for u, v in np.ndindex(g.kernel)], axis=0)[0]
-    return counts
 
 
 def _placed(said: Callable[[int, int], Array], g: Geometry, stride_mistake: Mistake) -> Candidates:

@@ -15,7 +15,7 @@ import numpy as np
 from rot180.errors import Rot180Error
 from rot180.ops.activation import relu, sigmoid, tanh
 from rot180.ops.conv2d import conv2d
-from rot180.ops.geometry import Geometry, geometry
+from rot180.ops.geometry import Geometry, geometry, pool_geometry
 from rot180.ops.pooling import avg_pool2d, max_pool2d
 from rot180.ops.softmax import softmax
 from rot180.ops.types import Array
@@ -126,7 +126,10 @@ def _pools(layer: Any, x: Array, y: Array) -> Iterator[Operation]:
             try:
                 g = geometry(x.shape[1], x.shape[2], kernel, stride=stride, padding=padding)
                 if (g.out_height, g.out_width) != y.shape[1:3]:
-                    continue
+                    g = pool_geometry(x.shape[1], x.shape[2], kernel, stride=stride, padding=padding, ceil_mode=True)
+                    if (g.out_height, g.out_width) != y.shape[1:3]:
+                        continue
+                    options["ceil_mode"] = True
                 if _same(max_pool2d(x, kernel, **options)[0], y):
                     yield Operation("max_pool", geometry=g, options=options)
                 for count in (True, False):
