@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numba import cfunc, types
 
-from rot180.kernels import processor, tile, walk
+from rot180.kernels import lane_tile, processor, tile, walk
 
 AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 
@@ -52,6 +52,8 @@ def test_the_other_register_blocks_do_not_spill():
         (tile._dot_tile, tile._signature),
         (walk._gather, walk._signature),
         (walk._scatter, walk._signature),
+        (lane_tile._lane_tile, lane_tile._tile_signature),
+        (lane_tile._lane_gather, lane_tile._gather_signature),
     ):
         blocks = list(inner_loops(function, signature))
         assert blocks
@@ -72,6 +74,8 @@ x = rng.normal(size=(5, 17, 13, 3)).astype(np.float32)
 w = rng.normal(size=(3, 3, 3, 37)).astype(np.float32)
 flat, wide = (rng.normal(size=s).astype(np.float32) for s in ((33, 70), (70, 45)))
 dy = rng.normal(size=(33, 45)).astype(np.float32)
+deep = rng.normal(size=(3, 3, 1, 37)).astype(np.float32)
+each = {"padding": "same", "groups": 37}
 
 def everything():
     y = kernels.conv2d(x, w, padding="same")
@@ -81,7 +85,8 @@ def everything():
     kernels.adam_update(p, np.linspace(-1, 1, p.size, dtype=np.float32), p * 0, p * 0, step=1, lr=0.1)
     loss, probabilities = kernels.cross_entropy(dy, np.arange(33))
     arrays = [y, pooled, back, *kernels.conv2d_backward(back, x, w, padding="same"), kernels.tanh(y), p, probabilities,
-              kernels.avg_pool2d(y, 2), linear(flat, wide), *linear_backward(dy, flat, wide)]
+              kernels.avg_pool2d(y, 2), linear(flat, wide), *linear_backward(dy, flat, wide),
+              kernels.conv2d(y, deep, **each), *kernels.conv2d_backward(back, y, deep, **each)]
     return [a.tobytes() for a in arrays], loss
 
 numba.set_num_threads(1)

@@ -61,6 +61,33 @@ def test_any_geometry(data, kernel, stride, dilation, groups, per_group, images,
     )
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    data=st.data(),
+    kernel=st.tuples(st.integers(1, 8), st.integers(1, 12)),
+    stride=st.tuples(small, small),
+    dilation=st.tuples(small, small),
+    channels=st.sampled_from([2, 3, 15, 16, 24, 33, 80, 130]),
+    multiplier=st.sampled_from([1, 1, 1, 2, 3]),
+    images=st.integers(0, 3),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_depthwise(data, kernel, stride, dilation, channels, multiplier, images, dtype):
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    sides = st.tuples(st.integers(0, 4), st.integers(0, 4))
+    padding = data.draw(st.one_of(st.just("same"), st.just("valid"), st.tuples(sides, sides)))
+    height, width = (r + data.draw(st.integers(0, 17)) for r in reach)
+    parity(
+        (images, height, width, channels),
+        (*kernel, 1, channels * multiplier),
+        dtype,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=channels,
+    )
+
+
 @pytest.mark.parametrize(
     ("x_shape", "w_shape", "geometry"),
     [
@@ -69,6 +96,7 @@ def test_any_geometry(data, kernel, stride, dilation, groups, per_group, images,
         ((2, 31, 17, 3), (7, 7, 3, 40), {"stride": 2, "padding": 3}),
         ((3, 45, 40, 4), (3, 3, 4, 33), {"padding": "same"}),  # more pixels than a lot of the weight gradient
         ((2, 9, 9, 40), (3, 3, 1, 40), {"padding": "same", "groups": 40}),
+        ((3, 60, 60, 144), (3, 3, 1, 144), {"padding": "same", "groups": 144}),  # large enough to be prefetched
         ((2, 9, 9, 33), (1, 1, 33, 65), {}),
         ((1, 12, 5, 2), (3, 2, 2, 3), {"padding": ((5, 0), (7, 6)), "stride": (4, 3)}),  # windows wholly on padding
     ],

@@ -171,6 +171,18 @@ def load_part(typingctx, p, offset, count):
     return signature, codegen
 
 
+def masked_store(builder, value, address, count):
+    """Write the first `count` lanes to a vector's address."""
+    kind = value.type
+    mask = first_lanes(builder, count, kind.count)
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), _I32, mask.type]),
+        f"llvm.masked.store.{_suffix(kind)}.p0",
+    )
+    builder.call(function, [value, address, ir.Constant(_I32, 4), mask])
+
+
 @intrinsic
 def store_part(typingctx, p, offset, value, count):
     """Write the first `count` lanes."""
@@ -178,15 +190,7 @@ def store_part(typingctx, p, offset, value, count):
 
     def codegen(context, builder, sig, args):
         base, at, vector, n = args
-        kind = vector.type
-        address = vector_pointer(builder, base, at, kind)
-        mask = first_lanes(builder, n, kind.count)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), _I32, mask.type]),
-            f"llvm.masked.store.{_suffix(kind)}.p0",
-        )
-        builder.call(function, [vector, address, ir.Constant(_I32, 4), mask])
+        masked_store(builder, vector, vector_pointer(builder, base, at, vector.type), n)
         return context.get_dummy_value()
 
     return signature, codegen

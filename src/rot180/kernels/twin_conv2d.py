@@ -20,6 +20,7 @@ from rot180.kernels.operands import contiguous, float_type, integers
 from rot180.kernels.pack import add_up, pack_panels, pack_rotated
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
+from rot180.kernels.twin_depthwise import depthwise_conv2d, depthwise_data_gradient, depthwise_weight_gradient
 from rot180.kernels.weight_gradient import MOST_PARTS, bias_gradient, correlate, lot, parts_of
 from rot180.ops.conv2d import _geometry, check_needs
 from rot180.ops.geometry import Geometry
@@ -49,6 +50,9 @@ def conv2d(
             raise ShapeError(f"conv2d: b must have one value per filter, shape ({w.shape[3]},); it has {b.shape}")
     KH, KW, Cg, F = w.shape
     y = np.empty((x.shape[0], g.out_height, g.out_width, F), dtype)
+    if groups > 1 and Cg == 1:
+        depthwise_conv2d(contiguous(x, dtype), contiguous(w, dtype), b, g, y)
+        return y
     panels = _panels(groups, F // groups, KH * KW * Cg, dtype)
     pack_panels(contiguous(w, dtype), panels)
     bias = np.zeros(F, dtype) if b is None else contiguous(b, dtype)
@@ -81,8 +85,14 @@ def conv2d_backward(
     wanted = check_needs(name, needs)
     delta = aligned(dy.shape, dtype)
     delta[...] = dy
-    dx = _data_gradient(delta, contiguous(w, dtype), g, groups, x.shape) if "x" in wanted else None
-    dw = _weight_gradient(delta, contiguous(x, dtype), g, groups, w.shape) if "w" in wanted else None
+    dx: Array | None = None
+    dw: Array | None = None
+    if groups > 1 and w.shape[2] == 1:
+        dx = depthwise_data_gradient(delta, contiguous(w, dtype), g, x.shape) if "x" in wanted else None
+        dw = depthwise_weight_gradient(delta, contiguous(x, dtype), g, w.shape) if "w" in wanted else None
+    else:
+        dx = _data_gradient(delta, contiguous(w, dtype), g, groups, x.shape) if "x" in wanted else None
+        dw = _weight_gradient(delta, contiguous(x, dtype), g, groups, w.shape) if "w" in wanted else None
     db: Array | None = None
     if "b" in wanted:
         db = np.empty(w.shape[3], dtype)

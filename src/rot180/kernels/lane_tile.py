@@ -1,0 +1,218 @@
+"""Register tiles whose lanes are channels: the sums of a depthwise convolution.
+
+    lane tile      y[p, c] = clamp( bias[c] + sum over taps of  x[tap, p, c] * w[tap, c] )
+    lane gather    dw[u, v, c] += sum over j, i of  x[j, i, u, v, c] * delta[j, i, c]
+
+The tile of `rot180.kernels.tile` broadcasts a channel of a pixel to a register of filters. Here a filter sees one
+channel: both factors are registers. For each multiply-add, x is read from memory, and w or delta is shared by the block
+of sums. A lane tile holds some pixels times some registers of channels; a lane gather some taps of one register.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from rot180.kernels.processor import REGISTERS, TILE_ROWS
+from rot180.kernels.simd import (
+    broadcast,
+    call_llvm,
+    lane_count,
+    llvm_vector,
+    masked_load,
+    masked_store,
+    vector_pointer,
+)
+from rot180.kernels.switch import compiled, emit_call, switched
+
+_I64 = ir.IntType(64)
+_SUMS = REGISTERS - 4
+MOST_VECTORS = 4
+"""The most registers of channels in a lane tile: with more, w takes as many reads as x."""
+GATHER_ROWS, GATHER_COLUMNS = 5, 9
+"""The most kernel rows and columns in a lane gather; their product must fit the registers."""
+
+
+def gather_block(kernel: tuple[int, int]) -> tuple[int, int]:
+    """Return how many rows and columns of a kernel a lane gather may take at a time, as evenly as possible.
+
+    >>> gather_block((3, 3)), gather_block((1, 11))
+    ((3, 3), (1, 6))
+    """
+    rows = _evenly(kernel[0], min(GATHER_ROWS, _SUMS))
+    return rows, _evenly(kernel[1], min(GATHER_COLUMNS, _SUMS // rows))
+
+
+def most_pixels(vectors: int) -> int:
+    """Return the most pixels of a lane tile with `vectors` registers of channels."""
+    return min(TILE_ROWS, _SUMS // vectors)
+
+
+def lane_block(vectors: int) -> tuple[int, int]:
+    """Return pixels and registers of the largest lane tile, for pixels that fill `vectors` registers.
+
+    >>> lane_block(9)[1], lane_block(24)[1], lane_block(2)[1]
+    (3, 4, 2)
+    """
+    width = _evenly(vectors, MOST_VECTORS)
+    return most_pixels(width), width
+
+
+def _evenly(count: int, most: int) -> int:
+    return -(-count // -(-count // most))
+
+
+def _number(n):
+    return ir.Constant(_I64, n)
+
+
+def _emit_tile(builder, pixels, vectors, operands, dtype):
+    x, w, bias, y, limits, taps, count, part, x_pixel, y_pixel = operands
+    kind, lanes = llvm_vector(dtype), lane_count(dtype)
+    places = [(p, v) for p in range(pixels) for v in range(vectors)]
+
+    def at(base, offset, v):
+        return vector_pointer(builder, base, builder.add(offset, _number(v * lanes)), kind)
+
+    sums = {place: cgutils.alloca_once(builder, kind) for place in places}
+    for v in range(vectors):
+        start = masked_load(builder, at(bias, _number(0), v), part if v == vectors - 1 else _number(lanes))
+        for p in range(pixels):
+            builder.store(start, sums[p, v])
+    with cgutils.for_range(builder, count) as loop:
+        tap = builder.mul(loop.index, _number(2))
+        x_here = builder.gep(x, [builder.load(builder.gep(taps, [tap]))])
+        w_here = builder.gep(w, [builder.load(builder.gep(taps, [builder.add(tap, _number(1))]))])
+        factors = [builder.load(at(w_here, _number(0), v), align=4) for v in range(vectors)]
+        for p, v in places:
+            value = builder.load(at(x_here, builder.mul(x_pixel, _number(p)), v), align=4)
+            builder.store(call_llvm(builder, "fma", value, factors[v], builder.load(sums[p, v])), sums[p, v])
+    for i, symbol, unbounded in ((0, ">", float("-inf")), (1, "<", float("inf"))):
+        bound = builder.load(builder.gep(limits, [_number(i)]))
+        with builder.if_then(builder.fcmp_ordered("!=", bound, ir.Constant(bound.type, unbounded))):
+            spread = broadcast(builder, bound, lanes)
+            for place in places:
+                value = builder.load(sums[place])
+                beyond = builder.fcmp_ordered(symbol, spread, value)  # NaN stays NaN
+                builder.store(builder.select(beyond, spread, value), sums[place])
+    # A masked write takes several times as long on some processors.
+    with builder.if_else(builder.icmp_signed("==", part, _number(lanes))) as (whole, partial):
+        for branch, last_is_whole in ((whole, True), (partial, False)):
+            with branch:
+                for p, v in places:
+                    to = at(y, builder.mul(y_pixel, _number(p)), v)
+                    if v < vectors - 1 or last_is_whole:
+                        builder.store(builder.load(sums[p, v]), to, align=4)
+                    else:
+                        masked_store(builder, builder.load(sums[p, v]), to, part)
+
+
+def _emit_gather(builder, rows, columns, operands, dtype):
+    x, delta, dw, count, accumulate, packed = operands
+    kind = llvm_vector(dtype)
+    pixels, x_j, x_i, d_j, d_i, x_u, x_k, w_u, w_k = (builder.load(builder.gep(packed, [_number(i)])) for i in range(9))
+    cells = [(u, k) for u in range(rows) for k in range(columns)]
+
+    def at(base, u, k, row, column):
+        offset = builder.add(builder.mul(row, _number(u)), builder.mul(column, _number(k)))
+        return vector_pointer(builder, base, offset, kind)
+
+    sums = {cell: cgutils.alloca_once(builder, kind) for cell in cells}
+    with builder.if_else(builder.icmp_signed("!=", accumulate, _number(0))) as (continued, fresh):
+        with continued:
+            for u, k in cells:
+                builder.store(builder.load(at(dw, u, k, w_u, w_k), align=4), sums[u, k])
+        with fresh:
+            for cell in cells:
+                builder.store(ir.Constant(kind, [0.0] * kind.count), sums[cell])
+    x_line, d_line = cgutils.alloca_once_value(builder, x), cgutils.alloca_once_value(builder, delta)
+    with cgutils.for_range(builder, count):
+        x_now, d_now = (cgutils.alloca_once(builder, base.type) for base in (x, delta))
+        builder.store(builder.load(x_line), x_now)
+        builder.store(builder.load(d_line), d_now)
+        with cgutils.for_range(builder, pixels):
+            x_here, d_here = builder.load(x_now), builder.load(d_now)
+            factor = builder.load(vector_pointer(builder, d_here, _number(0), kind), align=4)
+            for u, k in cells:
+                value = builder.load(at(x_here, u, k, x_u, x_k), align=4)
+                builder.store(call_llvm(builder, "fma", value, factor, builder.load(sums[u, k])), sums[u, k])
+            builder.store(builder.gep(x_here, [x_i]), x_now)
+            builder.store(builder.gep(d_here, [d_i]), d_now)
+        builder.store(builder.gep(builder.load(x_line), [x_j]), x_line)
+        builder.store(builder.gep(builder.load(d_line), [d_j]), d_line)
+    for u, k in cells:
+        builder.store(builder.load(sums[u, k]), at(dw, u, k, w_u, w_k), align=4)
+
+
+_tile_body = switched(_emit_tile, [(p, v) for v in range(1, MOST_VECTORS + 1) for p in range(1, most_pixels(v) + 1)])
+_gather_body = switched(
+    _emit_gather,
+    [(u, k) for u in range(1, GATHER_ROWS + 1) for k in range(1, min(GATHER_COLUMNS, _SUMS // u) + 1)],
+)
+
+
+def _lane_tile(pixels, vectors, x, w, bias, y, limits, taps, count, part, x_pixel, y_pixel):
+    _tile_body(pixels, vectors, (x, w, bias, y, limits, taps, count, part, x_pixel, y_pixel))
+
+
+def _lane_gather(rows, columns, x, delta, dw, count, accumulate, strides):
+    _gather_body(rows, columns, (x, delta, dw, count, accumulate, strides))
+
+
+def _tile_signature(value):
+    intp, address = types.intp, types.CPointer(value)
+    return types.void(intp, intp, *[address] * 5, types.CPointer(types.int64), intp, intp, intp, intp)
+
+
+def _gather_signature(value):
+    intp, address = types.intp, types.CPointer(value)
+    return types.void(intp, intp, *[address] * 3, intp, intp, types.CPointer(types.int64))
+
+
+def lane_tile_address(dtype: Any) -> int:
+    """Address of the compiled lane tile for float32 or float64."""
+    return int(compiled(_lane_tile, _tile_signature, np.dtype(dtype)).address)
+
+
+def lane_gather_address(dtype: Any) -> int:
+    """Address of the compiled lane gather for float32 or float64."""
+    return int(compiled(_lane_gather, _gather_signature, np.dtype(dtype)).address)
+
+
+@intrinsic
+def lane_tile(typingctx, address, pixels, vectors, x, w, bias, y, limits, taps, count, part, x_pixel, y_pixel):
+    """Call a lane tile by its address.
+
+    `taps` points to `count` pairs of offsets in x and w, `limits` to the smallest and the largest result; `part` lanes
+    of the last register are read from the bias and written; `x_pixel` and `y_pixel` are the distances between pixels.
+    """
+    intp = types.intp
+    signature = types.void(intp, intp, intp, x, w, bias, y, limits, taps, intp, intp, intp, intp)
+
+    def codegen(context, builder, sig, args):
+        emit_call(builder, args[0], args[1:])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def lane_gather(typingctx, address, rows, columns, x, delta, dw, count, accumulate, strides):
+    """Call a lane gather by its address.
+
+    `count` rows of pixels; `accumulate` 1 adds to the content of dw; `strides` points to the pixels of a row, and
+    the strides of x and delta over (j, i), then of x and dw over (u, v).
+    """
+    intp = types.intp
+    signature = types.void(intp, intp, intp, x, delta, dw, intp, intp, strides)
+
+    def codegen(context, builder, sig, args):
+        emit_call(builder, args[0], args[1:])
+        return context.get_dummy_value()
+
+    return signature, codegen
