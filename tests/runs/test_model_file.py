@@ -20,6 +20,7 @@ from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
 from rot180.runs.model_file import load_model, save_model
+from rot180.runs.safetensors_header import read_header
 
 NOTATION = "8x8x1 > conv3x3:4:same relu maxpool2 > fc10"
 
@@ -39,10 +40,10 @@ def path(tmp_path, model):
 
 
 def rewrite(path, *, arrays=None, **metadata):
-    """Write the file again with other arrays or other metadata."""
+    """Write the file again with other arrays or other metadata, without its checksum, as another program does."""
     header_length = struct.unpack("<Q", path.read_bytes()[:8])[0]
     old = json.loads(path.read_bytes()[8 : 8 + header_length])["__metadata__"]
-    kept = {key: value for key, value in (old | metadata).items() if value is not None}
+    kept = {key: value for key, value in (old | {"crc32": None} | metadata).items() if value is not None}
     save_file(load_file(path) if arrays is None else arrays, path, kept)
 
 
@@ -157,6 +158,48 @@ def test_weights_that_are_not_finite(path):
         load_model(path)
 
 
+def test_a_changed_byte_is_refused_or_changes_nothing(tmp_path):
+    model = network("2x2x1 > fc3 relu > fc2").build(seed=1)
+    model.preprocessing = Preprocessing("dataset", (0.25,), (0.5,))
+    model.class_names = ("cat", "dog")
+    path = tmp_path / "model.safetensors"
+    save_model(path, model)
+    content, refused = path.read_bytes(), 0
+    for position in range(0, len(content), 3):
+        damaged = bytearray(content)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        try:
+            again = load_model(path)
+        except ModelError:
+            refused += 1
+            continue
+        assert (again.notation, again.preprocessing) == (model.notation, model.preprocessing)
+        assert again.class_names == model.class_names
+        assert all((again.parameters[name] == w).all() for name, w in model.parameters.items())
+    assert refused > 0.3 * len(content)
+
+
+def test_a_plausible_weight_that_was_not_saved(path):
+    content = bytearray(path.read_bytes())
+    content[-4] ^= 1  # the last digit of a weight
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"does not have the checksum .* is damaged, use another copy"):
+        load_model(path)
+
+
+def test_the_checksum_does_not_depend_on_the_order_in_the_file(path, model):
+    metadata = read_header(path).metadata
+    save_file(dict(reversed(load_file(path).items())), path, dict(reversed(metadata.items())))
+    assert load_model(path).notation == model.notation
+    rewrite(path, class_names='["a"]', crc32=metadata["crc32"])
+    with pytest.raises(ModelError, match="expected 10 names"):
+        load_model(path)
+    rewrite(path, class_names=json.dumps(list("abcdefghij")), crc32=metadata["crc32"])
+    with pytest.raises(ModelError, match="must leave 'crc32' out of the metadata"):
+        load_model(path)
+
+
 def test_missing_and_foreign_files(tmp_path):
     with pytest.raises(ModelError, match="there is no such file"):
         load_model(tmp_path / "none")
@@ -210,6 +253,7 @@ def test_weights_of_16_bits_are_widened(tmp_path, dtype: str) -> None:
         header[name] = {"dtype": dtype, "shape": entry["shape"], "data_offsets": [end, end + half.nbytes]}
         end += half.nbytes
         halves.append(half.tobytes())
+    del header["__metadata__"]["crc32"]
     text = json.dumps(header).encode()
     (tmp_path / "half.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + b"".join(halves))
     loaded = load_model(tmp_path / "half.safetensors")
