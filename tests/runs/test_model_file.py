@@ -79,6 +79,15 @@ def test_everything_comes_back(tmp_path, model, dtype):
     np.testing.assert_array_equal(again(x), model(x))
 
 
+def test_a_loaded_model_can_be_built_anew_with_its_initializers(tmp_path):
+    made = network("4x4x1 > conv3x3:2:init=he_normal relu > fc3").build(seed=0)
+    save_model(tmp_path / "m", made)
+    again = load_model(tmp_path / "m")
+    assert again.notation == made.notation
+    for name, w in again.build(seed=0).parameters.items():
+        np.testing.assert_array_equal(w, made.parameters[name])
+
+
 def test_a_model_without_class_names_or_weights(tmp_path):
     save_model(tmp_path / "plain", network("4x4x1 > maxpool2").build())
     again = load_model(tmp_path / "plain")

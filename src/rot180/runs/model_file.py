@@ -20,6 +20,7 @@ from rot180.nn.keywords import answering_call
 from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.sequential import Sequential
+from rot180.nn.weighted import Weighted
 from rot180.runs.fields import CLASS_NAMES, IMAGE_STATISTICS, PREPROCESSING, Kind, check_fields, parse_json
 from rot180.runs.safetensors_file import DTYPES, StoredArrays, compare_arrays, entry_of, open_arrays, serialize
 from rot180.runs.safetensors_header import WIDENED, Header, read_header
@@ -192,7 +193,7 @@ def _described_model(path: Path, header: Header) -> Sequential:
             raise ModelError(f"{path}: the notation describes {described} weights, the file holds {stored}")
         if len(types) > 1:
             raise ModelError(f"{path}: the weights must have one type; found {' and '.join(sorted(types))}")
-        model.build(dtype=DTYPES[types.pop()] if types else header.metadata.get("dtype", "float32"))
+        _build_with_zeros(model, DTYPES[types.pop()] if types else header.metadata.get("dtype", "float32"))
         model.preprocessing = Preprocessing.from_dict(_json(path, header, "preprocessing", PREPROCESSING))
         statistics = _json(path, header, "image_statistics", IMAGE_STATISTICS)
         model.image_statistics = None if statistics is None else ImageStatistics.from_dict(statistics)
@@ -202,6 +203,16 @@ def _described_model(path: Path, header: Header) -> Sequential:
         reason = str(error).partition("\n")[0]
         raise ModelError(f"{path}: its description of the network cannot be used ({reason})") from None
     return model
+
+
+def _build_with_zeros(model: Sequential, dtype: Any) -> None:
+    """Build the network without drawing initial weights, which would take most of the time of loading."""
+    initializers = {layer: layer.initializer for layer in model.layers if isinstance(layer, Weighted)}
+    for layer in initializers:
+        layer.initializer = "zeros"
+    model.build(dtype=dtype)
+    for layer, initializer in initializers.items():
+        layer.initializer = initializer
 
 
 def _class_names(path: Path, header: Header, model: Sequential) -> tuple[str, ...] | None:

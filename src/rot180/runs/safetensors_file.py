@@ -31,7 +31,7 @@ _STORED = {**DTYPES, "F16": np.dtype(np.float16), "BF16": np.dtype(np.uint16)}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 CHECKSUM = "crc32"
-"""The name of the checksum in the metadata. CRC-32 takes 3% of the time of loading a model; SHA-256 would take 20%."""
+"""The name of the checksum in the metadata. For 6.5 MB, CRC-32 takes 1.5 ms, SHA-256 13 ms."""
 
 
 def serialize(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
