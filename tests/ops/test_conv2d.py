@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from scipy.signal import correlate
 
+from rot180 import kernels, ops
 from rot180.errors import ArgumentError, ShapeError
 from rot180.inside.gradient_check import check_operation
 from rot180.ops.conv2d import ALGORITHMS, choose_algorithm, conv2d, conv2d_backward
@@ -257,6 +258,60 @@ def test_unfolding_refuses_what_does_not_fit() -> None:
         im2col(np.ones((4, 4)), 2)
     with pytest.raises(ShapeError, match=r"unfold to rows of shape \(9, 4\) but x_col has \(4, 9\)"):
         col2im(np.ones((4, 9)), (1, 4, 4, 1), 2)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(case=convolutions())
+def test_three_ways_to_unfold_give_the_same_bits(case: dict[str, Any]) -> None:
+    arguments = {key: value for key, value in case["arguments"].items() if key != "groups"}
+    x, w, _ = draw_arrays(case)
+    found = [im2col(x, w.shape[:2], **arguments, method=method) for method in ("strides", "indices", "loops")]
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+        assert other.flags.c_contiguous
+        assert other.dtype == x.dtype
+        assert not np.shares_memory(other, x)
+    with pytest.raises(ArgumentError, match=r"im2col: unknown method 'loop'; did you mean 'loops'\?"):
+        im2col(x, w.shape[:2], **arguments, method="loop")
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(case=convolutions())
+def test_an_unfolded_input_gives_the_same_bits_as_unfolding_it(case: dict[str, Any]) -> None:
+    x, w, b = draw_arrays(case)
+    arguments = case["arguments"]
+    x_col = im2col(x, w.shape[:2], **{key: value for key, value in arguments.items() if key != "groups"})
+    y = conv2d(x, w, b, **arguments, x_col=x_col)
+    np.testing.assert_array_equal(y, conv2d(x, w, b, **arguments, algorithm="im2col"))
+    dx, dw, db = conv2d_backward(y, x, w, **arguments, x_col=x_col)
+    expected = conv2d_backward(y, x, w, **arguments, algorithm="im2col", needs=("w",))[1]
+    np.testing.assert_array_equal(dw, expected)
+    for found, whole in zip((dx, db), conv2d_backward(y, x, w, **arguments)[::2], strict=True):
+        np.testing.assert_array_equal(found, whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x_col: x_col[:-1], r"x \(2, 5, 5, 3\) unfolds to \(18, 27\) but x_col has \(17, 27\); pass im2col of"),
+        (lambda x_col: x_col.astype(np.float32), "x_col must have the type of x, float64; it is float32"),
+        (lambda x_col: x_col.tolist(), "x_col must be a float32 or float64 array; it is list"),
+        (lambda x_col: x_col + 1, "x_col is not the unfolded x: its last row is not the last window; unfold x again"),
+    ],
+)
+@pytest.mark.parametrize("room", [ops, kernels])
+def test_an_unfolded_input_that_does_not_fit_is_refused(room: Any, change: Any, message: str) -> None:
+    x, w = np.random.default_rng(0).normal(size=(2, 5, 5, 3)), np.ones((3, 3, 3, 2))
+    wrong, dy = change(im2col(x, 3)), np.ones((2, 3, 3, 2))
+    for name, call in (
+        ("conv2d", lambda: room.conv2d(x, w, x_col=wrong)),
+        ("conv2d_backward", lambda: room.conv2d_backward(dy, x, w, x_col=wrong)),
+    ):
+        with pytest.raises(ArgumentError, match=f"{name}: {message}"):
+            call()
+    with pytest.raises(ArgumentError, match="x_col is for the algorithm 'im2col'; it is 'offsets'; leave one of them"):
+        room.conv2d(x, w, algorithm="offsets", x_col=im2col(x, 3))
+    np.testing.assert_allclose(room.conv2d(x, w, x_col=im2col(x, 3)), conv2d(x, w))
 
 
 X, W = np.zeros((2, 6, 6, 4), np.float32), np.zeros((3, 3, 4, 8), np.float32)

@@ -22,7 +22,9 @@ def compare(
 
     The four algorithms and the compiled kernels run on random images. The
     table shows the largest difference from a float64 result, the time forward
-    and backward, and the peak memory. A star marks the fastest.
+    and backward, and the peak memory. A star marks the fastest. Below it, the
+    three ways to unfold the input for im2col: window by window (loops), by
+    arrays of indices, and by a strided view.
 
     Examples:
 
@@ -73,8 +75,22 @@ def _print(found: Comparison) -> None:
         row = _row(f"{'*' if way.fastest else ' '} {way.name}", *times, memory(way.peak_bytes), f"{way.difference:.1e}")
         console.print(row, style="bold green" if way.fastest else None, no_wrap=True)
     console.print()
+    columns = map(translate, ("unfold, ms", "memory", "same bits"))
+    console.print(_row("", *columns), style="dim", no_wrap=True)
+    layer = ""
+    for unfolding in found.unfoldings:
+        if unfolding.layer != layer:
+            layer = unfolding.layer
+            console.print(f"[bold]{layer}[/] [dim]{escape(found.words[layer])}[/]")
+        seconds = f"{'~' if unfolding.extrapolated else ''}{milliseconds(unfolding.seconds)}"
+        same = translate("yes" if unfolding.equal else "no")
+        row = _row(
+            f"{'*' if unfolding.fastest else ' '} {unfolding.method}", seconds, memory(unfolding.peak_bytes), same
+        )
+        console.print(row, style="bold green" if unfolding.fastest else None, no_wrap=True)
+    console.print()
     console.print(translate("* fastest; difference: from float64, relative to the largest value"), style="dim")
-    if any(way.extrapolated for way in found.ways):
+    if any(way.extrapolated for way in found.ways) or any(one.extrapolated for one in found.unfoldings):
         estimated = "~ estimated from one image: the time is multiplied, the memory is that of one image"
         console.print(translate(estimated), style="dim")
     for name, reason in found.left_out.items():
@@ -85,5 +101,5 @@ def _row(name: str, *columns: str) -> str:
     from rot180.language import pad
 
     widths = (12, 13, 11, 10, 11)
-    cells = (pad(column, width, right=True) for column, width in zip(columns, widths, strict=True))
+    cells = (pad(column, width, right=True) for column, width in zip(columns, widths, strict=False))
     return " ".join((f"{name:14}", *cells))

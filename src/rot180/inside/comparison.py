@@ -1,4 +1,4 @@
-"""Compare the convolution algorithms on a network's own layers and on this machine."""
+"""Compare the convolution algorithms, and the ways to unfold, on a network's own layers and on this machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -21,9 +22,10 @@ from rot180.nn import Conv2d, Sequential
 from rot180.nn.layer import Shape
 from rot180.nn.walk import lowest_learning
 from rot180.ops.conv2d import ALGORITHMS
+from rot180.ops.conv_unfold import METHODS
 from rot180.ops.types import Array
 
-__all__ = ["Comparison", "Way", "compare"]
+__all__ = ["Comparison", "Unfolding", "Way", "compare"]
 
 BUDGET = 0.1
 """The time in seconds for which a pass is repeated."""
@@ -53,12 +55,31 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Unfolding:
+    """The results of one way to unfold the input of one layer, as `im2col(method=...)` does."""
+
+    layer: str
+    method: str
+    """loops, indices or strides."""
+    equal: bool
+    """Whether the matrix has the same bits as that of `strides`."""
+    seconds: float
+    """Time for the batch, the best of several calls."""
+    peak_bytes: int
+    """The peak memory in NumPy, including the matrix."""
+    extrapolated: bool
+    """Whether only one image was unfolded; the time is then multiplied by the batch size."""
+    fastest: bool = False
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The results of all ways to compute all convolutions of a network; from `compare`."""
 
     notation: str
     batch_size: int
     ways: tuple[Way, ...]
+    unfoldings: tuple[Unfolding, ...]
     words: dict[str, str]
     """Each convolution's word in the notation, by the layer's name."""
     left_out: dict[str, str]
@@ -66,13 +87,18 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, for JSON."""
-        return {**vars(self), "ways": [vars(way) for way in self.ways]}
+        return {
+            **vars(self),
+            "ways": [vars(way) for way in self.ways],
+            "unfoldings": [vars(unfolding) for unfolding in self.unfoldings],
+        }
 
 
 def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Comparison:
     """Compute each convolution of a network by every algorithm, and by the compiled kernels.
 
-    Images and deltas are random. The loops compute only one image, and their time is multiplied by the batch size.
+    Images and deltas are random. The loops compute only one image, and their time is multiplied by the batch size. The
+    three ways to unfold the input for im2col are compared as well.
 
     Parameters
     ----------
@@ -100,6 +126,8 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
     ['im2col', 'loops', 'offsets', 'windows']
     >>> all(way.difference < 1e-5 for way in table.ways)
     True
+    >>> [(unfolding.method, unfolding.equal) for unfolding in table.unfoldings]
+    [('loops', True), ('indices', True), ('strides', True)]
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ArgumentError(f"compare: batch_size must be an int, at least 1; it is {batch_size!r}")
@@ -113,6 +141,7 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
     kernels, left_out = _kernels()
     first = model.layers[lowest_learning(model.layers)]
     ways: list[Way] = []
+    unfoldings: list[Unfolding] = []
     for layer, before in layers:
         case = _Case(layer, before, batch_size, layer is not first, seed)
         found = []
@@ -125,8 +154,16 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
             found.append(case.measure("compiled", kernels, "auto"))
         best = min(found, key=lambda way: way.forward + way.backward)
         ways += [replace(way, fastest=way is best) for way in found]
+        methods = []
+        for method in METHODS:
+            if method == "loops" and (work := _windows(layer, before)) > LOOPS:
+                left_out[f"{layer.name}.unfold.loops"] = f"{work:,} windows per image, at most {LOOPS:,}"
+                continue
+            methods.append(case.unfold(method))
+        quickest = min(methods, key=lambda unfolding: unfolding.seconds)
+        unfoldings += [replace(unfolding, fastest=unfolding is quickest) for unfolding in methods]
     words = {layer.name: layer.to_notation() for layer, _ in layers}
-    return Comparison(str(model), batch_size, tuple(ways), words, left_out)
+    return Comparison(str(model), batch_size, tuple(ways), tuple(unfoldings), words, left_out)
 
 
 def _kernels() -> tuple[ModuleType | None, dict[str, str]]:
@@ -141,8 +178,12 @@ def _kernels() -> tuple[ModuleType | None, dict[str, str]]:
 
 
 def _loops(layer: Conv2d, before: Shape) -> int:
-    height, width, filters = layer.output_shape(before)
-    return height * width * filters
+    return _windows(layer, before) * layer.out_channels
+
+
+def _windows(layer: Conv2d, before: Shape) -> int:
+    height, width, _ = layer.output_shape(before)
+    return height * width
 
 
 class _Case:
@@ -192,6 +233,26 @@ class _Case:
             forward=scale * times[0],
             backward=scale * times[1],
             peak_bytes=peak,
+            extrapolated=images < self.batch_size,
+        )
+
+    def unfold(self, method: str) -> Unfolding:
+        """Unfold the input in one way; return whether it is right, its time and its memory."""
+        images = 1 if method == "loops" else self.batch_size
+        x = self.x[:images]
+        options = {key: value for key, value in self.options.items() if key != "groups"}
+        unfold = partial(ops.im2col, x, self.layer.kernel_size, **options, method=method)
+        start = time.perf_counter()
+        x_col = unfold()
+        seconds = time.perf_counter() - start
+        if method != "loops":  # for the loops one call is long enough
+            seconds = best_time(unfold, budget=BUDGET)
+        return Unfolding(
+            layer=self.layer.name,
+            method=method,
+            equal=np.array_equal(x_col, ops.im2col(x, self.layer.kernel_size, **options)),
+            seconds=self.batch_size / images * seconds,
+            peak_bytes=_peak(unfold),
             extrapolated=images < self.batch_size,
         )
 

@@ -22,7 +22,7 @@ from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
 from rot180.kernels.twin_depthwise import depthwise_conv2d, depthwise_data_gradient, depthwise_weight_gradient
 from rot180.kernels.weight_gradient import MOST_PARTS, bias_gradient, correlate, lot, parts_of
-from rot180.ops.conv2d import _geometry, check_needs
+from rot180.ops.conv2d import _geometry, _with_unfolded, check_needs
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array, Padding, Pair
 
@@ -39,10 +39,12 @@ def conv2d(
     dilation: Pair = 1,
     groups: int = 1,
     algorithm: str = "auto",
+    x_col: Array | None = None,
 ) -> Array:
-    """Compiled twin of `rot180.ops.conv2d`; `algorithm` is checked and makes no difference."""
+    """Compiled twin of `rot180.ops.conv2d`; `algorithm` and `x_col` are checked and make no difference."""
     name = "conv2d"
     g = _geometry(name, x, w, stride, padding, dilation, groups, algorithm)
+    _with_unfolded(name, algorithm, x_col, x, g)
     dtype = float_type(name, x=x, w=w)
     if b is not None:
         dtype = float_type(name, x=x, w=w, b=b)
@@ -70,11 +72,13 @@ def conv2d_backward(
     dilation: Pair = 1,
     groups: int = 1,
     algorithm: str = "auto",
+    x_col: Array | None = None,
     needs: Iterable[str] = ("x", "w", "b"),
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Compiled twin of `rot180.ops.conv2d_backward`; `algorithm` is checked and makes no difference."""
+    """Compiled twin of `rot180.ops.conv2d_backward`; `algorithm` and `x_col` are checked and make no difference."""
     name = "conv2d_backward"
     g = _geometry(name, x, w, stride, padding, dilation, groups, algorithm)
+    _with_unfolded(name, algorithm, x_col, x, g)
     dtype = float_type(name, dy=dy, x=x, w=w)
     expected = (x.shape[0], g.out_height, g.out_width, w.shape[3])
     if dy.shape != expected:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.errors import ShapeError
+from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.memory import require
 from rot180.ops.conv_layout import crop, fold, join_groups, pad, split_groups, windows
 from rot180.ops.conv_rotation import pad_delta, rotate180, spread
+from rot180.ops.conv_unfold import METHODS, unfold
 from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.recorder import record
 from rot180.ops.types import Array, Padding, Pair
@@ -24,7 +25,15 @@ from rot180.ops.types import Array, Padding, Pair
 __all__ = ["col2im", "im2col"]
 
 
-def im2col(x: Array, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = "valid", dilation: Pair = 1) -> Array:
+def im2col(
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    method: str = "strides",
+) -> Array:
     """Unfold images: one row per window.
 
     x_col[(n*OH + i)*OW + j, (u*KW + v)*C + c] = x_pad[n, i*s + u*d, j*s + v*d, c]
@@ -34,16 +43,21 @@ def im2col(x: Array, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 
     x : (N, H, W, C)
     kernel_size, stride, padding, dilation
         As in `conv2d`.
+    method : {"strides", "indices", "loops"}
+        How to copy the windows; all give the same matrix. `conv_unfold` describes them, and `rot180 compare` measures
+        them.
 
     Returns
     -------
     x_col : (N*OH*OW, KH*KW*C)
-        A copy.
+        A copy, which `conv2d` and `conv2d_backward` accept as `x_col`.
 
     Raises
     ------
     ShapeError
         x is not four-dimensional, or the window is larger than the padded image.
+    ArgumentError
+        The method is unknown.
 
     References
     ----------
@@ -60,8 +74,10 @@ def im2col(x: Array, kernel_size: Pair, *, stride: Pair = 1, padding: Padding = 
     if x.ndim != 4:
         raise ShapeError(f"im2col: x must have shape (N, H, W, C); it has {x.shape}; for one image give x[None]")
     g = geometry(x.shape[1], x.shape[2], kernel_size, stride=stride, padding=padding, dilation=dilation, name="im2col")
-    x_col: Array = _unfold(pad(x, g), g, 1)[0]
-    return x_col
+    if method not in METHODS:
+        raise ArgumentError(f"im2col: unknown method {method!r}{did_you_mean(str(method), METHODS)}")
+    require(len(x) * g.out_height * g.out_width * g.kernel[0] * g.kernel[1] * x.shape[3] * x.itemsize, "im2col")
+    return unfold(pad(x, g), g, method)
 
 
 def col2im(
@@ -119,15 +135,32 @@ def col2im(
     return np.ascontiguousarray(crop(fold(dwindows, g), g))
 
 
-def forward(x: Array, w: Array, g: Geometry, groups: int) -> Array:
+def check_unfolded(name: str, x_col: Array, x: Array, g: Geometry) -> None:
+    """Raise ShapeError or ArgumentError if an array cannot be the unfolded x.
+
+    Comparing all values would take as long as unfolding x again; the last window stands for the others.
+    """
+    expected = (x.shape[0] * g.out_height * g.out_width, g.kernel[0] * g.kernel[1] * x.shape[3])
+    if x_col.shape != expected:
+        raise ShapeError(
+            f"{name}: x {x.shape} unfolds to {expected} but x_col has {x_col.shape}; "
+            f"pass im2col of this x with the same kernel size, stride, padding and dilation"
+        )
+    if x_col.dtype != x.dtype:
+        raise ArgumentError(f"{name}: x_col must have the type of x, {x.dtype}; it is {x_col.dtype}")
+    if len(x_col) and not np.array_equal(x_col[-1], windows(pad(x[-1:], g), g)[0, -1, -1].ravel(), equal_nan=True):
+        raise ArgumentError(
+            f"{name}: x_col is not the unfolded x: its last row is not the last window; unfold x again where it changed"
+        )
+
+
+def forward(x: Array, w: Array, g: Geometry, groups: int, x_col: Array | None = None) -> Array:
     r"""Unfold and multiply: y_col = x_col @ w_col, each group's channels with its filters."""
-    x_pad = pad(x, g)
-    record("x_pad", x_pad)
-    x_col = _unfold(x_pad, g, groups)  # (groups, N*OH*OW, KH*KW*C//groups)
+    x_cols = _rows(x, g, groups, x_col)  # (groups, N*OH*OW, KH*KW*C//groups)
     w_col = split_groups(w, groups)  # (groups, KH*KW*C//groups, F//groups)
-    _record_groups("x_col", x_col)
+    _record_groups("x_col", x_cols)
     _record_groups("w_col", w_col)
-    y_col = x_col @ w_col  # (groups, N*OH*OW, F//groups)
+    y_col = x_cols @ w_col  # (groups, N*OH*OW, F//groups)
     _record_groups("y_col", y_col)
     return join_groups(y_col, (x.shape[0], g.out_height, g.out_width, w.shape[3]))  # (N, OH, OW, F)
 
@@ -162,7 +195,7 @@ def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
     return join_groups(dx_col, (n, g.height, g.width, c))  # (N, H, W, C)
 
 
-def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
+def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int, x_col: Array | None = None) -> Array:
     r"""Multiply the transposed unfolded input by delta.
 
     From y_col[r, f] = sum_k x_col[r, k] * w_col[k, f] it follows that d y_col[r, f] / d w_col[k, f] = x_col[r, k], and
@@ -170,15 +203,26 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
 
         dw_col[k, f] = sum_r x_col[r, k] * dy_col[r, f],     dw_col = x_col.T @ dy_col.
     """
-    x_pad = pad(x, g)
-    record("x_pad", x_pad)
-    x_col = _unfold(x_pad, g, groups)  # (groups, N*OH*OW, KH*KW*C//groups)
+    x_cols = _rows(x, g, groups, x_col)  # (groups, N*OH*OW, KH*KW*C//groups)
     dy_col = split_groups(dy, groups)  # (groups, N*OH*OW, F//groups)
-    _record_groups("x_col", x_col)
+    _record_groups("x_col", x_cols)
     _record_groups("dy_col", dy_col)
-    dw_col = x_col.transpose(0, 2, 1) @ dy_col  # (groups, KH*KW*C//groups, F//groups)
+    dw_col = x_cols.transpose(0, 2, 1) @ dy_col  # (groups, KH*KW*C//groups, F//groups)
     _record_groups("dw_col", dw_col)
     return join_groups(dw_col, (*g.kernel, x.shape[3] // groups, dy.shape[3]))  # (KH, KW, C//groups, F)
+
+
+def _rows(x: Array, g: Geometry, groups: int, x_col: Array | None) -> Array:
+    """Return the rows of each group, from the unfolded x if it was passed."""
+    if x_col is None:
+        x_pad = pad(x, g)
+        record("x_pad", x_pad)
+        return _unfold(x_pad, g, groups)
+    if groups == 1:
+        return x_col[None]
+    by_tap = x_col.reshape(len(x_col), g.kernel[0] * g.kernel[1], groups, x.shape[3] // groups)
+    rows = by_tap.transpose(2, 0, 1, 3).reshape(groups, len(x_col), x_col.shape[1] // groups)
+    return np.ascontiguousarray(rows)  # with a single tap it was a view; a product of views sums in another order
 
 
 def _unfold(x_pad: Array, g: Geometry, groups: int) -> Array:
