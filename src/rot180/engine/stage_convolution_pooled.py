@@ -7,13 +7,14 @@ import math
 import numpy as np
 
 from rot180.engine.stage import Context, Target, Value
-from rot180.engine.stage_convolution import ConvolutionStage, integers
+from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
-from rot180.kernels.convolution import convolve_pool
+from rot180.kernels.call import Call, packed
+from rot180.kernels.convolution import PoolSizes, convolve_pool
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.memory import aligned
 from rot180.kernels.pack import pack_rows, unpack_rows
-from rot180.kernels.tile import even_blocks, tile_address
+from rot180.kernels.tile import even_blocks
 from rot180.kernels.walk import block_shape, gather_address, scatter_address
 from rot180.kernels.winners import gather_winners, list_winners, scatter_winners
 from rot180.nn.conv2d import Conv2d
@@ -39,30 +40,41 @@ class PooledConvolutionStage(ConvolutionStage):
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve and pool straight into the next stage's buffer."""
         (x,) = inputs
-        bias = self._hold(context, x, y)
-        context.keep(x)
-        g, w = self.geometry, self.weight
-        KH, KW, C, F = w.shape
-        operand = self._operand(context)
-        strides = self._strides(x.array.shape, KW, C, C, g.stride[1] * C, operand.row)
+        bias = self.hold(context, x)
+        g, calls = self.geometry, self.calls
+        KH, KW, C, F = self.weight.shape
+        operand = calls.operand(in_place=context.count == 1)
         ph, pw = self.pool.kernel_size
-        height, width = y.height, y.width
-        columns = width * pw
-        scratch = context.scratch((context.threads, (ph * columns + 1) * self.panel_width))
-        self.winners = context.saved((context.count, height, width, F), np.uint8)
-        run = self._run(context.count * height, ph * g.stride[0], x)
-        sizes = integers(
-            KH, height, width, *g.stride, *self.first_window, *y.place, ph, pw, run, even_blocks(columns), columns,
-            g.dilation[0], *self.real_rows, operand.blocks[2],
-        )  # fmt: skip
+        columns = y.width * pw
+        self.winners = context.saved((context.count, y.height, y.width, F), np.uint8)
+        sizes = PoolSizes(
+            kernel_rows=KH,
+            rows=y.height,
+            columns=y.width,
+            stride_h=g.stride[0],
+            stride_w=g.stride[1],
+            first_row=calls.first_window(x)[0],
+            first_column=calls.first_window(x)[1],
+            top=y.top,
+            left=y.left,
+            window_rows=ph,
+            window_columns=pw,
+            run=calls.run(context.count * y.height, ph * g.stride[0], x),
+            block=even_blocks(columns),
+            convolved=columns,
+            dilation=g.dilation[0],
+            real=x.top,
+            beyond=x.top + x.height,
+            block_step=operand.blocks[2],
+        )
+        strides = calls.strides(x, KW, C, g.stride[1], operand.row)
+        scratch = context.scratch((context.threads, (ph * columns + 1) * calls.width))
         call = (
-            tile_address(context.dtype), x.array, operand.array, bias, y.array, self.winners, scratch, strides, sizes,
+            calls.address, x.array, operand.array, bias, y.array, self.winners, scratch, strides, packed(sizes),
             self.relu,
         )  # fmt: skip
-        return [
-            *operand.steps,
-            Step(self.names, "convolve and pool", convolve_pool, call, context.count * self.multiply_adds),
-        ]
+        pack = [self.step("pack weights", operand.pack)] if operand.pack else []
+        return [*pack, self.step("convolve and pool", Call(convolve_pool, call), multiplies=True)]
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """List the winners from delta, wherever it is, then process the lists."""
@@ -71,7 +83,7 @@ class PooledConvolutionStage(ConvolutionStage):
         KH, KW, C, F = w.shape
         ph, pw = self.pool.kernel_size
         height, width = self.winners.shape[1:3]
-        _, _, Wp, _ = x.array.shape
+        Wp, lanes = x.array.shape[2], self.calls.lanes
         # Bands of pooled rows whose part of the image stays in the first-level cache.
         reach = (g.dilation[0] * (KH - 1)) // (ph * g.stride[0])
         rows = max(1, CACHED_BAND // (x.array[0, 0].nbytes * ph * g.stride[0]) - reach)
@@ -82,35 +94,33 @@ class PooledConvolutionStage(ConvolutionStage):
         counts = context.scratch(shape, np.int32)
         places = np.arange(256)
         shifts = (((places // pw) * g.stride[0] * Wp + (places % pw) * g.stride[1]) * C).astype(np.int32)
-        sizes = integers(*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, rows)
+        sizes = packed((*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, rows))
         listing = (dy.array, self.winners, offsets, values, counts, shifts, sizes)
-        registers = -(-KW * C // self.lanes)
+        registers = -(-KW * C // lanes)
         r, j = block_shape(KH, registers)
-        row, column = self.first_window
-        sizes = integers(
-            g.dilation[0] * Wp * C, (row * Wp + column) * C, r, j, registers, KH, min(F, 4 * context.threads)
-        )
-        packed = context.scratch((F, KH, registers * self.lanes))
+        row, column = self.calls.first_window(x)
+        units = min(F, 4 * context.threads)
+        sizes = packed((g.dilation[0] * Wp * C, (row * Wp + column) * C, r, j, registers, KH, units))
+        rows_of_dw = context.scratch((F, KH, registers * lanes))
         dw = context.gradients[f"{self.conv.name}.weight"]
         db = context.gradients.get(f"{self.conv.name}.bias", np.zeros(F, context.dtype))
-        macs = context.count * self.multiply_adds
         lists = (offsets, values, counts)
-        gather = (gather_address(context.dtype), x.array, *lists, packed, db, sizes)
+        gather = (gather_address(context.dtype), x.array, *lists, rows_of_dw, db, sizes)
         steps = [
-            Step(self.names, "list winners", list_winners, listing),
-            Step(self.names, "weight gradient from winners", gather_winners, gather, macs),
-            Step(self.names, "order weight gradient", unpack_rows, (packed, dw)),
+            self.step("list winners", Call(list_winners, listing)),
+            self.step("weight gradient from winners", Call(gather_winners, gather), multiplies=True),
+            self.step("order weight gradient", Call(unpack_rows, (rows_of_dw, dw))),
         ]
         if dx is None:
             return steps
-        weights = aligned(packed.shape, context.dtype)
+        weights = aligned(rows_of_dw.shape, context.dtype)  # zeros beyond the end of a kernel row
         spread = self._spread(context)
         scatter = (scatter_address(context.dtype), weights, *lists, spread.array, sizes)
         dx.give(spread)
         return [
             *steps,
-            Step(self.names, "pack weights by filter", pack_rows, (w, weights)),
-            Step(self.names, "data gradient from winners", scatter_winners, scatter, macs),
+            self.step("pack weights by filter", Call(pack_rows, (w, weights))),
+            self.step("data gradient from winners", Call(scatter_winners, scatter), multiplies=True),
         ]
 
     def _spread(self, context: Context) -> FeatureMap:
@@ -120,7 +130,7 @@ class PooledConvolutionStage(ConvolutionStage):
         """
         x = self.x
         count, height, width, channels = x.array.shape
-        extra = -(-self.lanes // (width * channels))
+        extra = -(-self.calls.lanes // (width * channels))
         size = (count, height + extra, width, channels)
         return context.map_inside(size, x.top, x.left, x.height, x.width, zeros_around=False)
 

@@ -10,8 +10,11 @@ filters; each output is computed by one unit, so its bits do not depend on the n
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from numba import get_thread_id, prange
 
+from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
 from rot180.kernels.simd import (
     advance,
@@ -34,6 +37,72 @@ CLOSED = 255
 """Used in place of a winner: the largest value of the window did not pass the ReLU."""
 
 
+class Sizes(NamedTuple):
+    """The sizes of `convolve`, in pixels where nothing else is said."""
+
+    kernel_rows: int
+    rows: int
+    """Of the output."""
+    columns: int
+    first_row: int
+    """Of the first window in xp."""
+    first_column: int
+    top: int
+    """Of the first pixel in out."""
+    left: int
+    run: int
+    """Output rows of a unit of work."""
+    block: int
+    """Pixels of a tile."""
+    dilation: int
+    """Of the rows."""
+    real: int
+    """The first row of xp that is no padding: kernel rows over padding are skipped."""
+    beyond: int
+    """The first row after it that is padding."""
+    groups: int
+    group_step: int
+    """Elements from one group to the next in w."""
+    block_step: int
+    """Elements from one block of filters to the next in w."""
+    stride_h: int = 1
+    stride_w: int = 1
+    step_h: int = 1
+    """Rows from one output row to the next in out."""
+    step_w: int = 1
+    gate_top: int = 0
+    """Of the first pixel in gate."""
+    gate_left: int = 0
+    fold: int = 1
+    """Pixels that share a register (`pack_folded`): columns, stride_w and bias are those of the folded window."""
+
+
+class PoolSizes(NamedTuple):
+    """The sizes of `convolve_pool`; those not described are as for `convolve`."""
+
+    kernel_rows: int
+    rows: int
+    """Of the pooled image."""
+    columns: int
+    stride_h: int
+    stride_w: int
+    first_row: int
+    first_column: int
+    top: int
+    left: int
+    window_rows: int
+    """Of a pooling window."""
+    window_columns: int
+    run: int
+    block: int
+    convolved: int
+    """Columns to convolve."""
+    dilation: int
+    real: int
+    beyond: int
+    block_step: int
+
+
 @kernel
 def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
     """Cross-correlate padded images with kernels.
@@ -49,28 +118,21 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
     bias : (F,)
         Used if `finish` includes it.
     out : (N, Ho, Wo, F)
-        Pixel (y, x) goes to row top + y*step_h, column left + x*step_w.
+        Pixel (y, x) goes to row top + y*step_h, column left + x*step_w of `sizes`.
     gate : (N, Hg, Wg, F)
         For GATE: pixel (y, x) passes where gate[n, y + gate_top, x + gate_left] > 0.
     scratch : (threads, at least OW*width)
     strides : from `tile_strides`
-    sizes : (22,) int64
-        KH, OH, OW, stride_h, stride_w, first_row, first_column (of the first window in xp), top, left, step_h, step_w,
-        gate_top, gate_left, rows of a unit, pixels of a tile, dilation_h, the first and last + 1 row of xp outside the
-        padding (kernel rows over padding are skipped), the pixels that share a register (`pack_folded`: OW, stride_w
-        and bias are then those of the folded window), groups, elements from one group to the next in w, and from one
-        block of filters to the next.
+    sizes : (22,) int64, packed `Sizes`
     finish : PLAIN, BIAS, BIAS_RELU or GATE
     """
     N, Hp, Wp, C = xp.shape
     F = out.shape[3]
-    KH, OH, OW, stride_h, stride_w, first_row, first_column, top, left, step_h, step_w = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-    )  # fmt: skip
-    gate_top, gate_left, run, block, dilation, real, beyond, fold, G, group_step, block_step = (
-        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15], sizes[16], sizes[17], sizes[18], sizes[19], sizes[20],
-        sizes[21],
-    )  # fmt: skip
+    s = Sizes(*unpacked(sizes, 22))
+    KH, OH, OW, stride_h, stride_w = s.kernel_rows, s.rows, s.columns, s.stride_h, s.stride_w
+    top, left, step_h, step_w, gate_top, gate_left = s.top, s.left, s.step_h, s.step_w, s.gate_top, s.gate_left
+    first_row, first_column, real, beyond, dilation = s.first_row, s.first_column, s.real, s.beyond, s.dilation
+    run, block, fold, G, group_step, block_step = s.run, s.block, s.fold, s.groups, s.group_step, s.block_step
     Cg, Fg = C // G, fold * F // G
     pixel = fold * F
     L = lanes(xp)
@@ -84,7 +146,7 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
         first = g * Fg + b * width
         count = min(width, Fg - b * width)
         vectors = (count + L - 1) // L
-        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        row_of_sums = pointer(scratch, get_thread_id() * scratch.shape[1])
         begin = unit // (G * blocks) * run
         for row in range(begin, min(begin + run, N * OH)):
             n, y = row // OH, row % OH
@@ -96,18 +158,18 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
             for x in range(0, OW, block):
                 tile(
                     address, min(block, OW - x), vectors, pointer(xp, start + x * stride_w * C), taps,
-                    advance(s, x * width), count_u, 0, strides,
+                    advance(row_of_sums, x * width), count_u, 0, strides,
                 )  # fmt: skip
             target = pointer(out, ((n * out.shape[1] + top + y * step_h) * out.shape[2] + left) * F + first)
             for v in range(vectors):
                 part = min(L, count - v * L)
-                zero = splat(s, 0.0)
+                zero = splat(row_of_sums, 0.0)
                 if finish == BIAS or finish == BIAS_RELU:
                     added = load_part(pointer(bias, first), v * L, part)
                 else:
                     added = zero
                 for x in range(OW):
-                    value = load(s, x * width + v * L) + added
+                    value = load(row_of_sums, x * width + v * L) + added
                     if finish == BIAS_RELU:
                         value = select(zero > value, zero, value)
                     elif finish == GATE:
@@ -126,18 +188,16 @@ def convolve_pool(address, xp, w, bias, out, winners, scratch, strides, sizes, r
 
     The maximum is taken before bias and ReLU, which preserve the order; the first of equal values in row-major order
     wins, and NaN is larger than all else. `w` as for `convolve`.
-    `sizes` (18,): KH, OH, OW of the pooled image, stride_h, stride_w, first_row, first_column, top, left, PH, PW, rows
-    of a unit, pixels of a tile, columns to convolve, dilation_h, first and last + 1 row outside the padding, elements
-    from one block of filters to the next in w.
+    `sizes` (18,) int64 are packed `PoolSizes`.
     `winners` (N, OH, OW, F) uint8 holds u*PW + v, or CLOSED.
     """
     N, Hp, Wp, C = xp.shape
     F = out.shape[3]
-    KH, OH, OW, stride_h, stride_w, first_row, first_column, top, left, PH, PW, run, block, columns = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-        sizes[11], sizes[12], sizes[13],
-    )  # fmt: skip
-    dilation, real, beyond, block_step = sizes[14], sizes[15], sizes[16], sizes[17]
+    s = PoolSizes(*unpacked(sizes, 18))
+    KH, OH, OW, stride_h, stride_w = s.kernel_rows, s.rows, s.columns, s.stride_h, s.stride_w
+    first_row, first_column, real, beyond, dilation = s.first_row, s.first_column, s.real, s.beyond, s.dilation
+    top, left, PH, PW, columns = s.top, s.left, s.window_rows, s.window_columns, s.convolved
+    run, block, block_step = s.run, s.block, s.block_step
     L = lanes(xp)
     width = TILE_VECTORS * L
     blocks = (F + width - 1) // width
@@ -148,7 +208,7 @@ def convolve_pool(address, xp, w, bias, out, winners, scratch, strides, sizes, r
         first = b * width
         count = min(width, F - first)
         vectors = (count + L - 1) // L
-        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        row_of_sums = pointer(scratch, get_thread_id() * scratch.shape[1])
         begin = unit // blocks * run
         for row in range(begin, min(begin + run, N * OH)):
             n, y = row // OH, row % OH
@@ -161,26 +221,26 @@ def convolve_pool(address, xp, w, bias, out, winners, scratch, strides, sizes, r
                 for x in range(0, columns, block):
                     tile(
                         address, min(block, columns - x), vectors, pointer(xp, start + x * stride_w * C), taps,
-                        advance(s, (r * columns + x) * width), count_u, 0, strides,
+                        advance(row_of_sums, (r * columns + x) * width), count_u, 0, strides,
                     )  # fmt: skip
             target = pointer(out, ((n * out.shape[1] + top + y) * out.shape[2] + left) * F + first)
             winner = pointer(winners, (n * OH + y) * OW * F + first)
-            zero = splat(s, 0.0)
+            zero = splat(row_of_sums, 0.0)
             for v in range(vectors):
                 part = min(L, count - v * L)
                 added = load_part(pointer(bias, first), v * L, part)
                 for x in range(OW):
-                    best = load(s, x * PW * width + v * L)
+                    best = load(row_of_sums, x * PW * width + v * L)
                     place, numbers = zero, best
                     for q in range(1, PH * PW):
-                        value = load(s, (q // PW * columns + x * PW + q % PW) * width + v * L)
-                        place = select(value > best, splat(s, float(q)), place)
+                        value = load(row_of_sums, (q // PW * columns + x * PW + q % PW) * width + v * L)
+                        place = select(value > best, splat(row_of_sums, float(q)), place)
                         best = select(value > best, value, best)
                         numbers = select(numbers == numbers, value, numbers)
                     # A NaN never compares as larger: it would be lost unless it came first.
                     best = select(numbers == numbers, best, numbers) + added
                     if relu:
-                        place = select(zero >= best, splat(s, float(CLOSED)), place)
+                        place = select(zero >= best, splat(row_of_sums, float(CLOSED)), place)
                         best = select(zero > best, zero, best)
                     store_part(target, x * F + v * L, best, part)
                     store_bytes(winner, x * F + v * L, place, part)

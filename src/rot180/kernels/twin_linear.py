@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from numba import config
 
 from rot180.errors import ArgumentError, ShapeError
-from rot180.kernels.affine import KEEP, affine, affine_data_gradient, affine_weight_gradient
-from rot180.kernels.elementwise import NOTHING
+from rot180.kernels import linear_calls
+from rot180.kernels.call import Scratch
 from rot180.kernels.memory import aligned
-from rot180.kernels.operands import contiguous, float_type, integers
-from rot180.kernels.simd import lane_count_of
-from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, dot_tile_address, even_blocks, tile_address, tile_strides
+from rot180.kernels.operands import contiguous, float_type
 from rot180.ops.linear import _check
 from rot180.ops.types import Array
 
@@ -28,16 +27,12 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
                 f"linear: b must have one bias per unit, ({w.shape[1]},); it is {b.shape}; see w {w.shape}"
             )
         dtype = float_type("linear", x=x, w=w, b=b)
-    inputs, outputs = w.shape
-    width = TILE_VECTORS * lane_count_of(dtype)
     weights = aligned(w.shape, dtype)
     weights[...] = w
     bias = np.zeros(0, dtype) if b is None else contiguous(b, dtype)
-    y = np.empty((len(x), outputs), dtype)
-    scratch = aligned((config.NUMBA_NUM_THREADS, TILE_ROWS * width), dtype)
-    strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, outputs), a_row=inputs, c_row=width)
-    sizes = integers(width, even_blocks(len(x)))
-    affine(tile_address(dtype), contiguous(x, dtype), weights, bias, y, scratch, strides, sizes, NOTHING)
+    y = np.empty((len(x), w.shape[1]), dtype)
+    threads = config.NUMBA_NUM_THREADS
+    linear_calls.multiply(contiguous(x, dtype), weights, bias, y, threads=threads, scratch=_scratch(dtype))()
     return y
 
 
@@ -56,33 +51,18 @@ def linear_backward(
     dtype = float_type("linear_backward", dy=dy, x=x, w=w)
     delta = aligned(dy.shape, dtype)
     delta[...] = dy
-    dx = _data_gradient(delta, contiguous(w, dtype)) if "x" in needs else None
+    dx = np.empty(x.shape, dtype) if "x" in needs else None
     dw = np.empty(w.shape, dtype) if "w" in needs else None
     db = np.empty(w.shape[1], dtype) if "b" in needs else None
-    _parameter_gradients(delta, contiguous(x, dtype), dw, db)
+    if dx is not None:
+        linear_calls.data_gradient(delta, contiguous(w, dtype), dx)()
+    x = contiguous(x if dw is not None else x[:, :0], dtype)
+    update = linear_calls.keep(np.empty((0, w.shape[1]), dtype) if dw is None else dw)
+    sums = np.empty(0, dtype) if db is None else db
+    threads = config.NUMBA_NUM_THREADS
+    linear_calls.weight_gradient(x, delta, sums, update, threads=threads, scratch=_scratch(dtype))()
     return dx, dw, db
 
 
-def _data_gradient(delta: Array, w: Array) -> Array:
-    inputs, outputs = w.shape
-    dx = np.empty((len(delta), inputs), delta.dtype)
-    affine_data_gradient(dot_tile_address(delta.dtype), delta, w, dx, integers(outputs, outputs, inputs))
-    return dx
-
-
-def _parameter_gradients(delta: Array, x: Array, dw: Array | None, db: Array | None) -> None:
-    outputs = delta.shape[1]
-    if dw is None:
-        x, dw = x[:, :0], np.empty((0, outputs), delta.dtype)
-    if db is None:
-        db = np.empty(0, delta.dtype)
-    inputs = len(dw)
-    width = TILE_VECTORS * lane_count_of(delta.dtype)
-    length = -(-outputs // width) * width
-    scratch = aligned((config.NUMBA_NUM_THREADS, TILE_ROWS * length), delta.dtype)
-    strides = tile_strides((1, 1), (inputs, 0, 0), (outputs, 0, 0), a_row=1, c_row=length)
-    sizes = integers(even_blocks(inputs), length)
-    affine_weight_gradient(
-        tile_address(delta.dtype), contiguous(x, delta.dtype), delta, dw, dw, dw, db, scratch, strides, sizes, KEEP,
-        np.zeros(9),
-    )  # fmt: skip
+def _scratch(own: np.dtype[Any]) -> Scratch:
+    return lambda shape, dtype=None: aligned(shape, dtype or own)

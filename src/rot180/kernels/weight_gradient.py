@@ -11,8 +11,11 @@ there are few units, parts of the batch are summed separately, so that all threa
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from numba import prange
 
+from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.simd import lanes, load, pointer, prefetch, splat, store
 from rot180.kernels.tile import TILE_VECTORS, tile
@@ -27,6 +30,44 @@ MOST_PARTS, SMALL_BYTES = 4, 1 << 15
 """A gradient of at most this many bytes stays in the first-level cache; a copy per part of a batch costs nothing."""
 LINE = 64
 """Bytes of a cache line."""
+
+
+class CorrelationSizes(NamedTuple):
+    """The sizes of `correlate`."""
+
+    runs: int
+    """Stretches of cells of the window that are contiguous in xp."""
+    length: int
+    """Cells of a run."""
+    per_row: int
+    """Runs within a kernel row."""
+    dilation_h: int
+    dilation_w: int
+    first_row: int
+    """Of the first window in xp."""
+    first_column: int
+    top: int
+    """Of the first pixel of delta."""
+    left: int
+    groups: int
+    block: int
+    """Cells of a tile."""
+    together: int
+    """Images taken together, a divisor of their number."""
+    units: int
+    """Units of work of a part of the batch."""
+    rows: int
+    """Of delta."""
+    stride: int
+    """Of the rows of windows."""
+    real: int
+    """The first row of xp that is no padding: rows of delta whose window row is over padding are skipped."""
+    beyond: int
+    """The first row after it that is padding."""
+    band: int
+    """Rows of a lot: all of them if images are taken together."""
+    step: int = 1
+    """Rows of the buffer from one row of delta to the next."""
 
 
 def lot(count: int, height: int, width: int, image_bytes: int) -> tuple[int, int]:
@@ -80,20 +121,15 @@ def correlate(address, xp, delta, dw, strides, sizes):
         makes one of the parts.
     strides : from `tile_strides`
         j over rows of delta, i over images that are taken together, k over columns.
-    sizes : (19,) int64
-        runs, row length of a run's (v, c), runs within a kernel row, dilation_h, dilation_w, first_row, first_column
-        (of the first window in xp), top, left (of the first delta), groups, cells of a tile, images taken together
-        (a divisor of N), units of a part, OH, stride_h, step_h (rows of delta from one to the next), first and last + 1
-        row of xp that are no padding (rows of delta whose window row falls on padding are skipped), rows of a lot (OH
-        if images are taken together).
+    sizes : (19,) int64, packed `CorrelationSizes`
     """
     N, Hp, Wp, C = xp.shape
     _, Hd, Wd, F = delta.shape
-    runs, length, per_row, dilation_h, dilation_w, first_row, first_column, top, left = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8],
-    )  # fmt: skip
-    groups, block, together, units = sizes[9], sizes[10], sizes[11], sizes[12]
-    OH, stride, step, real, beyond, band = sizes[13], sizes[14], sizes[15], sizes[16], sizes[17], sizes[18]
+    s = CorrelationSizes(*unpacked(sizes, 19))
+    runs, length, per_row, dilation_h, dilation_w = s.runs, s.length, s.per_row, s.dilation_h, s.dilation_w
+    first_row, first_column, real, beyond, stride = s.first_row, s.first_column, s.real, s.beyond, s.stride
+    top, left, step, OH, band = s.top, s.left, s.step, s.rows, s.band
+    groups, block, together, units = s.groups, s.block, s.together, s.units
     Cg, Fg = C // groups, F // groups
     L = lanes(xp)
     parts, cells, row = dw.shape

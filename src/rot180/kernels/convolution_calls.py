@@ -1,0 +1,312 @@
+"""The calls of a convolution's kernels: packed weights, sizes and strides.
+
+The engine's stages and the twins make the same calls; the former into buffers that they reuse, the latter once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from rot180.kernels.call import Call, Scratch, packed
+from rot180.kernels.convolution import BIAS, BIAS_RELU, GATE, PLAIN, Sizes, convolve
+from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.folding import fold_data_gradient, pack_kernel_rows
+from rot180.kernels.memory import aligned
+from rot180.kernels.pack import add_up, pack_folded, pack_panels, pack_rotated
+from rot180.kernels.simd import lane_count_of
+from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
+from rot180.kernels.weight_gradient import MOST_PARTS, CorrelationSizes, bias_gradient, correlate, lot, parts_of
+from rot180.ops.geometry import Geometry
+from rot180.ops.types import Array
+
+UNITS = 16
+"""The least number of runs that the rows of a batch are divided into, if possible: enough for as many cores."""
+CACHED_RUN = 1 << 18
+"""The most bytes of images that one run of rows reads: together with the kernels they fit the second-level cache."""
+FEW_CHANNELS = 9
+"""With fewer channels, the data gradient is folded from kernel rows: dx's channels would half fill a register."""
+
+
+class Operand(NamedTuple):
+    """Weights as the convolution kernels read them."""
+
+    array: Array
+    row: int
+    """The distance from one cell of the window to the next, in elements."""
+    blocks: tuple[int, int, int]
+    """The number of groups, and the distances between groups and between blocks of filters, in elements."""
+    pack: Call | None
+    """The call that puts the weights there."""
+
+
+class Convolution:
+    """One convolution of a batch, forward and backward.
+
+    Parameters
+    ----------
+    w : (KH, KW, C/groups, F)
+    g : Geometry
+    groups : int
+    count : int
+        Images of the batch.
+    threads : int
+        The most threads that the kernels may use.
+    scratch : Scratch
+        Provides memory for the calls.
+    """
+
+    def __init__(self, w: Array, g: Geometry, groups: int, *, count: int, threads: int, scratch: Scratch) -> None:
+        self.w, self.g, self.groups = w, g, groups
+        self.count, self.threads, self.scratch = count, threads, scratch
+        self.address = tile_address(w.dtype)
+        self.lanes = lane_count_of(w.dtype)
+        self.width = TILE_VECTORS * self.lanes
+        self.channels, self.filters = w.shape[2] * groups, w.shape[3]
+        self.merged = g.dilation[1] == 1 and groups == 1
+        """Whether the columns and channels of a kernel row are contiguous in the image."""
+        self.folds = self.merged and g.stride[0] == 1 and self.channels < FEW_CHANNELS
+        """Whether the data gradient is folded from kernel rows; otherwise it is a convolution of padded delta."""
+
+    def first_window(self, x: FeatureMap) -> tuple[int, int]:
+        """Return the row and column of the buffer of x where the first window begins."""
+        (top, _), (left, _) = self.g.padding
+        return x.top - top, x.left - left
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one pass over the batch, counted densely."""
+        return self.count * self.g.out_height * self.g.out_width * self.w.size
+
+    def forward(
+        self, x: FeatureMap, bias: Array, y: FeatureMap, *, relu: bool = False, weights_in_place: bool = False
+    ) -> tuple[Operand, Call, int]:
+        """Return the packed weights, the call that computes y, and how many pixels share a register.
+
+        Around x there must be zeros, as many as the windows need. Weights may be used in place if there is room for a
+        register after their end.
+        """
+        g = self.g
+        KH, KW, Cg, F = self.w.shape
+        fold = self.fold
+        if fold > 1:
+            KW += (fold - 1) * g.stride[1]
+            # What belongs to no weight is not written, and stays zero.
+            panels = aligned((1, -(-fold * F // self.width), KH * KW * Cg, self.width), self.w.dtype)
+            plain, bias = bias, aligned((fold * F,), bias.dtype)
+            pack = Call(pack_folded, (self.w, plain, fold, g.stride[1], panels, bias))
+            operand = self._packed(panels, pack)
+        else:
+            operand = self.operand(weights_in_place)
+        columns = g.out_width // fold
+        sizes = Sizes(
+            kernel_rows=KH,
+            rows=g.out_height,
+            columns=columns,
+            stride_h=g.stride[0],
+            stride_w=fold * g.stride[1],
+            first_row=self.first_window(x)[0],
+            first_column=self.first_window(x)[1],
+            top=y.top,
+            left=y.left,
+            run=self.run(self.count * g.out_height, g.stride[0], x),
+            block=even_blocks(columns),
+            dilation=g.dilation[0],
+            real=x.top,
+            beyond=x.top + x.height,
+            fold=fold,
+            groups=operand.blocks[0],
+            group_step=operand.blocks[1],
+            block_step=operand.blocks[2],
+        )
+        strides = self.strides(x, KW, Cg, fold * g.stride[1], operand.row)
+        scratch = self.scratch((self.threads, (columns + 1) * self.width))
+        finish = BIAS_RELU if relu else BIAS
+        call = (self.address, x.array, operand.array, bias, y.array, y.array, scratch, strides, packed(sizes), finish)
+        return operand, Call(convolve, call), fold
+
+    @property
+    def fold(self) -> int:
+        """How many neighboring pixels share a register, so that few filters fill it."""
+        if not self.merged or self.filters * 2 > self.lanes:
+            return 1
+        # Each additional pixel widens the window by the stride: worth it while the register fills faster than that.
+        widths = (q for q in range(1, self.lanes // self.filters + 1) if self.g.out_width % q == 0)
+        return min(widths, key=lambda q: (self.g.kernel[1] + (q - 1) * self.g.stride[1]) / q)
+
+    def operand(self, in_place: bool = False) -> Operand:
+        """Return the weights as the forward kernels read them: packed, or where they are."""
+        KH, KW, Cg, F = self.w.shape
+        if in_place:
+            return Operand(self.w, F, (self.groups, F // self.groups, self.width), None)
+        panels = self._panels(F // self.groups, KH * KW * Cg)
+        return self._packed(panels, Call(pack_panels, (self.w, panels)))
+
+    def _panels(self, columns: int, rows: int) -> Array:
+        return self.scratch((self.groups, -(-columns // self.width), rows, self.width))
+
+    def _packed(self, panels: Array, pack: Call) -> Operand:
+        groups, blocks, cells, width = panels.shape
+        return Operand(panels, width, (groups, blocks * cells * width, cells * width), pack)
+
+    def strides(self, x: FeatureMap, KW: int, depth: int, step: int, b_row: int) -> Array:
+        """Return how a tile traverses a window: kernel rows, then columns and channels, in one run if possible.
+
+        `depth` is the number of channels of a group in x, `step` the pixels from one window to the next.
+        """
+        d = self.g.dilation
+        Wp, C = x.array.shape[2:]
+        if self.merged:
+            counts, a, b = (1, KW * depth), (d[0] * Wp * C, 0, 1), (KW * depth * b_row, 0, b_row)
+        else:
+            counts, a = (KW, depth), (d[0] * Wp * C, d[1] * C, 1)
+            b = (KW * depth * b_row, depth * b_row, b_row)
+        return tile_strides(counts, a, b, a_row=step * C, c_row=self.width)
+
+    def run(self, rows: int, step: int, x: FeatureMap) -> int:
+        """Return the number of output rows in one unit of work."""
+        row_bytes = step * math.prod(x.array.shape[2:]) * x.array.itemsize
+        return int(max(1, min(-(-rows // UNITS), CACHED_RUN // max(1, row_bytes))))
+
+    def weight_gradient(self, x: FeatureMap, delta: FeatureMap, dw: Array) -> tuple[Call, Call | None]:
+        """Return the call that correlates x with delta, and the one that adds up the parts in dw, if any.
+
+        There must be room for a register after the end of delta. The sums are in whole registers of filters, or of
+        filters times pixels.
+        """
+        g, groups = self.g, self.groups
+        KH, KW, Cg, F = self.w.shape
+        Fg, fold = F // groups, self.fold
+        padded = -(-fold * Fg // self.lanes) * self.lanes
+        window = KW + (fold - 1) * g.stride[1]
+        rows = KH * window * Cg
+        runs, length, per_row = (KH, window * Cg, 1) if self.merged else (KH * KW, Cg, KW)
+        image_bytes = max(1, (x.array.nbytes + delta.array.nbytes) // max(1, self.count))
+        together, band = lot(self.count, g.out_height, g.out_width, image_bytes)
+        lots = self.count // together * -(-g.out_height // band)
+        parts = parts_of(lots, rows * groups * padded * dw.itemsize)
+        whole = padded == Fg and parts == 1
+        sums = dw.reshape(1, rows, F) if whole else self.scratch((parts, rows, groups * padded))
+        Wp, C = x.array.shape[2:]
+        strides = tile_strides(
+            (together, g.out_width // fold),
+            (g.stride[0] * Wp * C, math.prod(x.array.shape[1:]), fold * g.stride[1] * C),
+            (delta.array.shape[2] * F, math.prod(delta.array.shape[1:]), fold * F),
+            a_row=1,
+            c_row=sums.shape[2],
+        )
+        block = even_blocks(length)
+        tiles = groups * runs * -(-length // block) * -(-padded // self.width)
+        sizes = CorrelationSizes(
+            runs=runs,
+            length=length,
+            per_row=per_row,
+            dilation_h=g.dilation[0],
+            dilation_w=g.dilation[1],
+            first_row=self.first_window(x)[0],
+            first_column=self.first_window(x)[1],
+            top=delta.top,
+            left=delta.left,
+            groups=groups,
+            block=block,
+            together=together,
+            units=min(tiles, self.threads),
+            rows=g.out_height,
+            stride=g.stride[0],
+            real=x.top,
+            beyond=x.top + x.height,
+            band=band,
+        )
+        correlation = Call(correlate, (self.address, x.array, delta.array, sums, strides, packed(sizes)))
+        if whole:
+            return correlation, None
+        return correlation, Call(add_up, (sums, fold, g.stride[1], groups, dw))
+
+    def bias_gradient(self, delta: FeatureMap, db: Array) -> Call:
+        """Return the call that adds up delta; there must be room for a register after its end."""
+        sums = self.scratch((max(1, min(MOST_PARTS, self.count)), -(-self.filters // self.lanes) * self.lanes))
+        sizes = packed((*delta.place, self.g.out_height, self.g.out_width, 1, 1))
+        return Call(bias_gradient, (delta.array, sums, db, sizes))
+
+    def delta_room(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return, by rows and by columns, where delta begins and the length of the buffer that `data_gradient` reads.
+
+        Delta's pixels are a stride apart in it, with zeros in between and around.
+        """
+        g = self.g
+        rows, columns = (
+            (max(0, before), max(max(0, -before) + n + d * (k - 1), max(0, before) + (out - 1) * s + 1))
+            for n, k, s, d, out, before in zip(
+                (g.height, g.width), g.kernel, g.stride, g.dilation, (g.out_height, g.out_width), self._before(),
+                strict=True,
+            )
+        )  # fmt: skip
+        return rows, columns
+
+    def _before(self) -> tuple[int, int]:
+        """Return how many rows and columns of zeros the first window over delta covers."""
+        g = self.g
+        rows, columns = (d * (k - 1) - p for k, d, (p, _) in zip(g.kernel, g.dilation, g.padding, strict=True))
+        return rows, columns
+
+    def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> tuple[Call, Call]:
+        """Return the calls that pack the weights and compute dx; `gate` as for `convolve`.
+
+        The same convolution over delta in its `delta_room`, with the kernel rotated by 180 degrees and its channel axes
+        exchanged.
+        """
+        g = self.g
+        KH, KW, Cg, F = self.w.shape
+        Fg = F // self.groups
+        panels = self._panels(Cg, KH * KW * Fg)
+        operand = self._packed(panels, Call(pack_rotated, (self.w, panels)))
+        gate_place = gate.place if gate else (0, 0)
+        before = self._before()
+        sizes = Sizes(
+            kernel_rows=KH,
+            rows=g.height,
+            columns=g.width,
+            first_row=delta.top - before[0],
+            first_column=delta.left - before[1],
+            top=dx.top,
+            left=dx.left,
+            gate_top=gate_place[0],
+            gate_left=gate_place[1],
+            run=self.run(self.count * g.height, 1, delta),
+            block=even_blocks(g.width),
+            dilation=g.dilation[0],
+            real=delta.top,
+            beyond=delta.top + delta.height,
+            groups=operand.blocks[0],
+            group_step=operand.blocks[1],
+            block_step=operand.blocks[2],
+        )
+        strides = self.strides(delta, KW, Fg, 1, operand.row)
+        scratch = self.scratch((self.threads, (g.width + 1) * self.width))
+        zeros = np.zeros(self.channels, dx.array.dtype)
+        call = (
+            self.address, delta.array, panels, zeros, dx.array, gate.array if gate else dx.array, scratch, strides,
+            packed(sizes), GATE if gate else PLAIN,
+        )  # fmt: skip
+        return Call(pack_rotated, (self.w, panels)), Call(convolve, call)
+
+    def folded_data_gradient(self, delta: FeatureMap, dx: FeatureMap) -> tuple[Call, Call]:
+        """Return the calls that pack the weights and compute dx over few channels, for delta in any buffer."""
+        g, w = self.g, self.w
+        KH, KW, C, F = w.shape
+        blocks = -(-KW * C // self.width)
+        panels = aligned((blocks, KH, F, self.width), w.dtype)  # zeros that are not written
+        piece = blocks * self.width + 2 * self.lanes
+        scratch = aligned((self.threads, g.out_width * piece), w.dtype)  # zeros between the pieces
+        back = -g.dilation[0] * delta.array.shape[2] * F
+        strides = tile_strides((1, F), (back, 0, 1), (F * self.width, 0, self.width), a_row=F, c_row=piece)
+        sizes = packed(
+            (
+                *delta.place, g.out_height, g.out_width, g.stride[1], g.dilation[0], even_blocks(g.out_width), KW * C,
+                g.height, g.width, g.padding[0][0], g.padding[1][0], *dx.place,
+            )
+        )  # fmt: skip
+        call = (self.address, delta.array, panels, dx.array, scratch, strides, sizes)
+        return Call(pack_kernel_rows, (w, panels)), Call(fold_data_gradient, call)
