@@ -106,7 +106,7 @@ import numpy as np
 from rot180 import kernels
 
 kernels.relu(np.ones(3, np.float32))
-kernels.conv2d(np.ones((1, 4, 4, 1), np.float32), np.ones((3, 3, 1, 2), np.float32))
+kernels.conv2d(np.ones((1, 4, 4, 1), np.float32), np.ones((3, 3, 1, 20), np.float32))
 from rot180.kernels import convolution, elementwise, pack, tile
 from rot180.kernels.switch import compiled
 assert compiled(tile._tile, tile._signature, np.dtype(np.float32)).cache_hits == 1
@@ -120,7 +120,7 @@ def test_a_second_process_finds_everything_in_the_cache():
     from rot180 import kernels
 
     kernels.relu(np.ones(3, np.float32))
-    kernels.conv2d(np.ones((1, 4, 4, 1), np.float32), np.ones((3, 3, 1, 2), np.float32))
+    kernels.conv2d(np.ones((1, 4, 4, 1), np.float32), np.ones((3, 3, 1, 20), np.float32))
     in_a_new_process(CACHED)
 
 
