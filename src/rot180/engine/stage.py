@@ -125,7 +125,7 @@ class Context:
 
     @property
     def _owner(self) -> str:
-        return self.stage.names if self.stage else "the network"
+        return self.stage.names if self.stage else ""
 
 
 def has_zeros_around(one: FeatureMap) -> bool:
