@@ -122,7 +122,7 @@ def test_a_wrong_argument_is_answered_in_one_line(
     ("call", "message"),
     [
         (lambda: rot180.predict(built(), "a.png"), "if these are names of files, read each"),  # type: ignore[arg-type]
-        (lambda: rot180.predict("a.png", IMAGES), "predict: model must be Sequential; it is 'a.png'"),  # type: ignore[arg-type]
+        (lambda: rot180.predict("a.png", IMAGES), "predict: model must be Network; it is 'a.png'"),  # type: ignore[arg-type]
         (lambda: rot180.load_data(5), "load_data: source must be str or Path or None; it is 5"),  # type: ignore[arg-type]
         (lambda: rot180.load_data(IMAGES), r"load_data: source must be .*; it is an array \(10, 8, 8, 1\) of uint8"),
         (lambda: rot180.evaluate(built(), IMAGES, LABELS, loss=5), "loss must be str or Loss; it is 5"),  # type: ignore[arg-type]

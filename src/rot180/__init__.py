@@ -2,13 +2,14 @@
 
 | what | names |
 |---|---|
-| networks | `network`, `model`, `MODELS`, `Sequential`, `Preprocessing` |
+| networks | `network`, `model`, `MODELS`, `Sequential`, `Network`, `Preprocessing` |
 | layers | `Conv2d`, `ConvTranspose2d`, `Linear`, `Flatten`, `Dropout`, `DropPath` |
 | pooling and resizing | `MaxPool2d`, `AvgPool2d`, `AdaptiveAvgPool2d`, `GlobalAvgPool2d`, `GlobalMaxPool2d`, \
 `Upsample` |
 | normalization | `GroupNorm`, `LayerNorm`, `InstanceNorm2d`, `LocalResponseNorm`, `ChannelShuffle` |
 | activations | `ReLU`, `ReLU6`, `NoisyReLU`, `LeakyReLU`, `PReLU`, `ELU`, `SiLU`, `GELU`, `Hardswish`, `Sigmoid`, \
 `Hardsigmoid`, `Tanh`, `Softmax` |
+| joins | `Add`, `Concatenate`, `Multiply` |
 | losses | `CrossEntropyLoss`, `SquaredErrorLoss` |
 | training | `Trainer`, `fit`, `evaluate`, `predict`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
 | speed | `set_threads`, `threads` |
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
         GELU,
         MODELS,
         AdaptiveAvgPool2d,
+        Add,
         AvgPool2d,
         ChannelShuffle,
+        Concatenate,
         Conv2d,
         ConvTranspose2d,
         CrossEntropyLoss,
@@ -62,6 +65,8 @@ if TYPE_CHECKING:
         Linear,
         LocalResponseNorm,
         MaxPool2d,
+        Multiply,
+        Network,
         NoisyReLU,
         PReLU,
         Preprocessing,
@@ -91,9 +96,11 @@ __all__ = [
     "Adam",
     "AdamW",
     "AdaptiveAvgPool2d",
+    "Add",
     "ArgumentError",
     "AvgPool2d",
     "ChannelShuffle",
+    "Concatenate",
     "Conv2d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
@@ -114,6 +121,8 @@ __all__ = [
     "LocalResponseNorm",
     "MaxPool2d",
     "ModelError",
+    "Multiply",
+    "Network",
     "NoisyReLU",
     "NonFiniteError",
     "NotationError",

@@ -13,7 +13,7 @@ from rot180 import AvgPool2d, Conv2d, Flatten, LeakyReLU, Linear, MaxPool2d, ReL
 from rot180.errors import ArgumentError
 from rot180.inside.check import check
 from rot180.inside.gradient_check import GradientCheck
-from rot180.nn import CrossEntropyLoss, Dropout, NoisyReLU, network
+from rot180.nn import CrossEntropyLoss, Dropout, Node, NoisyReLU, network
 from rot180.nn.layer import Layer
 from rot180.ops.conv2d import conv2d
 from rot180.ops.conv_layout import pad, tap
@@ -279,11 +279,11 @@ class Container(Sequential):
     """Forgets the second layer on the way back, where it is a ReLU that changes no shape."""
 
     def backward(self, dy, saved, *, needs_dx=False):
-        layers, self._layers = self.layers, (self.layers[0], *self.layers[2:])
+        nodes, self._nodes = self.nodes, (self.nodes[0], Node(self.nodes[2].layer, (0,)))
         try:
             return super().backward(dy, [saved[0], *saved[2:]], needs_dx=needs_dx)
         finally:
-            self._layers = layers
+            self._nodes = nodes
 
 
 def test_a_mistake_between_right_layers_is_the_networks() -> None:

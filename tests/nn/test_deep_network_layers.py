@@ -87,7 +87,7 @@ def test_drop_path_drops_whole_images_in_training_alone() -> None:
 def test_global_pooling_is_followed_by_a_fully_connected_layer() -> None:
     model = network("8x8x3 > conv3x3:4:same relu gap fc10")
     assert [layer.name for layer in model.layers] == ["conv1", "relu1", "pool1", "fc1"]
-    assert model.layer_shapes[2] == ((8, 8, 4), (4,))
+    assert model.layer_shapes[2] == (((8, 8, 4),), (4,))
     geometry = GlobalAvgPool2d().geometry((5, 7, 3))
     assert (geometry.kernel, geometry.out_height, geometry.out_width) == ((5, 7), 1, 1)
 

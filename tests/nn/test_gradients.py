@@ -7,6 +7,7 @@ import pytest
 
 from rot180.inside.gradient_check import check_gradients
 from rot180.nn import LAYERS, CrossEntropyLoss, GlobalAvgPool2d, GlobalMaxPool2d, Sequential, SquaredErrorLoss, network
+from rot180.nn.joins import JOINS
 from rot180.nn.loss import Loss
 
 LAYER_TEXTS = [
@@ -63,7 +64,8 @@ LAYER_TEXTS = [
 
 EVERY_LAYER = (
     "9x8x2 > conv3x3:4:same gn2 relu maxpool2 > conv2x2:6:g2 ln noisyrelu shuffle3 avgpool2:same in prelu > "
-    "convt2x2:4:s2 elu up2:bilinear lrn3 hardswish adaptavg3x2 > conv1:3 leakyrelu droppath0.2 flatten tanh "
+    "convt2x2:4:s2 elu up2:bilinear lrn3 hardswish adaptavg3x2 > conv1:3 leakyrelu droppath0.2 "
+    "( conv3:3:same tanh + skip ) ( skip | conv1:2 ) ( skip * conv1:5 sigmoid ) flatten tanh "
     "dropout0.3 > fc12 silu > fc6 sigmoid > fc6 gelu relu6 hardsigmoid > fc5 softmax > fc4"
 )
 
@@ -113,5 +115,8 @@ def test_a_network_that_pools_whole_maps(pool: str) -> None:
 
 def test_every_layer_is_checked() -> None:
     checked = {type(network(text).layers[0]) for text in LAYER_TEXTS}
-    assert checked == set(LAYERS.values())
-    assert {type(layer) for layer in network(EVERY_LAYER).layers} >= checked - {GlobalAvgPool2d, GlobalMaxPool2d}
+    assert checked == set(LAYERS.values()) - set(JOINS)
+    assert {type(layer) for layer in network(EVERY_LAYER).layers} >= {*checked, *JOINS} - {
+        GlobalAvgPool2d,
+        GlobalMaxPool2d,
+    }

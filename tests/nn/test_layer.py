@@ -232,6 +232,7 @@ def test_the_registry_holds_every_layer() -> None:
     assert sorted(LAYERS) == sorted(
         "Conv2d ConvTranspose2d MaxPool2d AvgPool2d GlobalAvgPool2d GlobalMaxPool2d AdaptiveAvgPool2d Upsample Flatten "
         "Linear GroupNorm LayerNorm InstanceNorm2d LocalResponseNorm ChannelShuffle ReLU ReLU6 NoisyReLU LeakyReLU "
-        "PReLU ELU SiLU GELU Hardswish Sigmoid Hardsigmoid Tanh Softmax Dropout DropPath".split()
+        "PReLU ELU SiLU GELU Hardswish Sigmoid Hardsigmoid Tanh Softmax Dropout DropPath "
+        "Add Concatenate Multiply".split()
     )
     assert all(layer.__doc__ for layer in LAYERS.values())

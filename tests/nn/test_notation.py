@@ -45,7 +45,8 @@ from rot180.nn import (
     network,
 )
 from rot180.nn.initializer import INITIALIZERS, zeros
-from rot180.nn.notation_parser import MAX_CHARACTERS, MAX_LAYERS
+from rot180.nn.notation_items import MAX_LAYERS
+from rot180.nn.notation_parser import MAX_CHARACTERS
 
 
 def described(model: Sequential) -> list[str]:

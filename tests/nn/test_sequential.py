@@ -12,7 +12,7 @@ import pytest
 
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, network
-from rot180.nn.sequential import following_activation
+from rot180.nn.graph import following_activation, series
 
 TEXT = "8x8x2 > conv3x3:4:same relu maxpool2 > conv3x3:5 tanh > fc6 relu dropout0.5 > fc3"
 
@@ -76,10 +76,10 @@ def test_one_layer_is_a_network_and_knows_its_input_from_build() -> None:
 def test_shapes_follow_one_another() -> None:
     model = network("8x8x2 > conv3x3:4 maxpool2 > fc3")
     assert model.layer_shapes == [
-        ((8, 8, 2), (6, 6, 4)),
-        ((6, 6, 4), (3, 3, 4)),
-        ((3, 3, 4), (36,)),
-        ((36,), (3,)),
+        (((8, 8, 2),), (6, 6, 4)),
+        (((6, 6, 4),), (3, 3, 4)),
+        (((3, 3, 4),), (36,)),
+        (((36,),), (3,)),
     ]
     assert model.output_shape == (3,)
     assert not model.is_built
@@ -197,8 +197,8 @@ def test_learning_rate_factors_by_name() -> None:
 
 
 def test_the_activation_that_follows_is_looked_for_through_pooling() -> None:
-    layers = (Conv2d(2, 3), MaxPool2d(2), ReLU(), Flatten(), Linear(3), Dropout(0.5), Linear(2))
-    assert [following_activation(layers, index) for index in (0, 4, 6)] == ["relu", "linear", "linear"]
+    nodes = series([Conv2d(2, 3), MaxPool2d(2), ReLU(), Flatten(), Linear(3), Dropout(0.5), Linear(2)])
+    assert [following_activation(nodes, index) for index in (0, 4, 6)] == ["relu", "linear", "linear"]
 
 
 def test_the_summary_counts_and_fits_eighty_columns() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rot180.errors import ShapeError
 from rot180.nn import Layer, Sequential, network
-from rot180.nn.walk import lowest_learning
+from rot180.nn.walk import backward_passes
 
 X = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype(np.float32)
 FROZEN_BEGIN = "8x8x1 > relu avgpool2 > conv3x3:2 relu > fc4 tanh"
@@ -37,7 +37,7 @@ def test_the_way_back_ends_where_nothing_is_left_to_compute(needs_dx: bool) -> N
     y, saved = model.forward(X)
     backs = list(model.walk_back(np.ones_like(y), saved, needs_dx=needs_dx))
     lowest = 0 if needs_dx else 2  # conv1; the layers below have no parameters
-    assert lowest_learning(model.layers) == 2
+    assert [one.runs for one in backward_passes(model.nodes)] == [False] * 2 + [True] * (len(model.layers) - 2)
     assert [back.place for back in backs] == list(range(len(model.layers)))[lowest:][::-1]
     assert [back.dx is None for back in backs] == [back.place == 2 and not needs_dx for back in backs]
     assert all(below.delta is above.dx for above, below in pairwise(backs))
@@ -50,7 +50,7 @@ def test_the_way_back_ends_where_nothing_is_left_to_compute(needs_dx: bool) -> N
 
 def test_before_is_called_ahead_of_each_layer_with_what_enters() -> None:
     model, entered, left = built(), [], []
-    for step in model.walk(X, before=lambda place, x: entered.append((place, x.shape))):
+    for step in model.walk(X, before=lambda place, inputs: entered.append((place, inputs[0].shape))):
         left.append((step.place, step.x.shape))
         assert entered == left
     y, saved = model.forward(X)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rot180.nn import Sequential
+    from rot180.nn import Network
     from rot180.ops.types import Array
 
 HELP = "A run folder or weights file; or an untrained network: a name from rot180 models, or a notation."
 
 
-def read_network(text: str, *, seed: int = 0) -> Sequential:
+def read_network(text: str, *, seed: int = 0) -> Network:
     """Return the built network that a command's MODEL-OR-RUN names.
 
     An existing file or folder is a run; so is anything that can only be a path.
@@ -26,7 +26,7 @@ def read_network(text: str, *, seed: int = 0) -> Sequential:
     return model(text).build(seed=seed)
 
 
-def random_batch(network: Sequential, batch_size: int, seed: int) -> tuple[Array, Array]:
+def random_batch(network: Network, batch_size: int, seed: int) -> tuple[Array, Array]:
     """Return noise images in the network's input shape, and random labels."""
     import numpy as np
 

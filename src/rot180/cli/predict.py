@@ -11,7 +11,7 @@ import typer
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP, TTA_HELP
 
 if TYPE_CHECKING:
-    from rot180.nn import Sequential
+    from rot180.nn import Network
     from rot180.ops.types import Array
 
 TOP = 3
@@ -148,7 +148,7 @@ class _Picture(NamedTuple):
     unlike: list[str]
 
 
-def _read(path: Path, model: Sequential) -> _Picture:
+def _read(path: Path, model: Network) -> _Picture:
     from rot180.data.image import look_at_image, read_image
     from rot180.nn.image_statistics import colorfulness
     from rot180.nn.pixel_range import NEARLY_BLACK
@@ -171,7 +171,7 @@ def _read(path: Path, model: Sequential) -> _Picture:
     return _Picture(image, white, unlike)
 
 
-def _probabilities(model: Sequential, pictures: list[_Picture], tta: str, engine: str) -> Array:
+def _probabilities(model: Network, pictures: list[_Picture], tta: str, engine: str) -> Array:
     """Return the probabilities of each picture; pictures with the same white level share batches."""
     import numpy as np
 

@@ -15,7 +15,7 @@ from rot180.cli.failure import warn
 if TYPE_CHECKING:
     from rot180.data import Dataset
     from rot180.inside.health_report import HealthReport
-    from rot180.nn import Sequential
+    from rot180.nn import Network
     from rot180.runs.train_run import RunSettings, TrainedRun
     from rot180.training import Event, History, Subscriber
 
@@ -489,7 +489,7 @@ def _say_notes(read: list[Dataset], event: Event) -> None:
 
 
 def _examine(
-    found: list[HealthReport], model: Sequential, history: History, dataset: Dataset, settings: RunSettings
+    found: list[HealthReport], model: Network, history: History, dataset: Dataset, settings: RunSettings
 ) -> list[str]:
     """Examine the trained network, keep the report, and return its findings."""
     from dataclasses import asdict

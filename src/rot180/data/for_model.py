@@ -8,15 +8,15 @@ from pathlib import Path
 from rot180.data.dataset import Dataset
 from rot180.data.load import load_data
 from rot180.data.options import ImageOptions
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 
 
-def load_data_for(model: Sequential, source: str | Path | None, options: ImageOptions | None = None) -> Dataset:
+def load_data_for(model: Network, source: str | Path | None, options: ImageOptions | None = None) -> Dataset:
     """Load a data set for a model: image files in its size and channels, labels by the names of its classes.
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A built model.
     source : str, Path or None
         As in `load_data`.
@@ -32,7 +32,7 @@ def load_data_for(model: Sequential, source: str | Path | None, options: ImageOp
     return dataset if model.class_names is None else dataset.with_classes(model.class_names)
 
 
-def options_for(model: Sequential, options: ImageOptions | None = None) -> ImageOptions:
+def options_for(model: Network, options: ImageOptions | None = None) -> ImageOptions:
     """Return the options to read image files for a model: in its size and channels, resized in its way."""
     options = options or ImageOptions()
     shape = model.input_shape

@@ -6,14 +6,14 @@ from rot180.engine.interface import Engine, StepResult, Updater
 from rot180.engine.reference import ReferenceEngine
 from rot180.errors import ArgumentError, did_you_mean
 from rot180.nn.loss import Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 
 __all__ = ["ENGINES", "Engine", "ReferenceEngine", "StepResult", "Updater", "make_engine"]
 
 ENGINES = ("auto", "compiled", "numpy")
 
 
-def make_engine(name: str, model: Sequential, loss: Loss) -> Engine:
+def make_engine(name: str, model: Network, loss: Loss) -> Engine:
     """Return the engine of this name for a built model; `auto` is the fastest one that can run it.
 
     Raises
@@ -23,7 +23,7 @@ def make_engine(name: str, model: Sequential, loss: Loss) -> Engine:
     """
     if name not in ENGINES:
         raise ArgumentError(f"unknown engine {name!r}{did_you_mean(name, ENGINES)}")
-    if name == "numpy":
+    if name == "numpy" or any(layer.is_join for layer in model.layers):
         return ReferenceEngine(model, loss)
     # Numba takes a third of a second to import; users of the NumPy engine need not wait for it.
     from rot180.engine.compiled import CompiledEngine

@@ -29,7 +29,7 @@ from rot180.nn.contract import is_own
 from rot180.nn.hyper import changes
 from rot180.nn.linear import Linear
 from rot180.nn.loss import Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.ops.types import Array
 
 KEPT_PLANS = 4
@@ -45,7 +45,7 @@ class CompiledEngine:
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A built network.
     loss : Loss
         Applied to the network's outputs.
@@ -53,7 +53,7 @@ class CompiledEngine:
 
     name = "compiled"
 
-    def __init__(self, model: Sequential, loss: Loss) -> None:
+    def __init__(self, model: Network, loss: Loss) -> None:
         note_compiling()
         self.model, self.loss = model, loss
         self._optimizer: Updater | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from rot180.engine.stage import Stage, Value
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
@@ -16,16 +15,10 @@ from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, T
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.dropout import Dropout
 from rot180.nn.flatten import Flatten
+from rot180.nn.graph import INPUT, Node
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.linear import Linear
 from rot180.nn.pooling import AvgPool2d, MaxPool2d
-
-INPUT = -1
-
-
-class Node(NamedTuple):
-    layer: Layer
-    reads: tuple[int, ...]
 
 
 class Run:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from rot180.nn.loss import Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.ops.types import Array
 
 
@@ -64,7 +64,7 @@ class Engine(Protocol):
     """Runs a model for `fit`, `evaluate` and `predict`."""
 
     name: str
-    model: Sequential
+    model: Network
     loss: Loss
     """May be replaced between two steps."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rot180.engine.elementwise_steps import add_step, combine_step, copy_step
-from rot180.engine.fusing import Node, stages_of
+from rot180.engine.fusing import stages_of
 from rot180.engine.lifetimes import Memory
 from rot180.engine.losing import BatchLoss
 from rot180.engine.plan import Plan
@@ -16,11 +16,11 @@ from rot180.kernels import addition
 from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides, new_map
 from rot180.kernels.memory import Account, accounting
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 
 
 def make_plan(
-    model: Sequential,
+    model: Network,
     count: int,
     *,
     training: bool,
@@ -81,11 +81,10 @@ def make_plan(
 class _Planner:
     """Goes through the stages, forward and then backward, and lets each make its steps."""
 
-    def __init__(self, model: Sequential, context: Context, account: Account) -> None:
+    def __init__(self, model: Network, context: Context, account: Account) -> None:
         self._context, self._memory, self._account = context, context.memory, account
         self._x = Value(model.input_shape)
-        nodes = [Node(layer, (place - 1,)) for place, layer in enumerate(model.layers)]
-        self._stages = stages_of(nodes, [output for _, output in model.layer_shapes], self._x)
+        self._stages = stages_of(model.nodes, [output for _, output in model.layer_shapes], self._x)
         for stage in self._stages:
             learns = any(layer.parameters for layer in stage.layers)
             below = any(value.needs_delta for value in stage.inputs)

@@ -9,7 +9,7 @@ import numpy as np
 from rot180.engine.interface import StepResult, Updater
 from rot180.errors import ShapeError
 from rot180.nn.loss import Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.ops.softmax import softmax as softmax_of
 from rot180.ops.types import Array
 
@@ -19,7 +19,7 @@ class ReferenceEngine:
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A built network; its parameters are changed in place.
     loss : Loss
         Applied to the network's outputs.
@@ -38,7 +38,7 @@ class ReferenceEngine:
 
     name = "numpy"
 
-    def __init__(self, model: Sequential, loss: Loss) -> None:
+    def __init__(self, model: Network, loss: Loss) -> None:
         self.model = model
         self.loss = loss
         self._sums: dict[str, Array] = {}

@@ -35,7 +35,7 @@ class LayerStage(Stage):
         def call(target: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> None:
             result, self.saved = own_forward(
                 self.layer,
-                source,
+                (source,),
                 self.output_shape,
                 training=context.training,
                 generator=context.generator["noise"],

@@ -8,9 +8,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from rot180.kernels.turns import Running
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 
-_OF_MODELS: WeakKeyDictionary[Sequential, _Place] = WeakKeyDictionary()
+_OF_MODELS: WeakKeyDictionary[Network, _Place] = WeakKeyDictionary()
 _making = Lock()
 
 
@@ -30,7 +30,7 @@ class Turn:
     'no other thread runs this model'
     """
 
-    def __init__(self, model: Sequential) -> None:
+    def __init__(self, model: Network) -> None:
         with _making:
             self._place = _OF_MODELS.setdefault(model, _Place())
         self._running = Running()

@@ -22,7 +22,7 @@ from rot180.inside.gradient_check import GradientCheck, check_gradients
 from rot180.inside.mistakes import Case, Mistake, name_loss_mistake, name_mistake
 from rot180.nn.layer import Layer
 from rot180.nn.loss import CrossEntropyLoss, Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.ops.softmax import softmax
 from rot180.ops.types import Array
 from rot180.training.trainer import make_loss
@@ -36,7 +36,7 @@ MEASURED = 4_000_000
 
 
 def check(
-    model: Sequential | Layer,
+    model: Network | Layer,
     input_shape: tuple[int, ...] | None = None,
     *,
     loss: str | Loss = "auto",
@@ -49,7 +49,7 @@ def check(
 
     Parameters
     ----------
-    model : Sequential or Layer
+    model : Network or Layer
         Built or not; it is not changed. A layer may be of any class that follows the contract of
         `rot180.nn.layer.Layer`.
     input_shape : (H, W, C) or (n,), optional
@@ -98,7 +98,8 @@ def check(
     if not model.is_built:
         model = copy.deepcopy(model).build(input_shape, seed=seed, dtype=np.float64)
     parts = [
-        check_layer(layer, shape, **options) for layer, (shape, _) in zip(model.layers, model.layer_shapes, strict=True)
+        check_layer(layer, shapes.input, **options)
+        for layer, shapes in zip(model.layers, model.layer_shapes, strict=True)
     ]
     the_loss = _loss(loss, model)
     if the_loss is not None:
@@ -263,7 +264,7 @@ def _mistake(bench: _Bench, name: str) -> Mistake | None:
     return name_mistake(bench.layer, case)
 
 
-def _loss(loss: str | Loss, model: Sequential) -> Loss | None:
+def _loss(loss: str | Loss, model: Network) -> Loss | None:
     """Return the loss to check with; None if the network's output is not a vector of classes."""
     if len(model.output_shape) != 1:
         return None
@@ -298,7 +299,7 @@ def _check_loss(loss: Loss, classes: int, options: dict[str, Any]) -> PartCheck:
     return PartCheck("loss", repr(loss), (ArrayCheck("outputs", result, problem, mistake),))
 
 
-def _check_network(model: Sequential, loss: Loss | None, options: dict[str, Any]) -> PartCheck:
+def _check_network(model: Network, loss: Loss | None, options: dict[str, Any]) -> PartCheck:
     """Check the network from images to loss, including the connections of its parts."""
     generator = np.random.default_rng(options["seed"])
     network = copy.deepcopy(model)
@@ -343,7 +344,7 @@ def _says(layer: Layer) -> str:
         return type(layer).__name__
 
 
-def _title(model: Sequential) -> str:
+def _title(model: Network) -> str:
     try:
         return model.notation
     except (ArgumentError, AttributeError, KeyError):

@@ -18,9 +18,9 @@ from rot180 import ops
 from rot180.errors import ArgumentError
 from rot180.inside.machine import best_time
 from rot180.memory import require
-from rot180.nn import Conv2d, Sequential
+from rot180.nn import Conv2d, Network
 from rot180.nn.layer import Shape
-from rot180.nn.walk import lowest_learning
+from rot180.nn.walk import backward_passes
 from rot180.ops.conv2d import ALGORITHMS
 from rot180.ops.conv_unfold import METHODS
 from rot180.ops.types import Array
@@ -94,7 +94,7 @@ class Comparison:
         }
 
 
-def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Comparison:
+def compare(model: Network, batch_size: int = 32, *, seed: int = 0) -> Comparison:
     """Compute each convolution of a network by every algorithm, and by the compiled kernels.
 
     Images and deltas are random. The loops compute only one image, and their time is multiplied by the batch size. The
@@ -102,7 +102,7 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A network whose input shape is known.
     batch_size : int
         Images in a batch.
@@ -132,18 +132,17 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ArgumentError(f"compare: batch_size must be an int, at least 1; it is {batch_size!r}")
     layers = [
-        (layer, before)
-        for layer, (before, _) in zip(model.layers, model.layer_shapes, strict=True)
+        (layer, shapes.input, passes.needs_dx)
+        for layer, shapes, passes in zip(model.layers, model.layer_shapes, backward_passes(model.nodes), strict=True)
         if isinstance(layer, Conv2d)
     ]
     if not layers:
         raise ArgumentError("compare: the network has no convolution; choose one that has, such as cnn-32-64-512")
     kernels, left_out = _kernels()
-    first = model.layers[lowest_learning(model.layers)]
     ways: list[Way] = []
     unfoldings: list[Unfolding] = []
-    for layer, before in layers:
-        case = _Case(layer, before, batch_size, layer is not first, seed)
+    for layer, before, needs_dx in layers:
+        case = _Case(layer, before, batch_size, needs_dx, seed)
         found = []
         for algorithm in ALGORITHMS:
             if algorithm == "loops" and (work := _loops(layer, before)) > LOOPS:
@@ -162,7 +161,7 @@ def compare(model: Sequential, batch_size: int = 32, *, seed: int = 0) -> Compar
             methods.append(case.unfold(method))
         quickest = min(methods, key=lambda unfolding: unfolding.seconds)
         unfoldings += [replace(unfolding, fastest=unfolding is quickest) for unfolding in methods]
-    words = {layer.name: layer.to_notation() for layer, _ in layers}
+    words = {layer.name: layer.to_notation() for layer, _, _ in layers}
     return Comparison(str(model), batch_size, tuple(ways), tuple(unfoldings), words, left_out)
 
 

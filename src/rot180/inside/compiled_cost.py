@@ -23,7 +23,7 @@ from rot180.engine.threads import apply_threads, most_threads
 from rot180.errors import ArgumentError, Rot180Error
 from rot180.inside.busy import BUSY, share_of_others
 from rot180.inside.machine import best_time
-from rot180.nn import Sequential, network
+from rot180.nn import Network, network
 from rot180.training.trainer import Trainer
 
 __all__ = ["CompiledCost", "StepCost", "compiled_cost"]
@@ -98,13 +98,13 @@ class _Measured:
 
 
 def compiled_cost(
-    model: Sequential, batch_size: int = 32, *, optimizer: str = "adam", measure: bool = False
+    model: Network, batch_size: int = 32, *, optimizer: str = "adam", measure: bool = False
 ) -> CompiledCost:
     """Predict how long a training step takes on the compiled engine.
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A network whose input shape is known; it is not changed.
     batch_size : int
         Images per step.
@@ -170,7 +170,7 @@ def _thread_counts() -> list[int]:
 class _Bench:
     """A copy of a network on the compiled engine, with its plan, and a batch to run it on."""
 
-    def __init__(self, model: Sequential, batch_size: int, optimizer: str) -> None:
+    def __init__(self, model: Network, batch_size: int, optimizer: str) -> None:
         twin = copy.deepcopy(model)
         self.trainer = Trainer(twin, optimizer=optimizer, loss="auto", engine="compiled")
         try:

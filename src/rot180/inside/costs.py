@@ -12,9 +12,10 @@ import numpy as np
 from rot180.errors import ArgumentError, did_you_mean
 from rot180.inside.machine import Machine, best_time, this_machine
 from rot180.inside.time_model import predict_backward, predict_forward
-from rot180.nn import Conv2d, Sequential
+from rot180.nn import Conv2d, Network
+from rot180.nn.graph import LayerShapes
 from rot180.nn.layer import Layer, Shape
-from rot180.nn.walk import lowest_learning
+from rot180.nn.walk import Pass, backward_passes
 
 __all__ = ["ENGINES", "Cost", "LayerCost", "cost"]
 
@@ -71,7 +72,7 @@ class Cost:
         return {**vars(self), "layers": [vars(layer) for layer in self.layers]}
 
 
-def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", measure: bool = False) -> Cost:
+def cost(model: Network, batch_size: int = 32, *, engine: str = "numpy", measure: bool = False) -> Cost:
     """Compute what a network costs, and predict how long each layer takes on this machine.
 
     The prediction adds up the cost of each operation's lines in primitives, such as copies and matrix products, which
@@ -79,7 +80,7 @@ def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", meas
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A network whose input shape is known, built or not.
     batch_size : int
         Images per step.
@@ -113,46 +114,42 @@ def cost(model: Sequential, batch_size: int = 32, *, engine: str = "numpy", meas
     model = model.countable()
     machine = this_machine()
     measured = _measured(model, batch_size) if measure else {}
-    first = lowest_learning(model.layers)
     layers = []
-    for index, (layer, (before, _)) in enumerate(zip(model.layers, model.layer_shapes, strict=True)):
-        layers.append(
-            _layer_cost(
-                machine, model, layer, before, batch_size, index - first, measured.get(layer.name, (None, None))
-            )
-        )
+    for layer, shapes, passes in zip(model.layers, model.layer_shapes, backward_passes(model.nodes), strict=True):
+        times = measured.get(layer.name, (None, None))
+        layers.append(_layer_cost(machine, model, layer, shapes, batch_size, passes, times))
     return Cost(str(model), batch_size, str(model.dtype), engine, machine.peak, machine.bandwidth, tuple(layers))
 
 
 def _layer_cost(
     machine: Machine,
-    model: Sequential,
+    model: Network,
     layer: Layer,
-    before: Shape,
+    shapes: LayerShapes,
     batch_size: int,
-    above_first: int,
+    passes: Pass,
     measured: tuple[float | None, float | None],
 ) -> LayerCost:
-    after = layer.output_shape(before)
-    shapes = layer.parameter_shapes(before)
+    before, after = shapes.input, shapes.output
+    parameters = layer.parameter_shapes(before)
     products = batch_size * layer.multiply_adds(before)
-    gradients = 0 if above_first < 0 else 1 if above_first == 0 else 2
+    gradients = passes.runs + passes.needs_dx
     itemsize = model.dtype.itemsize
     unfolded = unfolded_bytes(layer, before, batch_size, itemsize) if isinstance(layer, Conv2d) else {}
-    if above_first <= 0:
+    if not passes.needs_dx:
         for parts in unfolded.values():
             parts["data_gradient"] = 0
     # The primitives are timed in float32; twice the bytes take twice the time, both in memory and in registers.
     scale = itemsize / 4
     forward = predict_forward(machine, layer, before, batch_size)
     backward: float | None = 0.0
-    if above_first >= 0:
-        backward = predict_backward(machine, layer, before, batch_size, needs_dx=above_first > 0)
+    if passes.runs:
+        backward = predict_backward(machine, layer, before, batch_size, needs_dx=passes.needs_dx)
     return LayerCost(
         name=layer.name,
         word=layer.to_notation(),
         output_shape=after,
-        parameters=sum(math.prod(shape) for shape in shapes.values()),
+        parameters=sum(math.prod(shape) for shape in parameters.values()),
         multiply_adds_forward=products,
         multiply_adds_backward=gradients * products,
         activation_bytes=batch_size * math.prod(after) * itemsize,
@@ -188,25 +185,25 @@ def unfolded_bytes(layer: Conv2d, input_shape: Shape, batch_size: int, itemsize:
     }
 
 
-def _measured(model: Sequential, batch_size: int) -> dict[str, tuple[float, float]]:
+def _measured(model: Network, batch_size: int) -> dict[str, tuple[float, float]]:
     """Return the best time of each layer, forward and backward, over consecutive calls."""
     if not model.is_built:
         model = _fresh(model)
     generator = np.random.default_rng(0)
     x = generator.random((batch_size, *model.input_shape)).astype(model.dtype)
-    lowest, times = lowest_learning(model.layers), {}
-    for index, layer, x_in, y, saved in model.walk(x, training=True, generator=generator):
-        forward = partial(layer.forward, x_in, training=True, generator=generator)
+    passes, times = backward_passes(model.nodes), {}
+    for index, layer, inputs, y, saved in model.walk(x, training=True, generator=generator):
+        forward = partial(layer.forward, *inputs, training=True, generator=generator)
         dy = generator.standard_normal(y.shape).astype(model.dtype)
-        backward = partial(layer.backward, dy, saved, needs_dx=index > lowest)
+        backward = partial(layer.backward, dy, saved, needs_dx=passes[index].needs_dx)
         times[layer.name] = (
             best_time(forward, budget=0.1, least=5),
-            best_time(backward, budget=0.1, least=5) if index >= lowest else 0.0,
+            best_time(backward, budget=0.1, least=5) if passes[index].runs else 0.0,
         )
     return times
 
 
-def _fresh(model: Sequential) -> Sequential:
+def _fresh(model: Network) -> Network:
     """Return the same network with weights, without building the one passed in."""
     import copy
 

@@ -18,7 +18,7 @@ from rot180.inside.health_advice import Adviser, Remedy, advice
 from rot180.inside.health_report import Finding, HealthReport, LayerHealth
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Tanh
 from rot180.nn.loss import Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.history import History
@@ -48,7 +48,7 @@ RISE = 1.1
 
 @np.errstate(over="ignore", invalid="ignore")  # a gradient may overflow
 def health(
-    model: Sequential,
+    model: Network,
     history: History | None = None,
     images: Array | None = None,
     labels: Array | None = None,
@@ -64,7 +64,7 @@ def health(
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A built network, which is not changed.
     history : History, optional
         The history of its training; without it, learning rate and overfitting are not examined.
@@ -130,7 +130,7 @@ def health(
 
 
 def _measure(
-    model: Sequential,
+    model: Network,
     images: Array,
     labels: Array,
     loss: Loss,
@@ -161,7 +161,7 @@ def _measure(
 
 
 def _update_ratios(
-    model: Sequential,
+    model: Network,
     x: Array,
     labels: Array,
     loss: Loss,
@@ -214,7 +214,7 @@ def _units(layer: LayerHealth, adviser: Adviser) -> Iterator[Finding]:
         )
 
 
-def _deltas(model: Sequential, layers: tuple[LayerHealth, ...], adviser: Adviser) -> Iterator[Finding]:
+def _deltas(model: Network, layers: tuple[LayerHealth, ...], adviser: Adviser) -> Iterator[Finding]:
     weighted = [layer for layer, own in zip(layers, model.layers, strict=True) if own.has_parameters]
     if len(weighted) < 2:
         return
@@ -296,7 +296,7 @@ def _finding(what: str, where: str, evidence: str, remedies: Iterable[Remedy]) -
 
 
 def _overfitting(
-    history: History, model: Sequential, images: Array | None, labels: Array | None, of: str, adviser: Adviser
+    history: History, model: Network, images: Array | None, labels: Array | None, of: str, adviser: Adviser
 ) -> Iterator[Finding]:
     if not history.epochs:
         return
@@ -326,13 +326,13 @@ def _gap(train: float, other: float, name: str) -> str:
     return f"{100 * train:.1f}% of the training images are correct, but {100 * other:.1f}% of the {name}"
 
 
-def _counts(labels: Array | None, model: Sequential) -> Array | None:
+def _counts(labels: Array | None, model: Network) -> Array | None:
     if labels is None or labels.ndim != 1 or len(model.output_shape) != 1:
         return None
     return np.bincount(labels, minlength=model.output_shape[0])
 
 
-def _imbalance(counts: Array, model: Sequential, adviser: Adviser) -> Iterator[Finding]:
+def _imbalance(counts: Array, model: Network, adviser: Adviser) -> Iterator[Finding]:
     names = model.class_names or tuple(str(k) for k in range(len(counts)))
     if counts.sum() < 20 * len(counts):  # with so few images per class the counts mean little
         return

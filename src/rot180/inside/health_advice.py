@@ -13,7 +13,7 @@ from typing import Any
 
 from rot180.nn.activation import Sigmoid, Tanh
 from rot180.nn.dropout import Dropout
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.training.history import History
 
 __all__ = ["Adviser", "Remedy", "advice"]
@@ -44,13 +44,13 @@ class Adviser:
 
     Attributes
     ----------
-    model : Sequential
+    model : Network
     history : History or None
     settings : mapping
         As in a run's configuration: `optimizer`, `lr`, `augment`, `early_stopping`, ...; empty if unknown.
     """
 
-    model: Sequential
+    model: Network
     history: History | None
     settings: Mapping[str, Any]
 

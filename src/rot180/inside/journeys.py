@@ -12,7 +12,6 @@ import copy
 import json
 import os
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import numpy as np
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.files import write_atomically
 from rot180.inside.watcher import GIVEN, Step, Watcher, source_of
-from rot180.nn import Conv2d, ConvTranspose2d, Sequential
+from rot180.nn import Conv2d, ConvTranspose2d, Network
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.loss import Loss
 from rot180.nn.weighted import Weighted
@@ -127,7 +126,7 @@ class Journey:
 
 @np.errstate(over="ignore", invalid="ignore")  # a gradient may overflow, which is shown as well
 def journey(
-    model: Sequential,
+    model: Network,
     images: Array,
     labels: Array,
     *,
@@ -141,7 +140,7 @@ def journey(
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A built network, which is not changed.
     images : (N, H, W, C) or (N, H, W)
         Images as in the data; the model's preprocessing is applied.
@@ -218,9 +217,9 @@ def journey(
 
 
 def _there_and_back(
-    model: Sequential, loss: Loss, images: Array, labels: Array, seed: int, watcher: Watcher
+    model: Network, loss: Loss, images: Array, labels: Array, seed: int, watcher: Watcher
 ) -> tuple[float, dict[str, Array]]:
-    """Run forward, through the loss and backward, as `Sequential.forward` and `.backward` do."""
+    """Run forward, through the loss and backward, as `Network.forward` and `.backward` do."""
     shapes = model.layer_shapes
     watcher.enter("forward", "input")
     watcher.note("images", images, GIVEN)
@@ -228,16 +227,21 @@ def _there_and_back(
     watcher.note("x", x, source_of(model.preprocessing, "__call__"))
     saved = []
 
-    def note(phase: str, what: str, place: int, array: Array) -> None:
-        watcher.enter(phase, model.layers[place].name)
-        watcher.note(what, array, GIVEN)
+    def note_inputs(place: int, inputs: tuple[Array, ...]) -> None:
+        watcher.enter("forward", model.layers[place].name)
+        for number, array in enumerate(inputs, 1):
+            watcher.note("x" if len(inputs) == 1 else f"x{number}", array, GIVEN)
+
+    def note_delta(place: int, delta: Array) -> None:
+        watcher.enter("backward", model.layers[place].name)
+        watcher.note("delta", delta, GIVEN)
 
     generator = np.random.default_rng(seed)
-    for step in model.walk(x, training=True, generator=generator, before=partial(note, "forward", "x")):
+    for step in model.walk(x, training=True, generator=generator, before=note_inputs):
         layer, y = step.layer, step.y
         if not watcher.has_seen(y):
             watcher.note("y", y, source_of(layer, "forward"))
-        products = len(x) * layer.multiply_adds(shapes[step.place][0])
+        products = len(x) * layer.multiply_adds(shapes[step.place].input)
         watcher.give_products("forward", layer.name, ("y_col", "x_w", "y"), products)
         saved.append(step.saved)
     watcher.enter("loss", "loss")
@@ -245,16 +249,18 @@ def _there_and_back(
     watcher.note("mean", np.asarray(mean_loss), source_of(loss, "forward"))
     watcher.enter("backward", "loss")
     gradients: dict[str, Array] = {}
-    for back in model.walk_back(loss.backward(kept), saved, before=partial(note, "backward", "delta")):
-        for name, array in (("dx", back.dx), *((f"d{key}", gradient) for key, gradient in back.gradients.items())):
+    for back in model.walk_back(loss.backward(kept), saved, before=note_delta):
+        dxs = back.dxs or ()
+        given = [("dx" if len(dxs) == 1 else f"dx{number}", dx) for number, dx in enumerate(dxs, 1)]
+        for name, array in (*given, *((f"d{key}", gradient) for key, gradient in back.gradients.items())):
             if array is not None and not watcher.has_seen(array):
                 watcher.note(name, array, source_of(back.layer, "backward"))
-        _give_backward_products(watcher, back.layer, shapes[back.place][0], len(images))
+        _give_backward_products(watcher, back.layer, shapes[back.place].input, len(images))
         gradients.update(back.named_gradients)
     return float(mean_loss), model.in_order(gradients)
 
 
-def _update(model: Sequential, optimizer: Optimizer, gradients: dict[str, Array], watcher: Watcher) -> None:
+def _update(model: Network, optimizer: Optimizer, gradients: dict[str, Array], watcher: Watcher) -> None:
     """Update one parameter after the other; each ends with the array named `update`."""
     optimizer.prepare(model.parameters)
     remaining = iter(gradients)

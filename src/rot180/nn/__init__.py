@@ -9,11 +9,14 @@ from rot180.nn.conv_transpose2d import ConvTranspose2d
 from rot180.nn.dropout import Dropout, DropPath
 from rot180.nn.flatten import Flatten
 from rot180.nn.global_pooling import AdaptiveAvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d
+from rot180.nn.graph import Node
 from rot180.nn.group_norm import GroupNorm, InstanceNorm2d, LayerNorm
+from rot180.nn.joins import Add, Concatenate, Join, Multiply
 from rot180.nn.layer import Layer
 from rot180.nn.linear import Linear
 from rot180.nn.loss import LOSSES, CrossEntropyLoss, Loss, SquaredErrorLoss
 from rot180.nn.models import MODELS, NAMED_MODELS, model
+from rot180.nn.network import Network
 from rot180.nn.notation import network
 from rot180.nn.pooling import AvgPool2d, MaxPool2d
 from rot180.nn.preprocessing import Preprocessing
@@ -29,8 +32,10 @@ __all__ = [
     "MODELS",
     "NAMED_MODELS",
     "AdaptiveAvgPool2d",
+    "Add",
     "AvgPool2d",
     "ChannelShuffle",
+    "Concatenate",
     "Conv2d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
@@ -43,6 +48,7 @@ __all__ = [
     "Hardsigmoid",
     "Hardswish",
     "InstanceNorm2d",
+    "Join",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
@@ -50,6 +56,9 @@ __all__ = [
     "LocalResponseNorm",
     "Loss",
     "MaxPool2d",
+    "Multiply",
+    "Network",
+    "Node",
     "NoisyReLU",
     "PReLU",
     "Preprocessing",

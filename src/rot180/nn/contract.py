@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.registry import LAYERS
 from rot180.ops.types import Array
+
+if TYPE_CHECKING:
+    from rot180.nn.graph import Node
 
 
 def is_own(layer: Layer) -> bool:
@@ -23,19 +27,25 @@ def is_own(layer: Layer) -> bool:
 
 
 def own_forward(
-    layer: Layer, x: Array, output_shape: Shape, *, training: bool, generator: np.random.Generator | None
+    layer: Layer,
+    inputs: tuple[Array, ...],
+    output_shape: Shape,
+    *,
+    training: bool,
+    generator: np.random.Generator | None,
 ) -> tuple[Array, Any]:
     """Call an own layer's forward, and hold its output against `output_shape`."""
-    y, saved = layer.forward(x, training=training, generator=generator)
-    if np.shape(y) != (len(x), *output_shape):
+    y, saved = layer.forward(*inputs, training=training, generator=generator)
+    count = len(inputs[0])
+    if np.shape(y) != (count, *output_shape):
         raise ShapeError(
-            f"{layer.label}: forward returns {np.shape(y)} for {x.shape}, but output_shape promises "
-            f"{(len(x), *output_shape)}; define output_shape(self, input_shape) so that they agree"
+            f"{layer.label}: forward returns {np.shape(y)} for {inputs[0].shape}, but output_shape promises "
+            f"{(count, *output_shape)}; define output_shape(self, input_shape) so that they agree"
         )
     return y, saved
 
 
-def own_backward(layer: Layer, dy: Array, saved: Any, *, needs_dx: bool) -> tuple[Array | None, dict[str, Array]]:
+def own_backward(layer: Layer, dy: Array, saved: Any, *, needs_dx: bool) -> tuple[Any, dict[str, Array]]:
     """Call a user's own layer's backward, and check that it returns all gradients in their shapes."""
     dx, gradients = layer.backward(dy, saved, needs_dx=needs_dx)
     if needs_dx and dx is None:
@@ -54,20 +64,20 @@ def own_backward(layer: Layer, dy: Array, saved: Any, *, needs_dx: bool) -> tupl
     return dx, gradients
 
 
-def shapes_of(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
-    """Return the output shape of each layer; raise ShapeError if one does not fit."""
+def shapes_of(nodes: Sequence[Node], shape: Shape) -> list[Shape]:
+    """Return the output shape of each node for an input of this shape; raise ShapeError if one does not fit."""
     shapes: list[Shape] = []
-    for index, layer in enumerate(layers):
+    for place, (layer, reads) in enumerate(nodes):
+        inputs = [shape if source < 0 else shapes[source] for source in reads]
         try:
-            shape = layer.output_shape(shape)
+            shapes.append(layer.output_shape(*inputs))
         except ShapeError:
-            silent = [own for own in layers[:index] if type(own).output_shape is Layer.output_shape and is_own(own)]
+            silent = [own for own, _ in nodes[:place] if type(own).output_shape is Layer.output_shape and is_own(own)]
             if not silent:
                 raise
             own = silent[-1]
             raise ShapeError(
-                f"{layer.label}: gets {shape}, as {own.label} does not say that it changes the shape; if it does, "
+                f"{layer.label}: gets {inputs[0]}, as {own.label} does not say that it changes the shape; if it does, "
                 f"define {type(own).__name__}.output_shape(self, input_shape)"
             ) from None
-        shapes.append(shape)
     return shapes

@@ -33,6 +33,9 @@ class Layer:
     parameters : dict of str to array
         The parameters by local name (`weight`, `bias`); empty before `build` and for layers without any. Updated in
         place.
+    statistics : dict of str to array
+        What the layer has learned about its inputs other than by gradients (`running_mean`), by local name; empty
+        before `build` and for layers without any. Belongs to a model like its parameters.
     lr_factor : float
         Multiplies the learning rate for this layer's parameters; 0 freezes them.
 
@@ -42,8 +45,11 @@ class Layer:
     lr_factor = Hyper(real_number)
     name = Hyper(lambda value, _: layer_name(value))
     parameters: Hyper[dict[str, Array]] = Hyper(anything)
+    statistics: Hyper[dict[str, Array]] = Hyper(anything)
 
     kind: ClassVar[str] = "layer"
+    is_join: ClassVar[bool] = False
+    """Whether it takes several inputs; see `rot180.nn.joins.Join`."""
     is_activation: ClassVar[bool] = False
     """Whether it is an elementwise function; initializers depend on the one that follows a layer."""
     draws: ClassVar[bool] = False
@@ -57,6 +63,7 @@ class Layer:
         self.name = name
         self.lr_factor = lr_factor
         self.parameters = {}
+        self.statistics = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -91,10 +98,17 @@ class Layer:
             raise ArgumentError(f"{self.label} has no parameters yet; call build(input_shape) first")
         return self.parameters[name]
 
+    def statistic_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return the shape of each statistic that `build` would create; here, of those already created."""
+        return {name: array.shape for name, array in self.statistics.items()}
+
     def build(
         self, input_shape: Shape, generator: np.random.Generator, *, dtype: Any = np.float32, activation: str = "linear"
     ) -> None:
-        """Create the parameters for this input shape. `activation` is the next one, for the initializer's gain."""
+        """Create the parameters and statistics for this input shape.
+
+        `activation` is the next one, for the initializer's gain.
+        """
 
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
@@ -108,6 +122,12 @@ class Layer:
     def backward(self, dy: Array, saved: Any, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
         """Return dL/dx (None if not needed) and the gradient of each parameter, given dL/dy."""
         raise NotImplementedError
+
+    def learn(self, saved: Any) -> None:
+        """Update the statistics with those of a batch, given what its `forward` in training returned for `backward`.
+
+        Called once for each batch that training accepts, and nowhere else.
+        """
 
     def multiply_adds(self, input_shape: Shape) -> int:
         """Return the multiply-adds of one image's forward pass: the number of products of an input and a weight."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from rot180.errors import ArgumentError, did_you_mean
 from rot180.nn.keywords import answering_call
+from rot180.nn.network import Network
 from rot180.nn.notation import network
-from rot180.nn.sequential import Sequential
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ MODELS: dict[str, str] = {name: named.notation for name, named in NAMED_MODELS.i
 
 
 @answering_call
-def model(name_or_notation: str) -> Sequential:
+def model(name_or_notation: str) -> Network:
     """Return a named model, or the network described by a notation, not built yet.
 
     Raises

@@ -38,12 +38,12 @@ The words are those of `registry`; their options follow after colons:
 from __future__ import annotations
 
 from rot180.nn.keywords import answering_call
+from rot180.nn.network import Network
 from rot180.nn.notation_parser import parse
-from rot180.nn.sequential import Sequential
 
 
 @answering_call
-def network(text: str) -> Sequential:
+def network(text: str) -> Network:
     """Parse a network. Its shapes are known and checked; `build` creates its parameters.
 
     Parameters

@@ -20,6 +20,7 @@ from rot180.nn.dropout import Dropout, DropPath
 from rot180.nn.flatten import Flatten
 from rot180.nn.global_pooling import AdaptiveAvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d
 from rot180.nn.group_norm import GroupNorm, InstanceNorm2d, LayerNorm
+from rot180.nn.joins import JOINS
 from rot180.nn.layer import Layer
 from rot180.nn.linear import Linear
 from rot180.nn.pooling import AvgPool2d, MaxPool2d
@@ -254,5 +255,5 @@ WORDS: dict[str, Word] = {
 }
 """Every word of the notation, by its stem."""
 
-LAYERS: dict[str, type[Layer]] = {word.layer.__name__: word.layer for word in WORDS.values()}
+LAYERS: dict[str, type[Layer]] = {layer.__name__: layer for layer in (*(word.layer for word in WORDS.values()), *JOINS)}
 """Every layer, by the name of its class."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rot180.nn.graph import LayerShapes
 from rot180.nn.layer import Layer, Shape
 
 
@@ -51,7 +52,7 @@ class Summary:
     __repr__ = __str__
 
 
-def summarize(layers: Sequence[Layer], shapes: Sequence[tuple[Shape, Shape]]) -> Summary:
+def summarize(input_shape: Shape, layers: Sequence[Layer], shapes: Sequence[LayerShapes]) -> Summary:
     """Return the table of a network whose shapes are known, built or not.
 
     >>> from rot180.nn import network
@@ -67,10 +68,11 @@ def summarize(layers: Sequence[Layer], shapes: Sequence[tuple[Shape, Shape]]) ->
     total                                                      1,490           2,736
     """
     rows = []
-    for layer, (before, after) in zip(layers, shapes, strict=True):
-        parameters = sum(math.prod(shape) for shape in layer.parameter_shapes(before).values())
-        rows.append(SummaryRow(layer.name, layer.to_notation(), after, parameters, layer.multiply_adds(before)))
-    return Summary(shapes[0][0], tuple(rows))
+    for layer, taken in zip(layers, shapes, strict=True):
+        parameters = sum(math.prod(shape) for shape in layer.parameter_shapes(taken.input).values())
+        products = layer.multiply_adds(taken.input)
+        rows.append(SummaryRow(layer.name, layer.to_notation(), taken.output, parameters, products))
+    return Summary(input_shape, tuple(rows))
 
 
 def _shape(shape: Shape) -> str:

@@ -1,4 +1,4 @@
-"""The loop over a network's layers, forward and backward, shared by all code that visits each layer.
+"""The loop over a network's nodes, forward and backward, shared by all code that visits each layer.
 
 Both walks are generators, so the caller may keep what it needs of a layer, or stop. What it does not keep is freed
 before the next layer runs. What the operations record meanwhile reaches a listener of `rot180.ops.recorder`.
@@ -6,31 +6,49 @@ before the next layer runs. What the operations record meanwhile reaches a liste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rot180.errors import TooLargeError
 from rot180.nn.contract import is_own, own_backward, own_forward
+from rot180.nn.graph import INPUT, Node
 from rot180.nn.layer import Layer, Shape
 from rot180.ops.types import Array
 
 Saved = list[Any]
-"""What each layer's backward pass needs, in the order of the layers."""
+"""What each layer's backward pass needs, in the order of the nodes."""
 
-Before = Callable[[int, Array], None]
-"""Called before each layer with its index and its input, or in the backward pass its delta."""
+BeforeForward = Callable[[int, tuple[Array, ...]], None]
+"""Called before each layer with its place and its inputs."""
+
+BeforeBackward = Callable[[int, Array], None]
+"""Called before each layer's backward pass with its place and its delta."""
 
 
 class Forward(NamedTuple):
-    """One layer's forward pass."""
+    """One layer's forward pass.
+
+    Attributes
+    ----------
+    place : int
+        Its index among the network's nodes.
+    inputs : tuple of array
+        One, or several for a join.
+    """
 
     place: int
     layer: Layer
-    x: Array
+    inputs: tuple[Array, ...]
     y: Array
     saved: Any
+
+    @property
+    def x(self) -> Array:
+        """The input, the first one of a join."""
+        return self.inputs[0]
 
 
 class Backward(NamedTuple):
@@ -39,9 +57,9 @@ class Backward(NamedTuple):
     Attributes
     ----------
     delta : array
-        dL/dy.
-    dx : array or None
-        dL/dx; None if no layer below needs it.
+        dL/dy, the sum of what all readers of y pass back.
+    dxs : tuple of array, or None
+        dL/dx for each input; None if no layer below needs it.
     gradients : dict of str to array
         The gradients by local name.
     """
@@ -49,8 +67,13 @@ class Backward(NamedTuple):
     place: int
     layer: Layer
     delta: Array
-    dx: Array | None
+    dxs: tuple[Array, ...] | None
     gradients: dict[str, Array]
+
+    @property
+    def dx(self) -> Array | None:
+        """dL/dx, for the first input of a join; None if no layer below needs it."""
+        return None if self.dxs is None else self.dxs[0]
 
     @property
     def named_gradients(self) -> dict[str, Array]:
@@ -59,67 +82,119 @@ class Backward(NamedTuple):
 
 
 def walk_forward(
-    layers: tuple[Layer, ...],
-    output_shapes: list[Shape],
+    nodes: Sequence[Node],
+    output_shapes: Sequence[Shape],
     x: Array,
     *,
     training: bool = False,
     generator: np.random.Generator | None = None,
-    before: Before | None = None,
+    before: BeforeForward | None = None,
 ) -> Iterator[Forward]:
     """Run the layers in order, and yield the pass of each."""
-    for place, (layer, shape) in enumerate(zip(layers, output_shapes, strict=True)):
+    waiting = Counter(source for node in nodes for source in node.reads)
+    values = {INPUT: x}
+    del x
+    for place, ((layer, reads), shape) in enumerate(zip(nodes, output_shapes, strict=True)):
+        inputs = tuple(values[source] for source in reads)
+        waiting.subtract(reads)
+        for source in set(reads):
+            if not waiting[source]:
+                del values[source]
         if before:
-            before(place, x)
+            before(place, inputs)
         try:
             if is_own(layer):
-                y, saved = own_forward(layer, x, shape, training=training, generator=generator)
+                y, saved = own_forward(layer, inputs, shape, training=training, generator=generator)
             else:
-                y, saved = layer.forward(x, training=training, generator=generator)
+                y, saved = layer.forward(*inputs, training=training, generator=generator)
         except MemoryError as error:
             raise _too_large(layer, error) from None
-        step = Forward(place, layer, x, y, saved)
-        x = y
-        del y, saved
+        step = Forward(place, layer, inputs, y, saved)
+        values[place] = y
+        del inputs, y, saved
         yield step
         del step
 
 
 def walk_backward(
-    layers: tuple[Layer, ...],
+    nodes: Sequence[Node],
     dy: Array,
     saved: Saved,
     *,
     needs_dx: bool = False,
-    before: Before | None = None,
+    before: BeforeBackward | None = None,
 ) -> Iterator[Backward]:
-    """Run the layers backward, from the last to the lowest with something to compute, and yield the pass of each."""
-    lowest = 0 if needs_dx else lowest_learning(layers)
-    delta = dy
-    for place in range(len(layers) - 1, lowest - 1, -1):
-        layer = layers[place]
+    """Run the layers backward, from the last to the lowest with something to compute, and yield the pass of each.
+
+    Where several layers read one output, its delta is the sum of what they pass back, from the last to the first.
+    """
+    passes = backward_passes(nodes, needs_dx=needs_dx)
+    deltas = {len(nodes) - 1: dy}
+    for place in range(len(nodes) - 1, -1, -1):
+        (layer, reads), (runs, wanted) = nodes[place], passes[place]
+        if not runs:
+            continue
+        delta = deltas.pop(place)
         if before:
             before(place, delta)
-        wanted = needs_dx or place > lowest
         try:
             if is_own(layer):
-                dx, gradients = own_backward(layer, delta, saved[place], needs_dx=wanted)
+                dxs, gradients = own_backward(layer, delta, saved[place], needs_dx=wanted)
             else:
-                dx, gradients = layer.backward(delta, saved[place], needs_dx=wanted)
+                dxs, gradients = layer.backward(delta, saved[place], needs_dx=wanted)
         except MemoryError as error:
             raise _too_large(layer, error) from None
-        step = Backward(place, layer, delta, dx, gradients)
-        delta = np.asarray(dx)
-        del dx, gradients
+        if dxs is not None and not layer.is_join:
+            dxs = (dxs,)
+        step = Backward(place, layer, delta, dxs, gradients)
+        for source, dx in zip(reads, dxs or (), strict=False):
+            if source != INPUT and passes[source].runs:
+                deltas[source] = deltas[source] + dx if source in deltas else np.asarray(dx)
+        del delta, dxs, gradients
         yield step
         del step
 
 
-def lowest_learning(layers: tuple[Layer, ...]) -> int:
-    """Return the index of the first layer with parameters, below which no gradients are needed; 0 if none has any."""
-    is_built = any(layer.parameters for layer in layers)
-    learning = (i for i, layer in enumerate(layers) if (layer.parameters if is_built else layer.has_parameters))
-    return next(learning, 0)
+class Pass(NamedTuple):
+    """What a layer's backward pass must compute: whether it runs at all, and whether it returns dL/dx."""
+
+    runs: bool
+    needs_dx: bool
+
+
+def backward_passes(nodes: Sequence[Node], *, needs_dx: bool = False) -> list[Pass]:
+    """Return what the backward pass of each node must compute.
+
+    It runs if the layer or one below it has parameters, and returns dL/dx if one below it does. If no layer has any,
+    all of them run.
+
+    Parameters
+    ----------
+    needs_dx : bool
+        Whether the gradient of the network's input is needed.
+
+    Examples
+    --------
+    >>> from rot180.nn import network
+    >>> backward_passes(network("4x4x1 > relu > conv3x3:2 relu").nodes)
+    [Pass(runs=False, needs_dx=False), Pass(runs=True, needs_dx=False), Pass(runs=True, needs_dx=True)]
+    """
+    is_built = any(layer.parameters for layer, _ in nodes)
+    learns = [bool(layer.parameters) if is_built else layer.has_parameters for layer, _ in nodes]
+    every = needs_dx or not any(learns)
+    passes: list[Pass] = []
+    for (_, reads), own in zip(nodes, learns, strict=True):
+        below = any(needs_dx if source == INPUT else passes[source].runs for source in reads)
+        passes.append(Pass(every or own or below, below))
+    return passes
+
+
+def input_delta(nodes: Sequence[Node], step: Backward, delta: Array | None) -> Array | None:
+    """Return the gradient of the network's input after one more step of `walk_backward`, given that before it."""
+    for source, dx in zip(nodes[step.place].reads, step.dxs or (), strict=False):
+        if source == INPUT:
+            delta = dx if delta is None else delta + dx
+    return delta
 
 
 def _too_large(layer: Layer, error: MemoryError) -> TooLargeError:

@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from rot180.ops.types import Padding
 
+JOIN_SIGNS = {"add": "+", "concat": "|", "multiply": "*"}
+"""The sign between the branches of each join, by its kind."""
+
+SKIP = "skip"
+"""A branch without layers, which passes its input on."""
+
 
 def number(value: float) -> str:
     """Write a float so that parsing it gives the same bits.

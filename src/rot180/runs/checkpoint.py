@@ -25,7 +25,7 @@ from rot180.engine.reference import is_finite
 from rot180.errors import ModelError, NonFiniteError
 from rot180.files import Folder, open_regular, read_bounded, remove_folder, write_folder_atomically
 from rot180.memory import available_memory
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.ops.types import Array
 from rot180.runs.fields import STATE as STATE_FIELDS
 from rot180.runs.fields import TEXT, check_fields, parse_json
@@ -62,7 +62,7 @@ class Checkpoint:
     Attributes
     ----------
     path : Path
-    model : Sequential
+    model : Network
         With the weights, preprocessing and class names.
     state : TrainingState
     extra : dict
@@ -70,19 +70,19 @@ class Checkpoint:
     """
 
     path: Path
-    model: Sequential
+    model: Network
     state: TrainingState
     extra: dict[str, Any]
 
 
-def save_checkpoint(folder: Path, model: Sequential, state: TrainingState, extra: dict[str, Any]) -> Path:
+def save_checkpoint(folder: Path, model: Network, state: TrainingState, extra: dict[str, Any]) -> Path:
     """Write the next checkpoint and remove all but the last two.
 
     Parameters
     ----------
     folder : Path
         The `checkpoints` folder of a run.
-    model : Sequential
+    model : Network
     state : TrainingState
         Of the same model.
     extra : dict
@@ -161,7 +161,7 @@ def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
     raise ModelError(faults[0] if faults else f"{folder}: no checkpoint found; start the training again")
 
 
-def load_weights(checkpoint: Checkpoint) -> Sequential:
+def load_weights(checkpoint: Checkpoint) -> Network:
     """Return the model with the final weights of a training that ended at this checkpoint."""
     checkpoint.model.load_parameters(checkpoint.state.final_parameters)
     return checkpoint.model
@@ -252,7 +252,7 @@ def _damaged(path: Path) -> ModelError:
     return ModelError(f"{path}: the checksum differs from the one stored with the checkpoint; the file is damaged")
 
 
-def _read_training(path: Path, model: Sequential, table: dict[str, Any]) -> dict[str, Array]:
+def _read_training(path: Path, model: Network, table: dict[str, Any]) -> dict[str, Array]:
     """Read the arrays other than the model's, after checking their names and shapes."""
     rule = table["plan"]["optimizer"]["name"]
     if rule not in OPTIMIZERS:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError
 from rot180.files import distinct_names
-from rot180.nn import Conv2d, Flatten, Sequential
+from rot180.nn import Conv2d, Flatten, Network
 from rot180.nn.pixel_range import to_show
 from rot180.ops.types import Array
 from rot180.training import Evaluation, History
@@ -19,7 +19,7 @@ from rot180.training.evaluate import run_prediction
 from rot180.training.metrics import confusion_matrix as count_confusions
 
 
-def draw_model(folder: Path, model: Sequential, history: History, test: Evaluation | None = None) -> list[Path]:
+def draw_model(folder: Path, model: Network, history: History, test: Evaluation | None = None) -> list[Path]:
     """Draw the pictures that need no images: the curves, and the kernels of each convolution.
 
     Parameters
@@ -64,7 +64,7 @@ def draw_model(folder: Path, model: Sequential, history: History, test: Evaluati
 
 def draw_images(
     folder: Path,
-    model: Sequential,
+    model: Network,
     images: Array,
     labels: Array,
     class_names: tuple[str, ...],
@@ -134,7 +134,7 @@ def draw_images(
     return drawn
 
 
-def layer_outputs(model: Sequential, image: Array) -> list[tuple[str, Array]]:
+def layer_outputs(model: Network, image: Array) -> list[tuple[str, Array]]:
     """Return what each layer puts out for one image, by the layer's name; flattening is left out.
 
     >>> from rot180.nn import network

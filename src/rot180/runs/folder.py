@@ -23,7 +23,7 @@ from typing import Any
 from rot180.errors import ArgumentError, ModelError
 from rot180.files import make_folder, read_bounded, write_atomically
 from rot180.nn.keywords import answering_call
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.runs.config import read_config, write_config
 from rot180.runs.fields import ENVIRONMENT, check_fields, parse_json
 from rot180.runs.history_file import HistoryWriter, read_history
@@ -111,11 +111,11 @@ class RunFolder:
         """Return a subscriber that appends to the history."""
         return HistoryWriter(self.history_path)
 
-    def save_model(self, model: Sequential, step: int | None = None) -> None:
+    def save_model(self, model: Network, step: int | None = None) -> None:
         """Write the final weights and the number of updates, completely or not at all."""
         write_atomically(self.model_path, model_bytes(model, step))
 
-    def save_best(self, model: Sequential) -> None:
+    def save_best(self, model: Network) -> None:
         """Write the best weights so far, completely or not at all."""
         write_atomically(self.best_path, model_bytes(model))
 
@@ -145,7 +145,7 @@ class Run:
 
     Attributes
     ----------
-    model : Sequential
+    model : Network
         Built, with the trained weights, preprocessing and class names.
     config : dict
         The contents of `config.toml`; empty for a single model file.
@@ -155,7 +155,7 @@ class Run:
         None for a single model file.
     """
 
-    model: Sequential
+    model: Network
     config: dict[str, Any]
     history: History
     folder: RunFolder | None

@@ -17,9 +17,9 @@ from rot180.errors import ArgumentError, ModelError, Rot180Error
 from rot180.files import write_atomically
 from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering_call
+from rot180.nn.network import Network
 from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
-from rot180.nn.sequential import Sequential
 from rot180.nn.weighted import Weighted
 from rot180.runs.fields import CLASS_NAMES, IMAGE_STATISTICS, PREPROCESSING, Kind, check_fields, parse_json
 from rot180.runs.safetensors_file import DTYPES, StoredArrays, compare_arrays, entry_of, open_arrays, serialize
@@ -37,14 +37,14 @@ MAX_VALUES = 200_000
 
 
 @answering_call
-def save_model(path: str | Path, model: Sequential) -> None:
+def save_model(path: str | Path, model: Network) -> None:
     """Write a model to one file, completely or not at all.
 
     Parameters
     ----------
     path : str or Path
         Usually `model.safetensors`; an existing file is replaced.
-    model : Sequential
+    model : Network
         Built; its parameters are stored in their type, float32 or float64.
 
     Raises
@@ -68,7 +68,7 @@ def save_model(path: str | Path, model: Sequential) -> None:
     write_atomically(path, model_bytes(model))
 
 
-def model_bytes(model: Sequential, step: int | None = None) -> bytes:
+def model_bytes(model: Network, step: int | None = None) -> bytes:
     """Return the bytes that `save_model` writes; the same model gives the same bytes.
 
     With `step`, they also record the number of updates in the run's training.
@@ -100,7 +100,7 @@ def model_bytes(model: Sequential, step: int | None = None) -> bytes:
 
 
 @answering_call
-def load_model(path: str | Path) -> Sequential:
+def load_model(path: str | Path) -> Network:
     """Read a model written by `save_model`.
 
     The header is limited to 1 MB and 10,000 arrays, and the number, names, types and shapes of the weights are compared
@@ -114,7 +114,7 @@ def load_model(path: str | Path) -> Sequential:
 
     Returns
     -------
-    Sequential
+    Network
         Built, with preprocessing and class names.
 
     Raises
@@ -129,7 +129,7 @@ def load_model(path: str | Path) -> Sequential:
         raise ModelError(f"{str(path)!r} cannot be read ({error}); check the path") from None
 
 
-def read_model(path: Path, *, beneath: Path | None = None) -> Sequential:
+def read_model(path: Path, *, beneath: Path | None = None) -> Network:
     """Read a model file without following links, neither the file itself nor the path below `beneath`.
 
     Raises
@@ -141,7 +141,7 @@ def read_model(path: Path, *, beneath: Path | None = None) -> Sequential:
         return _read_model(path, stored)
 
 
-def _read_model(path: Path, stored: StoredArrays) -> Sequential:
+def _read_model(path: Path, stored: StoredArrays) -> Network:
     header = stored.header
     version = header.metadata.get("rot180_format")
     if version != FORMAT_VERSION:
@@ -179,7 +179,7 @@ def stored_step(path: Path) -> int | None:
     return None if step is None else int(step)
 
 
-def _described_model(path: Path, header: Header) -> Sequential:
+def _described_model(path: Path, header: Header) -> Network:
     """Build the network described by the metadata, after checking that it has as many weights as the file."""
     notation = header.metadata.get("notation", "")
     if len(notation) > MAX_NOTATION:
@@ -205,7 +205,7 @@ def _described_model(path: Path, header: Header) -> Sequential:
     return model
 
 
-def _build_with_zeros(model: Sequential, dtype: Any) -> None:
+def _build_with_zeros(model: Network, dtype: Any) -> None:
     """Build the network without drawing initial weights, which would take most of the time of loading."""
     initializers = {layer: layer.initializer for layer in model.layers if isinstance(layer, Weighted)}
     for layer in initializers:
@@ -215,7 +215,7 @@ def _build_with_zeros(model: Sequential, dtype: Any) -> None:
         layer.initializer = initializer
 
 
-def _class_names(path: Path, header: Header, model: Sequential) -> tuple[str, ...] | None:
+def _class_names(path: Path, header: Header, model: Network) -> tuple[str, ...] | None:
     """Return the class names, one per output."""
     names = _json(path, header, "class_names", CLASS_NAMES)
     if names is None:
@@ -232,7 +232,7 @@ def _json(path: Path, header: Header, key: str, kind: Kind) -> Any:
     return value
 
 
-def _reads_back(notation: str, model: Sequential) -> bool:
+def _reads_back(notation: str, model: Network) -> bool:
     """Return whether the notation describes a network with the same layers and number of weights."""
     try:
         again = network(notation)

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from rot180.errors import ModelError
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.runs.checkpoint import list_checkpoints, load_checkpoint, load_newest, load_weights, steps_done
 from rot180.runs.history_file import is_milestone, iterate_records
 from rot180.runs.model_file import read_model, stored_step
 
 
-def newest_weights(model_path: Path, checkpoints: Path, history_path: Path) -> Sequential:
+def newest_weights(model_path: Path, checkpoints: Path, history_path: Path) -> Network:
     """Return a run's model with its newest weights.
 
     `model.safetensors` is written when a training ends or is interrupted. After a training that was resumed and then

@@ -13,7 +13,7 @@ from rot180.data import Dataset, load_data, preprocessing_for
 from rot180.data.options import Progress
 from rot180.errors import DataError, NotationError, ShapeError
 from rot180.language import translate
-from rot180.nn import MODELS, Sequential
+from rot180.nn import MODELS, Network
 from rot180.nn import model as make_model
 from rot180.nn.models import adapted_model, default_network
 from rot180.runs.own_data import tta_doubt
@@ -30,7 +30,7 @@ class Prepared:
     settings : RunSettings
         With everything filled in.
     dataset : Dataset
-    model : Sequential
+    model : Network
         With preprocessing and class names; not built yet.
     name : str
         The model's name or notation, as given by the user.
@@ -38,7 +38,7 @@ class Prepared:
 
     settings: RunSettings
     dataset: Dataset
-    model: Sequential
+    model: Network
     name: str
 
     def config(self) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def default_model(dataset: Dataset, recipe: str = "default") -> str:
     return default_network(shape, classes)
 
 
-def _fits(model: Sequential, dataset: Dataset) -> bool:
+def _fits(model: Network, dataset: Dataset) -> bool:
     """Return whether a named model fits unchanged; more outputs than numbered classes do no harm."""
     classes, outputs = dataset.class_names, model.output_shape[0]
     if model.input_shape != dataset.image_shape or len(classes) > outputs:

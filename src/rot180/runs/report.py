@@ -11,7 +11,7 @@ from typing import Any
 from rot180.errors import ModelError
 from rot180.files import Folder, quoted, read_bounded, write_atomically
 from rot180.language import language, translate
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.runs.config import read_config
 from rot180.runs.folder import RunFolder
 from rot180.runs.history_file import is_milestone, iterate_records
@@ -32,7 +32,7 @@ MAX_PICTURE = 32 * 1024**2
 """Bytes of one picture."""
 
 
-def write_report(folder: RunFolder, model: Sequential) -> Path:
+def write_report(folder: RunFolder, model: Network) -> Path:
     """Write a run's page from what lies in its folder, with the pictures inside it, in the language in use.
 
     The page loads nothing and runs nothing: it may be sent by mail, and opened from a stranger.
@@ -165,7 +165,7 @@ def _classes(test: Record | None, names: tuple[str, ...] | None) -> Iterator[str
     yield table("Classes", ["class", "test images", "correct", "precision", "recall"], _cut(rows), numbers_from=1)
 
 
-def _layers(model: Sequential) -> str:
+def _layers(model: Network) -> str:
     rows = [
         [row.name, row.word, "x".join(map(str, row.output_shape)), f"{row.parameters:,}", f"{row.multiply_adds:,}"]
         for row in model.summary().rows

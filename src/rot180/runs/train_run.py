@@ -14,7 +14,7 @@ from rot180.data import Dataset
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, NonFiniteError
 from rot180.files import system
-from rot180.nn import MODELS, Sequential
+from rot180.nn import MODELS, Network
 from rot180.runs.checkpoint import Checkpoint
 from rot180.runs.draw import draw_images, draw_model
 from rot180.runs.environment import begun, environment
@@ -30,7 +30,7 @@ from rot180.training.interrupt import interruptible
 
 __all__ = ["RunSettings", "TrainedRun", "default_model", "draw_run", "run_training", "train_run"]
 
-Examine = Callable[[Sequential, History, Dataset, RunSettings], list[str]]
+Examine = Callable[[Network, History, Dataset, RunSettings], list[str]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class TrainedRun:
     Attributes
     ----------
     folder : RunFolder
-    model : Sequential
+    model : Network
     dataset : Dataset
     settings : RunSettings
         Complete settings.
@@ -52,7 +52,7 @@ class TrainedRun:
     """
 
     folder: RunFolder
-    model: Sequential
+    model: Network
     dataset: Dataset
     settings: RunSettings
     history: History
@@ -193,7 +193,7 @@ def run_training(
 
 def draw_run(
     folder: Path,
-    model: Sequential,
+    model: Network,
     history: History,
     dataset: Dataset,
     test: Evaluation | None = None,

@@ -18,7 +18,7 @@ from rot180.engine import Engine
 from rot180.engine.turns import Turn
 from rot180.kernels.memory import aligned
 from rot180.nn.arena import Arena
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.ops.types import Array
 
 
@@ -27,7 +27,7 @@ class WeightAverage:
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
     decay : float
         The fraction of the average that each update keeps, in (0, 1).
     engine : Engine
@@ -55,7 +55,7 @@ class WeightAverage:
     1
     """
 
-    def __init__(self, model: Sequential, decay: float, engine: Engine) -> None:
+    def __init__(self, model: Network, decay: float, engine: Engine) -> None:
         self._model, self.decay = model, decay
         self._compiled = engine.name == "compiled"
         # Predictions that another thread makes see the weights or their average, never half of each.

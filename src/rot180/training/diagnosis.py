@@ -10,8 +10,8 @@ import numpy as np
 from rot180.engine.reference import is_finite
 from rot180.errors import NonFiniteError
 from rot180.nn.loss import Loss
+from rot180.nn.network import Network
 from rot180.nn.pixel_range import as_pixels, extremes
-from rot180.nn.sequential import Sequential
 from rot180.ops.types import Array
 
 
@@ -28,7 +28,7 @@ class Origin(NamedTuple):
     """The likely cause, and what to do."""
 
 
-def refuse_non_finite(model: Sequential, images: Array) -> None:
+def refuse_non_finite(model: Network, images: Array) -> None:
     """Raise NonFiniteError if images, weights or outputs are infinite or NaN, as inspection needs finite numbers.
 
     Parameters
@@ -44,7 +44,7 @@ def refuse_non_finite(model: Sequential, images: Array) -> None:
     refuse_non_finite_outputs(model, ready, 0, outputs)
 
 
-def refuse_non_finite_outputs(model: Sequential, images: Array, first: int, outputs: Array) -> None:
+def refuse_non_finite_outputs(model: Network, images: Array, first: int, outputs: Array) -> None:
     """Raise NonFiniteError if outputs in inference are not finite, naming the image and the first layer concerned.
 
     Parameters
@@ -76,7 +76,7 @@ def refuse_non_finite_outputs(model: Sequential, images: Array, first: int, outp
     )
 
 
-def refuse_non_finite_weights(model: Sequential, begin: str) -> None:
+def refuse_non_finite_weights(model: Network, begin: str) -> None:
     """Raise NonFiniteError if a weight is not finite; `begin` says what was affected."""
     for layer in model.layers:
         for name, w in layer.parameters.items():
@@ -91,13 +91,13 @@ def refuse_non_finite_weights(model: Sequential, begin: str) -> None:
 
 
 def find_origin(
-    model: Sequential, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None, lr: float
+    model: Network, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None, lr: float
 ) -> Origin:
     """Run a batch forward and backward through the layers one by one and return the first non-finite array.
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         With the parameters from before the batch.
     images : (N, H, W, C)
         Preprocessed.
@@ -126,7 +126,7 @@ def find_origin(
 
 
 def _arrays(
-    model: Sequential, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None
+    model: Network, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None
 ) -> Iterator[tuple[str, str, Array]]:
     """Yield (layer, name, array) in the order in which a step computes them."""
     yield "", "the images", images

@@ -20,7 +20,7 @@ from rot180.memory import require
 from rot180.nn.activation import shares
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.nn.validation import whole_number
 from rot180.ops.softmax import softmax as softmax_of
 from rot180.ops.types import Array
@@ -98,7 +98,7 @@ class EvaluationStopped(Exception):
 
 @answering_call
 def evaluate(
-    model: Sequential,
+    model: Network,
     images: Images,
     labels: Array,
     *,
@@ -111,7 +111,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         Built.
     images : (N, H, W, C) or (N, H, W)
         Raw, as they come from the data; the model's preprocessing is applied.
@@ -194,7 +194,7 @@ def run_evaluation(
 
 @answering_call
 def predict(
-    model: Sequential, images: Images, *, batch_size: int = BATCH_SIZE, tta: str = "none", engine: str = "auto"
+    model: Network, images: Images, *, batch_size: int = BATCH_SIZE, tta: str = "none", engine: str = "auto"
 ) -> Array:
     """Return the probability of each class for each image.
 
@@ -203,7 +203,7 @@ def predict(
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         Built.
     images : (N, H, W, C) or (N, H, W)
         Raw, as they come from the data; the model's preprocessing is applied.
@@ -239,7 +239,7 @@ def predict(
 
 
 def run_prediction(
-    model: Sequential,
+    model: Network,
     images: Images,
     *,
     batch_size: int = BATCH_SIZE,
@@ -263,7 +263,7 @@ def run_prediction(
     return found
 
 
-def _before_last(model: Sequential, views: tuple[Array, ...], rows: Array) -> Array:
+def _before_last(model: Network, views: tuple[Array, ...], rows: Array) -> Array:
     """Return the input of the last layer for some of the images, the mean over their views."""
     inputs = []
     for view in views:
@@ -312,7 +312,7 @@ def _outputs(
         yield views, softmax_of(outputs) if softmax and len(views) > 1 else outputs
 
 
-def refuse_tta(model: Sequential, tta: str) -> None:
+def refuse_tta(model: Network, tta: str) -> None:
     """Raise ArgumentError for an unknown test-time augmentation, or one that the network's input does not allow."""
     if tta not in TTA:
         raise ArgumentError(f"unknown tta {tta!r}{did_you_mean(str(tta), TTA)}")
@@ -320,7 +320,7 @@ def refuse_tta(model: Sequential, tta: str) -> None:
         raise ArgumentError(f"tta={tta!r} mirrors images, but this network takes {model.input_shape}; leave it out")
 
 
-def tell_unlike(model: Sequential, images: Images, which: str = "images") -> tuple[str, ...]:
+def tell_unlike(model: Network, images: Images, which: str = "images") -> tuple[str, ...]:
     """Warn if most of the images differ from the training images, and return how."""
     if model.image_statistics is None:
         return ()
@@ -330,7 +330,7 @@ def tell_unlike(model: Sequential, images: Images, which: str = "images") -> tup
     return found
 
 
-def _check_built(model: Sequential) -> None:
+def _check_built(model: Network) -> None:
     if not model.is_built:
         raise ArgumentError(
             "the model has no parameters yet; train it, load a trained one, or call model.build(input_shape)"

@@ -17,7 +17,7 @@ from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import CrossEntropyLoss, Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.nn.validation import whole_number
 from rot180.ops.types import Array
 from rot180.training.class_weights import ClassWeights, class_weights_of
@@ -49,7 +49,7 @@ class TrainingData(Protocol):
 
 @answering_call
 def fit(
-    model: Sequential,
+    model: Network,
     data: TrainingData | tuple[Images, Array],
     *,
     epochs: int = 1,
@@ -83,7 +83,7 @@ def fit(
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         Built for the images if not built yet; trained in place.
     data : Dataset or (images, labels)
         Raw images (N, H, W, C) or (N, H, W), and integer labels (N,). The training part of a data set is used.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rot180.engine import Engine, make_engine
 from rot180.nn.loss import SquaredErrorLoss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 
 _PLACE = "_inference_engines"
 
@@ -19,7 +19,7 @@ class _Engines(dict[str, Engine]):
         return _Engines, ()
 
 
-def inference_engine(name: str, model: Sequential) -> Engine:
+def inference_engine(name: str, model: Network) -> Engine:
     """Return the model's engine of this name; created at the first call, it follows changes of the model.
 
     Its loss is a placeholder: inference needs none.
@@ -28,7 +28,7 @@ def inference_engine(name: str, model: Sequential) -> Engine:
     ----------
     name : str
         As in `make_engine`.
-    model : Sequential
+    model : Network
         Built.
 
     Examples

@@ -15,7 +15,7 @@ from rot180.nn.contract import is_own
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.loss import Loss
 from rot180.nn.loss import loss as loss_by_name
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.nn.validation import real_number, whole_number
 from rot180.ops.types import Array
 from rot180.training.average import WeightAverage
@@ -30,7 +30,7 @@ class Trainer:
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         Built at the first batch, with `seed` and that batch's shape, unless already built.
     optimizer : str or Optimizer
         A name selects that optimizer with default hyper-parameters.
@@ -73,7 +73,7 @@ class Trainer:
     @answering
     def __init__(
         self,
-        model: Sequential,
+        model: Network,
         *,
         optimizer: str | Optimizer = "adam",
         loss: str | Loss = "auto",
@@ -110,7 +110,7 @@ class Trainer:
         return self._engine
 
     @property
-    def model(self) -> Sequential:
+    def model(self) -> Network:
         """The network; another network needs its own trainer."""
         return self._model
 
@@ -218,7 +218,7 @@ def read_ema(value: float | None) -> float | None:
     return None if value is None else real_number(value, "ema", 0, 1) or None
 
 
-def make_loss(loss: str | Loss, model: Sequential) -> Loss:
+def make_loss(loss: str | Loss, model: Network) -> Loss:
     """Return the loss with this name for this model.
 
     Raises

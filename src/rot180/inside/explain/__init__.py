@@ -22,7 +22,7 @@ from rot180.inside.explain.cells import read_cell
 from rot180.inside.explain.ledger import Account, Factor, Ledger, Step, Term
 from rot180.inside.explain.text import markdown, text
 from rot180.inside.explain.trace import Trace
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 
 __all__ = [
     "Account",
@@ -39,12 +39,12 @@ __all__ = [
 ]
 
 
-def explain(model: Sequential, images: Any, at: str, labels: Any = None, **options: Any) -> Ledger:
+def explain(model: Network, images: Any, at: str, labels: Any = None, **options: Any) -> Ledger:
     """Explain one number of a network.
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A built network.
     images : (H, W, C), (H, W) or (N, H, W, C)
         Images as in the data, before preprocessing.

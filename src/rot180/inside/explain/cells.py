@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.ops.types import Array
 
 _CELL = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)((?:\.[a-z_]+)*)\s*(?:\[([0-9,\s-]*)\])?\s*")
@@ -43,7 +43,7 @@ class Cell:
         return Cell(self.layer, self.array, self.what, index)
 
 
-def name_of(cell: Cell, model: Sequential, images: int) -> str:
+def name_of(cell: Cell, model: Network, images: int) -> str:
     """Return the name of a cell as a user writes it; in a batch of one image without the image number."""
     if cell.array == "loss":
         return "loss"
@@ -60,7 +60,7 @@ def name_of(cell: Cell, model: Sequential, images: int) -> str:
     return f"{start}{suffix}[{','.join(map(str, index))}]"
 
 
-def read_cell(text: str, model: Sequential, images: int) -> Cell:
+def read_cell(text: str, model: Network, images: int) -> Cell:
     """Parse the name of a number.
 
     An `input` is the output of the previous layer, or the image, and has its gradient.
@@ -69,7 +69,7 @@ def read_cell(text: str, model: Sequential, images: int) -> Cell:
     ----------
     text : str
         `LAYER.ARRAY[INDEX]`, with `.grad` or `.update` after the array.
-    model : Sequential
+    model : Network
         A built network.
     images : int
         Images in the batch; with more than one, maps and units may take the image's number as first index, 0 by
@@ -117,18 +117,18 @@ def read_cell(text: str, model: Sequential, images: int) -> Cell:
     return Cell(layer, array, what, index)
 
 
-def shape_of(model: Sequential, layer: int, array: str) -> tuple[tuple[int, ...], bool]:
+def shape_of(model: Network, layer: int, array: str) -> tuple[tuple[int, ...], bool]:
     """Return the shape of an array, for one image, and whether it is a parameter."""
     if layer < 0:
         return model.input_shape, False
     last = len(model.layers) - 1
     if array in ("output", "probability"):
-        return model.layer_shapes[min(layer, last)][1], False
+        return model.layer_shapes[min(layer, last)].output, False
     parameter: Array = model.layers[layer].parameters[array]
     return parameter.shape, True
 
 
-def _place(text: str, model: Sequential, start: str, path: list[str]) -> tuple[int, str, str]:
+def _place(text: str, model: Network, start: str, path: list[str]) -> tuple[int, str, str]:
     """Return layer, array and what, parsed from the parts of a cell's name."""
     names = [layer.name for layer in model.layers]
     count = len(names)

@@ -11,7 +11,8 @@ import numpy as np
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.activation import NoisyReLU
 from rot180.nn.loss import Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
+from rot180.nn.walk import input_delta
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.optimizer import Adam, Optimizer
@@ -25,7 +26,7 @@ class Trace:
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         A built network.
     images : (N, H, W, C), (H, W, C) or (H, W)
         Images as in the data; the model's preprocessing is applied. A single image needs no batch axis.
@@ -49,7 +50,7 @@ class Trace:
 
     def __init__(
         self,
-        model: Sequential,
+        model: Network,
         images: Any,
         labels: Any = None,
         *,
@@ -62,6 +63,8 @@ class Trace:
             raise ArgumentError(
                 "the model has no parameters yet; train it, load a trained one, or call model.build(input_shape)"
             )
+        if any(layer.is_join for layer in model.layers):
+            raise ArgumentError("explain: networks with branches cannot be explained yet")
         self.model = model
         self.images = _batch(images, model.input_shape)
         refuse_non_finite(model, self.images)
@@ -74,8 +77,8 @@ class Trace:
         self._labels = labels
         generator = np.random.default_rng(seed)
 
-        def draw(place: int, x: Array) -> None:
-            layer = model.layers[place]
+        def draw(place: int, inputs: tuple[Array, ...]) -> None:
+            layer, x = model.layers[place], inputs[0]
             if training and isinstance(layer, NoisyReLU):
                 # The layer saves only its output; drawing the same numbers before it gives the noise.
                 drawn = copy.deepcopy(generator).standard_normal(x.shape, dtype=x.dtype.type)
@@ -119,11 +122,14 @@ class Trace:
     @cached_property
     def _backward(self) -> tuple[list[Array], dict[str, Array]]:
         delta = self.loss.backward(self.loss.forward(self.outputs[-1], self.target)[1])
-        deltas: list[Array] = [delta]
+        deltas: list[Array] = [delta] * (len(self.model.nodes) + 1)
         gradients: dict[str, Array] = {}
+        of_images: Array | None = None
         for step in self.model.walk_back(delta, self.saved, needs_dx=True):
-            deltas.insert(0, np.asarray(step.dx))
+            deltas[step.place + 1] = step.delta
+            of_images = input_delta(self.model.nodes, step, of_images)
             gradients.update(step.named_gradients)
+        deltas[0] = np.asarray(of_images)
         return deltas, gradients
 
     @cached_property

@@ -1,0 +1,149 @@
+"""A network as nodes: layers, and the nodes that each of them reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+from rot180.errors import ArgumentError
+from rot180.nn.contract import is_own
+from rot180.nn.joins import Join
+from rot180.nn.layer import Layer, Shape
+from rot180.nn.weighted import Weighted
+
+if TYPE_CHECKING:
+    from rot180.nn.network import Network
+
+INPUT = -1
+"""The place of the network's input, as a node reads it."""
+
+
+class Node(NamedTuple):
+    """A layer of a network, and what it reads.
+
+    Attributes
+    ----------
+    layer : Layer
+    reads : tuple of int
+        The places of the nodes whose outputs it takes, in the order of its arguments; `INPUT` is the network's input.
+    """
+
+    layer: Layer
+    reads: tuple[int, ...]
+
+
+class LayerShapes(NamedTuple):
+    """The shapes of a layer's inputs and of its output, for one image."""
+
+    inputs: tuple[Shape, ...]
+    output: Shape
+
+    @property
+    def input(self) -> Shape:
+        """The shape of the input, the first one of a join."""
+        return self.inputs[0]
+
+
+Part = Union[Layer, "Network", Sequence["Part"]]
+"""A part of a network: a layer, or several that run one after the other."""
+
+
+def series(parts: Iterable[Part]) -> list[Node]:
+    """Return the nodes of parts that run one after the other, in the order in which they run.
+
+    A join is preceded by the nodes of its branches, each of which starts at the join's input.
+
+    >>> from rot180.nn import Add, ReLU, Tanh
+    >>> [(type(node.layer).__name__, node.reads) for node in series([ReLU(), Add([Tanh(), ReLU()], [])])]
+    [('ReLU', (-1,)), ('Tanh', (0,)), ('ReLU', (1,)), ('Add', (2, 0))]
+    """
+    nodes: list[Node] = []
+    _append(parts, nodes, INPUT)
+    return nodes
+
+
+def _append(parts: Iterable[Part], nodes: list[Node], source: int) -> int:
+    """Append the nodes of some parts that read the node at `source`; return the place of their output."""
+    for part in parts:
+        if isinstance(part, Join):
+            reads = tuple(_append(branch, nodes, source) for branch in part.branches)
+            nodes.append(Node(part, reads))
+        elif isinstance(part, Layer):
+            nodes.append(Node(part, (source,)))
+        elif isinstance(part, list | tuple):
+            source = _append(part, nodes, source)
+            continue
+        elif isinstance(inner := getattr(part, "nodes", None), tuple):
+            start = len(nodes)
+            nodes += [
+                Node(node.layer, tuple(source if place == INPUT else start + place for place in node.reads))
+                for node in inner
+            ]
+        else:
+            raise ArgumentError(f"Sequential takes layers such as ReLU(); it got {part!r}")
+        source = len(nodes) - 1
+    return source
+
+
+def check(nodes: Sequence[Node], owner: str) -> None:
+    """Check that nodes are a network: each reads nodes before it, and each but the last is read.
+
+    Raises
+    ------
+    ArgumentError
+        They are not; the message names the layer.
+    """
+    if not nodes:
+        raise ArgumentError(f"{owner} needs at least one layer, but got none")
+    read: set[int] = set()
+    for place, (layer, reads) in enumerate(nodes):
+        if not isinstance(layer, Layer):
+            raise ArgumentError(f"{owner} takes layers such as ReLU(); it got {layer!r}")
+        if any(not INPUT <= source < place for source in reads):
+            raise ArgumentError(
+                f"{layer.label}: a node reads nodes before it, or the network's input ({INPUT}); node {place} reads "
+                f"{reads}"
+            )
+        if not layer.is_join and len(reads) != 1:
+            raise ArgumentError(f"{layer.label}: the layer takes one input; its node reads {reads}")
+        if layer.is_join and len(reads) < 2:
+            raise ArgumentError(
+                f"{layer.label}: a join needs at least two branches, as in Add([Conv2d(16, 3)], []); "
+                f"it has {len(reads)}"
+            )
+        read.update(reads)
+    if len({id(layer) for layer, _ in nodes}) < len(nodes):
+        raise ArgumentError(f"{owner}: the same layer object appears twice in the network; create two layers")
+    for place, (layer, _) in enumerate(nodes[:-1]):
+        if place not in read:
+            raise ArgumentError(f"{layer.label}: no layer reads its output; leave it out, or let another layer read it")
+
+
+def readers(nodes: Sequence[Node]) -> list[list[int]]:
+    """Return the places of the nodes that read each node, in the order in which they run.
+
+    >>> from rot180.nn import Add, ReLU, Tanh
+    >>> readers(series([ReLU(), Add([Tanh()], [])]))
+    [[1, 2], [2], []]
+    """
+    found: list[list[int]] = [[] for _ in nodes]
+    for place, node in enumerate(nodes):
+        for source in node.reads:
+            if source != INPUT:
+                found[source].append(place)
+    return found
+
+
+def following_activation(nodes: Sequence[Node], place: int) -> str:
+    """Return the kind of activation that follows a layer; "linear" if there is none.
+
+    Layers in between that only move, scale or add values do not count. Where the path forks, the first reader decides.
+    """
+    while followers := [reader for reader, node in enumerate(nodes) if place in node.reads]:
+        place = followers[0]
+        layer = nodes[place].layer
+        if layer.is_activation:
+            return layer.kind
+        if isinstance(layer, Weighted) or (is_own(layer) and layer.has_parameters):
+            break
+    return "linear"
