@@ -231,8 +231,8 @@ def twins(rng: Draw, guarded: GuardedMemory) -> str:
     if rng.random() < 0.03:
         shape = shape[: rng.integers(1, 4)]
     array = lambda size: odd_array(rng, guarded, size, dtype)  # noqa: E731
-    family = ("conv2d", "max_pool2d", "avg_pool2d", "linear", "softmax", "elementwise", "loss", "update")[
-        rng.integers(8)
+    family = ("conv2d", "max_pool2d", "avg_pool2d", "linear", "softmax", "elementwise", "loss", "update", "deep")[
+        rng.integers(9)
     ]
     name, arguments, options = family, [array(shape)], {}
     backward = rng.random() < 0.5
@@ -263,6 +263,8 @@ def twins(rng: Draw, guarded: GuardedMemory) -> str:
                 name, arguments = "max_pool2d_backward", [array(winners.shape), guarded.copy(winners), shape, kernel]
             else:
                 name, arguments = "avg_pool2d_backward", [array(made.shape), shape, kernel]
+    elif family == "deep":
+        name, arguments, options = deep(rng, array, guarded, shape)
     elif family == "linear":
         inputs, outputs = (int(rng.choice((1, 2, 7, 16, 33, 130))) for _ in "io")
         arguments = [array((count, inputs)), array((inputs, outputs))]
@@ -308,6 +310,50 @@ def twins(rng: Draw, guarded: GuardedMemory) -> str:
     strange = any(a.dtype not in (dtype, int) for a in floats if hasattr(a, "dtype"))
     compare(run, strange, 1e-3 if dtype == np.float32 else 1e-9)
     return "a twin"
+
+
+def deep(
+    rng: Draw, array: Any, guarded: GuardedMemory, shape: tuple[int, ...]
+) -> tuple[str, list[Any], dict[str, Any]]:
+    """An operation of deeper networks."""
+    x, vector = array(shape), shape[-1:]
+    gate = array((shape[0], shape[-1]))
+    kind = ("activation", "batch_norm", "prelu", "concatenate", "multiply", "resize", "pool")[rng.integers(7)]
+    backward = rng.random() < 0.5
+    if kind == "activation":
+        name = ("relu6", "hard_sigmoid", "hard_swish", "elu", "silu", "gelu")[rng.integers(6)]
+        return (f"{name}_backward", [x, array(shape)], {}) if backward else (name, [x], {})
+    if kind == "batch_norm":
+        parameters = [array(vector), guarded.copy(np.ones(vector, x.dtype))]
+        if backward:
+            return "batch_norm_backward", [array(shape), x, array(vector), *parameters], {}
+        return ("batch_norm", [x, *parameters], {}) if rng.random() < 0.5 else (
+            "batch_norm_inference", [x, *parameters, *parameters], {}
+        )  # fmt: skip
+    if kind == "prelu":
+        slope = array((1,)) if rng.random() < 0.3 else array(vector)
+        return ("prelu_backward", [array(shape), x, slope], {}) if backward else ("prelu", [x, slope], {})
+    if kind == "concatenate":
+        more = int(rng.integers(1, 20))
+        if backward:
+            return "concatenate_backward", [x, (shape[-1] // 2, shape[-1] - shape[-1] // 2)], {}
+        return ("add", [x, array(shape)], {}) if rng.random() < 0.3 else (
+            "concatenate", [x, array((*shape[:-1], more))], {}
+        )  # fmt: skip
+    if kind == "multiply":
+        return ("multiply_backward", [array(shape), x, gate], {}) if backward else ("multiply", [x, gate], {})
+    if kind == "resize":
+        size, mode = (int(rng.integers(1, 20)), int(rng.integers(1, 20))), ("nearest", "bilinear")[rng.integers(2)]
+        if rng.random() < 0.3:
+            delta = array((shape[0], *size, shape[-1]))
+            return ("adaptive_avg_pool2d_backward", [delta, shape], {}) if backward else (
+                "adaptive_avg_pool2d", [x, size], {}
+            )  # fmt: skip
+        delta = array((shape[0], *size, shape[-1]))
+        return ("resize2d_backward", [delta, shape, mode], {}) if backward else ("resize2d", [x, size, mode], {})
+    if rng.random() < 0.5:
+        return ("global_avg_pool2d_backward", [gate, shape], {}) if backward else ("global_avg_pool2d", [x], {})
+    return "global_max_pool2d", [x], {}
 
 
 def main(count: int, seed: int, first: int = 0) -> Counter[str]:

@@ -84,9 +84,15 @@ def everything():
     p = np.ones(20_001, np.float32)
     kernels.adam_update(p, np.linspace(-1, 1, p.size, dtype=np.float32), p * 0, p * 0, step=1, lr=0.1)
     loss, probabilities = kernels.cross_entropy(dy, np.arange(33))
+    gate = y[:, 0, 0]
+    norm, mean, var = kernels.batch_norm(y, gate[0], gate[1])
+    gates = kernels.multiply_backward(y, norm, gate)
+    slopes = kernels.prelu_backward(y, norm, gate[0])
     arrays = [y, pooled, back, *kernels.conv2d_backward(back, x, w, padding="same"), kernels.tanh(y), p, probabilities,
               kernels.avg_pool2d(y, 2), linear(flat, wide), *linear_backward(dy, flat, wide),
-              kernels.conv2d(y, deep, **each), *kernels.conv2d_backward(back, y, deep, **each)]
+              kernels.conv2d(y, deep, **each), *kernels.conv2d_backward(back, y, deep, **each),
+              norm, mean, var, *kernels.batch_norm_backward(y, norm, gate[0], mean, var), *gates, *slopes,
+              kernels.resize2d(y, 7, "bilinear"), kernels.global_avg_pool2d(y), kernels.concatenate(y, norm)]
     return [a.tobytes() for a in arrays], loss
 
 numba.set_num_threads(1)

@@ -274,3 +274,11 @@ def test_a_mask_with_one_value_per_image() -> None:
     x, mask = np.random.default_rng(0).normal(size=(3, 5, 7, 2)), np.array([2.0, 0.0, 2.0]).reshape(3, 1, 1, 1)
     for name in ("dropout", "dropout_backward"):
         np.testing.assert_array_equal(getattr(kernels, name)(x, mask), getattr(ops, name)(x, mask))
+
+
+def test_no_twin_has_the_name_of_a_kernel_file():
+    """Importing the file would put the module in the place of the function."""
+    from pathlib import Path
+
+    files = {path.stem for path in Path(kernels.__file__).parent.glob("*.py")}
+    assert not files & set(kernels.__all__)

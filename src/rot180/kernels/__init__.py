@@ -15,6 +15,23 @@ from importlib import import_module
 from typing import Any
 
 _TWINS = {
+    "twin_activation": (
+        "elu",
+        "elu_backward",
+        "gelu",
+        "gelu_backward",
+        "hard_sigmoid",
+        "hard_sigmoid_backward",
+        "hard_swish",
+        "hard_swish_backward",
+        "prelu",
+        "prelu_backward",
+        "relu6",
+        "relu6_backward",
+        "silu",
+        "silu_backward",
+    ),
+    "twin_batch_norm": ("batch_norm", "batch_norm_backward", "batch_norm_inference"),
     "twin_conv2d": ("conv2d", "conv2d_backward"),
     "twin_elementwise": (
         "dropout",
@@ -30,6 +47,7 @@ _TWINS = {
         "tanh",
         "tanh_backward",
     ),
+    "twin_joins": ("add", "concatenate", "concatenate_backward", "multiply", "multiply_backward"),
     "twin_linear": ("linear", "linear_backward"),
     "twin_loss": (
         "cross_entropy",
@@ -42,6 +60,16 @@ _TWINS = {
         "squared_error_backward",
     ),
     "twin_pooling": ("avg_pool2d", "avg_pool2d_backward", "max_pool2d", "max_pool2d_backward"),
+    "twin_resize": (
+        "adaptive_avg_pool2d",
+        "adaptive_avg_pool2d_backward",
+        "global_avg_pool2d",
+        "global_avg_pool2d_backward",
+        "global_max_pool2d",
+        "global_max_pool2d_backward",
+        "resize2d",
+        "resize2d_backward",
+    ),
     "twin_update": ("adam_update", "ema_update", "rmsprop_update", "sgd_update"),
 }
 _HOMES = {name: module for module, names in _TWINS.items() for name in names}

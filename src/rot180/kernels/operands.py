@@ -40,3 +40,12 @@ def float_type(name: str, **arrays: Array) -> np.dtype[Any]:
 def integers(*values: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the sizes that a kernel takes."""
     return np.array(values, np.int64)
+
+
+def as_maps(array: Array) -> Array:
+    """Return vectors (..., C) as maps (N, 1, 1, C); maps (N, H, W, C) unchanged.
+
+    >>> as_maps(np.zeros((2, 3))).shape
+    (2, 1, 1, 3)
+    """
+    return array if array.ndim == 4 else array.reshape(-1, 1, 1, array.shape[-1])

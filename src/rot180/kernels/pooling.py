@@ -60,7 +60,7 @@ def max_pool(x, y, winners, sizes):
     C = x.shape[3]
     line = x.shape[2] * C
     rows = x.shape[0] * OH
-    run = max(1, UNIT // max(1, OW * C))
+    run = max(1, UNIT // max(1, KH * W * C))
     L = lanes(x)
     for unit in prange((rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
@@ -112,7 +112,7 @@ def avg_pool(x, y, count_include_pad, sizes, activation):
     C = x.shape[3]
     line = x.shape[2] * C
     rows = x.shape[0] * OH
-    run = max(1, UNIT // max(1, OW * C))
+    run = max(1, UNIT // max(1, KH * W * C))
     L = lanes(x)
     for unit in prange((rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):

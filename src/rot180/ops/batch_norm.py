@@ -55,11 +55,7 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     check_maps("batch_norm", x, eps)
     check_parameters("batch_norm", x, gamma, beta, (x.shape[-1],))
     axes = tuple(range(x.ndim - 1))
-    if x.size <= x.shape[-1]:
-        raise ShapeError(
-            f"batch_norm: a channel needs at least two values to have a variance; x has shape {x.shape}; "
-            "give a larger batch"
-        )
+    check_count(x)
     mean, var = moments(x, axes)
     y = scaled((x - mean) / np.sqrt(var + x.dtype.type(eps)), gamma, beta)
     return y, mean.reshape(-1), var.reshape(-1)
@@ -177,3 +173,12 @@ def moving_average(
     share = average[0].dtype.type(momentum)
     unbiased = batch[1] * average[1].dtype.type(count / (count - 1))
     return average[0] + share * (batch[0] - average[0]), average[1] + share * (unbiased - average[1])
+
+
+def check_count(x: Array) -> None:
+    """Raise ShapeError if a channel has a single value, or none."""
+    if x.size <= x.shape[-1]:
+        raise ShapeError(
+            f"batch_norm: a channel needs at least two values to have a variance; x has shape {x.shape}; "
+            "give a larger batch"
+        )

@@ -25,6 +25,7 @@ receives all of delta.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -287,7 +288,7 @@ def _mode(name: str, mode: str) -> Weights:
 def _forward(name: str, x: Array, size: Pair, weights: Weights) -> Array:
     _check_maps(name, x.shape)
     oh, ow = as_pair(size, "size")
-    require(x.shape[0] * oh * max(x.shape[2], ow) * x.shape[3] * x.itemsize, name)
+    _require(name, x.shape, (oh, ow), x.dtype)
     rows, columns = (weights(n, o).astype(x.dtype) for n, o in zip(x.shape[1:3], (oh, ow), strict=True))
     y = _apply(x, rows, columns)
     record("y", y)
@@ -309,6 +310,11 @@ def _apply(x: Array, rows: Array, columns: Array) -> Array:
     wide = np.tensordot(rows, x, axes=(1, 1)).transpose(1, 0, 2, 3)  # (N, OH, W, C)
     y = np.tensordot(columns, wide, axes=(1, 2)).transpose(1, 2, 0, 3)  # (N, OH, OW, C)
     return np.ascontiguousarray(y)
+
+
+def _require(name: str, shape: tuple[int, ...], size: tuple[int, int], dtype: Any) -> None:
+    """Ask for the memory of the larger of the two results of `_apply`."""
+    require(shape[0] * size[0] * max(shape[2], size[1]) * shape[3] * np.dtype(dtype).itemsize, name)
 
 
 def _check_maps(name: str, shape: tuple[int, ...]) -> None:
