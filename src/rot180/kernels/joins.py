@@ -1,6 +1,5 @@
-r"""Joining the branches of a network, whose maps may be the inside of padded buffers.
+r"""Concatenations and gates of feature maps, which may be the inside of padded buffers; sums are in `addition`.
 
-    add                 y = a + b, or max(0, a + b)
     copy_channels       some channels of x to some of y: concatenation, and its delta
     multiply            y = x * gate, with one value per image and channel
     multiply_backward   dx = dy * gate and dgate = sum over the pixels of dy * x, in one pass
@@ -14,30 +13,9 @@ from numba import get_thread_id, prange
 
 from rot180.kernels.channelwise import GROUP, clear, first_left, fold, repeat
 from rot180.kernels.compiling import kernel, subroutine
-from rot180.kernels.elementwise import UNIT, relu_lanes
+from rot180.kernels.elementwise import UNIT
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import fma, lanes, load, pointer, store
-
-
-@kernel
-def add(a, b, y, rectifies, sizes):
-    """y = a + b, or the ReLU of it; y may be an operand."""
-    H, W, a_top, a_left, b_top, b_left, y_top, y_left = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
-    )  # fmt: skip
-    L = lanes(a)
-    length, rows = W * a.shape[3], a.shape[0] * H
-    run = max(1, UNIT // max(1, length))
-    for unit in prange((rows + run - 1) // run):
-        for row in range(unit * run, min((unit + 1) * run, rows)):
-            n, h = row // H, row % H
-            p = pointer(a, ((n * a.shape[1] + a_top + h) * a.shape[2] + a_left) * a.shape[3])
-            o = pointer(b, ((n * b.shape[1] + b_top + h) * b.shape[2] + b_left) * b.shape[3])
-            q = pointer(y, ((n * y.shape[1] + y_top + h) * y.shape[2] + y_left) * y.shape[3])
-            for i in range(0, length, L):
-                part = min(L, length - i)
-                value = read(p, i, part) + read(o, i, part)
-                write(q, i, relu_lanes(value) if rectifies else value, part)
 
 
 @kernel

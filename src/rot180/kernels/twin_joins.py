@@ -6,6 +6,7 @@ import numpy as np
 from numba import config
 
 from rot180 import ops
+from rot180.kernels import addition
 from rot180.kernels import joins as compiled
 from rot180.kernels.channelwise import period_of
 from rot180.kernels.elementwise import MULTIPLY, combine
@@ -23,7 +24,7 @@ def add(*xs: Array) -> Array:
     y = first.copy()
     for x in others:
         for total, operand in zip(rows_of(y), rows_of(x), strict=True):
-            compiled.add(total, operand, total, False, integers(1, 1, 0, 0, 0, 0, 0, 0))
+            addition.add(total, operand, total, total, addition.PLAIN, integers(1, 1, 0, 0, 0, 0, 0, 0, 0, 0))
     return y
 
 

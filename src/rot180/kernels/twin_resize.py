@@ -80,7 +80,7 @@ def global_max_pool2d_backward(dy: Array, winners: Array, x_shape: tuple[int, ..
 def _global(name: str, shape: tuple[int, ...]) -> Array:
     """Return the sizes of a pooling whose only window is the whole map."""
     window = (int(shape[1]), int(shape[2]))
-    return pooling.pool_sizes(_pool_geometry(shape, window, window, "valid", name))
+    return pooling.pool_sizes(_pool_geometry(shape, window, window, "valid", False, name))
 
 
 def _forward(name: str, x: Array, size: Pair, weights: Weights) -> Array:
