@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rot180.cli.train import result
+from rot180.cli.train_output import result
 from rot180.errors import ArgumentError, ModelError
 from rot180.runs import load_run
 from rot180.runs.lock import RunLock
