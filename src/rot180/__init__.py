@@ -11,7 +11,7 @@
 `Hardsigmoid`, `Tanh`, `Softmax` |
 | joins | `Add`, `Concatenate`, `Multiply` |
 | losses | `CrossEntropyLoss`, `SquaredErrorLoss` |
-| training | `Trainer`, `fit`, `evaluate`, `predict`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
+| training | `Trainer`, `fit`, `find_lr`, `evaluate`, `predict`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
 | speed | `set_threads`, `threads` |
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
         network,
     )
     from rot180.runs import load_model, load_run, save_model
-    from rot180.training import SGD, Adam, AdamW, RMSprop, Trainer, evaluate, fit, predict
+    from rot180.training import SGD, Adam, AdamW, RMSprop, Trainer, evaluate, find_lr, fit, predict
     from rot180.training.progress_bar import ProgressBar
 
 __version__ = "0.1.0"
@@ -145,6 +145,7 @@ __all__ = [
     "Upsample",
     "__version__",
     "evaluate",
+    "find_lr",
     "fit",
     "load_data",
     "load_model",
@@ -172,7 +173,7 @@ _HOMES = {
     ),
     "rot180.runs": ("load_model", "load_run", "save_model"),
     "rot180.training.progress_bar": ("ProgressBar",),
-    "rot180.training": ("SGD", "Adam", "AdamW", "RMSprop", "Trainer", "evaluate", "fit", "predict"),
+    "rot180.training": ("SGD", "Adam", "AdamW", "RMSprop", "Trainer", "evaluate", "find_lr", "fit", "predict"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -60,7 +60,7 @@ def learning_rates(
         axes.set_xlabel(said("learning rate"))
         axes.set_ylabel(said("loss"))
         if title:
-            axes.set_title(title, color=INK)
+            axes.set_title(said(title), color=INK)
         axes.grid(visible=True)
         axes.set_axisbelow(True)
         axes.legend(loc="best", fontsize=8)

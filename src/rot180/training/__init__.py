@@ -2,6 +2,7 @@
 
 from rot180.training.evaluate import Evaluation, evaluate, predict
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
+from rot180.training.find_lr import LearningRateCurve, find_lr
 from rot180.training.fit import fit
 from rot180.training.history import History
 from rot180.training.loop import Progress, Settings, train
@@ -21,6 +22,7 @@ __all__ = [
     "Evaluation",
     "Event",
     "History",
+    "LearningRateCurve",
     "Optimizer",
     "Progress",
     "RMSprop",
@@ -36,6 +38,7 @@ __all__ = [
     "capture",
     "confusion_matrix",
     "evaluate",
+    "find_lr",
     "fit",
     "optimizer",
     "predict",

@@ -23,7 +23,7 @@ from rot180.data.lazy import Images
 from rot180.errors import ArgumentError, NonFiniteError
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import Loss
-from rot180.nn.sequential import Sequential
+from rot180.nn.network import Network
 from rot180.nn.validation import real_number, whole_number
 from rot180.ops.types import Array
 from rot180.training.class_weights import ClassWeights
@@ -39,6 +39,10 @@ SMOOTHNESS = 0.03
 
 LEAST_FALL = 0.02
 """The fall of the smoothed loss, as a share of its first value, without which nothing is suggested."""
+
+LEAST_RISE = 0.1
+"""The rise from the lowest smoothed loss to the last, as a share of the fall before it, without which nothing is
+suggested."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class LearningRateCurve:
 
 @answering_call
 def find_lr(
-    model: Sequential,
+    model: Network,
     data: TrainingData | tuple[Images, Array],
     *,
     lowest: float = 1e-7,
@@ -100,7 +104,7 @@ def find_lr(
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         If it is not built, the copy is.
     data : Dataset or (images, labels)
         As in `fit`.
@@ -129,10 +133,7 @@ class_weights, seed, workers, engine, subscribers
     >>> 1e-3 < curve.suggestion < 1e-1
     True
     """
-    whole_number(steps, "find_lr: steps", FEWEST)
-    low, high = real_number(lowest, "find_lr: lowest"), real_number(highest, "find_lr: highest")
-    if not 0 < low < high:
-        raise ArgumentError(f"find_lr: lowest must be above 0 and below highest; they are {lowest!r} and {highest!r}")
+    low, high = check_range(lowest, highest, steps)
     images, labels = read_data(data)
     twin, watch = copy.deepcopy(model), _Watch(steps)
     try:
@@ -162,6 +163,15 @@ class_weights, seed, workers, engine, subscribers
             raise
         watch.diverged = True
     return curve_of(watch.learning_rates, watch.losses, watch.diverged)
+
+
+def check_range(lowest: float, highest: float, steps: int) -> tuple[float, float]:
+    """Return the rates of the first and the last step; raise ArgumentError if no curve can be made with them."""
+    whole_number(steps, "find_lr: steps", FEWEST)
+    low, high = real_number(lowest, "find_lr: lowest"), real_number(highest, "find_lr: highest")
+    if not 0 < low < high:
+        raise ArgumentError(f"find_lr: lowest must be above 0 and below highest; they are {lowest!r} and {highest!r}")
+    return low, high
 
 
 class _Watch:
@@ -209,8 +219,8 @@ def curve_of(learning_rates: list[float], losses: list[float], diverged: bool = 
     minimum, reason = learning_rates[lowest], ""
     if smoothed[0] - smoothed[lowest] < LEAST_FALL * abs(smoothed[0]):
         reason = "the loss did not fall at any rate: check the data and the network, or take more steps"
-    elif lowest == raw.size - 1 and not diverged:
-        reason = f"the loss was still falling at the highest rate, {learning_rates[-1]:.3g}: raise the highest rate"
+    elif not diverged and smoothed[-1] - smoothed[lowest] < LEAST_RISE * (smoothed[0] - smoothed[lowest]):
+        reason = f"the loss did not rise again up to the highest rate, {learning_rates[-1]:.3g}: raise the highest rate"
     suggestion = None if reason else minimum / 3
     return LearningRateCurve(
         list(learning_rates), list(losses), smoothed.tolist(), minimum, suggestion, reason, diverged

@@ -13,12 +13,12 @@ import numpy as np
 from rot180.data import Dataset
 from rot180.data.augment import Augmentation, parse_augmentation
 from rot180.data.lazy import Images, LazyImages, as_images, select
-from rot180.errors import ArgumentError, ShapeError
+from rot180.errors import ArgumentError, Rot180Error, ShapeError
 from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering_call
 from rot180.nn.loss import CrossEntropyLoss, Loss
 from rot180.nn.network import Network
-from rot180.nn.validation import whole_number
+from rot180.nn.validation import real_number, whole_number
 from rot180.ops.types import Array
 from rot180.training.class_weights import ClassWeights, class_weights_of
 from rot180.training.evaluate import refuse_tta, tell_unlike
@@ -173,7 +173,7 @@ def fit(
         early_stopping=None if early_stopping is None else whole_number(early_stopping, "fit: early_stopping"),
         augment=parse_augmentation(augment) if isinstance(augment, str) else augment,
         tta=tta,
-        schedule=schedule if isinstance(schedule, str) else "a function",
+        schedule="a function" if callable(schedule) else schedule,
         warmup=warmup,
     )
     if isinstance(validation, Dataset):
@@ -199,8 +199,9 @@ def fit(
     )
     if lr is None:
         lr = chosen.initial_lr
-    if isinstance(schedule, str):
-        schedule = schedule_by_name(schedule, lr, settings.updates(len(images)), warmup=warmup)
+    rate = _own_schedule(schedule) if callable(schedule) else None
+    if rate is None:
+        rate = schedule_by_name(settings.schedule, lr, settings.updates(len(images)), warmup=warmup)
     trainer = Trainer(model, optimizer=chosen, loss=loss, engine=engine, seed=seed, ema=ema)
     trainer.prepare(images.shape[1:])
     if len(model.output_shape) != 1:
@@ -242,7 +243,7 @@ def fit(
             trainer,
             images,
             labels,
-            schedule,
+            rate,
             settings,
             workers=whole_number(workers, "fit: workers", 0),
             progress=progress,
@@ -290,6 +291,24 @@ def _split(images: Any, labels: Array, share: float, seed: int) -> tuple[Any, Ar
     count = min(max(round(share * len(images)), 1), len(images) - 1)
     kept, held_out = np.sort(order[count:]), np.sort(order[:count])
     return select(images, kept), labels[kept], (select(images, held_out), labels[held_out])
+
+
+def _own_schedule(given: Schedule) -> Schedule:
+    """Return a user's own schedule, whose rates are checked."""
+
+    def rate(step: int) -> float:
+        try:
+            return real_number(given(step), f"fit: schedule({step})")
+        except Rot180Error:
+            raise
+        except Exception as error:
+            raise ArgumentError(
+                f"fit: schedule must be a name, or a function that takes the number of updates made and returns a "
+                f"learning rate; schedule({step}) raised {type(error).__name__}: {error}"
+            ) from error
+
+    rate(0)
+    return rate
 
 
 def _optimizer(asked: str | Optimizer, **hyper: float | bool | None) -> Optimizer:

@@ -1,0 +1,211 @@
+"""`rot180 find-lr`: a learning rate for a network and data, from a short training whose rate rises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+
+if TYPE_CHECKING:
+    from rot180.runs.prepare import Prepared
+    from rot180.training.find_lr import LearningRateCurve
+
+AS_FOR_TRAIN = "As for train."
+SCHEDULE, SETTINGS, DATA = "Test", "Training", "Data"
+
+
+def find_lr(
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="As for train: a path or a name.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS, show_default=False)
+    ] = None,
+    recipe: Annotated[str, typer.Option("--recipe", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = "default",
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", "-b", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
+    ] = None,
+    optimizer: Annotated[str | None, typer.Option("--optimizer", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS, show_default=False)
+    ] = None,
+    decay_bias_and_norm: Annotated[
+        bool | None,
+        typer.Option(
+            "--decay-bias-and-norm/--no-decay-bias-and-norm",
+            help=AS_FOR_TRAIN,
+            rich_help_panel=SETTINGS,
+            show_default=False,
+        ),
+    ] = None,
+    clip_norm: Annotated[float | None, typer.Option("--clip-norm", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option("--label-smoothing", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
+    ] = None,
+    class_weights: Annotated[
+        str | None, typer.Option("--class-weights", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = 0,
+    normalize: Annotated[str | None, typer.Option("--normalize", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
+    augment: Annotated[str | None, typer.Option("--augment", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
+    resize: Annotated[str | None, typer.Option("--resize", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
+    on_bad_file: Annotated[str, typer.Option("--on-bad-file", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = "strict",
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", help=AS_FOR_TRAIN, rich_help_panel=DATA, show_default=False)
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
+    steps: Annotated[
+        int, typer.Option("--steps", help="Steps from the lowest to the highest rate.", rich_help_panel=SCHEDULE)
+    ] = 100,
+    lowest: Annotated[
+        float, typer.Option("--lowest", help="Learning rate of the first step.", rich_help_panel=SCHEDULE)
+    ] = 1e-7,
+    highest: Annotated[
+        float,
+        typer.Option(
+            "--highest",
+            help="Learning rate of the last step; the test ends earlier if the loss diverges.",
+            rich_help_panel=SCHEDULE,
+        ),
+    ] = 10.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where to write the picture, without .png; by default learning-rates, numbered if that name is taken.",
+            rich_help_panel=SCHEDULE,
+            show_default=False,
+        ),
+    ] = None,
+    picture: Annotated[
+        bool, typer.Option("--picture/--no-picture", help="Whether to draw the curve.", rich_help_panel=SCHEDULE)
+    ] = True,
+    engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP, rich_help_panel=SCHEDULE)] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP, rich_help_panel=SCHEDULE)] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=SCHEDULE)
+    ] = False,
+) -> None:
+    """Suggest a learning rate: train for a few steps while the rate rises, and see where the loss is lowest.
+
+    The loss falls as the rate rises, until the steps become too large. A third
+    of the rate at which the smoothed loss is lowest is suggested as the peak
+    learning rate. It belongs to the network, the optimizer and the batch size
+    that it was found with: give the options that you will train with.
+
+    Examples:
+
+      rot180 find-lr
+
+      rot180 find-lr path/to/folder-of-images --optimizer sgd --batch-size 64
+
+      rot180 find-lr mnist --model lenet5 --lowest 1e-5 --highest 1 --steps 200
+    """
+    from rot180.cli.computing import use_threads
+    from rot180.cli.failure import warn
+    from rot180.cli.output import print_json, visible
+    from rot180.cli.picture_path import picture_path
+    from rot180.cli.reading import reading_bar
+    from rot180.pictures import learning_rates, save_figure
+    from rot180.runs.prepare import doubts, prepare
+    from rot180.runs.settings import RunSettings
+    from rot180.training import Event, StepDone
+    from rot180.training.find_lr import check_range
+    from rot180.training.find_lr import find_lr as test
+
+    use_threads(threads, engine)
+    check_range(lowest, highest, steps)
+    path = picture_path(out, "learning-rates")
+    settings = RunSettings(
+        data=data,
+        model=model,
+        recipe=recipe,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        decay_bias_and_norm=decay_bias_and_norm,
+        clip_norm=clip_norm,
+        label_smoothing=label_smoothing,
+        class_weights=class_weights,
+        seed=seed,
+        normalize=normalize,
+        augment=augment,
+        resize=resize,
+        on_bad_file=on_bad_file,
+        label_column=label_column,
+        limit=limit,
+        engine=engine,
+    )
+    with reading_bar() as progress:
+        prepared = prepare(settings, progress)
+        for reason in doubts(prepared):
+            warn(reason)
+        if not json:
+            _say_start(prepared)
+        done = 0
+
+        def count(event: Event) -> None:
+            nonlocal done
+            if isinstance(event, StepDone):
+                done += 1
+                progress("training with rising rates", done, steps)
+
+        chosen = prepared.settings
+        curve = test(
+            prepared.model,
+            prepared.dataset,
+            lowest=lowest,
+            highest=highest,
+            steps=steps,
+            batch_size=chosen.batch_size or 32,
+            optimizer=chosen.optimizer or "adam",
+            weight_decay=chosen.weight_decay,
+            decay_bias_and_norm=chosen.decay_bias_and_norm,
+            clip_norm=chosen.clip_norm,
+            augment=chosen.augment,
+            label_smoothing=chosen.label_smoothing or 0.0,
+            class_weights=chosen.class_weights,
+            seed=seed,
+            engine=engine,
+            subscribers=[count],
+        )
+    drawn = None
+    if picture:
+        title = f"{prepared.dataset.name}, {chosen.optimizer}, batches of {chosen.batch_size}"
+        figure = learning_rates(
+            curve.learning_rates, curve.losses, curve.smoothed, suggestion=curve.suggestion, title=title
+        )
+        drawn = save_figure(figure, path, replace=False)[0]
+    if json:
+        print_json(
+            {**curve.to_dict(), "optimizer": chosen.optimizer, "batch_size": chosen.batch_size, "picture": drawn}
+        )
+        return
+    _say(curve)
+    if drawn:
+        print(f"picture: {visible(drawn)}")
+
+
+def _say_start(prepared: Prepared) -> None:
+    from rot180.cli.output import visible
+
+    settings = prepared.settings
+    print(f"data: {visible(prepared.dataset.sources)}")
+    print(f"network: {prepared.model} ({prepared.model.summary().parameters:,} parameters)")
+    print(f"optimizer: {settings.optimizer}, batches of {settings.batch_size}", flush=True)
+
+
+def _say(curve: LearningRateCurve) -> None:
+    from rot180.language import translate
+
+    ended = "; the test ended there, as the loss diverged" if curve.diverged else ""
+    print(f"rates: {curve.learning_rates[0]:.2g} to {curve.learning_rates[-1]:.2g}{translate(ended)}")
+    if curve.suggestion is None:
+        print(f"no suggestion: {translate(curve.reason)}")
+        return
+    print(f"the smoothed loss is lowest, {min(curve.smoothed):.4f}, at {curve.minimum:.2g}")
+    print(f"suggested peak learning rate, a third of that: --lr {curve.suggestion:.2g}")
