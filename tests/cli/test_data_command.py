@@ -148,3 +148,13 @@ def test_a_folder_of_png_trains_to_the_same_bits_as_idx(rot180: Call, tmp_path: 
         assert said.status == 0
         weights.append((tmp_path / f"run-{source}" / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_training_reports_augmentation_and_what_its_accuracy_means(rot180: Call, tmp_path: Path) -> None:
+    options = ("--model", "8x8x1 > fc10", "--epochs", "1", "--limit", "50", "--no-pictures")
+    said = rot180("train", *options, "--augment", "shift:1", "--out", tmp_path / "a")
+    assert "augmentation: shift:1" in said.out
+    assert "mixed" not in said.out
+    said = rot180("train", *options, "--augment", "cutmix", "--out", tmp_path / "b")
+    assert "training accuracy: of mixed images, for which the class of the larger part counts" in said.out
+    assert "augmentation" not in rot180("train", *options, "--augment", "none", "--out", tmp_path / "c").out

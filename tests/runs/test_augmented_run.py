@@ -54,6 +54,8 @@ def test_interrupted_equals_uninterrupted(photographs: Path, tmp_path: Path, aug
     settings = replace(SETTINGS, data=str(photographs), augment=augment)
     whole = train_run(settings, out=tmp_path / "whole", draw=False)
     assert isinstance(whole.dataset.train_images, LazyImages) == augment.startswith("resizedcrop")
+    report = (tmp_path / "whole" / "report.html").read_text(encoding="utf-8")
+    assert ("of mixed images" in report) == ("mixup" in augment)
     for batches in (2, 4, 7):
         path = tmp_path / str(batches)
         run = train_run(settings, out=path, draw=False, subscribers=[stop_after(batches)])

@@ -56,6 +56,10 @@ def say_start(asked: str | None, read: list[Dataset], event: Event) -> None:
             print(f"{asked} is made for other images or classes: its first and last parts are adapted")
         print(f"network: {model} ({model.summary().parameters:,} parameters)")
         print(f"training on {event.images:,} images{held_out}, epochs: {event.epochs}", flush=True)
+        if augment := event.settings.augment:
+            print(f"augmentation: {augment}", flush=True)
+            if augment.mixes:
+                print("training accuracy: of mixed images, for which the class of the larger part counts", flush=True)
         weights = getattr(event.trainer.loss, "class_weights", None)
         if weights is not None:
             names = model.class_names or range(len(weights))

@@ -51,7 +51,7 @@ def write_report(folder: RunFolder, model: Network) -> Path:
     body = [
         f"<header><h1>{escape(folder.path.name)}</h1>{_about(config, environment)}</header>",
         *_notices(folder, records, last),
-        tiles(_results(last, epochs, parameters)),
+        tiles(_results(last, epochs, parameters, _table_of(config, "training").get("augment"))),
         f'<div class="side">{"".join(_pictures(folder, FIRST))}</div>',
         *_health(last.get("health")),
         *_classes(last.get("test"), model.class_names),
@@ -93,7 +93,9 @@ def _notices(folder: RunFolder, records: list[dict[str, Any]], last: Record) -> 
         yield code(f"rot180 train --resume {quoted(folder.path)}")
 
 
-def _results(last: Record, epochs: list[dict[str, Any]], parameters: int) -> Iterator[tuple[str, str, str]]:
+def _results(
+    last: Record, epochs: list[dict[str, Any]], parameters: int, augment: object
+) -> Iterator[tuple[str, str, str]]:
     """Yield the most important numbers."""
     ended, kept = last.get("ended", {}), _kept(last.get("ended", {}), epochs)
     if test := last.get("test"):
@@ -106,6 +108,8 @@ def _results(last: Record, epochs: list[dict[str, Any]], parameters: int) -> Ite
         yield "validation accuracy", _percent(kept.get("validation_accuracy")), remark
     if kept:
         remark = f"loss {_shown(kept.get('train_loss'))}, epoch {kept.get('epoch')}"
+        if "mix" in str(augment):
+            remark = f"{remark}, of mixed images"
         yield "training accuracy", _percent(kept.get("train_accuracy")), remark
     if started := last.get("started"):
         remark = f"{started.get('images') or 0:,} training images"

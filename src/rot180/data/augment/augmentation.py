@@ -43,6 +43,11 @@ class Augmentation:
         """Whether it crops images, which are better cropped before they are resized than afterwards."""
         return "resizedcrop" in dict(self.steps)
 
+    @property
+    def mixes(self) -> bool:
+        """Whether it mixes images and labels: the labels become probabilities."""
+        return bool({"mixup", "cutmix"} & dict(self.steps).keys())
+
     def __call__(
         self,
         images: Images,
