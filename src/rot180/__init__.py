@@ -6,7 +6,7 @@
 | layers | `Conv2d`, `ConvTranspose2d`, `Linear`, `Flatten`, `Dropout`, `DropPath` |
 | pooling and resizing | `MaxPool2d`, `AvgPool2d`, `AdaptiveAvgPool2d`, `GlobalAvgPool2d`, `GlobalMaxPool2d`, \
 `Upsample` |
-| normalization | `GroupNorm`, `LayerNorm`, `InstanceNorm2d`, `LocalResponseNorm`, `ChannelShuffle` |
+| normalization | `BatchNorm2d`, `GroupNorm`, `LayerNorm`, `InstanceNorm2d`, `LocalResponseNorm`, `ChannelShuffle` |
 | activations | `ReLU`, `ReLU6`, `NoisyReLU`, `LeakyReLU`, `PReLU`, `ELU`, `SiLU`, `GELU`, `Hardswish`, `Sigmoid`, \
 `Hardsigmoid`, `Tanh`, `Softmax` |
 | joins | `Add`, `Concatenate`, `Multiply` |
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         AdaptiveAvgPool2d,
         Add,
         AvgPool2d,
+        BatchNorm2d,
         ChannelShuffle,
         Concatenate,
         Conv2d,
@@ -99,6 +100,7 @@ __all__ = [
     "Add",
     "ArgumentError",
     "AvgPool2d",
+    "BatchNorm2d",
     "ChannelShuffle",
     "Concatenate",
     "Conv2d",

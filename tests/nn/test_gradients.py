@@ -30,6 +30,8 @@ LAYER_TEXTS = [
     "5x7x2 > adaptavg3x4",
     "3x4x2 > up2",
     "3x4x2 > up2x3:bilinear",
+    "4x3x3 > bn",
+    "5 > bn:noaffine:eps=0.1",
     "4x3x6 > gn3",
     "6 > gn2:noaffine",
     "4x3x6 > ln",
@@ -63,7 +65,7 @@ LAYER_TEXTS = [
 ]
 
 EVERY_LAYER = (
-    "9x8x2 > conv3x3:4:same gn2 relu maxpool2 > conv2x2:6:g2 ln noisyrelu shuffle3 avgpool2:same in prelu > "
+    "9x8x2 > conv3x3:4:same gn2 bn relu maxpool2 > conv2x2:6:g2 ln noisyrelu shuffle3 avgpool2:same in prelu > "
     "convt2x2:4:s2 elu up2:bilinear lrn3 hardswish adaptavg3x2 > conv1:3 leakyrelu droppath0.2 "
     "( conv3:3:same tanh + skip ) ( skip | conv1:2 ) ( skip * conv1:5 sigmoid ) flatten tanh "
     "dropout0.3 > fc12 silu > fc6 sigmoid > fc6 gelu relu6 hardsigmoid > fc5 softmax > fc4"

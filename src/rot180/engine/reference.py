@@ -87,6 +87,7 @@ class ReferenceEngine:
         _, gradients = self.model.backward(self.loss.backward(loss_saved), saved, needs_dx=False)
         if not (np.isfinite(loss) and all(is_finite(gradient) for gradient in gradients.values())):
             return StepResult(float(loss), correct_count(outputs, target), finite=False)
+        self.model.learn(saved)
         if self._images or not update:
             gradients = self._accumulate(gradients, len(images))
         if update:

@@ -3,6 +3,7 @@
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.activation_piecewise import ELU, Hardsigmoid, Hardswish, PReLU, ReLU6
 from rot180.nn.activation_smooth import GELU, SiLU
+from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.conv_transpose2d import ConvTranspose2d
@@ -34,6 +35,7 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "Add",
     "AvgPool2d",
+    "BatchNorm2d",
     "ChannelShuffle",
     "Concatenate",
     "Conv2d",

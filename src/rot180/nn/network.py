@@ -365,7 +365,7 @@ class Network:
 
     @answering_call
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Copy values into the parameters and statistics, in place.
+        """Copy values into the parameters, in place, and into those statistics that are given.
 
         Raises
         ------
@@ -375,8 +375,8 @@ class Network:
             An array has the wrong shape. Nothing was changed.
         """
         self._require_built()
-        own = self.state
-        missing, unexpected = sorted(own.keys() - parameters.keys()), sorted(parameters.keys() - own.keys())
+        own = {name: array for name, array in self.state.items() if name in parameters}
+        missing, unexpected = sorted(self.parameters.keys() - own.keys()), sorted(parameters.keys() - own.keys())
         if missing or unexpected:
             raise ArgumentError(
                 f"the parameters must be those of the network; missing: {', '.join(missing) or 'none'}; "

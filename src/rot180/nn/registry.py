@@ -13,6 +13,7 @@ from typing import Any
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.activation_piecewise import ELU, Hardsigmoid, Hardswish, PReLU, ReLU6
 from rot180.nn.activation_smooth import GELU, SiLU
+from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.conv_transpose2d import ConvTranspose2d
@@ -162,6 +163,18 @@ WORDS: dict[str, Word] = {
             Upsample,
             size=_option("2", "scale_factor", _PAIR, _pair),
             options=(_option("bilinear", "mode", "(nearest|bilinear)", _text), _NAME),
+        ),
+        Word(
+            "bn",
+            "bn",
+            BatchNorm2d,
+            options=(
+                _option("momentum=0.1", "momentum", f"momentum={_FLOAT}", _float),
+                _EPS,
+                _NO_AFFINE,
+                _LR,
+                _NAME,
+            ),
         ),
         Word(
             "gn4",

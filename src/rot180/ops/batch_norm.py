@@ -5,11 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
-from rot180.ops.normalization import Gradients, backward, check_delta, check_maps, check_parameters, moments, scaled
+from rot180.ops.normalization import (
+    Gradients,
+    backward,
+    check_delta,
+    check_maps,
+    check_parameters,
+    moments,
+    parameter_gradients,
+    scaled,
+)
 from rot180.ops.recorder import record
 from rot180.ops.types import Array
 
-__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_inference", "moving_average"]
+__all__ = [
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_inference",
+    "batch_norm_inference_backward",
+    "moving_average",
+]
 
 
 def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Array, Array]:
@@ -136,6 +151,45 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
     y: Array = x * scale + shift
     record("y", y)
     return y
+
+
+def batch_norm_inference_backward(
+    dy: Array, x: Array, gamma: Array, mean: Array, var: Array, *, eps: float = 1e-5
+) -> Gradients:
+    r"""Propagate delta back through `batch_norm_inference`, whose mean and variance do not depend on x.
+
+    dx = dy * gamma * r,     r = 1 / sqrt(var + eps):     of the three terms of `batch_norm_backward` only the first.
+
+    Parameters
+    ----------
+    dy, x : arrays of one shape
+        dL/dy, and the input of `batch_norm_inference`.
+    gamma, mean, var : (C,)
+        As passed to it.
+    eps : float
+
+    Returns
+    -------
+    dx : array of x's shape
+    dgamma, dbeta : (C,)
+
+    Raises
+    ------
+    ShapeError
+        The shapes differ.
+
+    Examples
+    --------
+    >>> one = np.ones(1)
+    >>> batch_norm_inference_backward(np.array([[3.0]]), np.array([[2.0]]), one, one, 4 * one, eps=1e-12)
+    (array([[1.5]]), array([1.5]), array([3.]))
+    """
+    check_delta("batch_norm_inference_backward", dy, x)
+    r = 1 / np.sqrt(var + x.dtype.type(eps))
+    dx: Array = dy * (gamma * r).astype(x.dtype, copy=False)
+    dgamma, dbeta = parameter_gradients(dy, (x - mean) * r, tuple(range(x.ndim - 1)))
+    record("dx", dx)
+    return dx, dgamma, dbeta
 
 
 def moving_average(

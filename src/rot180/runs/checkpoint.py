@@ -95,7 +95,7 @@ def save_checkpoint(folder: Path, model: Network, state: TrainingState, extra: d
     ModelError
         The checkpoint cannot be written; earlier ones are intact, and no partial one is left.
     """
-    for name, w in model.parameters.items():
+    for name, w in model.state.items():
         if not is_finite(w):
             raise NonFiniteError(
                 f"step {state.step_count}: {name} is not finite after its update; the learning rate is too high: lower "
@@ -200,7 +200,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             generators={str(name): dict(value) for name, value in table["generators"].items()},
             step_count=table["step_count"],
             history=history,
-            parameters=model.parameters,
+            parameters=model.state,
             optimizer_state=_under("optimizer/", arrays),
             best_parameters=_under("best/", arrays),
             average=_under("average/", arrays),
@@ -257,8 +257,8 @@ def _read_training(path: Path, model: Network, table: dict[str, Any]) -> dict[st
     rule = table["plan"]["optimizer"]["name"]
     if rule not in OPTIMIZERS:
         raise ModelError(f"{path.with_name(STATE)}: unknown optimizer {rule[:40]!r}")
-    own = {name: entry_of(array) for name, array in model.parameters.items()}
-    expected = {f"optimizer/{slot}/{name}": own[name] for slot in OPTIMIZERS[rule].slots for name in own}
+    own = {name: entry_of(array) for name, array in model.state.items()}
+    expected = {f"optimizer/{slot}/{name}": own[name] for slot in OPTIMIZERS[rule].slots for name in model.parameters}
     if table["has_best"]:
         expected |= {f"best/{name}": entry for name, entry in own.items()}
     if table["plan"].get("ema") is not None:

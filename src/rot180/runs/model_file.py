@@ -7,6 +7,7 @@ prediction. Nothing in it is executed: the notation can only name layers of this
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def save_model(path: str | Path, model: Network) -> None:
     path : str or Path
         Usually `model.safetensors`; an existing file is replaced.
     model : Network
-        Built; its parameters are stored in their type, float32 or float64.
+        Built; its parameters and statistics are stored in their type, float32 or float64.
 
     Raises
     ------
@@ -92,11 +93,11 @@ def model_bytes(model: Network, step: int | None = None) -> bytes:
     }
     if model.image_statistics is not None:
         metadata["image_statistics"] = json.dumps(model.image_statistics.to_dict())
-    if not model.parameters:  # otherwise they determine it
+    if not model.state:  # otherwise they determine it
         metadata["dtype"] = model.dtype.name
     if step is not None:
         metadata["step"] = str(step)
-    return serialize(model.parameters, metadata)
+    return serialize(model.state, metadata)
 
 
 @answering_call
@@ -151,7 +152,7 @@ def _read_model(path: Path, stored: StoredArrays) -> Network:
             "it was written by another program or a newer version"
         )
     model = _described_model(path, header)
-    entries = {name: entry_of(array) for name, array in model.parameters.items()}
+    entries = {name: entry_of(array) for name, array in model.state.items()}
     for name, entry in header.arrays.items():  # 16-bit types are accepted too
         if name in entries and WIDENED.get(entry.dtype) == entries[name].dtype:
             entries[name] = replace(entries[name], dtype=entry.dtype)
@@ -188,7 +189,7 @@ def _described_model(path: Path, header: Header) -> Network:
     types = {WIDENED.get(entry.dtype, entry.dtype) for entry in header.arrays.values()}
     try:
         model = network(notation)
-        described = model.summary().parameters
+        described = _count(model)
         if described != stored:
             raise ModelError(f"{path}: the notation describes {described} weights, the file holds {stored}")
         if len(types) > 1:
@@ -232,12 +233,20 @@ def _json(path: Path, header: Header, key: str, kind: Kind) -> Any:
     return value
 
 
+def _count(model: Network) -> int:
+    """Return the number of values in the arrays that `build` would create."""
+    return sum(
+        math.prod(shape)
+        for layer, shapes in zip(model.layers, model.layer_shapes, strict=True)
+        for kind in (layer.parameter_shapes(shapes.input), layer.statistic_shapes(shapes.input))
+        for shape in kind.values()
+    )
+
+
 def _reads_back(notation: str, model: Network) -> bool:
     """Return whether the notation describes a network with the same layers and number of weights."""
     try:
         again = network(notation)
     except Rot180Error:
         return False
-    return again.notation == notation and again.summary().parameters == sum(
-        array.size for array in model.parameters.values()
-    )
+    return again.notation == notation and _count(again) == sum(array.size for array in model.state.values())

@@ -1,4 +1,4 @@
-"""The exponential moving average of a model's weights, which is what a training with `ema` evaluates and keeps.
+"""The exponential moving average of a model's weights and statistics: what a training with `ema` evaluates and keeps.
 
 It begins as the weights after the first update. After update t, counted from 1,
 
@@ -63,13 +63,17 @@ class WeightAverage:
         self._allocate()
 
     def _allocate(self) -> None:
-        self._arena = arena = self._model.arena
-        adjacent = dict(arena.items())
-        averages = Arena({name: array.shape for name, array in adjacent.items()}, self._model.dtype)
-        self.arrays, self.updates = dict(averages.items()), 0
-        self._pairs: list[tuple[Array, Array]] = [(averages.flat, arena.flat)] if adjacent else []
-        for name, w in self._model.parameters.items():  # those of a user's own layers are elsewhere
-            if name not in adjacent:
+        self._arena = self._model.arena
+        self.arrays: dict[str, Array] = {}
+        self.updates = 0
+        self._pairs: list[tuple[Array, Array]] = []
+        for arena in (self._model.arena, self._model.statistics_arena):
+            averages = Arena({name: array.shape for name, array in arena.items()}, self._model.dtype)
+            self.arrays.update(averages.items())
+            if averages.flat.size:
+                self._pairs.append((averages.flat, arena.flat))
+        for name, w in self._model.state.items():  # those of a user's own layers are elsewhere
+            if name not in self.arrays:
                 self.arrays[name] = aligned(w.shape, w.dtype)
                 self._pairs.append((self.arrays[name], w))
 

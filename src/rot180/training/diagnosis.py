@@ -79,7 +79,7 @@ def refuse_non_finite_outputs(model: Network, images: Array, first: int, outputs
 def refuse_non_finite_weights(model: Network, begin: str) -> None:
     """Raise NonFiniteError if a weight is not finite; `begin` says what was affected."""
     for layer in model.layers:
-        for name, w in layer.parameters.items():
+        for name, w in (*layer.parameters.items(), *layer.statistics.items()):
             if not is_finite(w):
                 bad = w.size - int(np.count_nonzero(np.isfinite(w)))
                 raise NonFiniteError(

@@ -243,7 +243,7 @@ def train(
                 progress.best_loss, progress.best_epoch = measured.loss, progress.epoch + 1
                 if settings.early_stopping is not None:
                     with trainer.averaged():
-                        progress.best_parameters = {name: w.copy() for name, w in trainer.model.parameters.items()}
+                        progress.best_parameters = {name: w.copy() for name, w in trainer.model.state.items()}
             done = EpochDone(
                 epoch=progress.epoch + 1,
                 train_loss=progress.loss_sum / progress.images,
@@ -266,7 +266,7 @@ def train(
         is_over = trainer.stop_reason in ("", "early_stopping")
         if progress.best_parameters and is_over:
             restored = progress.best_epoch
-            for name, w in trainer.model.parameters.items():
+            for name, w in trainer.model.state.items():
                 w[...] = progress.best_parameters[name]
         elif is_over:
             trainer.keep_average()

@@ -45,7 +45,8 @@ class TrainingState:
     history : History
         The history so far.
     parameters, optimizer_state, best_parameters : dict of str to array
-        `conv1.weight`; `m/conv1.weight`; the weights that early stopping would restore.
+        `conv1.weight`, and the statistics, such as `bn1.running_mean`; `m/conv1.weight`; the arrays that early
+        stopping would restore.
     average : dict of str to array
         The moving average of the weights; empty without `ema`.
     """
@@ -98,7 +99,7 @@ def capture(
         generators={name: dict(g.bit_generator.state) for name, g in trainer.generators.items()},
         step_count=trainer.optimizer.step_count,
         history=history if history is not None else History(),
-        parameters=trainer.model.parameters,
+        parameters=trainer.model.state,
         optimizer_state=flat_state(trainer.optimizer.state),
         best_parameters=progress.best_parameters,
         average={} if trainer.average is None else trainer.average.arrays,
@@ -129,7 +130,7 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
             f"the checkpoint belongs to another training: {'; '.join(differences)}; use the same settings"
         )
     _check_epochs(state, settings)
-    _copy_into(trainer.model.parameters, state.parameters)
+    _copy_into(trainer.model.state, state.parameters)
     _copy_into(flat_state(trainer.optimizer.state), state.optimizer_state)
     if trainer.average is not None:
         _copy_into(trainer.average.arrays, state.average)
