@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,9 @@ from rot180.ops.types import Array
 
 Limits = tuple[float, float]
 """Black and white, in the units of the images."""
+
+VALUES_AT_ONCE = 128 * 1024
+"""Values that are processed at a time, so that intermediate arrays stay in the cache."""
 
 
 class Look(NamedTuple):
@@ -42,3 +46,17 @@ def limits_of(images: Array) -> Limits:
     if images.dtype.kind != "f":
         return 0.0, float(np.iinfo(images.dtype).max)
     return PixelRange.of(images).limits
+
+
+def in_pieces(images: Array, make: Callable[[slice], Array], values: int = VALUES_AT_ONCE) -> Array:
+    """Return what a function makes of some images at a time, as an array like the images.
+
+    >>> in_pieces(np.arange(3.0), lambda part: np.arange(3.0)[part] ** 2, values=2).tolist()
+    [0.0, 1.0, 4.0]
+    """
+    made = np.empty_like(images)
+    at_once = max(1, values // max(1, images[:1].size))
+    for start in range(0, len(images), at_once):
+        part = slice(start, min(start + at_once, len(images)))
+        made[part] = make(part)
+    return made

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from rot180.data.augment.look import Look
+from rot180.data.augment.look import Look, in_pieces
 from rot180.ops.types import Array
 
 
@@ -26,9 +26,8 @@ def mixup(images: Array, other: Array, share: float, look: Look) -> Array:
     >>> mixup(np.array([[[[0]]], [[[100]]]], np.uint8), np.array([1, 0]), 0.75, Look(0, 255, "black")).ravel().tolist()
     [25, 75]
     """
-    mixed = images * np.float32(share)
-    mixed += images[other] * np.float32(1 - share)
-    return look.as_images(mixed, images)
+    own, others = np.float32(share), np.float32(1 - share)
+    return in_pieces(images, lambda part: look.as_images(images[part] * own + images[other[part]] * others, images))
 
 
 def cutmix(images: Array, other: Array, share: float, generator: np.random.Generator) -> tuple[Array, float]:

@@ -10,29 +10,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rot180.data.augment.look import Look
+from rot180.data.augment.look import Look, in_pieces
 from rot180.ops.types import Array
-
-VALUES_AT_ONCE = 256 * 1024
-"""Values that are processed at a time, so that intermediate arrays stay in the cache."""
 
 Operation = Callable[[Array, Array], Array]
 
 
 def in_levels(operation: Operation, images: Array, strength: Array, look: Look) -> Array:
-    """Apply an operation to images with any black and white, some images at a time."""
-    altered = np.empty_like(images)
-    at_once = max(1, VALUES_AT_ONCE // images[0].size)
-    is_bytes = images.dtype == np.uint8 and (look.black, look.white) == (0, 255)
+    """Apply an operation to images with any black and white."""
     step = (look.white - look.black) / 255
-    for start in range(0, len(images), at_once):
-        part = slice(start, start + at_once)
-        if is_bytes:
-            altered[part] = operation(images[part], strength[part])
-            continue
+
+    def altered(part: slice) -> Array:
+        if images.dtype == np.uint8 and (look.black, look.white) == (0, 255):
+            return operation(images[part], strength[part])
         levels = np.rint((images[part] - look.black) / step).clip(0, 255).astype(np.uint8)
-        altered[part] = look.as_images(look.black + operation(levels, strength[part]) * step, images)
-    return altered
+        return look.as_images(look.black + operation(levels, strength[part]) * step, images)
+
+    return in_pieces(images, altered)
 
 
 def brightness(images: Array, change: Array) -> Array:

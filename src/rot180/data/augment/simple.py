@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rot180.data.augment.look import Look
+from rot180.data.augment.look import Look, in_pieces
 from rot180.ops.types import Array
 
 ERASED, ERASED_RATIO = (0.02, 1 / 3), 10 / 3
@@ -35,7 +35,8 @@ def flip(images: Array, probability: float, generator: np.random.Generator, look
 def mirrored(images: Array, which: Array) -> Array:
     """Return the images with those that are marked mirrored left to right."""
     flipped = images.copy()
-    flipped[which] = images[which, :, ::-1]
+    pixels = flipped.view(f"V{images.shape[3] * images.itemsize}")  # moved as a whole, in half the time
+    pixels[which] = pixels[which][:, :, ::-1]
     return flipped
 
 
@@ -43,14 +44,18 @@ def brightness(images: Array, share: float, generator: np.random.Generator, look
     """Add a random share of white to all pixels of an image."""
     whole = np.float32(look.white - look.black)
     change = generator.uniform(-share, share, (len(images), 1, 1, 1)).astype(np.float32) * whole
-    return look.as_images(images + change, images)
+    return in_pieces(images, lambda part: look.as_images(images[part] + change[part], images))
 
 
 def contrast(images: Array, share: float, generator: np.random.Generator, look: Look) -> Array:
     """Scale the deviations from an image's mean."""
     factor = generator.uniform(1 - share, 1 + share, (len(images), 1, 1, 1)).astype(np.float32)
-    mean = images.mean((1, 2, 3), dtype=np.float32, keepdims=True)
-    return look.as_images(mean + (images - mean) * factor, images)
+
+    def scaled(part: slice) -> Array:
+        mean = images[part].mean((1, 2, 3), dtype=np.float32, keepdims=True)
+        return look.as_images(mean + (images[part] - mean) * factor[part], images)
+
+    return in_pieces(images, scaled)
 
 
 def cutout(images: Array, pixels: float, generator: np.random.Generator, look: Look) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.data.augment.look import Look
+from rot180.data.augment.look import Look, in_pieces
 from rot180.ops.types import Array
 
 ELASTIC_SMOOTHNESS = 4.0
@@ -75,20 +75,18 @@ def warp(
         Whether a part is enlarged, whose outermost pixels may be taken from up to half a pixel outside the image; they
         repeat its edge.
     """
-    count, height, width, _ = images.shape
+    _, height, width, channels = images.shape
     rows, columns = grid(height, width)
     a, b = (transformations[:, axis, :, np.newaxis, np.newaxis].astype(np.float32) for axis in (0, 1))
-    warped = np.empty_like(images)
     outside = None if look.border == "reflect" else look.black
-    # Some images at a time, so that arrays stay in the cache and memory is not requested anew for each operation.
-    at_once = max(1, PIXELS_AT_ONCE // (height * width))
-    for start in range(0, count, at_once):
-        part = slice(start, min(start + at_once, count))
+
+    def warped(part: slice) -> Array:
         places = np.stack([n[part, 0] * rows + (n[part, 1] * columns + n[part, 2]) for n in (a, b)])
         if elastic:
-            places += elastic_field(part.stop - start, height, width, elastic, ELASTIC_SMOOTHNESS, generator)
-        warped[part] = look.as_images(sample(images[part], places, outside, repeats_edge=is_crop), images)
-    return warped
+            places += elastic_field(part.stop - part.start, height, width, elastic, ELASTIC_SMOOTHNESS, generator)
+        return look.as_images(sample(images[part], places, outside, repeats_edge=is_crop), images)
+
+    return in_pieces(images, warped, PIXELS_AT_ONCE * channels)
 
 
 def grid(height: int, width: int) -> tuple[Array, Array]:
