@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 from typing import Any
 
@@ -12,6 +14,7 @@ from rot180 import ops
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn import (
     LAYERS,
+    Add,
     AvgPool2d,
     Conv2d,
     CrossEntropyLoss,
@@ -28,6 +31,8 @@ from rot180.nn import (
     Softmax,
     Tanh,
 )
+from rot180.nn.hyper import Hyper
+from rot180.nn.validation import real_number
 
 
 def images(*shape: int) -> np.ndarray:
@@ -111,6 +116,40 @@ def test_conv2d_is_the_operation() -> None:
         np.testing.assert_array_equal(got, expected)
     assert layer.backward(y, saved, needs_dx=False)[0] is None
     assert layer.multiply_adds((7, 9, 4)) == 4 * 9 * 6 * 3 * 2 * 2
+
+
+def test_hyper_parameters_as_plain_values() -> None:
+    layer = Conv2d(6, (3, 2), padding=((1, 2), (0, 1)), initializer=np.zeros_like, in_channels=4, name="stem")
+    assert layer.hyperparameters == {
+        "out_channels": 6, "kernel_size": [3, 2], "stride": [1, 1], "padding": [[1, 2], [0, 1]], "dilation": [1, 1],
+        "in_channels": 4, "algorithm": "auto", "groups": 1, "bias": True, "initializer": "zeros_like", "lr_factor": 1.0,
+    }  # fmt: skip
+    layer.stride = 2
+    assert layer.hyperparameters["stride"] == [2, 2]
+    assert (ReLU().hyperparameters, Dropout(0.3).hyperparameters) == ({}, {"rate": 0.3})
+    assert Add([ReLU()], []).hyperparameters == {}  # the branches are layers of their own
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LAYERS.values() if not kind.is_join])
+def test_every_argument_is_among_the_hyper_parameters(kind: type[Layer]) -> None:
+    parameters = inspect.signature(kind).parameters
+    layer = kind(**{name: 2 if name != "rate" else 0.5 for name, one in parameters.items() if one.default is one.empty})
+    learned = {"name"} if layer.has_parameters else {"name", "lr_factor"}
+    assert layer.hyperparameters.keys() == parameters.keys() - learned
+    assert json.loads(json.dumps(layer.hyperparameters)) == layer.hyperparameters
+
+
+def test_a_layer_of_the_users_own_declares_its_hyper_parameters() -> None:
+    class Scale(Layer):
+        factor = Hyper(real_number)
+
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+    assert Scale(2).hyperparameters == {"factor": 2.0}
+    row = Sequential([Scale(2), ReLU()], input_shape=(3,)).summary().to_dict()["layers"][0]
+    assert (row["name"], row["hyperparameters"]) == ("layer1", {"factor": 2.0})
 
 
 def test_without_bias_there_is_none() -> None:

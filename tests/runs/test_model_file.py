@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from rot180.errors import ArgumentError, ModelError
@@ -18,6 +19,7 @@ from rot180.nn.layer import Layer
 from rot180.nn.linear import Linear
 from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
+from rot180.nn.registry import WORDS
 from rot180.nn.sequential import Sequential
 from rot180.runs.model_file import load_model, save_model
 from rot180.runs.safetensors_header import read_header
@@ -45,6 +47,50 @@ def rewrite(path, *, arrays=None, **metadata):
     old = json.loads(path.read_bytes()[8 : 8 + header_length])["__metadata__"]
     kept = {key: value for key, value in (old | {"crc32": None} | metadata).items() if value is not None}
     save_file(load_file(path) if arrays is None else arrays, path, kept)
+
+
+def test_the_file_lists_the_hyper_parameters_of_each_layer(path, model):
+    with safe_open(path, "numpy") as file:
+        layers = json.loads(file.metadata()["layers"])
+    assert layers == {layer.name: layer.hyperparameters for layer in model.layers}
+    assert layers["pool1"] == {"kernel_size": [2, 2], "stride": [2, 2], "padding": "valid", "ceil_mode": False}
+
+
+def test_every_layer_can_be_listed(tmp_path):
+    for word in WORDS.values():
+        text = word.example if word.layer is not Linear else "fc10"
+        model = network(f"8x8x8 > {text}").build()
+        save_model(tmp_path / "m", model)
+        assert load_model(tmp_path / "m").layers[-1].hyperparameters == model.layers[-1].hyperparameters
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"conv1": {"stride": [2, 2]}},
+            r"layers: conv1.stride is \[2, 2\], but the notation says \[1, 1\]; the file was",
+        ),
+        ({"fc1": {"bias": False}}, "layers: fc1.bias is False, but the notation says True"),
+        (
+            {"conv1": {"padding": {}}},
+            r"layers.conv1.padding must be text, a number, true or false, null, or lists of them",
+        ),
+        ({"conv1": {"padding": [[[1]]]}}, "layers.conv1.padding must be text"),
+        ({"conv1": 3}, "layers.conv1 must be a table; it is 3"),
+        ([], "layers must be a table"),
+    ],
+)
+def test_hyper_parameters_that_contradict_the_notation_are_refused(path, change, message):
+    rewrite(path, layers=json.dumps(change))
+    with pytest.raises(ModelError, match=message):
+        load_model(path)
+
+
+@pytest.mark.parametrize("layers", [None, "{}", '{"conv1": {"in_channels": 1, "unknown": 5}, "other": {}}'])
+def test_hyper_parameters_that_are_missing_or_unknown_do_no_harm(path, layers):
+    rewrite(path, layers=layers)
+    assert str(load_model(path)) == NOTATION
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

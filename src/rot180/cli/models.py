@@ -38,18 +38,7 @@ def models(
         network = make_model(model)
         table = network.summary()
         if json:
-            layers = [
-                {
-                    "name": row.name,
-                    "layer": row.word,
-                    "output_shape": row.output_shape,
-                    "parameters": row.parameters,
-                    "multiply_adds": row.multiply_adds,
-                }
-                for row in table.rows
-            ]
-            total = {"parameters": table.parameters, "multiply_adds": table.multiply_adds}
-            print_json({"notation": network.notation, "input_shape": network.input_shape, **total, "layers": layers})
+            print_json({"notation": network.notation, **table.to_dict()})
         else:
             print(network.notation, table, sep="\n\n")
         return

@@ -42,7 +42,8 @@ class Join(Layer):
 
     is_join = True
     branches: Hyper[tuple[Sequence[Part], ...]] = Hyper(
-        lambda value, _: tuple(branch if isinstance(branch, list | tuple) else (branch,) for branch in value)
+        lambda value, _: tuple(branch if isinstance(branch, list | tuple) else (branch,) for branch in value),
+        listed=False,
     )
 
     def __init__(self, *branches: Sequence[Part], name: str = "") -> None:

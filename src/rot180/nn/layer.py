@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from rot180.errors import ArgumentError
-from rot180.nn.hyper import Hyper, anything
+from rot180.nn.hyper import Hyper, anything, hyperparameters
 from rot180.nn.keywords import answering, answering_class
 from rot180.nn.validation import layer_name, real_number
 from rot180.ops.geometry import Geometry
@@ -43,9 +43,9 @@ class Layer:
     """
 
     lr_factor = Hyper(real_number)
-    name = Hyper(lambda value, _: layer_name(value))
-    parameters: Hyper[dict[str, Array]] = Hyper(anything)
-    statistics: Hyper[dict[str, Array]] = Hyper(anything)
+    name = Hyper(lambda value, _: layer_name(value), listed=False)
+    parameters: Hyper[dict[str, Array]] = Hyper(anything, listed=False)
+    statistics: Hyper[dict[str, Array]] = Hyper(anything, listed=False)
 
     kind: ClassVar[str] = "layer"
     is_join: ClassVar[bool] = False
@@ -79,6 +79,21 @@ class Layer:
     def has_parameters(self) -> bool:
         """Whether it has parameters, or `build` will create some."""
         return bool(self.parameters) or type(self).build is not Layer.build
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The hyper-parameters by name as numbers, texts, lists and None, ready for JSON.
+
+        They are those that the class declares with `Hyper`; without `lr_factor` where nothing is learned.
+
+        >>> from rot180.nn import MaxPool2d
+        >>> MaxPool2d(2).hyperparameters
+        {'kernel_size': [2, 2], 'stride': [2, 2], 'padding': 'valid', 'ceil_mode': False}
+        """
+        found = hyperparameters(self)
+        if not self.has_parameters:
+            found.pop("lr_factor", None)
+        return found
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the output for one image; raise ShapeError if the input does not fit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rot180.nn.graph import LayerShapes
 from rot180.nn.layer import Layer, Shape
@@ -12,13 +13,15 @@ from rot180.nn.layer import Layer, Shape
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One layer: its name, its word in the notation, and its numbers for one image."""
+    """One layer: its name, its word in the notation, its numbers for one image, and its hyper-parameters."""
 
     name: str
     word: str
     output_shape: Shape
     parameters: int
     multiply_adds: int
+    hyperparameters: dict[str, Any]
+    """As in `Layer.hyperparameters`; the table shows them in the word."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,28 @@ class Summary:
     def multiply_adds(self) -> int:
         """Multiply-adds of one image's forward pass."""
         return sum(row.multiply_adds for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, for JSON.
+
+        >>> from rot180.nn import network
+        >>> network("8 > fc10 relu").summary().to_dict()["layers"][1]
+        {'name': 'relu1', 'layer': 'relu', 'output_shape': [10], 'parameters': 0, 'multiply_adds': 0, \
+'hyperparameters': {}}
+        """
+        layers = [
+            {
+                "name": row.name,
+                "layer": row.word,
+                "output_shape": list(row.output_shape),
+                "parameters": row.parameters,
+                "multiply_adds": row.multiply_adds,
+                "hyperparameters": row.hyperparameters,
+            }
+            for row in self.rows
+        ]
+        total = {"parameters": self.parameters, "multiply_adds": self.multiply_adds}
+        return {"input_shape": list(self.input_shape), **total, "layers": layers}
 
     def __str__(self) -> str:
         """Return the table."""
@@ -71,7 +96,9 @@ def summarize(input_shape: Shape, layers: Sequence[Layer], shapes: Sequence[Laye
     for layer, taken in zip(layers, shapes, strict=True):
         parameters = sum(math.prod(shape) for shape in layer.parameter_shapes(taken.input).values())
         products = layer.multiply_adds(taken.input)
-        rows.append(SummaryRow(layer.name, layer.to_notation(), taken.output, parameters, products))
+        rows.append(
+            SummaryRow(layer.name, layer.to_notation(), taken.output, parameters, products, layer.hyperparameters)
+        )
     return Summary(input_shape, tuple(rows))
 
 

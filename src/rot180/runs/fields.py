@@ -66,6 +66,12 @@ def table(fields: Kind | Mapping[str, Kind]) -> Kind:
     return Kind("a table", lambda value: isinstance(value, dict), fields)
 
 
+def _is_setting(value: Any, depth: int = 2) -> bool:
+    if isinstance(value, list):
+        return depth > 0 and all(_is_setting(item, depth - 1) for item in value)
+    return value is None or SCALAR.fits(value)
+
+
 TEXT = Kind("text", lambda value: type(value) is str)
 FLAG = Kind("true or false", lambda value: type(value) is bool)
 INTEGER = Kind("a whole number of 64 bits", lambda value: type(value) is int and value.bit_length() <= 64)
@@ -73,6 +79,7 @@ COUNT = Kind("a whole number from 0", lambda value: type(value) is int and 0 <= 
 REAL = Kind("a number", lambda value: type(value) is float or COUNT.fits(value))
 NUMBER = Kind("a finite number", lambda value: type(value) in (int, float) and abs(value) <= MAX_NUMBER)
 SCALAR = one_of(TEXT, NUMBER, FLAG)
+SETTING = Kind("text, a number, true or false, null, or lists of them", _is_setting)
 ANYTHING = Kind("any value", lambda value: True)
 
 MEASURE = or_null(NUMBER)  # null means not finite
@@ -191,6 +198,7 @@ IMAGE_STATISTICS = or_null(
     table({"background": list_of(NUMBER), "color": or_null(list_of(NUMBER)), "sides": list_of(NUMBER)})
 )
 CLASS_NAMES = or_null(list_of(TEXT))
+LAYERS = or_null(table(table(SETTING)))
 """In the metadata of a model file."""
 
 

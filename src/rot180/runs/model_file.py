@@ -1,7 +1,8 @@
 """A model as one safetensors file: its weights, and everything needed to use them.
 
 The metadata contain the network in the notation, the preprocessing and the class names, so the file alone is enough for
-prediction. Nothing in it is executed: the notation can only name layers of this package.
+prediction. They also list the hyper-parameters of each layer, for other programs; the notation decides. Nothing in it
+is executed: the notation can only name layers of this package.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rot180.nn.network import Network
 from rot180.nn.notation import network
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.weighted import Weighted
-from rot180.runs.fields import CLASS_NAMES, IMAGE_STATISTICS, PREPROCESSING, Kind, check_fields, parse_json
+from rot180.runs.fields import CLASS_NAMES, IMAGE_STATISTICS, LAYERS, PREPROCESSING, Kind, check_fields, parse_json
 from rot180.runs.safetensors_file import DTYPES, StoredArrays, compare_arrays, entry_of, open_arrays, serialize
 from rot180.runs.safetensors_header import WIDENED, Header, read_header
 from rot180.training.diagnosis import refuse_non_finite_weights
@@ -32,6 +33,9 @@ FORMAT_VERSION = "1"
 
 MAX_NOTATION = 100_000
 """The longest notation that is read, in characters."""
+
+NOT_IN_NOTATION = ("in_channels", "in_features", "initializer")
+"""Hyper-parameters that the notation does not always hold: they depend on the input, or may be a user's function."""
 
 MAX_VALUES = 200_000
 """The most JSON values in the metadata."""
@@ -90,6 +94,7 @@ def model_bytes(model: Network, step: int | None = None) -> bytes:
         "notation": notation,
         "preprocessing": json.dumps(model.preprocessing.to_dict()),
         "class_names": json.dumps(model.class_names),
+        "layers": json.dumps({layer.name: layer.hyperparameters for layer in model.layers}),
     }
     if model.image_statistics is not None:
         metadata["image_statistics"] = json.dumps(model.image_statistics.to_dict())
@@ -158,6 +163,7 @@ def _read_model(path: Path, stored: StoredArrays) -> Network:
             entries[name] = replace(entries[name], dtype=entry.dtype)
     compare_arrays(path, header, entries, f"the network {model.notation[:80]!r}")
     model.class_names = _class_names(path, header, model)
+    _check_layers(path, header, model)
     arrays = stored.read()
     for name, array in arrays.items():
         if not np.isfinite(array).all():
@@ -224,6 +230,21 @@ def _class_names(path: Path, header: Header, model: Network) -> tuple[str, ...] 
     if len(names) != model.output_shape[-1]:
         raise ModelError(f"{path}: class_names: expected {model.output_shape[-1]} names, found {len(names)}")
     return tuple(names)
+
+
+def _check_layers(path: Path, header: Header, model: Network) -> None:
+    """Raise ModelError if the hyper-parameters listed for other programs contradict the notation."""
+    listed = _json(path, header, "layers", LAYERS)
+    if listed is None:  # older files have none
+        return
+    for layer in model.layers:
+        values = listed.get(layer.name, {})
+        for name, value in layer.hyperparameters.items():
+            if name in values and name not in NOT_IN_NOTATION and values[name] != value:
+                raise ModelError(
+                    f"{path}: layers: {layer.name}.{name} is {values[name]!r}, but the notation says {value!r}; "
+                    f"the file was changed"
+                )
 
 
 def _json(path: Path, header: Header, key: str, kind: Kind) -> Any:
