@@ -382,3 +382,30 @@ def test_an_optimizer_that_tells_no_hyper_parameters_is_called_and_keeps_its_arr
     assert trainer.optimizer.step_count == 2
     assert all(trainer.optimizer.state["last"][name] is array for name, array in held.items())
     assert all((np.abs(w - before[name]).max() > 0.009) for name, w in trainer.model.parameters.items())
+
+
+READ_ONLY = r"{} is read-only, but a network's arrays change in place; set its flags.writeable to True, and lr_factor"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["conv1.weight", "fc2.bias", "residual1.first.weight"])
+def test_a_read_only_parameter_is_refused_and_never_written(engine: str, name: str) -> None:
+    trainer = make(engine)
+    steps(trainer, 1)
+    parameters = trainer.model.parameters
+    before = copy.deepcopy(parameters)
+    parameters[name].flags.writeable = False
+    with pytest.raises(ArgumentError, match=READ_ONLY.format(name)):
+        steps(trainer, 1)
+    with pytest.raises(ArgumentError, match=READ_ONLY.format(name)):
+        trainer.model.load_parameters({full: w + 1 for full, w in before.items()})
+    layer = trainer.model.layers[0]
+    layer.parameters["bias"] = np.zeros_like(layer.parameters["bias"])
+    with pytest.raises(ArgumentError, match=READ_ONLY.format(name)):
+        trainer.model.look()
+    layer.parameters["bias"] = parameters["conv1.bias"]
+    for full, w in before.items():
+        np.testing.assert_array_equal(trainer.model.parameters[full], w)
+    inference_engine(engine, trainer.model).forward(IMAGES)  # changes nothing
+    parameters[name].flags.writeable = True
+    steps(trainer, 1)

@@ -175,6 +175,7 @@ class CompiledEngine:
         self, images: Array, target: Array, optimizer: Updater, generator: np.random.Generator | None, update: bool
     ) -> StepResult:
         self._look()
+        self.model.require_writeable()
         self._hold_state(optimizer)
         # To clip the gradient, all of it must be known before anything is updated.
         fuse = update and self._summed == 0 and self._rule != NO_RULE and optimizer.clip_norm is None

@@ -80,6 +80,7 @@ class ReferenceEngine:
         """
         images = self.model.accept(images)
         self.model.look()
+        self.model.require_writeable()
         self.prepare(optimizer)
         outputs, saved = self.model.forward(images, training=True, generator=generator)
         loss, loss_saved = self.loss.forward(outputs, target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,9 @@ class Held(NamedTuple):
         """The layer's own dictionary of such arrays."""
         found: dict[str, Array] = getattr(self.layer, self.which)
         return found
+
+
+_is_writeable = attrgetter("array.flags.writeable")
 
 
 class Built:
@@ -128,6 +132,16 @@ class Built:
             return self._look_closely()
         return self._revision if changes.latest is self._seen else self._look_closely()
 
+    def require_writeable(self) -> None:
+        """Raise ArgumentError if an array was made read-only: kernels would write to its memory all the same."""
+        if all(map(_is_writeable, self._held)):
+            return
+        name = next(held.name for held in self._held if not _is_writeable(held))
+        raise ArgumentError(
+            f"{name} is read-only, but a network's arrays change in place; set its flags.writeable to True, and "
+            f"lr_factor to 0 for a layer that must not learn"
+        )
+
     def _look_closely(self) -> object:
         seen = changes.latest
         for layer, name in zip(self._layers, self._names, strict=True):
@@ -191,6 +205,7 @@ class Built:
                         f"{held.name} must be {held.array.shape} of floats; it is {given.shape} of {given.dtype}"
                     )
                 self._forbid_sharing(held.name, given)
+                self.require_writeable()
                 np.copyto(held.array, given, casting="same_kind")
                 held.store[held.local] = held.array
 

@@ -244,6 +244,10 @@ class Network:
         """
         return self._require_built().look()
 
+    def require_writeable(self) -> None:
+        """Raise ArgumentError if a parameter or statistic was made read-only; for code about to change them."""
+        self._require_built().require_writeable()
+
     @answering_call
     def forward(
         self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
@@ -370,7 +374,8 @@ class Network:
         Raises
         ------
         ArgumentError
-            A name is missing or unexpected, or the network is not built. Nothing was changed.
+            A name is missing or unexpected, the network is not built, or an array of it is read-only. Nothing was
+            changed.
         ShapeError
             An array has the wrong shape. Nothing was changed.
         """
@@ -388,6 +393,7 @@ class Network:
                 raise ShapeError(
                     f"{name} must be {array.shape} of floats; it is {np.shape(given)} of {np.asarray(given).dtype}"
                 )
+        self.require_writeable()
         for name, array in own.items():
             np.copyto(array, parameters[name], casting="same_kind")
 
