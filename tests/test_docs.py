@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 
 from pages import ROOT, blocks, links, outline
+from rot180.cli import main
 from rot180.nn.initializer import INITIALIZERS
 from rot180.nn.registry import WORDS
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 TRANSLATED = sorted(DOCS.glob("*.zh-CN.md"))
-GUIDES = ("backpropagation", "journey", "notation", "write-a-layer", "write-an-optimizer", "data", "augmentation")
+GUIDES = (
+    "backpropagation",
+    "journey",
+    "notation",
+    "write-a-layer",
+    "write-an-optimizer",
+    "data",
+    "augmentation",
+    "training",
+)
 
 
 def test_every_guide_is_there_in_both_languages() -> None:
@@ -54,6 +64,19 @@ def test_the_reference_of_the_notation_is_complete_and_its_examples_run(capsys: 
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
     assert capsys.readouterr().out.endswith(blocks(page, "text")[0])
+
+
+def test_the_page_on_training_runs_and_names_the_options_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    page = DOCS / "training.md"
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), {})
+    clipped, accuracy = map(float, capsys.readouterr().out.split())
+    assert 0 < clipped <= 1
+    assert accuracy > 0.85
+    assert main(["train", "--help"]) == 0
+    known = capsys.readouterr().out
+    for option in re.findall(r"`[^`\n]*?(--[a-z-]+)", page.read_text(encoding="utf-8")):
+        assert option in known, option
 
 
 @pytest.mark.parametrize("page", [*TRANSLATED, ROOT / "README.zh-CN.md"], ids=lambda page: page.name)

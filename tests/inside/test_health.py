@@ -164,10 +164,17 @@ def test_nothing_is_advised_that_was_done() -> None:
         "warmup": 0.05,
         "normalize": "dataset",
         "class_weights": "balanced",
+        "label_smoothing": 0.1,
+        "clip_norm": 1.0,
     }
     with_dropout = network(NOTATION.replace("fc10", "dropout0.3 fc10")).build()
     assert advised("overfitting", with_dropout, **done) == ["more images", "fewer parameters"]
-    assert advised("too_high", plain, lr=0.1, **done) == ["--lr 0.01"]
+    found_rate = "the learning rate that rot180 find-lr suggests"
+    assert advised("too_high", plain, lr=0.1, **done) == ["--lr 0.01", found_rate]
+    assert advised("too_high", plain, lr=0.1) == ["--lr 0.01", "--warmup 0.05", "--clip-norm 1", found_rate]
+    assert "--clip-norm 1" in advised("exploding", plain, lr=0.1)
+    assert "--label-smoothing 0.1" in everything
+    assert "--label-smoothing" not in " ".join(advised("overfitting", network("8x8x1 > fc10 sigmoid").build()))
     assert advised("dead", network(NOTATION.replace("relu", "leakyrelu")).build(), lr=0.1, **done) == [
         "--lr 0.01",
         "fewer units",

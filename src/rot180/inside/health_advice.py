@@ -38,6 +38,9 @@ class Remedy:
     options: tuple[str, ...] = ()
 
 
+FOUND_RATE = Remedy("the learning rate that rot180 find-lr suggests")
+
+
 @dataclass(frozen=True)
 class Adviser:
     """The known facts about a training, and the remedies that follow from them.
@@ -65,6 +68,8 @@ class Adviser:
             yield _option("--model", notation, "dropout before the last layer") if notation else Remedy("dropout")
         if self._lacks("weight_decay"):
             yield self._weight_decay()
+        if self._lacks("label_smoothing") and self.model.layers[-1].output_kind == "logits":
+            yield _option("--label-smoothing", "0.1")
         stopped = self.history is not None and (self.history.stopped == "early_stopping" or self.history.restored_epoch)
         if self._lacks("early_stopping") and not stopped:
             validation = ("--validation", "0.1") if self._lacks("validation") and not self._validated() else ()
@@ -77,12 +82,15 @@ class Adviser:
         yield self._rate(0.1)
         if self._lacks("warmup"):
             yield _option("--warmup", "0.05")
+        yield from self._clipping()
+        yield FOUND_RATE
 
     def too_low(self) -> Iterable[Remedy]:
         """Against too low a learning rate."""
         yield self._rate(10)
         epochs = self.settings.get("epochs")
         yield _option("--epochs", str(2 * epochs)) if isinstance(epochs, int) else Remedy("more epochs")
+        yield FOUND_RATE
 
     def small_updates(self) -> Iterable[Remedy]:
         """Against updates that hardly change the weights."""
@@ -117,6 +125,7 @@ class Adviser:
     def exploding(self) -> Iterable[Remedy]:
         """Against deltas that grow in the backward pass."""
         yield self._rate(0.1)
+        yield from self._clipping()
         yield Remedy("smaller initial weights")
 
     def imbalance(self) -> Iterable[Remedy]:
@@ -161,6 +170,10 @@ class Adviser:
         if optimizer == "adam":  # which evens out its own decay
             return Remedy("--optimizer adamw --weight-decay 0.05", ("--optimizer", "adamw", "--weight-decay", "0.05"))
         return _option("--weight-decay", f"{DECAY.get(optimizer, 1e-4):g}")
+
+    def _clipping(self) -> Iterable[Remedy]:
+        if self._lacks("clip_norm"):
+            yield _option("--clip-norm", "1")
 
     def _around_zero(self) -> Iterable[Remedy]:
         if self.settings.get("normalize") not in ("dataset", "image") and self.model.preprocessing.kind not in (

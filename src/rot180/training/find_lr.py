@@ -3,7 +3,8 @@
 The loss first hardly changes, then falls, and rises again once the steps are too large. A third of the rate at which it
 is lowest is suggested as the peak learning rate: large enough to learn fast, and at some distance from where steps
 become too large. (The rate at which it falls most steeply, which others use, misleads where a network first learns how
-frequent the classes are: for images of CIFAR-10 that happened at a hundredth of the best rate.)
+frequent the classes are: for images of CIFAR-10 that happened below a hundredth of the best rate. docs/training.md has
+the comparison.)
 
 Reference: Smith (2017), "Cyclical learning rates for training neural networks", arXiv:1506.01186.
 """
