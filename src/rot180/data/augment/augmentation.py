@@ -136,7 +136,12 @@ class Augmentation:
         if not len(moved):
             return images
         warped = warp(
-            images[moved], transformations[moved], look, elastic=elastic, generator=generator, is_crop=crops is not None
+            images[moved],
+            transformations[moved],
+            look,
+            elastic=elastic,
+            generator=generator,
+            repeats_edge=crops is not None,
         )
         if len(moved) == count:
             return warped

@@ -16,7 +16,7 @@ ELASTIC_SMOOTHNESS = 4.0
 """Standard deviation of the Gaussian in pixels; Simard et al. found this best for images of 28 pixels."""
 
 PIXELS_AT_ONCE = 16 * 1024
-"""Pixels that are warped at a time: this is more than twice as fast as a whole batch of 64 x 64 at once."""
+"""Pixels that are warped at a time, so that they and their displacements stay in the cache."""
 
 
 def matrix(
@@ -59,7 +59,7 @@ def warp(
     *,
     elastic: float = 0.0,
     generator: np.random.Generator,
-    is_crop: bool = False,
+    repeats_edge: bool = False,
 ) -> Array:
     """Return transformed images of the same size and dtype.
 
@@ -71,33 +71,19 @@ def warp(
     elastic : float
         If above 0, pixels are displaced by an elastic distortion of this strength as well (`elastic_field`).
     generator : numpy.random.Generator
-    is_crop : bool
-        Whether a part is enlarged, whose outermost pixels may be taken from up to half a pixel outside the image; they
-        repeat its edge.
+    repeats_edge : bool
+        Whether the outermost pixels extend outward by one pixel. The enlargement of a part needs this: its outermost
+        pixels may come from up to half a pixel outside the image.
     """
     _, height, width, channels = images.shape
-    rows, columns = grid(height, width)
-    a, b = (transformations[:, axis, :, np.newaxis, np.newaxis].astype(np.float32) for axis in (0, 1))
-    outside = None if look.border == "reflect" else look.black
 
     def warped(part: slice) -> Array:
-        places = np.stack([n[part, 0] * rows + (n[part, 1] * columns + n[part, 2]) for n in (a, b)])
+        displaced = np.empty((2, 0, 0, 0), np.float32)
         if elastic:
-            places += elastic_field(part.stop - part.start, height, width, elastic, ELASTIC_SMOOTHNESS, generator)
-        return look.as_images(sample(images[part], places, outside, repeats_edge=is_crop), images)
+            displaced = elastic_field(part.stop - part.start, height, width, elastic, ELASTIC_SMOOTHNESS, generator)
+        return sample(images[part], transformations[part], look, displaced, repeats_edge=repeats_edge)
 
     return in_pieces(images, warped, PIXELS_AT_ONCE * channels)
-
-
-def grid(height: int, width: int) -> tuple[Array, Array]:
-    """Return the row (H, 1) and the column (1, W) of each pixel relative to the center of the image, float32.
-
-    >>> [part.ravel().tolist() for part in grid(2, 3)]
-    [[-0.5, 0.5], [-1.0, 0.0, 1.0]]
-    """
-    rows = np.arange(height, dtype=np.float32) - np.float32((height - 1) / 2)
-    columns = np.arange(width, dtype=np.float32) - np.float32((width - 1) / 2)
-    return rows[:, np.newaxis], columns[np.newaxis]
 
 
 def elastic_field(
@@ -134,67 +120,38 @@ def _smoother(size: int, smoothness: float) -> Array:
     return smoother
 
 
-def sample(images: Array, places: Array, outside: float | None = 0.0, *, repeats_edge: bool = False) -> Array:
-    """Return images sampled at fractional positions.
+def sample(images: Array, transformations: Array, look: Look, displaced: Array, *, repeats_edge: bool = False) -> Array:
+    """Return images sampled at transformed positions.
 
     Bilinear: y = sum over the four pixels around a position of pixel * (1 - row distance) * (1 - column distance).
 
     Parameters
     ----------
     images : (N, H, W, C)
-    places : (2, N, H, W) or (2, 1, H, W)
-        Positions relative to the center of the image, in pixels.
-    outside : float or None
-        The value outside the images; None reflects the images instead.
+    transformations : (N, 2, 3)
+    look : Look
+    displaced : (2, N, H, W) or (2, 0, 0, 0) float32
+        Rows and columns that are added to the positions; empty if nothing is.
     repeats_edge : bool
         Whether the outermost pixels extend outward by one pixel.
 
     Returns
     -------
-    (N, H, W, C) float32
+    (N, H, W, C), of the images' dtype
     """
+    from rot180.kernels.sampling import bilinear  # imports Numba
+
     count, height, width, channels = images.shape
-    row, column = places[0] + ((height - 1) / 2 + 2), places[1] + ((width - 1) / 2 + 2)
-    # A frame of two pixels: every position is clipped to it, and no neighbor is outside the array.
-    if outside is None:
-        row, column = _mirrored(row - 2, height) + 2, _mirrored(column - 2, width) + 2
-        framed = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), "edge")
+    around = ((0, 0), (2, 2), (2, 2), (0, 0))
+    # A frame of two pixels: every position is moved to it, and no neighbor is outside the array.
+    if look.border == "reflect":
+        framed = np.pad(images, around, "edge")
     else:
-        framed = np.full((count, height + 4, width + 4, channels), outside, images.dtype)
+        framed = np.full((count, height + 4, width + 4, channels), look.black, images.dtype)
         framed[:, 2:-2, 2:-2] = images
         if repeats_edge:
             framed[:, 1:-1, 1:-1] = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
-    row = np.clip(row, 0, height + 2.5)
-    column = np.clip(column, 0, width + 2.5)
-    top, left = row.astype(np.int32), column.astype(np.int32)
-    row_share, column_share = row - top.astype(np.float32), column - left.astype(np.float32)
-    stride = width + 4
-    first = np.arange(count, dtype=np.intp).reshape(-1, 1, 1) * ((height + 4) * stride)
-    index = first + top * stride + left
-    both = row_share * column_share
-    # The four neighbors: offset in the flat array, and weight.
-    neighbors = (
-        (0, 1 - row_share - column_share + both),
-        (1, column_share - both),
-        (stride, row_share - both),
-        (stride + 1, both),
-    )
-    sampled = np.empty(images.shape, np.float32)
-    for channel in range(channels):  # one plane at a time: gathering single values is several times faster than rows
-        plane = framed[..., channel].astype(np.float32).ravel()
-        total = np.zeros(index.shape, np.float32)
-        for step, weight in neighbors:
-            total += np.take(plane, index + step, mode="clip") * weight
-        sampled[..., channel] = total
+    sampled = np.empty(images.shape, images.dtype)
+    limits = np.array([look.black, look.white])
+    bilinear(framed, transformations, displaced, look.border == "reflect", limits, images.dtype.kind != "f", sampled)
     return sampled
-
-
-def _mirrored(places: Array, size: int) -> Array:
-    """Reflect positions outside an axis back into it, at the outer edges of the first and last pixels.
-
-    >>> _mirrored(np.array([-1.0, 1.5, 4.0]), 4).tolist()
-    [0.0, 1.5, 3.0]
-    """
-    past = np.mod(places + 0.5, 2 * size)
-    folded: Array = np.minimum(past, 2 * size - past) - 0.5
-    return folded
