@@ -91,6 +91,23 @@ def test_operations_count_too(room: object, name: str, shapes: list[object], opt
 
 
 @pytest.mark.usefixtures("little")
+@pytest.mark.parametrize(
+    ("name", "shapes", "options"),
+    [
+        ("resize2d", [(1, 9, 9, 1), (20_000, 20_000)], {}),
+        ("resize2d", [(1, 9, 9_000, 4), (20_000, 1)], {"mode": "bilinear"}),
+        ("adaptive_avg_pool2d", [(1, 9, 9, 1), (20_000, 20_000)], {}),
+        ("conv_transpose2d", [(1, 9, 9, 1), (1, 1, 1, 1)], {"stride": 3_000}),
+        ("im2col", [(1, 3_000, 3_000, 1), 8], {"method": "indices"}),
+    ],
+)
+def test_operations_that_enlarge_count_too(name: str, shapes: list[object], options: dict[str, object]) -> None:
+    arguments = [np.zeros(shape, np.float32) if len(np.shape(shape)) and len(shape) == 4 else shape for shape in shapes]
+    with pytest.raises(TooLargeError, match=rf"^{name} needs [\d.,]+ GB"):
+        getattr(ops, name)(*arguments, **options)
+
+
+@pytest.mark.usefixtures("little")
 def test_comparing_the_ways_of_a_convolution_counts_too() -> None:
     model = network("8x8x1 > conv1x1:4:pad3000 > maxpool4000 > fc2").build()
     with pytest.raises(TooLargeError, match=r"^conv1 needs 18\.\d\d GB of memory, but 1\.00 GB are available"):

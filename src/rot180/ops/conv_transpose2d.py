@@ -15,11 +15,13 @@ what decoders use it for. It does not undo a convolution: A^T is not the inverse
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
+from rot180.memory import require
 from rot180.ops.conv2d import check_needs, conv2d, conv2d_backward
 from rot180.ops.geometry import as_pair, geometry
 from rot180.ops.recorder import record
@@ -100,6 +102,7 @@ def conv_transpose2d(
     )
     if b is not None and b.shape != shape[3:]:
         raise ShapeError(f"{name}: b must have one value per filter, shape {shape[3:]}; it has {b.shape}")
+    require(math.prod(shape) * np.result_type(x, w).itemsize, name)
     # Only the shape of conv2d's input matters for its data gradient: this array takes no memory.
     no_input = np.broadcast_to(np.zeros((), np.result_type(x, w)), shape)
     options = {"stride": stride, "dilation": dilation, "groups": groups, "algorithm": algorithm}
