@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numba import cfunc, types
 
-from rot180.kernels import lane_tile, processor, tile, walk
+from rot180.kernels import lane_tile, processor, product_tile, tile, walk
 
 AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 
@@ -54,6 +54,7 @@ def test_the_other_register_blocks_do_not_spill():
         (walk._scatter, walk._signature),
         (lane_tile._lane_tile, lane_tile._tile_signature),
         (lane_tile._lane_gather, lane_tile._gather_signature),
+        (product_tile._product_tile, product_tile._signature),
     ):
         blocks = list(inner_loops(function, signature))
         assert blocks
@@ -90,6 +91,7 @@ def everything():
     slopes = kernels.prelu_backward(y, norm, gate[0])
     arrays = [y, pooled, back, *kernels.conv2d_backward(back, x, w, padding="same"), kernels.tanh(y), p, probabilities,
               kernels.avg_pool2d(y, 2), linear(flat, wide), *linear_backward(dy, flat, wide),
+              kernels.conv2d(y, deep[:1, :1].repeat(37, 2)),
               kernels.conv2d(y, deep, **each), *kernels.conv2d_backward(back, y, deep, **each),
               norm, mean, var, *kernels.batch_norm_backward(y, norm, gate[0], mean, var), *gates, *slopes,
               kernels.resize2d(y, 7, "bilinear"), kernels.global_avg_pool2d(y), kernels.concatenate(y, norm)]

@@ -88,6 +88,19 @@ def test_depthwise(data, kernel, stride, dilation, channels, multiplier, images,
     )
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    stride=st.tuples(small, small),
+    sides=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    channels=st.sampled_from([1, 2, 8, 17, 32, 65, 1024]),
+    filters=st.sampled_from([1, 3, 16, 24, 33, 70, 512]),
+    images=st.integers(0, 3),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_pointwise(stride, sides, channels, filters, images, dtype):
+    parity((images, *sides, channels), (1, 1, channels, filters), dtype, stride=stride)
+
+
 @pytest.mark.parametrize(
     ("x_shape", "w_shape", "geometry"),
     [
@@ -98,6 +111,9 @@ def test_depthwise(data, kernel, stride, dilation, channels, multiplier, images,
         ((2, 9, 9, 40), (3, 3, 1, 40), {"padding": "same", "groups": 40}),
         ((3, 60, 60, 144), (3, 3, 1, 144), {"padding": "same", "groups": 144}),  # large enough to be prefetched
         ((2, 9, 9, 33), (1, 1, 33, 65), {}),
+        ((3, 8, 5, 1024), (1, 1, 1024, 40), {}),  # pixels 4096 bytes apart
+        ((40, 9, 8, 130), (1, 1, 130, 260), {"stride": (2, 3)}),  # several runs
+        ((20, 9, 8, 500), (1, 1, 500, 260), {}),
         ((1, 12, 5, 2), (3, 2, 2, 3), {"padding": ((5, 0), (7, 6)), "stride": (4, 3)}),  # windows wholly on padding
     ],
 )

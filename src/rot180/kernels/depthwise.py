@@ -14,14 +14,42 @@ With m filters for each channel, x is repeated m times first (`repeat_channels`)
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from numba import prange
 
+from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.lane_tile import lane_gather, lane_tile
 from rot180.kernels.simd import lanes, pointer, prefetch, splat, store
 
 LINE = 64
 """Bytes of a cache line."""
+
+
+class DepthwiseSizes(NamedTuple):
+    """The sizes of `depthwise`."""
+
+    x_first: int
+    """Offset of the first pixel in x."""
+    y_first: int
+    run: int
+    """Rows of a unit of work."""
+    registers: int
+    """Of channels, in a tile."""
+    fetches: int
+    """1 to prefetch rows."""
+
+
+class GatherSizes(NamedTuple):
+    """The sizes of `depthwise_weight_gradient`."""
+
+    x_first: int
+    """Offset of the first pixel in x."""
+    delta_first: int
+    x_lot: int
+    """Elements of x in a lot, if lots are to be prefetched; otherwise 0."""
+    delta_lot: int
 
 
 @subroutine
@@ -50,21 +78,20 @@ def depthwise(address, x, w, bias, y, limits, rows, blocks, taps, sizes):
     limits : (2,)
         The smallest and the largest result: 0 and infinity for ReLU, 0 and 6 for ReLU6.
     rows, blocks, taps : `TileTables`
-    sizes : (5,) int64
-        Offsets of the first pixel in x and in y, rows of a unit of work, registers of a tile, 1 to prefetch rows.
+    sizes : `DepthwiseSizes`
     """
     N, Hp, Wp, C = x.shape
-    x_start, y_start, run, vectors, fetches = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    s = DepthwiseSizes(*unpacked(sizes, 5))
     L = lanes(x)
     OH = rows.shape[0]
-    runs = (OH + run - 1) // run
-    width = vectors * L
+    runs = (OH + s.run - 1) // s.run
+    width = s.registers * L
     for unit in prange(N * runs):
-        begin = unit % runs * run
+        begin = unit % runs * s.run
         n = unit // runs
-        x_image = x_start + n * Hp * Wp * C
-        y_image = y_start + n * y.shape[1] * y.shape[2] * C
-        for row in range(begin, min(OH, begin + run)):
+        x_image = s.x_first + n * Hp * Wp * C
+        y_image = s.y_first + n * y.shape[1] * y.shape[2] * C
+        for row in range(begin, min(OH, begin + s.run)):
             following = min(row + 1, OH - 1)
             for block in range(blocks.shape[0]):
                 pixels, cells, tap, x_pixel, y_pixel = (
@@ -73,7 +100,7 @@ def depthwise(address, x, w, bias, y, limits, rows, blocks, taps, sizes):
                 x_block, y_block = x_image + blocks[block, 1], y_image + blocks[block, 3]
                 x_at, w_at, y_at = x_block + rows[row, 0], blocks[block, 2] + rows[row, 1], y_block + rows[row, 2]
                 count = rows[row, 3] * cells
-                if fetches and count > 0 and rows[following, 3] > 0:
+                if s.fetches and count > 0 and rows[following, 3] > 0:
                     last = taps[tap + (rows[following, 3] - 1) * cells, 0]
                     _fetch(x, x_block + rows[following, 0] + last, pixels * x_pixel)
                     _fetch(y, y_block + rows[following, 2], pixels * y_pixel)
@@ -100,12 +127,10 @@ def depthwise_weight_gradient(address, x, delta, sums, lots, blocks, sizes):
     sums : (parts, KH*KW, Cp)
         Cp is C rounded up to whole registers; overwritten. `rot180.kernels.pack.add_up` makes one of the parts.
     lots, blocks : `GatherTables`
-    sizes : (5,) int64
-        Offsets of the first pixel in x and in delta, elements of x and of delta in a lot if they are to be prefetched,
-        else 0.
+    sizes : `GatherSizes`
     """
     N, Hp, Wp, C = x.shape
-    x_start, delta_start, x_lot, delta_lot = sizes[0], sizes[1], sizes[2], sizes[3]
+    s = GatherSizes(*unpacked(sizes, 4))
     x_size, delta_size = Hp * Wp * C, delta.shape[1] * delta.shape[2] * C
     parts, cells, padded = sums.shape
     L = lanes(x)
@@ -119,17 +144,17 @@ def depthwise_weight_gradient(address, x, delta, sums, lots, blocks, sizes):
         for at in range(part * N * each // parts, (part + 1) * N * each // parts):
             n, lot = at // each, at % each
             next_n, next_lot = (at + 1) // each, (at + 1) % each
-            x_next = x_start + next_n * x_size + lots[next_lot, 0]
-            delta_next = delta_start + next_n * delta_size + lots[next_lot, 1]
+            x_next = s.x_first + next_n * x_size + lots[next_lot, 0]
+            delta_next = s.delta_first + next_n * delta_size + lots[next_lot, 1]
             for block in range(blocks.shape[0]):
-                x_at = x_start + n * x_size + lots[lot, 0] + blocks[block, 0]
-                delta_at = delta_start + n * delta_size + lots[lot, 1] + blocks[block, 1]
+                x_at = s.x_first + n * x_size + lots[lot, 0] + blocks[block, 0]
+                delta_at = s.delta_first + n * delta_size + lots[lot, 1] + blocks[block, 1]
                 sums_at = first_sum + lots[lot, 2] + blocks[block, 2]
                 strides = pointer(blocks, block * 13 + 4)
                 for c in range(0, padded, L):
                     if block == 0:
-                        _fetch(x, x_next + c * x_lot // padded, L * x_lot // padded)
-                        _fetch(delta, delta_next + c * delta_lot // padded, L * delta_lot // padded)
+                        _fetch(x, x_next + c * s.x_lot // padded, L * s.x_lot // padded)
+                        _fetch(delta, delta_next + c * s.delta_lot // padded, L * s.delta_lot // padded)
                     lane_gather(
                         address, lots[lot, 4], blocks[block, 3], pointer(x, x_at + c), pointer(delta, delta_at + c),
                         pointer(sums, sums_at + c), lots[lot, 3], 1, strides,

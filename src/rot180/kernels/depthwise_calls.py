@@ -6,16 +6,14 @@ The engine's stages and the twins make the same calls.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from rot180.kernels.depthwise import depthwise, depthwise_weight_gradient
+from rot180.kernels.call import Call, Scratch, packed
+from rot180.kernels.depthwise import DepthwiseSizes, GatherSizes, depthwise, depthwise_weight_gradient
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.lane_tile import gather_block, lane_block, lane_gather_address, lane_tile_address
-from rot180.kernels.memory import aligned
-from rot180.kernels.operands import integers
 from rot180.kernels.pack import add_up
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.taps import Runs, backward_runs, forward_runs, gather_tables, tile_tables
@@ -30,9 +28,6 @@ CACHED_BATCH = 1 << 23
 """Bytes of a batch and its output beyond which rows are prefetched: they come from memory."""
 UNLIMITED = (-math.inf, math.inf)
 """The limits of a result that is not clamped."""
-
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
-"""A kernel and its arguments."""
 
 
 class Room(NamedTuple):
@@ -50,17 +45,17 @@ class Depthwise:
     w : (KH, KW, 1, C)
         With room for a register after the end.
     g : Geometry
+    scratch : Scratch
+        Provides memory for the calls.
     """
 
-    def __init__(self, w: Array, g: Geometry) -> None:
-        self.w, self.g = w, g
+    def __init__(self, w: Array, g: Geometry, *, scratch: Scratch) -> None:
+        self.w, self.g, self.scratch = w, g, scratch
         self.channels = w.shape[3]
         self.lanes = lane_count_of(w.dtype)
         self.registers = -(-self.channels // self.lanes)
 
-    def forward(
-        self, x: FeatureMap, bias: Array | None, y: FeatureMap, limits: tuple[float, float] = UNLIMITED
-    ) -> Call:
+    def forward(self, x: FeatureMap, bias: Array, y: FeatureMap, limits: tuple[float, float] = UNLIMITED) -> Call:
         """Return the call that computes y from x, whose padding must be zero."""
         rows, columns = self._forward_runs(x)
         return self._tiles(x, rows, columns, bias, y, limits)
@@ -71,7 +66,7 @@ class Depthwise:
         rows, columns = (
             backward_runs(*self._axis(axis, backward=True), _inside(self._out(axis), padding[axis])) for axis in (0, 1)
         )
-        return self._tiles(delta, rows, columns, None, dx, UNLIMITED)
+        return self._tiles(delta, rows, columns, np.zeros(self.channels, self.w.dtype), dx, UNLIMITED)
 
     def delta_room(self) -> Room:
         """Return the columns of zeros on both sides of delta that let all pixels of dx be computed alike."""
@@ -81,14 +76,16 @@ class Depthwise:
         counts = runs.taps > 0
         return Room(max(0, -int(last[counts].min(initial=0))), max(0, int(runs.place[counts].max(initial=0)) - out + 1))
 
-    def weight_gradient(self, x: FeatureMap, delta: FeatureMap, sums: Array, dw: Array) -> list[Call]:
-        """Return the calls that fill dw (KH, KW, 1, C); `sums` is an array of `sums_shape`.
+    def weight_gradient(self, x: FeatureMap, delta: FeatureMap, dw: Array) -> tuple[Call, Call]:
+        """Return the calls that correlate x with delta and add up the parts in dw (KH, KW, 1, C).
 
         There must be room for a register after the end of x and of delta, and x's padding must be zero.
         """
-        _, KW, _, C = self.w.shape
+        KH, KW, _, C = self.w.shape
         rows, columns = self._forward_runs(x)
-        padded = sums.shape[2]
+        padded = self.registers * self.lanes
+        lots = len(x.array) * -(-self.g.out_height // self._rows_of_a_lot(x))
+        sums = self.scratch((min(UNITS, max(1, lots)), KH * KW, padded))
         Wp, Wd = x.array.shape[2], delta.array.shape[2]
         tables = gather_tables(
             rows, columns, gather_block(self.g.kernel), self._rows_of_a_lot(x),
@@ -98,15 +95,9 @@ class Depthwise:
         if _is_large(x, delta):
             count = int(tables.lots[:, 3].max(initial=0))
             fetched = (count * self.g.stride[0] * Wp * C, count * Wd * C)
-        sizes = integers(_first(x), _first(delta), *fetched)
-        arguments = (lane_gather_address(dw.dtype), x.array, delta.array, sums, *tables, sizes)
-        return [(depthwise_weight_gradient, arguments), (add_up, (sums, 1, 1, 1, dw))]
-
-    def sums_shape(self, x: FeatureMap) -> tuple[int, int, int]:
-        """Return the shape of the sums that the weight gradient needs: parts of the batch, taps, channels."""
-        KH, KW, _, _ = self.w.shape
-        lots = len(x.array) * -(-self.g.out_height // self._rows_of_a_lot(x))
-        return min(UNITS, max(1, lots)), KH * KW, self.registers * self.lanes
+        sizes = GatherSizes(_first(x), _first(delta), *fetched)
+        gather = (lane_gather_address(dw.dtype), x.array, delta.array, sums, *tables, packed(sizes))
+        return Call(depthwise_weight_gradient, gather), Call(add_up, (sums, 1, 1, 1, dw))
 
     def _rows_of_a_lot(self, x: FeatureMap) -> int:
         row = (self.g.stride[0] * x.array.shape[2] + self.g.out_width) * self.channels * x.array.itemsize
@@ -127,18 +118,16 @@ class Depthwise:
         return positions, g.kernel[axis], g.stride[axis], g.dilation[axis], g.padding[axis][0]
 
     def _tiles(
-        self, x: FeatureMap, rows: Runs, columns: Runs, bias: Array | None, y: FeatureMap, limits: tuple[float, float]
+        self, x: FeatureMap, rows: Runs, columns: Runs, bias: Array, y: FeatureMap, limits: tuple[float, float]
     ) -> Call:
         _, KW, _, C = self.w.shape
         dtype = self.w.dtype
         pixels, vectors = lane_block(self.registers)
         tables = tile_tables(rows, columns, pixels, (x.array.shape[2] * C, C), (KW * C, C), (y.array.shape[2] * C, C))
         run = max(1, min(y.height, -(-len(y.array) * y.height // UNITS)))
-        sizes = integers(_first(x), _first(y), run, vectors, int(_is_large(x, y)))
-        start = aligned((C,), dtype) if bias is None else bias
-        bounds = np.array(limits, dtype)
-        arguments = (lane_tile_address(dtype), x.array, self.w, start, y.array, bounds, *tables, sizes)
-        return depthwise, arguments
+        sizes = DepthwiseSizes(_first(x), _first(y), run, vectors, int(_is_large(x, y)))
+        address, bounds = lane_tile_address(dtype), np.array(limits, dtype)
+        return Call(depthwise, (address, x.array, self.w, bias, y.array, bounds, *tables, packed(sizes)))
 
 
 def _first(of: FeatureMap) -> int:

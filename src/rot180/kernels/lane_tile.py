@@ -18,16 +18,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from rot180.kernels.finishing import clamp, start_at_bias, store_sums
 from rot180.kernels.processor import REGISTERS, TILE_ROWS
-from rot180.kernels.simd import (
-    broadcast,
-    call_llvm,
-    lane_count,
-    llvm_vector,
-    masked_load,
-    masked_store,
-    vector_pointer,
-)
+from rot180.kernels.simd import call_llvm, lane_count, llvm_vector, vector_pointer
 from rot180.kernels.switch import compiled, emit_call, switched
 
 _I64 = ir.IntType(64)
@@ -74,42 +67,21 @@ def _number(n):
 def _emit_tile(builder, pixels, vectors, operands, dtype):
     x, w, bias, y, limits, taps, count, part, x_pixel, y_pixel = operands
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
-    places = [(p, v) for p in range(pixels) for v in range(vectors)]
 
     def at(base, offset, v):
         return vector_pointer(builder, base, builder.add(offset, _number(v * lanes)), kind)
 
-    sums = {place: cgutils.alloca_once(builder, kind) for place in places}
-    for v in range(vectors):
-        start = masked_load(builder, at(bias, _number(0), v), part if v == vectors - 1 else _number(lanes))
-        for p in range(pixels):
-            builder.store(start, sums[p, v])
+    sums = start_at_bias(builder, pixels, vectors, bias, part, kind)
     with cgutils.for_range(builder, count) as loop:
         tap = builder.mul(loop.index, _number(2))
         x_here = builder.gep(x, [builder.load(builder.gep(taps, [tap]))])
         w_here = builder.gep(w, [builder.load(builder.gep(taps, [builder.add(tap, _number(1))]))])
         factors = [builder.load(at(w_here, _number(0), v), align=4) for v in range(vectors)]
-        for p, v in places:
+        for p, v in sums:
             value = builder.load(at(x_here, builder.mul(x_pixel, _number(p)), v), align=4)
             builder.store(call_llvm(builder, "fma", value, factors[v], builder.load(sums[p, v])), sums[p, v])
-    for i, symbol, unbounded in ((0, ">", float("-inf")), (1, "<", float("inf"))):
-        bound = builder.load(builder.gep(limits, [_number(i)]))
-        with builder.if_then(builder.fcmp_ordered("!=", bound, ir.Constant(bound.type, unbounded))):
-            spread = broadcast(builder, bound, lanes)
-            for place in places:
-                value = builder.load(sums[place])
-                beyond = builder.fcmp_ordered(symbol, spread, value)  # NaN stays NaN
-                builder.store(builder.select(beyond, spread, value), sums[place])
-    # A masked write takes several times as long on some processors.
-    with builder.if_else(builder.icmp_signed("==", part, _number(lanes))) as (whole, partial):
-        for branch, last_is_whole in ((whole, True), (partial, False)):
-            with branch:
-                for p, v in places:
-                    to = at(y, builder.mul(y_pixel, _number(p)), v)
-                    if v < vectors - 1 or last_is_whole:
-                        builder.store(builder.load(sums[p, v]), to, align=4)
-                    else:
-                        masked_store(builder, builder.load(sums[p, v]), to, part)
+    clamp(builder, sums, limits)
+    store_sums(builder, sums, y, y_pixel, part)
 
 
 def _emit_gather(builder, rows, columns, operands, dtype):

@@ -13,12 +13,13 @@ import numpy as np
 from numba import config
 
 from rot180.errors import ShapeError
-from rot180.kernels.call import Call, packed
+from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.copying import copy
 from rot180.kernels.feature_map import FeatureMap, new_map
 from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type
+from rot180.kernels.pointwise_calls import Pointwise, is_pointwise
 from rot180.kernels.twin_depthwise import depthwise_conv2d, depthwise_data_gradient, depthwise_weight_gradient
 from rot180.ops.conv2d import _geometry, _with_unfolded, check_needs
 from rot180.ops.geometry import Geometry
@@ -47,11 +48,16 @@ def conv2d(
         if b.shape != (w.shape[3],):
             raise ShapeError(f"conv2d: b must have one value per filter, shape ({w.shape[3]},); it has {b.shape}")
     y = np.empty((x.shape[0], g.out_height, g.out_width, w.shape[3]), dtype)
-    if groups > 1 and w.shape[2] == 1:
-        depthwise_conv2d(contiguous(x, dtype), contiguous(w, dtype), b, g, y)
-        return y
     bias = np.zeros(w.shape[3], dtype) if b is None else contiguous(b, dtype)
-    calls, out = _calls(contiguous(w, dtype), g, groups, len(x)), FeatureMap(y, 0, 0, g.out_height, g.out_width)
+    if groups > 1 and w.shape[2] == 1:
+        depthwise_conv2d(contiguous(x, dtype), contiguous(w, dtype), bias, g, y)
+        return y
+    out = FeatureMap(y, 0, 0, g.out_height, g.out_width)
+    if is_pointwise(w, g, groups):
+        for call in _products(contiguous(w, dtype), g).forward(_padded(x, g, dtype), bias, out):
+            call()
+        return y
+    calls = _calls(contiguous(w, dtype), g, groups, len(x))
     weights, convolve, _ = calls.forward(_padded(x, g, dtype), bias, out)
     if weights.pack:
         weights.pack()
@@ -93,6 +99,10 @@ def conv2d_backward(
     is_depthwise = groups > 1 and w.shape[2] == 1
     if "x" in wanted and is_depthwise:
         dx = depthwise_data_gradient(delta.array, contiguous(w, dtype), g, x.shape)
+    elif "x" in wanted and is_pointwise(w, g, groups):
+        dx = np.zeros(x.shape, dtype)
+        for call in _products(contiguous(w, dtype), g).data_gradient(delta, FeatureMap(dx, 0, 0, g.height, g.width)):
+            call()
     elif "x" in wanted:
         dx = np.empty(x.shape, dtype)
         pack, convolve = _data_gradient(calls, delta, FeatureMap(dx, 0, 0, g.height, g.width))
@@ -101,7 +111,7 @@ def conv2d_backward(
     if "w" in wanted and is_depthwise:
         dw = depthwise_weight_gradient(delta.array, contiguous(x, dtype), g, w.shape)
     elif "w" in wanted:
-        dw = np.empty(w.shape, dtype)
+        dw = np.zeros(w.shape, dtype)  # stays so if there are no images
         correlate, add_up = calls.weight_gradient(_padded(x, g, dtype), delta, dw)
         correlate()
         if add_up:
@@ -113,10 +123,15 @@ def conv2d_backward(
 
 
 def _calls(w: Array, g: Geometry, groups: int, count: int) -> Convolution:
-    def scratch(shape: tuple[int, ...], dtype: Any = None) -> Array:
-        return aligned(shape, dtype or w.dtype)
+    return Convolution(w, g, groups, count=count, threads=config.NUMBA_NUM_THREADS, scratch=_scratch(w))
 
-    return Convolution(w, g, groups, count=count, threads=config.NUMBA_NUM_THREADS, scratch=scratch)
+
+def _products(w: Array, g: Geometry) -> Pointwise:
+    return Pointwise(w, g, threads=config.NUMBA_NUM_THREADS, scratch=_scratch(w))
+
+
+def _scratch(w: Array) -> Scratch:
+    return lambda shape, dtype=None: aligned(shape, dtype or w.dtype)
 
 
 def _padded(x: Array, g: Geometry, dtype: np.dtype[Any]) -> FeatureMap:

@@ -1,0 +1,119 @@
+"""1x1 convolution as a matrix product: pixels times channels, times channels times filters.
+
+    y[n, i, j, f]        = clamp( b[f] + sum over c of  x[n, i*s, j*s, c] * w[c, f] )
+    dx[n, i*s, j*s, c]   = sum over f of  dy[n, i, j, f] * w[c, f]          the same with w transposed; else zero
+
+Where neither map is padded and the stride is 1, the pixels of a batch are one long row: no tile is cut short by the end
+of an image's row. A run of pixels is multiplied by one panel of filters after another, and stays in the second-level
+cache with its result.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numba import get_thread_id, prange
+
+from rot180.kernels.call import unpacked
+from rot180.kernels.compiling import kernel
+from rot180.kernels.parts import read, write
+from rot180.kernels.product_tile import product_tile
+from rot180.kernels.simd import advance, lanes, pointer, prefetch
+from rot180.kernels.tile import TILE_VECTORS
+
+LINE = 64
+"""Bytes of a cache line."""
+
+
+class PointwiseSizes(NamedTuple):
+    """The sizes of `pointwise`; distances are in elements."""
+
+    images: int
+    """1 where all pixels of a batch are one line."""
+    lines: int
+    """Of an image."""
+    length: int
+    """Pixels of a line."""
+    x_first: int
+    """Offset of the first pixel in x."""
+    x_image: int
+    """Distance from one image to the next, then from one line and from one pixel to the next."""
+    x_line: int
+    x_pixel: int
+    y_first: int
+    """The same in y."""
+    y_image: int
+    y_line: int
+    y_pixel: int
+    run: int
+    """Pixels of a unit of work."""
+    block: int
+    """Pixels of a tile."""
+    panels: int
+    """Panels of a unit of work."""
+
+
+@kernel
+def pointwise(address, x, panels, bias, y, limits, scratch, sizes):
+    """Multiply the pixels of x by a matrix.
+
+    Parameters
+    ----------
+    address : int
+        Address of the compiled product tile.
+    x : (N, rows, columns, C)
+    panels : (1, blocks, C, width)
+        The matrix, from `pack_panels`, or for a data gradient from `pack_rotated`.
+    bias : (F,)
+    y : (N, rows, columns, F)
+    limits : (2,)
+        The smallest and the largest result.
+    scratch : (threads, run*(C + a register)), or (threads, 0)
+        If there is room, pixels are copied to it first: a multiple of 4096 bytes apart, they would displace each other
+        from the first-level cache.
+    sizes : `PointwiseSizes`
+    """
+    C, F = x.shape[3], y.shape[3]
+    s = PointwiseSizes(*unpacked(sizes, 14))
+    L = lanes(x)
+    width = TILE_VECTORS * L
+    blocks = panels.shape[1]
+    groups = (blocks + s.panels - 1) // s.panels
+    runs = (s.length + s.run - 1) // s.run
+    line_length = LINE // x.itemsize
+    copies = scratch.shape[1] > 0
+    for unit in prange(s.images * s.lines * runs * groups):
+        first_panel = unit % groups * s.panels
+        begin = unit // groups % runs * s.run
+        line = unit // (groups * runs)
+        pixels = min(s.run, s.length - begin)
+        x_at = s.x_first + line // s.lines * s.x_image + line % s.lines * s.x_line + begin * s.x_pixel
+        source = pointer(x, x_at)
+        target = s.y_first + line // s.lines * s.y_image + line % s.lines * s.y_line + begin * s.y_pixel
+        step = s.x_pixel
+        if copies:
+            step = C + L
+            p = pointer(scratch, get_thread_id() * scratch.shape[1])
+            for q in range(pixels):
+                for c in range(0, C, L):
+                    write(p, q * step + c, read(source, q * s.x_pixel + c, min(L, C - c)), min(L, C - c))
+            source = p
+        for b in range(first_panel, min(blocks, first_panel + s.panels)):
+            first = b * width
+            part = min(width, F - first)
+            vectors = (part + L - 1) // L
+            for q in range(0, pixels, s.block):
+                if b == first_panel:
+                    # The next pixels; of the last run, those of the next line, wherever that begins.
+                    ahead = x_at + (q + s.block) * s.x_pixel
+                    for i in range(0, min(s.block * s.x_pixel, x.size - ahead), line_length):
+                        prefetch(pointer(x, ahead), i)
+                following = pointer(y, target + (q + s.block) * s.y_pixel + first)
+                for i in range(min(s.block, pixels - q - s.block)):
+                    prefetch(following, i * s.y_pixel)
+                    prefetch(following, i * s.y_pixel + L)
+                product_tile(
+                    address, min(s.block, pixels - q), vectors, advance(source, q * step),
+                    pointer(panels, b * C * width), pointer(bias, first), pointer(y, target + q * s.y_pixel + first),
+                    pointer(limits, 0), C, part - (vectors - 1) * L, step, width, s.y_pixel,
+                )  # fmt: skip
