@@ -8,6 +8,7 @@ import pytest
 import rot180
 from rot180.data.augment import STEPS, WITH_BORDER, parse_augmentation
 from rot180.errors import ArgumentError, ShapeError
+from rot180.training.streams import epoch_flips
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.integers(0, 256, (24, 12, 10, 3), dtype=np.uint8)
@@ -112,6 +113,45 @@ def test_mixup_mixes_labels_as_it_mixes_images() -> None:
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
 
 
+def test_erase_covers_a_rectangle_of_random_size() -> None:
+    white = np.full((2000, 30, 40, 1), 255, np.uint8)
+    blacks = altered("erase:0.25", white)[0][..., 0] == 0
+    is_erased = blacks.any((1, 2))
+    assert 0.2 < is_erased.mean() < 0.3
+    areas, rows, columns = blacks.sum((1, 2)), blacks.any(2).sum(1), blacks.any(1).sum(1)
+    np.testing.assert_array_equal(areas, rows * columns)
+    shares = areas[is_erased] / 1200
+    assert shares.min() < 0.05
+    assert 0.28 < shares.max() < 0.36
+    assert shares.mean() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.02)
+    ratios = rows[is_erased] / columns[is_erased]
+    assert 0.2 < ratios.min() < 0.5
+    assert 2 < ratios.max() < 4.5
+    assert (altered("erase:1", white)[0] == 0).any((1, 2, 3)).all()
+
+
+def test_alternating_flips_mirror_each_image_every_other_epoch() -> None:
+    images = np.arange(100 * 4, dtype=np.uint16).reshape(100, 1, 4, 1)
+    augment = parse_augmentation("altflip")
+    assert augment is not None
+    chosen = np.random.default_rng(0).permutation(100)[:60]
+    seen = []
+    for epoch in range(4):
+        flips = epoch_flips(7, epoch, 100)
+        found, _ = augment(images, np.zeros(100, int), np.random.default_rng(epoch), 1, chosen=chosen, flips=flips)
+        mirrored = (found[:, 0, 0, 0] > found[:, 0, 3, 0]).tolist()
+        np.testing.assert_array_equal(mirrored, flips[chosen])
+        seen.append(mirrored)
+    assert seen[0] == seen[2] == [not flag for flag in seen[1]] == [not flag for flag in seen[3]]
+    assert 15 < sum(seen[0]) < 45
+    assert seen[0] != epoch_flips(8, 0, 100)[chosen].tolist()
+
+
+@pytest.mark.parametrize("text", ["none", " none "])
+def test_none_is_no_augmentation(text: str) -> None:
+    assert parse_augmentation(text) is None
+
+
 def test_order_in_the_text_does_not_matter() -> None:
     np.testing.assert_array_equal(altered("flip, shift:2")[0], altered("shift:2,flip")[0])
     assert str(parse_augmentation("flip,shift")) == "shift:2,flip:0.5"
@@ -136,6 +176,20 @@ def test_order_in_the_text_does_not_matter() -> None:
             "border has an effect only with rotate, scale, elastic, shift, crop, randaugment, trivialaugment; add one",
         ),
         ("shift,boder:reflect", "did you mean 'border'"),
+        ("flip:0.5:1", r"flip takes one number \(flip left to right with this probability\); got '0.5:1'"),
+        ("altflip:1", "altflip takes no number .*got '1'"),
+        ("randaugment:2:9:1", "randaugment takes at most two numbers"),
+        ("randaugment:1.5", r"randaugment takes a whole number .*got '1.5'"),
+        ("randaugment:15", "above 0 and at most 14 .*got '15'"),
+        ("randaugment:2:31", "above 0 and at most 30 .*got '31'"),
+        ("randaugment:2:", "above 0 and at most 30 .*got ''"),
+        ("resizedcrop:1.1", "above 0 and at most 1 "),
+        ("cutmix:-1", "above 0 and at most 10 .*got '-1'"),
+        ("cutmx", "did you mean 'cutmix'"),
+        ("altflip,flip", "flip and altflip exclude each other; give one of them"),
+        ("trivialaugment,randaugment", "randaugment and trivialaugment exclude each other"),
+        ("flip,none", "no augmentation is called 'none'; none stands alone"),
+        ("nine", "did you mean 'none'"),
     ],
 )
 def test_what_cannot_be_read(text: str, message: str) -> None:
