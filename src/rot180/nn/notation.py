@@ -34,6 +34,10 @@ The words are those of `registry`; their options follow after colons:
 | `droppath0.1` | DropPath | |
 
 `pad0,1,0,1` is top, bottom, left, right.
+
+`( A + B )` adds the outputs of two branches, `( A | B )` concatenates their channels, and `( A * B )` multiplies them,
+as a gate does; `skip` is the value before the parentheses. A network of any other form is a list of its nodes:
+`8x8x1; conv1 = conv3x3:4:same(input); relu1 = relu(conv1); add1 = add(relu1, conv1)`.
 """
 
 from __future__ import annotations
