@@ -19,8 +19,8 @@ GENERATOR = np.random.default_rng(0)
 
 
 def test_areas_and_proportions_are_those_of_the_definition() -> None:
-    boxes = ResizedCrops(4000, 0.08, np.random.default_rng(0)).boxes(1000, 1000)
-    top, left, height, width = boxes.T
+    crops = ResizedCrops(4000, 0.08, np.random.default_rng(0))
+    top, left, height, width = np.array([crops.box(n, 1000, 1000) for n in range(4000)]).T
     share, ratio = height * width / 1e6, width / height
     assert (top.min() >= 0) & (left.min() >= 0) & ((top + height).max() <= 1000) & ((left + width).max() <= 1000)
     assert share.min() == pytest.approx(0.08, abs=0.01)

@@ -36,40 +36,32 @@ class ResizedCrops:
     Examples
     --------
     >>> crops = ResizedCrops(2, 0.08, np.random.default_rng(0))
-    >>> crops.boxes(30, 40).tolist()                     # top, left, height, width
-    [[5, 7, 22, 18], [0, 2, 30, 33]]
+    >>> crops.box(0, 30, 40), crops.box(1, 30, 40)           # top, left, height, width
+    ((5, 7, 22, 18), (0, 2, 30, 33))
     """
 
     def __init__(self, count: int, smallest: float, generator: np.random.Generator) -> None:
-        self._shares = generator.uniform(smallest, 1, (count, TRIES))
-        self._ratios = np.exp(generator.uniform(math.log(NARROWEST), -math.log(NARROWEST), (count, TRIES)))
-        self._corners = generator.random((count, 2))
+        self._shares = generator.uniform(smallest, 1, (count, TRIES)).tolist()
+        self._ratios = np.exp(generator.uniform(math.log(NARROWEST), -math.log(NARROWEST), (count, TRIES))).tolist()
+        self._corners = generator.random((count, 2)).tolist()
 
-    def boxes(self, height: int, width: int, images: slice = slice(None)) -> Array:
-        """Return (top, left, height, width) of the parts, (N, 4), if the images have this size.
+    def box(self, image: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return (top, left, height, width) of the part of one image of this size.
 
         If no try fits, the part is the largest in the middle whose proportions are allowed.
         """
-        area = height * width * self._shares[images]
-        heights = np.rint(np.sqrt(area / self._ratios[images])).astype(int)
-        widths = np.rint(np.sqrt(area * self._ratios[images])).astype(int)
-        fits = (0 < heights) & (heights <= height) & (0 < widths) & (widths <= width)
-        first = np.arange(len(fits)), fits.argmax(axis=1)
-        sizes = np.stack((heights[first], widths[first]), axis=1)
-        corners = (self._corners[images] * ((height, width) - sizes + 1)).astype(int)
-        whole = (min(height, round(width / NARROWEST)), min(width, round(height / NARROWEST)))
-        none = ~fits.any(axis=1)
-        sizes[none] = whole
-        corners[none] = (height - whole[0]) // 2, (width - whole[1]) // 2
-        return np.concatenate((corners, sizes), axis=1)
-
-    def box(self, image: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """Return (top, left, height, width) of the part of one image of this size."""
-        top, left, rows, columns = self.boxes(height, width, slice(image, image + 1))[0].tolist()
-        return top, left, rows, columns
+        for share, ratio in zip(self._shares[image], self._ratios[image], strict=True):
+            area = share * height * width
+            rows, columns = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+            if 0 < rows <= height and 0 < columns <= width:
+                down, right = self._corners[image]
+                return int(down * (height - rows + 1)), int(right * (width - columns + 1)), rows, columns
+        rows, columns = min(height, round(width / NARROWEST)), min(width, round(height / NARROWEST))
+        return (height - rows) // 2, (width - columns) // 2, rows, columns
 
     def transformations(self, height: int, width: int) -> Array:
         """Return what enlarges the parts of images of this size to the same size (`rot180.data.augment.warp`)."""
-        top, left, rows, columns = self.boxes(height, width).T
+        boxes = np.array([self.box(image, height, width) for image in range(len(self._corners))])
+        top, left, rows, columns = boxes.T
         middle = (top + (rows - height) / 2, left + (columns - width) / 2)
         return matrix(rows / height, 0, 0, columns / width, shift=middle)
