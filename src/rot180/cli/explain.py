@@ -141,13 +141,9 @@ def _label(run: Run, label: str) -> int:
 
 def _optimizer(run: Run) -> Optimizer | None:
     """Return the optimizer of the run's configuration, before its first update."""
-    from rot180.training.optimizer import OPTIMIZERS, optimizer
+    from rot180.runs.settings import optimizer_of
 
-    training: dict[str, Any] = run.config.get("training", {})
-    name, rate = training.get("optimizer"), training.get("lr")
-    if name not in OPTIMIZERS:
-        return None
-    return optimizer(name, lr=rate) if isinstance(rate, (int, float)) else optimizer(name)
+    return optimizer_of(run.config.get("training", {}))
 
 
 def _draw(trace: Any, ledgers: list[Any], out: Path | None) -> None:

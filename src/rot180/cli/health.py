@@ -57,20 +57,16 @@ def examine(model: Any, history: Any, dataset: Any, training: Mapping[str, Any])
     import numpy as np
 
     from rot180.inside.health import health as examine_model
-    from rot180.training.optimizer import OPTIMIZERS, optimizer
+    from rot180.runs.settings import optimizer_of
 
     images, labels, of = dataset.test_images, dataset.test_labels, "test images"
     if not len(images):
         images, labels, of = dataset.train_images, dataset.train_labels, "training images"
-    rule = None
-    if training.get("optimizer") in OPTIMIZERS:
-        hyper = {
-            name: training[name] for name in ("lr", "weight_decay") if isinstance(training.get(name), (int, float))
-        }
-        rule = optimizer(training["optimizer"], **hyper)
     train = dataset.limit(training["limit"]) if isinstance(training.get("limit"), int) else dataset
     counts = np.bincount(train.train_labels, minlength=model.output_shape[-1]) if len(train.train_labels) else None
-    return examine_model(model, history, images, labels, optimizer=rule, class_counts=counts, settings=training, of=of)
+    return examine_model(
+        model, history, images, labels, optimizer=optimizer_of(training), class_counts=counts, settings=training, of=of
+    )
 
 
 def train_again(settings: Mapping[str, Any], options: Sequence[str]) -> str:

@@ -47,15 +47,15 @@ def kernel_rule(rule: str, hyper: Mapping[str, Any]) -> tuple[int, dict[str, flo
 
 
 def clip(gradients: Arena, clip_norm: float) -> float:
-    """Shorten gradients in place if their norm is above `clip_norm`, and return the norm before, in float64."""
+    """Shorten gradients in place if their norm is above `clip_norm`, and return the norm before."""
     flat = gradients.flat
     sums = np.zeros(-(-flat.size // UNIT))
     squares(flat, sums)
     norm = math.sqrt(sum(sums.tolist()))
-    if math.isinf(norm):  # the squares overflow in float64
+    if math.isinf(norm):  # the squares overflow
         clipped, norm = clip_by_norm(dict(gradients.items()), clip_norm=clip_norm)
         for name, gradient in clipped.items():
             np.copyto(gradients[name], gradient)
     elif norm > clip_norm:
-        scale(flat, flat.dtype.type(clip_norm / norm))
+        scale(flat, clip_norm / norm)
     return norm

@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 from numba import prange
 
 from rot180.kernels.compiling import kernel
+from rot180.kernels.parts import read, write
+from rot180.kernels.simd import fma, lanes, pointer, splat, total
 
 UNIT = 8_192
-"""The number of values that one unit of work sums or scales; the sums of units are added in order."""
+"""The number of values that one unit of work sums or scales."""
 
 
 @kernel
-def squares(x, sums: np.ndarray[Any, np.dtype[np.float64]]):
-    """Sum the squares of each unit in float64."""
+def squares(x, sums):
+    """Sum the squares of each unit of a flat array; the caller adds the float64 sums in their order."""
     size = x.shape[0]
-    for unit in prange(sums.shape[0]):
+    L = lanes(x)
+    for unit in prange((size + UNIT - 1) // UNIT):
         first = unit * UNIT
-        end = min(first + UNIT, size)
-        # Eight sums at a time, each in the order of its values: the processor need not wait for one addition after
-        # another.
-        a = b = c = d = e = f = g = h = 0.0
-        i = first
-        while i + 8 <= end:
-            a += np.float64(x[i]) * np.float64(x[i])
-            b += np.float64(x[i + 1]) * np.float64(x[i + 1])
-            c += np.float64(x[i + 2]) * np.float64(x[i + 2])
-            d += np.float64(x[i + 3]) * np.float64(x[i + 3])
-            e += np.float64(x[i + 4]) * np.float64(x[i + 4])
-            f += np.float64(x[i + 5]) * np.float64(x[i + 5])
-            g += np.float64(x[i + 6]) * np.float64(x[i + 6])
-            h += np.float64(x[i + 7]) * np.float64(x[i + 7])
-            i += 8
-        while i < end:
-            a += np.float64(x[i]) * np.float64(x[i])
-            i += 1
-        sums[unit] = ((a + b) + (c + d)) + ((e + f) + (g + h))
+        p = pointer(x, first)
+        length = min(UNIT, size - first)
+        # Four sums at a time: the processor need not wait for one addition after another, and each rounds less often.
+        a, b, c, d = splat(p, 0.0), splat(p, 0.0), splat(p, 0.0), splat(p, 0.0)
+        whole = length - length % (4 * L)
+        for i in range(0, whole, 4 * L):
+            v = read(p, i, L)
+            a = fma(v, v, a)
+            v = read(p, i + L, L)
+            b = fma(v, v, b)
+            v = read(p, i + 2 * L, L)
+            c = fma(v, v, c)
+            v = read(p, i + 3 * L, L)
+            d = fma(v, v, d)
+        for i in range(whole, length, L):
+            v = read(p, i, min(L, length - i))
+            a = fma(v, v, a)
+        sums[unit] = total((a + b) + (c + d))
 
 
 @kernel
 def scale(x, factor):
-    """Multiply a flat array."""
+    """Multiply a flat array by a number."""
     size = x.shape[0]
+    L = lanes(x)
     for unit in prange((size + UNIT - 1) // UNIT):
-        for i in range(unit * UNIT, min((unit + 1) * UNIT, size)):
-            x[i] *= factor
+        first = unit * UNIT
+        p = pointer(x, first)
+        length = min(UNIT, size - first)
+        times = splat(p, factor)
+        for i in range(0, length, L):
+            part = min(L, length - i)
+            write(p, i, times * read(p, i, part), part)

@@ -13,7 +13,7 @@ from rot180.engine import ENGINES
 from rot180.errors import ArgumentError, ModelError, did_you_mean
 from rot180.nn.preprocessing import KINDS
 from rot180.runs.fields import FLAG, INTEGER, NUMBER, TEXT, check_fields, maybe, one_of
-from rot180.training import OPTIMIZERS, SCHEDULES
+from rot180.training import OPTIMIZERS, SCHEDULES, Optimizer
 from rot180.training import optimizer as optimizer_by_name
 from rot180.training.class_weights import parse_class_weights
 from rot180.training.evaluate import TTA
@@ -127,6 +127,19 @@ label_smoothing, ema, seed, early_stopping, accumulate, engine
         if self.schedule is not None and self.schedule != from_recipe.schedule:
             defaults["warmup"] = 0
         return replace(self, **{**defaults, **given, "model": model})
+
+
+def optimizer_of(training: Mapping[str, Any]) -> Optimizer | None:
+    """Return the optimizer of a run's settings, before its first update; None if they name none that is known.
+
+    >>> optimizer_of({"optimizer": "sgd", "lr": 0.5, "clip_norm": 1.0, "epochs": 3})
+    SGD(lr=0.5, momentum=0.0, nesterov=False, weight_decay=0.0, clip_norm=1.0)
+    """
+    if training.get("optimizer") not in OPTIMIZERS:
+        return None
+    names = ("lr", "weight_decay", "decay_bias_and_norm", "clip_norm")
+    given = {name: training[name] for name in names if isinstance(training.get(name), (int, float))}
+    return optimizer_by_name(training["optimizer"], **given)
 
 
 _KINDS = {
