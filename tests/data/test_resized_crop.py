@@ -98,6 +98,16 @@ def test_a_file_is_cropped_before_it_is_resized(kind: str, orientation: int) -> 
         assert np.abs(found[..., :2].astype(int) - expected[..., :2]).max() <= (6 if kind == "JPEG" else 0)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_image_is_cropped_strip_by_strip(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    content, box = drawn_photograph((300, 200), orientation, "PNG"), (17, 33, 101, 54)
+    whole = decode_image(content, "a picture", (20, 30, 3), part=lambda *size: box)
+    monkeypatch.setattr("rot180.data.opaque.LARGE", 1000)
+    monkeypatch.setattr("rot180.data.opaque.STRIP", 2000)
+    strips = decode_image(content, "a picture", (20, 30, 3), part=lambda *size: box)
+    assert np.abs(strips.astype(int) - whole).max() <= 1
+
+
 def test_files_are_cropped_from_their_originals(tmp_path: Path) -> None:
     """A hundredth of a photograph of 400 x 600 is 40 x 60 pixels, but only 3 x 3 of its reduction to 32 x 32."""
     pixels = GENERATOR.integers(0, 2, (400, 600), dtype=np.uint8) * 255  # noise, which any reduction averages

@@ -183,6 +183,10 @@ def test_nothing_is_advised_that_was_done() -> None:
     assert "--optimizer adam" in advised("small_updates", plain, optimizer="sgd")
     assert "--optimizer adam" not in advised("small_updates", plain, optimizer="adam")
     assert "relu" not in advised("vanishing", plain)
+    color = network("8x8x3 > fc10").build()
+    assert "--augment shift:1,flip" in advised("overfitting", color, augment="none")
+    assert "--augment flip,randaugment" in advised("overfitting", color, augment="flip")
+    assert "--augment" not in " ".join(advised("overfitting", color, augment="flip,mixup"))
     assert "all training images instead of the first 40" in advised("overfitting", plain, limit=40)
 
 

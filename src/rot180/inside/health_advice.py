@@ -40,6 +40,9 @@ class Remedy:
 
 FOUND_RATE = Remedy("the learning rate that rot180 find-lr suggests")
 
+STRONG = ("randaugment", "trivialaugment", "mixup", "cutmix")
+"""Augmentation after which nothing stronger is suggested."""
+
 
 @dataclass(frozen=True)
 class Adviser:
@@ -61,8 +64,11 @@ class Adviser:
         """Against overfitting."""
         limit = self.settings.get("limit")
         yield Remedy(f"all training images instead of the first {limit:,}" if limit else "more images")
+        augment = str(self.settings.get("augment"))
         if self._lacks("augment") and len(self.model.input_shape) == 3:
             yield _option("--augment", self._augmentation())
+        elif self.model.input_shape[2:] == (3,) and not any(word in augment for word in STRONG):
+            yield _option("--augment", f"{augment},randaugment")
         if not any(isinstance(layer, Dropout) for layer in self.model.layers):
             notation = self._with_dropout()
             yield _option("--model", notation, "dropout before the last layer") if notation else Remedy("dropout")
