@@ -4,14 +4,14 @@ The limit is memory, so each kernel does all it can while it passes over the map
 
     batch_moments        reads x                   mean and var
     normalize            reads x (and r)           y = f(z),  z = (x - mean) * scale + beta (+ r),  scale = gamma / s
-    norm_sums            reads dy, x (and y)       g = dy * f'(z),  dbeta = sum g,  dgamma = sum g * xhat
+    norm_sums            reads dy, x               g = dy * f'(z),  dbeta = sum g,  dgamma = sum g * xhat
     norm_data_gradient   reads dy, x               dx = scale * (g - mean(g) - xhat * mean(g * xhat))
 
 with s = sqrt(var + eps) and xhat = (x - mean) / s; `rot180.ops.normalization` derives them. z is not kept but formed
 again from x, by the same operations, so that its bits are the same.
 
-If z includes a shortcut r, f is a ReLU (or nothing), whose gate follows from y: `norm_sums` writes g over dy, which is
-then the delta of both, x and the shortcut, and `norm_data_gradient` has no gate left to apply.
+With a shortcut, z does not follow from x. Then f is a ReLU or nothing, the gate is applied to dy beforehand, from y, and
+the backward kernels are called without an activation.
 
 Operands may be the inside of padded buffers. `sizes` (8,) int64: H, W, then top and left in each of three buffers, in
 the order of the arguments (a kernel with fewer ignores the rest). `kind` is an activation of `activation`, `slope` its
@@ -126,17 +126,9 @@ def gated_row(kind, p, o, s, t, length, period, slope):
 
 
 @kernel
-def norm_sums(
-    dy, x, y, gates, mean, var, gamma, beta, eps, table, scratch, blocks, sums, dgamma, dbeta, kind, slope, sizes
-):
-    """dgamma (C,) and dbeta (C,).
-
-    With `gates`, g = dy where y > 0, else 0, and is written over dy; `kind` must then be NOTHING. `table` (3, period);
-    `sums` and `blocks` as in `batch_moments`.
-    """
-    H, W, d_top, d_left, x_top, x_left, y_top, y_left = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
-    )  # fmt: skip
+def norm_sums(dy, x, mean, var, gamma, beta, eps, table, scratch, blocks, sums, dgamma, dbeta, kind, slope, sizes):
+    """dgamma (C,) and dbeta (C,). `table` (3, period); `sums` and `blocks` as in `batch_moments`."""
+    H, W, d_top, d_left, x_top, x_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     N, C = x.shape[0], x.shape[3]
     parts, _, period = sums.shape
     length, rows = W * C, N * H
@@ -153,10 +145,9 @@ def norm_sums(
                 n, h = row // H, row % H
                 p = pointer(dy, ((n * dy.shape[1] + d_top + h) * dy.shape[2] + d_left) * C)
                 o = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * C)
-                q = pointer(y, ((n * y.shape[1] + y_top + h) * y.shape[2] + y_left) * C)
                 if not clips:
                     gated_row(kind, p, o, s, t, length, period, slope)
-                sum_row(p if clips else s, o, q, gates, t, pointer(blocks[part], 0), length, period, low, high)
+                sum_row(p if clips else s, o, t, pointer(blocks[part], 0), length, period, low, high)
             for k in range(period):
                 sums[part, 0, k] += blocks[part, 0, k]
                 sums[part, 1, k] += blocks[part, 1, k]
@@ -174,7 +165,7 @@ def norm_sums(
 
 
 @subroutine
-def sum_row(p, o, q, gates, t, s, length, period, low, high):
+def sum_row(p, o, t, s, length, period, low, high):
     """Add a row to the sums of g, and of g * (x - mean) a period later."""
     L = lanes(p)
     w = advance(s, period)
@@ -182,10 +173,10 @@ def sum_row(p, o, q, gates, t, s, length, period, low, high):
         a, b, c, d = load(s, 0), load(s, L), load(s, 2 * L), load(s, 3 * L)
         e, f, g, h = load(w, 0), load(w, L), load(w, 2 * L), load(w, 3 * L)
         for j in range(0, length - period + 1, period):
-            a, e = _sum(p, o, q, gates, t, 0, j, L, period, low, high, a, e)
-            b, f = _sum(p, o, q, gates, t, L, j + L, L, period, low, high, b, f)
-            c, g = _sum(p, o, q, gates, t, 2 * L, j + 2 * L, L, period, low, high, c, g)
-            d, h = _sum(p, o, q, gates, t, 3 * L, j + 3 * L, L, period, low, high, d, h)
+            a, e = _sum(p, o, t, 0, j, L, period, low, high, a, e)
+            b, f = _sum(p, o, t, L, j + L, L, period, low, high, b, f)
+            c, g = _sum(p, o, t, 2 * L, j + 2 * L, L, period, low, high, c, g)
+            d, h = _sum(p, o, t, 3 * L, j + 3 * L, L, period, low, high, d, h)
         store(s, 0, a)
         store(s, L, b)
         store(s, 2 * L, c)
@@ -197,22 +188,18 @@ def sum_row(p, o, q, gates, t, s, length, period, low, high):
     for j in range(first_left(length, period, GROUP * L), length, period):
         for k in range(0, min(period, length - j), L):
             part = min(L, length - j - k)
-            a, e = _sum(p, o, q, gates, t, k, j + k, part, period, low, high, load(s, k), load(w, k))
+            a, e = _sum(p, o, t, k, j + k, part, period, low, high, load(s, k), load(w, k))
             store(s, k, a)
             store(w, k, e)
 
 
 @subroutine
-def _sum(p, o, q, gates, t, k, at, part, period, lowest, highest, total, along):
+def _sum(p, o, t, k, at, part, period, lowest, highest, total, along):
     """Add the register at `at` to two sums; it is at position k of the period."""
     zero = splat(p, 0.0)
     d, g = read(o, at, part) - load(t, k), read(p, at, part)
-    if gates:
-        g = select(read(q, at, part) > zero, g, zero)
-        write(p, at, g, part)
-    else:
-        z = fma(d, load(t, SCALE * period + k), load(t, SHIFT * period + k))
-        g = select(z > splat(p, lowest), select(splat(p, highest) > z, g, zero), zero)
+    z = fma(d, load(t, SCALE * period + k), load(t, SHIFT * period + k))
+    g = select(z > splat(p, lowest), select(splat(p, highest) > z, g, zero), zero)
     return total + g, fma(g, d, along)
 
 

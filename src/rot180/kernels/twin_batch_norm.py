@@ -42,7 +42,7 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Arr
     table, row = np.empty((5, sums.shape[2]), dtype), np.empty((1, 1), dtype)  # no activation: no row of z
     given = (mean, var, gamma, np.zeros_like(gamma), float(eps))
     kind, sizes = (NOTHING, 0.0), _sizes(maps)
-    compiled.norm_sums(delta, maps, maps, False, *given, table, row, blocks, sums, dgamma, dbeta, *kind, sizes)
+    compiled.norm_sums(delta, maps, *given, table, row, blocks, sums, dgamma, dbeta, *kind, sizes)
     compiled.norm_data_gradient(delta, maps, dx, False, *given, dgamma, dbeta, table, row, *kind, sizes)
     return dx.reshape(x.shape), dgamma, dbeta
 
