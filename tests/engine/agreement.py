@@ -29,9 +29,9 @@ class Outcome:
 
     @property
     def arrays(self) -> dict[str, Any]:
-        """Parameters and optimizer state by name."""
+        """Parameters, statistics and optimizer state by name."""
         state = {f"{slot} of {name}": a for slot, by in self.optimizer.state.items() for name, a in by.items()}
-        return {**self.model.parameters, **state}
+        return {**self.model.parameters, **self.model.statistics, **state}
 
 
 def momentum() -> Optimizer:

@@ -23,7 +23,7 @@ def make_engine(name: str, model: Network, loss: Loss) -> Engine:
     """
     if name not in ENGINES:
         raise ArgumentError(f"unknown engine {name!r}{did_you_mean(name, ENGINES)}")
-    if name == "numpy" or any(layer.is_join or layer.statistics for layer in model.layers):
+    if name == "numpy":
         return ReferenceEngine(model, loss)
     # Numba takes a third of a second to import; users of the NumPy engine need not wait for it.
     from rot180.engine.compiled import CompiledEngine

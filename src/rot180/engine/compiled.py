@@ -193,6 +193,7 @@ class CompiledEngine:
         plan.run_backward()
         if not all_finite(self._formed_gradients(fuse)):
             return result._replace(finite=False)
+        plan.learn()
         if fuse and self._gradients is not None:
             if self._updates is None:
                 self._updates = self._stored_updates(self._gradients)

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rot180.engine.stage import Stage, Value
+from rot180.engine.stage_activation import FURTHER, FurtherActivationStage, PReLUStage
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
+from rot180.engine.stage_join import AddStage, ConcatenateStage, MultiplyStage
 from rot180.engine.stage_layer import LayerStage
 from rot180.engine.stage_linear import FUSED, LinearStage
+from rot180.engine.stage_normalization import FUSED as FUSED_WITH_NORMALIZATION
+from rot180.engine.stage_normalization import BatchNormStage
 from rot180.engine.stage_pooling import PoolingStage, fuses_activation
+from rot180.engine.stage_resize import ResizeStage
 from rot180.engine.stage_simple import ActivationStage, DropoutStage, FlattenStage, NoisyReLUStage, SoftmaxStage
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
+from rot180.nn.activation_piecewise import PReLU
+from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.dropout import Dropout
 from rot180.nn.flatten import Flatten
+from rot180.nn.global_pooling import AdaptiveAvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d
 from rot180.nn.graph import INPUT, Node
+from rot180.nn.joins import Add, Concatenate, Multiply
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.linear import Linear
 from rot180.nn.pooling import AvgPool2d, MaxPool2d
+from rot180.nn.upsample import Upsample
 
 
 class Run:
@@ -27,7 +37,7 @@ class Run:
     Attributes
     ----------
     inputs : list of Value
-        What the first layer reads.
+        What the first layer reads, then what is added to it on the way.
     places : list of int
         The nodes taken.
     """
@@ -38,10 +48,10 @@ class Run:
         shapes: Sequence[Shape],
         readers: Sequence[list[int]],
         place: int,
-        inputs: list[Value],
+        values: dict[int, Value],
     ) -> None:
-        self._nodes, self._shapes, self._readers = nodes, shapes, readers
-        self.inputs = inputs
+        self._nodes, self._shapes, self._readers, self._values = nodes, shapes, readers, values
+        self.inputs = [values[source] for source in nodes[place].reads]
         self.places = [place]
 
     @property
@@ -74,11 +84,24 @@ class Run:
         """Let the following layer run with them."""
         self.places += self._readers[self.places[-1]]
 
+    def take_sum(self) -> bool:
+        """Let a sum with one other value run with them, if it follows and the other value is there by then."""
+        readers = self._readers[self.places[-1]]
+        if len(readers) != 1 or type(self._nodes[readers[0]].layer) is not Add:
+            return False
+        others = [source for source in self._nodes[readers[0]].reads if source != self.places[-1]]
+        if len(others) != 1 or others[0] not in self._values:
+            return False
+        self.inputs.append(self._values[others[0]])
+        self.take()
+        return True
+
 
 def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value) -> list[Stage]:
     """Group nodes, whose outputs have these shapes, into stages in the order in which they run.
 
-    Convolution, ReLU and max pooling run as one; linear and activation; sigmoid or tanh and average pooling.
+    Convolution, ReLU and max pooling run as one; linear and activation; sigmoid or tanh and average pooling; batch
+    normalization and activation, or the sum with a shortcut and ReLU.
     """
     readers: list[list[int]] = [[] for _ in nodes]
     for place, node in enumerate(nodes):
@@ -91,7 +114,7 @@ def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value) -> list[
     for place, node in enumerate(nodes):
         if place in taken:
             continue
-        run = Run(nodes, shapes, readers, place, [values[source] for source in node.reads])
+        run = Run(nodes, shapes, readers, place, values)
         stage = MAKERS.get(type(node.layer), _alone(LayerStage))(run)
         for value in stage.inputs:
             value.readers.append(stage)
@@ -131,6 +154,19 @@ def _linear(run: Run) -> Stage:
     return LinearStage(run.layers, run.inputs, run.output_shape)
 
 
+def _normalization(run: Run) -> Stage:
+    summed = run.take_sum()
+    if type(run.following) in ((ReLU,) if summed else FUSED_WITH_NORMALIZATION):
+        run.take()
+    return BatchNormStage(run.layers, run.inputs, run.output_shape)
+
+
+def _sum(run: Run) -> Stage:
+    if type(run.following) is ReLU:
+        run.take()
+    return AddStage(run.layers, run.inputs, run.output_shape)
+
+
 def _activation_and_pool(run: Run) -> Stage:
     if run.may_overwrite and fuses_activation(run.layers[0], run.following, run.output_shape):
         run.take()
@@ -141,9 +177,16 @@ def _activation_and_pool(run: Run) -> Stage:
 MAKERS: dict[type[Layer], Callable[[Run], Stage]] = {
     Conv2d: _convolution,
     Linear: _linear,
+    BatchNorm2d: _normalization,
+    Add: _sum,
+    Concatenate: _alone(ConcatenateStage),
+    Multiply: _alone(MultiplyStage),
+    **dict.fromkeys(FURTHER, _alone(FurtherActivationStage)),
+    PReLU: _alone(PReLUStage),
     **dict.fromkeys((Sigmoid, Tanh), _activation_and_pool),
     **dict.fromkeys((ReLU, LeakyReLU), _alone(ActivationStage)),
-    **dict.fromkeys((MaxPool2d, AvgPool2d), _alone(PoolingStage)),
+    **dict.fromkeys((MaxPool2d, AvgPool2d, GlobalMaxPool2d, GlobalAvgPool2d), _alone(PoolingStage)),
+    **dict.fromkeys((Upsample, AdaptiveAvgPool2d), _alone(ResizeStage)),
     NoisyReLU: _alone(NoisyReLUStage),
     Dropout: _alone(DropoutStage),
     Flatten: _alone(FlattenStage),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ class Plan:
     backward: list[Step]
     loss: BatchLoss | None = None
     """Computes dy from outputs and labels."""
+    learners: tuple[Callable[[], None], ...] = ()
+    """What updates the statistics of layers, once for each accepted batch."""
 
     def run_forward(self) -> None:
         """Compute y from x."""
@@ -35,6 +38,11 @@ class Plan:
         """Compute the gradients from dy."""
         for step in self.backward:
             step.call(*step.arguments)
+
+    def learn(self) -> None:
+        """Update the statistics of layers with those of the batch."""
+        for learn in self.learners:
+            learn()
 
     @property
     def batch_size(self) -> int:

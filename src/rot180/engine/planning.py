@@ -110,7 +110,8 @@ class _Planner:
         for stage in reversed(self._stages):
             if stage.output.needs_delta:
                 self._run_backward(stage)
-        return Plan(self._x.map, y.map, dy, forward, backward, loss)
+        learners = tuple(stage.learn for stage in self._stages if type(stage).learn is not Stage.learn)
+        return Plan(self._x.map, y.map, dy, forward, backward, loss, learners)
 
     def unlink(self) -> None:
         """Let go of each other what would otherwise keep the buffers after the plan is gone."""

@@ -170,7 +170,7 @@ class Stage(ABC):
 
     padding: Sides = NO_PADDING
     """The padding it needs around its inputs."""
-    in_place: ClassVar[bool] = False
+    in_place: bool = False
     """Whether its output may take the place of an input of the same shape."""
     is_view: ClassVar[bool] = False
     """Whether its output is its input in another shape, in the same memory if possible."""
@@ -223,3 +223,6 @@ class Stage(ABC):
 
         A target is None if nothing below that input needs delta.
         """
+
+    def learn(self) -> None:  # noqa: B027  (most layers have no statistics)
+        """Update the statistics of its layers with those of the batch that has just been accepted."""

@@ -59,6 +59,10 @@ class LayerStage(Stage):
         inside = None if dx is None else dx.map.inside
         return [Step(self.names, "backward in NumPy", call, (_given(dy, self.output_shape), inside))]
 
+    def learn(self) -> None:
+        """Let the layer update its statistics."""
+        self.layer.learn(self.saved)
+
 
 def _given(x: FeatureMap, shape: Shape) -> np.ndarray[Any, Any]:
     return x.vectors if len(shape) == 1 else x.inside

@@ -10,8 +10,8 @@ The limit is memory, so each kernel does all it can while it passes over the map
 with s = sqrt(var + eps) and xhat = (x - mean) / s; `rot180.ops.normalization` derives them. z is not kept but formed
 again from x, by the same operations, so that its bits are the same.
 
-With a shortcut, z does not follow from x. Then f is a ReLU or nothing, the gate is applied to dy beforehand, from y, and
-the backward kernels are called without an activation.
+With a shortcut, z does not follow from x. Then f is a ReLU or nothing, the gate is applied to dy beforehand, from y,
+and the backward kernels are called without an activation.
 
 Operands may be the inside of padded buffers. `sizes` (8,) int64: H, W, then top and left in each of three buffers, in
 the order of the arguments (a kernel with fewer ignores the rest). `kind` is an activation of `activation`, `slope` its
@@ -204,8 +204,8 @@ def _sum(p, o, t, k, at, part, period, lowest, highest, total, along):
 
 
 @kernel
-def norm_data_gradient(dy, x, dx, adds, mean, var, gamma, beta, eps, dgamma, dbeta, table, scratch, kind, slope, sizes):
-    """dx from the sums, or with `adds` added to dx; it may be dy. `table` (5, period)."""
+def norm_data_gradient(dy, x, dx, mean, var, gamma, beta, eps, dgamma, dbeta, table, scratch, kind, slope, sizes):
+    """dx from the sums; it may be dy. `table` (5, period)."""
     H, W, d_top, d_left, x_top, x_left, y_top, y_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
     )  # fmt: skip
@@ -228,11 +228,11 @@ def norm_data_gradient(dy, x, dx, adds, mean, var, gamma, beta, eps, dgamma, dbe
             q = pointer(dx, ((n * dx.shape[1] + y_top + h) * dx.shape[2] + y_left) * C)
             if not clips:
                 gated_row(kind, p, o, s, t, length, period, slope)
-            gradient_row(p if clips else s, o, q, adds, t, length, period, low, high)
+            gradient_row(p if clips else s, o, q, t, length, period, low, high)
 
 
 @subroutine
-def gradient_row(p, o, q, adds, t, length, period, lowest, highest):
+def gradient_row(p, o, q, t, length, period, lowest, highest):
     """dx of one row."""
     L = lanes(p)
     zero, low, high = splat(p, 0.0), splat(p, lowest), splat(p, highest)
@@ -244,6 +244,4 @@ def gradient_row(p, o, q, adds, t, length, period, lowest, highest):
             z = fma(d, scale, load(t, SHIFT * period + k))
             g = select(z > low, select(high > z, g, zero), zero)
             value = scale * g - fma(load(t, FACTOR * period + k), d, load(t, OFFSET * period + k))
-            if adds:
-                value = read(q, i + k, part) + value
             write(q, i + k, value, part)

@@ -10,7 +10,7 @@ from rot180.kernels.operands import contiguous, float_type, integers
 from rot180.kernels.resample import resample, taps_of
 from rot180.ops.geometry import as_pair
 from rot180.ops.pooling import _pool_geometry
-from rot180.ops.resize import Weights, _check_delta, _check_maps, _means, _mode, _require
+from rot180.ops.resize import Weights, _check_delta, _check_maps, _mode, _require, means
 from rot180.ops.types import Array, Pair
 
 
@@ -26,12 +26,12 @@ def resize2d_backward(dy: Array, x_shape: tuple[int, ...], mode: str = "nearest"
 
 def adaptive_avg_pool2d(x: Array, size: Pair) -> Array:
     """Compiled twin of `rot180.ops.adaptive_avg_pool2d`."""
-    return _forward("adaptive_avg_pool2d", x, size, _means)
+    return _forward("adaptive_avg_pool2d", x, size, means)
 
 
 def adaptive_avg_pool2d_backward(dy: Array, x_shape: tuple[int, ...]) -> Array:
     """Compiled twin of `rot180.ops.adaptive_avg_pool2d_backward`."""
-    return _backward("adaptive_avg_pool2d_backward", dy, x_shape, _means)
+    return _backward("adaptive_avg_pool2d_backward", dy, x_shape, means)
 
 
 def global_avg_pool2d(x: Array) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
@@ -70,7 +72,7 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     check_maps("batch_norm", x, eps)
     check_parameters("batch_norm", x, gamma, beta, (x.shape[-1],))
     axes = tuple(range(x.ndim - 1))
-    check_count(x)
+    check_count(x.shape)
     mean, var = moments(x, axes)
     y = scaled((x - mean) / np.sqrt(var + x.dtype.type(eps)), gamma, beta)
     return y, mean.reshape(-1), var.reshape(-1)
@@ -229,10 +231,10 @@ def moving_average(
     return average[0] + share * (batch[0] - average[0]), average[1] + share * (unbiased - average[1])
 
 
-def check_count(x: Array) -> None:
-    """Raise ShapeError if a channel has a single value, or none."""
-    if x.size <= x.shape[-1]:
+def check_count(shape: tuple[int, ...]) -> None:
+    """Raise ShapeError if a channel of an array of this shape has a single value, or none."""
+    if math.prod(shape[:-1]) < 2 or not shape[-1]:
         raise ShapeError(
-            f"batch_norm: a channel needs at least two values to have a variance; x has shape {x.shape}; "
+            f"batch_norm: a channel needs at least two values to have a variance; x has shape {shape}; "
             "give a larger batch"
         )

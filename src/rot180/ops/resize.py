@@ -118,7 +118,7 @@ def adaptive_avg_pool2d(x: Array, size: Pair) -> Array:
     >>> adaptive_avg_pool2d(np.arange(3.0).reshape(1, 1, 3, 1), (1, 2)).ravel()
     array([0.5, 1.5])
     """
-    return _forward("adaptive_avg_pool2d", x, size, _means)
+    return _forward("adaptive_avg_pool2d", x, size, means)
 
 
 def adaptive_avg_pool2d_backward(dy: Array, x_shape: tuple[int, ...]) -> Array:
@@ -127,7 +127,7 @@ def adaptive_avg_pool2d_backward(dy: Array, x_shape: tuple[int, ...]) -> Array:
     >>> adaptive_avg_pool2d_backward(np.array([2.0, 4.0]).reshape(1, 1, 2, 1), (1, 1, 3, 1)).ravel()
     array([1., 3., 2.])
     """
-    return _backward("adaptive_avg_pool2d_backward", dy, x_shape, _means)
+    return _backward("adaptive_avg_pool2d_backward", dy, x_shape, means)
 
 
 def global_avg_pool2d(x: Array) -> Array:
@@ -267,7 +267,7 @@ def _bilinear(n: int, o: int) -> Array:
     return matrix
 
 
-def _means(n: int, o: int) -> Array:
+def means(n: int, o: int) -> Array:
     matrix = np.zeros((o, n))
     for i in range(o):
         start, end = i * n // o, -(-(i + 1) * n // o)

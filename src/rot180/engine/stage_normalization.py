@@ -1,0 +1,100 @@
+"""Batch normalization, with the sum and the activation after it."""
+
+from __future__ import annotations
+
+from rot180.engine.elementwise_steps import KINDS
+from rot180.engine.stage import Context, Gate, Stage, Target, Value
+from rot180.engine.stage_activation import FURTHER, kind_of
+from rot180.engine.step import Step
+from rot180.kernels import elementwise
+from rot180.kernels.call import Call
+from rot180.kernels.elementwise import NOTHING
+from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.memory import aligned
+from rot180.kernels.normalization_calls import Normalization
+from rot180.nn.activation import LeakyReLU, ReLU
+from rot180.nn.batch_norm import BatchNorm2d, Normalized
+from rot180.nn.joins import Add
+from rot180.nn.layer import Layer, Shape
+from rot180.ops.batch_norm import check_count
+from rot180.ops.types import Array
+
+FUSED = (ReLU, LeakyReLU, *FURTHER)
+"""Activations that run inside the normalization before them."""
+
+
+class BatchNormStage(Stage):
+    """BatchNorm2d and an activation; or BatchNorm2d, Add with one other input, and ReLU.
+
+    Without a sum, the activation's input is formed again from x in the backward pass, and y is not kept.
+    """
+
+    def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape) -> None:
+        super().__init__(layers, inputs, output_shape)
+        norm, *following = layers
+        if not isinstance(norm, BatchNorm2d):
+            raise TypeError(f"not BatchNorm2d: {norm!r}")
+        self.norm = norm
+        self.adds = bool(following) and isinstance(following[0], Add)
+        activation = following[-1] if following and not isinstance(following[-1], Add) else None
+        self.kind, self.slope = _activation(activation)
+        self.keeps_output = self.adds and self.kind != NOTHING
+
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
+        """Return the steps for mean and variance of the batch, if training, and for y."""
+        x, *shortcut = inputs
+        self.x = x
+        channels = self.input_shape[-1]
+        if context.training:
+            check_count((context.count, *self.input_shape))
+            self.mean, self.var = aligned((channels,), context.dtype), aligned((channels,), context.dtype)
+        else:
+            self.mean, self.var = self.norm.statistics["running_mean"], self.norm.statistics["running_var"]
+        calls = self._calls(context, self.kind)
+        steps = [self._step("mean and variance", calls.moments(x))] if context.training else []
+        context.keep(x)
+        if self.keeps_output:
+            context.keep(y)
+            self.gate = Gate(elementwise.GATE, y)
+        return [*steps, self._step("normalize", calls.forward(x, y, *shortcut))]
+
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
+        """Return the steps for the gradients of scale and shift, and for dx; the other summand gets delta as it is."""
+        target, *shortcut = targets
+        if shortcut and shortcut[0] is not None:
+            shortcut[0].give(dy)
+        # The gate of an activation after a sum is applied beforehand.
+        calls = self._calls(context, NOTHING if self.adds else self.kind)
+        gradients = [self._gradient(context, name) for name in ("weight", "bias")]
+        steps = [self._step("scale, shift gradients", calls.parameter_gradients(dy, self.x, *gradients))]
+        if target is not None:
+            steps.append(self._step("data gradient", calls.data_gradient(dy, self.x, target.map, *gradients)))
+        return steps
+
+    def learn(self) -> None:
+        """Include mean and variance of the batch in the running averages."""
+        self.norm.learn(Normalized(self.x.inside, self.mean, self.var, True))
+
+    def _calls(self, context: Context, kind: int) -> Normalization:
+        gamma, beta = self.norm.scale_and_shift(self.x.inside)
+        return Normalization(
+            gamma, beta, self.mean, self.var, self.norm.eps, kind=kind, slope=self.slope,
+            threads=context.threads, scratch=context.scratch,
+        )  # fmt: skip
+
+    def _gradient(self, context: Context, name: str) -> Array:
+        """Return the array for a gradient, also where it is not learned: dx is computed from it."""
+        target = context.gradients.get(f"{self.norm.name}.{name}")
+        return context.scratch(self.input_shape[-1:]) if target is None else target
+
+    def _step(self, does: str, call: Call) -> Step:
+        return Step(self.names, does, *call)
+
+
+def _activation(layer: Layer | None) -> tuple[int, float]:
+    """Return the kind of an activation, and its number."""
+    if layer is None:
+        return NOTHING, 0.0
+    if type(layer) in FURTHER:
+        return kind_of(layer)
+    return KINDS[type(layer)][0], float(getattr(layer, "slope", 0.0))

@@ -1,0 +1,145 @@
+"""The compiled engine agrees with the reference on the layers and joins of deeper networks."""
+
+from __future__ import annotations
+
+import warnings
+
+import numba
+import numpy as np
+import pytest
+from agreement import TOLERANCE, assert_agree, assert_close, batches, built, compare, train
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rot180.engine import make_engine
+from rot180.errors import ShapeError
+from rot180.nn import network
+from rot180.nn.loss import CrossEntropyLoss
+from rot180.training import SGD
+
+# Convolutions before a normalization have no bias: its gradient is zero but for rounding.
+TEXTS = """
+6x5x4 > conv3x3:5:same:nobias bn relu > fc7
+6x5x4 > conv3x3:5:nobias bn silu conv1x1:6:nobias bn:momentum=0.3 relu6 > gap fc7
+6x5x4 > conv3x3:5:nobias bn hardswish conv3x3:6:nobias bn:noaffine leakyrelu conv1x1:4:nobias bn elu > gmp fc7
+6x5x4 > conv3x3:5:same:nobias bn > [( conv3x3:5:same:nobias bn relu conv3x3:5:same:nobias bn + skip ) relu]*3 gap fc7
+8x8x3 > conv3x3:5:same ( conv3x3:9:s2:same:nobias bn relu conv3x3:9:same:nobias bn + conv1x1:9:s2:nobias bn ) relu fc7
+8x8x3 > conv3x3:9:same:nobias bn ( conv3x3:9:same:nobias bn + skip ) ( bn + skip ) gap fc7
+6x5x4 > conv3x3:8:same ( skip * gap fc4 relu fc8 sigmoid ) conv3x3:4 > fc7
+6x5x4 > conv3x3:8:same ( skip * conv1x1:8 sigmoid ) conv3x3:4 > fc7
+6x5x4 > conv3x3:8:same [( skip | bn relu conv3x3:4:same )]*3 gap fc7
+6x5x4 > conv3x3:8:same prelu conv3x3:4:same prelu:shared up2 conv3x3:5 gelu up2:bilinear conv3x3:3 silu adaptavg3x2 fc7
+6x5x4 > conv3x3:8:same relu6 elu:alpha=0.5 hardsigmoid hardswish gelu:tanh > fc9:nobias bn relu fc7
+6x5x4 > bn conv3x3:8:same ( relu + tanh + skip ) gap ( fc8 | skip | sigmoid ) fc7
+6x5x4 > ( skip + skip ) conv3x3:4:same ( skip | skip ) relu fc7
+""".strip().split("\n")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_in_numpy():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("text", TEXTS)
+def test_training(text: str, dtype: str) -> None:
+    compare(text, (5, 4), dtype=dtype)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_inference(text: str) -> None:
+    model = train("compiled", text, (5, 4)).model
+    engine, reference = (make_engine(name, model, CrossEntropyLoss()) for name in ("compiled", "numpy"))
+    for images, _ in batches(model, (1, 3)):
+        assert_close(engine.forward(images), reference.forward(images), 1e-4)
+
+
+@st.composite
+def drawn_networks(draw: st.DrawFn) -> str:
+    """Residual, dense and gated blocks in any order."""
+    activation = st.sampled_from(["relu", "relu", "relu6", "silu", "hardswish", "leakyrelu", "prelu", "gelu", "elu"])
+    channels = draw(st.sampled_from([3, 8, 16, 20]))
+    words = [f"{draw(st.integers(2, 9))}x{draw(st.integers(2, 9))}x{draw(st.integers(1, 4))} >"]
+    words.append(f"conv3x3:{channels}:same:nobias bn {draw(activation)}")
+    for _ in range(draw(st.integers(1, 4))):
+        a, b = draw(activation), draw(activation)
+        words.append(
+            draw(
+                st.sampled_from(
+                    [
+                        f"( conv3x3:{channels}:same:nobias bn {a} conv1x1:{channels}:nobias bn + skip ) relu",
+                        f"( bn {a} conv3x3:{channels}:same + skip )",
+                        f"( conv1x1:{channels}:nobias bn + conv3x3:{channels}:same:nobias bn ) {a}",
+                        f"( skip * gap fc3 {b} fc{channels} sigmoid )",
+                        f"( skip | bn {a} conv3x3:2:same ) conv1x1:{channels} {b}",
+                        f"( {a} + {b} + skip )",
+                        f"up2 {a} maxpool2",
+                    ]
+                )
+            )
+        )
+    return " ".join([*words, draw(st.sampled_from(["gap", "gmp", "adaptavg2x1", ""])), "fc5"])
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(text=drawn_networks(), counts=st.lists(st.integers(2, 6), min_size=1, max_size=3))
+def test_drawn_networks(text: str, counts: list[int]) -> None:
+    compare(text, counts, dtype="float64")
+
+
+def test_the_same_bits_for_any_number_of_threads() -> None:
+    """Statistics included."""
+    text = "9x9x3 > conv3x3:20:same:nobias bn silu ( conv3x3:20:same:nobias bn + skip ) relu ( skip * gap ) prelu fc5"
+    found = []
+    before = numba.get_num_threads()
+    try:
+        for threads in range(1, before + 1):
+            numba.set_num_threads(threads)
+            outcome = train("compiled", text, (33, 33))
+            found.append({name: array.tobytes() for name, array in outcome.arrays.items()})
+    finally:
+        numba.set_num_threads(before)
+    assert all(other == found[0] for other in found)
+
+
+def test_a_refused_batch_teaches_nothing() -> None:
+    model = built("4x4x2 > conv3x3:4:same:nobias bn relu > fc3", np.float32)
+    engine = make_engine("compiled", model, CrossEntropyLoss())
+    before = {name: array.copy() for name, array in model.statistics.items()}
+    (images, labels), (good, good_labels) = batches(model, (6, 6))
+    images[0, 0, 0, 0] = np.inf
+    with np.errstate(all="ignore"):
+        assert not engine.train_step(images, labels, SGD(lr=0.1)).finite
+    for name, array in model.statistics.items():
+        np.testing.assert_array_equal(array, before[name])
+    assert engine.train_step(good, good_labels, SGD(lr=0.1), update=False).finite  # accepted, if not yet used
+    assert all((array != before[name]).any() for name, array in model.statistics.items())
+
+
+def test_a_channel_with_a_single_value() -> None:
+    model = network("3 > fc4 bn fc2").build(seed=0)
+    engine = make_engine("compiled", model, CrossEntropyLoss())
+    with pytest.raises(ShapeError, match="a channel needs at least two values to have a variance"):
+        engine.train_step(np.ones((1, 3), np.float32), np.zeros(1, int), SGD(lr=0.1))
+
+
+def test_steps_of_a_residual_block() -> None:
+    """One pass normalizes, adds and rectifies; the gate of the sum is applied as its delta is added up."""
+    model = network(
+        "8x8x16 > [( conv3x3:16:same:nobias bn relu conv3x3:16:same:nobias bn + skip ) relu]*2 gap fc3"
+    ).build()
+    plan = make_engine("compiled", model, CrossEntropyLoss()).plan(4)
+    forward = [step.does for step in plan.forward]
+    assert forward.count("normalize") == 4
+    assert not {"add", "activate"} & set(forward)
+    assert [step.does for step in plan.backward].count("add to delta, gate") == 1
+
+
+def test_agreement_is_not_by_chance() -> None:
+    expected = train("numpy", TEXTS[0], (5,), dtype=np.float64)
+    found = train("compiled", TEXTS[0], (5,))
+    found.model.statistics["bn1.running_var"][0] *= 1.001
+    with pytest.raises(AssertionError, match=r"bn1\.running_var: off by"):
+        assert_agree(found, expected, 1e-4)
