@@ -98,6 +98,11 @@ def test_compare(rot180: Call) -> None:
     assert {"loops", "im2col", "offsets", "windows"} <= {way["name"] for way in found["ways"]}
 
 
+def test_a_notation_longer_than_a_file_s_name(rot180: Call) -> None:
+    text = "2x2x1" + " > conv1x1:2" * 200
+    assert len(rot180("cost", text, "--engine", "numpy", "--json").json["layers"]) == 200
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -12,8 +12,9 @@ import pytest
 from rot180 import AvgPool2d, Conv2d, Flatten, LeakyReLU, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, Softmax, Tanh
 from rot180.errors import ArgumentError
 from rot180.inside.check import check
+from rot180.inside.check_report import WRONG
 from rot180.inside.gradient_check import GradientCheck
-from rot180.nn import CrossEntropyLoss, Dropout, Node, NoisyReLU, network
+from rot180.nn import Add, CrossEntropyLoss, Dropout, Node, NoisyReLU, network
 from rot180.nn.layer import Layer
 from rot180.ops.conv2d import conv2d
 from rot180.ops.conv_layout import pad, tap
@@ -437,3 +438,22 @@ def test_correct_networks_drawn_at_random_raise_no_alarm(monkeypatch: pytest.Mon
     found, undecided = importlib.import_module("random_networks").alarms(25, start=5000)
     assert not found, "\n".join(f"{seed}: {report}" for seed, report in found)
     assert undecided < 5
+
+
+def test_joins_are_checked_for_each_of_their_inputs() -> None:
+    model = network("4x4x2 > ( relu + skip ) ( skip | conv1x1:3 ) ( skip * gap sigmoid ) > fc3")
+    report = check(model)
+    assert report.passed
+    arrays = {part.name: [array.name for array in part.arrays] for part in report.parts}
+    assert [arrays[name] for name in ("add1", "concat1", "multiply1")] == [["x1", "x2"]] * 3
+
+
+def test_delta_given_to_one_branch_only_is_found() -> None:
+    class OneBranch(Add):
+        def backward(self, dy, saved, *, needs_dx=True):
+            return (dy, np.zeros_like(dy)), {}
+
+    report = check(Sequential([Conv2d(2, 1), OneBranch([ReLU()], []), Flatten(), Linear(3)]), (4, 4, 2))
+    wrong = [(part.name, array.name) for part in report.parts for array in part.arrays if array.verdict == WRONG]
+    assert ("add1", "x2") in wrong
+    assert ("add1", "x1") not in wrong

@@ -98,7 +98,7 @@ def check(
     if not model.is_built:
         model = copy.deepcopy(model).build(input_shape, seed=seed, dtype=np.float64)
     parts = [
-        check_layer(layer, shapes.input, **options)
+        check_layer(layer, *shapes.inputs, **options)
         for layer, shapes in zip(model.layers, model.layer_shapes, strict=True)
     ]
     the_loss = _loss(loss, model)
@@ -110,16 +110,16 @@ def check(
 
 
 def check_layer(
-    layer: Layer, input_shape: tuple[int, ...], *, tolerance: float, coordinates: int, directions: int, seed: int
+    layer: Layer, *input_shapes: tuple[int, ...], tolerance: float, coordinates: int, directions: int, seed: int
 ) -> PartCheck:
-    """Check the backward pass of a single layer; parameters as in `check`."""
-    bench = _Bench(layer, input_shape, seed)
+    """Check the backward pass of a single layer, with one shape for each input; parameters as in `check`."""
+    bench = _Bench(layer, input_shapes, seed)
     points = {"tolerance": tolerance, "coordinates": coordinates, "directions": directions}
     name = layer.name or type(layer).__name__
     arrays = [_check_array(bench, array, points) for array in bench.names]
-    if not bench.parameters:
+    if not bench.parameters and not layer.is_join:
         # Integers produce ties, where max pooling must choose; an error found with them is an error.
-        tied = _Bench(layer, input_shape, seed, ties=True)
+        tied = _Bench(layer, input_shapes, seed, ties=True)
         second = _check_array(tied, "x", points)
         if arrays[0].verdict != WRONG and second.verdict == WRONG:
             arrays[0] = second
@@ -145,14 +145,19 @@ def _joined(array: ArrayCheck, first: GradientCheck, second: GradientCheck) -> A
 
 
 class _Bench:
-    """A copy of a layer in float64, with an input and a delta drawn at random."""
+    """A copy of a layer in float64, with its inputs and a delta drawn at random.
 
-    def __init__(self, layer: Layer, input_shape: tuple[int, ...], seed: int, *, ties: bool = False) -> None:
+    The input is named x; those of a join x1, x2, ...
+    """
+
+    def __init__(
+        self, layer: Layer, input_shapes: tuple[tuple[int, ...], ...], seed: int, *, ties: bool = False
+    ) -> None:
         self.seed = seed
         generator = np.random.default_rng([seed, ties])
         self.layer = copy.deepcopy(layer)
         drawing = np.random.default_rng([seed, 3]) if layer.parameters else generator
-        self.layer.build(input_shape, drawing, dtype=np.float64)
+        self.layer.build(input_shapes[0], drawing, dtype=np.float64)
         for name, array in self.layer.parameters.items():
             # Biases start at zero and weights may be tiny; the gradients must be right for any values.
             value = layer.parameters.get(name, array) + 0.1 * generator.normal(size=array.shape)
@@ -160,14 +165,17 @@ class _Bench:
                 np.copyto(array, value)  # in place: layers inside may refer to it, too
             else:
                 self.layer.parameters[name] = value
-        shape = (IMAGES, *input_shape)
-        self.x: Array = generator.normal(size=shape)
-        if ties:
-            self.x = generator.integers(-2, 3, shape).astype(np.float64)
+        self.inputs: dict[str, Array] = {}
+        for number, input_shape in enumerate(input_shapes, 1):
+            shape = (IMAGES, *input_shape)
+            x: Array = generator.normal(size=shape)
+            if ties:
+                x = generator.integers(-2, 3, shape).astype(np.float64)
+            self.inputs[f"x{number}" if layer.is_join else "x"] = x
         self.parameters = {name: array.copy() for name, array in self.layer.parameters.items()}
         self.problem = ""
         try:
-            self.y, saved = self.forward(self.x)
+            self.y, saved = self.forward(self.inputs)
         except Rot180Error:
             raise  # an input that the layer rejects does not make its gradient wrong
         except Exception as error:  # a user's own layer may raise anything, which is reported
@@ -181,28 +189,30 @@ class _Bench:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return ("x", *self.parameters)
+        return (*self.inputs, *self.parameters)
 
-    def forward(self, x: Array) -> tuple[Array, Any]:
+    def forward(self, arrays: dict[str, Array]) -> tuple[Array, Any]:
+        inputs = [arrays[name].copy() for name in self.inputs]
         # The same draws in each call: noise and masks must not change between the differences. They differ from those
         # of x.
-        return self.layer.forward(x.copy(), training=True, generator=np.random.default_rng([self.seed, 2]))
+        return self.layer.forward(*inputs, training=True, generator=np.random.default_rng([self.seed, 2]))
 
     def _backward(self, saved: Any) -> dict[str, Array]:
         dx, gradients = self.layer.backward(self.dy.copy(), saved, needs_dx=True)
-        found = {"x": dx, **gradients}
+        dxs = dx if self.layer.is_join else (dx,)
+        found = {**dict(zip(self.inputs, dxs or (), strict=False)), **gradients}
         return {name: np.asarray(array) for name, array in found.items() if array is not None}
 
     def output(self, arrays: dict[str, Array]) -> Array:
         for name, array in self.layer.parameters.items():
             np.copyto(array, arrays[name])
-        return np.asarray(self.forward(arrays["x"])[0])
+        return np.asarray(self.forward(arrays)[0])
 
     def value(self, arrays: dict[str, Array], dy: Array) -> float:
         return float(np.sum(dy * self.output(arrays)))
 
     def arrays(self) -> dict[str, Array]:
-        return {"x": self.x, **self.parameters}
+        return {**self.inputs, **self.parameters}
 
     def jacobian(self, name: str) -> Array:
         """Return dy/d(array) by finite differences: (entries of the array, entries of y)."""
@@ -222,7 +232,7 @@ class _Bench:
 
 def _check_array(bench: _Bench, name: str, points: dict[str, Any]) -> ArrayCheck:
     if bench.problem:
-        return ArrayCheck(name, None, bench.problem if name == "x" else "")
+        return ArrayCheck(name, None, bench.problem if name == bench.names[0] else "")
     array = bench.arrays()[name]
     if name not in bench.claimed:
         return ArrayCheck(name, None, f"backward returns no gradient for {name}", None)
@@ -247,6 +257,8 @@ def _check_array(bench: _Bench, name: str, points: dict[str, Any]) -> ArrayCheck
 
 
 def _mistake(bench: _Bench, name: str) -> Mistake | None:
+    if bench.layer.is_join:  # none is known
+        return None
     measure: Callable[[Array], Array] | None = None
     array = bench.arrays()[name]
     if array.size * bench.dy.size <= MEASURED:
@@ -260,7 +272,7 @@ def _mistake(bench: _Bench, name: str) -> Mistake | None:
 
     for parameter, value in bench.parameters.items():
         np.copyto(bench.layer.parameters[parameter], value)
-    case = Case(name, bench.claimed[name], bench.x, np.asarray(bench.y), bench.dy, bench.parameters, measure)
+    case = Case(name, bench.claimed[name], bench.inputs["x"], np.asarray(bench.y), bench.dy, bench.parameters, measure)
     return name_mistake(bench.layer, case)
 
 
