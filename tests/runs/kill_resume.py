@@ -36,6 +36,13 @@ SETTINGS = [
     *("--model", "8x8x1 > conv3x3:4 relu maxpool2 > fc16 relu dropout0.2 > fc10", "--limit", "200"),
     *("--epochs", "3", "--batch-size", "8", "--validation", "0.1", "--engine", "numpy"),
 ]
+MORE_STATE = [
+    *SETTINGS,
+    *("--model", "8x8x1 > conv3x3:4 bn relu maxpool2 > fc16 relu dropout0.2 > fc10", "--augment", "shift:1,mixup:0.2"),
+    *("--ema", "0.9", "--clip-norm", "1", "--optimizer", "adamw", "--no-decay-bias-and-norm"),
+    *("--label-smoothing", "0.1", "--early-stopping", "3"),
+]
+"""With statistics, an average and the best weights in the checkpoints as well."""
 EVERY = ["--checkpoint-every", "9", "--no-pictures", "--json"]
 CHECKPOINTS = 10
 """About as many as such a training writes."""
@@ -112,13 +119,13 @@ def checksum(run: Path) -> str:
     return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
-def uninterrupted(folder: Path) -> Reference:
+def uninterrupted(folder: Path, settings: list[str] = SETTINGS) -> Reference:
     """Train without a break, and measure how long that takes."""
     seconds = []
     for number in range(2):  # the first also warms up
         run = folder / f"reference-{number}"
         began = time.monotonic()
-        process = start(["train", *SETTINGS, *EVERY, "--out", str(run)])
+        process = start(["train", *settings, *EVERY, "--out", str(run)])
         process.join()
         seconds.append(time.monotonic() - began)
         if process.exitcode:
@@ -203,14 +210,14 @@ def finish(run: Path, reference: Reference, tally: Tally) -> None:
 
 def kill(count: int, folder: Path, seed: int = 0) -> Tally:
     """Kill trainings so many times in all, one to three times each, and finish them."""
-    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder)
+    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder, MORE_STATE)
     while tally.interruptions < count:
         run = folder / f"run-{tally.trainings}-{tally.interruptions}"
         began = False
         for _ in range(rng.choice((1, 1, 2, 3))):
             if tally.interruptions >= count:
                 break
-            arguments = ["train", "--resume", str(run), *EVERY] if began else ["train", *SETTINGS, *EVERY]
+            arguments = ["train", "--resume", str(run), *EVERY] if began else ["train", *MORE_STATE, *EVERY]
             arguments += [] if began else ["--out", str(run)]
             inside = tally.interruptions % 5 == 4
             if inside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,7 +166,7 @@ def test_label_smoothing_is_for_cross_entropy() -> None:
 
 
 SETTINGS = RunSettings(
-    model="8x8x1 > conv3x3:2 relu maxpool2 > dropout0.2 > fc10",
+    model="8x8x1 > conv3x3:2 bn relu maxpool2 > dropout0.2 > fc10",
     epochs=3,
     batch_size=16,
     limit=120,
@@ -197,11 +198,13 @@ class StopAt:
                 self.trainer.stop("interrupted")
 
 
-def test_a_run_that_was_interrupted_ends_with_the_same_files(tmp_path: Path) -> None:
-    whole = train_run(SETTINGS, out=tmp_path / "whole", draw=False)
-    for batches in (3, 6, 11):
+@pytest.mark.parametrize(("engine", "stops"), [("numpy", (3, 6, 11)), ("compiled", (8,))])
+def test_a_run_that_was_interrupted_ends_with_the_same_files(tmp_path: Path, engine: str, stops: tuple[int]) -> None:
+    settings = replace(SETTINGS, engine=engine)
+    whole = train_run(settings, out=tmp_path / "whole", draw=False)
+    for batches in stops:
         path = tmp_path / f"run{batches}"
-        train_run(SETTINGS, out=path, subscribers=[StopAt(batches)], draw=False)
+        train_run(settings, out=path, subscribers=[StopAt(batches)], draw=False)
         told = []
         run = resume_run(path, draw=False, tell=told.append)
         assert told == []
