@@ -180,15 +180,15 @@ def test_order_of_operations_is_the_order_in_which_they_were_drawn() -> None:
     augment._chosen[:] = [names.index("equalize"), names.index("solarize")]
     augment._strength[:] = [0, 100]
     expected = [ImageOps.solarize(ImageOps.equalize(Image.fromarray(image)), 100) for image in images]
-    np.testing.assert_array_equal(augment.alter(images, LOOK), np.stack([np.asarray(one) for one in expected]))
+    np.testing.assert_array_equal(augment.alter(images.copy(), LOOK), np.stack([np.asarray(one) for one in expected]))
 
 
 def test_images_do_not_depend_on_those_beside_them() -> None:
-    """Work is done some images at a time, and operation by operation; each image comes out as if it were alone."""
+    """Work is done operation by operation; each image comes out as if it were alone."""
     images = GENERATOR.integers(0, 256, (40, 90, 90, 3), dtype=np.uint8)
     drawn = Drawn(np.random.default_rng(3), images.shape, 2, 12)
-    together = drawn.alter(images, LOOK)
+    together = drawn.alter(images.copy(), LOOK)
     for image in range(0, 40, 7):
         alone = Drawn(np.random.default_rng(0), (1, 90, 90, 3), 2, 12)
         alone._chosen, alone._strength = drawn._chosen[image : image + 1], drawn._strength[image : image + 1]
-        np.testing.assert_array_equal(alone.alter(images[image : image + 1], LOOK)[0], together[image])
+        np.testing.assert_array_equal(alone.alter(images[image : image + 1].copy(), LOOK)[0], together[image])

@@ -5,6 +5,7 @@ The result depends only on the images, their range, the labels and the generator
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,13 @@ from rot180.data.augment.look import Limits, Look, limits_of
 from rot180.data.augment.mixing import cutmix, mixed_labels, mixup
 from rot180.data.augment.policies import Drawn
 from rot180.data.augment.resized_crop import ResizedCrops
-from rot180.data.augment.simple import SIMPLE, mirrored
+from rot180.data.augment.simple import SIMPLE, mirror
 from rot180.data.augment.warp import matrix, then, turned, warp
 from rot180.data.lazy import Images, LazyImages
 from rot180.ops.types import Array
+
+VALUES_AT_ONCE = 256 * 1024
+"""Values of images that all steps are applied to at a time, so that intermediate arrays stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -86,28 +90,40 @@ class Augmentation:
             Probabilities.
         """
         chosen = np.arange(len(images)) if chosen is None else chosen
-        steps, labels = dict(self.steps), labels[chosen]
+        known = limits or limits_of(images, chosen)
+        look = Look(*known, self.border)
+        altered = np.empty((len(chosen), *images.shape[1:]), images.dtype)
+        at_once = max(1, VALUES_AT_ONCE // max(1, math.prod(images.shape[1:])))
+        for start in range(0, len(chosen), at_once):
+            part = chosen[start : start + at_once]
+            altered[start : start + at_once] = self._altered(images, part, generator, look, flips)
+        return self._mixed(altered, labels[chosen], generator, look, classes)
+
+    def _altered(
+        self, images: Images, chosen: Array, generator: np.random.Generator, look: Look, flips: Array | None
+    ) -> Array:
+        """Return some of the images after all steps but mixing."""
+        steps = dict(self.steps)
         crops = ResizedCrops(len(chosen), steps["resizedcrop"][0], generator) if "resizedcrop" in steps else None
         if crops is not None and isinstance(images, LazyImages):
-            images, crops = images.parts(chosen, crops.box), None
+            altered, crops = images.parts(chosen, crops.box), None
         else:
-            images = images[chosen]
-        look = Look(*(limits_of(images) if limits is None else limits), self.border)
+            altered = images[chosen]
         drawn = None
         if "randaugment" in steps:
             count, magnitude = steps["randaugment"]
-            drawn = Drawn(generator, images.shape, int(count), magnitude)
+            drawn = Drawn(generator, altered.shape, int(count), magnitude)
         elif "trivialaugment" in steps:
-            drawn = Drawn(generator, images.shape)
-        images = self._warped(images, crops, drawn, generator, look)
+            drawn = Drawn(generator, altered.shape)
+        altered = self._warped(altered, crops, drawn, generator, look)
         for name, numbers in self.steps:
             if name in SIMPLE:
-                images = SIMPLE[name](images, numbers[0], generator, look)
+                altered = SIMPLE[name](altered, numbers[0], generator, look)
             elif name == "altflip":
-                images = mirrored(images, generator.random(len(images)) < 0.5 if flips is None else flips[chosen])
+                altered = mirror(altered, generator.random(len(altered)) < 0.5 if flips is None else flips[chosen])
             elif drawn is not None and name in ("randaugment", "trivialaugment"):
-                images = drawn.alter(images, look)
-        return self._mixed(images, labels, generator, look, classes)
+                altered = drawn.alter(altered, look)
+        return altered
 
     def _warped(
         self,
@@ -143,9 +159,6 @@ class Augmentation:
             generator=generator,
             repeats_edge=crops is not None,
         )
-        if len(moved) == count:
-            return warped
-        images = images.copy()
         images[moved] = warped
         return images
 
@@ -162,7 +175,7 @@ class Augmentation:
         if name == "mixup":
             images = mixup(images, other, share, look)
         else:
-            images, share = cutmix(images, other, share, generator)
+            share = cutmix(images, other, share, generator)
         return images, mixed_labels(labels, other, share, classes)
 
     def __str__(self) -> str:

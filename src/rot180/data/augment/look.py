@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from rot180.data.lazy import Images
 from rot180.nn.pixel_range import PixelRange
 from rot180.ops.types import Array
 
 Limits = tuple[float, float]
 """Black and white, in the units of the images."""
-
-VALUES_AT_ONCE = 128 * 1024
-"""Values that are processed at a time, so that intermediate arrays stay in the cache."""
 
 
 class Look(NamedTuple):
@@ -41,22 +38,8 @@ class Look(NamedTuple):
         return (values if images.dtype.kind == "f" else np.rint(values)).astype(images.dtype)
 
 
-def limits_of(images: Array) -> Limits:
-    """Return black and white: the range of the dtype, for floats the range inferred from the images."""
+def limits_of(images: Images, chosen: Array) -> Limits:
+    """Return black and white: the range of the dtype, for floats the range inferred from the chosen images."""
     if images.dtype.kind != "f":
         return 0.0, float(np.iinfo(images.dtype).max)
-    return PixelRange.of(images).limits
-
-
-def in_pieces(images: Array, make: Callable[[slice], Array], values: int = VALUES_AT_ONCE) -> Array:
-    """Return what a function makes of some images at a time, as an array like the images.
-
-    >>> in_pieces(np.arange(3.0), lambda part: np.arange(3.0)[part] ** 2, values=2).tolist()
-    [0.0, 1.0, 4.0]
-    """
-    made = np.empty_like(images)
-    at_once = max(1, values // max(1, images[:1].size))
-    for start in range(0, len(images), at_once):
-        part = slice(start, min(start + at_once, len(images)))
-        made[part] = make(part)
-    return made
+    return PixelRange.of(images[chosen]).limits

@@ -16,8 +16,11 @@ import math
 
 import numpy as np
 
-from rot180.data.augment.look import Look, in_pieces
+from rot180.data.augment.look import Look
 from rot180.ops.types import Array
+
+VALUES_AT_ONCE = 128 * 1024
+"""Values that are mixed at a time, so that intermediate arrays stay in the cache."""
 
 
 def mixup(images: Array, other: Array, share: float, look: Look) -> Array:
@@ -26,12 +29,17 @@ def mixup(images: Array, other: Array, share: float, look: Look) -> Array:
     >>> mixup(np.array([[[[0]]], [[[100]]]], np.uint8), np.array([1, 0]), 0.75, Look(0, 255, "black")).ravel().tolist()
     [25, 75]
     """
-    own, others = np.float32(share), np.float32(1 - share)
-    return in_pieces(images, lambda part: look.as_images(images[part] * own + images[other[part]] * others, images))
+    mixed = np.empty_like(images)
+    at_once = max(1, VALUES_AT_ONCE // images[0].size)
+    for start in range(0, len(images), at_once):
+        part = slice(start, start + at_once)
+        values = images[part] * np.float32(share) + images[other[part]] * np.float32(1 - share)
+        mixed[part] = look.as_images(values, images)
+    return mixed
 
 
-def cutmix(images: Array, other: Array, share: float, generator: np.random.Generator) -> tuple[Array, float]:
-    """Return the images with a rectangle of the others pasted in, and the share of the area that remains.
+def cutmix(images: Array, other: Array, share: float, generator: np.random.Generator) -> float:
+    """Paste a rectangle of the others into the images, and return the share of the area that remains.
 
     The rectangle has the images' proportions and the area 1 - share, except for what lies beyond the edges: its center
     is anywhere in the image.
@@ -39,9 +47,9 @@ def cutmix(images: Array, other: Array, share: float, generator: np.random.Gener
     (top, bottom), (left, right) = (
         _extent(size, math.sqrt(1 - share), int(generator.integers(size))) for size in images.shape[1:3]
     )
-    mixed = images.copy()
-    mixed[:, top:bottom, left:right] = images[other, top:bottom, left:right]
-    return mixed, 1 - (bottom - top) * (right - left) / (images.shape[1] * images.shape[2])
+    images[:, top:bottom, left:right] = images[other, top:bottom, left:right]
+    area: int = images.shape[1] * images.shape[2]
+    return 1 - (bottom - top) * (right - left) / area
 
 
 def _extent(size: int, share: float, center: int) -> tuple[int, int]:

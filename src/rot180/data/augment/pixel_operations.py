@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rot180.data.augment.look import Look, in_pieces
+from rot180.data.augment.look import Look
 from rot180.ops.types import Array
 
 Operation = Callable[[Array, Array], Array]
@@ -18,15 +18,11 @@ Operation = Callable[[Array, Array], Array]
 
 def in_levels(operation: Operation, images: Array, strength: Array, look: Look) -> Array:
     """Apply an operation to images with any black and white."""
+    if images.dtype == np.uint8 and (look.black, look.white) == (0, 255):
+        return operation(images, strength)
     step = (look.white - look.black) / 255
-
-    def altered(part: slice) -> Array:
-        if images.dtype == np.uint8 and (look.black, look.white) == (0, 255):
-            return operation(images[part], strength[part])
-        levels = np.rint((images[part] - look.black) / step).clip(0, 255).astype(np.uint8)
-        return look.as_images(look.black + operation(levels, strength[part]) * step, images)
-
-    return in_pieces(images, altered)
+    levels = np.rint((images - look.black) / step).clip(0, 255).astype(np.uint8)
+    return look.as_images(look.black + operation(levels, strength) * step, images)
 
 
 def brightness(images: Array, change: Array) -> Array:

@@ -119,11 +119,10 @@ class Drawn:
         return found
 
     def alter(self, images: Array, look: Look) -> Array:
-        """Return the images after the operations that change pixels where they are."""
-        altered = images.copy()
+        """Make the operations that change pixels where they are; the images are overwritten."""
         for chosen, strength in zip(self._chosen.T, self._strength.T, strict=True):
             for name, operation in PIXEL_OPERATIONS.items():
                 which = np.flatnonzero(chosen == self._list.index(name))
                 if len(which):
-                    altered[which] = in_levels(operation, altered[which], strength[which], look)
-        return altered
+                    images[which] = in_levels(operation, images[which], strength[which], look)
+        return images

@@ -1,4 +1,4 @@
-"""Steps that move whole pixels, change brightness or contrast, or cover a part."""
+"""Steps that move whole pixels, change brightness or contrast, or cover a part; each may overwrite its images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rot180.data.augment.look import Look, in_pieces
+from rot180.data.augment.look import Look
 from rot180.ops.types import Array
 
 ERASED, ERASED_RATIO = (0.02, 1 / 3), 10 / 3
@@ -29,33 +29,28 @@ def _cut_out_of(framed: Array, shape: tuple[int, ...], generator: np.random.Gene
 
 def flip(images: Array, probability: float, generator: np.random.Generator, look: Look) -> Array:
     """Mirror each image with this probability."""
-    return mirrored(images, generator.random(len(images)) < probability)
+    return mirror(images, generator.random(len(images)) < probability)
 
 
-def mirrored(images: Array, which: Array) -> Array:
-    """Return the images with those that are marked mirrored left to right."""
-    flipped = images.copy()
-    pixels = flipped.view(f"V{images.shape[3] * images.itemsize}")  # moved as a whole, in half the time
+def mirror(images: Array, which: Array) -> Array:
+    """Mirror the images that are marked left to right."""
+    pixels = images.view(f"V{images.shape[3] * images.itemsize}")  # moved as a whole, in half the time
     pixels[which] = pixels[which][:, :, ::-1]
-    return flipped
+    return images
 
 
 def brightness(images: Array, share: float, generator: np.random.Generator, look: Look) -> Array:
     """Add a random share of white to all pixels of an image."""
     whole = np.float32(look.white - look.black)
     change = generator.uniform(-share, share, (len(images), 1, 1, 1)).astype(np.float32) * whole
-    return in_pieces(images, lambda part: look.as_images(images[part] + change[part], images))
+    return look.as_images(images + change, images)
 
 
 def contrast(images: Array, share: float, generator: np.random.Generator, look: Look) -> Array:
     """Scale the deviations from an image's mean."""
     factor = generator.uniform(1 - share, 1 + share, (len(images), 1, 1, 1)).astype(np.float32)
-
-    def scaled(part: slice) -> Array:
-        mean = images[part].mean((1, 2, 3), dtype=np.float32, keepdims=True)
-        return look.as_images(mean + (images[part] - mean) * factor[part], images)
-
-    return in_pieces(images, scaled)
+    mean = images.mean((1, 2, 3), dtype=np.float32, keepdims=True)
+    return look.as_images(mean + (images - mean) * factor, images)
 
 
 def cutout(images: Array, pixels: float, generator: np.random.Generator, look: Look) -> Array:
@@ -92,15 +87,14 @@ def erase(images: Array, probability: float, generator: np.random.Generator, loo
 
 
 def _covered(images: Array, top: Array, rows: Array, left: Array, columns: Array, look: Look) -> Array:
-    """Return the images with a black rectangle each; what lies beyond the edges is left out."""
-    covered = images.copy()
+    """Blacken a rectangle of each image; what lies beyond the edges is left out."""
     ends = zip(
         np.maximum(top, 0).tolist(), (top + rows).tolist(), np.maximum(left, 0).tolist(), (left + columns).tolist(),
         strict=True,
     )  # fmt: skip
-    for image, (first, last, start, stop) in zip(covered, ends, strict=True):
+    for image, (first, last, start, stop) in zip(images, ends, strict=True):
         image[first : max(last, 0), start : max(stop, 0)] = look.black
-    return covered
+    return images
 
 
 SIMPLE: dict[str, Callable[[Array, float, np.random.Generator, Look], Array]] = {

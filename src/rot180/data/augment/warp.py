@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.data.augment.look import Look, in_pieces
+from rot180.data.augment.look import Look
 from rot180.ops.types import Array
 
 ELASTIC_SMOOTHNESS = 4.0
 """Standard deviation of the Gaussian in pixels; Simard et al. found this best for images of 28 pixels."""
-
-PIXELS_AT_ONCE = 16 * 1024
-"""Pixels that are warped at a time, so that they and their displacements stay in the cache."""
 
 
 def matrix(
@@ -75,15 +72,11 @@ def warp(
         Whether the outermost pixels extend outward by one pixel. The enlargement of a part needs this: its outermost
         pixels may come from up to half a pixel outside the image.
     """
-    _, height, width, channels = images.shape
-
-    def warped(part: slice) -> Array:
-        displaced = np.empty((2, 0, 0, 0), np.float32)
-        if elastic:
-            displaced = elastic_field(part.stop - part.start, height, width, elastic, ELASTIC_SMOOTHNESS, generator)
-        return sample(images[part], transformations[part], look, displaced, repeats_edge=repeats_edge)
-
-    return in_pieces(images, warped, PIXELS_AT_ONCE * channels)
+    count, height, width, _ = images.shape
+    displaced = np.empty((2, 0, 0, 0), np.float32)
+    if elastic:
+        displaced = elastic_field(count, height, width, elastic, ELASTIC_SMOOTHNESS, generator)
+    return sample(images, transformations, look, displaced, repeats_edge=repeats_edge)
 
 
 def elastic_field(
