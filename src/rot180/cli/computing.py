@@ -7,6 +7,7 @@ TTA_HELP = (
     "Test-time augmentation. flip: average the outputs for each image and its mirror image, in twice the time; not for "
     "digits, letters or other images whose mirror image is of another class. none: off. By default as in training."
 )
+FLIPPED = "the outputs for each image and its mirror image are averaged (--tta flip)"
 THREADS_HELP = "Threads to compute on, by default one per core; results do not depend on it."
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rot180.cli.computing import ENGINE_HELP, THREADS_HELP, TTA_HELP
+from rot180.cli.computing import ENGINE_HELP, FLIPPED, THREADS_HELP, TTA_HELP
 
 
 def evaluate(
@@ -73,10 +73,12 @@ def evaluate(
         found = unseen(run, loaded, source, replace(options, progress=progress))
     result = measure(model, found.images, found.labels, tta=tta, engine=engine)
     if json:
-        print_json(result.to_dict())
+        print_json({**result.to_dict(), "tta": tta})
         return
     if found.note:
         print(visible(found.note))
+    if tta == "flip":
+        print(FLIPPED)
     right = round(result.accuracy * result.count)
     print(f"{right} of {result.count} correct: accuracy {percent(result.accuracy)}, error {result.error_percent:.2f}%")
     print(f"{translate('loss')} {result.loss:.4f}")

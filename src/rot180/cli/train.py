@@ -138,7 +138,7 @@ def train(
         typer.Option(
             "--ema",
             help="Validate, test and keep an exponential moving average of the weights over about the last 1/(1 - EMA) "
-            "steps: 0.999 covers 1,000. Choose one that covers a tenth of the training or less; 0: off.",
+            "steps, such as 0.999 for 1,000, but never more than about the last ninth of the steps so far; 0: off.",
             rich_help_panel=LEARNING,
         ),
     ] = None,

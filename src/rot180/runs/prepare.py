@@ -17,7 +17,7 @@ from rot180.nn import MODELS, Network
 from rot180.nn import model as make_model
 from rot180.nn.models import adapted_model, default_network
 from rot180.runs.own_data import tta_doubt
-from rot180.runs.settings import RunSettings
+from rot180.runs.settings import RunSettings, optimizer_of
 from rot180.training.recipe import NAMED_RECIPES, recipe
 
 
@@ -109,6 +109,9 @@ def doubts(prepared: Prepared) -> Iterator[str]:
         )
     if doubt := tta_doubt(prepared.settings.tta, prepared.settings.augment):
         yield doubt
+    optimizer = optimizer_of(asdict(prepared.settings))
+    if optimizer is not None and not optimizer.decay_bias_and_norm and not getattr(optimizer, "weight_decay", 0.0):
+        yield "--no-decay-bias-and-norm changes nothing, as there is no weight decay; add --weight-decay"
     pixels = prepared.model.preprocessing.pixels
     if pixels is not None and (note := pixels.note(prepared.dataset.train_images.dtype)):
         yield f"{prepared.dataset.name}: {translate(note)}"
