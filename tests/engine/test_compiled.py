@@ -27,6 +27,11 @@ conv3x3:6:g3:same relu
 conv3x3:9:g3:s2:d2:same
 conv1x1:33
 conv1x1:16 conv3x3:8:same relu
+conv1x1:20 relu conv1x1:40:s2 relu
+conv1x1:33:s2x3:nobias
+conv1x1:33 conv3x3:33:g33:same relu
+conv1x1:17 conv3x3:34:g17:s2:pad2:nobias
+conv1x1:20 relu conv5x2:20:g20:s1x2:d2:same relu conv1x1:24 relu
 conv7x9:4
 conv5x5:24:same relu maxpool2
 conv3x3:8:same maxpool2 relu

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 
 from rot180.engine.stage import Stage, Value
 from rot180.engine.stage_activation import FURTHER, FurtherActivationStage, PReLUStage
+from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
+from rot180.engine.stage_convolution_depthwise import DepthwiseStage
+from rot180.engine.stage_convolution_pointwise import PointwiseStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
 from rot180.engine.stage_join import AddStage, ConcatenateStage, MultiplyStage
 from rot180.engine.stage_layer import LayerStage
@@ -16,6 +19,7 @@ from rot180.engine.stage_normalization import BatchNormStage
 from rot180.engine.stage_pooling import PoolingStage, fuses_activation
 from rot180.engine.stage_resize import ResizeStage
 from rot180.engine.stage_simple import ActivationStage, DropoutStage, FlattenStage, NoisyReLUStage, SoftmaxStage
+from rot180.kernels.pointwise_calls import is_pointwise
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.activation_piecewise import PReLU
 from rot180.nn.batch_norm import BatchNorm2d
@@ -143,9 +147,19 @@ def _convolution(run: Run) -> Stage:
         else:
             break
         run.take()
-    if pool is None:
-        return DenseConvolutionStage(run.layers, run.inputs, run.output_shape, relu)
-    return PooledConvolutionStage(run.layers, run.inputs, run.output_shape, relu, pool)
+    if pool is not None:
+        return PooledConvolutionStage(run.layers, run.inputs, run.output_shape, relu, pool)
+    return _kind(conv, run.inputs[0].shape)(run.layers, run.inputs, run.output_shape, relu)
+
+
+def _kind(conv: Layer, input_shape: Shape) -> type[ConvolutionStage]:
+    """Return the kind of stage for a convolution without pooling."""
+    if isinstance(conv, Conv2d):
+        if conv.groups > 1 and conv.groups == input_shape[2]:
+            return DepthwiseStage
+        if is_pointwise(conv.parameters["weight"], conv.geometry(input_shape), conv.groups):
+            return PointwiseStage
+    return DenseConvolutionStage
 
 
 def _linear(run: Run) -> Stage:

@@ -46,6 +46,21 @@ class ConvolutionStage(Stage):
         )  # fmt: skip
         return self.conv.parameters.get("bias", np.zeros(self.weight.shape[3], context.dtype))
 
+    def gradients(self, context: Context, dy: FeatureMap) -> list[Step]:
+        """Return the steps that compute the gradients of weight and bias."""
+        correlate, add_up = self.calls.weight_gradient(self.x, dy, context.gradients[f"{self.conv.name}.weight"])
+        steps = [self.step("weight gradient", correlate, multiplies=True)]
+        if add_up:
+            steps.append(self.step("add up", add_up))
+        return [*steps, *self.bias_gradient(context, dy)]
+
+    def bias_gradient(self, context: Context, dy: FeatureMap) -> list[Step]:
+        """Return the step that computes the gradient of the bias, if there is one."""
+        if "bias" not in self.conv.parameters:
+            return []
+        db = context.gradients[f"{self.conv.name}.bias"]
+        return [self.step("bias gradient", self.calls.bias_gradient(dy, db))]
+
     def step(self, does: str, call: Call, *, multiplies: bool = False) -> Step:
         """Return a call as a step of the plan."""
         return Step(self.names, does, *call, self.calls.multiply_adds if multiplies else 0)

@@ -58,13 +58,7 @@ class DenseConvolutionStage(ConvolutionStage):
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """Correlate delta with the input, and convolve it with the rotated kernel."""
         (dx,) = targets
-        correlate, add_up = self.calls.weight_gradient(self.x, dy, context.gradients[f"{self.conv.name}.weight"])
-        steps = [self.step("weight gradient", correlate, multiplies=True)]
-        if add_up:
-            steps.append(self.step("add up", add_up))
-        if "bias" in self.conv.parameters:
-            db = context.gradients[f"{self.conv.name}.bias"]
-            steps.append(self.step("bias gradient", self.calls.bias_gradient(dy, db)))
+        steps = self.gradients(context, dy)
         if dx is None:
             return steps
         if self.calls.folds:

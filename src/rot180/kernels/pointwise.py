@@ -18,7 +18,7 @@ from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import read, write
 from rot180.kernels.product_tile import product_tile
-from rot180.kernels.simd import advance, lanes, pointer, prefetch
+from rot180.kernels.simd import advance, lanes, pointer, prefetch, select, splat
 from rot180.kernels.tile import TILE_VECTORS
 
 LINE = 64
@@ -51,10 +51,18 @@ class PointwiseSizes(NamedTuple):
     """Pixels of a tile."""
     panels: int
     """Panels of a unit of work."""
+    w_panel: int
+    """Distance from one panel of w to the next, then from one row to the next."""
+    w_row: int
+    gate_first: int = 0
+    """As in x."""
+    gate_image: int = 0
+    gate_line: int = 0
+    gate_pixel: int = 0
 
 
 @kernel
-def pointwise(address, x, panels, bias, y, limits, scratch, sizes):
+def pointwise(address, x, w, bias, y, gate, limits, scratch, sizes):
     """Multiply the pixels of x by a matrix.
 
     Parameters
@@ -62,10 +70,13 @@ def pointwise(address, x, panels, bias, y, limits, scratch, sizes):
     address : int
         Address of the compiled product tile.
     x : (N, rows, columns, C)
-    panels : (1, blocks, C, width)
-        The matrix, from `pack_panels`, or for a data gradient from `pack_rotated`.
+    w : (1, blocks, C, width) or (1, 1, C, F)
+        The matrix, from `pack_panels`, or for a data gradient from `pack_rotated`; or the weights in place, with room
+        for a register after the end.
     bias : (F,)
     y : (N, rows, columns, F)
+    gate : (N, rows, columns, F)
+        If `gate_pixel` is not 0, a result passes where this is positive, and is 0 elsewhere.
     limits : (2,)
         The smallest and the largest result.
     scratch : (threads, run*(C + a register)), or (threads, 0)
@@ -74,10 +85,10 @@ def pointwise(address, x, panels, bias, y, limits, scratch, sizes):
     sizes : `PointwiseSizes`
     """
     C, F = x.shape[3], y.shape[3]
-    s = PointwiseSizes(*unpacked(sizes, 14))
+    s = PointwiseSizes(*unpacked(sizes, 20))
     L = lanes(x)
     width = TILE_VECTORS * L
-    blocks = panels.shape[1]
+    blocks = (F + width - 1) // width
     groups = (blocks + s.panels - 1) // s.panels
     runs = (s.length + s.run - 1) // s.run
     line_length = LINE // x.itemsize
@@ -90,14 +101,15 @@ def pointwise(address, x, panels, bias, y, limits, scratch, sizes):
         x_at = s.x_first + line // s.lines * s.x_image + line % s.lines * s.x_line + begin * s.x_pixel
         source = pointer(x, x_at)
         target = s.y_first + line // s.lines * s.y_image + line % s.lines * s.y_line + begin * s.y_pixel
+        gate_at = s.gate_first + line // s.lines * s.gate_image + line % s.lines * s.gate_line + begin * s.gate_pixel
         step = s.x_pixel
         if copies:
             step = C + L
-            p = pointer(scratch, get_thread_id() * scratch.shape[1])
+            copied = pointer(scratch, get_thread_id() * scratch.shape[1])
             for q in range(pixels):
                 for c in range(0, C, L):
-                    write(p, q * step + c, read(source, q * s.x_pixel + c, min(L, C - c)), min(L, C - c))
-            source = p
+                    write(copied, q * step + c, read(source, q * s.x_pixel + c, min(L, C - c)), min(L, C - c))
+            source = copied
         for b in range(first_panel, min(blocks, first_panel + s.panels)):
             first = b * width
             part = min(width, F - first)
@@ -114,6 +126,13 @@ def pointwise(address, x, panels, bias, y, limits, scratch, sizes):
                     prefetch(following, i * s.y_pixel + L)
                 product_tile(
                     address, min(s.block, pixels - q), vectors, advance(source, q * step),
-                    pointer(panels, b * C * width), pointer(bias, first), pointer(y, target + q * s.y_pixel + first),
-                    pointer(limits, 0), C, part - (vectors - 1) * L, step, width, s.y_pixel,
+                    pointer(w, b * s.w_panel), pointer(bias, first), pointer(y, target + q * s.y_pixel + first),
+                    pointer(limits, 0), C, part - (vectors - 1) * L, step, s.w_row, s.y_pixel,
                 )  # fmt: skip
+                for p in range(min(s.block, pixels - q) if s.gate_pixel > 0 else 0):
+                    result = pointer(y, target + (q + p) * s.y_pixel + first)
+                    passes = pointer(gate, gate_at + (q + p) * s.gate_pixel + first)
+                    for v in range(vectors):
+                        some = min(L, part - v * L)
+                        value, zero = read(result, v * L, some), splat(result, 0.0)
+                        write(result, v * L, select(read(passes, v * L, some) > zero, value, zero), some)

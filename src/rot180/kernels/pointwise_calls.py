@@ -25,6 +25,7 @@ CACHED_RUN = 1 << 17
 """Bytes of the pixels of a run, or of their results, so that both stay in the second-level cache."""
 ALIASED = 4096
 """Bytes after which addresses belong to the same set of the first-level cache."""
+GATE_SIZES = ("gate_first", "gate_image", "gate_line", "gate_pixel")
 UNLIMITED = (-math.inf, math.inf)
 """The limits of a result that is not clamped."""
 
@@ -53,72 +54,87 @@ class Pointwise:
         self.width = TILE_VECTORS * self.lanes
 
     def forward(
-        self, x: FeatureMap, bias: Array, y: FeatureMap, limits: tuple[float, float] = UNLIMITED
-    ) -> tuple[Call, Call]:
-        """Return the calls that pack the weights and compute y."""
-        panels = self._panels(*self.w.shape[2:])
-        product = self._product(x, panels, bias, y, limits, self.g.stride, (1, 1))
+        self,
+        x: FeatureMap,
+        bias: Array,
+        y: FeatureMap,
+        limits: tuple[float, float] = UNLIMITED,
+        *,
+        weights_in_place: bool = False,
+    ) -> tuple[Call | None, Call]:
+        """Return the call that packs the weights and the one that computes y.
+
+        Weights may be used in place if there is room for a register after their end.
+        """
+        stride = self.g.stride
+        if weights_in_place:
+            steps = self.width, self.w.shape[3]
+            return None, self._product(_Map(x, stride), self.w, steps, bias, _Map(y), limits=limits)
+        panels, steps = self._panels(*self.w.shape[2:])
+        product = self._product(_Map(x, stride), panels, steps, bias, _Map(y), limits=limits)
         return Call(pack_panels, (self.w, panels)), product
 
-    def data_gradient(self, delta: FeatureMap, dx: FeatureMap) -> tuple[Call, Call]:
-        """Return the calls that pack the weights transposed, and compute dx.
+    def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> tuple[Call, Call]:
+        """Return the calls that pack the weights transposed, and compute dx where `gate` is positive.
 
         With a stride, only the pixels that the forward pass uses are written; the others of dx must be zero.
         """
-        panels = self._panels(*self.w.shape[:1:-1])
+        stride = self.g.stride
+        panels, steps = self._panels(*self.w.shape[:1:-1])
         zeros = np.zeros(self.w.shape[2], self.w.dtype)
-        product = self._product(delta, panels, zeros, dx, UNLIMITED, (1, 1), self.g.stride)
+        passes = _Map(gate, stride) if gate else None
+        product = self._product(_Map(delta), panels, steps, zeros, _Map(dx, stride), passes)
         return Call(pack_rotated, (self.w, panels)), product
 
-    def _panels(self, rows: int, columns: int) -> Array:
-        return self.scratch((1, -(-columns // self.width), rows, self.width))
+    def _panels(self, rows: int, columns: int) -> tuple[Array, tuple[int, int]]:
+        """Return an array for panels, and the distances from one panel and from one row to the next."""
+        return self.scratch((1, -(-columns // self.width), rows, self.width)), (rows * self.width, self.width)
 
     def _product(
         self,
-        x: FeatureMap,
-        panels: Array,
+        x: _Map,
+        w: Array,
+        w_steps: tuple[int, int],
         bias: Array,
-        y: FeatureMap,
-        limits: tuple[float, float],
-        x_step: tuple[int, int],
-        y_step: tuple[int, int],
+        y: _Map,
+        gate: _Map | None = None,
+        limits: tuple[float, float] = UNLIMITED,
     ) -> Call:
-        """Pixels are `x_step` apart in x, and `y_step` in y, by rows and by columns."""
         dtype = self.w.dtype
-        C, F = x.array.shape[3], y.array.shape[3]
+        C, F = x.channels, y.channels
         images, lines, length = len(x.array), self.g.out_height, self.g.out_width
-        if x_step == y_step == (1, 1) and not x.is_padded and not y.is_padded:
+        if x.is_one_line and y.is_one_line and (gate is None or gate.is_one_line):
             images, lines, length = 1, 1, images * lines * length
         cached = CACHED_RUN // (max(C, F) * dtype.itemsize)
         run = max(1, min(length, max(1, cached // TILE_ROWS) * TILE_ROWS))
-        blocks, runs = panels.shape[1], images * lines * -(-length // run)
-        group = -(-blocks // min(blocks, max(1, UNITS // max(1, runs))))
-        (x_line, x_pixel), (y_line, y_pixel) = (
-            (step[0] * of.array.shape[2] * of.array.shape[3], step[1] * of.array.shape[3])
-            for of, step in ((x, x_step), (y, y_step))
-        )
+        blocks, runs = -(-F // self.width), images * lines * -(-length // run)
         sizes = PointwiseSizes(
-            images=images,
-            lines=lines,
-            length=length,
-            x_first=_first(x),
-            x_image=math.prod(x.array.shape[1:]),
-            x_line=x_line,
-            x_pixel=x_pixel,
-            y_first=_first(y),
-            y_image=math.prod(y.array.shape[1:]),
-            y_line=y_line,
-            y_pixel=y_pixel,
+            images,
+            lines,
+            length,
+            *x.distances,
+            *y.distances,
             run=run,
             block=even_blocks(run),
-            panels=group,
+            panels=-(-blocks // min(blocks, max(1, UNITS // max(1, runs)))),
+            w_panel=w_steps[0],
+            w_row=w_steps[1],
+            **dict(zip(GATE_SIZES, gate.distances if gate else (), strict=False)),
         )
-        copied = run * (C + self.lanes) if x_pixel * dtype.itemsize % ALIASED == 0 else 0
+        copied = run * (C + self.lanes) if sizes.x_pixel * dtype.itemsize % ALIASED == 0 else 0
         scratch = self.scratch((self.threads, copied))
         address, bounds = product_tile_address(dtype), np.array(limits, dtype)
-        return Call(pointwise, (address, x.array, panels, bias, y.array, bounds, scratch, packed(sizes)))
+        passes = gate.array if gate else y.array
+        return Call(pointwise, (address, x.array, w, bias, y.array, passes, bounds, scratch, packed(sizes)))
 
 
-def _first(of: FeatureMap) -> int:
-    """The offset of the first pixel."""
-    return (of.top * of.array.shape[2] + of.left) * of.array.shape[3]
+class _Map:
+    """A feature map, and the rows and columns from one of its pixels to the next that is used."""
+
+    def __init__(self, of: FeatureMap, step: tuple[int, int] = (1, 1)) -> None:
+        self.array = of.array
+        self.is_one_line = step == (1, 1) and not of.is_padded
+        image, line, self.channels = math.prod(of.array.shape[1:]), math.prod(of.array.shape[2:]), of.array.shape[3]
+        first = of.top * line + of.left * self.channels
+        self.distances = (first, image, step[0] * line, step[1] * self.channels)
+        """The offset of the first pixel, and the distances between images, lines and pixels."""

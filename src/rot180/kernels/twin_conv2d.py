@@ -54,8 +54,10 @@ def conv2d(
         return y
     out = FeatureMap(y, 0, 0, g.out_height, g.out_width)
     if is_pointwise(w, g, groups):
-        for call in _products(contiguous(w, dtype), g).forward(_padded(x, g, dtype), bias, out):
-            call()
+        pack, multiply = _products(contiguous(w, dtype), g).forward(_padded(x, g, dtype), bias, out)
+        if pack:
+            pack()
+        multiply()
         return y
     calls = _calls(contiguous(w, dtype), g, groups, len(x))
     weights, convolve, _ = calls.forward(_padded(x, g, dtype), bias, out)

@@ -1,0 +1,52 @@
+"""A 1x1 convolution as a matrix product."""
+
+from __future__ import annotations
+
+import math
+
+from rot180.engine.stage import Context, Gate, Target, Value
+from rot180.engine.stage_convolution import ConvolutionStage
+from rot180.engine.step import Step
+from rot180.kernels.clearing import clear
+from rot180.kernels.elementwise import GATE
+from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.pointwise_calls import UNLIMITED, Pointwise
+from rot180.nn.layer import Layer, Shape
+
+
+class PointwiseStage(ConvolutionStage):
+    """Conv2d with a 1x1 kernel, and ReLU; delta may be in any buffer."""
+
+    def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
+        super().__init__(layers, inputs, output_shape, relu)
+        self.keeps_output = relu
+
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
+        """Multiply straight into the buffer that the next stages read."""
+        (x,) = inputs
+        bias = self.hold(context, x)
+        if self.relu:
+            context.keep(y)
+            self.gate = Gate(GATE, y)
+        self.products = Pointwise(self.weight, self.geometry, threads=context.threads, scratch=context.scratch)
+        limits = (0.0, math.inf) if self.relu else UNLIMITED
+        # For one image, packing would take longer than it saves.
+        pack, multiply = self.products.forward(x, bias, y, limits, weights_in_place=context.count == 1)
+        packing = [self.step("pack weights", pack)] if pack else []
+        return [*packing, self.step("multiply", multiply, multiplies=True)]
+
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
+        """Correlate delta with the input, and multiply it by the weights transposed."""
+        (dx,) = targets
+        steps = self.gradients(context, dy)
+        if dx is None:
+            return steps
+        if self.geometry.stride != (1, 1):
+            steps.append(Step(self.names, "clear", clear, (dx.map.array,)))
+        pack, multiply = self.products.data_gradient(dy, dx.map, dx.gate)
+        dx.is_gated = dx.gate is not None
+        return [
+            *steps,
+            self.step("pack weights, transposed", pack),
+            self.step("data gradient", multiply, multiplies=True),
+        ]
