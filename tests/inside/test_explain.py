@@ -11,14 +11,15 @@ import pytest
 from rot180 import SGD, Adam, AdamW, RMSprop, load_data, network
 from rot180.errors import ArgumentError, ShapeError
 from rot180.inside.explain import Ledger, Trace, explain, explain_in, markdown, text, way
-from rot180.inside.explain.account import INPUT_GRAD, OUTPUT
+from rot180.inside.explain.account import EXPLAINERS
 from rot180.inside.explain.cells import GRAD, read_cell
 from rot180.inside.explain.scene import panels
+from rot180.inside.explain.sets import own_arrays
 from rot180.inside.explain.text import lay_out
-from rot180.nn import LAYERS, Conv2d, CrossEntropyLoss, Layer, Sequential
+from rot180.nn import LAYERS, Conv2d, CrossEntropyLoss, Flatten, Layer, Linear, Sequential
 from rot180.ops.geometry import geometry
 
-CELLS = 100
+CELLS = 24
 LAYER_TEXTS = {
     "conv": "9x8x2 > conv3x3:4:same > fc5",
     "conv-stride": "9x8x2 > conv3x2:4:same:s2 > fc5",
@@ -40,7 +41,40 @@ LAYER_TEXTS = {
     "tanh": "30 > tanh > fc5",
     "softmax": "30 > softmax > fc5",
     "dropout": "30 > dropout0.4 > fc5",
+    "depthwise": "7x6x4 > conv3x3:4:g4:same:s2 > fc5",
+    "convt": "5x4x2 > convt3x3:4:s2:pad1:outpad1 > fc5",
+    "convt-groups": "4x3x4 > convt3x2:6:s1x3:d2x1:g2:nobias > fc5",
+    "bn": "5x4x3 > bn > fc5",
+    "bn-flat": "7 > bn:eps=0.1 > fc5",
+    "bn-noaffine": "3x3x2 > bn:noaffine > fc5",
+    "gn": "4x3x6 > gn2 > fc5",
+    "ln": "4x3x6 > ln > fc5",
+    "ln-image": "4x3x2 > ln:axes=3 > fc5",
+    "in": "4x5x3 > in > fc5",
+    "in-affine": "4x5x3 > in:affine > fc5",
+    "lrn": "2x2x8 > lrn4:alpha=0.5:k=2 > fc5",
+    "gap": "5x4x3 > gap > fc5",
+    "gmp": "5x4x3 > gmp > fc5",
+    "adaptavg": "5x7x2 > adaptavg2x3 > fc5",
+    "up": "3x4x2 > up2x3 > fc5",
+    "up-bilinear": "3x4x2 > up2:bilinear > fc5",
+    "relu6": "30 > relu6 > fc5",
+    "hardsigmoid": "30 > hardsigmoid > fc5",
+    "hardswish": "30 > hardswish > fc5",
+    "elu": "30 > elu:alpha=0.5 > fc5",
+    "silu": "30 > silu > fc5",
+    "gelu": "30 > gelu > fc5",
+    "gelu-tanh": "30 > gelu:tanh > fc5",
+    "prelu": "3x3x4 > prelu > fc5",
+    "prelu-shared": "30 > prelu:shared > fc5",
+    "shuffle": "2x2x6 > shuffle2 > fc5",
+    "droppath": "30 > droppath0.5 > fc5",
+    "add": "4x4x2 > ( conv3x3:2:same + skip + tanh ) > fc5",
+    "concat": "4x4x2 > ( skip | conv1:3 | tanh ) > fc5",
+    "gate": "4x4x2 > ( skip * gap fc2 sigmoid ) > fc5",
+    "multiply": "3x3x2 > ( tanh * skip ) > fc5",
 }
+DRAWN = ("relu", "dropout", "droppath")
 
 
 def make(notation: str, images: int = 2, **options: object) -> Trace:
@@ -57,16 +91,27 @@ def ask(trace: Trace, place: int, what: str, generator: np.random.Generator) -> 
     """Draw a cell of an array of a layer."""
     layer = trace.model.layers[place]
     array = what.split(".")[0]
-    if array in ("input", "output"):
-        shape = (trace.inputs if array == "input" else trace.outputs)[place].shape
-    else:
+    if array == "output":
+        shape: tuple[int, ...] = trace.outputs[place].shape
+    elif array.startswith("input"):
+        shape = trace.input(place, int(array[5:] or 1) - 1).shape
+    elif array in layer.parameters:
         shape = layer.parameters[array].shape
+    else:
+        shape, of_image = own_arrays(layer, trace.input(place).shape[1:])[array]
+        shape = (trace.count, *shape) if of_image else shape
     return f"{layer.name}.{what}[{','.join(str(generator.integers(0, n)) for n in shape)}]"
 
 
 def questions(trace: Trace, place: int) -> list[str]:
-    names = trace.model.layers[place].parameters
-    return ["output", "input.grad", *(f"{n}.{w}" for n in names for w in ("grad", "update"))]
+    layer, reads = trace.model.nodes[place]
+    inputs = [f"input{k + 1}.grad" for k in range(len(reads))] if layer.is_join else ["input.grad"]
+    own = (
+        ("mean", "var", "normalized", "mean.grad", "var.grad")
+        if own_arrays(layer, trace.input(place).shape[1:])
+        else ()
+    )
+    return ["output", *inputs, *(f"{n}.{w}" for n in layer.parameters for w in ("grad", "update")), *own]
 
 
 @pytest.mark.parametrize("key", LAYER_TEXTS)
@@ -75,30 +120,54 @@ def test_every_ledger_adds_up(key: str) -> None:
     generator = np.random.default_rng(0)
     for place in range(len(trace.model.layers)):
         for what in questions(trace, place):
-            for _ in range(CELLS if place == 0 else 20):
+            for _ in range(CELLS if place == 0 else 10):
                 ledger = explain_in(trace, ask(trace, place, what, generator))
                 assert ledger.adds_up, text(ledger, trace)
                 size = sum(abs(term.value) for term in ledger.terms)
                 assert ledger.allowed <= 2e-7 * (len(ledger.terms) + 80) * (size + 1)  # no bound that proves nothing
 
 
-def test_every_layer_with_ledgers_is_asked_and_the_others_say_that_they_have_none() -> None:
-    assert set(OUTPUT) == set(INPUT_GRAD) <= set(LAYERS.values())
+def test_every_layer_has_ledgers_and_is_asked() -> None:
+    assert set(EXPLAINERS) == set(LAYERS.values())
     seen = {type(layer) for notation in LAYER_TEXTS.values() for layer in network(notation).layers}
-    assert seen == set(OUTPUT)
-    trace = make("4x4x4 > gn2 > fc5")
-    for asked in ("gn1.output[0,0,0,0]", "gn1.input.grad[0,0,0,0]", "gn1.weight.grad[0]"):
-        with pytest.raises(ArgumentError, match=r"explain supports the layers Conv2d, .*; gn1 is GroupNorm"):
-            explain_in(trace, asked)
+    assert seen == set(EXPLAINERS)
+
+
+def test_a_layer_of_ones_own_says_that_it_has_none() -> None:
+    model = Sequential([RowMeans(), Flatten(), Linear(5)], input_shape=(4, 4, 1)).build(seed=0)
+    with pytest.raises(ArgumentError, match=r"explain supports the layers of rot180.nn; rows1 is RowMeans, a layer of"):
+        explain(model, np.ones((4, 4)), "rows1.output[0,0,0]")
+
+
+def own_sources(trace: Trace, ledger: Ledger) -> list[str]:
+    """The sources of a ledger that are arrays of the layer's own, such as the mean of a normalization."""
+    names = {"mean", "var", "normalized"}
+    return [source for source in ledger.sources if read_cell(source, trace.model, trace.count).array in names]
+
+
+def leaves(trace: Trace, asked: str) -> dict[str, float]:
+    """The derivative of a number with respect to each of its sources outside the layer, through the layer's own."""
+    ledger = explain_in(trace, asked)
+    own = own_sources(trace, ledger)
+    found = {source: ledger.slope(source) for source in ledger.sources if source not in own}
+    for source in own:
+        slope = ledger.slope(source)
+        for leaf, more in leaves(trace, source).items():
+            found[leaf] = found.get(leaf, 0.0) + slope * more
+    return found
 
 
 def computed(trace: Trace, place: int, asked: str, source: str, change: float) -> float:
     """Compute a number of a layer in float64, with one of its sources changed."""
-    layer = copy.deepcopy(trace.model.layers[place])
+    layer, reads = trace.model.nodes[place]
+    layer = copy.deepcopy(layer)
     layer.parameters = {name: array.astype(np.float64) for name, array in layer.parameters.items()}
-    x, dy = trace.inputs[place].astype(np.float64), trace.deltas[place + 1].astype(np.float64)
-    saved = trace.saved[place]
-    cell, of = (read_cell(name, trace.model, trace.count) for name in (asked, source))
+    inputs = [trace.input(place, slot).astype(np.float64) for slot in range(len(reads))]
+    dy, saved = trace.deltas[place + 1].astype(np.float64), trace.saved[place]
+    array = asked.split("[")[0].split(".", 1)[1]
+    index = read_cell(asked, trace.model, trace.count).index
+    of = read_cell(source, trace.model, trace.count)
+    drawn = (layer.kind in DRAWN and layer.kind != "relu") or place in trace.noise
     if of.array != "output":
         layer.parameters[of.array][of.index] += change
     elif of.what == GRAD:
@@ -106,16 +175,18 @@ def computed(trace: Trace, place: int, asked: str, source: str, change: float) -
     elif of.layer == place:  # its own output, which backward reads
         saved = saved.astype(np.float64)
         saved[of.index] += change
+        drawn = True
     else:
-        x[of.index] += change
-        if layer.kind in ("conv", "fc"):
-            saved = x
-    if cell.array == "output" and cell.what != GRAD:
-        if place in trace.noise:  # drawn anew in float64 it would be another
-            return float(np.maximum(x + trace.noise[place], 0)[cell.index])
-        return float(layer.forward(x, training=True, generator=np.random.default_rng(3))[0][cell.index])
-    dx, gradients = layer.backward(dy, saved, needs_dx=True)
-    return float((dx if cell.array == "output" else gradients[cell.array])[cell.index])
+        inputs[reads.index(of.layer)][of.index] += change
+    if array == "output" and place in trace.noise:  # drawn anew in float64 it would be another
+        return float(np.maximum(inputs[0] + trace.noise[place], 0)[index])
+    y, again = layer.forward(*inputs, training=True, generator=np.random.default_rng(3))
+    if array == "output":
+        return float(y[index])
+    dx, gradients = layer.backward(dy, saved if drawn else again, needs_dx=True)
+    if array.startswith("input"):
+        return float((dx[int(array[5:-5]) - 1] if layer.is_join else dx)[index])
+    return float(gradients[array.removesuffix(".grad")][index])
 
 
 @pytest.mark.parametrize("key", LAYER_TEXTS)
@@ -123,15 +194,88 @@ def test_a_change_of_a_source_does_what_the_ledger_says(key: str) -> None:
     trace = make(LAYER_TEXTS[key])
     generator = np.random.default_rng(2)
     h = 1e-5
-    for what in [what for what in questions(trace, 0) if not what.endswith("update")]:
-        for _ in range(CELLS):
-            asked = ask(trace, 0, what, generator)
-            ledger = explain_in(trace, asked)
-            if not ledger.sources:
+    place = next((place for place, layer in enumerate(trace.model.layers) if layer.is_join), 0)
+    outside = [what for what in questions(trace, place) if re.match(r"output|input|.*(weight|bias)\.grad", what)]
+    for what in outside:
+        for _ in range(CELLS // 2):
+            asked = ask(trace, place, what, generator)
+            slopes = leaves(trace, asked)
+            if key == "lrn" and what == "input.grad":  # its ledger holds the denominators fixed
+                slopes = {source: slope for source, slope in slopes.items() if ".grad" in source}
+            if not slopes:
                 continue
-            source = sorted(ledger.sources)[generator.integers(len(ledger.sources))]
-            up, down = (computed(trace, 0, asked, source, sign * h) for sign in (1, -1))
-            assert (up - down) / (2 * h) == pytest.approx(ledger.slope(source), rel=1e-4, abs=1e-6), (asked, source)
+            source = sorted(slopes)[generator.integers(len(slopes))]
+            up, down = (computed(trace, place, asked, source, sign * h) for sign in (1, -1))
+            assert (up - down) / (2 * h) == pytest.approx(slopes[source], rel=1e-4, abs=1e-6), (asked, source)
+
+
+BLOCK = (
+    "6x6x2 > conv3x3:4:same bn relu > ( conv3x3:4:same bn relu conv3x3:4:same bn + skip ) relu "
+    "> ( skip | conv1:2 ) ( skip * gap fc6 sigmoid ) > gap > fc5"
+)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_every_number_of_a_network_with_branches_adds_up(training: bool) -> None:
+    model = network(BLOCK).build(seed=1)
+    generator = np.random.default_rng(3)
+    for name, array in model.state.items():
+        array += np.abs(generator.normal(scale=0.2, size=array.shape)) if "var" in name else 0.1
+    trace = Trace(model, generator.normal(size=(2, 6, 6, 2)).astype(np.float32), [1, 2], training=training)
+    for place in range(len(model.layers)):
+        for what in questions(trace, place):
+            if training or what not in ("mean.grad", "var.grad"):
+                for _ in range(5):
+                    ledger = explain_in(trace, ask(trace, place, what, generator))
+                    assert ledger.adds_up, text(ledger, trace)
+                    for source, value in ledger.sources.items():  # each can be asked in turn
+                        assert explain_in(trace, source).stored == value
+                        break
+
+
+def test_the_gradient_of_an_output_read_by_two_layers_names_what_each_passes_back() -> None:
+    trace = make(BLOCK)
+    fork = explain_in(trace, "relu1.output.grad[0,2,2,1]")
+    assert list(fork.sources) == ["add1.input2.grad[0,2,2,1]", "conv2.input.grad[0,2,2,1]"]
+    assert fork.account.rule == "read 2 times: the gradient is the sum of what the readers pass back"
+    for cell, value in fork.sources.items():
+        ledger = explain_in(trace, cell)
+        assert (ledger.cell, ledger.stored) == (cell, value)
+        assert ledger.adds_up
+    assert way(trace, "add1.input2.grad[0,2,2,1]")[0] == ("passed the sum", "add1.output.grad[0,2,2,1]")
+    # An output with one reader has one name, and the image of a network that starts with a fork is a sum as well.
+    assert (
+        explain_in(trace, "add1.input1.grad[0,2,2,1]").account.notes[0] == "the same number as bn3.output.grad[0,2,2,1]"
+    )
+    image = explain_in(make(LAYER_TEXTS["add"]), "image.grad[0,1,1,0]")
+    assert list(image.sources) == [f"{of}.grad[0,1,1,0]" for of in ("add1.input2", "tanh1.input", "conv1.input")]
+    assert image.adds_up
+
+
+def test_a_normalization_is_taken_apart_down_to_the_pixels_both_ways() -> None:
+    trace = make("5x4x3 > bn > fc5")
+    forward = explain_in(trace, "bn1.output[1,2,3,2]")
+    assert [step.name for step in forward.account.steps] == ["x", "mean", "variance", "deviation", "normalized"]
+    assert set(forward.sources) == {"image[1,2,3,2]", "bn1.mean[2]", "bn1.var[2]", "bn1.weight[2]", "bn1.bias[2]"}
+    assert len(explain_in(trace, "bn1.mean[2]").terms) == len(explain_in(trace, "bn1.var[2]").terms) == 40
+    backward = explain_in(trace, "bn1.input.grad[1,2,3,2]")
+    assert [term.factors[0].cell for term in backward.terms] == [
+        "bn1.output.grad[1,2,3,2]", "bn1.mean.grad[2]", "bn1.var.grad[2]"
+    ]  # fmt: skip
+    assert len(explain_in(trace, "bn1.var.grad[2]").terms) == 40
+
+
+def test_at_inference_the_running_statistics_are_constants() -> None:
+    model = network("5x4x3 > bn > fc5").build(seed=0)
+    trace = Trace(model, np.ones((5, 4, 3), np.float32), 1)
+    assert "bn1.running_mean[2]" in explain_in(trace, "bn1.output[2,3,2]").sources
+    assert list(explain_in(trace, "bn1.mean[2]").sources) == ["bn1.running_mean[2]"]
+    assert explain_in(trace, "bn1.running_var[1]").stored == 1
+    assert len(explain_in(trace, "bn1.input.grad[2,3,2]").terms) == 1
+    with pytest.raises(ArgumentError, match=r"bn1\.mean\.grad: at inference, mean and variance are constants"):
+        explain_in(trace, "bn1.mean.grad[2]")
+    with pytest.raises(ArgumentError, match=r"normalized has no gradient of its own"):
+        explain_in(trace, "bn1.normalized.grad[2,3,2]")
 
 
 OPTIMIZERS = [
@@ -341,6 +485,8 @@ def test_a_pixel_and_a_parameter_are_where_it_ends(digit: Trace) -> None:
 class RowMeans(Layer):
     """A layer of the user's own: the mean of three rows."""
 
+    kind = "rows"
+
     def geometry(self, input_shape):
         return geometry(*input_shape[:2], (3, 1))
 
@@ -360,3 +506,40 @@ def test_the_receptive_field_goes_through_a_layer_of_ones_own_that_has_windows()
     inside = np.zeros((9, 9), bool)
     inside[top : top + height, left : left + width] = True
     assert np.array_equal(changed.reshape(9, 9), inside)
+
+
+def test_the_receptive_field_is_the_union_over_all_paths() -> None:
+    cases = {
+        "9x9x1 > ( conv3x3:2:same relu conv3x3:2:same + conv1:2 ) > maxpool2": "pool1",
+        "9x9x1 > conv3x3:2:s2 > ( skip | up2 maxpool2 ) convt3x3:3:s2 > conv1:2": "conv2",
+        "9x9x1 > conv3x3:2:same ( skip * gap sigmoid ) > conv3x3:2": "conv2",
+        "9x9x1 > conv3x3:2 gn1 > conv1:2": "conv2",
+        "9x9x1 > conv3x3:2 ln > adaptavg3x3": "pool1",
+    }
+    for notation, last in cases.items():
+        model = network(notation).build(seed=3, dtype=np.float64)
+        trace = Trace(model, np.random.default_rng(0).random((9, 9)))
+        ledger = explain_in(trace, f"{last}.output[0,1,2,0]")
+        top, left, height, width = panels(ledger, trace)[0].marks[0]
+        nudged = trace.images + 0.5 * np.eye(81).reshape(81, 9, 9, 1)
+        changed = np.argwhere((model(nudged)[:, 1, 2, 0] != trace.outputs[-1][0, 1, 2, 0]).reshape(9, 9))
+        (first_row, first_column), (last_row, last_column) = changed.min(0), changed.max(0)
+        assert top <= first_row, notation
+        assert left <= first_column, notation
+        assert top + height > last_row, notation
+        assert left + width > last_column, notation
+        everything = "gn" in notation or "gap" in notation
+        assert everything == ((height, width) == (9, 9)), notation
+
+
+def test_every_number_of_a_map_has_panels() -> None:
+    trace = make(BLOCK)
+    for place, layer in enumerate(trace.model.layers):
+        for what in questions(trace, place):
+            ledger = explain_in(trace, ask(trace, place, what, np.random.default_rng(0)))
+            shown = panels(ledger, trace)
+            of_map = what == "output" and trace.outputs[place].ndim == 4
+            if what.startswith("input"):
+                of_map = trace.input(place, int(what[5:-5] or 1) - 1).ndim == 4
+            assert bool(shown) >= of_map, (layer.name, what)
+            assert all(panel.values.ndim == 2 for panel in shown)

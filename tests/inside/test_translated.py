@@ -73,6 +73,29 @@ def test_a_ledger_has_no_english_sentence(trace: Trace, cell: str) -> None:
     assert max(map(display_width, text(ledger, trace).splitlines())) <= 80
 
 
+def test_ledgers_of_branches_and_normalization_have_no_english_sentence() -> None:
+    model = network(
+        "6x6x4 > conv3x3:4:same:g4 bn relu > ( convt3x3:4:pad1 gn2 droppath0.5 + skip ) "
+        "> ( skip | maxpool2 up2:bilinear ) > lrn shuffle2 prelu ( skip * gap gelu fc8 hardsigmoid ) > gmp > fc5"
+    ).build(seed=0)
+    for training in (True, False):
+        trace = Trace(model, np.random.default_rng(0).normal(size=(2, 6, 6, 4)), np.array([1, 2]), training=training)
+        cells = [f"{layer.name}.output" for layer in model.layers if layer.kind != "fc"]
+        cells += [f"{layer.name}.input.grad" for layer in model.layers if not layer.is_join and layer.kind != "fc"]
+        cells += ["add1.input1.grad", "concat1.input2.grad", "multiply1.input1.grad", "multiply1.input2.grad"]
+        for cell in cells:
+            name, array = cell.split(".")[:2]
+            place = [layer.name for layer in model.layers].index(name)
+            axes = (trace.outputs[place] if array == "output" else trace.input(place, int(array[5:] or 1) - 1)).ndim
+            ledger = explain_in(trace, f"{cell}[{','.join('0' * axes)}]")
+            assert not ENGLISH.search(text(ledger, trace, shown=None)), text(ledger, trace)
+        parameters = ["bn1.weight.grad[1]", "gn1.bias.grad[1]", "prelu1.weight.grad[1]", "convt1.weight.grad[0,0,0,0]"]
+        own = ["bn1.mean[1]", "bn1.var[1]", "bn1.running_var[1]", "gn1.mean.grad[0,1]", "gn1.var.grad[0,1]"]
+        for cell in (*parameters, *own):
+            ledger = explain_in(trace, cell)
+            assert not ENGLISH.search(text(ledger, trace)), text(ledger, trace)
+
+
 def test_the_check_of_a_wrong_layer() -> None:
     said = str(check(NotRotated(2, 3), (5, 5, 1)))
     assert "看起来像：卷积核没有旋转；在乘以误差项之前请将其旋转 180 度：w[::-1, ::-1]" in said.replace("\n    ", "")

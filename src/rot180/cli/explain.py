@@ -67,6 +67,11 @@ def explain(
     the run's optimizer would make from this image alone, at its highest
     learning rate.
 
+    A join has LAYER.input1, LAYER.input2, ...; where several layers read
+    one output, LAYER.input.grad[...] is what one of them passes back. A
+    normalization also has LAYER.mean[...], LAYER.var[...],
+    LAYER.normalized[...], LAYER.mean.grad[...] and LAYER.var.grad[...].
+
     Examples:
 
       rot180 explain runs/first 7 --at "conv1.output[3,5,2]"

@@ -10,6 +10,7 @@ import numpy as np
 from rot180.inside.explain.ledger import Account, Factor, Step, Term
 from rot180.inside.explain.view import Index, View
 from rot180.nn.activation import LeakyReLU
+from rot180.nn.dropout import DropPath
 
 
 def _gate(view: View, index: Index) -> tuple[Factor, str]:
@@ -113,11 +114,11 @@ def dropout_output(view: View, index: Index) -> Account:
     source = view.input(index)
     if view.saved is None:
         return Account(
-            "dropout: inactive, the number passes unchanged",
+            f"{_dropping(view)}: inactive, the number passes unchanged",
             (Term((source,)),),
             passage=("not in training", source.cell),
         )
-    return _masked(view, index, source, "dropout")
+    return _masked(view, index, source, _dropping(view))
 
 
 def dropout_input_grad(view: View, index: Index) -> Account:
@@ -125,13 +126,19 @@ def dropout_input_grad(view: View, index: Index) -> Account:
     delta = view.delta(index)
     if view.saved is None:
         return Account(
-            "dropout: inactive, delta passes unchanged", (Term((delta,)),), passage=("not in training", delta.cell)
+            f"{_dropping(view)}: inactive, delta passes unchanged",
+            (Term((delta,)),),
+            passage=("not in training", delta.cell),
         )
-    return _masked(view, index, delta, "dropout backward")
+    return _masked(view, index, delta, f"{_dropping(view)} backward")
+
+
+def _dropping(view: View) -> str:
+    return "drop path" if isinstance(view.layer, DropPath) else "dropout"
 
 
 def _masked(view: View, index: Index, source: Factor, name: str) -> Account:
-    mask = Factor(float(view.saved[index]), name="mask")
+    mask = Factor(float(np.broadcast_to(view.saved, view.x.shape)[index]), name="mask")
     says = f"kept, times {mask.value:g}" if mask.value else "dropped"
     return Account(f"{name}: {says}", (Term((source, mask)),), passage=(says, source.cell if mask.value else ""))
 

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.inside.explain.sets import own_arrays
+from rot180.nn.graph import INPUT
 from rot180.nn.network import Network
-from rot180.ops.types import Array
 
-_CELL = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)((?:\.[a-z_]+)*)\s*(?:\[([0-9,\s-]*)\])?\s*")
+_CELL = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)((?:\.[a-z_]+[0-9]*)*)\s*(?:\[([0-9,\s-]*)\])?\s*")
 FORMS = (
     "conv1.output[3,5,17], conv1.input.grad[3,5,0], conv1.weight.grad[2,2,0,7], conv1.weight.update[2,2,0,7], "
     "image[3,5,0], output.probability[7] or loss"
@@ -26,7 +27,8 @@ class Cell:
     layer : int
         Its index in the network; -1 for the image, and the number of layers for what comes after the last layer.
     array : str
-        `output`, `probability`, `loss`, or the name of a parameter.
+        `output`, `probability`, `loss`, or the name of a parameter, of a statistic or of a normalization's own array.
+        `input`, or `input2` for a join, with the gradient that one of several readers of an output passes back.
     what : str
         `value`, `grad` or `update`.
     index : tuple of int
@@ -48,22 +50,24 @@ def name_of(cell: Cell, model: Network, images: int) -> str:
     if cell.array == "loss":
         return "loss"
     last = len(model.layers) - 1
-    is_parameter = cell.array not in ("output", "probability")
     if cell.layer < 0:
         start = "image"
     elif cell.array == "probability":
         start = "output.probability"
     else:
         start = f"{model.layers[min(cell.layer, last)].name}.{cell.array}"
-    index = cell.index if is_parameter or images > 1 else cell.index[1:]
+    of_image = images == 1 and shape_of(model, cell.layer, cell.array)[1]
+    index = cell.index[1:] if of_image else cell.index
     suffix = "" if cell.what == VALUE else f".{cell.what}"
-    return f"{start}{suffix}[{','.join(map(str, index))}]"
+    return f"{start}{suffix}[{','.join(map(str, index))}]" if index else f"{start}{suffix}"
 
 
 def read_cell(text: str, model: Network, images: int) -> Cell:
     """Parse the name of a number.
 
-    An `input` is the output of the previous layer, or the image, and has its gradient.
+    An `input` is the output of the layer that is read, or the image, and has its gradient. Where several layers read
+    one output, the gradient of each `input` is what that reader contributes to the gradient of the output. The inputs
+    of a join are `input1`, `input2`, ...
 
     Parameters
     ----------
@@ -98,16 +102,16 @@ def read_cell(text: str, model: Network, images: int) -> Cell:
         if match[3] is not None:
             raise ArgumentError(f"{text!r}: the loss is a single number; write it without an index")
         return Cell(layer, array, what, ())
-    shape, is_parameter = shape_of(model, layer, array)
+    shape, of_image = shape_of(model, layer, array)
     try:
         index = tuple(int(number) for number in (match[3] or "").split(",") if number.strip())
     except ValueError:
         raise ArgumentError(f"{text!r}: an index consists of integers separated by commas, such as [3,5,17]") from None
-    if not is_parameter:
+    if of_image:
         shape = (images, *shape)
         if len(index) == len(shape) - 1:
             index = (0, *index)
-    shown = shape if is_parameter or images > 1 else shape[1:]
+    shown = shape[1:] if of_image and images == 1 else shape
     if len(index) != len(shape) or any(not 0 <= i < n for i, n in zip(index, shape, strict=False)):
         largest = ",".join(str(n - 1) for n in shown)
         raise ShapeError(
@@ -118,14 +122,39 @@ def read_cell(text: str, model: Network, images: int) -> Cell:
 
 
 def shape_of(model: Network, layer: int, array: str) -> tuple[tuple[int, ...], bool]:
-    """Return the shape of an array, for one image, and whether it is a parameter."""
+    """Return the shape of an array, for one image, and whether each image has its own."""
     if layer < 0:
-        return model.input_shape, False
-    last = len(model.layers) - 1
+        return model.input_shape, True
+    place = min(layer, len(model.layers) - 1)
+    shapes = model.layer_shapes[place]
     if array in ("output", "probability"):
-        return model.layer_shapes[min(layer, last)].output, False
-    parameter: Array = model.layers[layer].parameters[array]
-    return parameter.shape, True
+        return shapes.output, True
+    if array.startswith("input"):
+        return shapes.inputs[int(array[5:] or 1) - 1], True
+    node = model.layers[place]
+    for arrays in (node.parameters, node.statistics):
+        if array in arrays:
+            return arrays[array].shape, False
+    return own_arrays(node, shapes.input)[array]
+
+
+def edges(model: Network, place: int) -> list[tuple[int, int]]:
+    """Return who reads an output: the place of each reader, and which of its inputs it is."""
+    return [
+        (reader, slot)
+        for reader, node in enumerate(model.nodes)
+        for slot, source in enumerate(node.reads)
+        if source == place
+    ]
+
+
+def input_cell(model: Network, place: int, slot: int, what: str, index: tuple[int, ...] = ()) -> Cell:
+    """Return the cell of a layer's input: that of the output it reads, unless several layers read that output and the
+    gradient is asked for."""
+    source = model.nodes[place].reads[slot]
+    if what == GRAD and len(edges(model, source)) > 1:
+        return Cell(place, f"input{slot + 1}" if model.layers[place].is_join else "input", GRAD, index)
+    return Cell(source, "output", what, index)
 
 
 def _place(text: str, model: Network, start: str, path: list[str]) -> tuple[int, str, str]:
@@ -137,22 +166,28 @@ def _place(text: str, model: Network, start: str, path: list[str]) -> tuple[int,
         if len(path) > 1:
             raise ArgumentError(f"{text!r} is not the name of a number; write it as {FORMS}")
         layer, array = names.index(start), path[0] if path else "output"
-        arrays = ("output", "input", *model.layers[layer].parameters)
+        node = model.nodes[layer]
+        own = own_arrays(node.layer, model.layer_shapes[layer].input)
+        inputs = [f"input{slot + 1}" for slot in range(len(node.reads))] if node.layer.is_join else ["input"]
+        arrays = ("output", *inputs, *node.layer.parameters, *node.layer.statistics, *own)
         if array not in arrays:
             raise ArgumentError(f"{text!r}: {start} has no {array!r}{did_you_mean(array, arrays)}")
-        if array == "input":
-            layer, array = layer - 1, "output"
+        if array in inputs:
+            found = input_cell(model, layer, inputs.index(array), what)
+            layer, array = found.layer, found.array
+        elif what == GRAD and (array in node.layer.statistics or array == "normalized"):
+            raise ArgumentError(f"{text!r}: {array} has no gradient of its own; ask for input.grad or mean.grad")
     elif start == "loss" and not path and what == VALUE:
         return count, "loss", VALUE
     elif start in ("image", "input") and not path:
-        layer, array = -1, "output"
+        layer, array = INPUT, "output"
     elif start in ("output", "outputs") and path in ([], ["probability"]):
         layer, array = count - 1, path[0] if path else "output"
     else:
         raise ArgumentError(
             f"{text!r}: unknown layer {start!r}{did_you_mean(start, [*names, 'image', 'output', 'loss'])}"
         )
-    is_parameter = array not in ("output", "probability")
+    is_parameter = 0 <= layer < count and array in model.layers[layer].parameters
     if what == UPDATE and not is_parameter:
         raise ArgumentError(f"{text!r}: only parameters are updated; ask for .grad, or for a weight's .update")
     if what == GRAD and array == "probability":

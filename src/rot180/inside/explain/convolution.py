@@ -60,8 +60,8 @@ def input_grad(view: View, index: Index) -> Account:
     channels, filters = layer.weight.shape[2:]
     per_group = filters // layer.groups
     group, c_in_group = divmod(c, channels)
-    rows = _windows(p + g.padding[0][0], g.kernel[0], g.stride[0], g.dilation[0], g.out_height)
-    columns = _windows(q + g.padding[1][0], g.kernel[1], g.stride[1], g.dilation[1], g.out_width)
+    rows = windows(p + g.padding[0][0], g.kernel[0], g.stride[0], g.dilation[0], g.out_height)
+    columns = windows(q + g.padding[1][0], g.kernel[1], g.stride[1], g.dilation[1], g.out_width)
     terms = tuple(
         Term((view.delta((n, i, j, f)), view.parameter("weight", (u, v, c_in_group, f))))
         for i, u in rows
@@ -85,7 +85,7 @@ def input_grad(view: View, index: Index) -> Account:
     )
 
 
-def _windows(p: int, k: int, s: int, d: int, out: int) -> list[tuple[int, int]]:
+def windows(p: int, k: int, s: int, d: int, out: int) -> list[tuple[int, int]]:
     """Return the windows i that read padded pixel p, in increasing order, and the tap u that reads it."""
     found = [((p - u * d) // s, u) for u in range(k) if (p - u * d) % s == 0 and 0 <= (p - u * d) // s < out]
     return sorted(found)

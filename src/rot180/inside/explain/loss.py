@@ -43,7 +43,7 @@ def probabilities(trace: Trace) -> Array:
     if last.output_kind == "probabilities":
         return outputs
     if last.output_kind == "sigmoids":
-        return shares(outputs, lambda rows: trace.inputs[-1][rows])
+        return shares(outputs, lambda rows: trace.input(len(trace.outputs) - 1)[rows])
     return softmax(outputs)
 
 

@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from rot180.inside.explain.cells import GRAD, UPDATE, VALUE, Cell, read_cell
+from rot180.inside.explain.account import EXPLAINERS
+from rot180.inside.explain.cells import GRAD, UPDATE, VALUE, Cell, edges, read_cell
 from rot180.inside.explain.ledger import Ledger
 from rot180.inside.explain.text import lay_out
 from rot180.inside.explain.trace import Trace
+from rot180.inside.explain.view import View
+from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
+from rot180.nn.conv_transpose2d import ConvTranspose2d
+from rot180.nn.global_pooling import AdaptiveAvgPool2d
+from rot180.nn.graph import INPUT
+from rot180.nn.group_norm import GroupNorm, InstanceNorm2d, LayerNorm
+from rot180.nn.upsample import Upsample
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
@@ -46,8 +54,8 @@ def panels(ledger: Ledger, trace: Trace) -> list[Panel]:
     if cell.array == "output" and cell.what == VALUE and len(cell.index) == 4:
         top = _image(trace, cell, Panel)
         return [*top, *(_forward(trace, cell, ledger, Panel) if cell.layer >= 0 else [])]
-    if cell.array == "output" and cell.what == GRAD and len(cell.index) == 4 and cell.layer + 1 < len(layers):
-        return _backward(trace, cell, ledger, Panel)
+    if (cell.array == "output" or cell.array.startswith("input")) and cell.what == GRAD and len(cell.index) == 4:
+        return _gradient(trace, cell, ledger, Panel)
     if cell.array == "weight" and cell.what in (GRAD, UPDATE) and isinstance(layers[cell.layer], Conv2d):
         return _weight(trace, cell, ledger, Panel)
     return []
@@ -59,22 +67,63 @@ def _window(g: Geometry, i: int, j: int) -> Mark:
 
 
 def _geometry(trace: Trace, place: int) -> Geometry | None:
-    return trace.model.layers[place].geometry(trace.inputs[place].shape[1:])
+    layer = trace.model.layers[place]
+    return None if layer.is_join else layer.geometry(trace.input(place).shape[1:])
 
 
 def _receptive_field(trace: Trace, cell: Cell) -> Mark:
-    """Return the part of the image that can influence a cell of a map."""
+    """Return the part of the image that can influence a cell of a map: the union over all paths."""
     _, i, j, _ = cell.index
-    top, left, bottom, right = i, j, i, j
+    height, width = trace.x.shape[1:3]
+    nodes = trace.model.nodes
+    found: dict[int, tuple[int, int, int, int]] = {cell.layer: (i, j, i, j)}  # top, left, bottom, right, by place
     for place in range(cell.layer, -1, -1):
-        g = _geometry(trace, place)
-        if g is not None:
-            top, left, _, _ = _window(g, top, left)
-            low, far, high, wide = _window(g, bottom, right)
-            bottom, right = low + high - 1, far + wide - 1
-    height, width = trace.inputs[0].shape[1:3]
+        if place not in found:
+            continue
+        seen = _seen(trace, place, found[place])
+        for slot, source in enumerate(nodes[place].reads):
+            if seen is None or trace.input(place, slot).shape[1:3] != trace.input(place).shape[1:3]:
+                shape = trace.input(place, slot).shape  # the layer sees all of it
+                part = (0, 0, shape[1] - 1, shape[2] - 1) if len(shape) == 4 else (0, 0, 0, 0)
+            else:
+                part = seen
+            if source in found:
+                top, left, bottom, right = found[source]
+                part = min(top, part[0]), min(left, part[1]), max(bottom, part[2]), max(right, part[3])
+            found[source] = part
+    top, left, bottom, right = found[INPUT]
     top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height - 1), min(right, width - 1)
     return top, left, bottom - top + 1, right - left + 1
+
+
+def _seen(trace: Trace, place: int, part: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
+    """Return the part of a layer's input that part of its output depends on; None if it is all of it."""
+    layer, g = trace.model.layers[place], _geometry(trace, place)
+    top, left, bottom, right = part
+    if g is not None and trace.outputs[place].ndim == 4:
+        first, last = _window(g, top, left), _window(g, bottom, right)
+        return first[0], first[1], last[0] + last[2] - 1, last[1] + last[3] - 1
+    if isinstance(layer, (ConvTranspose2d, Upsample, AdaptiveAvgPool2d)):
+        return _enlarged(trace, place, part)
+    normalizes = isinstance(layer, (GroupNorm, InstanceNorm2d, LayerNorm, BatchNorm2d))
+    if normalizes and (not isinstance(layer, LayerNorm) or layer.axes > 1):
+        is_constant = isinstance(layer, BatchNorm2d) and not trace.saved[place].of_batch
+        return part if is_constant else None
+    return part if trace.outputs[place].ndim == 4 else None
+
+
+def _enlarged(trace: Trace, place: int, part: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
+    """Return the pixels behind part of a map whose size changed, from the ledgers of its corners."""
+    top, left, bottom, right = part
+    view = View(trace, place)
+    height, width = trace.outputs[place].shape[1:3]
+    rows, columns = [], []
+    for i, j in ((max(top, 0), max(left, 0)), (min(bottom, height - 1), min(right, width - 1))):
+        account = EXPLAINERS[type(view.layer)][0](view, (0, i, j, 0))
+        cells = [read_cell(t.factors[0].cell, trace.model, trace.count) for t in account.terms if not t.pinned]
+        rows += [cell.index[1] for cell in cells]
+        columns += [cell.index[2] for cell in cells]
+    return (min(rows), min(columns), max(rows), max(columns)) if rows else None
 
 
 def _image(trace: Trace, cell: Cell, panel: type[Panel]) -> list[Panel]:
@@ -98,17 +147,28 @@ def _forward(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> li
     found: list[Panel] = []
     chosen = _largest(ledger, trace)
     c = chosen[0].index[3] if chosen and len(chosen[0].index) == 4 else f
-    if trace.inputs[cell.layer].ndim == 4:
-        mark: Mark = _window(g, i, j) if g else (i, j, 1, 1)
-        if cell.layer or trace.inputs[0].shape[3] > 1 or isinstance(layer, Conv2d):
-            found.append(panel(f"input of {layer.name}, channel {c}", trace.inputs[cell.layer][n, :, :, c], [mark]))
+    x = trace.input(cell.layer)
+    if x.ndim == 4 and not layer.is_join and c < x.shape[3]:
+        marks: list[Mark] = (
+            [_window(g, i, j)] if g else [(i, j, 1, 1)] if x.shape[1:3] == trace.outputs[cell.layer].shape[1:3] else []
+        )
+        if cell.layer or trace.x.shape[3] > 1 or isinstance(layer, Conv2d):
+            found.append(panel(f"input of {layer.name}, channel {c}", x[n, :, :, c], marks))
+    if layer.is_join:
+        for term in ledger.terms:
+            source = read_cell(term.factors[0].cell, trace.model, trace.count)
+            if len(source.index) == 4:
+                name = term.factors[0].cell.split("[")[0]
+                maps = trace.x if source.layer < 0 else trace.outputs[source.layer]
+                channel = source.index[3]
+                found.append(panel(f"{name}, channel {channel}", maps[n, :, :, channel], [(i, j, 1, 1)]))
     if isinstance(layer, Conv2d):
         channels, filters = layer.weight.shape[2:]
         own = c - f // (filters // layer.groups) * channels
         kernel = layer.weight[:, :, own, f]
         if g is not None and chosen:
             found.append(panel(f"kernel of filter {f}, channel {c}", kernel))
-            products = _products(trace.inputs[cell.layer][n, :, :, c], kernel, g, i, j)
+            products = _products(x[n, :, :, c], kernel, g, i, j)
             found.append(panel(f"window * kernel, channel {c}", products))
     return [*found, panel(f"output of {layer.name}, map {f}", trace.outputs[cell.layer][n, :, :, f], [(i, j, 1, 1)])]
 
@@ -121,18 +181,45 @@ def _products(x: Array, kernel: Array, g: Geometry, i: int, j: int) -> Array:
     return products
 
 
-def _backward(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> list[Panel]:
+def _gradient(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> list[Panel]:
+    """Return the gradient of an output: as its only reader computes it, or the sum over several readers."""
+    if cell.array != "output":
+        return _backward(trace, cell, ledger, panel, cell.layer, int(cell.array.removeprefix("input") or 1) - 1)
+    readers = edges(trace.model, cell.layer)
+    if len(readers) == 1:
+        return _backward(trace, cell, ledger, panel, *readers[0])
+    if not readers:
+        return []
+    n, p, q, c = cell.index
+    found = [
+        panel(
+            f"passed back by {trace.model.layers[reader].name}",
+            trace.contributions[reader][slot][n, :, :, c],
+            [(p, q, 1, 1)],
+        )
+        for reader, slot in reversed(readers)
+    ]
+    return [*found, panel(f"their sum, channel {c}", trace.deltas[cell.layer + 1][n, :, :, c], [(p, q, 1, 1)])]
+
+
+def _backward(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel], above: int, slot: int) -> list[Panel]:
     """Return delta of the layer above with the windows that read the pixel, the rotated kernel, and dx."""
     n, p, q, c = cell.index
-    above = cell.layer + 1
     layer = trace.model.layers[above]
-    delta, dx = trace.deltas[above + 1], trace.deltas[above]
+    delta, dx = trace.deltas[above + 1], trace.contributions[above][slot]
     found: list[Panel] = []
     chosen = _largest(ledger, trace)
     if delta.ndim == 4:
-        f = chosen[0].index[3] if chosen else 0
-        sources = [read_cell(t.factors[0].cell, trace.model, trace.count).index for t in ledger.terms]
-        rows, columns = [s[1] for s in sources if s[3] == f], [s[2] for s in sources if s[3] == f]
+        sources = [
+            read_cell(factor.cell, trace.model, trace.count)
+            for t in ledger.terms
+            for factor in t.factors[:1]
+            if factor.cell
+        ]
+        sources = [source for source in sources if source.layer == above and source.array == "output"]
+        f = chosen[0].index[3] if chosen and len(chosen[0].index) == 4 else sources[0].index[3] if sources else 0
+        rows = [source.index[1] for source in sources if source.index[3] == f]
+        columns = [source.index[2] for source in sources if source.index[3] == f]
         marks: list[Mark] = []
         if rows:
             marks = [(min(rows), min(columns), max(rows) - min(rows) + 1, max(columns) - min(columns) + 1)]
@@ -157,7 +244,7 @@ def _weight(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> lis
     g = cast(Geometry, _geometry(trace, cell.layer))
     top, left = u * g.dilation[0] - g.padding[0][0], v * g.dilation[1] - g.padding[1][0]
     met = (top, left, (g.out_height - 1) * g.stride[0] + 1, (g.out_width - 1) * g.stride[1] + 1)
-    x = trace.inputs[cell.layer][0, :, :, channel]
+    x = trace.input(cell.layer)[0, :, :, channel]
     found = [
         panel(f"input of {layer.name}, channel {channel}: the weight's pixels", x, [met]),
         panel(f"delta of {layer.name}, map {f}", trace.deltas[cell.layer + 1][0, :, :, f]),

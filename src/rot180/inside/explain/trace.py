@@ -10,9 +10,11 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.activation import NoisyReLU
+from rot180.nn.graph import INPUT
 from rot180.nn.loss import Loss
 from rot180.nn.network import Network
 from rot180.nn.walk import input_delta
+from rot180.ops.recorder import listening
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.optimizer import Adam, Optimizer
@@ -44,8 +46,10 @@ class Trace:
     ----------
     images : array
         The batch as given, with a batch axis.
-    inputs, outputs : list of array
-        The input and output of each layer.
+    x : array
+        The batch as the first layers read it.
+    outputs : list of array
+        The output of each layer.
     """
 
     def __init__(
@@ -63,17 +67,15 @@ class Trace:
             raise ArgumentError(
                 "the model has no parameters yet; train it, load a trained one, or call model.build(input_shape)"
             )
-        if any(layer.is_join for layer in model.layers):
-            raise ArgumentError("explain: networks with branches cannot be explained yet")
         self.model = model
         self.images = _batch(images, model.input_shape)
         refuse_non_finite(model, self.images)
         self.loss = make_loss(loss, model)
         self.optimizer = Adam() if optimizer is None else optimizer
-        self.inputs: list[Array] = []
         self.outputs: list[Array] = []
         self.saved: list[Any] = []
         self.noise: dict[int, Array] = {}
+        self.statistics: dict[int, tuple[Array, Array]] = {}  # mean and variance, once computed for a ledger
         self._labels = labels
         generator = np.random.default_rng(seed)
 
@@ -84,9 +86,8 @@ class Trace:
                 drawn = copy.deepcopy(generator).standard_normal(x.shape, dtype=x.dtype.type)
                 self.noise[place] = drawn * x.dtype.type(layer.sigma)
 
-        x = model.preprocessing(self.images, dtype=model.dtype)
-        for step in model.walk(x, training=training, generator=generator, before=draw):
-            self.inputs.append(step.x)
+        self.x: Array = model.preprocessing(self.images, dtype=model.dtype)
+        for step in model.walk(self.x, training=training, generator=generator, before=draw):
             self.outputs.append(step.y)
             self.saved.append(step.saved)
 
@@ -94,6 +95,11 @@ class Trace:
     def count(self) -> int:
         """Images in the batch."""
         return len(self.images)
+
+    def input(self, place: int, slot: int = 0) -> Array:
+        """Return an input of a layer, the first one by default."""
+        source = self.model.nodes[place].reads[slot]
+        return self.x if source == INPUT else self.outputs[source]
 
     @cached_property
     def target(self) -> Array:
@@ -120,17 +126,31 @@ class Trace:
         return self._backward[1]
 
     @cached_property
-    def _backward(self) -> tuple[list[Array], dict[str, Array]]:
+    def contributions(self) -> list[tuple[Array, ...]]:
+        """What each layer passes back to each of its inputs."""
+        return self._backward[2]
+
+    def recorded(self, place: int) -> dict[str, Array]:
+        """Return the intermediate arrays of a layer's backward pass, by the names under which operations record."""
+        found: dict[str, Array] = {}
+        with listening(found.__setitem__):
+            self.model.layers[place].backward(self.deltas[place + 1], self.saved[place], needs_dx=True)
+        return found
+
+    @cached_property
+    def _backward(self) -> tuple[list[Array], dict[str, Array], list[tuple[Array, ...]]]:
         delta = self.loss.backward(self.loss.forward(self.outputs[-1], self.target)[1])
         deltas: list[Array] = [delta] * (len(self.model.nodes) + 1)
         gradients: dict[str, Array] = {}
+        contributions: list[tuple[Array, ...]] = [()] * len(self.model.nodes)
         of_images: Array | None = None
         for step in self.model.walk_back(delta, self.saved, needs_dx=True):
             deltas[step.place + 1] = step.delta
             of_images = input_delta(self.model.nodes, step, of_images)
             gradients.update(step.named_gradients)
+            contributions[step.place] = step.dxs or ()
         deltas[0] = np.asarray(of_images)
-        return deltas, gradients
+        return deltas, gradients, contributions
 
     @cached_property
     def updates(self) -> dict[str, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rot180.inside.explain.cells import GRAD, VALUE, Cell, name_of
+from rot180.inside.explain.cells import GRAD, VALUE, Cell, input_cell, name_of
 from rot180.inside.explain.ledger import Factor
 from rot180.inside.explain.trace import Trace
 from rot180.nn.layer import Layer
@@ -16,10 +16,20 @@ Index = tuple[int, ...]
 
 @dataclass(frozen=True)
 class View:
-    """One layer of a pass."""
+    """One layer of a pass.
+
+    Attributes
+    ----------
+    trace : Trace
+    place : int
+        Its index in the network.
+    slot : int
+        Which of a join's inputs it is asked about, from 0.
+    """
 
     trace: Trace
     place: int
+    slot: int = 0
 
     @property
     def layer(self) -> Layer:
@@ -33,8 +43,8 @@ class View:
 
     @property
     def x(self) -> Array:
-        """Its input."""
-        return self.trace.inputs[self.place]
+        """Its input, or the one of a join's inputs that is asked about."""
+        return self.trace.input(self.place, self.slot)
 
     @property
     def y(self) -> Array:
@@ -54,9 +64,10 @@ class View:
     def _factor(self, value: Any, cell: Cell) -> Factor:
         return Factor(float(value), name_of(cell, self.trace.model, self.trace.count))
 
-    def input(self, index: Index) -> Factor:
-        """Return a number of the input."""
-        return self._factor(self.x[index], Cell(self.place - 1, "output", VALUE, index))
+    def input(self, index: Index, slot: int = 0) -> Factor:
+        """Return a number of the input, or of one of a join's inputs."""
+        cell = input_cell(self.trace.model, self.place, slot, VALUE, index)
+        return self._factor(self.trace.input(self.place, slot)[index], cell)
 
     def output(self, index: Index) -> Factor:
         """Return a number of the output."""
@@ -67,5 +78,10 @@ class View:
         return self._factor(self.dy[index], Cell(self.place, "output", GRAD, index))
 
     def parameter(self, name: str, index: Index) -> Factor:
-        """Return a number of a parameter."""
-        return self._factor(self.layer.parameters[name][index], Cell(self.place, name, VALUE, index))
+        """Return a number of a parameter or statistic."""
+        arrays = self.layer.parameters if name in self.layer.parameters else self.layer.statistics
+        return self._factor(arrays[name][index], Cell(self.place, name, VALUE, index))
+
+    def own(self, value: float, array: str, index: Index, what: str = VALUE) -> Factor:
+        """Return a number of an array of the layer's own, such as the mean of a normalization."""
+        return self._factor(value, Cell(self.place, array, what, index))
