@@ -5,7 +5,7 @@
 All images are generated: drawn JPEGs with sides of 80 to 400 pixels, and noise as PNG of 28 x 28. Decoding and
 augmentation run in threads ahead of the training, on the same processors. "alone" is their speed with nothing else to
 do, "with training" that of a whole training, compared with the same training on images that are already in memory. "one
-core" is the processor time of each step in one thread, on noise.
+core" is the processor time of each step in one thread, on noise; set OPENBLAS_NUM_THREADS=1.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ after another is the product of their matrices, the first on the left (`then`).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from rot180.data.augment.look import Look
@@ -106,10 +108,12 @@ def elastic_field(
     return field
 
 
+@lru_cache(maxsize=8)
 def _smoother(size: int, smoothness: float) -> Array:
     steps = np.arange(size)
     weights = np.exp(-0.5 * ((steps[:, np.newaxis] - steps) / smoothness) ** 2)
     smoother: Array = (weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))).astype(np.float32)
+    smoother.flags.writeable = False
     return smoother
 
 
