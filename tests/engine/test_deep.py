@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rot180.engine import make_engine
+from rot180.engine.compiled import CompiledEngine
 from rot180.errors import ShapeError
 from rot180.nn import network
 from rot180.nn.loss import CrossEntropyLoss
@@ -54,6 +55,29 @@ def test_inference(text: str) -> None:
     engine, reference = (make_engine(name, model, CrossEntropyLoss()) for name in ("compiled", "numpy"))
     for images, _ in batches(model, (1, 3)):
         assert_close(engine.forward(images), reference.forward(images), 1e-4)
+
+
+@pytest.mark.parametrize("groups", [":same", ":g4:same", ":s2"])
+@pytest.mark.parametrize("after", ["relu", "relu maxpool2", "silu", ""])
+def test_normalization_is_folded_into_the_convolution(groups: str, after: str) -> None:
+    """With the statistics and parameters of the moment."""
+    model = built(f"9x8x4 > conv3x3:8{groups} bn {after} fc3", np.float32)
+    engine, reference = CompiledEngine(model, CrossEntropyLoss()), make_engine("numpy", model, CrossEntropyLoss())
+    assert "normalize" not in [step.does for step in engine.plan(3, training=False).forward]
+    rng = np.random.default_rng(3)
+    for images, _ in batches(model, (3, 1)):
+        for name, array in model.state.items():
+            if name.startswith("bn"):
+                array[...] = rng.uniform(0.5, 2, array.shape)
+        assert_close(engine.forward(images), reference.forward(images), 1e-4)
+
+
+def test_for_one_image_small_maps_are_normalized_instead() -> None:
+    """Folding would touch 36 864 weights, for 1 024 outputs."""
+    model = built("4x4x64 > conv3x3:64:same bn fc3", np.float32)
+    engine = CompiledEngine(model, CrossEntropyLoss())
+    assert "normalize" in [step.does for step in engine.plan(1, training=False).forward]
+    assert "normalize" not in [step.does for step in engine.plan(2, training=False).forward]
 
 
 @st.composite
@@ -130,7 +154,7 @@ def test_steps_of_a_residual_block() -> None:
     model = network(
         "8x8x16 > [( conv3x3:16:same:nobias bn relu conv3x3:16:same:nobias bn + skip ) relu]*2 gap fc3"
     ).build()
-    plan = make_engine("compiled", model, CrossEntropyLoss()).plan(4)
+    plan = CompiledEngine(model, CrossEntropyLoss()).plan(4)
     forward = [step.does for step in plan.forward]
     assert forward.count("normalize") == 4
     assert not {"add", "activate"} & set(forward)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from rot180.engine.stage import Stage, Value
@@ -53,10 +54,12 @@ class Run:
         readers: Sequence[list[int]],
         place: int,
         values: dict[int, Value],
+        images: int,
     ) -> None:
         self._nodes, self._shapes, self._readers, self._values = nodes, shapes, readers, values
         self.inputs = [values[source] for source in nodes[place].reads]
         self.places = [place]
+        self._images = images
 
     @property
     def layers(self) -> list[Layer]:
@@ -84,6 +87,13 @@ class Run:
             return None
         return self._nodes[readers[0]].layer
 
+    def folds(self, weights: int) -> bool:
+        """Return whether the normalization that follows is folded into so many weights of a convolution.
+
+        That is done anew for each batch. For one image, it may take longer than to normalize the output.
+        """
+        return self._images > 1 or (self._images == 1 and weights <= math.prod(self.output_shape))
+
     def take(self) -> None:
         """Let the following layer run with them."""
         self.places += self._readers[self.places[-1]]
@@ -101,11 +111,12 @@ class Run:
         return True
 
 
-def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value) -> list[Stage]:
+def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value, *, inference_images: int = 0) -> list[Stage]:
     """Group nodes, whose outputs have these shapes, into stages in the order in which they run.
 
     Convolution, ReLU and max pooling run as one; linear and activation; sigmoid or tanh and average pooling; batch
-    normalization and activation, or the sum with a shortcut and ReLU.
+    normalization and activation, or the sum with a shortcut and ReLU. In inference, of so many images at a time,
+    normalization is folded into the convolution before it.
     """
     readers: list[list[int]] = [[] for _ in nodes]
     for place, node in enumerate(nodes):
@@ -118,7 +129,7 @@ def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value) -> list[
     for place, node in enumerate(nodes):
         if place in taken:
             continue
-        run = Run(nodes, shapes, readers, place, values)
+        run = Run(nodes, shapes, readers, place, values, inference_images)
         stage = MAKERS.get(type(node.layer), _alone(LayerStage))(run)
         for value in stage.inputs:
             value.readers.append(stage)
@@ -135,7 +146,9 @@ def _alone(kind: type[Stage]) -> Callable[[Run], Stage]:
 def _convolution(run: Run) -> Stage:
     conv, relu, pool = run.layers[0], False, None
     while (following := run.following) is not None:
-        if type(following) is ReLU and not relu:
+        if type(following) is BatchNorm2d and len(run.layers) == 1 and run.folds(conv.parameters["weight"].size):
+            pass
+        elif type(following) is ReLU and not relu:
             relu = True
         elif (
             isinstance(conv, Conv2d)

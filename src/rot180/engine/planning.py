@@ -84,7 +84,9 @@ class _Planner:
     def __init__(self, model: Network, context: Context, account: Account) -> None:
         self._context, self._memory, self._account = context, context.memory, account
         self._x = Value(model.input_shape)
-        self._stages = stages_of(model.nodes, [output for _, output in model.layer_shapes], self._x)
+        shapes = [output for _, output in model.layer_shapes]
+        images = 0 if context.training else context.count
+        self._stages = stages_of(model.nodes, shapes, self._x, inference_images=images)
         for stage in self._stages:
             learns = any(layer.parameters for layer in stage.layers)
             below = any(value.needs_delta for value in stage.inputs)

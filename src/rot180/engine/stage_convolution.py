@@ -9,6 +9,8 @@ from rot180.engine.step import Step
 from rot180.kernels.call import Call
 from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.normalization import fold
+from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.layer import Layer, Shape
 from rot180.ops.geometry import geometry
@@ -16,7 +18,10 @@ from rot180.ops.types import Array
 
 
 class ConvolutionStage(Stage):
-    """Conv2d with the ReLU that follows, if any."""
+    """Conv2d with the ReLU that follows, if any.
+
+    In inference, a BatchNorm2d directly after the convolution is folded into its weights, anew for each batch.
+    """
 
     def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
         super().__init__(layers, inputs, output_shape)
@@ -24,6 +29,8 @@ class ConvolutionStage(Stage):
         conv = self.conv
         if not isinstance(conv, Conv2d):
             raise TypeError(f"a convolution stage starts with Conv2d, not {conv!r}")
+        self.norm = next((layer for layer in layers[1:] if isinstance(layer, BatchNorm2d)), None)
+        self._folded: Array | None = None
         self.groups = conv.groups
         self.geometry = geometry(
             self.input_shape[0], self.input_shape[1], conv.kernel_size, stride=conv.stride, padding=conv.padding,
@@ -34,17 +41,31 @@ class ConvolutionStage(Stage):
     @property
     def weight(self) -> Array:
         """(KH, KW, C/groups, F)"""
-        return self.conv.parameters["weight"]
+        return self.conv.parameters["weight"] if self._folded is None else self._folded
 
     def hold(self, context: Context, x: FeatureMap) -> Array:
         """Remember the input, and prepare the calls; return the bias, zeros if there is none."""
         context.keep(x)
         self.x = x
+        bias = self.conv.parameters.get("bias", np.zeros(self.weight.shape[3], context.dtype))
+        if self.norm is not None:
+            bias = self._fold(context, self.norm, bias)
         self.calls = Convolution(
             self.weight, self.geometry, self.groups, count=context.count, threads=context.threads,
             scratch=context.scratch,
         )  # fmt: skip
-        return self.conv.parameters.get("bias", np.zeros(self.weight.shape[3], context.dtype))
+        return bias
+
+    def _fold(self, context: Context, norm: BatchNorm2d, bias: Array) -> Array:
+        """Fold the normalization into weights and bias, and return the latter."""
+        w = self.conv.parameters["weight"]
+        filters = w.shape[3]
+        folded, scale, shift = context.scratch(w.shape), context.scratch((filters,)), context.scratch((filters,))
+        given = (norm.statistics["running_mean"], norm.statistics["running_var"], *norm.scale_and_shift(w))
+        call = (w.reshape(-1, filters), bias, *given, norm.eps, scale, folded.reshape(-1, filters), shift)
+        context.steps.append(Step(self.names, "fold normalization", fold, call))
+        self._folded = folded
+        return shift
 
     def gradients(self, context: Context, dy: FeatureMap) -> list[Step]:
         """Return the steps that compute the gradients of weight and bias."""

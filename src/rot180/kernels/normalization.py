@@ -6,6 +6,7 @@ The limit is memory, so each kernel does all it can while it passes over the map
     normalize            reads x (and r)           y = f(z),  z = (x - mean) * scale + beta (+ r),  scale = gamma / s
     norm_sums            reads dy, x               g = dy * f'(z),  dbeta = sum g,  dgamma = sum g * xhat
     norm_data_gradient   reads dy, x               dx = scale * (g - mean(g) - xhat * mean(g * xhat))
+    fold                 reads no maps             the scale and shift of inference in the weights of a convolution
 
 with s = sqrt(var + eps) and xhat = (x - mean) / s; `rot180.ops.normalization` derives them. z is not kept but formed
 again from x, by the same operations, so that its bits are the same.
@@ -245,3 +246,25 @@ def gradient_row(p, o, q, t, length, period, lowest, highest):
             g = select(z > low, select(high > z, g, zero), zero)
             value = scale * g - fma(load(t, FACTOR * period + k), d, load(t, OFFSET * period + k))
             write(q, i + k, value, part)
+
+
+@kernel
+def fold(w, bias, mean, var, gamma, beta, eps, scale, folded, shift):
+    """Weights and bias of a convolution that computes what one with w and bias does, then normalized.
+
+    w : (rows, F), `folded` likewise
+    bias, mean, var, gamma, beta, scale, shift : (F,); `scale` is scratch
+    """
+    rows, F = w.shape
+    L = lanes(w)
+    for f in range(F):
+        scale[f] = gamma[f] / math.sqrt(float(var[f]) + eps)
+        shift[f] = beta[f] + (bias[f] - mean[f]) * scale[f]
+    run = max(1, UNIT // max(1, F))
+    for unit in prange((rows + run - 1) // run):
+        s = pointer(scale, 0)
+        for row in range(unit * run, min((unit + 1) * run, rows)):
+            p, q = pointer(w, row * F), pointer(folded, row * F)
+            for f in range(0, F, L):
+                part = min(L, F - f)
+                write(q, f, read(p, f, part) * read(s, f, part), part)
