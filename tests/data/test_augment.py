@@ -85,7 +85,7 @@ def test_scale_changes_the_area() -> None:
 def test_elastic_moves_by_about_so_many_pixels() -> None:
     from rot180.data.augment.warp import elastic_field
 
-    field = elastic_field(200, 28, 28, 1.5, 4.0, np.random.default_rng(0))
+    field = elastic_field(200, 28, 28, 1.5, generator=np.random.default_rng(0))
     assert field.std() == pytest.approx(1.5, rel=0.05)
     assert np.abs(np.diff(field, axis=2)).mean() < 0.5  # neighbors move together
 

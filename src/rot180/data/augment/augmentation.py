@@ -15,7 +15,7 @@ from rot180.data.augment.mixing import cutmix, mixed_labels, mixup
 from rot180.data.augment.policies import Drawn
 from rot180.data.augment.resized_crop import ResizedCrops
 from rot180.data.augment.simple import SIMPLE, mirror
-from rot180.data.augment.warp import matrix, then, turned, warp
+from rot180.data.augment.warp import elastic_field, matrix, then, turned, warp
 from rot180.data.lazy import Images, LazyImages
 from rot180.ops.types import Array
 
@@ -147,19 +147,12 @@ class Augmentation:
             transformations = then(transformations, turned(angle, scale))
         if drawn is not None:
             transformations = then(transformations, drawn.transformations())
-        (elastic,) = steps.get("elastic", (0.0,))
-        moved = np.flatnonzero((transformations != matrix()).any((1, 2)) | (elastic > 0))
-        if not len(moved):
-            return images
-        warped = warp(
-            images[moved],
-            transformations[moved],
-            look,
-            elastic=elastic,
-            generator=generator,
-            repeats_edge=crops is not None,
-        )
-        images[moved] = warped
+        if "elastic" in steps:
+            displaced = elastic_field(count, height, width, *steps["elastic"], generator=generator)
+            return warp(images, transformations, look, displaced, repeats_edge=crops is not None)
+        moved = np.flatnonzero((transformations != matrix()).any((1, 2)))
+        if len(moved):
+            images[moved] = warp(images[moved], transformations[moved], look, repeats_edge=crops is not None)
         return images
 
     def _mixed(

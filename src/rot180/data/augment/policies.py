@@ -1,7 +1,7 @@
 """RandAugment and TrivialAugment: operations drawn at random from one list.
 
 The strengths are those of torchvision; shears and rotations are about the center. The geometric operations of an image
-become one transformation, which is made first; the others follow in the order in which they were drawn.
+become one transformation, which is applied first; the others follow in the order in which they were drawn.
 
 References
 ----------
@@ -85,9 +85,10 @@ class Drawn:
 
     Examples
     --------
-    >>> drawn = Drawn(np.random.default_rng(0), (2, 32, 32, 3), 2, 9)
-    >>> drawn.names(0)
-    ('solarize', 'contrast')
+    >>> images = np.full((2, 32, 32, 3), 100, np.uint8)
+    >>> drawn = Drawn(np.random.default_rng(0), images.shape, 2, 9)
+    >>> drawn.transformations().shape, drawn.alter(images, Look(0, 255, "black")).shape
+    ((2, 2, 3), (2, 32, 32, 3))
     """
 
     def __init__(
@@ -104,10 +105,6 @@ class Drawn:
         weakest, strongest, is_signed = np.array(list(table.values())).T[:, self._chosen]
         self._strength = (weakest + (strongest - weakest) * share) * np.where(is_signed, signs, 1)
 
-    def names(self, image: int) -> tuple[str, ...]:
-        """Return the names of the operations of one image."""
-        return tuple(self._list[number] for number in self._chosen[image])
-
     def transformations(self) -> Array:
         """Return the transformation of each image, (N, 2, 3) (`rot180.data.augment.warp`)."""
         found = np.repeat(matrix(), len(self._chosen), axis=0)
@@ -119,7 +116,7 @@ class Drawn:
         return found
 
     def alter(self, images: Array, look: Look) -> Array:
-        """Make the operations that change pixels where they are; the images are overwritten."""
+        """Apply the operations that change pixels where they are; the images are overwritten."""
         for chosen, strength in zip(self._chosen.T, self._strength.T, strict=True):
             for name, operation in PIXEL_OPERATIONS.items():
                 which = np.flatnonzero(chosen == self._list.index(name))

@@ -52,37 +52,51 @@ def then(first: Array, second: Array) -> Array:
 
 
 def warp(
-    images: Array,
-    transformations: Array,
-    look: Look,
-    *,
-    elastic: float = 0.0,
-    generator: np.random.Generator,
-    repeats_edge: bool = False,
+    images: Array, transformations: Array, look: Look, displaced: Array | None = None, *, repeats_edge: bool = False
 ) -> Array:
     """Return transformed images of the same size and dtype.
+
+    Bilinear: y = sum over the four pixels around a place of pixel * (1 - row distance) * (1 - column distance).
 
     Parameters
     ----------
     images : (N, H, W, C)
     transformations : (N, 2, 3)
     look : Look
-    elastic : float
-        If above 0, pixels are displaced by an elastic distortion of this strength as well (`elastic_field`).
-    generator : numpy.random.Generator
+    displaced : (2, N, H, W) float32, optional
+        Rows and columns that are added to the places, such as an `elastic_field`.
     repeats_edge : bool
         Whether the outermost pixels extend outward by one pixel. The enlargement of a part needs this: its outermost
         pixels may come from up to half a pixel outside the image.
     """
-    count, height, width, _ = images.shape
-    displaced = np.empty((2, 0, 0, 0), np.float32)
-    if elastic:
-        displaced = elastic_field(count, height, width, elastic, ELASTIC_SMOOTHNESS, generator)
-    return sample(images, transformations, look, displaced, repeats_edge=repeats_edge)
+    from rot180.kernels.sampling import bilinear  # imports Numba
+
+    count, height, width, channels = images.shape
+    around = ((0, 0), (2, 2), (2, 2), (0, 0))
+    # A frame of two pixels: every place is moved to it, and no neighbor is outside the array.
+    if look.border == "reflect":
+        framed = np.pad(images, around, "edge")
+    else:
+        framed = np.full((count, height + 4, width + 4, channels), look.black, images.dtype)
+        framed[:, 2:-2, 2:-2] = images
+        if repeats_edge:
+            framed[:, 1:-1, 1:-1] = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+    sampled = np.empty(images.shape, images.dtype)
+    limits = np.array([look.black, look.white])
+    if displaced is None:
+        displaced = np.empty((2, 0, 0, 0), np.float32)
+    bilinear(framed, transformations, displaced, look.border == "reflect", limits, images.dtype.kind != "f", sampled)
+    return sampled
 
 
 def elastic_field(
-    count: int, height: int, width: int, strength: float, smoothness: float, generator: np.random.Generator
+    count: int,
+    height: int,
+    width: int,
+    strength: float,
+    smoothness: float = ELASTIC_SMOOTHNESS,
+    *,
+    generator: np.random.Generator,
 ) -> Array:
     """Return displacements for an elastic distortion: noise smoothed with a Gaussian.
 
@@ -115,40 +129,3 @@ def _smoother(size: int, smoothness: float) -> Array:
     smoother: Array = (weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))).astype(np.float32)
     smoother.flags.writeable = False
     return smoother
-
-
-def sample(images: Array, transformations: Array, look: Look, displaced: Array, *, repeats_edge: bool = False) -> Array:
-    """Return images sampled at transformed positions.
-
-    Bilinear: y = sum over the four pixels around a position of pixel * (1 - row distance) * (1 - column distance).
-
-    Parameters
-    ----------
-    images : (N, H, W, C)
-    transformations : (N, 2, 3)
-    look : Look
-    displaced : (2, N, H, W) or (2, 0, 0, 0) float32
-        Rows and columns that are added to the positions; empty if nothing is.
-    repeats_edge : bool
-        Whether the outermost pixels extend outward by one pixel.
-
-    Returns
-    -------
-    (N, H, W, C), of the images' dtype
-    """
-    from rot180.kernels.sampling import bilinear  # imports Numba
-
-    count, height, width, channels = images.shape
-    around = ((0, 0), (2, 2), (2, 2), (0, 0))
-    # A frame of two pixels: every position is moved to it, and no neighbor is outside the array.
-    if look.border == "reflect":
-        framed = np.pad(images, around, "edge")
-    else:
-        framed = np.full((count, height + 4, width + 4, channels), look.black, images.dtype)
-        framed[:, 2:-2, 2:-2] = images
-        if repeats_edge:
-            framed[:, 1:-1, 1:-1] = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
-    sampled = np.empty(images.shape, images.dtype)
-    limits = np.array([look.black, look.white])
-    bilinear(framed, transformations, displaced, look.border == "reflect", limits, images.dtype.kind != "f", sampled)
-    return sampled
