@@ -92,6 +92,15 @@ def test_every_activation_as_the_last(layer: str) -> None:
     compare(f"4x4x2 > conv3x3:8 relu > fc5 {layer}")
 
 
+@pytest.mark.filterwarnings("ignore:.* has no compiled kernel and runs in NumPy")
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    "layer", ["gn2", "ln", "ln:axes=3", "in:affine", "lrn3", "shuffle2", "droppath0.3", "convt3x2:6:s2"]
+)
+def test_every_further_layer_between_two_others(layer: str, dtype: str) -> None:
+    compare(f"6x5x3 > conv1x1:6 relu > {layer} > conv1x1:4 > fc7", dtype=dtype)
+
+
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_named_models(name: str) -> None:
     compare(MODELS[name], [4])
