@@ -26,6 +26,9 @@ UNITS = 16
 """The least number of runs that the rows of a batch are divided into, if possible: enough for as many cores."""
 CACHED_RUN = 1 << 18
 """The most bytes of images that one run of rows reads: together with the kernels they fit the second-level cache."""
+LARGE_WEIGHTS = 6 << 20
+"""Bytes of weights beyond which even one image is worth packing them: a block of filters in place is a few bytes from
+each of many pages, and does not stay in the cache from one row of the output to the next."""
 FEW_CHANNELS = 9
 """With fewer channels, the data gradient is folded from kernel rows: dx's channels would half fill a register."""
 
@@ -85,8 +88,8 @@ class Convolution:
     ) -> tuple[Operand, Call, int]:
         """Return the packed weights, the call that computes y, and how many pixels share a register.
 
-        Around x there must be zeros, as many as the windows need. Weights may be used in place if there is room for a
-        register after their end.
+        Around x there must be zeros, as many as the windows need. With `weights_in_place`, there is room for a register
+        after their end, and they are packed only if they are large.
         """
         g = self.g
         KH, KW, Cg, F = self.w.shape
@@ -99,7 +102,7 @@ class Convolution:
             pack = Call(pack_folded, (self.w, plain, fold, g.stride[1], panels, bias))
             operand = self._packed(panels, pack)
         else:
-            operand = self.operand(weights_in_place)
+            operand = self.operand(weights_in_place and self.w.nbytes <= LARGE_WEIGHTS)
         columns = g.out_width // fold
         sizes = Sizes(
             kernel_rows=KH,
@@ -168,7 +171,9 @@ class Convolution:
     def run(self, rows: int, step: int, x: FeatureMap) -> int:
         """Return the number of output rows in one unit of work."""
         row_bytes = step * math.prod(x.array.shape[2:]) * x.array.itemsize
-        return int(max(1, min(-(-rows // UNITS), CACHED_RUN // max(1, row_bytes))))
+        # Each run reads all the weights again.
+        runs = UNITS if self.w.nbytes <= LARGE_WEIGHTS else -(-UNITS * self.width // self.filters)
+        return int(max(1, min(-(-rows // runs), CACHED_RUN // max(1, row_bytes))))
 
     def weight_gradient(self, x: FeatureMap, delta: FeatureMap, dw: Array) -> tuple[Call, Call | None]:
         """Return the call that correlates x with delta, and the one that adds up the parts in dw, if any.
