@@ -288,6 +288,8 @@ def twins(rng: Draw, guarded: GuardedMemory) -> str:
         arguments = [array((count, classes)), guarded.copy(target)]
     else:
         name, options = ("sgd_update", {"lr": 0.1}) if backward else ("adam_update", {"lr": 0.1, "step": 1})
+        if backward and rng.random() < 0.5:
+            name, options = "ema_update", {"decay": 0.9}
         states = 1 if backward else 3
         base = [rng.normal(size=shape[:2]).astype(dtype) for _ in range(states)] + [np.ones(shape[:2], dtype)]
 
