@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_graphs import graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drawn_graphs import graphs
 from rot180.errors import ArgumentError, NotationError, ShapeError
 from rot180.nn import (
     Add,

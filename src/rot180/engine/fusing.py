@@ -28,7 +28,7 @@ from rot180.nn.conv2d import Conv2d
 from rot180.nn.dropout import Dropout
 from rot180.nn.flatten import Flatten
 from rot180.nn.global_pooling import AdaptiveAvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d
-from rot180.nn.graph import INPUT, Node
+from rot180.nn.graph import INPUT, Node, readers
 from rot180.nn.joins import Add, Concatenate, Multiply
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.linear import Linear
@@ -118,18 +118,14 @@ def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value, *, infer
     normalization and activation, or the sum with a shortcut and ReLU. In inference, of so many images at a time,
     normalization is folded into the convolution before it.
     """
-    readers: list[list[int]] = [[] for _ in nodes]
-    for place, node in enumerate(nodes):
-        for source in node.reads:
-            if source != INPUT:
-                readers[source].append(place)
+    found = readers(nodes)
     values = {INPUT: x}
     taken: set[int] = set()
     stages: list[Stage] = []
     for place, node in enumerate(nodes):
         if place in taken:
             continue
-        run = Run(nodes, shapes, readers, place, values, inference_images)
+        run = Run(nodes, shapes, found, place, values, inference_images)
         stage = MAKERS.get(type(node.layer), _alone(LayerStage))(run)
         for value in stage.inputs:
             value.readers.append(stage)

@@ -11,12 +11,13 @@ from rot180.engine.fusing import stages_of
 from rot180.engine.lifetimes import Memory
 from rot180.engine.losing import BatchLoss
 from rot180.engine.plan import Plan
-from rot180.engine.stage import Context, Stage, Target, Value
+from rot180.engine.stage import Context, Stage, Target, Value, widest
 from rot180.kernels import addition
 from rot180.kernels.elementwise import GATE
-from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides, new_map
+from rot180.kernels.feature_map import FeatureMap, Sides, new_map
 from rot180.kernels.memory import Account, accounting
 from rot180.nn.network import Network
+from rot180.nn.walk import backward_passes
 
 
 def make_plan(
@@ -87,12 +88,13 @@ class _Planner:
         shapes = [output for _, output in model.layer_shapes]
         images = 0 if context.training else context.count
         self._stages = stages_of(model.nodes, shapes, self._x, inference_images=images)
+        if context.training and model.parameters:
+            runs = {node.layer: one.runs for node, one in zip(model.nodes, backward_passes(model.nodes), strict=True)}
+            for stage in self._stages:
+                stage.output.needs_delta = runs[stage.layers[-1]]
         for stage in self._stages:
-            learns = any(layer.parameters for layer in stage.layers)
-            below = any(value.needs_delta for value in stage.inputs)
-            stage.output.needs_delta = context.training and (learns or below)
-        for stage in self._stages:
-            stage.overwritten = next((value for value in stage.inputs if _may_overwrite(stage, value)), None)
+            same = (value for value in stage.overwritable if value.shape == stage.output_shape)
+            stage.overwritten = next((value for value in same if _is_free(value)), None)
 
     def plan(self, loss: BatchLoss | None) -> Plan:
         """Return the plan."""
@@ -196,12 +198,8 @@ class _Planner:
         value.delta = delta
 
 
-def _may_overwrite(stage: Stage, value: Value) -> bool:
-    """Return whether a stage's output may take the place of an input: nobody else needs it any more."""
-    return stage.in_place and value.shape == stage.output_shape and _is_free(value)
-
-
 def _is_free(value: Value) -> bool:
+    """Return whether nobody but its only reader needs a value."""
     producer = value.producer
     if producer is None or len(value.readers) > 1 or (producer.keeps_output and value.needs_delta):
         return False
@@ -210,9 +208,6 @@ def _is_free(value: Value) -> bool:
 
 def _padding(value: Value) -> Sides:
     """Return the padding around a value: on each side, the most that any of its readers needs."""
-    wanted = [_padding(reader.output) if reader.overwritten is value else reader.padding for reader in value.readers]
-    if not wanted:
-        return NO_PADDING
-    rows, columns = zip(*wanted, strict=True)
-    (top, bottom), (left, right) = (map(max, zip(*sides, strict=True)) for sides in (rows, columns))
-    return (top, bottom), (left, right)
+    return widest(
+        [_padding(reader.output) if reader.overwritten is value else reader.padding for reader in value.readers]
+    )

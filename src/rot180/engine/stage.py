@@ -128,9 +128,29 @@ class Context:
         return self.stage.names if self.stage else ""
 
 
-def has_zeros_around(one: FeatureMap) -> bool:
-    """Return whether what surrounds a map in its buffer is zero, if anything does."""
-    return not one.is_padded or (one.buffer is not None and one.buffer.border is not None)
+def widest(paddings: list[Sides]) -> Sides:
+    """Return, side by side, the largest of several paddings."""
+    if not paddings:
+        return NO_PADDING
+    rows, columns = zip(*paddings, strict=True)
+    (top, bottom), (left, right) = (map(max, zip(*sides, strict=True)) for sides in (rows, columns))
+    return (top, bottom), (left, right)
+
+
+def is_padded_by(one: FeatureMap, padding: Sides) -> bool:
+    """Return whether a map is surrounded by at least so many zeros."""
+    if padding == NO_PADDING:
+        return True
+    (top, bottom), (left, right) = padding
+    rows, columns = one.array.shape[1:3]
+    return (
+        one.buffer is not None
+        and one.buffer.border is not None
+        and one.top >= top
+        and one.left >= left
+        and rows - one.top - one.height >= bottom
+        and columns - one.left - one.width >= right
+    )
 
 
 class Target:
@@ -170,8 +190,6 @@ class Stage(ABC):
 
     padding: Sides = NO_PADDING
     """The padding it needs around its inputs."""
-    in_place: bool = False
-    """Whether its output may take the place of an input of the same shape."""
     is_view: ClassVar[bool] = False
     """Whether its output is its input in another shape, in the same memory if possible."""
     keeps_output: bool = False
@@ -201,6 +219,11 @@ class Stage(ABC):
         """The shape of one image of the output."""
         return self.output.shape
 
+    @property
+    def overwritable(self) -> list[Value]:
+        """The inputs whose place its output may take, if nobody else needs them and they have its shape."""
+        return []
+
     def new_output(self, context: Context, padding: Sides) -> FeatureMap:
         """Return the map to write to, with this padding."""
         return context.new_map(self.output_shape, padding)
@@ -209,13 +232,18 @@ class Stage(ABC):
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Return the steps from the inputs to y, and keep what `backward` needs."""
 
+    @property
+    def delta_padding(self) -> Sides:
+        """The padding it needs around the delta of its output."""
+        return NO_PADDING
+
     def new_delta(self, context: Context) -> FeatureMap:
-        """Return the buffer that it prefers for the delta of its output."""
-        return context.new_map(self.output_shape)
+        """Return a map for the delta of its output."""
+        return context.new_map(self.output_shape, self.delta_padding)
 
     def accepts(self, delta: FeatureMap) -> bool:
-        """Return whether it can use the delta of its output in this buffer; if not, it is moved to `new_delta`."""
-        return True
+        """Return whether it can use the delta of its output where it is; if not, it is moved to `new_delta`."""
+        return is_padded_by(delta, self.delta_padding)
 
     @abstractmethod
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:

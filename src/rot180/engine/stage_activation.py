@@ -38,7 +38,12 @@ class FurtherActivationStage(Stage):
     def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape) -> None:
         super().__init__(layers, inputs, output_shape)
         self.kind, self.slope = kind_of(layers[0])
-        self.in_place = self.keeps_output = self.kind in kinds.SAVES_OUTPUT
+        self.keeps_output = self.kind in kinds.SAVES_OUTPUT
+
+    @property
+    def overwritable(self) -> list[Value]:
+        """The input, unless the backward pass needs it."""
+        return self.inputs if self.keeps_output or not self.output.needs_delta else []
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """y = f(x)"""
@@ -61,6 +66,11 @@ class FurtherActivationStage(Stage):
 
 class PReLUStage(Stage):
     """A ReLU with a learned slope for each channel."""
+
+    @property
+    def overwritable(self) -> list[Value]:
+        """The input, unless the backward pass needs it."""
+        return [] if self.output.needs_delta else self.inputs
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """y = x where x > 0, else slope * x"""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rot180.engine.elementwise_steps import copy_step
-from rot180.engine.stage import Context, Gate, Target, Value, has_zeros_around
+from rot180.engine.stage import Context, Gate, Target, Value
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.elementwise import GATE
-from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides
 from rot180.kernels.memory import aligned
 from rot180.nn.layer import Layer, Shape
 
@@ -40,20 +40,13 @@ class DenseConvolutionStage(ConvolutionStage):
     def _convolves_delta(self) -> bool:
         return self.geometry.stride == (1, 1) and not self.calls.folds
 
-    def new_delta(self, context: Context) -> FeatureMap:
-        """Return the buffer of delta with the padding that the data gradient needs."""
+    @property
+    def delta_padding(self) -> Sides:
+        """The zeros that the windows of the data gradient cover."""
         if not self._convolves_delta:
-            return super().new_delta(context)
+            return NO_PADDING
         (top, height), (left, width) = self.calls.delta_room()
-        return context.map_inside(
-            (context.count, height, width, self.output_shape[2]), top, left, *self.output_shape[:2]
-        )
-
-    def accepts(self, delta: FeatureMap) -> bool:
-        """Return whether delta is padded as the data gradient needs it."""
-        (top, height), (left, width) = self.calls.delta_room()
-        fits = delta.array.shape[1:3] == (height, width) and delta.place == (top, left) and has_zeros_around(delta)
-        return fits or not self._convolves_delta
+        return (top, height - top - self.output_shape[0]), (left, width - left - self.output_shape[1])
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """Correlate delta with the input, and convolve it with the rotated kernel."""

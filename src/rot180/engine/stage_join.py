@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from rot180.engine.elementwise_steps import add_step, combine_step
-from rot180.engine.stage import Context, Gate, Stage, Target, Value
+from rot180.engine.stage import Context, Gate, Stage, Target, Value, widest
 from rot180.engine.step import Step
 from rot180.kernels import addition, elementwise
 from rot180.kernels.channelwise import period_of
-from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.feature_map import FeatureMap, Sides
 from rot180.kernels.joins import copy_channels, multiply, multiply_backward
 from rot180.nn.layer import Layer, Shape
 
@@ -23,7 +23,11 @@ class AddStage(Stage):
     def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape) -> None:
         super().__init__(layers, inputs, output_shape)
         self.keeps_output = self.relu = len(layers) > 1
-        self.in_place = len(inputs) == 2  # a third input would be overwritten before it is read
+
+    @property
+    def overwritable(self) -> list[Value]:
+        """The first two inputs: the others are still to be added when the output is first written."""
+        return self.inputs[:2]
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """y = x1 + x2 + ..., from left to right"""
@@ -37,6 +41,12 @@ class AddStage(Stage):
             steps.append(add_step(self.names, "add", total, x, y, finish))
             total = y
         return steps
+
+    @property
+    def delta_padding(self) -> Sides:
+        """What the stages need that delta is passed on to."""
+        producers = (value.producer for value in self.inputs if value.needs_delta)
+        return widest([producer.delta_padding for producer in producers if producer is not None])
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """Pass delta on."""
@@ -75,6 +85,11 @@ class ConcatenateStage(Stage):
 
 class MultiplyStage(Stage):
     """Multiply: maps times a gate of the same shape, or with one value per channel."""
+
+    @property
+    def overwritable(self) -> list[Value]:
+        """The maps, unless the gradient of the gate needs them."""
+        return [] if self.output.needs_delta else self.inputs[:1]
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """y = x * gate"""

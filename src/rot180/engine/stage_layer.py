@@ -31,11 +31,14 @@ class LayerStage(Stage):
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Call the layer's forward and copy what it returns."""
         context.keep(*inputs)  # the layer may save its inputs, which are views
+        if context.training and type(self.layer).learn is not Layer.learn:
+            for x in inputs:
+                context.memory.hold(x.buffer)  # until the batch is accepted
 
-        def call(target: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> None:
+        def call(target: np.ndarray[Any, Any], *sources: np.ndarray[Any, Any]) -> None:
             result, self.saved = own_forward(
                 self.layer,
-                (source,),
+                sources,
                 self.output_shape,
                 training=context.training,
                 generator=context.generator["noise"],
@@ -47,17 +50,19 @@ class LayerStage(Stage):
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """Call the layer's backward and copy what it returns."""
-        (dx,) = targets
+        maps = [None if target is None else target.map.inside for target in targets]
+        needs_dx = any(one is not None for one in maps)
 
-        def call(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any] | None) -> None:
-            result, gradients = own_backward(self.layer, source, self.saved, needs_dx=target is not None)
-            if target is not None and result is not None:
-                np.copyto(target, result.reshape(target.shape))
+        def call(source: np.ndarray[Any, Any], *dxs: np.ndarray[Any, Any] | None) -> None:
+            results, gradients = own_backward(self.layer, source, self.saved, needs_dx=needs_dx)
+            results = results if self.layer.is_join else (results,)
+            for dx, result in zip(dxs, results or (), strict=False):
+                if dx is not None and result is not None:
+                    np.copyto(dx, result.reshape(dx.shape))
             for name, gradient in gradients.items():
                 np.copyto(context.gradients[f"{self.layer.name}.{name}"], gradient)
 
-        inside = None if dx is None else dx.map.inside
-        return [Step(self.names, "backward in NumPy", call, (_given(dy, self.output_shape), inside))]
+        return [Step(self.names, "backward in NumPy", call, (_given(dy, self.output_shape), *maps))]
 
     def learn(self) -> None:
         """Let the layer update its statistics."""

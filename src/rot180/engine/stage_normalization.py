@@ -40,6 +40,11 @@ class BatchNormStage(Stage):
         self.kind, self.slope = _activation(activation)
         self.keeps_output = self.adds and self.kind != NOTHING
 
+    @property
+    def overwritable(self) -> list[Value]:
+        """The input, unless the backward pass needs it."""
+        return [] if self.output.needs_delta else self.inputs[:1]
+
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Return the steps for mean and variance of the batch, if training, and for y."""
         x, *shortcut = inputs

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rot180.engine.elementwise_steps import KINDS, activate_step, combine_step, copy_step
-from rot180.engine.stage import Context, Stage, Target
+from rot180.engine.stage import Context, Stage, Target, Value
 from rot180.engine.step import Step
 from rot180.errors import ArgumentError
 from rot180.kernels.elementwise import GATE, MULTIPLY, NOISY_RELU, RELU
@@ -18,10 +18,18 @@ from rot180.nn.dropout import Dropout
 Generators = dict[str, np.random.Generator | None]
 
 
-class ActivationStage(Stage):
+class InPlaceStage(Stage):
+    """A layer whose output may take the place of its input."""
+
+    @property
+    def overwritable(self) -> list[Value]:
+        """The input."""
+        return self.inputs
+
+
+class ActivationStage(InPlaceStage):
     """ReLU, LeakyReLU, Sigmoid, Tanh: in place, since their derivatives follow from their outputs."""
 
-    in_place = True
     keeps_output = True
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
@@ -39,10 +47,9 @@ class ActivationStage(Stage):
         return [combine_step(self.names, "gate", self.gate_kind, dy, self.y, dx.map, self.slope)] if dx else []
 
 
-class NoisyReLUStage(Stage):
+class NoisyReLUStage(InPlaceStage):
     """max(0, x + noise) in training, ReLU otherwise."""
 
-    in_place = True
     keeps_output = True
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
@@ -70,10 +77,8 @@ class NoisyReLUStage(Stage):
         return [combine_step(self.names, "gate", GATE, dy, self.y, dx.map)] if dx else []
 
 
-class DropoutStage(Stage):
+class DropoutStage(InPlaceStage):
     """x times a mask in training, x itself otherwise."""
-
-    in_place = True
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Draw the mask as the layer does, then multiply."""
