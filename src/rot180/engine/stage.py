@@ -137,6 +137,11 @@ def widest(paddings: list[Sides]) -> Sides:
     return (top, bottom), (left, right)
 
 
+def has_zeros_around(one: FeatureMap) -> bool:
+    """Return whether what surrounds a map in its buffer is zero, if anything does."""
+    return not one.is_padded or (one.buffer is not None and one.buffer.border is not None)
+
+
 def is_padded_by(one: FeatureMap, padding: Sides) -> bool:
     """Return whether a map is surrounded by at least so many zeros."""
     if padding == NO_PADDING:
@@ -144,8 +149,7 @@ def is_padded_by(one: FeatureMap, padding: Sides) -> bool:
     (top, bottom), (left, right) = padding
     rows, columns = one.array.shape[1:3]
     return (
-        one.buffer is not None
-        and one.buffer.border is not None
+        has_zeros_around(one)
         and one.top >= top
         and one.left >= left
         and rows - one.top - one.height >= bottom
