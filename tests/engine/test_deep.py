@@ -72,6 +72,20 @@ def test_normalization_is_folded_into_the_convolution(groups: str, after: str) -
         assert_close(engine.forward(images), reference.forward(images), 1e-4)
 
 
+def test_relu6_runs_with_depthwise_and_pointwise_convolutions_in_inference() -> None:
+    model = built(
+        "9x8x4 > conv1x1:24 bn relu6 > conv3x3:24:g24:same bn relu6 > conv1x1:9 relu6 relu6 > fc3", np.float32
+    )
+    for name, array in model.parameters.items():
+        if name.endswith("weight") and array.ndim == 4:
+            array *= 9  # so that six is reached
+    engine, reference = CompiledEngine(model, CrossEntropyLoss()), make_engine("numpy", model, CrossEntropyLoss())
+    steps = [step.layers for step in engine.plan(3, training=False).forward]
+    assert {"conv1 bn1 relu1", "conv2 bn2 relu2", "conv3 relu3"} <= set(steps), steps
+    for images, _ in batches(model, (3, 1)):
+        assert_close(engine.forward(images), reference.forward(images), 1e-4)
+
+
 def test_for_one_image_small_maps_are_normalized_instead() -> None:
     """Folding would touch 36 864 weights, for 1 024 outputs."""
     model = built("4x4x64 > conv3x3:64:same bn fc3", np.float32)

@@ -22,7 +22,7 @@ from rot180.engine.stage_resize import ResizeStage
 from rot180.engine.stage_simple import ActivationStage, DropoutStage, FlattenStage, NoisyReLUStage, SoftmaxStage
 from rot180.kernels.pointwise_calls import is_pointwise
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
-from rot180.nn.activation_piecewise import PReLU
+from rot180.nn.activation_piecewise import PReLU, ReLU6
 from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.dropout import Dropout
@@ -87,6 +87,11 @@ class Run:
             return None
         return self._nodes[readers[0]].layer
 
+    @property
+    def is_inference(self) -> bool:
+        """Whether there will be no backward pass."""
+        return self._images > 0
+
     def folds(self, weights: int) -> bool:
         """Return whether the normalization that follows is folded into so many weights of a convolution.
 
@@ -116,7 +121,7 @@ def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value, *, infer
 
     Convolution, ReLU and max pooling run as one; linear and activation; sigmoid or tanh and average pooling; batch
     normalization and activation, or the sum with a shortcut and ReLU. In inference, of so many images at a time,
-    normalization is folded into the convolution before it.
+    normalization is folded into the convolution before it, and ReLU6 runs with depthwise and 1x1 convolutions.
     """
     found = readers(nodes)
     values = {INPUT: x}
@@ -146,6 +151,9 @@ def _convolution(run: Run) -> Stage:
             pass
         elif type(following) is ReLU and not relu:
             relu = True
+        elif type(following) is ReLU6 and run.is_inference and not relu and _kind(run) is not DenseConvolutionStage:
+            run.take()
+            break
         elif (
             isinstance(conv, Conv2d)
             and type(following) is MaxPool2d
@@ -158,15 +166,16 @@ def _convolution(run: Run) -> Stage:
         run.take()
     if pool is not None:
         return PooledConvolutionStage(run.layers, run.inputs, run.output_shape, relu, pool)
-    return _kind(conv, run.inputs[0].shape)(run.layers, run.inputs, run.output_shape, relu)
+    return _kind(run)(run.layers, run.inputs, run.output_shape, relu)
 
 
-def _kind(conv: Layer, input_shape: Shape) -> type[ConvolutionStage]:
+def _kind(run: Run) -> type[ConvolutionStage]:
     """Return the kind of stage for a convolution without pooling."""
+    conv, shape = run.layers[0], run.inputs[0].shape
     if isinstance(conv, Conv2d):
-        if conv.groups > 1 and conv.groups == input_shape[2]:
+        if conv.groups > 1 and conv.groups == shape[2]:
             return DepthwiseStage
-        if is_pointwise(conv.parameters["weight"], conv.geometry(input_shape), conv.groups):
+        if is_pointwise(conv.parameters["weight"], conv.geometry(shape), conv.groups):
             return PointwiseStage
     return DenseConvolutionStage
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rot180.engine.stage import Context, Stage, Value
@@ -10,6 +12,7 @@ from rot180.kernels.call import Call
 from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.normalization import fold
+from rot180.nn.activation_piecewise import ReLU6
 from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.layer import Layer, Shape
@@ -42,6 +45,13 @@ class ConvolutionStage(Stage):
     def weight(self) -> Array:
         """(KH, KW, C/groups, F)"""
         return self.conv.parameters["weight"] if self._folded is None else self._folded
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest output."""
+        if isinstance(self.layers[-1], ReLU6):
+            return 0.0, 6.0
+        return (0.0, math.inf) if self.relu else (-math.inf, math.inf)
 
     def hold(self, context: Context, x: FeatureMap) -> Array:
         """Remember the input, and prepare the calls; return the bias, zeros if there is none."""

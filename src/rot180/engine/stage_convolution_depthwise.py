@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from rot180.engine.stage import Context, Gate, Target, Value, has_zeros_around
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.depthwise import repeat_channels, sum_repeats
-from rot180.kernels.depthwise_calls import UNLIMITED, Depthwise
+from rot180.kernels.depthwise_calls import Depthwise
 from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap
 from rot180.nn.layer import Layer, Shape
@@ -34,8 +32,8 @@ class DepthwiseStage(ConvolutionStage):
             self.gate = Gate(GATE, y)
         self.depthwise = Depthwise(self.weight, self.geometry, scratch=context.scratch)
         repeated, steps = self._repeated(context)
-        limits = (0.0, math.inf) if self.relu else UNLIMITED
-        return [*steps, self.step("convolve", self.depthwise.forward(repeated, bias, y, limits), multiplies=True)]
+        convolve = self.depthwise.forward(repeated, bias, y, self.limits)
+        return [*steps, self.step("convolve", convolve, multiplies=True)]
 
     def new_delta(self, context: Context) -> FeatureMap:
         """Return a buffer with the columns of zeros that let all pixels of dx be computed alike."""

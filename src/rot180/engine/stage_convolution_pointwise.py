@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from rot180.engine.stage import Context, Gate, Target, Value
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.clearing import clear
 from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap
-from rot180.kernels.pointwise_calls import UNLIMITED, Pointwise
+from rot180.kernels.pointwise_calls import Pointwise
 from rot180.nn.layer import Layer, Shape
 
 
@@ -29,9 +27,8 @@ class PointwiseStage(ConvolutionStage):
             context.keep(y)
             self.gate = Gate(GATE, y)
         self.products = Pointwise(self.weight, self.geometry, threads=context.threads, scratch=context.scratch)
-        limits = (0.0, math.inf) if self.relu else UNLIMITED
         # For one image, packing would take longer than it saves.
-        pack, multiply = self.products.forward(x, bias, y, limits, weights_in_place=context.count == 1)
+        pack, multiply = self.products.forward(x, bias, y, self.limits, weights_in_place=context.count == 1)
         packing = [self.step("pack weights", pack)] if pack else []
         return [*packing, self.step("multiply", multiply, multiplies=True)]
 
