@@ -105,7 +105,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float, name
 def compare(text: str, counts: Iterable[int] = (3, 3), dtype: Any = np.float32, **options: Any) -> None:
     """Compare the compiled engine with the reference; where noise is drawn, both draw it in the same type."""
     counts = list(counts)
-    same = any(word in text for word in ("noisyrelu", "dropout"))
+    same = any(word in text for word in ("noisyrelu", "dropout", "droppath"))
     tolerance = TOLERANCE[np.dtype(dtype).name]
     expected = train("numpy", text, counts, dtype=dtype if same else np.float64, **options)
     assert_agree(train("compiled", text, counts, dtype=dtype, **options), expected, tolerance)

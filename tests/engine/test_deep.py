@@ -7,14 +7,16 @@ import warnings
 import numba
 import numpy as np
 import pytest
-from agreement import TOLERANCE, assert_agree, assert_close, batches, built, compare, train
+from agreement import TOLERANCE, Outcome, assert_agree, assert_close, batches, built, compare, momentum, train
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rot180.engine import make_engine
 from rot180.engine.compiled import CompiledEngine
 from rot180.errors import ShapeError
-from rot180.nn import network
+from rot180.nn import Linear, Sequential, Tanh, network
+from rot180.nn.joins import Join
+from rot180.nn.layer import Shape
 from rot180.nn.loss import CrossEntropyLoss
 from rot180.training import SGD
 
@@ -33,6 +35,7 @@ TEXTS = """
 6x5x4 > conv3x3:8:same relu6 elu:alpha=0.5 hardsigmoid hardswish gelu:tanh > fc9:nobias bn relu fc7
 6x5x4 > bn conv3x3:8:same ( relu + tanh + skip ) gap ( fc8 | skip | sigmoid ) fc7
 6x5x4 > ( skip + skip ) conv3x3:4:same ( skip | skip ) relu fc7
+6x5x4 > conv3x3:8:same ( conv3x3:8:same droppath0.4 + skip ) relu droppath0 gap droppath0.3 fc7
 """.strip().split("\n")
 
 
@@ -140,6 +143,35 @@ def test_the_same_bits_for_any_number_of_threads() -> None:
     finally:
         numba.set_num_threads(before)
     assert all(other == found[0] for other in found)
+
+
+class Difference(Join):
+    """A join of a user's own."""
+
+    kind = "difference"
+
+    def output_shape(self, *input_shapes: Shape) -> Shape:
+        return input_shapes[0]
+
+    def forward(self, *inputs, training=False, generator=None):
+        return inputs[0] - inputs[1], None
+
+    def backward(self, dy, saved, *, needs_dx=True):
+        return (dy, -dy) if needs_dx else None, {}
+
+
+def test_a_join_of_ones_own_runs_in_numpy() -> None:
+    warnings.filterwarnings("ignore", ".*Difference has no compiled kernel and runs in NumPy")
+    outcomes = []
+    for engine in ("numpy", "compiled"):
+        layers = [Linear(6), Difference([Linear(5)], [Tanh(), Linear(5)]), Difference([], [Tanh()]), Linear(3)]
+        model = Sequential(layers, input_shape=(4,)).build(seed=0, dtype=np.float64)
+        runner, optimizer = make_engine(engine, model, CrossEntropyLoss()), momentum()
+        outcome = Outcome(model, optimizer)
+        for images, labels in batches(model, (5, 4)):
+            outcome.losses.append(runner.train_step(images, labels, optimizer).loss)
+        outcomes.append(outcome)
+    assert_agree(outcomes[1], outcomes[0], 1e-10)
 
 
 def test_a_refused_batch_teaches_nothing() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from rot180.engine.stage import Context
 from rot180.engine.step import Step
 from rot180.kernels.addition import PLAIN, add
+from rot180.kernels.channelwise import period_of
 from rot180.kernels.copying import copy
 from rot180.kernels.elementwise import (
     GATE,
@@ -20,8 +22,10 @@ from rot180.kernels.elementwise import (
     combine,
 )
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.joins import multiply
 from rot180.nn.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from rot180.nn.layer import Layer
+from rot180.ops.types import Array
 
 KINDS: dict[type[Layer], tuple[int, int]] = {
     ReLU: (RELU, GATE),
@@ -65,3 +69,14 @@ def add_step(
     gate = y or a
     sizes = np.array([a.height, a.width, *a.place, *b.place, *gate.place, *out.place], np.int64)
     return Step(names, does, add, (a.array, b.array, gate.array, out.array, finish, sizes))
+
+
+def multiply_step(names: str, does: str, x: FeatureMap, gate: Array, y: FeatureMap, context: Context) -> Step:
+    """y = x * gate, with one value per image and channel"""
+    sizes = np.array([x.height, x.width, *x.place, *y.place], np.int64)
+    return Step(names, does, multiply, (x.array, gate, y.array, gate_scratch(x, context), sizes))
+
+
+def gate_scratch(x: FeatureMap, context: Context) -> Array:
+    """Return the scratch array with which the kernels of a gate take its values."""
+    return context.scratch((context.threads, 2, period_of(x.array.shape[3], x.width, x.array.dtype)))

@@ -19,13 +19,20 @@ from rot180.engine.stage_normalization import FUSED as FUSED_WITH_NORMALIZATION
 from rot180.engine.stage_normalization import BatchNormStage
 from rot180.engine.stage_pooling import PoolingStage, fuses_activation
 from rot180.engine.stage_resize import ResizeStage
-from rot180.engine.stage_simple import ActivationStage, DropoutStage, FlattenStage, NoisyReLUStage, SoftmaxStage
+from rot180.engine.stage_simple import (
+    ActivationStage,
+    DropoutStage,
+    DropPathStage,
+    FlattenStage,
+    NoisyReLUStage,
+    SoftmaxStage,
+)
 from rot180.kernels.pointwise_calls import is_pointwise
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.activation_piecewise import PReLU, ReLU6
 from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
-from rot180.nn.dropout import Dropout
+from rot180.nn.dropout import Dropout, DropPath
 from rot180.nn.flatten import Flatten
 from rot180.nn.global_pooling import AdaptiveAvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d
 from rot180.nn.graph import INPUT, Node, readers
@@ -221,6 +228,7 @@ MAKERS: dict[type[Layer], Callable[[Run], Stage]] = {
     **dict.fromkeys((Upsample, AdaptiveAvgPool2d), _alone(ResizeStage)),
     NoisyReLU: _alone(NoisyReLUStage),
     Dropout: _alone(DropoutStage),
+    DropPath: _alone(DropPathStage),
     Flatten: _alone(FlattenStage),
     Softmax: _alone(SoftmaxStage),
 }

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 
-from rot180.engine.elementwise_steps import add_step, combine_step
+from rot180.engine.elementwise_steps import add_step, combine_step, gate_scratch, multiply_step
 from rot180.engine.stage import Context, Gate, Stage, Target, Value, widest
 from rot180.engine.step import Step
 from rot180.kernels import addition, elementwise
-from rot180.kernels.channelwise import period_of
 from rot180.kernels.feature_map import FeatureMap, Sides
-from rot180.kernels.joins import copy_channels, multiply, multiply_backward
+from rot180.kernels.joins import copy_channels, multiply_backward
 from rot180.nn.layer import Layer, Shape
 
 
@@ -97,9 +95,7 @@ class MultiplyStage(Stage):
         context.keep(x, gate)
         if self._is_elementwise:
             return [combine_step(self.names, "multiply", elementwise.MULTIPLY, x, gate, y)]
-        sizes = np.array([x.height, x.width, *x.place, *y.place], np.int64)
-        call = (x.array, gate.vectors, y.array, self._scratch(context), sizes)
-        return [Step(self.names, "multiply", multiply, call)]
+        return [multiply_step(self.names, "multiply", x, gate.vectors, y, context)]
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """Return delta times the other factor; the gate's is a sum over pixels if the gate is one value per channel."""
@@ -116,13 +112,10 @@ class MultiplyStage(Stage):
             for target, value in zip(targets, self.inputs, strict=True)
         )
         sizes = np.array([x.height, x.width, *dy.place, *x.place, *dx.place], np.int64)
-        call = (dy.array, x.array, gate.vectors, dx.array, dgate.vectors, self._scratch(context), sizes)
+        scratch = gate_scratch(x, context)
+        call = (dy.array, x.array, gate.vectors, dx.array, dgate.vectors, scratch, sizes)
         return [Step(self.names, "multiply delta", multiply_backward, call)]
 
     @property
     def _is_elementwise(self) -> bool:
         return self.inputs[0].shape == self.inputs[1].shape
-
-    def _scratch(self, context: Context) -> np.ndarray[Any, Any]:
-        period = period_of(self.x.array.shape[3], self.x.width, context.dtype)
-        return context.scratch((context.threads, 2, period))

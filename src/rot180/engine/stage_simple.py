@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from rot180.engine.elementwise_steps import KINDS, activate_step, combine_step, copy_step
+from rot180.engine.elementwise_steps import KINDS, activate_step, combine_step, copy_step, multiply_step
 from rot180.engine.stage import Context, Stage, Target, Value
 from rot180.engine.step import Step
 from rot180.errors import ArgumentError
 from rot180.kernels.elementwise import GATE, MULTIPLY, NOISY_RELU, RELU
 from rot180.kernels.feature_map import FeatureMap, Sides
 from rot180.kernels.softmax_rows import softmax_backward_rows, softmax_rows
-from rot180.nn.dropout import Dropout
+from rot180.nn.dropout import Dropout, DropPath
 
 Generators = dict[str, np.random.Generator | None]
 
@@ -91,15 +92,7 @@ class DropoutStage(InPlaceStage):
             return [] if x is y else [copy_step(self.names, "move", x, y)]
         mask = self.mask = context.new_map(self.input_shape)
         context.keep(mask)
-        uniform = np.empty(mask.array.shape, np.float32)
-        kept = np.empty(mask.array.shape, bool)
-        scale = np.asarray(1 / (1 - layer.rate), context.dtype)
-
-        def draw(array: np.ndarray[Any, Any], source: Generators) -> None:
-            needed(source, self.names).random(dtype=np.float32, out=uniform)
-            np.greater_equal(uniform, np.float32(layer.rate), out=kept)
-            np.multiply(kept, scale, out=array)
-
+        draw = _drawing(self.names, layer.rate, mask.array.shape, context.dtype)
         return [
             Step(self.names, "draw mask", draw, (mask.array, context.generator)),
             combine_step(self.names, "mask", MULTIPLY, x, mask, y),
@@ -114,6 +107,38 @@ class DropoutStage(InPlaceStage):
             dx.give(dy)
             return []
         return [combine_step(self.names, "mask", MULTIPLY, dy, self.mask, dx.map)]
+
+
+class DropPathStage(Stage):
+    """x times a mask with one value per image in training, x itself otherwise."""
+
+    in_place = True
+
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
+        """Draw the mask as the layer does, then multiply."""
+        (x,) = inputs
+        layer = self.layers[0]
+        if not isinstance(layer, DropPath):
+            raise TypeError(f"not DropPath: {layer!r}")
+        if not context.training or layer.rate == 0:
+            self.mask = None
+            return [] if x is y else [copy_step(self.names, "move", x, y)]
+        mask = self.mask = context.saved((context.count, x.array.shape[3]))
+        draw = _drawing(self.names, layer.rate, (context.count, 1), context.dtype)
+        return [
+            Step(self.names, "draw mask", draw, (mask, context.generator)),
+            multiply_step(self.names, "mask", x, mask, y, context),
+        ]
+
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
+        """dx = dy * mask"""
+        (dx,) = targets
+        if dx is None:
+            return []
+        if self.mask is None:
+            dx.give(dy)
+            return []
+        return [multiply_step(self.names, "mask", dy, self.mask, dx.map, context)]
 
 
 class FlattenStage(Stage):
@@ -187,3 +212,16 @@ def needed(source: Generators, names: str) -> np.random.Generator:
     if generator is None:
         raise ArgumentError(f"{names}: training draws random numbers; pass a generator to train_step")
     return generator
+
+
+def _drawing(names: str, rate: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[..., None]:
+    """Return a function that draws a mask of this shape, as the layers do, into an array that it is broadcast to."""
+    uniform, kept = np.empty(shape, np.float32), np.empty(shape, bool)
+    scale = np.asarray(1 / (1 - rate), dtype)
+
+    def draw(array: np.ndarray[Any, Any], source: Generators) -> None:
+        needed(source, names).random(dtype=np.float32, out=uniform)
+        np.greater_equal(uniform, np.float32(rate), out=kept)
+        np.multiply(kept, scale, out=array)
+
+    return draw
