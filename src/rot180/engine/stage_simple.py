@@ -109,10 +109,8 @@ class DropoutStage(InPlaceStage):
         return [combine_step(self.names, "mask", MULTIPLY, dy, self.mask, dx.map)]
 
 
-class DropPathStage(Stage):
+class DropPathStage(InPlaceStage):
     """x times a mask with one value per image in training, x itself otherwise."""
-
-    in_place = True
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Draw the mask as the layer does, then multiply."""
