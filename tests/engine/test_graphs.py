@@ -50,7 +50,7 @@ def test_training_agrees(text: str, dtype: str) -> None:
 
 
 @given(graphs())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_drawn_graphs_agree(text: str) -> None:
     compare(text if " > fc" in text else f"{text} > fc3", [3, 2], dtype="float64")
 

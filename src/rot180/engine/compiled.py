@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numba import config
 
+from rot180.engine.batch_loss import BatchLoss
 from rot180.engine.governor import Governor
 from rot180.engine.interface import StepResult, Updater
-from rot180.engine.losing import BatchLoss
+from rot180.engine.model_lock import ModelLock
 from rot180.engine.note import note_compiling
 from rot180.engine.plan import Plan
 from rot180.engine.planning import make_plan
 from rot180.engine.threads import most_threads
-from rot180.engine.turns import Turn
-from rot180.engine.updating import KERNEL_SLOTS, NO_RULE, clip, kernel_rule
+from rot180.engine.update_rule import KERNEL_SLOTS, NO_RULE, clip, kernel_rule
 from rot180.errors import ShapeError
 from rot180.kernels.finite import all_finite
 from rot180.kernels.memory import accounting
@@ -61,7 +61,7 @@ class CompiledEngine:
         self._given: tuple[str, dict[str, Any]] = "", {}
         self._rule, self._keywords = kernel_rule(*self._given)
         self._generator: dict[str, np.random.Generator | None] = {"noise": None}
-        self._turn = Turn(model)
+        self._lock = ModelLock(model)
         self._governor = Governor(most_threads())
         self._decays_all = True
         self._made_for: object = None
@@ -168,7 +168,7 @@ class CompiledEngine:
         images = self.model.accept(images)
         if len(images) == 0:
             raise ShapeError("a training step needs at least one image; the batch is empty")
-        with self._turn, self._governor.running((len(images), update)):
+        with self._lock, self._governor.running((len(images), update)):
             return self._train_step(images, target, optimizer, generator, update)
 
     def _train_step(
@@ -207,7 +207,7 @@ class CompiledEngine:
         images = self.model.accept(images)
         if len(images) == 0:
             return np.empty((0, *self.model.output_shape), self.model.dtype)
-        with self._turn, self._governor.running((len(images), "inference")):
+        with self._lock, self._governor.running((len(images), "inference")):
             self._look()
             plan = self._plan(len(images), "inference")
             plan.x.batch(images.ndim)[...] = images
@@ -220,7 +220,7 @@ class CompiledEngine:
 
     def prepare(self, optimizer: Updater) -> None:
         """Allocate the optimizer's state in its final place."""
-        with self._turn:
+        with self._lock:
             self._look()
             self._hold_state(optimizer)
 
@@ -229,7 +229,7 @@ class CompiledEngine:
 
         Without an optimizer, the one of the steps so far is assumed, or one that stores all gradients.
         """
-        with self._turn:
+        with self._lock:
             self._look()
             if optimizer is not None:
                 self._hold_state(optimizer)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rot180.engine.losing import BatchLoss
+from rot180.engine.batch_loss import BatchLoss
 from rot180.engine.step import Step, root_of
 from rot180.kernels.feature_map import FeatureMap
 from rot180.language import pad, translate

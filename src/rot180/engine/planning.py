@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from rot180.engine.batch_loss import BatchLoss
 from rot180.engine.elementwise_steps import add_step, combine_step, copy_step
 from rot180.engine.fusing import stages_of
 from rot180.engine.lifetimes import Memory
-from rot180.engine.losing import BatchLoss
 from rot180.engine.plan import Plan
 from rot180.engine.stage import Context, Stage, Target, Value, widest
 from rot180.kernels import addition

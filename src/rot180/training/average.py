@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import numpy as np
 
 from rot180.engine import Engine
-from rot180.engine.turns import Turn
+from rot180.engine.model_lock import ModelLock
 from rot180.kernels.memory import aligned
 from rot180.nn.arena import Arena
 from rot180.nn.network import Network
@@ -59,7 +59,7 @@ class WeightAverage:
         self._model, self.decay = model, decay
         self._compiled = engine.name == "compiled"
         # Predictions that another thread makes see the weights or their average, never half of each.
-        self._turn: AbstractContextManager[object] = Turn(model) if self._compiled else nullcontext()
+        self._lock: AbstractContextManager[object] = ModelLock(model) if self._compiled else nullcontext()
         self._allocate()
 
     def _allocate(self) -> None:
@@ -87,7 +87,7 @@ class WeightAverage:
             self._allocate()
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.updates > 1 else 0.0
-        with self._turn:
+        with self._lock:
             for average, w in self._pairs:
                 if decay:
                     ema_update(average, w, decay=decay)
@@ -96,7 +96,7 @@ class WeightAverage:
 
     def exchange(self) -> None:
         """Exchange the model's weights with their average, in place."""
-        with self._turn:
+        with self._lock:
             for average, w in self._pairs:
                 held = aligned(w.shape, w.dtype)
                 np.copyto(held, w)
@@ -105,7 +105,7 @@ class WeightAverage:
 
     def adopt(self) -> None:
         """Give the model the average for good; its own weights are lost."""
-        with self._turn:
+        with self._lock:
             for average, w in self._pairs:
                 np.copyto(w, average)
 

@@ -21,11 +21,11 @@ class _Place:
         self.lock: Any = RLock()
 
 
-class Turn:
+class ModelLock:
     """Held while an engine works on its model.
 
     >>> from rot180.nn import network
-    >>> with Turn(network("2 > fc2")):
+    >>> with ModelLock(network("2 > fc2")):
     ...     "no other thread runs this model"
     'no other thread runs this model'
     """
