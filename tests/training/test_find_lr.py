@@ -74,6 +74,17 @@ def test_where_nothing_can_be_suggested_the_reason_is_given() -> None:
     assert (valley.reason, valley.minimum) == ("", pytest.approx(rates[29], rel=0.5))
 
 
+def test_an_explosion_does_not_drown_what_comes_before_it() -> None:
+    rates = np.geomspace(1e-6, 1.0, 100).tolist()
+    losses = [2.3 - 1.3 * min(n, 80) / 80 for n in range(100)]
+    calm, wild = (
+        curve_of(rates, [*losses[:95], *[3.0] * 5]),
+        curve_of(rates, [*losses[:95], *[1e30] * 5], diverged=True),
+    )
+    assert wild.minimum == pytest.approx(calm.minimum, rel=2)
+    assert wild.smoothed[:80] == calm.smoothed[:80]
+
+
 def test_ctrl_c_ends_it() -> None:
     def interrupt(event) -> None:
         if isinstance(event, TrainingStarted):
@@ -89,6 +100,7 @@ def test_ctrl_c_ends_it() -> None:
     ("options", "message"),
     [
         ({"steps": 5}, "find_lr: steps must be an int, at least 20; it is 5"),
+        ({"steps": 10_001}, "find_lr: steps must be at most 10,000; it is 10001"),
         ({"lowest": 0.0}, r"find_lr: lowest must be above 0 and below highest; they are 0\.0 and 10\.0"),
         ({"lowest": 1.0, "highest": 0.1}, "below highest"),
         ({"highest": float("inf")}, "find_lr: highest must be a number"),

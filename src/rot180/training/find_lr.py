@@ -32,8 +32,8 @@ from rot180.training.events import Event, StepDone, Subscriber, TrainingStarted
 from rot180.training.fit import TrainingData, fit, read_data
 from rot180.training.optimizer import Optimizer
 
-FEWEST = 20
-"""The fewest steps that a curve can be made of."""
+FEWEST, MOST = 20, 10_000
+"""The fewest steps that a curve can be made of, and the most: a longer test shows no more."""
 
 SMOOTHNESS = 0.03
 """Standard deviation of the Gaussian that the losses are smoothed with, as a share of the steps."""
@@ -168,7 +168,8 @@ class_weights, seed, workers, engine, subscribers
 
 def check_range(lowest: float, highest: float, steps: int) -> tuple[float, float]:
     """Return the rates of the first and the last step; raise ArgumentError if no curve can be made with them."""
-    whole_number(steps, "find_lr: steps", FEWEST)
+    if whole_number(steps, "find_lr: steps", FEWEST) > MOST:
+        raise ArgumentError(f"find_lr: steps must be at most {MOST:,}; it is {steps}")
     low, high = real_number(lowest, "find_lr: lowest"), real_number(highest, "find_lr: highest")
     if not 0 < low < high:
         raise ArgumentError(f"find_lr: lowest must be above 0 and below highest; they are {lowest!r} and {highest!r}")
@@ -209,13 +210,14 @@ def curve_of(learning_rates: list[float], losses: list[float], diverged: bool = 
     >>> losses = [2.0 - 1.5 / (1 + (1e-3 / rate) ** 2) + 3 * rate for rate in rates]
     >>> curve = curve_of(rates, losses)
     >>> round(curve.minimum, 3), round(curve.suggestion, 4)
-    (0.013, 0.0042)
+    (0.01, 0.0033)
     """
     raw = np.asarray(losses, np.float64)
-    # The weights are centered, so that nothing is shifted to higher rates.
-    distance = np.subtract.outer(np.arange(raw.size), np.arange(raw.size)) / max(SMOOTHNESS * raw.size, 1.0)
-    weights = np.exp(-(distance**2) / 2)
-    smoothed = weights @ raw / weights.sum(axis=1)
+    deviation = max(SMOOTHNESS * raw.size, 1.0)
+    around = np.arange(-round(3 * deviation), round(3 * deviation) + 1)
+    # Centered, so that nothing is shifted to higher rates; cut off, so that a loss of 1e30 does not reach far.
+    weights = np.exp(-((around / deviation) ** 2) / 2)
+    smoothed = np.convolve(raw, weights, "same") / np.convolve(np.ones(raw.size), weights, "same")
     lowest = int(smoothed.argmin())
     minimum, reason = learning_rates[lowest], ""
     if smoothed[0] - smoothed[lowest] < LEAST_FALL * abs(smoothed[0]):
