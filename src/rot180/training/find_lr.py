@@ -206,7 +206,7 @@ class _Watch:
 def curve_of(learning_rates: list[float], losses: list[float], diverged: bool = False) -> LearningRateCurve:
     """Smooth the losses of a range test, and derive the suggestion.
 
-    >>> rates = [10.0**power for power in np.linspace(-5, 0, 101)]
+    >>> rates = np.logspace(-5, 0, 101).tolist()
     >>> losses = [2.0 - 1.5 / (1 + (1e-3 / rate) ** 2) + 3 * rate for rate in rates]
     >>> curve = curve_of(rates, losses)
     >>> round(curve.minimum, 3), round(curve.suggestion, 4)
