@@ -93,9 +93,10 @@ def test_compare(rot180: Call) -> None:
     said = rot180("compare", "6x6x1 > conv3x3:2 > fc3", "--batch-size", 2)
     assert said.status == 0, said.err
     assert_narrow(said.out)
-    assert said.out.count("\n* ") == 2  # the fastest, and what the star means
+    assert said.out.count("\n* ") == 3  # the fastest, the fastest way to unfold, and what the star means
     found = rot180("compare", "6x6x1 > conv3x3:2 > fc3", "--json").json
     assert {"loops", "im2col", "offsets", "windows"} <= {way["name"] for way in found["ways"]}
+    assert [one["method"] for one in found["unfoldings"]] == ["loops", "indices", "strides"]
 
 
 def test_a_notation_longer_than_a_file_s_name(rot180: Call) -> None:

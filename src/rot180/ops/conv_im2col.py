@@ -154,13 +154,18 @@ def check_unfolded(name: str, x_col: Array, x: Array, g: Geometry) -> None:
         )
 
 
-def forward(x: Array, w: Array, g: Geometry, groups: int, x_col: Array | None = None) -> Array:
+def forward(x: Array, w: Array, g: Geometry, groups: int, unfolded: Array | None = None) -> Array:
     r"""Unfold and multiply: y_col = x_col @ w_col, each group's channels with its filters."""
-    x_cols = _rows(x, g, groups, x_col)  # (groups, N*OH*OW, KH*KW*C//groups)
+    if unfolded is not None:
+        x_col = _by_group(unfolded, g, groups)
+    if unfolded is None:
+        x_pad = pad(x, g)
+        record("x_pad", x_pad)
+        x_col = _unfold(x_pad, g, groups)  # (groups, N*OH*OW, KH*KW*C//groups)
     w_col = split_groups(w, groups)  # (groups, KH*KW*C//groups, F//groups)
-    _record_groups("x_col", x_cols)
+    _record_groups("x_col", x_col)
     _record_groups("w_col", w_col)
-    y_col = x_cols @ w_col  # (groups, N*OH*OW, F//groups)
+    y_col = x_col @ w_col  # (groups, N*OH*OW, F//groups)
     _record_groups("y_col", y_col)
     return join_groups(y_col, (x.shape[0], g.out_height, g.out_width, w.shape[3]))  # (N, OH, OW, F)
 
@@ -195,7 +200,7 @@ def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
     return join_groups(dx_col, (n, g.height, g.width, c))  # (N, H, W, C)
 
 
-def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int, x_col: Array | None = None) -> Array:
+def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int, unfolded: Array | None = None) -> Array:
     r"""Multiply the transposed unfolded input by delta.
 
     From y_col[r, f] = sum_k x_col[r, k] * w_col[k, f] it follows that d y_col[r, f] / d w_col[k, f] = x_col[r, k], and
@@ -203,26 +208,28 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int, x_col: Array 
 
         dw_col[k, f] = sum_r x_col[r, k] * dy_col[r, f],     dw_col = x_col.T @ dy_col.
     """
-    x_cols = _rows(x, g, groups, x_col)  # (groups, N*OH*OW, KH*KW*C//groups)
+    if unfolded is not None:
+        x_col = _by_group(unfolded, g, groups)
+    if unfolded is None:
+        x_pad = pad(x, g)
+        record("x_pad", x_pad)
+        x_col = _unfold(x_pad, g, groups)  # (groups, N*OH*OW, KH*KW*C//groups)
     dy_col = split_groups(dy, groups)  # (groups, N*OH*OW, F//groups)
-    _record_groups("x_col", x_cols)
+    _record_groups("x_col", x_col)
     _record_groups("dy_col", dy_col)
-    dw_col = x_cols.transpose(0, 2, 1) @ dy_col  # (groups, KH*KW*C//groups, F//groups)
+    dw_col = x_col.transpose(0, 2, 1) @ dy_col  # (groups, KH*KW*C//groups, F//groups)
     _record_groups("dw_col", dw_col)
     return join_groups(dw_col, (*g.kernel, x.shape[3] // groups, dy.shape[3]))  # (KH, KW, C//groups, F)
 
 
-def _rows(x: Array, g: Geometry, groups: int, x_col: Array | None) -> Array:
-    """Return the rows of each group, from the unfolded x if it was passed."""
-    if x_col is None:
-        x_pad = pad(x, g)
-        record("x_pad", x_pad)
-        return _unfold(x_pad, g, groups)
+def _by_group(x_col: Array, g: Geometry, groups: int) -> Array:
+    """Split the rows of an unfolded image by groups of channels: (groups, N*OH*OW, KH*KW*C//groups)."""
     if groups == 1:
         return x_col[None]
-    by_tap = x_col.reshape(len(x_col), g.kernel[0] * g.kernel[1], groups, x.shape[3] // groups)
-    rows = by_tap.transpose(2, 0, 1, 3).reshape(groups, len(x_col), x_col.shape[1] // groups)
-    return np.ascontiguousarray(rows)  # with a single tap it was a view; a product of views sums in another order
+    rows, taps = len(x_col), g.kernel[0] * g.kernel[1]
+    split = x_col.reshape(rows, taps, groups, x_col.shape[1] // (taps * groups)).transpose(2, 0, 1, 3)
+    # With a single tap it is a view, and a product of views sums in another order.
+    return np.ascontiguousarray(split.reshape(groups, rows, x_col.shape[1] // groups))
 
 
 def _unfold(x_pad: Array, g: Geometry, groups: int) -> Array:
