@@ -153,7 +153,7 @@ def _cause(layer: str, name: str, array: Array, images: Array, lr: float) -> str
         first = int(np.argwhere(~np.isfinite(array))[0][0])
         return f"the data contain non-finite values, first in image {first} of the batch: correct the data"
     largest = float(np.abs(images).max(initial=0.0))
-    lower = f"the learning rate is too high (now {lr:g}): lower --lr or add --warmup"
+    lower = f"the learning rate is too high (now {lr:g}): lower --lr or add --warmup; rot180 find-lr suggests a rate"
     if name == f"{layer}.weight" or name == f"{layer}.bias":
         return f"the previous update produced it: {lower}"
     if largest > 100:
