@@ -6,7 +6,9 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -17,6 +19,21 @@ def test_train_digits(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "epoch 1: " in out
     assert "the saved network says" in out
+
+
+def test_unet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["unet.py", "12", str(tmp_path)])
+    names = runpy.run_path(str(EXAMPLES / "unet.py"), run_name="__main__")
+    (last,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step")]
+    assert float(last.split("pixels ")[1].split("%")[0]) > 50  # chance is 25
+    with Image.open(tmp_path / "unet.png") as picture:
+        assert picture.width > 500
+    images, truth = names["draw"](np.random.default_rng(0), 50)
+    assert set(np.unique(truth)) == {0, 1, 2, 3}
+    assert images[truth > 0].mean() > images[truth == 0].mean() + 50
+    np.testing.assert_array_equal(names["intersection_over_union"](truth, truth), 1)
+    wrong = np.where(truth == 1, 2, truth)
+    np.testing.assert_allclose(names["intersection_over_union"](wrong, truth)[[0, 1, 3]], [1, 0, 1])
 
 
 def test_four_convolutions_agree(capsys: pytest.CaptureFixture[str]) -> None:

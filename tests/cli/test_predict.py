@@ -138,3 +138,16 @@ def test_files_for_a_model_of_normalized_floats_are_refused(rot180: Call, tmp_pa
     said = rot180("predict", tmp_path / "model.safetensors", THREE)
     assert said.status == 2
     assert "this network was trained on floats from -" in said.err
+
+
+def test_a_network_that_returns_feature_maps(rot180: Call, tmp_path: Path) -> None:
+    """The commands about its numbers take it; those about classes refuse it."""
+    text = "8x8x1 > conv3x3:4:same relu conv1x1:10"
+    package.save_model(tmp_path / "map.safetensors", package.network(text).build(seed=0))
+    said = rot180("predict", tmp_path / "map.safetensors", THREE)
+    assert said.status == 2
+    assert "predict names a class for each image, but this network returns (8, 8, 10)" in said.err
+    said = rot180("evaluate", tmp_path / "map.safetensors", "digits")
+    assert "a classifier's output is a vector; this network's is (8, 8, 10); end it in fc" in said.err
+    assert "a training step: predicted" in " ".join(rot180("cost", text).out.split())
+    assert rot180("journey", text, "--batch-size", "2").status == 0

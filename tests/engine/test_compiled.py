@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from agreement import TOLERANCE, assert_close, batches, built, compare
+from agreement import TOLERANCE, assert_close, batches, built, compare, train
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from rot180.engine import make_engine
-from rot180.errors import Rot180Error
+from rot180.errors import Rot180Error, ShapeError
 from rot180.nn import MODELS, network
 from rot180.nn.loss import CrossEntropyLoss, SquaredErrorLoss
+from rot180.ops import cross_entropy, cross_entropy_backward
 from rot180.training import SGD, Adam, AdamW, RMSprop
 
 ALONE = """
@@ -180,6 +183,35 @@ def test_every_loss_and_kind_of_target(loss: CrossEntropyLoss | SquaredErrorLoss
 
     options = {"target": rows} if kind == "rows" else {}
     compare("5x5x2 > conv3x3:8 relu > fc5", [3, 1, 4], dtype=dtype, loss=loss, **options)
+
+
+class OfPixels:
+    """A user's own loss: the cross-entropy of pixels."""
+
+    name = "of_pixels"
+
+    def forward(self, outputs: np.ndarray, target: np.ndarray) -> tuple[float, Any]:
+        assert outputs.shape == (*target.shape, outputs.shape[-1])
+        loss, probabilities = cross_entropy(outputs.reshape(-1, outputs.shape[-1]), target.reshape(-1))
+        return loss, (probabilities, target)
+
+    def backward(self, saved: Any) -> np.ndarray:
+        probabilities, target = saved
+        return cross_entropy_backward(probabilities, target.reshape(-1)).reshape(*target.shape, -1)
+
+
+@pytest.mark.parametrize("end", ["conv1x1:7", "conv3x3:7:same relu", "conv1x1:7 up2", "( skip | relu )"])
+def test_losses_of_feature_maps(end: str) -> None:
+    """Both engines pass outputs in the network's shape; no image counts as classified."""
+    text = f"6x5x2 > conv3x3:8:same:nobias bn relu maxpool2 up2 {end}"
+    shape = network(text).output_shape
+    compare(text, [3, 4], loss=OfPixels(), target=lambda labels, _: np.tile(labels[:, None, None], (1, *shape[:2])))
+    values = {"target": lambda labels, _: np.ones((len(labels), *shape)) * labels.reshape(-1, 1, 1, 1)}
+    compare(text, [3, 4], loss=SquaredErrorLoss(), **values)
+    assert train("compiled", text, [3], loss=SquaredErrorLoss(), **values).correct == [0]
+    for engine in ("numpy", "compiled"):
+        with pytest.raises(ShapeError, match=r"the scores must be \(N, K\), one row per image"):
+            train(engine, text, [3])
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

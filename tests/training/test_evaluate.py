@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rot180.errors import ArgumentError, ShapeError
+from rot180.nn import network as notation
 from rot180.nn.activation import Sigmoid, Softmax
 from rot180.nn.dropout import Dropout
 from rot180.nn.flatten import Flatten
@@ -16,6 +17,7 @@ from rot180.nn.linear import Linear
 from rot180.nn.sequential import Sequential
 from rot180.ops import softmax
 from rot180.training import evaluate, predict
+from rot180.training.trainer import make_loss
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 255, (23, 4, 4, 1), np.uint8)
@@ -24,6 +26,16 @@ LABELS = RNG.integers(0, 5, 23)
 
 def network(*extra) -> Sequential:
     return Sequential([Flatten(), Linear(5), *extra], input_shape=(4, 4, 1)).build(seed=1)
+
+
+def test_feature_maps_are_no_classes() -> None:
+    model = notation("4x4x1 > conv1x1:5").build(seed=0)
+    with pytest.raises(
+        ShapeError, match=r"a classifier's output is a vector; this network's is \(4, 4, 5\); end it in"
+    ):
+        evaluate(model, IMAGES, LABELS)
+    assert predict(model, IMAGES).shape == (23, 4, 4, 5)
+    assert make_loss("auto", model).name == "squared_error"
 
 
 def test_it_counts_and_averages_over_all_batches() -> None:

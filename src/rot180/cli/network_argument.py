@@ -34,7 +34,7 @@ def _exists(text: str) -> bool:
 
 
 def random_batch(network: Network, batch_size: int, seed: int) -> tuple[Array, Array]:
-    """Return noise images in the network's input shape, and random labels."""
+    """Return noise images in the network's input shape, and random labels; values if its output is feature maps."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -42,4 +42,6 @@ def random_batch(network: Network, batch_size: int, seed: int) -> tuple[Array, A
     # Images are bytes; other inputs are floats.
     is_image = len(network.input_shape) == 3
     inputs = generator.integers(256, size=shape, dtype=np.uint8) if is_image else generator.random(shape)
+    if len(network.output_shape) > 1:
+        return inputs, generator.random((batch_size, *network.output_shape))
     return inputs, generator.integers(network.output_shape[-1], size=batch_size)

@@ -71,6 +71,11 @@ def predict(
         raise ModelError(
             f"predict reads images, but this network takes {model.input_shape}; give it arrays from Python"
         )
+    if len(model.output_shape) != 1:
+        raise ModelError(
+            f"predict names a class for each image, but this network returns {model.output_shape}; use rot180.predict "
+            f"from Python"
+        )
     trained = model.preprocessing.pixels
     if trained is not None and trained.is_signed:
         raise ModelError(

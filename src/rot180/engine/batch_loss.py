@@ -21,7 +21,7 @@ from rot180.ops.types import Array
 class BatchLoss:
     """Writes the gradient of the outputs and returns loss and correct count; one object per batch size.
 
-    A user's own loss is simply called.
+    A user's own loss, and any loss of feature maps, is simply called.
     """
 
     def __init__(self, count: int) -> None:
@@ -32,8 +32,8 @@ class BatchLoss:
         self._hits = np.zeros(count, np.int64)
 
     def __call__(self, loss: Loss, outputs: Array, target: Array, dy: Array) -> StepResult:
-        """Fill dy (N, K) from outputs (N, K) and labels (N,) or target rows."""
-        if type(loss) not in (CrossEntropyLoss, SquaredErrorLoss):
+        """Fill dy from the outputs, in the network's output shape, and the target."""
+        if type(loss) not in (CrossEntropyLoss, SquaredErrorLoss) or outputs.ndim != 2:
             value, saved = loss.forward(outputs, target)
             np.copyto(dy, loss.backward(saved))
             return StepResult(value, correct_count(outputs, target))

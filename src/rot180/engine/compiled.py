@@ -185,7 +185,8 @@ class CompiledEngine:
         plan.run_forward()
         if plan.dy is None or plan.loss is None:
             raise TypeError("a plan for training has a loss")
-        result = plan.loss(self.loss, plan.y.vectors, target, plan.dy.vectors)
+        axes = 1 + len(self.model.output_shape)
+        result = plan.loss(self.loss, plan.y.batch(axes), target, plan.dy.batch(axes))
         if not math.isfinite(result.loss) or (fuse and not all_finite(plan.x.array.reshape(-1))):
             return result._replace(finite=False)
         if fuse:

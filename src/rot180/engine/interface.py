@@ -21,7 +21,7 @@ class StepResult(NamedTuple):
     loss: float
     """The mean loss over the images of the batch."""
     correct: int
-    """The number of images whose largest output is at their label."""
+    """The number of images whose largest output is at their label; 0 if the outputs are feature maps."""
     finite: bool = True
     """Whether loss and gradients are finite. If not, the parameters are best left as they were before the batch, so
     that the origin can still be found."""
@@ -82,8 +82,8 @@ class Engine(Protocol):
     ) -> StepResult:
         """Run the forward and backward passes of one batch; with `update`, also update the parameters.
 
-        `images` are already preprocessed. Gradients of batches with `update=False` are kept and averaged, each image
-        counting equally, into the next update. `generator` supplies noise and dropout.
+        `images` are already preprocessed; `target` is what the loss takes. Gradients of batches with `update=False` are
+        kept and averaged, each image counting equally, into the next update. `generator` supplies noise and dropout.
         """
 
     def forward(self, images: Array, *, softmax: bool = False) -> Array:

@@ -134,9 +134,13 @@ def is_finite(array: Array) -> bool:
 def correct_count(outputs: Array, target: Array) -> int:
     """Return the number of images whose largest output is at the label, or at the target's most probable class.
 
+    It is 0 for feature maps, and for a target of another shape than a loss of classes takes.
+
     >>> import numpy as np
     >>> correct_count(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     1
     """
+    if outputs.ndim != 2 or target.shape not in (outputs.shape, outputs.shape[:1]):
+        return 0
     labels = target if target.ndim == 1 else target.argmax(axis=1)
     return int(np.count_nonzero(outputs.argmax(axis=1) == labels))

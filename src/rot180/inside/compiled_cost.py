@@ -182,7 +182,11 @@ class _Bench:
         self.engine = engine
         generator = np.random.default_rng(0)
         self.images = generator.random((batch_size, *twin.input_shape), dtype=np.float32).astype(twin.dtype)
-        self.labels = generator.integers(0, twin.output_shape[-1], batch_size)
+        self.target = (
+            generator.integers(0, twin.output_shape[-1], batch_size)
+            if len(twin.output_shape) == 1
+            else np.zeros((batch_size, *twin.output_shape), twin.dtype)
+        )
         self.whole(1, budget=0.0)  # so that buffers, winners and deltas have the values of training
         self.plan: Plan = engine.plan(batch_size, self.trainer.optimizer)
 
@@ -196,7 +200,7 @@ class _Bench:
 
         def step() -> None:
             apply_threads(threads)
-            self.engine._train_step(self.images, self.labels, self.trainer.optimizer, generator, True)
+            self.engine._train_step(self.images, self.target, self.trainer.optimizer, generator, True)
 
         try:
             return best_time(step, budget=budget, least=3)

@@ -16,7 +16,10 @@ from rot180.ops.types import Array
 
 
 class Loss(Protocol):
-    """The interface of a loss: a forward pass that also returns what the backward pass needs."""
+    """The interface of a loss: a forward pass that also returns what the backward pass needs.
+
+    The outputs of a batch have the network's output shape: (N, K), or (N, H, W, K) as in `examples/unet.py`.
+    """
 
     name: ClassVar[str]
 

@@ -26,7 +26,7 @@ from rot180.ops.softmax import softmax as softmax_of
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite_outputs
 from rot180.training.inference import inference_engine
-from rot180.training.metrics import check_labels, confusion_matrix
+from rot180.training.metrics import check_labels, class_count, confusion_matrix
 from rot180.training.trainer import make_loss
 
 TTA = ("none", "flip")
@@ -167,7 +167,7 @@ def run_evaluation(
         `stop`, called after every batch, returned a true value.
     """
     images, labels = as_images(images), np.asarray(labels)
-    (classes,) = engine.model.output_shape
+    classes = class_count(engine.model.output_shape)
     check_labels(labels, len(images), classes)
     total, start = 0.0, 0
     predicted = np.empty(len(images), np.int64)

@@ -25,7 +25,7 @@ from rot180.training.evaluate import refuse_tta, tell_unlike
 from rot180.training.events import Subscriber
 from rot180.training.history import History
 from rot180.training.loop import Progress, Settings, train
-from rot180.training.metrics import check_labels
+from rot180.training.metrics import check_labels, class_count
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as optimizer_by_name
 from rot180.training.schedule import Schedule
@@ -204,22 +204,21 @@ def fit(
         rate = schedule_by_name(settings.schedule, lr, settings.updates(len(images)), warmup=warmup)
     trainer = Trainer(model, optimizer=chosen, loss=loss, engine=engine, seed=seed, ema=ema)
     trainer.prepare(images.shape[1:])
-    if len(model.output_shape) != 1:
-        raise ShapeError(f"a classifier's output is a vector; this network's is {model.output_shape}; end it in fc")
+    classes = class_count(model.output_shape)
     if held_out is not None and held_out[0].shape[1:] != images.shape[1:]:
         raise ShapeError(
             f"validation images must have the shape of the training images, {images.shape[1:]}; they have "
             f"{held_out[0].shape[1:]}"
         )
     for some in (labels, *((held_out[1],) if held_out else ())):
-        check_labels(some, len(some), model.output_shape[0])
+        check_labels(some, len(some), classes)
     refuse_tta(model, tta)
     if label_smoothing:
         _smooth(trainer.loss, label_smoothing, loss)
     if class_weights is not None:
         if not isinstance(loss, str):
             raise ArgumentError("give class_weights to the loss itself, such as CrossEntropyLoss(class_weights=...)")
-        names = model.class_names or tuple(map(str, range(model.output_shape[0])))
+        names = model.class_names or tuple(map(str, range(classes)))
         trainer.loss.class_weights = class_weights_of(class_weights, labels, names)  # type: ignore[attr-defined]
 
     # A training state from before pixel ranges were stored resumes with the range of the type.

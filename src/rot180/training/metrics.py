@@ -43,6 +43,17 @@ def accuracy(labels: Array, predicted: Array) -> float:
     return float(np.mean(labels == predicted))
 
 
+def class_count(output_shape: tuple[int, ...]) -> int:
+    """Return the number of classes of a network with this output; raise ShapeError if it is not a vector.
+
+    >>> class_count((10,))
+    10
+    """
+    if len(output_shape) != 1:
+        raise ShapeError(f"a classifier's output is a vector; this network's is {output_shape}; end it in fc")
+    return output_shape[0]
+
+
 def check_labels(labels: Array, count: int, classes: int | None = None) -> None:
     """Raise unless there are `count` (at least 1) integer labels from 0 to classes - 1.
 

@@ -36,7 +36,7 @@ class Trainer:
         A name selects that optimizer with default hyper-parameters.
     loss : str or Loss
         `cross_entropy` (on outputs without softmax), `squared_error`, or `auto`: squared error for a network that ends
-        in sigmoid or tanh, cross-entropy for any other.
+        in sigmoid, tanh or feature maps, cross-entropy for any other.
     engine : str
         `auto` or `numpy`.
     seed : int
@@ -141,7 +141,7 @@ class Trainer:
         images : (N, H, W, C) or (N, H, W)
             Raw images, uint8 or float; the model's preprocessing is applied.
         labels : (N,) integer or (N, K) float
-            Classes, or probabilities of the classes.
+            Classes, or probabilities of the classes; for a loss of your own, whatever it takes, such as (N, H, W).
 
         Returns
         -------
@@ -228,7 +228,8 @@ def make_loss(loss: str | Loss, model: Network) -> Loss:
     """
     last = model.layers[-1]
     if loss == "auto":
-        loss = "squared_error" if isinstance(last, (Sigmoid, Hardsigmoid, Tanh)) else "cross_entropy"
+        is_values = isinstance(last, (Sigmoid, Hardsigmoid, Tanh)) or _returns_maps(model)
+        loss = "squared_error" if is_values else "cross_entropy"
     if isinstance(loss, str):
         loss = loss_by_name(loss)
     if loss.name == "cross_entropy" and last.output_kind == "probabilities":
@@ -237,3 +238,10 @@ def make_loss(loss: str | Loss, model: Network) -> Loss:
             "loss includes it and predict applies it"
         )
     return loss
+
+
+def _returns_maps(model: Network) -> bool:
+    try:
+        return len(model.output_shape) > 1
+    except ArgumentError:  # not known before the first batch
+        return False
