@@ -12,6 +12,7 @@ from hypothesis import given, settings
 import rot180
 from drawn_graphs import graphs
 from rot180.engine import make_engine
+from rot180.engine.lifetimes import Border, Memory
 from rot180.engine.plan import Plan
 from rot180.engine.step import root_of
 from rot180.nn import Conv2d, Flatten, Join, Linear, ReLU, Sequential
@@ -22,6 +23,16 @@ from rot180.training import SGD
 
 RESIDUAL = "9x8x3 > conv3x3:16:same relu > [( conv3x3:16:same relu conv3x3:16:same + skip ) relu]*2 > maxpool2 > fc5"
 DENSE = "8x8x3 > conv3x3:12:same > [( skip | relu conv3x3:5:same )]*3 > avgpool2 > fc5"
+EVERYTHING = (
+    (
+        "14x13x3 > conv3x3:20:same leakyrelu > conv3x3:8:same relu maxpool2 > conv3x3:33:same bn relu > conv3x3:6:s2 tanh"
+        " > avgpool2 noisyrelu dropout0.3 > fc40 relu bn prelu fc7"
+    ),
+    (
+        "9x9x4 > conv3x3:8:same:g4 bn silu ( skip * gap fc4 relu fc8 sigmoid ) conv1x1:9:s2 prelu > up2 gelu maxpool3:s2"
+        " > ( conv3x3:9:same:g9 bn + skip ) relu conv3x3:4:same:g1 gn2 elu > adaptavg2x2 fc7 softmax"
+    ),
+)
 FORKS = {
     "residual": RESIDUAL,
     "dense": DENSE,
@@ -147,3 +158,43 @@ def test_a_join_of_ones_own_runs_in_numpy() -> None:
         models.append(model)
     for name, wanted in models[0].parameters.items():
         np.testing.assert_allclose(models[1].parameters[name], wanted, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("text", [*FORKS.values(), *EVERYTHING], ids=[*FORKS, "many", "more"])
+def test_nothing_is_read_before_it_is_written(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared memory is filled with NaN before each step, except for the zeros around maps."""
+    taken: list[tuple[np.ndarray, Border | None]] = []
+    take = Memory.take
+
+    def taking(self: Memory, *arguments: Any) -> Any:
+        array, buffer = take(self, *arguments)
+        if self._blocks is not None:
+            taken.append((array, buffer.border))
+        return array, buffer
+
+    def spoil() -> None:
+        for array, border in taken:
+            if border is None:
+                array.reshape(-1).view(np.uint8)[...] = 0xFF
+            else:
+                top, left, height, width = border[-4:]
+                array[:, top : top + height, left : left + width] = np.nan
+
+    def results(spoils: bool) -> list[Any]:
+        model = built(text, "float32")
+        engine, optimizer, found = make_engine("compiled", model, CrossEntropyLoss()), momentum(), []
+        for images, labels in batches(model, [5, 2, 5]):
+            generator = np.random.default_rng(0)
+            if spoils:
+                engine.plan(len(images), optimizer), engine.plan(len(images), training=False)  # type: ignore[attr-defined]
+                spoil()
+            found.append(engine.train_step(images, labels, optimizer, generator))
+            if spoils:
+                spoil()
+            found.append(engine.forward(images).tobytes())
+        return [*found, *(w.tobytes() for w in model.parameters.values())]
+
+    expected = results(spoils=False)
+    monkeypatch.setattr(Memory, "take", taking)
+    assert results(spoils=True) == expected
+    assert taken

@@ -90,6 +90,18 @@ def a_pooling(rng: Draw) -> Any:
     return rot180.AvgPool2d(pair(rng, 4), stride=stride, padding=padding(rng, 3), count_include_pad=counts)
 
 
+def a_join(rng: Draw) -> Any:
+    """Branches that fit any map."""
+    nn = rot180.nn
+    joins = (
+        nn.Add([nn.Tanh()], [], [nn.ReLU()]),
+        nn.Concatenate([nn.Conv2d(int(rng.integers(1, 9)), 3, padding="same")], []),
+        nn.Multiply([], [nn.Sigmoid()]),
+        nn.Add([], []),
+    )
+    return joins[rng.integers(len(joins))]
+
+
 def some_layers(rng: Draw, channels: int) -> list[Any]:
     """A convolution or a pooling, with what the engine runs together with it."""
     activations = (rot180.ReLU, rot180.Sigmoid, rot180.Tanh, rot180.LeakyReLU, rot180.NoisyReLU, rot180.Softmax)
@@ -100,8 +112,12 @@ def some_layers(rng: Draw, channels: int) -> list[Any]:
             layers.append(a_convolution(rng, channels if not layers else 1))
         elif kind < 0.8:
             layers.append(a_pooling(rng))
-        else:
+        elif kind < 0.85:
             layers.append(rot180.Dropout(float(rng.random() * 0.9)))
+        else:
+            layers.append(a_join(rng))
+        if rng.random() < 0.2:
+            layers.append(rot180.nn.BatchNorm2d())
         if rng.random() < 0.6:
             layers.append(activations[rng.integers(len(activations))]())
     layers.append(rot180.Flatten())
@@ -385,9 +401,11 @@ def load(guarded: GuardedMemory) -> None:
 
     import rot180.kernels.memory
     from rot180 import kernels
-    from rot180.engine import compiled, make_engine  # noqa: F401
+    from rot180.engine import compiled, lifetimes, make_engine  # noqa: F401
     from rot180.nn.loss import CrossEntropyLoss
 
+    # Each buffer of a plan gets memory of its own, whose ends are guarded.
+    mock.patch.object(lifetimes._Group, "admits", return_value=False).start()
     for place in (rot180.memory, rot180.kernels.memory):
         mock.patch.object(place, "available_memory", return_value=MEMORY).start()
     rot180.memory.SMALL = 1 << 20
