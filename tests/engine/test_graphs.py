@@ -25,12 +25,13 @@ RESIDUAL = "9x8x3 > conv3x3:16:same relu > [( conv3x3:16:same relu conv3x3:16:sa
 DENSE = "8x8x3 > conv3x3:12:same > [( skip | relu conv3x3:5:same )]*3 > avgpool2 > fc5"
 EVERYTHING = (
     (
-        "14x13x3 > conv3x3:20:same leakyrelu > conv3x3:8:same relu maxpool2 > conv3x3:33:same bn relu > conv3x3:6:s2 tanh"
-        " > avgpool2 noisyrelu dropout0.3 > fc40 relu bn prelu fc7"
+        "14x13x3 > conv3x3:20:same leakyrelu > conv3x3:8:same relu maxpool2 > conv3x3:33:same bn relu"
+        " > conv3x3:6:s2 tanh avgpool2 noisyrelu dropout0.3 > fc40 relu bn prelu fc7"
     ),
     (
-        "9x9x4 > conv3x3:8:same:g4 bn silu ( skip * gap fc4 relu fc8 sigmoid ) conv1x1:9:s2 prelu > up2 gelu maxpool3:s2"
-        " > ( conv3x3:9:same:g9 bn + skip ) relu conv3x3:4:same:g1 gn2 elu > adaptavg2x2 fc7 softmax"
+        "9x9x4 > conv3x3:8:same:g4 bn silu ( skip * gap fc4 relu fc8 sigmoid ) conv1x1:9:s2 prelu"
+        " > up2 gelu maxpool3:s2 droppath0.3 > ( conv3x3:9:same:g9 bn + skip ) relu conv3x3:4:same gn2 elu"
+        " > adaptavg2x2 fc7 softmax"
     ),
 )
 FORKS = {
@@ -45,7 +46,7 @@ FORKS = {
     "different padding": "9x9x2 > conv3x3:9 > ( conv5x5:9:same + conv1x1:9 + conv3x3:9:same ) sigmoid maxpool2 > fc5",
     "few channels": "8x8x3 > conv3x3:4:same relu > ( conv3x3:4:same relu conv3x3:4:same + skip ) relu > fc5",
     "gate": "6x6x3 > conv3x3:8:same relu > ( skip * conv1x1:8 sigmoid ) > fc5",
-    "noise": "6x6x3 > conv3x3:8:same relu > ( dropout0.4 conv3x3:8:same noisyrelu + dropout0.2 ) > fc5",
+    "noise": "6x6x3 > conv3x3:8:same relu > ( dropout0.4 conv3x3:8:same noisyrelu droppath0.3 + dropout0.2 ) > fc5",
     "pooled": "9x9x3 > conv3x3:8:same relu > ( maxpool3 | conv3x3:8 relu maxpool3:s2 conv2x2:8:same | avgpool3 ) > fc5",
     "flattened": "6x6x3 > conv3x3:8:same relu > ( flatten fc20 relu + conv3x3:5 relu flatten fc20 ) > fc5",
 }
