@@ -280,7 +280,7 @@ def twins(rng: Draw, guarded: GuardedMemory) -> str:
             else:
                 name, arguments = "avg_pool2d_backward", [array(made.shape), shape, kernel]
     elif family == "deep":
-        name, arguments, options = deep(rng, array, guarded, shape)
+        name, arguments, options = deep(rng, array, guarded, shape, dtype)
     elif family == "linear":
         inputs, outputs = (int(rng.choice((1, 2, 7, 16, 33, 130))) for _ in "io")
         arguments = [array((count, inputs)), array((inputs, outputs))]
@@ -331,25 +331,42 @@ def twins(rng: Draw, guarded: GuardedMemory) -> str:
 
 
 def deep(
-    rng: Draw, array: Any, guarded: GuardedMemory, shape: tuple[int, ...]
+    rng: Draw, array: Any, guarded: GuardedMemory, shape: tuple[int, ...], dtype: Any
 ) -> tuple[str, list[Any], dict[str, Any]]:
     """An operation of deeper networks."""
     x, vector = array(shape), shape[-1:]
+    parameter = lambda: guarded.copy(rng.uniform(0.5, 2, vector).astype(dtype))  # noqa: E731
     gate = array((shape[0], shape[-1]))
-    kind = ("activation", "batch_norm", "prelu", "concatenate", "multiply", "resize", "pool")[rng.integers(7)]
+    kinds = (
+        "activation",
+        "batch_norm",
+        "group_norm",
+        "layer_norm",
+        "prelu",
+        "concatenate",
+        "multiply",
+        "resize",
+        "pool",
+    )
+    kind = kinds[rng.integers(len(kinds))]
     backward = rng.random() < 0.5
     if kind == "activation":
         name = ("relu6", "hard_sigmoid", "hard_swish", "elu", "silu", "gelu")[rng.integers(6)]
         return (f"{name}_backward", [x, array(shape)], {}) if backward else (name, [x], {})
     if kind == "batch_norm":
-        parameters = [array(vector), guarded.copy(np.ones(vector, x.dtype))]
+        parameters = [parameter(), parameter()]
         if backward:
-            return "batch_norm_backward", [array(shape), x, array(vector), *parameters], {}
+            return "batch_norm_backward", [array(shape), x, parameter(), *parameters], {}
         return ("batch_norm", [x, *parameters], {}) if rng.random() < 0.5 else (
             "batch_norm_inference", [x, *parameters, *parameters], {}
         )  # fmt: skip
+    if kind in ("group_norm", "layer_norm"):
+        groups = [int(rng.choice((1, shape[-1])))] if kind == "group_norm" else []
+        if backward:
+            return f"{kind}_backward", [array(shape), x, parameter(), *groups], {}
+        return kind, [x, parameter(), parameter(), *groups], {}
     if kind == "prelu":
-        slope = array((1,)) if rng.random() < 0.3 else array(vector)
+        slope = parameter()[:1] if rng.random() < 0.3 else parameter()
         return ("prelu_backward", [array(shape), x, slope], {}) if backward else ("prelu", [x, slope], {})
     if kind == "concatenate":
         more = int(rng.integers(1, 20))

@@ -94,6 +94,7 @@ def everything():
               kernels.conv2d(y, deep[:1, :1].repeat(37, 2)),
               kernels.conv2d(y, deep, **each), *kernels.conv2d_backward(back, y, deep, **each),
               norm, mean, var, *kernels.batch_norm_backward(y, norm, gate[0], mean, var), *gates, *slopes,
+              *kernels.group_norm_backward(y, norm, gate[0], 37), *kernels.layer_norm_backward(y, norm, gate[0]),
               kernels.resize2d(y, 7, "bilinear"), kernels.global_avg_pool2d(y), kernels.concatenate(y, norm)]
     return [a.tobytes() for a in arrays], loss
 

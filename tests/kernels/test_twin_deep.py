@@ -86,6 +86,25 @@ def test_batch_norm(shape, dtype):
     )  # fmt: skip
 
 
+@drawn
+@given(shape=maps, dtype=floats, data=st.data())
+def test_normalization_within_an_image(shape, dtype, data):
+    C = shape[-1]
+    x, dy, gamma, beta = arrays(shape, dtype, shape, (C,), (C,))
+    x += 20
+    groups = data.draw(st.sampled_from([g for g in range(1, C + 1) if C % g == 0]))
+    single = dtype == np.float32
+    if x[0].size > groups:
+        compare("group_norm", x, gamma, beta, groups, dtype=dtype, atol=5e-5 if single else 1e-10)
+        tolerance = {"atol": 2e-4 if single else 1e-9, "scale": 1.0}
+        compare("group_norm_backward", dy, x, gamma, groups, dtype=dtype, **tolerance)
+        axes = data.draw(st.sampled_from([1, 3]))
+        if C > 1 or axes == 3:
+            many = arrays(shape[-axes:], dtype, shape[-axes:])
+            compare("layer_norm", x, *many, axes=axes, dtype=dtype, atol=5e-5 if single else 1e-10)
+            compare("layer_norm_backward", dy, x, many[0], axes=axes, dtype=dtype, **tolerance)
+
+
 @pytest.mark.parametrize("mean", [0.0, 100.0, 10_000.0])
 def test_moments_are_as_accurate_as_the_numbers(mean):
     """Float32 sums over 100 000 pixels, or E[x^2] - E[x]^2, would not be."""

@@ -17,6 +17,7 @@ from rot180.engine.stage_layer import LayerStage
 from rot180.engine.stage_linear import FUSED, LinearStage
 from rot180.engine.stage_normalization import FUSED as FUSED_WITH_NORMALIZATION
 from rot180.engine.stage_normalization import BatchNormStage
+from rot180.engine.stage_normalization_within import NormalizationWithinStage
 from rot180.engine.stage_pooling import PoolingStage, fuses_activation
 from rot180.engine.stage_resize import ResizeStage
 from rot180.engine.stage_simple import (
@@ -36,6 +37,7 @@ from rot180.nn.dropout import Dropout, DropPath
 from rot180.nn.flatten import Flatten
 from rot180.nn.global_pooling import AdaptiveAvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d
 from rot180.nn.graph import INPUT, Node, readers
+from rot180.nn.group_norm import GroupNorm, InstanceNorm2d, LayerNorm
 from rot180.nn.joins import Add, Concatenate, Multiply
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.linear import Linear
@@ -200,6 +202,17 @@ def _normalization(run: Run) -> Stage:
     return BatchNormStage(run.layers, run.inputs, run.output_shape)
 
 
+def _normalization_within(run: Run) -> Stage:
+    norm = run.layers[0]
+    if isinstance(norm, LayerNorm):
+        # Of several axes, each value has a scale of its own.
+        kind: type[Stage] = NormalizationWithinStage if norm.axes == 1 else LayerStage
+        return kind(run.layers, run.inputs, run.output_shape)
+    if type(run.following) in FUSED_WITH_NORMALIZATION:
+        run.take()
+    return NormalizationWithinStage(run.layers, run.inputs, run.output_shape)
+
+
 def _sum(run: Run) -> Stage:
     if type(run.following) is ReLU:
         run.take()
@@ -217,6 +230,7 @@ MAKERS: dict[type[Layer], Callable[[Run], Stage]] = {
     Conv2d: _convolution,
     Linear: _linear,
     BatchNorm2d: _normalization,
+    **dict.fromkeys((GroupNorm, InstanceNorm2d, LayerNorm), _normalization_within),
     Add: _sum,
     Concatenate: _alone(ConcatenateStage),
     Multiply: _alone(MultiplyStage),

@@ -37,7 +37,7 @@ class BatchNormStage(Stage):
         self.norm = norm
         self.adds = bool(following) and isinstance(following[0], Add)
         activation = following[-1] if following and not isinstance(following[-1], Add) else None
-        self.kind, self.slope = _activation(activation)
+        self.kind, self.slope = activation_kind(activation)
         self.keeps_output = self.adds and self.kind != NOTHING
 
     @property
@@ -96,7 +96,7 @@ class BatchNormStage(Stage):
         return Step(self.names, does, *call)
 
 
-def _activation(layer: Layer | None) -> tuple[int, float]:
+def activation_kind(layer: Layer | None) -> tuple[int, float]:
     """Return the kind of an activation, and its number."""
     if layer is None:
         return NOTHING, 0.0

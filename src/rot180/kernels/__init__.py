@@ -47,6 +47,14 @@ _TWINS = {
         "tanh",
         "tanh_backward",
     ),
+    "twin_group_norm": (
+        "group_norm",
+        "group_norm_backward",
+        "instance_norm",
+        "instance_norm_backward",
+        "layer_norm",
+        "layer_norm_backward",
+    ),
     "twin_joins": ("add", "concatenate", "concatenate_backward", "multiply", "multiply_backward"),
     "twin_linear": ("linear", "linear_backward"),
     "twin_loss": (

@@ -40,7 +40,7 @@ def global_avg_pool2d(x: Array) -> Array:
     dtype = float_type("global_avg_pool2d", x=x)
     y = np.empty((len(x), 1, 1, x.shape[3]), dtype)
     pooling.avg_pool(contiguous(x, dtype), y, True, _global("global_avg_pool2d", x.shape), NOTHING)
-    return y.reshape(len(x), -1)
+    return y.reshape(len(x), x.shape[3])
 
 
 def global_avg_pool2d_backward(dy: Array, x_shape: tuple[int, ...]) -> Array:
@@ -61,7 +61,7 @@ def global_max_pool2d(x: Array) -> tuple[Array, Array]:
     y = np.empty((len(x), 1, 1, x.shape[3]), dtype)
     winners = np.empty(y.shape, np.int64)
     pooling.max_pool(contiguous(x, dtype), y, winners, _global("global_max_pool2d", x.shape))
-    return y.reshape(len(x), -1), winners.reshape(len(x), -1)
+    return y.reshape(len(x), x.shape[3]), winners.reshape(len(x), x.shape[3])
 
 
 def global_max_pool2d_backward(dy: Array, winners: Array, x_shape: tuple[int, ...]) -> Array:

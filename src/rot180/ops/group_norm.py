@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
@@ -200,7 +202,7 @@ def _grouped(name: str, x: Array, groups: int) -> Array:
         raise ArgumentError(f"{name}: groups must be an int, at least 1; it is {groups!r}")
     if x.shape[-1] % groups:
         raise ShapeError(f"{name}: groups must divide the channels; x has {x.shape[-1]} channels, groups={groups}")
-    return x.reshape(x.shape[0], -1, groups, x.shape[-1] // groups)
+    return x.reshape(x.shape[0], math.prod(x.shape[1:-1]), groups, x.shape[-1] // groups)
 
 
 def _last_axes(name: str, x: Array, axes: int, eps: float) -> tuple[int, ...]:

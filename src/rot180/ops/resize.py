@@ -212,7 +212,7 @@ def global_max_pool2d(x: Array) -> tuple[Array, Array]:
     (array([[6.]]), array([[1]]))
     """
     _check_maps("global_max_pool2d", x.shape)
-    pixels = x.reshape(x.shape[0], -1, x.shape[3])  # (N, H*W, C)
+    pixels = x.reshape(x.shape[0], x.shape[1] * x.shape[2], x.shape[3])  # (N, H*W, C)
     winners = pixels.argmax(axis=1)
     y: Array = np.take_along_axis(pixels, winners[:, None], axis=1)[:, 0]
     record("winners", winners)
