@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from rot180.engine.elementwise_steps import copy_step
 from rot180.engine.stage import Context, Gate, Target, Value
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides
-from rot180.kernels.memory import aligned
 from rot180.nn.layer import Layer, Shape
 
 
@@ -37,16 +35,9 @@ class DenseConvolutionStage(ConvolutionStage):
         return [*pack, self.step("convolve", convolve, multiplies=True)]
 
     @property
-    def _convolves_delta(self) -> bool:
-        return self.geometry.stride == (1, 1) and not self.calls.folds
-
-    @property
     def delta_padding(self) -> Sides:
         """The zeros that the windows of the data gradient cover."""
-        if not self._convolves_delta:
-            return NO_PADDING
-        (top, height), (left, width) = self.calls.delta_room()
-        return (top, height - top - self.output_shape[0]), (left, width - left - self.output_shape[1])
+        return NO_PADDING if self.calls.folds else ((0, 0), self.calls.delta_room())
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """Correlate delta with the input, and convolve it with the rotated kernel."""
@@ -56,22 +47,12 @@ class DenseConvolutionStage(ConvolutionStage):
             return steps
         if self.calls.folds:
             pack, fold = self.calls.folded_data_gradient(dy, dx.map)
-            does = "pack kernel rows", "data gradient by rows"
-        else:
-            if not self._convolves_delta:
-                spread = self._spread_delta(context)
-                steps.append(copy_step(self.names, "spread delta by the stride", dy, spread, self.geometry.stride))
-                dy = spread
-            pack, fold = self.calls.data_gradient(dy, dx.map, dx.gate)
-            dx.is_gated = dx.gate is not None
-            does = "pack weights, rotated", "data gradient"
-        return [*steps, self.step(does[0], pack), self.step(does[1], fold, multiplies=True)]
-
-    def _spread_delta(self, context: Context) -> FeatureMap:
-        """Return a buffer for delta with its pixels a stride apart, and zeros in between and around."""
-        (top, height), (left, width) = self.calls.delta_room()
-        g = self.geometry
-        # Not shared: what is not written stays zero.
-        array = aligned((context.count, height, width, self.output_shape[2]), context.dtype)
-        spread = ((n - 1) * s + 1 for n, s in zip((g.out_height, g.out_width), g.stride, strict=True))
-        return FeatureMap(array, top, left, *spread)
+            steps.append(self.step("pack kernel rows", pack))
+            return [*steps, self.step("data gradient by rows", fold, multiplies=True)]
+        pack, parts = self.calls.data_gradient(dy, dx.map, dx.gate)
+        dx.is_gated = dx.gate is not None
+        steps.append(self.step("pack weights, rotated", pack))
+        for number, (part, multiply_adds) in enumerate(parts, 1):
+            does = "data gradient" if len(parts) == 1 else f"data gradient, part {number} of {len(parts)}"
+            steps.append(Step(self.names, does, *part, multiply_adds))
+        return steps

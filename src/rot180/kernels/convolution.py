@@ -73,6 +73,8 @@ class Sizes(NamedTuple):
     gate_top: int = 0
     """Of the first pixel in gate."""
     gate_left: int = 0
+    w_first: int = 0
+    """Offset of the first cell in w."""
     fold: int = 1
     """Pixels that share a register (`pack_folded`): columns, stride_w and bias are those of the folded window."""
 
@@ -120,15 +122,15 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
     out : (N, Ho, Wo, F)
         Pixel (y, x) goes to row top + y*step_h, column left + x*step_w of `sizes`.
     gate : (N, Hg, Wg, F)
-        For GATE: pixel (y, x) passes where gate[n, y + gate_top, x + gate_left] > 0.
+        For GATE: pixel (y, x) passes where gate is positive at row gate_top + y*step_h, column gate_left + x*step_w.
     scratch : (threads, at least OW*width)
     strides : from `tile_strides`
-    sizes : (22,) int64, packed `Sizes`
+    sizes : (23,) int64, packed `Sizes`
     finish : PLAIN, BIAS, BIAS_RELU or GATE
     """
     N, Hp, Wp, C = xp.shape
     F = out.shape[3]
-    s = Sizes(*unpacked(sizes, 22))
+    s = Sizes(*unpacked(sizes, 23))
     KH, OH, OW, stride_h, stride_w = s.kernel_rows, s.rows, s.columns, s.stride_h, s.stride_w
     top, left, step_h, step_w, gate_top, gate_left = s.top, s.left, s.step_h, s.step_w, s.gate_top, s.gate_left
     first_row, first_column, real, beyond, dilation = s.first_row, s.first_column, s.real, s.beyond, s.dilation
@@ -154,7 +156,7 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
             u = max(0, (real - base + dilation - 1) // dilation)
             count_u = max(0, min(KH, (beyond - 1 - base) // dilation + 1) - u)
             start = ((n * Hp + base + u * dilation) * Wp + first_column) * C + g * Cg
-            taps = pointer(w, g * group_step + b * block_step + u * kernel_row)
+            taps = pointer(w, s.w_first + g * group_step + b * block_step + u * kernel_row)
             for x in range(0, OW, block):
                 tile(
                     address, min(block, OW - x), vectors, pointer(xp, start + x * stride_w * C), taps,
@@ -173,8 +175,8 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
                     if finish == BIAS_RELU:
                         value = select(zero > value, zero, value)
                     elif finish == GATE:
-                        row_at = ((n * gate.shape[1] + gate_top + y) * gate.shape[2] + gate_left) * F
-                        at = row_at + x * pixel + first + v * L
+                        row_at = ((n * gate.shape[1] + gate_top + y * step_h) * gate.shape[2] + gate_left) * F
+                        at = row_at + x * step_w * pixel + first + v * L
                         value = select(load_part(pointer(gate, at), 0, part) > zero, value, zero)
                     if part == L:
                         store(target, x * step_w * pixel + v * L, value)

@@ -17,6 +17,7 @@ from rot180.kernels.folding import fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
 from rot180.kernels.pack import add_up, pack_folded, pack_panels, pack_rotated
 from rot180.kernels.simd import lane_count_of
+from rot180.kernels.taps import Phase, Phases, phases
 from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
 from rot180.kernels.weight_gradient import MOST_PARTS, CorrelationSizes, bias_gradient, correlate, lot, parts_of
 from rot180.ops.geometry import Geometry
@@ -154,14 +155,16 @@ class Convolution:
         groups, blocks, cells, width = panels.shape
         return Operand(panels, width, (groups, blocks * cells * width, cells * width), pack)
 
-    def strides(self, x: FeatureMap, KW: int, depth: int, step: int, b_row: int) -> Array:
+    def strides(
+        self, x: FeatureMap, KW: int, depth: int, step: int, b_row: int, dilation: tuple[int, int] | None = None
+    ) -> Array:
         """Return how a tile traverses a window: kernel rows, then columns and channels, in one run if possible.
 
         `depth` is the number of channels of a group in x, `step` the pixels from one window to the next.
         """
-        d = self.g.dilation
+        d = dilation or self.g.dilation
         Wp, C = x.array.shape[2:]
-        if self.merged:
+        if d[1] == 1 and self.groups == 1:
             counts, a, b = (1, KW * depth), (d[0] * Wp * C, 0, 1), (KW * depth * b_row, 0, b_row)
         else:
             counts, a = (KW, depth), (d[0] * Wp * C, d[1] * C, 1)
@@ -235,67 +238,90 @@ class Convolution:
         sizes = packed((*delta.place, self.g.out_height, self.g.out_width, 1, 1))
         return Call(bias_gradient, (delta.array, sums, db, sizes))
 
-    def delta_room(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return, by rows and by columns, where delta begins and the length of the buffer that `data_gradient` reads.
-
-        Delta's pixels are a stride apart in it, with zeros in between and around.
-        """
+    def _phases(self) -> tuple[Phases, Phases]:
         g = self.g
         rows, columns = (
-            (max(0, before), max(max(0, -before) + n + d * (k - 1), max(0, before) + (out - 1) * s + 1))
-            for n, k, s, d, out, before in zip(
-                (g.height, g.width), g.kernel, g.stride, g.dilation, (g.out_height, g.out_width), self._before(),
-                strict=True,
-            )
-        )  # fmt: skip
+            phases(*axis)
+            for axis in zip((g.height, g.width), g.kernel, g.stride, g.dilation, (p for p, _ in g.padding), strict=True)
+        )
         return rows, columns
 
-    def _before(self) -> tuple[int, int]:
-        """Return how many rows and columns of zeros the first window over delta covers."""
-        g = self.g
-        rows, columns = (d * (k - 1) - p for k, d, (p, _) in zip(g.kernel, g.dilation, g.padding, strict=True))
-        return rows, columns
+    def delta_room(self) -> tuple[int, int]:
+        """Return the columns of zeros before and after delta that the windows of `data_gradient` cover."""
+        columns = self._phases()[1]
+        first = min((phase.place for phase in columns.phases if phase.taps), default=0)
+        ends = (p.place + (p.taps - 1) * columns.dilation + p.positions for p in columns.phases if p.taps)
+        return max(0, -first), max(0, max(ends, default=0) - self.g.out_width)
 
-    def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> tuple[Call, Call]:
-        """Return the calls that pack the weights and compute dx; `gate` as for `convolve`.
+    def data_gradient(
+        self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None
+    ) -> tuple[Call, list[tuple[Call, int]]]:
+        """Return the call that packs the weights, and those that compute dx, each with its multiply-adds.
 
-        The same convolution over delta in its `delta_room`, with the kernel rotated by 180 degrees and its channel axes
-        exchanged.
+        Pixels of dx with the same remainders by the stride are a convolution of delta, in its `delta_room`, with some
+        of the taps, in reverse order and with the channel axes exchanged. `gate` is as for `convolve`.
         """
-        g = self.g
         KH, KW, Cg, F = self.w.shape
-        Fg = F // self.groups
-        panels = self._panels(Cg, KH * KW * Fg)
-        operand = self._packed(panels, Call(pack_rotated, (self.w, panels)))
-        gate_place = gate.place if gate else (0, 0)
-        before = self._before()
+        rows, columns = self._phases()
+        panels = self._panels(Cg, KH * KW * (F // self.groups))
+        cells: list[tuple[int, int]] = []
+        found = []
+        for row in rows.phases:
+            for column in columns.phases:
+                call = self._phase(delta, dx, gate, panels, len(cells), row, column, (rows.dilation, columns.dilation))
+                found.append((call, self.multiply_adds * row.taps * column.taps // (KH * KW)))
+                cells += [
+                    (row.first + u * rows.tap_step, column.first + v * columns.tap_step)
+                    for u in reversed(range(row.taps))
+                    for v in reversed(range(column.taps))
+                ]
+        order = np.array(cells, np.int64).reshape(-1, 2)
+        return Call(pack_rotated, (self.w, order, panels)), found
+
+    def _phase(
+        self,
+        delta: FeatureMap,
+        dx: FeatureMap,
+        gate: FeatureMap | None,
+        panels: Array,
+        first_cell: int,
+        row: Phase,
+        column: Phase,
+        dilation: tuple[int, int],
+    ) -> Call:
+        """The convolution that computes one phase of dx, whose weights begin at `first_cell` of the panels."""
+        depth = self.filters // self.groups
+        groups, blocks, cells, width = panels.shape
         sizes = Sizes(
-            kernel_rows=KH,
-            rows=g.height,
-            columns=g.width,
-            first_row=delta.top - before[0],
-            first_column=delta.left - before[1],
-            top=dx.top,
-            left=dx.left,
-            gate_top=gate_place[0],
-            gate_left=gate_place[1],
-            run=self.run(self.count * g.height, 1, delta),
-            block=even_blocks(g.width),
-            dilation=g.dilation[0],
+            kernel_rows=row.taps,
+            rows=row.positions,
+            columns=column.positions,
+            first_row=delta.top + row.place,
+            first_column=delta.left + column.place,
+            top=dx.top + row.start,
+            left=dx.left + column.start,
+            step_h=self.g.stride[0],
+            step_w=self.g.stride[1],
+            gate_top=gate.top + row.start if gate else 0,
+            gate_left=gate.left + column.start if gate else 0,
+            run=self.run(self.count * row.positions, 1, delta),
+            block=even_blocks(column.positions),
+            dilation=dilation[0],
             real=delta.top,
             beyond=delta.top + delta.height,
-            groups=operand.blocks[0],
-            group_step=operand.blocks[1],
-            block_step=operand.blocks[2],
+            groups=groups,
+            group_step=blocks * cells * width,
+            block_step=cells * width,
+            w_first=first_cell * depth * width,
         )
-        strides = self.strides(delta, KW, Fg, 1, operand.row)
-        scratch = self.scratch((self.threads, (g.width + 1) * self.width))
+        strides = self.strides(delta, column.taps, depth, 1, width, dilation)
+        scratch = self.scratch((self.threads, (column.positions + 1) * width))
         zeros = np.zeros(self.channels, dx.array.dtype)
         call = (
             self.address, delta.array, panels, zeros, dx.array, gate.array if gate else dx.array, scratch, strides,
             packed(sizes), GATE if gate else PLAIN,
         )  # fmt: skip
-        return Call(pack_rotated, (self.w, panels)), Call(convolve, call)
+        return Call(convolve, call)
 
     def folded_data_gradient(self, delta: FeatureMap, dx: FeatureMap) -> tuple[Call, Call]:
         """Return the calls that pack the weights and compute dx over few channels, for delta in any buffer."""

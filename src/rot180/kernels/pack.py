@@ -93,23 +93,25 @@ def add_up(sums, q, stride, groups, dw):
 
 
 @kernel
-def pack_rotated(w, panels):
-    """Fill panels (G, blocks, KH*KW*Fg, width) from w (KH, KW, Cg, F), rotated, with its channel axes exchanged."""
-    KH, KW, Cg, F = w.shape
+def pack_rotated(w, cells, panels):
+    """Fill panels (G, blocks, cells*Fg, width) from w (KH, KW, Cg, F), with its channel axes exchanged.
+
+    `cells` (KH*KW, 2) lists rows and columns of w in the order of the panels; for a rotated kernel, the last is first.
+    """
+    Cg, F = w.shape[2], w.shape[3]
     G, blocks, _, width = panels.shape
     Fg = F // G
-    for tap in prange(KH * KW):
-        u = KH - 1 - tap // KW
-        v = KW - 1 - tap % KW
+    for cell in prange(cells.shape[0]):
+        u, v = cells[cell, 0], cells[cell, 1]
         for g in range(G):
             for b in range(blocks):
                 count = min(width, Cg - b * width)
                 for j in range(count):
                     for f in range(Fg):
-                        panels[g, b, tap * Fg + f, j] = w[u, v, b * width + j, g * Fg + f]
+                        panels[g, b, cell * Fg + f, j] = w[u, v, b * width + j, g * Fg + f]
                 for f in range(Fg):
                     for j in range(count, width):
-                        panels[g, b, tap * Fg + f, j] = 0
+                        panels[g, b, cell * Fg + f, j] = 0
 
 
 @kernel

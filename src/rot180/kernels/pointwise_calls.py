@@ -84,7 +84,7 @@ class Pointwise:
         zeros = np.zeros(self.w.shape[2], self.w.dtype)
         passes = _Map(gate, stride) if gate else None
         product = self._product(_Map(delta), panels, steps, zeros, _Map(dx, stride), passes)
-        return Call(pack_rotated, (self.w, panels)), product
+        return Call(pack_rotated, (self.w, np.zeros((1, 2), np.int64), panels)), product
 
     def _panels(self, rows: int, columns: int) -> tuple[Array, tuple[int, int]]:
         """Return an array for panels, and the distances from one panel and from one row to the next."""

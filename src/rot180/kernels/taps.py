@@ -89,6 +89,52 @@ def stretches(runs: Runs, most: int) -> list[tuple[int, int]]:
     return sorted(found)
 
 
+class Phase(NamedTuple):
+    """Positions of a data gradient, along one axis, that read delta with the same taps, and how they do."""
+
+    start: int
+    """The first position; the others follow a stride apart."""
+    positions: int
+    taps: int
+    """The number of taps, which may be 0."""
+    first: int
+    """The first tap; the others follow in steps."""
+    place: int
+    """Where the window of the first position begins in delta; it belongs to the last tap."""
+
+
+class Phases(NamedTuple):
+    """The data gradient along one axis: for each remainder of the position by the stride, a convolution of delta."""
+
+    phases: list[Phase]
+    tap_step: int
+    dilation: int
+    """From one place of a window to the next."""
+
+
+def phases(size: int, kernel_size: int, stride: int, dilation: int, before: int) -> Phases:
+    """Split the positions of a data gradient by their remainder.
+
+    >>> found = phases(5, 3, 2, 1, 1)
+    >>> [(phase.start, phase.positions, phase.taps, phase.first, phase.place) for phase in found.phases]
+    [(0, 3, 1, 1, 0), (1, 2, 2, 0, 0)]
+    """
+    divisor = math.gcd(stride, dilation)
+    step = stride // divisor
+    found = []
+    for start in range(min(stride, size)):
+        count = -(-(size - start) // stride)
+        shift = start + before
+        first = next((tap for tap in range(min(step, kernel_size)) if (shift - tap * dilation) % stride == 0), None)
+        if first is None:
+            found.append(Phase(start, count, 0, 0, 0))
+            continue
+        taps = -(-(kernel_size - first) // step)
+        place = (shift - (first + (taps - 1) * step) * dilation) // stride
+        found.append(Phase(start, count, taps, first, place))
+    return Phases(found, step, dilation // divisor)
+
+
 class TileTables(NamedTuple):
     """How lane tiles traverse an image."""
 

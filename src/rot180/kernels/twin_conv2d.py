@@ -107,9 +107,8 @@ def conv2d_backward(
             call()
     elif "x" in wanted:
         dx = np.empty(x.shape, dtype)
-        pack, convolve = _data_gradient(calls, delta, FeatureMap(dx, 0, 0, g.height, g.width))
-        pack()
-        convolve()
+        for call in _data_gradient(calls, delta, FeatureMap(dx, 0, 0, g.height, g.width)):
+            call()
     if "w" in wanted and is_depthwise:
         dw = depthwise_weight_gradient(delta.array, contiguous(x, dtype), g, w.shape)
     elif "w" in wanted:
@@ -142,24 +141,21 @@ def _padded(x: Array, g: Geometry, dtype: np.dtype[Any]) -> FeatureMap:
     if not g.is_padded:
         return image
     xp = new_map(len(x), x.shape[1:], g.padding, dtype)
-    _copy(image, xp, (1, 1))
+    _copy(image, xp)
     return xp
 
 
-def _data_gradient(calls: Convolution, delta: FeatureMap, dx: FeatureMap) -> tuple[Call, Call]:
+def _data_gradient(calls: Convolution, delta: FeatureMap, dx: FeatureMap) -> list[Call]:
     """Fold kernel rows, or convolve padded delta with the rotated kernel; `rot180.ops.conv_rotation` derives it."""
     if calls.folds:
-        return calls.folded_data_gradient(delta, dx)
-    (top, height), (left, width) = calls.delta_room()
-    if (top, left, height, width) != (0, 0, delta.height, delta.width):
-        stride = calls.g.stride
-        array = aligned((len(delta.array), height, width, delta.array.shape[3]), delta.array.dtype)
-        spread = ((n - 1) * s + 1 for n, s in zip((delta.height, delta.width), stride, strict=True))
-        room = FeatureMap(array, top, left, *spread)
-        _copy(delta, room, stride)
+        return [*calls.folded_data_gradient(delta, dx)]
+    if calls.delta_room() != (0, 0):
+        room = new_map(len(delta.array), delta.array.shape[1:], ((0, 0), calls.delta_room()), delta.array.dtype)
+        _copy(delta, room)
         delta = room
-    return calls.data_gradient(delta, dx)
+    pack, parts = calls.data_gradient(delta, dx)
+    return [pack, *(part for part, _ in parts)]
 
 
-def _copy(x: FeatureMap, y: FeatureMap, step: tuple[int, int]) -> None:
-    copy(x.array, y.array, packed((x.height, x.width, *x.place, *y.place, *step)))
+def _copy(x: FeatureMap, y: FeatureMap) -> None:
+    copy(x.array, y.array, packed((x.height, x.width, *x.place, *y.place, 1, 1)))
