@@ -20,6 +20,7 @@ Call = Callable[..., Any]
 
 LAYER = """
 import numpy as np
+from rot180.nn import Join
 from rot180.nn.layer import Layer
 
 
@@ -42,6 +43,17 @@ class Wrong(Scale):
     def backward(self, dy, saved, *, needs_dx=True):
         dx, gradients = super().backward(dy, saved)
         return dx, {"factor": gradients["factor"] / len(dy)}
+
+
+class Gate(Join):
+    def output_shape(self, *input_shapes):
+        return input_shapes[0]
+
+    def forward(self, *inputs, training=False, generator=None):
+        return inputs[0] * inputs[1][:, None, None], inputs
+
+    def backward(self, dy, saved, *, needs_dx=True):
+        return (dy * saved[1][:, None, None], (dy * saved[0]).mean((1, 2))), {}
 """
 
 
@@ -139,6 +151,9 @@ def test_check_a_layer_that_the_user_wrote(rot180: Call, tmp_path: Path, monkeyp
     wrong = rot180("check", "--layer", "scale_layers.py:Wrong")
     assert wrong.status == 1
     assert "it looks like: batch mean taken twice" in wrong.out
+    gate = rot180("check", "--layer", "scale_layers:Gate", "--input-shape", "6x5x2,2")
+    assert gate.out.startswith("Gate() on 6x5x2 and 2\n")
+    assert "it looks like: gate's gradient not summed over the map" in gate.out
     said = json.loads(rot180("check", "--layer", "scale_layers:Wrong", "--json").out)
     assert said["parts"][0]["gradients"][1]["mistake"] == "batch mean taken twice"
 

@@ -63,7 +63,8 @@ def check(
         str | None,
         typer.Option(
             "--input-shape",
-            help="Shape of one input, such as 6x5x2 or 7. By default 6x5x2 with --layer.",
+            help="Shape of one input, such as 6x5x2 or 7; for a join those of its inputs, such as 6x5x2,2. By default "
+            "6x5x2 with --layer.",
             show_default=False,
         ),
     ] = None,
@@ -83,7 +84,8 @@ def check(
     returns y and the values saved for backward; backward(dy, saved,
     needs_dx=), which returns dx and a dict of gradients; and
     self.parameters. Derive it from rot180.nn.layer.Layer;
-    docs/write-a-layer.md shows how.
+    docs/write-a-layer.md shows how. A join, derived from rot180.nn.Join,
+    takes forward(*inputs, ...) and returns a dx for each input.
 
     Examples:
 
@@ -107,19 +109,20 @@ def check(
         )
     if like is not None and optimizer is None:
         raise ArgumentError("--like names the rule of --optimizer; give --optimizer too, or leave it out")
-    shape = None if input_shape is None else _shape(input_shape)
     report: CheckReport | OptimizerReport
     if optimizer is not None:
         report = _check_optimizer(optimizer, like, argument or [], seed)
     elif layer is not None:
         made = _make("--layer", layer, argument or [], Layer)
         made.name = made.name or type(made).__name__
-        report = check_gradients(made, shape or (6, 5, 2), tolerance=tolerance, seed=seed)
+        shapes = (6, 5, 2) if input_shape is None else _shapes(input_shape)
+        report = check_gradients(made, shapes, tolerance=tolerance, seed=seed)
     else:
         if argument:
             raise ArgumentError(
                 "--set passes arguments to the class given with --layer; a network has its arguments in its notation"
             )
+        shape = None if input_shape is None else _shape(input_shape)
         report = check_gradients(read_network(str(model)), shape, tolerance=tolerance, seed=seed)
     if json:
         print_json(report.to_dict())
@@ -127,6 +130,12 @@ def check(
         print(f"{report.subject}\n\n{report}")
     if not report.passed:
         raise typer.Exit(WRONG_GRADIENT)
+
+
+def _shapes(text: str) -> tuple[int, ...] | list[tuple[int, ...]]:
+    """Return one shape, or those of a join's inputs."""
+    shapes = [_shape(part) for part in text.split(",")]
+    return shapes if len(shapes) > 1 else shapes[0]
 
 
 def _shape(text: str) -> tuple[int, ...]:

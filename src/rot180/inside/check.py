@@ -11,8 +11,8 @@ Only `forward`, `backward` and `parameters` of a layer are used: a user's own la
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from rot180.errors import ArgumentError, Rot180Error
 from rot180.inside.check_report import WRONG, ArrayCheck, CheckReport, PartCheck
 from rot180.inside.gradient_check import GradientCheck, check_gradients
 from rot180.inside.mistakes import Case, Mistake, name_loss_mistake, name_mistake
-from rot180.nn.layer import Layer
+from rot180.nn.layer import Layer, Shape
 from rot180.nn.loss import CrossEntropyLoss, Loss
 from rot180.nn.network import Network
 from rot180.ops.softmax import softmax
@@ -37,7 +37,7 @@ MEASURED = 4_000_000
 
 def check(
     model: Network | Layer,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: Sequence[int] | Sequence[Sequence[int]] | None = None,
     *,
     loss: str | Loss = "auto",
     tolerance: float = 1e-6,
@@ -52,8 +52,9 @@ def check(
     model : Network or Layer
         Built or not; it is not changed. A layer may be of any class that follows the contract of
         `rot180.nn.layer.Layer`.
-    input_shape : (H, W, C) or (n,), optional
-        The shape of one image. Needed for a layer, and for a network whose input shape is not known.
+    input_shape : (H, W, C) or (n,), or a list of several, optional
+        The shape of one image. Needed for a layer, and for a network whose input shape is not known. A join takes a
+        list with the shape of each of its inputs; a single shape stands for two inputs.
     loss : str or Loss
         As in `Trainer`.
     tolerance : float
@@ -93,13 +94,16 @@ def check(
     if isinstance(model, Layer):
         if input_shape is None:
             raise ArgumentError("checking a layer needs the shape of its input; give input_shape=(6, 5, 2) or (7,)")
-        part = check_layer(model, input_shape, **options)
-        return CheckReport(f"{part.layer} on {'x'.join(map(str, input_shape))}", (part,))
+        shapes = _shapes(model, input_shape)
+        part = check_layer(model, *shapes, **options)
+        on = " and ".join("x".join(map(str, shape)) for shape in shapes)
+        return CheckReport(f"{part.layer} on {on}", (part,))
     if not model.is_built:
-        model = copy.deepcopy(model).build(input_shape, seed=seed, dtype=np.float64)
+        shape = cast("Sequence[int] | None", input_shape)
+        model = copy.deepcopy(model).build(shape, seed=seed, dtype=np.float64)
     parts = [
-        check_layer(layer, *shapes.inputs, **options)
-        for layer, shapes in zip(model.layers, model.layer_shapes, strict=True)
+        check_layer(layer, *inputs, **options)
+        for layer, (inputs, _) in zip(model.layers, model.layer_shapes, strict=True)
     ]
     the_loss = _loss(loss, model)
     if the_loss is not None:
@@ -107,6 +111,20 @@ def check(
     if not any(array.problem for part in parts for array in part.arrays):
         parts.append(_check_network(model, the_loss, options))
     return CheckReport(_title(model), tuple(parts))
+
+
+def _shapes(layer: Layer, given: Sequence[int] | Sequence[Sequence[int]]) -> list[Shape]:
+    """Return the shape of each input of a layer."""
+    if not given or not isinstance(given[0], Sequence):
+        shape = tuple(cast("Sequence[int]", given))
+        return [shape, shape] if layer.is_join else [shape]
+    shapes = [tuple(shape) for shape in cast("Sequence[Sequence[int]]", given)]
+    if (len(shapes) > 1) != layer.is_join:
+        raise ArgumentError(
+            f"{layer.label}: a layer has one input, a join (derived from rot180.nn.Join) at least two; "
+            f"{len(shapes)} shapes were given"
+        )
+    return shapes
 
 
 def check_layer(
@@ -117,14 +135,15 @@ def check_layer(
     points = {"tolerance": tolerance, "coordinates": coordinates, "directions": directions}
     name = layer.name or type(layer).__name__
     arrays = [_check_array(bench, array, points) for array in bench.names]
-    if not bench.parameters and not layer.is_join:
+    if not bench.parameters:
         # Integers produce ties, where max pooling must choose; an error found with them is an error.
         tied = _Bench(layer, input_shapes, seed, ties=True)
-        second = _check_array(tied, "x", points)
-        if arrays[0].verdict != WRONG and second.verdict == WRONG:
-            arrays[0] = second
-        elif arrays[0].result and second.result:
-            arrays[0] = _joined(arrays[0], arrays[0].result, second.result)
+        for place, array in enumerate(arrays):
+            second = _check_array(tied, array.name, points)
+            if array.verdict != WRONG and second.verdict == WRONG:
+                arrays[place] = second
+            elif array.result and second.result:
+                arrays[place] = _joined(array, array.result, second.result)
     return PartCheck(name, _says(layer), tuple(arrays))
 
 
@@ -257,8 +276,6 @@ def _check_array(bench: _Bench, name: str, points: dict[str, Any]) -> ArrayCheck
 
 
 def _mistake(bench: _Bench, name: str) -> Mistake | None:
-    if bench.layer.is_join:  # none is known
-        return None
     measure: Callable[[Array], Array] | None = None
     array = bench.arrays()[name]
     if array.size * bench.dy.size <= MEASURED:
@@ -272,7 +289,9 @@ def _mistake(bench: _Bench, name: str) -> Mistake | None:
 
     for parameter, value in bench.parameters.items():
         np.copyto(bench.layer.parameters[parameter], value)
-    case = Case(name, bench.claimed[name], bench.inputs["x"], np.asarray(bench.y), bench.dy, bench.parameters, measure)
+    inputs = tuple(bench.inputs.values())
+    x = bench.inputs.get(name, inputs[0])
+    case = Case(name, bench.claimed[name], x, np.asarray(bench.y), bench.dy, bench.parameters, measure, inputs)
     return name_mistake(bench.layer, case)
 
 

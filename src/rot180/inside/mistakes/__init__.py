@@ -11,8 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from rot180.inside.mistakes import activation, convolution, flatten, general, linear, pooling
-from rot180.inside.mistakes.case import Candidates, Case, Mistake, is_same
+from rot180.inside.mistakes import (
+    activation,
+    convolution,
+    flatten,
+    general,
+    joins,
+    linear,
+    normalization,
+    pooling,
+    resizing,
+    transposed,
+)
+from rot180.inside.mistakes.case import EXACT, Candidates, Case, Mistake, is_same
 from rot180.inside.mistakes.recognize import Operation, recognize
 from rot180.ops.types import Array
 
@@ -30,6 +41,10 @@ _FAMILIES: dict[str, tuple[_Gradients, _Candidates]] = {
     "global_sum": (pooling.gradients, pooling.candidates),
     "global_max": (pooling.gradients, pooling.candidates),
     "flatten": (flatten.gradients, flatten.candidates),
+    "transposed": (transposed.gradients, transposed.candidates),
+    **dict.fromkeys(("normalization", "constants"), (normalization.gradients, normalization.candidates)),
+    **dict.fromkeys(("add", "concatenate", "multiply"), (joins.gradients, joins.candidates)),
+    **dict.fromkeys(("nearest", "bilinear", "adaptive"), (resizing.gradients, resizing.candidates)),
 }
 _ACTIVATIONS = (activation.gradients, activation.candidates)
 
@@ -44,7 +59,12 @@ def name_mistake(layer: Any, case: Case) -> Mistake | None:
     case : Case
         The wrong gradient and its context.
     """
-    operation = recognize(layer, case.x, case.y, case.parameters)
+    if getattr(layer, "is_join", False):
+        operation = None if case.parameters else joins.recognize_join(case.inputs, case.y)
+    else:
+        operation = recognize(layer, case.x, case.y, case.parameters)
+        if operation is not None and operation.weight_shape is not None:
+            case = case.with_shape(operation.weight, operation.weight_shape)
     if np.shape(case.claimed) != case.array.shape:
         return general.shape_mistake(case, operation)
     if not np.all(np.isfinite(case.claimed)):
@@ -60,11 +80,18 @@ def name_mistake(layer: Any, case: Case) -> Mistake | None:
             return gradients(case, found, dy)[case.name]
 
     if operation is not None and known is not None:
+        # A mistake may change little, as a misplaced epsilon does: the first one that is exact comes before the first
+        # that is close, which a layer that computes in float32 needs.
+        close: Mistake | None = None
         for mistake, wrong in known(case, operation):
             # What happens to give the right gradient here is no mistake, such as a missing gate when all units are
             # active.
-            if is_same(case.claimed, wrong):
+            if is_same(case.claimed, wrong, EXACT):
                 return mistake
+            if close is None and is_same(case.claimed, wrong):
+                close = mistake
+        if close is not None:
+            return close
     if right is None:
         return None if np.any(case.claimed) else general.ZERO
     whole = right(case.dy)
@@ -74,7 +101,7 @@ def name_mistake(layer: Any, case: Case) -> Mistake | None:
     for mistake, wrong in general.candidates(case, right):
         if is_same(case.claimed, wrong, 1e-4):
             return mistake
-    if case.name == "x" and case.claimed.shape == case.dy.shape and is_same(case.claimed, case.dy):
+    if case.of_input and case.claimed.shape == case.dy.shape and is_same(case.claimed, case.dy):
         return activation.NONE
     return _where(case, whole)
 
@@ -103,7 +130,7 @@ def name_loss_mistake(claimed: Array, right: Array, probabilities: Array | None)
 def _where(case: Case, right: Array) -> Mistake | None:
     """Describe an unknown mistake by where the wrong entries are."""
     off = np.abs(case.claimed - right) > 1e-4 * max(float(np.abs(right).max()), 1e-30)
-    if right.ndim != 4 or case.name != "x" or min(right.shape[1:3]) < 3:
+    if right.ndim != 4 or not case.of_input or min(right.shape[1:3]) < 3:
         return None
     inner = off[:, 1:-1, 1:-1]
     if off.any() and not inner.any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from rot180.ops.types import Array
 
 CLOSE = 1e-5
 """The relative difference up to which two arrays count as the same: a layer may compute in float32."""
+
+EXACT = 1e-9
+"""The relative difference up to which two arrays count as the same if both are computed in float64."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,17 @@ class Case:
     Attributes
     ----------
     name : str
-        `x`, or the name of a parameter.
+        `x`, `x1`, `x2`, ... for the inputs of a join, or the name of a parameter.
     claimed : array
         What the layer's backward returned.
     x, y, dy : array
-        Input, output, and delta, float64, with the batch in front.
+        Input, output, and delta, float64, with the batch in front. Of a join's inputs, x is the one named, or
+        the first.
     parameters : dict of str to array
     measure : callable
         `measure(dy) -> gradient` of the array by finite differences; None if there are too many entries.
+    inputs : tuple of array
+        All inputs of a join.
     """
 
     name: str
@@ -64,11 +70,32 @@ class Case:
     dy: Array
     parameters: dict[str, Array]
     measure: Callable[[Array], Array] | None
+    inputs: tuple[Array, ...] = ()
+
+    def with_shape(self, name: str, shape: tuple[int, ...]) -> Case:
+        """Return the case with a parameter in another shape; a gradient of another shape stays as it is."""
+        parameters = {**self.parameters, name: self.parameters[name].reshape(shape)}
+        if self.name != name:
+            return replace(self, parameters=parameters)
+        claimed = self.claimed
+        if claimed.shape == self.array.shape:
+            claimed = claimed.reshape(shape)
+        return replace(self, parameters=parameters, claimed=claimed, measure=None)
+
+    @property
+    def of_input(self) -> bool:
+        """Whether the gradient is that of an input, and not of a parameter."""
+        return self.name not in self.parameters
+
+    @property
+    def slot(self) -> int:
+        """Which of a join's inputs the gradient belongs to, from 0."""
+        return int(self.name[1:] or 1) - 1
 
     @property
     def array(self) -> Array:
         """The array that the gradient belongs to."""
-        return self.x if self.name == "x" else self.parameters[self.name]
+        return self.x if self.of_input else self.parameters[self.name]
 
 
 def is_same(claimed: Array, other: Array, close: float = CLOSE) -> bool:

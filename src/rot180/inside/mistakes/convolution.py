@@ -103,17 +103,21 @@ def candidates(case: Case, operation: Operation) -> Candidates:
     if g is None:
         return
     w = case.parameters[operation.weight]
-    if case.name == "x":
+    if case.of_input:
         yield from _data(case, w, g, groups)
     elif case.name == operation.weight:
         yield from _weight(case, operation, w, g)
     elif case.name == operation.bias:
-        dy = case.dy
-        for wrong in (dy[0, 0, 0], dy[-1, -1, -1], dy[:, 0, 0].sum(0), dy[0].sum((0, 1)), dy[-1].sum((0, 1))):
-            yield BIAS, wrong
-        yield BIAS, dy.mean((0, 1, 2))
-        yield BIAS, dy.mean((1, 2)).sum(0)
-        yield BIAS, np.zeros(dy.shape[3])
+        yield from bias(case.dy)
+
+
+def bias(dy: Array) -> Candidates:
+    """Yield what each mistake would return for a bias that is added to maps."""
+    for wrong in (dy[0, 0, 0], dy[-1, -1, -1], dy[:, 0, 0].sum(0), dy[0].sum((0, 1)), dy[-1].sum((0, 1))):
+        yield BIAS, wrong
+    yield BIAS, dy.mean((0, 1, 2))
+    yield BIAS, dy.mean((1, 2)).sum(0)
+    yield BIAS, np.zeros(dy.shape[3])
 
 
 def _data(case: Case, w: Array, g: Geometry, groups: int) -> Candidates:
@@ -152,9 +156,9 @@ def _data(case: Case, w: Array, g: Geometry, groups: int) -> Candidates:
     for mistake, fewer in without_an_end(w, (0, 1), ("row of the kernel", "column of the kernel")):
         yield mistake, _dx(dy, fewer, g, groups)
     if groups > 1:
-        for delta_order, w_order in product(_orders(w.shape[3], groups), repeat=2):
+        for delta_order, w_order in product(orders(w.shape[3], groups), repeat=2):
             mixed = _dx(dy[..., delta_order], w[..., w_order], g, groups)
-            for channels in _orders(x_shape[3], groups):
+            for channels in orders(x_shape[3], groups):
                 yield GROUPS, mixed[..., channels]
         yield GROUPS, _dx(dy, np.tile(w, (1, 1, groups, 1)), g, 1)
 
@@ -181,7 +185,7 @@ def sides(g: Geometry) -> Iterator[tuple[int, int]]:
         yield from (move for move in product(sorted(rows), sorted(columns)) if any(move))
 
 
-def _orders(size: int, groups: int) -> list[Array]:
+def orders(size: int, groups: int) -> list[Array]:
     """Return orders of filters or channels that misplace the groups, and the right one."""
     table = np.arange(size).reshape(groups, size // groups)
     interleaved = (table.T, np.arange(size).reshape(-1, groups).T)
@@ -299,10 +303,10 @@ def _weight(case: Case, operation: Operation, w: Array, g: Geometry) -> Candidat
     for mistake, fewer in without_an_end(right, (0, 1), ("row of the kernel", "column of the kernel")):
         yield replace(mistake, where=f"u and v in {DW}"), fewer
     if groups > 1:
-        for channels, filters in product(_orders(x.shape[3], groups), _orders(w.shape[3], groups)):
+        for channels, filters in product(orders(x.shape[3], groups), orders(w.shape[3], groups)):
             mixed = replace(case, x=x[..., channels])
             dw = gradients(mixed, operation, dy[..., filters])[operation.weight]
-            for order in _orders(w.shape[3], groups):
+            for order in orders(w.shape[3], groups):
                 yield GROUPS, dw[..., order]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from rot180.inside.mistakes.case import Candidates, Case, Mistake, is_same, without_an_end
 from rot180.inside.mistakes.convolution import BIAS, CROP
 from rot180.inside.mistakes.flatten import ORDER
+from rot180.inside.mistakes.joins import ONE_BRANCH
 from rot180.inside.mistakes.linear import TRANSPOSE
 from rot180.inside.mistakes.recognize import Operation
 from rot180.ops.types import Array
@@ -63,13 +64,13 @@ def shape_mistake(case: Case, operation: Operation | None) -> Mistake:
     """Name the mistake that a gradient of the wrong shape looks like."""
     claimed, wanted = np.shape(case.claimed), case.array.shape
     g = operation.geometry if operation else None
-    if case.name == "x" and g is not None and len(claimed) == 4 and claimed[1:3] == (g.padded_height, g.padded_width):
+    if case.of_input and g is not None and len(claimed) == 4 and claimed[1:3] == (g.padded_height, g.padded_width):
         return CROP
-    if case.name != "x" and len(wanted) == 1 and len(claimed) > 1 and claimed[-1] == wanted[0]:
+    if not case.of_input and len(wanted) == 1 and len(claimed) > 1 and claimed[-1] == wanted[0]:
         return BIAS
     if len(wanted) >= 2 and claimed in (wanted[::-1], (*wanted[:-2], *wanted[:-3:-1])):
         return TRANSPOSE
-    if case.name != "x" and claimed == (len(case.x), *wanted):
+    if not case.of_input and claimed == (len(case.x), *wanted):
         return Mistake("batch not summed", "a parameter's gradient sums over the images; add sum(axis=0)")
     return Mistake(f"the shape is {claimed}", f"a gradient must have the shape of its array, {wanted}")
 
@@ -109,10 +110,13 @@ def candidates(case: Case, right: Callable[[Array], Array]) -> Candidates:
     if whole.ndim >= 2:
         if whole.shape[-1] == whole.shape[-2]:
             yield TRANSPOSE, whole.swapaxes(-1, -2)
-        if case.name == "x" and whole.ndim == 4:
+        if case.of_input and whole.ndim == 4:
             yield ROTATED, whole[:, ::-1, ::-1]
-        elif case.name != "x":
+        elif not case.of_input:
             yield ROTATED, whole[::-1, ::-1]
+    if case.of_input and whole.shape == dy.shape:
+        yield ONE_BRANCH, whole - dy
+        yield ONE_BRANCH, whole - dy * (case.y > 0)
     for image in (0, len(dy) - 1):
         only = np.zeros_like(dy)
         only[image] = dy[image]
@@ -120,7 +124,7 @@ def candidates(case: Case, right: Callable[[Array], Array]) -> Candidates:
     for places in (1, -1):
         yield NEIGHBOR, right(np.roll(dy, places, 0))
     yield REVERSED, right(dy[::-1])
-    if case.name == "x":
+    if case.of_input:
         yield NEIGHBOR, np.roll(whole, 1, 0)
         yield NEIGHBOR, np.roll(whole, -1, 0)
         yield REVERSED, whole[::-1]
@@ -147,7 +151,7 @@ def _turned(case: Case, whole: Array, right: Callable[[Array], Array]) -> Candid
         yield ROWS_COLUMNS, right(dy.swapaxes(1, 2))
     if whole.ndim != 4:
         return
-    axes = (1, 2) if case.name == "x" else (0, 1)
+    axes = (1, 2) if case.of_input else (0, 1)
     if whole.shape[axes[0]] == whole.shape[axes[1]]:
         yield ROWS_COLUMNS, whole.swapaxes(*axes)
     for axis, places in product(axes, (1, -1)):
@@ -159,14 +163,14 @@ def _turned(case: Case, whole: Array, right: Callable[[Array], Array]) -> Candid
     if dy.ndim == 4:
         for axis, places in product((1, 2), (1, -1)):
             yield SHIFTED, right(np.roll(dy, places, axis))
-    channels = 3 if case.name == "x" else 2
+    channels = 3 if case.of_input else 2
     if whole.shape[channels] > 1:
         yield CHANNELS, np.flip(whole, channels)
 
 
 def _reordered(case: Case, whole: Array) -> Candidates:
     """Yield the gradient flattened in one order and read in another."""
-    first = 1 if case.name == "x" else 0
+    first = 1 if case.of_input else 0
     axes = range(first, whole.ndim)
     for order in permutations(axes):
         if len(order) < 2 or order == tuple(axes):
