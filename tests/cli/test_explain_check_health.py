@@ -190,6 +190,13 @@ def test_health(rot180: Call, trained: Path) -> None:
     assert result["layers"][0]["name"] == "conv1"
 
 
+def test_a_flag_in_the_command_to_train_again() -> None:
+    settings = {"model": "6 > fc2", "optimizer": "adamw", "weight_decay": 0.1, "decay_bias_and_norm": True}
+    assert train_again(settings, ["--no-decay-bias-and-norm"]).endswith("--no-decay-bias-and-norm")
+    assert "--no-decay-bias-and-norm" in train_again(settings | {"decay_bias_and_norm": False}, ["--lr", "0.1"])
+    assert "decay-bias" not in train_again(settings, ["--lr", "0.1"])
+
+
 def test_train_ends_with_three_lines_of_health_at_most(rot180: Call, tmp_path: Path) -> None:
     sick = ["--limit", "200", "--epochs", "3", "--lr", "1", "--model", "8x8x1 > fc32 relu fc32 relu fc32 relu > fc10"]
     said = rot180("train", *sick, "--out", tmp_path / "run", "--no-pictures")

@@ -55,6 +55,51 @@ def test_dead_units(digits: Dataset) -> None:
     assert "dead units" in found(health(model, history, digits.test_images, digits.test_labels))
 
 
+RESIDUAL = "8x8x1 > conv3x3:8:same bn relu > ( conv3x3:8:same bn relu conv3x3:8:same bn + skip ) relu > gap > fc10"
+
+
+def test_a_network_with_branches_and_normalization(digits: Dataset) -> None:
+    model, history = trained(RESIDUAL, digits, epochs=4, lr=0.01)
+    before = {name: array.copy() for name, array in model.state.items()}
+    report = health(model, history, digits.test_images, digits.test_labels)
+    assert not found(report) - {"overfitting", "learning rate too low"}, report.findings
+    assert [layer.name for layer in report.layers] == [layer.name for layer in model.layers]
+    assert all(np.isfinite(layer.delta) and layer.delta > 0 for layer in report.layers)
+    for name, array in model.state.items():  # nothing is learned by looking
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_dead_channels_behind_a_normalization(digits: Dataset) -> None:
+    model = network(RESIDUAL).build(seed=0)
+    model.parameters["bn1.bias"][:4] = -100
+    model.parameters["bn3.weight"][:2] = 1e-5
+    settings = {"weight_decay": 0.1, "optimizer": "adamw", "lr": 0.01}
+    report = health(model, None, digits.test_images, digits.test_labels, settings=settings)
+    dead = {finding.where: finding for finding in report.findings if finding.where}
+    assert dead["relu1"].what == "dead filters"
+    assert dead["relu1"].evidence.endswith("(usual: under 10%); bn1 shifts them below zero")
+    assert dead["bn3"].what == "channels without scale"
+    assert dead["bn3"].evidence.startswith("25% have a scale below 0.001")
+    assert dead["bn3"].options == ("--no-decay-bias-and-norm",)
+    without = {**settings, "decay_bias_and_norm": False}
+    for finding in health(model, None, digits.test_images, digits.test_labels, settings=without).findings:
+        assert "--no-decay-bias-and-norm" not in finding.options
+
+
+def test_deltas_are_those_of_training_in_which_images_affect_each_other(digits: Dataset) -> None:
+    """The first convolution's bias, before a batch normalization, has a gradient of zero in training only."""
+    model = network("8x8x1 > conv3x3:8 bn relu > fc10").build(seed=0)
+    model.statistics["bn1.running_var"][:] = 1e6
+    sizes = {layer.name: layer.delta for layer in health(model, None, digits.test_images, digits.test_labels).layers}
+    assert sizes["conv1"] > 0.1 * sizes["bn1"]  # with the running variance it would be a thousandth
+
+
+def test_gates_are_no_sigmoids_to_replace(digits: Dataset) -> None:
+    model = network("8x8x1 > conv3x3:8 ( skip * gap fc8 sigmoid ) > gap > fc10").build(seed=0)
+    assert not [remedy for remedy in Adviser(model, None, {}).vanishing() if remedy.text == "relu"]
+    assert Adviser(network("8x8x8 > ( skip * gap fc8 sigmoid )").build(), None, {})._with_dropout() == ""
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 def test_saturated_units(digits: Dataset, activation: str) -> None:
     model = network(f"8x8x1 > fc24 {activation} > fc10").build(seed=0)

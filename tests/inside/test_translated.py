@@ -110,3 +110,16 @@ def test_findings_and_what_to_try() -> None:
     assert said[0].startswith("失活的单元")
     assert "relu1：50% " in said[0]
     assert said[-1] == "    可以尝试：更多轮数、--lr 0.01，或 减少层数"
+
+
+def test_a_finding_behind_a_normalization() -> None:
+    evidence = "50% output zero for every image (usual: under 10%); bn1 shifts them below zero"
+    scale = "25% have a scale below 0.001, so their output is the same for every image"
+    findings = (
+        Finding("dead filters", "relu1", evidence, "try --lr 0.01"),
+        Finding("channels without scale", "bn3", scale, "try fewer channels"),
+    )
+    said = "".join(lines(HealthReport(findings, ())))
+    assert "relu1：50% 对所有图像的输出都为零（通常低于 10%）；bn1 把它们移到了零以下" in said
+    assert "没有缩放的通道" in said
+    assert "25% 的缩放系数小于 0.001" in said

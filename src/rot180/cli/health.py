@@ -77,7 +77,11 @@ def train_again(settings: Mapping[str, Any], options: Sequence[str]) -> str:
     from rot180.runs.settings import RunSettings
     from rot180.training.recipe import recipe
 
-    changed = {name[2:].replace("-", "_"): value for name, value in zip(options[::2], options[1::2], strict=True)}
+    changed: dict[str, Any] = {}
+    given = iter(options)
+    for option in given:
+        is_off = option.startswith("--no-")  # a flag, without a value
+        changed[option[5 if is_off else 2 :].replace("-", "_")] = False if is_off else next(given)
     wanted = {**settings, **changed}
     model, kind = str(wanted.get("model") or ""), str(wanted.get("recipe") or "default")
     usual = recipe(model, kind=kind)
@@ -90,8 +94,10 @@ def train_again(settings: Mapping[str, Any], options: Sequence[str]) -> str:
     words = ["rot180", "train", *([str(wanted["data"])] if wanted.get("data") else [])]
     for name, value in wanted.items():
         is_said = name in changed or name in said or name in ("model", "epochs") or value != filled.get(name)
-        if name != "data" and value is not None and value is not False and is_said:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+        if name == "data" or value is None or not is_said:
+            continue
+        option = name.replace("_", "-")
+        words += [f"--{'' if value else 'no-'}{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
     return " ".join(quoted(word) for word in words)
 
 

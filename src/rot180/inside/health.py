@@ -17,8 +17,10 @@ from rot180.errors import ShapeError
 from rot180.inside.health_advice import Adviser, Remedy, advice
 from rot180.inside.health_report import Finding, HealthReport, LayerHealth
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Tanh
+from rot180.nn.activation_piecewise import ReLU6
 from rot180.nn.loss import Loss
 from rot180.nn.network import Network
+from rot180.nn.normalization import Normalization
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.history import History
@@ -32,6 +34,8 @@ IMAGES = 256
 DEAD_FILTERS, DEAD_UNITS = 0.1, 0.5
 """Fraction of a layer's maps, or units, that may be zero for every image. Units of a fully connected layer after a ReLU
 receive only positive numbers, and often a quarter of them is dead from the start."""
+NO_SCALE = 1e-3
+"""A scale of a normalization, which starts at one, below which its channel is off."""
 SATURATED = 0.5
 """Fraction of a layer's outputs that may be where the derivative is below a tenth of its maximum."""
 VANISHED, EXPLODED = 1e-3, 1e3
@@ -141,23 +145,33 @@ def _measure(
     x = model.preprocessing(images, dtype=model.dtype)
     ratios = _update_ratios(model, x, labels, loss, optimizer, history, seed)
     steps = list(model.walk(x))
-    delta = loss.backward(loss.forward(steps[-1].y, labels)[1])
-    # Times N: the loss is a mean over the batch, and this gives delta for the loss of a single image.
+    # Deltas are those of training, where a batch is normalized by its own statistics and its images affect each other.
+    seen = steps if not model.statistics else list(model.walk(x, training=True, generator=np.random.default_rng(seed)))
+    delta = loss.backward(loss.forward(seen[-1].y, labels)[1])
+    # Times N: the loss is a mean over the batch, and this gives delta for the sum of the losses, or for the loss of a
+    # single image where images do not affect each other.
     deltas = [
         float(np.sqrt(np.mean(np.square(back.delta, dtype=np.float64)))) * len(x)
-        for back in model.walk_back(delta, [step.saved for step in steps], needs_dx=True)
+        for back in model.walk_back(delta, [step.saved for step in seen], needs_dx=True)
     ]
     last = len(model.layers) - 1
     for (index, layer, _, output, _), size in zip(steps, reversed(deltas), strict=True):
         dead = saturated = None
+        behind = ""
         flat = output.reshape(-1, output.shape[-1])
-        if isinstance(layer, (ReLU, NoisyReLU)) and not isinstance(layer, LeakyReLU):
+        if isinstance(layer, (ReLU, NoisyReLU, ReLU6)) and not isinstance(layer, LeakyReLU):
             dead = float(np.mean(flat.max(axis=0) <= 0))
+            source = model.nodes[index].reads[0]
+            if source >= 0 and isinstance(model.layers[source], Normalization):
+                behind = model.layers[source].name
+        elif isinstance(layer, Normalization) and layer.affine:
+            dead = float(np.mean(np.abs(layer.parameter("weight")) < NO_SCALE))
         elif isinstance(layer, Sigmoid) and index < last:
             saturated = float(np.mean(flat * (1 - flat) < 0.025))
         elif isinstance(layer, Tanh) and index < last:
             saturated = float(np.mean(1 - flat * flat < 0.1))
-        yield LayerHealth(layer.name, size, dead, saturated, ratios.get(f"{layer.name}.weight"), output.ndim == 4)
+        update, is_map = ratios.get(f"{layer.name}.weight"), output.ndim == 4
+        yield LayerHealth(layer.name, size, dead, saturated, update, is_map, behind, isinstance(layer, Normalization))
 
 
 def _update_ratios(
@@ -198,11 +212,19 @@ def _update_ratios(
 
 def _units(layer: LayerHealth, adviser: Adviser) -> Iterator[Finding]:
     limit = DEAD_FILTERS if layer.is_map else DEAD_UNITS
-    if layer.dead is not None and layer.dead > limit:
+    if layer.is_normalization and layer.dead:
+        yield _finding(
+            "channels without scale",
+            layer.name,
+            f"{100 * layer.dead:.0f}% have a scale below {NO_SCALE:g}, so their output is the same for every image",
+            adviser.without_scale(),
+        )
+    elif layer.dead is not None and layer.dead > limit:
+        cause = f"; {layer.behind} shifts them below zero" if layer.behind else ""
         yield _finding(
             "dead filters" if layer.is_map else "dead units",
             layer.name,
-            f"{100 * layer.dead:.0f}% output zero for every image (usual: under {100 * limit:.0f}%)",
+            f"{100 * layer.dead:.0f}% output zero for every image (usual: under {100 * limit:.0f}%){cause}",
             adviser.dead(),
         )
     if layer.saturated is not None and layer.saturated > SATURATED:

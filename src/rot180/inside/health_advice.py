@@ -13,6 +13,7 @@ from typing import Any
 
 from rot180.nn.activation import Sigmoid, Tanh
 from rot180.nn.dropout import Dropout
+from rot180.nn.joins import Multiply
 from rot180.nn.network import Network
 from rot180.training.history import History
 
@@ -115,6 +116,13 @@ class Adviser:
         yield from self._around_zero()
         yield Remedy("fewer units")
 
+    def without_scale(self) -> Iterable[Remedy]:
+        """Against channels whose scale in a normalization is near zero."""
+        if self.settings.get("decay_bias_and_norm") is not False and not self._lacks("weight_decay"):
+            yield Remedy("--no-decay-bias-and-norm", ("--no-decay-bias-and-norm",))
+        yield self._rate(0.1)
+        yield Remedy("fewer channels")
+
     def saturated(self) -> Iterable[Remedy]:
         """Against saturated sigmoid and tanh units."""
         yield from self._relu()
@@ -162,7 +170,7 @@ class Adviser:
     def _with_dropout(self) -> str:
         """Return the notation with dropout before the last fully connected layer; empty if there is none."""
         match = re.search(r"(.*) (fc\d\S*)([^>]*)$", self.model.notation)
-        if match is None:
+        if match is None or any(bracket in match[3] for bracket in ")]"):  # in a branch
             return ""
         before, last, after = match.groups()
         if before.endswith(">"):
@@ -189,7 +197,12 @@ class Adviser:
             yield _option("--normalize", "dataset", "inputs around zero: --normalize dataset")
 
     def _relu(self) -> Iterable[Remedy]:
-        if any(isinstance(layer, (Sigmoid, Tanh)) for layer in self.model.layers[:-1]):
+        nodes = self.model.nodes
+        gates = {node.reads[1] for node in nodes if isinstance(node.layer, Multiply)}
+        squashing = {place for place, node in enumerate(nodes[:-1]) if isinstance(node.layer, (Sigmoid, Tanh))}
+        if squashing & gates and squashing - gates:
+            yield Remedy("relu")
+        elif squashing - gates:
             head, _, rest = self.model.notation.rpartition(" ")
             notation = re.sub(r"\b(sigmoid|tanh)\b", "relu", f"{head} ") + rest
             yield _option("--model", notation, "relu")

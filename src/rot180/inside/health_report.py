@@ -48,15 +48,20 @@ class LayerHealth:
     ----------
     name : str
     delta : float
-        Root mean square of the gradient of its output, for one image's loss.
+        Root mean square of the gradient of its output, for the sum of the losses of the images. Without batch
+        normalization that is the gradient for one image's loss.
     dead : float or None
-        Fraction of its units that are zero for every image (ReLU).
+        Fraction of its units that are zero for every image (ReLU), or of its scales that are near zero (normalization).
     saturated : float or None
         Fraction of its outputs where the derivative is below a tenth of its maximum (sigmoid, tanh).
     update : float or None
         Ratio of the size of an update to the size of the weight.
     is_map : bool
         Whether its outputs are maps, not units.
+    behind : str
+        The normalization whose output it takes; empty if there is none.
+    is_normalization : bool
+        Whether it is a normalization.
     """
 
     name: str
@@ -65,6 +70,8 @@ class LayerHealth:
     saturated: float | None = None
     update: float | None = None
     is_map: bool = False
+    behind: str = ""
+    is_normalization: bool = False
 
 
 @dataclass(frozen=True)
