@@ -91,20 +91,27 @@ def a_pooling(rng: Draw) -> Any:
 
 
 def a_join(rng: Draw) -> Any:
-    """Branches that fit any map."""
+    """Branches that fit any map, or a change of its size."""
     nn = rot180.nn
     joins = (
         nn.Add([nn.Tanh()], [], [nn.ReLU()]),
         nn.Concatenate([nn.Conv2d(int(rng.integers(1, 9)), 3, padding="same")], []),
         nn.Multiply([], [nn.Sigmoid()]),
         nn.Add([], []),
+        nn.Add([nn.BatchNorm2d(), nn.SiLU()], []),
+        nn.Multiply([], [nn.GlobalAvgPool2d(), nn.Sigmoid()]),
+        nn.Upsample(2, mode=("nearest", "bilinear")[rng.integers(2)]),
+        nn.AdaptiveAvgPool2d(int(rng.integers(1, 6))),
     )
     return joins[rng.integers(len(joins))]
 
 
 def some_layers(rng: Draw, channels: int) -> list[Any]:
     """A convolution or a pooling, with what the engine runs together with it."""
-    activations = (rot180.ReLU, rot180.Sigmoid, rot180.Tanh, rot180.LeakyReLU, rot180.NoisyReLU, rot180.Softmax)
+    activations: tuple[Any, ...] = (
+        rot180.ReLU, rot180.Sigmoid, rot180.Tanh, rot180.LeakyReLU, rot180.NoisyReLU, rot180.Softmax, rot180.ReLU6,
+        rot180.SiLU, rot180.Hardswish, rot180.GELU, rot180.ELU, rot180.PReLU,
+    )  # fmt: skip
     layers: list[Any] = []
     for _ in range(rng.integers(1, 4)):
         kind = rng.random()
@@ -116,8 +123,9 @@ def some_layers(rng: Draw, channels: int) -> list[Any]:
             layers.append(rot180.Dropout(float(rng.random() * 0.9)))
         else:
             layers.append(a_join(rng))
-        if rng.random() < 0.2:
-            layers.append(rot180.nn.BatchNorm2d())
+        if rng.random() < 0.3:
+            norms = (rot180.nn.BatchNorm2d, rot180.nn.BatchNorm2d, rot180.nn.InstanceNorm2d, rot180.nn.LayerNorm)
+            layers.append(norms[rng.integers(len(norms))]())
         if rng.random() < 0.6:
             layers.append(activations[rng.integers(len(activations))]())
     layers.append(rot180.Flatten())
