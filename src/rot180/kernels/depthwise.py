@@ -101,8 +101,9 @@ def depthwise(address, x, w, bias, y, limits, rows, blocks, taps, sizes):
                 x_at, w_at, y_at = x_block + rows[row, 0], blocks[block, 2] + rows[row, 1], y_block + rows[row, 2]
                 count = rows[row, 3] * cells
                 if s.fetches and count > 0 and rows[following, 3] > 0:
-                    last = taps[tap + (rows[following, 3] - 1) * cells, 0]
-                    _fetch(x, x_block + rows[following, 0] + last, pixels * x_pixel)
+                    last = x_block + max(0, taps[tap + (rows[following, 3] - 1) * cells, 0])
+                    for place in range(rows[row, 0], rows[following, 0], Wp * C):
+                        _fetch(x, last + place + Wp * C, pixels * x_pixel)
                     _fetch(y, y_block + rows[following, 2], pixels * y_pixel)
                 for c in range(0, C, width):
                     part = min(width, C - c)
