@@ -13,18 +13,21 @@ from rot180.errors import ArgumentError
 from rot180.nn import MODELS, model
 from rot180.nn.preprocessing import Preprocessing
 from rot180.training import fit
-from rot180.training.recipe import DEFAULT, FAST, NAMED_RECIPES, RECIPES, recipe
+from rot180.training.recipe import DEFAULT, FAST, NAMED_RECIPES, NORMALIZED, RECIPES, recipe
 
 
 def test_every_named_model_has_one_and_any_other_the_default() -> None:
-    assert set(RECIPES) == set(MODELS)
-    assert recipe("9x9x1 > fc2") is DEFAULT
+    assert set(RECIPES) < set(MODELS)
+    assert recipe("9x9x1 > fc2") is recipe("vgg16") is DEFAULT
+    assert recipe("9x9x1 > conv3x3:4 bn:eps=0.1 relu > fc2") is recipe("resnet20") is NORMALIZED
+    assert recipe("resnet20", kind="fast").augment == "crop:4,border:reflect,altflip"
+    assert recipe("resnet20", 100).batch_size == 32
 
 
 def test_recipes_by_name() -> None:
     assert recipe("lenet5", kind="fast") is FAST
     assert recipe("lenet5", 60_000, "fast") == FAST
-    assert recipe("lenet5", 1_000, "fast").epochs == 20
+    assert (recipe("lenet5", 1_000, "fast").epochs, recipe("lenet5", 1_000, "fast").batch_size) == (20, 32)
     assert recipe("lenet5", 1_000) is RECIPES["lenet5"]
     with pytest.raises(ArgumentError, match="unknown recipe 'fats'; did you mean 'fast'"):
         recipe("lenet5", kind="fats")

@@ -176,29 +176,45 @@ def model(name_or_notation: str) -> Network:
     return network(name_or_notation)
 
 
-def default_network(shape: tuple[int, int, int], classes: int) -> str:
-    """Return the notation of a small network for images of any shape.
+def default_network(shape: tuple[int, int, int], classes: int, *, width: int = 1) -> str:
+    """Return the notation of a network for images of any shape.
 
-    Convolutions of 3 x 3 and pooling, doubling the number of filters each time, until no side is longer than 8 pixels;
-    then a hidden layer.
+    Stages of two convolutions of 3 x 3 with batch normalization halve the sides until none is longer than 6 pixels;
+    then the maximum of each channel. Images of less than 12 pixels get a small network with a hidden layer.
 
     Parameters
     ----------
     shape : (H, W, C)
     classes : int
+    width : int
+        Multiplies the channels.
 
     Examples
     --------
-    >>> default_network((64, 48, 3), 5)
-    '64x48x3 > conv3x3:32:same relu maxpool2 > conv3x3:64:same relu maxpool2 > conv3x3:128:same relu maxpool2 > fc128 relu > fc5'
-    """  # noqa: E501, an example cannot be wrapped
-    height, width, _ = shape
-    blocks: list[str] = []
-    filters = 32
-    while (not blocks or max(height, width) > 8) and min(height, width) >= 2 and len(blocks) < 5:
-        blocks.append(f"conv3x3:{filters}:same relu maxpool2")
-        height, width, filters = height // 2, width // 2, min(2 * filters, 128)
-    return " > ".join(["x".join(map(str, shape)), *blocks, "fc128 relu" if blocks else "fc64 relu", f"fc{classes}"])
+    >>> default_network((8, 8, 1), 3)
+    '8x8x1 > conv3x3:32:same relu maxpool2 > fc128 relu > fc3'
+    >>> default_network((32, 32, 3), 10).split(" > ")[-3:]
+    ['conv3x3:128:same:nobias maxpool2 bn relu', 'conv3x3:128:same:nobias bn relu gmp', 'fc10']
+
+    References
+    ----------
+    Jordan (2024), arXiv:2404.00498, whose networks for CIFAR-10 have this form.
+    """
+    shortest, longest = min(shape[:2]), max(shape[:2])
+    size = "x".join(map(str, shape))
+    if shortest < 12:
+        pool = " maxpool2" if shortest >= 2 else ""
+        return " > ".join([size, f"conv3x3:32:same relu{pool}", "fc128 relu", f"fc{classes}"])
+    stages = 2
+    while (longest - 2) >> stages > 6 and (shortest - 2) >> stages >= 2 and stages < 6:
+        stages += 1
+    channels = [32, *([64] * (stages - 3)), 128, 128][-stages:] if stages > 2 else [64, 128]
+    blocks = ["conv3x3:32:nobias bn relu"]
+    for count in channels:
+        filters = count * width
+        blocks += [f"conv3x3:{filters}:same:nobias maxpool2 bn relu", f"conv3x3:{filters}:same:nobias bn relu"]
+    blocks[-1] += " gmp"
+    return " > ".join([size, *blocks, f"fc{classes}"])
 
 
 def adapted_model(name: str, shape: tuple[int, int, int], classes: int) -> str:

@@ -167,7 +167,7 @@ def default_model(dataset: Dataset, recipe: str = "default") -> str:
         return "digits"
     if classes <= 10 and shape == (28, 28, 1):
         return "cnn-32-64-512"
-    return default_network(shape, classes)
+    return default_network(shape, classes, width=NAMED_RECIPES[recipe].width)
 
 
 def _fits(model: Network, dataset: Dataset) -> bool:
