@@ -103,7 +103,7 @@ NAMED_RECIPES: dict[str, NamedRecipe] = {
         "cnn-16-32-128",
         2,
         "few epochs at a high rate; cnn-16-32-128 for 28x28x1 images, 99% on MNIST; for photographs, a wide network "
-        "and mirrored images, 90% on CIFAR-10",
+        "and mirrored images",
     ),
     "best": NamedRecipe(
         None,
