@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_weights(rot180: Call, quick: Quick, tmp_pa
 
 def test_evaluate_counts(rot180: Call, trained: Path) -> None:
     result = rot180("evaluate", trained, "digits", "--json").json
-    assert result.keys() == {"count", "loss", "accuracy", "error_percent", "confusion", "unlike_training"}
+    assert result.keys() == {"count", "loss", "accuracy", "error_percent", "confusion", "unlike_training", "tta"}
     confusion = np.array(result["confusion"])
     assert confusion.sum() == result["count"] == len(package.load_data("digits").test_images)
     assert np.trace(confusion) == round(result["accuracy"] * result["count"])

@@ -44,7 +44,7 @@ def test_a_wrong_keyword_is_answered_with_the_right_one(call: Callable[[Any], ob
         (lambda: rot180.save_model(file="model.safetensors"), r"save_model has no argument 'file'.* 'path'\?"),
         (lambda: rot180.model(name="lenet5"), r"model has .*mean 'name_or_notation'\?"),
         (lambda: rot180.network("8x8x1 > fc10", seed=1), r"network has no argument 'seed'; known: text$"),
-        (lambda: rot180.network("8x8x1 > fc10").build(sed=1), r"^Sequential.build has .*mean 'seed'\?"),
+        (lambda: rot180.network("8x8x1 > fc10").build(sed=1), r"^Network.build has .*mean 'seed'\?"),
         (lambda: rot180.Trainer(rot180.network("8x8x1 > fc10")).step(IMAGES), r"^Trainer.step: missing .* 'labels'; "),
         (lambda: rot180.Trainer(rot180.network("8x8x1 > fc10")).step(IMAGES, y=LABELS), r"mean 'labels'\?"),
         (lambda: rot180.Preprocessing(mode="scale"), r"^Preprocessing has no argument 'mode'; known: kind"),

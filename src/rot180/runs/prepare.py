@@ -91,7 +91,10 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
             f"the network takes images of {takes} but {dataset.name} has {has}; choose another --model, or write one "
             f"that begins with '{has} >'"
         )
-    settings = settings.filled_in(name, recipe(name, len(dataset.train_images), settings.recipe))
+    chosen = recipe(name, len(dataset.train_images), settings.recipe)
+    if not _are_photographs(dataset):
+        chosen = replace(chosen, augment="none", tta="none")
+    settings = settings.filled_in(name, chosen)
     model.preprocessing = preprocessing_for(str(settings.normalize), dataset)
     if len(model.output_shape) == 1:
         model.class_names = _output_names(dataset.class_names, model.output_shape[0])
@@ -151,6 +154,11 @@ def with_validation(dataset: Dataset, settings: RunSettings, progress: Progress 
     if len(dataset.validation_images):
         sources = sources._replace(unused=", ".join(filter(None, (sources.unused, dataset.sources.validation))))
     return replace(dataset, validation_images=images, validation_labels=labels, sources=sources)
+
+
+def _are_photographs(dataset: Dataset) -> bool:
+    """Return whether images look like photographs, which may be mirrored: colored, and not of digits or letters."""
+    return dataset.image_shape[2] == 3 and any(len(name) > 1 and not name.isdigit() for name in dataset.class_names)
 
 
 def default_model(dataset: Dataset, recipe: str = "default") -> str:
