@@ -13,7 +13,7 @@ import numpy as np
 from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.convolution import BIAS, BIAS_RELU, GATE, PLAIN, Sizes, convolve
 from rot180.kernels.feature_map import FeatureMap
-from rot180.kernels.folding import fold_data_gradient, pack_kernel_rows
+from rot180.kernels.folding import FoldSizes, fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
 from rot180.kernels.pack import add_up, pack_folded, pack_panels, pack_rotated
 from rot180.kernels.simd import lane_count_of
@@ -333,11 +333,21 @@ class Convolution:
         scratch = aligned((self.threads, g.out_width * piece), w.dtype)  # zeros between the pieces
         back = -g.dilation[0] * delta.array.shape[2] * F
         strides = tile_strides((1, F), (back, 0, 1), (F * self.width, 0, self.width), a_row=F, c_row=piece)
-        sizes = packed(
-            (
-                *delta.place, g.out_height, g.out_width, g.stride[1], g.dilation[0], even_blocks(g.out_width), KW * C,
-                g.height, g.width, g.padding[0][0], g.padding[1][0], *dx.place,
-            )
-        )  # fmt: skip
-        call = (self.address, delta.array, panels, dx.array, scratch, strides, sizes)
+        sizes = FoldSizes(
+            top=delta.top,
+            left=delta.left,
+            OH=g.out_height,
+            OW=g.out_width,
+            stride_w=g.stride[1],
+            dilation_h=g.dilation[0],
+            block=even_blocks(g.out_width),
+            length=KW * C,
+            H=g.height,
+            W=g.width,
+            pad_top=g.padding[0][0],
+            pad_left=g.padding[1][0],
+            dx_top=dx.top,
+            dx_left=dx.left,
+        )
+        call = (self.address, delta.array, panels, dx.array, scratch, strides, packed(sizes))
         return Call(pack_kernel_rows, (w, panels)), Call(fold_data_gradient, call)

@@ -10,12 +10,38 @@ scratch array, with zeros around each part, so that a register of dx adds shifte
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from numba import get_thread_id, prange
 
+from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import write
 from rot180.kernels.simd import advance, lanes, load, pointer, splat
 from rot180.kernels.tile import tile
+
+
+class FoldSizes(NamedTuple):
+    """The sizes of `fold_data_gradient`."""
+
+    top: int
+    """Of delta in its buffer."""
+    left: int
+    OH: int
+    OW: int
+    stride_w: int
+    dilation_h: int
+    block: int
+    """Pixels of a tile."""
+    length: int
+    """KW*C."""
+    H: int
+    W: int
+    pad_top: int
+    pad_left: int
+    dx_top: int
+    """Of the image in dx."""
+    dx_left: int
 
 
 @kernel
@@ -40,16 +66,15 @@ def fold_data_gradient(address, delta, panels, dx, scratch, strides, sizes):
     dx : (N, Ho, Wo, C)
     scratch : (threads, OW*(blocks*width + 2 registers)), zeros at the start
     strides : of the tile, j over kernel rows (delta's rows backwards), k over filters
-    sizes : (14,) int64: top, left (of delta), OH, OW, stride_w, dilation_h, pixels of a tile, KW*C, H, W (of the
-        image), pad_top, pad_left, top, left (of the image in dx)
+    sizes : (14,) int64, packed `FoldSizes`
     """
     N, Hd, Wd, F = delta.shape
     blocks, KH, _, width = panels.shape
     C = dx.shape[3]
-    top, left, OH, OW, stride, dilation, block, length, H, W, pad_top, pad_left, to_top, to_left = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-        sizes[11], sizes[12], sizes[13],
-    )  # fmt: skip
+    named = FoldSizes(*unpacked(sizes, 14))
+    top, left, OH, OW, H, W = named.top, named.left, named.OH, named.OW, named.H, named.W
+    stride, dilation, block, length = named.stride_w, named.dilation_h, named.block, named.length
+    pad_top, pad_left, to_top, to_left = named.pad_top, named.pad_left, named.dx_top, named.dx_left
     L = lanes(delta)
     piece = blocks * width + 2 * L
     shift = stride * C

@@ -3,38 +3,53 @@ r"""Max pooling and average pooling with any window, stride and padding, forward
 Every output reads the taps of its window inside the image: padding never wins and adds nothing. Registers run along
 the channels.
 
-Images may be the inside of padded buffers. `sizes` (16,) int64, from `pool_sizes`:
-
-    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left,
-    H_end, W_end
-
-with x for the larger and y for the smaller images, forward or backward. A window that ends after the row H_end or the
-column W_end, counted from the image, reaches beyond the padding, where nothing counts.
+Images may be the inside of padded buffers. `sizes` (16,) int64 are packed `WindowSizes`, from `pool_sizes`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
-import numpy as np
 from numba import prange
 
+from rot180.kernels.call import packed, unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import NOTHING, UNIT, activate_row
 from rot180.kernels.integers import store_integers
 from rot180.kernels.parts import write
 from rot180.kernels.simd import advance, lanes, load_part, pointer, select, splat, store_part
 from rot180.ops.geometry import Geometry
+from rot180.ops.types import Array
 
 
-def pool_sizes(
-    g: Geometry, x_place: tuple[int, int] = (0, 0), y_place: tuple[int, int] = (0, 0)
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+class WindowSizes(NamedTuple):
+    """The sizes of pooling: x has the larger and y the smaller images, forward or backward."""
+
+    H: int
+    W: int
+    x_top: int
+    x_left: int
+    OH: int
+    OW: int
+    y_top: int
+    y_left: int
+    KH: int
+    KW: int
+    stride_h: int
+    stride_w: int
+    pad_top: int
+    pad_left: int
+    H_end: int
+    """The row of the image where the padding ends: what a window covers from there on does not count."""
+    W_end: int
+
+
+def pool_sizes(g: Geometry, x_place: tuple[int, int] = (0, 0), y_place: tuple[int, int] = (0, 0)) -> Array:
     """Return the sizes for the kernels; the places are the rows and columns where images begin in buffers."""
     (top, bottom), (left, right) = g.padding
     ends = g.height + bottom - g.beyond[0], g.width + right - g.beyond[1]
-    sizes = [g.height, g.width, *x_place, g.out_height, g.out_width, *y_place, *g.kernel, *g.stride, top, left, *ends]
-    return np.array(sizes, np.int64)
+    outputs = g.out_height, g.out_width
+    return packed(WindowSizes(g.height, g.width, *x_place, *outputs, *y_place, *g.kernel, *g.stride, top, left, *ends))
 
 
 @subroutine
@@ -53,10 +68,9 @@ def max_pool(x, y, winners, sizes):
 
     NaN is larger than all else.
     """
-    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-        sizes[11], sizes[12], sizes[13],
-    )  # fmt: skip
+    s = WindowSizes(*unpacked(sizes, 16))
+    H, W, OH, OW, KH, KW, stride_h, stride_w = s.H, s.W, s.OH, s.OW, s.KH, s.KW, s.stride_h, s.stride_w
+    x_top, x_left, y_top, y_left, pad_top, pad_left = s.x_top, s.x_left, s.y_top, s.y_left, s.pad_top, s.pad_left
     C = x.shape[3]
     line = x.shape[2] * C
     rows = x.shape[0] * OH
@@ -105,10 +119,10 @@ def avg_pool(x, y, count_include_pad, sizes, activation):
 
     `activation` is applied to x first, in place; windows must then not overlap. It is NOTHING or a kind of `activate`.
     """
-    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left, H_end, W_end = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15],
-    )  # fmt: skip
+    s = WindowSizes(*unpacked(sizes, 16))
+    H, W, OH, OW, KH, KW, stride_h, stride_w = s.H, s.W, s.OH, s.OW, s.KH, s.KW, s.stride_h, s.stride_w
+    x_top, x_left, y_top, y_left, pad_top, pad_left = s.x_top, s.x_left, s.y_top, s.y_left, s.pad_top, s.pad_left
+    H_end, W_end = s.H_end, s.W_end
     C = x.shape[3]
     line = x.shape[2] * C
     rows = x.shape[0] * OH

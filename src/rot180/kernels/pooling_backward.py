@@ -19,13 +19,15 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import NOTHING, UNIT, combine_row
 from rot180.kernels.integers import load_integers
 from rot180.kernels.parts import read, write
-from rot180.kernels.pooling import equal_windows
+from rot180.kernels.pooling import WindowSizes, equal_windows
 from rot180.kernels.simd import advance, lanes, load_part, pointer, select, splat, store_part
 
+_KH, _KW, _STRIDE_H, _STRIDE_W = map(WindowSizes._fields.index, ("KH", "KW", "stride_h", "stride_w"))
 _MAX, _MEAN, _MEAN_OF_PIXELS = 0, 1, 2
 
 
@@ -55,7 +57,8 @@ _NO_WINNERS = np.zeros((1, 1, 1, 1), np.int32)
 
 def windows_lie_apart(sizes: Any) -> bool:
     """Return whether no pixel belongs to two windows."""
-    return bool(sizes[10] >= sizes[8] and sizes[11] >= sizes[9])
+    # Asked in each step: naming all sizes would take longer than the kernel over a small map.
+    return bool(sizes[_STRIDE_H] >= sizes[_KH] and sizes[_STRIDE_W] >= sizes[_KW])
 
 
 @subroutine
@@ -66,10 +69,10 @@ def _overlap(size, start, length):
 
 @kernel
 def _hand_out(kind, dy, winners, dx, sizes, gate, x):
-    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left, H_end, W_end = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15],
-    )  # fmt: skip
+    s = WindowSizes(*unpacked(sizes, 16))
+    H, W, OH, OW, KH, KW, stride_h, stride_w = s.H, s.W, s.OH, s.OW, s.KH, s.KW, s.stride_h, s.stride_w
+    x_top, x_left, y_top, y_left, pad_top, pad_left = s.x_top, s.x_left, s.y_top, s.y_left, s.pad_top, s.pad_left
+    H_end, W_end = s.H_end, s.W_end
     C = dx.shape[3]
     line = dx.shape[2] * C
     bands = dx.shape[0] * OH
@@ -140,10 +143,10 @@ def _share(p, q, count, line, step, C, high, wide, divisor, part):
 
 @kernel
 def _collect(kind, dy, winners, dx, sizes):
-    H, W, x_top, x_left, OH, OW, y_top, y_left, KH, KW, stride_h, stride_w, pad_top, pad_left, H_end, W_end = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8], sizes[9], sizes[10],
-        sizes[11], sizes[12], sizes[13], sizes[14], sizes[15],
-    )  # fmt: skip
+    s = WindowSizes(*unpacked(sizes, 16))
+    H, W, OH, OW, KH, KW, stride_h, stride_w = s.H, s.W, s.OH, s.OW, s.KH, s.KW, s.stride_h, s.stride_w
+    x_top, x_left, y_top, y_left, pad_top, pad_left = s.x_top, s.x_left, s.y_top, s.y_left, s.pad_top, s.pad_left
+    H_end, W_end = s.H_end, s.W_end
     C = dx.shape[3]
     rows = dx.shape[0] * H
     run = max(1, UNIT // max(1, W * C))
