@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+SHOWN = 160
+"""The most characters of a notation in the list; `rot180 models NAME` prints all of it."""
+
 
 def models(
     model: Annotated[
@@ -55,7 +58,8 @@ def models(
     for row in rows:
         print(f"{row['name']}: {translate(str(row['description']))}")
         print(f"  {row['parameters']:,} parameters, {row['multiply_adds']:,} multiply-adds per image")
-        print(f"  {row['notation']}\n")
+        notation = str(row["notation"])
+        print(f"  {notation if len(notation) <= SHOWN else notation[: SHOWN - 1] + '…'}\n")
     print(
         "Train one: rot180 train --model NAME. See its layers: rot180 models NAME. "
         'Write your own: --model "8x8x1 > fc10".\n'
