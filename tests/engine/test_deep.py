@@ -125,7 +125,7 @@ def drawn_networks(draw: st.DrawFn) -> str:
     return " ".join([*words, draw(st.sampled_from(["gap", "gmp", "adaptavg2x1", ""])), "fc5"])
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(text=drawn_networks(), counts=st.lists(st.integers(2, 6), min_size=1, max_size=3))
 def test_drawn_networks(text: str, counts: list[int]) -> None:
     compare(text, counts, dtype="float64")
