@@ -174,8 +174,10 @@ class Target:
         """The map to write to."""
         if self._map is None:
             producer = self._value.producer
-            is_first = self._value.delta is None and producer is not None
-            self._map = producer.new_delta(self._context) if is_first else self._context.new_map(self._value.shape)  # type: ignore[union-attr]
+            if self._value.delta is None and producer is not None:
+                self._map = producer.new_delta(self._context)
+            else:
+                self._map = self._context.new_map(self._value.shape)
         return self._map
 
     def give(self, contribution: FeatureMap) -> None:
