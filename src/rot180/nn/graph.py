@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Union
 
 from rot180.errors import ArgumentError
+from rot180.memory import require
 from rot180.nn.contract import is_own
 from rot180.nn.joins import Join
 from rot180.nn.layer import Layer, Shape
@@ -13,6 +16,9 @@ from rot180.nn.weighted import Weighted
 
 if TYPE_CHECKING:
     from rot180.nn.network import Network
+
+MAX_PARAMETERS = 2**31
+"""8 GiB of float32: a mistyped size is reported before it exhausts the machine's memory."""
 
 INPUT = -1
 """The place of the network's input, as a node reads it."""
@@ -147,3 +153,34 @@ def following_activation(nodes: Sequence[Node], place: int) -> str:
         if isinstance(layer, Weighted) or (is_own(layer) and layer.has_parameters):
             break
     return "linear"
+
+
+def automatic_names(layers: Iterable[Layer]) -> list[str]:
+    """Return the names that layers get if the user gives none: `conv1`, `relu1`, `conv2`, ..."""
+    counts: Counter[str] = Counter()
+    names = []
+    for layer in layers:
+        counts[layer.kind] += 1
+        names.append(f"{layer.kind}{counts[layer.kind]}")
+    return names
+
+
+def layer_shapes(nodes: Sequence[Node], shape: Shape, shapes: Sequence[Shape]) -> list[LayerShapes]:
+    """Return the shapes of each layer's inputs and output, given those of the network's input and all outputs."""
+    return [
+        LayerShapes(tuple(shape if source == INPUT else shapes[source] for source in node.reads), output)
+        for node, output in zip(nodes, shapes, strict=True)
+    ]
+
+
+def check_size(layers: Sequence[Layer], shapes: Sequence[LayerShapes], itemsize: int) -> None:
+    """Raise ArgumentError or TooLargeError if the parameters are too many, before any is created."""
+    total = 0
+    for layer, (inputs, _) in zip(layers, shapes, strict=True):
+        own = sum(math.prod(size) for size in layer.parameter_shapes(inputs[0]).values())
+        total += own
+        if total > MAX_PARAMETERS:
+            raise ArgumentError(
+                f"{layer.name}: a network must have at most {MAX_PARAMETERS:,} parameters; here it has {total:,}"
+            )
+        require(total * itemsize + own * 8, f"{layer.name}: a network of {total:,} parameters")  # drawn in float64

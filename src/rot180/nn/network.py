@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
-from rot180.memory import require
 from rot180.nn.arena import Arena
 from rot180.nn.argument_types import as_array
 from rot180.nn.built import Built
 from rot180.nn.contract import is_own, shapes_of
-from rot180.nn.graph import INPUT, LayerShapes, Node, check, following_activation
+from rot180.nn.graph import LayerShapes, Node, automatic_names, check, check_size, following_activation, layer_shapes
 from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.layer import Layer, Shape
@@ -35,9 +33,6 @@ from rot180.nn.walk import (
     walk_forward,
 )
 from rot180.ops.types import Array
-
-MAX_PARAMETERS = 2**31
-"""8 GiB of float32: a mistyped size is reported before it exhausts the machine's memory."""
 
 
 class Network:
@@ -153,7 +148,7 @@ class Network:
     @property
     def layer_shapes(self) -> list[LayerShapes]:
         """The shapes of each layer's inputs and output, for one image."""
-        return _layer_shapes(self.nodes, self.input_shape, self._shapes)
+        return layer_shapes(self.nodes, self.input_shape, self._shapes)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -212,8 +207,8 @@ class Network:
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(whole_number(seed, "seed", 0))
         shapes = shapes_of(self.nodes, shape)
-        layer_shapes = _layer_shapes(self.nodes, shape, shapes)
-        _check_size(self.layers, layer_shapes, dtype.itemsize)
+        taken = layer_shapes(self.nodes, shape, shapes)
+        check_size(self.layers, taken, dtype.itemsize)
         # Created by key, not by spawn(), which would advance a counter in the caller's SeedSequence and change the next
         # build.
         seeds = (
@@ -225,7 +220,7 @@ class Network:
         for index, (layer, layer_seed) in enumerate(zip(self.layers, seeds, strict=True)):
             following = following_activation(self.nodes, index)
             generator = np.random.default_rng(layer_seed)
-            layer.build(layer_shapes[index].input, generator, dtype=dtype, activation=following)
+            layer.build(taken[index].input, generator, dtype=dtype, activation=following)
             built.place(layer)
         built.look()
         self._built, self._input_shape, self._shapes, self._dtype, self.is_built = built, shape, shapes, dtype, True
@@ -451,32 +446,3 @@ class Network:
     def _refuse(self, shape: tuple[int, ...]) -> NoReturn:
         expected = ", ".join(map(str, ("N", *self.input_shape)))
         raise ShapeError(f"the network takes images ({expected}); got {shape}")
-
-
-def automatic_names(layers: Iterable[Layer]) -> list[str]:
-    """Return the names that layers get if the user gives none: `conv1`, `relu1`, `conv2`, ..."""
-    counts: Counter[str] = Counter()
-    names = []
-    for layer in layers:
-        counts[layer.kind] += 1
-        names.append(f"{layer.kind}{counts[layer.kind]}")
-    return names
-
-
-def _layer_shapes(nodes: Sequence[Node], shape: Shape, shapes: Sequence[Shape]) -> list[LayerShapes]:
-    return [
-        LayerShapes(tuple(shape if source == INPUT else shapes[source] for source in node.reads), output)
-        for node, output in zip(nodes, shapes, strict=True)
-    ]
-
-
-def _check_size(layers: Sequence[Layer], shapes: Sequence[LayerShapes], itemsize: int) -> None:
-    total = 0
-    for layer, (inputs, _) in zip(layers, shapes, strict=True):
-        own = sum(math.prod(size) for size in layer.parameter_shapes(inputs[0]).values())
-        total += own
-        if total > MAX_PARAMETERS:
-            raise ArgumentError(
-                f"{layer.name}: a network must have at most {MAX_PARAMETERS:,} parameters; here it has {total:,}"
-            )
-        require(total * itemsize + own * 8, f"{layer.name}: a network of {total:,} parameters")  # drawn in float64

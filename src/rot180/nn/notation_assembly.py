@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rot180.errors import ArgumentError, NotationError, ShapeError
 from rot180.nn.flatten import Flatten
-from rot180.nn.graph import INPUT, Node
+from rot180.nn.graph import INPUT, Node, automatic_names
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.linear import Linear
-from rot180.nn.network import Network, automatic_names
+from rot180.nn.network import Network
 from rot180.nn.notation_error import at
 from rot180.nn.notation_items import Group, Items
 from rot180.nn.notation_tokens import Token
