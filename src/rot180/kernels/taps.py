@@ -156,20 +156,20 @@ def tile_tables(
     """
     row_table = np.stack([rows.place * x[0], rows.first * w[0], np.arange(len(rows.first)) * y[0], rows.taps], axis=1)
     blocks: list[list[int]] = []
-    taps: list[tuple[int, int]] = []
+    first_tap: dict[int, int] = {}
+    taps = [np.zeros((0, 2), np.int64)]
+    kernel_rows = np.arange(rows.taps.max(initial=0))[:, None]
     for start, count in stretches(columns, pixels):
         place, first, cells = (int(array[start]) for array in (columns.place, columns.first, columns.taps))
+        if cells not in first_tap:
+            first_tap[cells] = sum(len(some) for some in taps)
+            v = np.arange(cells)
+            x_at = kernel_rows * (rows.place_step * x[0]) + v * (columns.place_step * x[1])
+            w_at = kernel_rows * (rows.tap_step * w[0]) + v * (columns.tap_step * w[1])
+            taps.append(np.stack([x_at.reshape(-1), w_at.reshape(-1)], axis=1))
         distances = columns.advance * x[1], columns.period * y[1]
-        blocks.append([count, place * x[1], first * w[1], start * y[1], cells, len(taps), *distances])
-        taps += [
-            (
-                u * rows.place_step * x[0] + v * columns.place_step * x[1],
-                u * rows.tap_step * w[0] + v * columns.tap_step * w[1],
-            )
-            for u in range(int(rows.taps.max(initial=0)))
-            for v in range(cells)
-        ]
-    return TileTables(_table(row_table, 4), _table(blocks, 8), _table(taps, 2))
+        blocks.append([count, place * x[1], first * w[1], start * y[1], cells, first_tap[cells], *distances])
+    return TileTables(_table(row_table, 4), _table(blocks, 8), _table(np.concatenate(taps), 2))
 
 
 class GatherTables(NamedTuple):
