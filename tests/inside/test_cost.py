@@ -12,6 +12,7 @@ from rot180.errors import ArgumentError
 from rot180.inside import cost
 from rot180.inside.machine import Machine, Surface, best_time, this_machine
 from rot180.inside.time_model import predict_backward, predict_forward
+from rot180.nn import LAYERS
 from rot180.nn.layer import Layer
 
 
@@ -99,6 +100,51 @@ def test_every_layer_has_a_prediction() -> None:
     backward = [layer.predicted_backward for layer in found.layers]
     assert backward[:2] == [0, 0]  # nothing below the first weights needs a delta
     assert not model.is_built
+
+
+DEEP = {
+    "norms": "8x8x4 > conv1:4 bn gn2 ln in:affine lrn > fc4",
+    "pools": "8x8x4 > conv1:4 ( skip * gap fc4 hardsigmoid ) up2 adaptavg5x5 up2:bilinear > gmp > fc4",
+    "activations": "8x8x4 > conv1:4 relu6 hardswish elu prelu silu gelu gelu:tanh droppath0.1 shuffle2 > fc4",
+    "joins": "8x8x4 > conv1:4 ( tanh + skip + relu ) ( skip | conv3x3:4:same:g4 ) ( tanh * skip ) > fc4",
+    "transposed": "5x5x4 > conv1:4 convt3x3:8:s2:pad1:outpad1 convt2x2:4:g2 > fc4",
+}
+
+
+@pytest.mark.parametrize("key", DEEP)
+def test_the_layers_of_deeper_networks_have_predictions(key: str) -> None:
+    found = cost(rot180.network(DEEP[key]), 4)
+    for layer in found.layers:
+        assert layer.predicted_forward is not None, layer.name
+        assert 0 < layer.predicted_forward < 1, layer.name
+        assert layer.predicted_backward is not None, layer.name
+        assert 0 < layer.predicted_backward < 1, layer.name
+    assert found.total("predicted_forward") == pytest.approx(sum(layer.predicted_forward for layer in found.layers))
+
+
+def test_every_built_in_layer_has_an_account() -> None:
+    machine = steady(rate=1e9, each=1e-9)
+    for name, kind in LAYERS.items():
+        layer = kind(*{"Conv2d": (4, 3), "ConvTranspose2d": (4, 3), "Linear": (4,)}.get(name, ARGUMENTS.get(name, ())))
+        shape = (6,) if name in ("Linear", "Softmax") else (6, 6, 4)
+        more = (shape,) if layer.is_join else ()
+        assert predict_forward(machine, layer, shape, 2, *more) is not None, name
+        assert predict_backward(machine, layer, shape, 2, *more) is not None, name
+
+
+ARGUMENTS = {"MaxPool2d": (2,), "AvgPool2d": (2,), "GroupNorm": (2,), "AdaptiveAvgPool2d": (3,), "Upsample": (2,)} | {
+    "ChannelShuffle": (2,),
+    "DropPath": (0.5,),
+}
+
+
+def test_the_account_of_a_normalization_and_of_joins() -> None:
+    moving = steady(rate=1e18, each=1e-6)
+    bn, values = rot180.nn.BatchNorm2d(), 3 * 5 * 5 * 4
+    assert predict_forward(moving, bn, (5, 5, 4), 3) == pytest.approx(8 * values * 1e-6)
+    assert predict_backward(moving, bn, (5, 5, 4), 3, needs_dx=False) == pytest.approx(13 * values * 1e-6)
+    assert predict_forward(moving, rot180.nn.Add(), (5, 5, 4), 3, (5, 5, 4)) == pytest.approx(values * 1e-6)
+    assert predict_forward(moving, rot180.nn.Concatenate(), (5, 5, 4), 3, (5, 5, 8)) == pytest.approx(3 * values * 1e-6)
 
 
 def test_a_layer_of_the_users_own_is_measured_and_not_predicted() -> None:

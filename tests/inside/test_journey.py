@@ -306,6 +306,29 @@ def test_every_array_shows_the_line_that_made_it(algorithm: str) -> None:
                 assert step.source.code == MADE_BY[step.name.rpartition(".")[2]]
 
 
+RESIDUAL = (
+    "6x6x2 > conv3x3:4:same bn relu > ( conv3x3:4:same:g4 bn relu6 conv1:4 in:affine + skip ) relu "
+    "> ( skip | convt3x3:4:pad1 gn2 ) ( skip * gap fc8 hardsigmoid ) up2 shuffle2 > ln prelu lrn > gmp > fc5"
+)
+
+
+def test_a_network_with_branches_and_normalization() -> None:
+    model = rot180.network(RESIDUAL).build(seed=0)
+    before = {name: array.copy() for name, array in model.state.items()}
+    trip = journey(model, *batch(model, 3))
+    for step in trip.steps:
+        assert "record" not in step.source.code, step
+        assert step.source.code or step.name == "input.images", step
+    assert [step.same_as for step in (trip["add1.x1"][0], trip["add1.x2"][0])] == ["in1.y", "relu1.y"]
+    made = {step.name: step.source.code for step in trip.steps if not step.same_as}
+    assert made["bn1.xhat"] == "xhat = (x - mean) / np.sqrt(var + x.dtype.type(eps))"
+    assert made["relu1.delta"].startswith("deltas[source] = deltas[source] + dx")
+    for name, array in model.state.items():  # nothing is learned by looking
+        np.testing.assert_array_equal(array, before[name])
+    summed = sum(model.layers[place].multiply_adds(shapes.input) for place, shapes in enumerate(model.layer_shapes))
+    assert trip.total("forward")[1] == 3 * summed
+
+
 def test_a_line_that_was_passed_over_is_not_shown() -> None:
     model = rot180.network("4x4x1 > conv3x3:2:nobias > fc3").build(seed=0)
     trip = journey(model, *batch(model, 2))

@@ -141,10 +141,10 @@ def _layer_cost(
             parts["data_gradient"] = 0
     # The primitives are timed in float32; twice the bytes take twice the time, both in memory and in registers.
     scale = itemsize / 4
-    forward = predict_forward(machine, layer, before, batch_size)
+    forward = predict_forward(machine, layer, before, batch_size, *shapes.inputs[1:])
     backward: float | None = 0.0
     if passes.runs:
-        backward = predict_backward(machine, layer, before, batch_size, needs_dx=passes.needs_dx)
+        backward = predict_backward(machine, layer, before, batch_size, *shapes.inputs[1:], needs_dx=passes.needs_dx)
     return LayerCost(
         name=layer.name,
         word=layer.to_notation(),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.files import write_atomically
-from rot180.inside.watcher import GIVEN, Step, Watcher, source_of
+from rot180.inside.watcher import GIVEN, Step, Watcher, source_line, source_of
 from rot180.nn import Conv2d, ConvTranspose2d, Network
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.loss import Loss
+from rot180.nn.walk import walk_backward
 from rot180.nn.weighted import Weighted
 from rot180.ops.conv2d import ALGORITHMS
 from rot180.ops.recorder import listening
@@ -221,6 +223,7 @@ def _there_and_back(
 ) -> tuple[float, dict[str, Array]]:
     """Run forward, through the loss and backward, as `Network.forward` and `.backward` do."""
     shapes = model.layer_shapes
+    read = Counter(source for node in model.nodes for source in node.reads)
     watcher.enter("forward", "input")
     watcher.note("images", images, GIVEN)
     x = model.preprocessing(images, dtype=model.dtype)
@@ -234,7 +237,7 @@ def _there_and_back(
 
     def note_delta(place: int, delta: Array) -> None:
         watcher.enter("backward", model.layers[place].name)
-        watcher.note("delta", delta, GIVEN)
+        watcher.note("delta", delta, _SUMMED if read[place] > 1 else GIVEN)
 
     generator = np.random.default_rng(seed)
     for step in model.walk(x, training=True, generator=generator, before=note_inputs):
@@ -258,6 +261,10 @@ def _there_and_back(
         _give_backward_products(watcher, back.layer, shapes[back.place].input, len(images))
         gradients.update(back.named_gradients)
     return float(mean_loss), model.in_order(gradients)
+
+
+_SUMMED = source_line(walk_backward, "deltas[source] + dx")
+"""The line that adds up what the readers of an output pass back."""
 
 
 def _update(model: Network, optimizer: Optimizer, gradients: dict[str, Array], watcher: Watcher) -> None:

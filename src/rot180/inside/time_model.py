@@ -8,12 +8,14 @@ and measurement differ, the account is wrong, and it can be read.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
+from rot180.inside import time_accounts
 from rot180.inside.machine import Machine
+from rot180.inside.time_accounts import Account, each_value
 from rot180.nn import (
     AvgPool2d,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
     LeakyReLU,
@@ -32,9 +34,19 @@ from rot180.ops.geometry import Geometry
 __all__ = ["predict_backward", "predict_forward"]
 
 
-def predict_forward(machine: Machine, layer: Layer, input_shape: Shape, batch_size: int) -> float | None:
-    """Return the seconds of a layer's forward pass in training; None for a layer that is not one of this package."""
+def predict_forward(
+    machine: Machine, layer: Layer, input_shape: Shape, batch_size: int, *others: Shape
+) -> float | None:
+    """Return the seconds of a layer's forward pass in training; None for a layer that is not one of this package.
+
+    `others` are the shapes of a join's further inputs.
+    """
     x_shape = (batch_size, *input_shape)
+    join = time_accounts.join_forward.get(type(layer))
+    if join is not None:
+        return machine.call + join(machine, [(batch_size, *shape) for shape in (input_shape, *others)])
+    if isinstance(layer, ConvTranspose2d):
+        return machine.call + _transposed_forward(machine, layer, x_shape)
     if isinstance(layer, Conv2d):
         return machine.call + _conv_forward(machine, layer, x_shape)
     account = _FORWARD.get(type(layer))
@@ -42,16 +54,23 @@ def predict_forward(machine: Machine, layer: Layer, input_shape: Shape, batch_si
 
 
 def predict_backward(
-    machine: Machine, layer: Layer, input_shape: Shape, batch_size: int, *, needs_dx: bool = True
+    machine: Machine, layer: Layer, input_shape: Shape, batch_size: int, *others: Shape, needs_dx: bool = True
 ) -> float | None:
     """Return the seconds of a layer's backward pass; None for a layer that is not one of this package."""
     x_shape = (batch_size, *input_shape)
+    join = time_accounts.join_backward.get(type(layer))
+    if join is not None:
+        inputs = [(batch_size, *shape) for shape in (input_shape, *others)]
+        return machine.call + (join(machine, inputs) if needs_dx else 0.0)
+    if isinstance(layer, ConvTranspose2d):
+        return machine.call + _transposed_backward(machine, layer, x_shape, needs_dx)
     if isinstance(layer, Conv2d):
         return machine.call + _conv_backward(machine, layer, x_shape, needs_dx)
     if isinstance(layer, Linear):
         return machine.call + _linear_backward(machine, layer, x_shape, needs_dx)
     account = _BACKWARD.get(type(layer))
-    return None if account is None else machine.call + (account(machine, layer, x_shape) if needs_dx else 0.0)
+    computes = needs_dx or layer.has_parameters
+    return None if account is None else machine.call + (account(machine, layer, x_shape) if computes else 0.0)
 
 
 def algorithm_of(layer: Conv2d, part: str, x_shape: Shape) -> str:
@@ -166,6 +185,38 @@ def _conv_backward(machine: Machine, layer: Conv2d, x_shape: Shape, needs_dx: bo
     return seconds + c.taps * (once + s("add_into", values, c.run_of_shift))
 
 
+# Transposed convolution: the convolution from its output to its input, with the passes exchanged.
+
+
+def _turned(layer: ConvTranspose2d, x_shape: Shape) -> tuple[Conv2d, Shape]:
+    """Return that convolution, and the shape of its input."""
+    y_shape = layer.output_shape(x_shape[1:])
+    conv = Conv2d(
+        x_shape[3],
+        layer.kernel_size,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        bias=False,
+        algorithm=layer.algorithm,
+    )
+    return conv, (x_shape[0], *y_shape)
+
+
+def _transposed_forward(machine: Machine, layer: ConvTranspose2d, x_shape: Shape) -> float:
+    conv, y_shape = _turned(layer, x_shape)
+    both, weights = (_conv_backward(machine, conv, y_shape, needs_dx) for needs_dx in (True, False))
+    return both - weights + (machine.seconds("add_row", math.prod(y_shape), y_shape[3]) if layer.bias else 0)
+
+
+def _transposed_backward(machine: Machine, layer: ConvTranspose2d, x_shape: Shape, needs_dx: bool) -> float:
+    conv, y_shape = _turned(layer, x_shape)
+    seconds = _conv_backward(machine, conv, y_shape, False)
+    seconds += machine.seconds("sum_rows", math.prod(y_shape), y_shape[3]) if layer.bias else 0
+    return seconds + (_conv_forward(machine, conv, y_shape) if needs_dx else 0)
+
+
 def _linear_forward(machine: Machine, layer: Layer, x_shape: Shape) -> float:
     n, n_in = x_shape
     n_out = layer.output_shape(x_shape[1:])[0]
@@ -228,40 +279,35 @@ def _avg_pool_backward(machine: Machine, layer: Layer, x_shape: Shape) -> float:
     return machine.plan + s("binary", values) + s("fill", padded) + taps * s("add_into", values, run) + cropping
 
 
-def _each_value(*primitives: str) -> Callable[[Machine, Layer, Shape], float]:
-    """Return the account of an operation that applies these primitives to every value, one after another."""
-    return lambda machine, layer, x_shape: sum(machine.seconds(name, math.prod(x_shape)) for name in primitives)
-
-
-def _dropout(*primitives: str) -> Callable[[Machine, Layer, Shape], float]:
-    each = _each_value(*primitives)
+def _dropout(*primitives: str) -> Account:
+    each = each_value(*primitives)
     return lambda machine, layer, x_shape: each(machine, layer, x_shape) if getattr(layer, "rate", 0) else 0.0
 
 
-_Account = Callable[[Machine, Layer, Shape], float]
-
-_FORWARD: dict[type[Layer], _Account] = {
+_FORWARD: dict[type[Layer], Account] = {
+    **time_accounts.forward,
     Linear: _linear_forward,
     MaxPool2d: _max_pool_forward,
     AvgPool2d: _avg_pool_forward,
     Flatten: lambda machine, layer, x_shape: machine.sizes,
-    ReLU: _each_value("rectify"),
-    NoisyReLU: _each_value("random", "random", "binary", "binary", "rectify"),
-    LeakyReLU: _each_value("positive", "through", "binary"),
-    Sigmoid: _each_value("binary", "binary", "exp", "positive", "through", "binary", "binary"),
-    Tanh: _each_value("tanh"),
-    Softmax: _each_value("rectify", "binary", "exp", "binary", "binary"),
+    ReLU: each_value("rectify"),
+    NoisyReLU: each_value("random", "random", "binary", "binary", "rectify"),
+    LeakyReLU: each_value("positive", "through", "binary"),
+    Sigmoid: each_value("binary", "binary", "exp", "positive", "through", "binary", "binary"),
+    Tanh: each_value("tanh"),
+    Softmax: each_value("rectify", "binary", "exp", "binary", "binary"),
     Dropout: _dropout("random", "positive", "widen", "binary", "binary"),
 }
-_BACKWARD: dict[type[Layer], _Account] = {
+_BACKWARD: dict[type[Layer], Account] = {
+    **time_accounts.backward,
     MaxPool2d: _max_pool_backward,
     AvgPool2d: _avg_pool_backward,
-    Flatten: _each_value(),
-    ReLU: _each_value("positive", "through"),
-    NoisyReLU: _each_value("positive", "through"),
-    LeakyReLU: _each_value("positive", "through", "binary"),
-    Sigmoid: _each_value("binary", "binary", "binary"),
-    Tanh: _each_value("binary", "binary", "binary"),
-    Softmax: _each_value("binary", "binary", "binary", "binary"),
+    Flatten: each_value(),
+    ReLU: each_value("positive", "through"),
+    NoisyReLU: each_value("positive", "through"),
+    LeakyReLU: each_value("positive", "through", "binary"),
+    Sigmoid: each_value("binary", "binary", "binary"),
+    Tanh: each_value("binary", "binary", "binary"),
+    Softmax: each_value("binary", "binary", "binary", "binary"),
     Dropout: _dropout("binary"),
 }

@@ -11,7 +11,7 @@ import linecache
 import re
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -22,7 +22,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from rot180.ops.types import Array
 
-__all__ = ["Source", "Step", "Watcher", "source_of"]
+__all__ = ["Source", "Step", "Watcher", "source_line", "source_of"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -145,6 +145,9 @@ class Watcher:
         earlier = self._earlier(array)
         if earlier and self.steps[-1].name == full and self.steps[-1].phase == self.phase:
             return  # noted as the layer's delta, then recorded by the operation too
+        same_as = earlier.name if earlier else ""
+        if earlier and earlier.layer != self.layer and re.fullmatch(r"x\d*", earlier.array):
+            same_as = earlier.same_as or same_as  # another layer has read it as well
         step = Step(
             name=full,
             phase=self.phase,
@@ -156,7 +159,7 @@ class Watcher:
             seconds=0.0 if earlier else now - self._resumed,
             **_statistics(array),
             source=earlier.source if earlier else source,
-            same_as=earlier.name if earlier else "",
+            same_as=same_as,
             values=np.array(array, order="C") if self._with_values else None,
         )
         if earlier is None or earlier.layer != self.layer:
@@ -182,10 +185,18 @@ def source_of(owner: object, method: str) -> Source:
     return Source(file, code.co_firstlineno, f"{type(owner).__name__}.{method}")
 
 
+def source_line(function: Callable[..., Any], part: str) -> Source:
+    """Return the first line of a function that contains this text."""
+    lines, first = inspect.getsourcelines(function)
+    number = next(number for number, line in enumerate(lines) if part in line)
+    return Source(_file(Path(function.__code__.co_filename)), first + number, lines[number].strip())
+
+
 def _source(frame: FrameType | None, name: str) -> Source:
     """Find the line that computed the array being recorded: the last assignment to it before the call of `record`.
 
-    An array that is changed through a view has the equation next to the line, as in `mb += scratch  # m = ...`.
+    An array that is changed through a view has the equation next to the line, as in `mb += scratch  # m = ...`. One
+    that the function was given was computed by its caller, by an assignment or in the call itself.
     """
     while frame and frame.f_code.co_name in ("record", "_record_groups", "listen"):
         frame = frame.f_back
@@ -193,18 +204,30 @@ def _source(frame: FrameType | None, name: str) -> Source:
         return GIVEN
     call = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
     recorded = re.search(rf"[\"']{re.escape(name)}[\"'],\s*(\w+)\s*\)", call)
-    if recorded:
-        variable = re.escape(recorded[1])
-        assignment = re.compile(
-            rf"\s*(?:\w+, )*{variable}(?:, \w+)*(?:: \w+)?\s*[-+*/]?=[^=]"  # y = ..., y: Array = ..., y += ...
-            rf"|.*\bout={variable}\b"  # np.maximum(y, seen, out=y)
-            rf"|.*  # {variable} = "
-        )
-        lines = {line for _, _, line in frame.f_code.co_lines() if line and line < frame.f_lineno}  # no docstring
-        for line in sorted(lines, reverse=True):
-            if assignment.match(linecache.getline(frame.f_code.co_filename, line)) and _has_run(frame, line):
-                return _line_of(frame, line)
+    while recorded:
+        line = _assigned(frame, recorded[1])
+        if line:
+            return _line_of(frame, line)
+        code = frame.f_code
+        if recorded[1] not in code.co_varnames[: code.co_argcount] or frame.f_back is None:
+            break
+        frame = frame.f_back
     return _line_of(frame, frame.f_lineno)
+
+
+def _assigned(frame: FrameType, name: str) -> int:
+    """Return the last line that assigned to a variable before the current one; 0 if there is none."""
+    variable = re.escape(name)
+    assignment = re.compile(
+        rf"\s*(?:\w+, )*{variable}(?:, \w+)*(?:: \w+)?\s*[-+*/]?=[^=]"  # y = ..., y: Array = ..., y += ...
+        rf"|.*\bout={variable}\b"  # np.maximum(y, seen, out=y)
+        rf"|.*  # {variable} = "
+    )
+    lines = {line for _, _, line in frame.f_code.co_lines() if line and line < frame.f_lineno}  # no docstring
+    for line in sorted(lines, reverse=True):
+        if assignment.match(linecache.getline(frame.f_code.co_filename, line)) and _has_run(frame, line):
+            return line
+    return 0
 
 
 def _has_run(frame: FrameType, line: int) -> bool:

@@ -74,7 +74,9 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     axes = tuple(range(x.ndim - 1))
     check_count(x.shape)
     mean, var = moments(x, axes)
-    y = scaled((x - mean) / np.sqrt(var + x.dtype.type(eps)), gamma, beta)
+    xhat = (x - mean) / np.sqrt(var + x.dtype.type(eps))
+    record("xhat", xhat)
+    y = scaled(xhat, gamma, beta)
     return y, mean.reshape(-1), var.reshape(-1)
 
 

@@ -65,7 +65,9 @@ def layer_norm(x: Array, gamma: Array, beta: Array, *, axes: int = 1, eps: float
     of = _last_axes("layer_norm", x, axes, eps)
     check_parameters("layer_norm", x, gamma, beta, x.shape[-axes:])
     mean, var = moments(x, of)
-    return scaled((x - mean) / np.sqrt(var + x.dtype.type(eps)), gamma, beta)
+    xhat = (x - mean) / np.sqrt(var + x.dtype.type(eps))
+    record("xhat", xhat)
+    return scaled(xhat, gamma, beta)
 
 
 def layer_norm_backward(dy: Array, x: Array, gamma: Array, *, axes: int = 1, eps: float = 1e-5) -> Gradients:
@@ -131,6 +133,7 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
     grouped = _grouped("group_norm", x, groups)
     mean, var = moments(grouped, (1, 3))
     xhat = ((grouped - mean) / np.sqrt(var + x.dtype.type(eps))).reshape(x.shape)
+    record("xhat", xhat)
     return scaled(xhat, gamma, beta)
 
 

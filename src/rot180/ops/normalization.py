@@ -54,7 +54,6 @@ def moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def scaled(xhat: Array, gamma: Array, beta: Array) -> Array:
-    record("xhat", xhat)
     y: Array = xhat * gamma + beta
     record("y", y)
     return y
