@@ -35,6 +35,7 @@ TEXTS = """
 6x5x4 > conv3x3:8:same relu6 elu:alpha=0.5 hardsigmoid hardswish gelu:tanh > fc9:nobias bn relu fc7
 6x5x4 > bn conv3x3:8:same ( relu + tanh + skip ) gap ( fc8 | skip | sigmoid ) fc7
 6x5x4 > conv3x3:8:same gn4 silu conv3x3:6:same:nobias in relu conv1x1:5 ln gelu ( in:affine + gn1 ) relu6 fc6 ln fc7
+6x5x4 > conv3x3:12:same relu lrn conv1x1:8 shuffle4 lrn2:alpha=0.5 conv3x3:6:same:g2 fc7
 6x5x4 > ( skip + skip ) conv3x3:4:same ( skip | skip ) relu fc7
 6x5x4 > conv3x3:8:same ( conv3x3:8:same droppath0.4 + skip ) relu droppath0 gap droppath0.3 fc7
 """.strip().split("\n")

@@ -383,6 +383,13 @@ def deep(
         return ("add", [x, array(shape)], {}) if rng.random() < 0.3 else (
             "concatenate", [x, array((*shape[:-1], more))], {}
         )  # fmt: skip
+    if kind == "across":
+        if rng.random() < 0.3:
+            return "channel_shuffle", [x, int(rng.choice((1, shape[-1])))], {}
+        size = int(rng.integers(0, 7))
+        return ("local_response_norm_backward", [array(shape), x, size], {}) if backward else (
+            "local_response_norm", [x, size], {}
+        )  # fmt: skip
     if kind == "multiply":
         return ("multiply_backward", [array(shape), x, gate], {}) if backward else ("multiply", [x, gate], {})
     if kind == "resize":

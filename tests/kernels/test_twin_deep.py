@@ -125,6 +125,18 @@ def test_prelu(shape, dtype, one):
 
 
 @drawn
+@given(shape=maps, dtype=floats, size=st.integers(1, 6), data=st.data())
+def test_across_channels(shape, dtype, size, data):
+    x, dy = arrays(shape, dtype, shape)
+    groups = data.draw(st.sampled_from([g for g in range(1, shape[-1] + 1) if shape[-1] % g == 0]))
+    for name in ("channel_shuffle", "channel_shuffle_backward"):
+        np.testing.assert_array_equal(getattr(kernels, name)(x, groups), getattr(ops, name)(x, groups))
+    options = {"alpha": 0.3, "beta": 0.75, "k": 2.0}
+    compare("local_response_norm", x, size, dtype=dtype, **options)
+    compare("local_response_norm_backward", dy, x, size, dtype=dtype, **options)
+
+
+@drawn
 @given(shape=maps, dtype=floats, more=st.lists(st.sampled_from([1, 3, 16, 21]), max_size=3))
 def test_joins(shape, dtype, more):
     x, dy, gate = arrays(shape, dtype, shape, (shape[0], shape[3]))

@@ -32,6 +32,12 @@ _TWINS = {
         "silu_backward",
     ),
     "twin_batch_norm": ("batch_norm", "batch_norm_backward", "batch_norm_inference"),
+    "twin_channels": (
+        "channel_shuffle",
+        "channel_shuffle_backward",
+        "local_response_norm",
+        "local_response_norm_backward",
+    ),
     "twin_conv2d": ("conv2d", "conv2d_backward"),
     "twin_elementwise": (
         "dropout",
