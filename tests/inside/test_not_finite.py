@@ -14,8 +14,10 @@ from rot180 import NonFiniteError, Sequential
 from rot180.inside import journey
 from rot180.inside.explain import explain
 from rot180.inside.health import health
+from rot180.nn.loss import CrossEntropyLoss
 from rot180.ops.types import Array
 from rot180.runs.draw import draw_images
+from rot180.training.diagnosis import find_origin
 
 LABELS = np.arange(6) % 3
 LOOKS: dict[str, Callable[[Sequential, Array], Any]] = {
@@ -49,3 +51,64 @@ def test_what_is_not_finite_is_named(look: str, damage: str, message: str) -> No
         warnings.simplefilter("error")
         with pytest.raises(NonFiniteError, match=message):
             LOOKS[look](model, images)
+
+
+BRANCHES = "6x6x1 > conv3x3:2:same bn relu > ( conv3x3:2:same bn + skip ) ( skip * gap fc2 sigmoid ) > gap > fc3"
+
+
+@pytest.mark.parametrize(
+    ("damaged", "value", "layer", "array"),
+    [
+        ("bn1.running_var", np.nan, "bn1", "bn1.running_var"),
+        ("conv2.weight", np.inf, "conv2", "conv2.weight"),
+        ("bn2.weight", 3e38, "bn2", "the output of bn2"),
+        ("bn1.bias", 3e38, "conv2", "the output of conv2"),
+    ],
+)
+def test_in_a_network_with_branches_the_first_layer_and_array_are_named(
+    damaged: str, value: float, layer: str, array: str
+) -> None:
+    model = rot180.network(BRANCHES).build(seed=0)
+    model.state[damaged][:] = value
+    images = np.random.default_rng(0).random((6, 6, 6, 1)).astype(np.float32)
+    origin = find_origin(model, CrossEntropyLoss(), images, LABELS, None, 0.1)
+    assert (origin.layer, origin.array) == (layer, array)
+
+
+class Overflows(rot180.nn.Add):
+    """A sum whose deltas are finite, but too large to be added."""
+
+    def backward(self, dy, saved, *, needs_dx=True):
+        return (np.full_like(dy, 3e38), np.full_like(dy, 3e38)), {}
+
+
+class Second(rot180.nn.Add):
+    """A sum with a second delta that is not finite."""
+
+    def backward(self, dy, saved, *, needs_dx=True):
+        return (dy, np.full_like(dy, np.inf)), {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "array"),
+    [
+        (Overflows, "conv1", "the gradient of conv1's output, a sum over its readers"),
+        (Second, "add1", "the gradient of add1's input 2"),
+    ],
+)
+def test_a_sum_of_deltas_and_a_second_input_are_named(kind: type, layer: str, array: str) -> None:
+    join = kind([rot180.nn.Dropout(0.0)], [], name="add1")
+    layers = [rot180.Conv2d(2, 3), join, rot180.Flatten(), rot180.Linear(3)]
+    model = Sequential(layers, input_shape=(6, 6, 1)).build(seed=0)
+    images = np.random.default_rng(0).random((6, 6, 6, 1)).astype(np.float32)
+    origin = find_origin(model, CrossEntropyLoss(), images, LABELS, None, 0.1)
+    assert (origin.layer, origin.array) == (layer, array)
+
+
+@pytest.mark.parametrize("look", ["journey", "health", "pictures"])
+def test_looks_at_a_network_with_branches_refuse_what_is_not_finite(look: str) -> None:
+    model = rot180.network(BRANCHES).build(seed=0)
+    model.statistics["bn2.running_mean"][1] = np.nan
+    images = np.full((6, 6, 6, 1), 0.5, np.float32)
+    with pytest.raises(NonFiniteError, match=r"1 of 2 values of bn2.running_mean are infinite or NaN"):
+        LOOKS[look](model, images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -65,9 +66,10 @@ def refuse_non_finite_outputs(model: Network, images: Array, first: int, outputs
         for step in model.walk(images[row : row + 1]):
             if not np.isfinite(step.y).all():
                 name = f"the output of {step.layer.name}"
+                largest = max(np.abs(x).max() for x in step.inputs)
                 raise NonFiniteError(
                     f"{begin}; the first non-finite array: {name}, whose input reaches "
-                    f"{np.abs(step.x).max():.3g}; train again with a lower --lr, or check the pixels",
+                    f"{largest:.3g}; train again with a lower --lr, or check the pixels",
                     layer=step.layer.name,
                     array=name,
                 )
@@ -131,7 +133,7 @@ def _arrays(
     """Yield (layer, name, array) in the order in which a step computes them."""
     yield "", "the images", images
     for layer in model.layers:
-        for name, w in layer.parameters.items():
+        for name, w in (*layer.parameters.items(), *layer.statistics.items()):
             yield layer.name, f"{layer.name}.{name}", w
     saved = []
     for step in model.walk(images, training=True, generator=generator):
@@ -141,11 +143,15 @@ def _arrays(
     yield "", "the loss", np.asarray(value)
     delta = loss.backward(loss_saved)
     yield "", "the gradient of the outputs", delta
+    read = Counter(source for node in model.nodes for source in node.reads)
     for back in model.walk_back(delta, saved):
+        if read[back.place] > 1:  # each of what its readers passed back was finite
+            yield back.layer.name, f"the gradient of {back.layer.name}'s output, a sum over its readers", back.delta
         for name, gradient in back.named_gradients.items():
             yield back.layer.name, f"the gradient of {name}", gradient
-        if back.dx is not None:
-            yield back.layer.name, f"the gradient of {back.layer.name}'s input", back.dx
+        for number, dx in enumerate(back.dxs or (), 1):
+            which = f"input {number}" if back.layer.is_join else "input"
+            yield back.layer.name, f"the gradient of {back.layer.name}'s {which}", dx
 
 
 def _cause(layer: str, name: str, array: Array, images: Array, lr: float) -> str:
@@ -154,7 +160,7 @@ def _cause(layer: str, name: str, array: Array, images: Array, lr: float) -> str
         return f"the data contain non-finite values, first in image {first} of the batch: correct the data"
     largest = float(np.abs(images).max(initial=0.0))
     lower = f"the learning rate is too high (now {lr:g}): lower --lr or add --warmup; rot180 find-lr suggests a rate"
-    if name == f"{layer}.weight" or name == f"{layer}.bias":
+    if layer and name.startswith(f"{layer}."):  # a parameter, or a statistic
         return f"the previous update produced it: {lower}"
     if largest > 100:
         return f"the images reach {largest:g}: normalize them (--normalize scale); or {lower}"
