@@ -355,6 +355,7 @@ def deep(
         "multiply",
         "resize",
         "pool",
+        "across",
     )
     kind = kinds[rng.integers(len(kinds))]
     backward = rng.random() < 0.5
