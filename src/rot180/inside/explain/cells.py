@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.inside.explain.sets import own_arrays
+from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.graph import INPUT
 from rot180.nn.network import Network
 
@@ -56,8 +57,7 @@ def name_of(cell: Cell, model: Network, images: int) -> str:
         start = "output.probability"
     else:
         start = f"{model.layers[min(cell.layer, last)].name}.{cell.array}"
-    of_image = images == 1 and shape_of(model, cell.layer, cell.array)[1]
-    index = cell.index[1:] if of_image else cell.index
+    index = cell.index[1:] if images == 1 and _of_image(model, cell) else cell.index
     suffix = "" if cell.what == VALUE else f".{cell.what}"
     return f"{start}{suffix}[{','.join(map(str, index))}]" if index else f"{start}{suffix}"
 
@@ -136,6 +136,14 @@ def shape_of(model: Network, layer: int, array: str) -> tuple[tuple[int, ...], b
         if array in arrays:
             return arrays[array].shape, False
     return own_arrays(node, shapes.input)[array]
+
+
+def _of_image(model: Network, cell: Cell) -> bool:
+    """Return whether each image has its own array: as `shape_of`, but without computing shapes, for many names."""
+    if cell.layer < 0 or cell.array in ("output", "probability", "normalized") or cell.array.startswith("input"):
+        return True
+    layer = model.layers[cell.layer]
+    return not (cell.array in layer.parameters or cell.array in layer.statistics or isinstance(layer, BatchNorm2d))
 
 
 def edges(model: Network, place: int) -> list[tuple[int, int]]:
