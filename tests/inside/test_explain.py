@@ -469,10 +469,24 @@ def test_networks_that_cannot_be_explained() -> None:
         explain(network("4 > fc2"), np.ones(4), "loss")
     model = network("4x4x1 > conv3x3:2").build()
     assert explain(model, np.ones((4, 4)), "conv1.output[0,0,0]").adds_up
-    with pytest.raises(ArgumentError, match="let the network end in a fully connected layer"):
+    with pytest.raises(ArgumentError, match="the network returns maps; pass the wanted maps as labels"):
         explain(model, np.ones((4, 4)), "loss")
+    with pytest.raises(ArgumentError, match="the network returns maps, which are no probabilities"):
+        explain(model, np.ones((4, 4)), "output.probability[0,0,0]")
     with pytest.raises(ShapeError, match="the network takes images of 4 x 4 x 1; got an array"):
         explain(model, np.ones((5, 4)), "loss")
+
+
+def test_a_network_that_returns_maps() -> None:
+    model = network("6x6x1 > conv3x3:4:same bn relu ( maxpool2 convt2x2:4:s2 | skip ) conv1:2").build(seed=0)
+    generator = np.random.default_rng(0)
+    images, wanted = generator.random((2, 6, 6, 1)), generator.random((2, 6, 6, 2)).astype(np.float32)
+    trace = Trace(model, images, wanted, training=True)
+    for asked in ("loss", "output.grad[1,2,3,1]", "conv1.weight.grad[1,1,0,2]", "concat1.input1.grad[0,1,1,3]"):
+        ledger = explain_in(trace, asked)
+        assert ledger.adds_up
+        assert ledger.stored
+    assert explain_in(Trace(model, images[0], wanted[0]), "loss").adds_up
 
 
 def test_a_pixel_and_a_parameter_are_where_it_ends(digit: Trace) -> None:

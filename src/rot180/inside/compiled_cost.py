@@ -34,6 +34,8 @@ SAMPLES = (
     "24x24x1 > conv5x5:5:same tanh avgpool2 > conv5x5:14 tanh avgpool2 > fc90 tanh > fc60 tanh > fc12",
     "24x24x3 > conv5x5:10 leakyrelu maxpool2 > conv3x3:20 relu maxpool2 dropout0.3 > fc24 sigmoid > fc12",
     "16x16x8 > conv3x3:32:same noisyrelu avgpool2 > conv3x3:64:s2 relu > fc200 relu > fc12",
+    "12x12x16 > conv1:32 bn relu6 conv3x3:32:same:g32 bn silu ( conv3x3:32:same bn + skip ) relu > gap > fc12",
+    "8x8x24 > ( skip | conv1:8 ) ( skip * gap fc8 hardswish fc32 hardsigmoid ) > gap > fc12",
 )
 """Sample networks whose plans contain the usual kinds of steps, at the sizes of small and medium networks."""
 NEAREST = 2

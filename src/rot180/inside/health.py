@@ -334,7 +334,7 @@ def _overfitting(
         elif gap > GAP:
             said = _gap(last.train_accuracy, last.validation_accuracy, "validation images")
             yield _finding("overfitting", "", said, adviser.overfitting())
-    elif images is not None and labels is not None and len(images) >= 50:
+    elif images is not None and labels is not None and labels.ndim == 1 and len(images) >= 50:
         outputs = model(model.preprocessing(images, dtype=model.dtype))
         accuracy = float(np.mean(outputs.argmax(axis=1) == labels))
         # The effect of chance alone on an accuracy measured on so few images.

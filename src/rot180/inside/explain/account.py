@@ -96,6 +96,8 @@ def stored_value(trace: Trace, cell: Cell) -> float:
     if cell.array == "loss":
         return trace.loss_value
     if cell.array == "probability":
+        if trace.outputs[-1].ndim > 2:
+            raise ArgumentError("the network returns maps, which are no probabilities; ask for output[...]")
         return float(loss.probabilities(trace)[cell.index])
     if cell.layer < 0:
         return float((trace.x if cell.what == VALUE else trace.deltas[0])[cell.index])

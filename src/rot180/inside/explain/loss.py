@@ -21,7 +21,7 @@ from rot180.ops.types import Array
 
 def _outputs(trace: Trace, n: int) -> list[Factor]:
     view = View(trace, len(trace.model.layers) - 1)
-    return [view.output((n, k)) for k in range(trace.outputs[-1].shape[1])]
+    return [view.output((n, *k)) for k in np.ndindex(trace.outputs[-1].shape[1:])]
 
 
 def _targets(trace: Trace) -> Array:
@@ -80,11 +80,11 @@ def value(trace: Trace) -> Account:
     if isinstance(trace.loss, SquaredErrorLoss):
         terms = []
         for n in range(images):
-            for k, y in enumerate(_outputs(trace, n)):
-                off = y.value - float(targets[n, k])
+            for y, t in zip(_outputs(trace, n), targets[n].ravel().tolist(), strict=True):
+                off = y.value - t
                 terms.append(
                     Term(
-                        (y, Factor(float(targets[n, k]), name="target")),
+                        (y, Factor(t, name="target")),
                         amount=off * off / 2 / images,
                         formula="(y - target)^2 / 2" + (f" / {images}" if images > 1 else ""),
                         slopes=(off / images, -off / images),
@@ -130,11 +130,10 @@ def value(trace: Trace) -> Account:
 def output_grad(trace: Trace, index: Index) -> Account:
     """Explain the gradient that backpropagation starts from: (p - t) / N, or (y - t) / N."""
     _known(trace)
-    n, k = index
-    target = Factor(float(_targets(trace)[n, k]), name="target")
+    target = Factor(float(_targets(trace)[index]), name="target")
     share = Factor(1 / trace.count, name=f"1/{trace.count}")
     if isinstance(trace.loss, SquaredErrorLoss):
-        source = _outputs(trace, n)[k]
+        source = View(trace, len(trace.model.layers) - 1).output(index)
         rule = "squared error backward: output minus target"
     else:
         cell = Cell(len(trace.model.layers) - 1, "probability", VALUE, index)

@@ -32,7 +32,7 @@ class Trace:
         A built network.
     images : (N, H, W, C), (H, W, C) or (H, W)
         Images as in the data; the model's preprocessing is applied. A single image needs no batch axis.
-    labels : int, (N,) integer or (N, K) float, optional
+    labels : int, (N,) integer or (N, K) float, or maps of the output's shape, optional
         The labels that the loss compares with; the most likely class of each image by default.
     loss : str or Loss
         As in `Trainer`.
@@ -104,6 +104,13 @@ class Trace:
     @cached_property
     def target(self) -> Array:
         """The target of the loss."""
+        shape = self.outputs[-1].shape
+        if len(shape) > 2:
+            if self._labels is None:
+                raise ArgumentError(
+                    "the network returns maps; pass the wanted maps as labels to explain loss and gradients"
+                )
+            return np.asarray(self._labels).reshape(shape)
         if self._labels is None:
             likeliest: Array = self.outputs[-1].reshape(self.count, -1).argmax(axis=1)
             return likeliest
