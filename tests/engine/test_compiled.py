@@ -14,8 +14,10 @@ from rot180.engine import make_engine
 from rot180.errors import Rot180Error, ShapeError
 from rot180.nn import MODELS, network
 from rot180.nn.loss import CrossEntropyLoss, SquaredErrorLoss
+from rot180.nn.models import adapted_model
 from rot180.ops import cross_entropy, cross_entropy_backward
 from rot180.training import SGD, Adam, AdamW, RMSprop
+from rot180.training.recipe import RECIPES
 
 ALONE = """
 conv3x3:5
@@ -104,9 +106,14 @@ def test_every_further_layer_between_two_others(layer: str, dtype: str) -> None:
     compare(f"6x5x3 > conv1x1:6 relu > {layer} > conv1x1:4 > fc7", dtype=dtype)
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(RECIPES))
 def test_named_models(name: str) -> None:
     compare(MODELS[name], [4])
+
+
+@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v3_small", "efficientnet_b0", "squeezenet1_1", "densenet121"])
+def test_deep_named_models(name: str) -> None:
+    compare(adapted_model(name, (33, 32, 3), 3), [4], dtype="float64")
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -17,6 +17,7 @@ import rot180
 from rot180 import ops
 from rot180.nn.initializer import glorot_uniform, he_uniform
 from rot180.training import SGD, Adam, Trainer
+from rot180.training.recipe import RECIPES
 from rot180.training.streams import stream
 
 STEPS, BATCH, SEED = 5, 8, 0
@@ -114,7 +115,7 @@ def train(notation: str, batches: list[tuple[np.ndarray, np.ndarray]], rule: str
 
 
 @pytest.mark.parametrize(("engine", "rule"), [("numpy", "adam"), ("compiled", "sgd")])
-@pytest.mark.parametrize("notation", [*rot180.MODELS.values(), NOISY], ids=[*rot180.MODELS, "noisy"])
+@pytest.mark.parametrize("notation", [*(rot180.MODELS[name] for name in RECIPES), NOISY], ids=[*RECIPES, "noisy"])
 def test_training_is_what_is_written_out(notation: str, engine: str, rule: str) -> None:
     model = rot180.network(notation).build(seed=SEED)
     generator = np.random.default_rng(1)
