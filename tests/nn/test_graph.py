@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from drawn_graphs import graphs
 from rot180.errors import ArgumentError, NotationError, ShapeError
 from rot180.nn import (
     Add,
+    BatchNorm2d,
     Concatenate,
     Conv2d,
     Flatten,
+    Join,
     Linear,
     Multiply,
     Network,
@@ -68,10 +71,61 @@ def test_repetitions_and_branches_nest() -> None:
     assert [layer.name for layer in model.layers if layer.is_join] == ["concat1", "concat2", "add1", "gate"]
 
 
+def test_names_in_networks_that_are_parts() -> None:
+    """Their layers are named by the network around them, unless a user named them."""
+
+    def block() -> Network:
+        return Sequential([Conv2d(4, 3, padding="same"), BatchNorm2d(), ReLU()])
+
+    named = network("8x8x4 > conv3x3:4:same:name=stem bn ( conv1x1:4 + skip )")
+    model = Sequential([block(), Add([block(), named], []), Sequential([block()])], input_shape=(8, 8, 1))
+    expected = """conv1 bn1 relu1 conv2 bn2 relu2 stem bn3 conv4 add1 add2 conv5 bn4 relu3"""
+    assert [layer.name for layer in model.layers] == expected.split()
+    assert described(network(str(model))) == described(model)
+    again = copy.deepcopy(model.build(seed=0))
+    x = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype(np.float32)
+    assert np.array_equal(again(x), model(x))
+
+
+def test_nests_that_could_not_be_read_back_are_lists() -> None:
+    part: Any = [ReLU()]
+    for _ in range(51):
+        part = [Add(part, [])]
+    model = Sequential(part, input_shape=(4, 4, 1))
+    assert str(model).startswith("4x4x1; relu1 = relu(input); add1 = add(relu1, input); add2 = add(add1, input)")
+    assert described(network(str(model))) == described(model)
+    assert str(Sequential(part[0].branches[0], input_shape=(4, 4, 1))).startswith("4x4x1 > ( ( (")
+
+
+@pytest.mark.parametrize("back", [2, 3])
+def test_a_thousand_nodes_are_printed_at_once(back: int) -> None:
+    """Each reads some before it, so that no node is a branch; followed from the end, the paths are countless."""
+    nodes = [Node(ReLU(), (-1,)), Node(ReLU(), (0,)), Node(ReLU(), (1,))]
+    nodes += [Node(Add(), tuple(range(place - back, place))) for place in range(3, 1000)]
+    start = perf_counter()
+    text = str(Network(nodes, input_shape=(4, 4, 1)))
+    assert perf_counter() - start < 2  # a few hundredths of a second
+    assert str(network(text)) == text
+
+
+def test_a_join_of_ones_own() -> None:
+    class Mean(Join):
+        kind = "mean"
+
+        def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
+            return input_shapes[0]
+
+    model = Sequential([ReLU(), Mean([Tanh()], [])], input_shape=(4, 4, 1))
+    assert str(model) == "4x4x1; relu1 = relu(input); tanh1 = tanh(relu1); mean1 = mean(tanh1, relu1)"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("6x6x1 > ( relu + skip", "never closed"),
+        ("6x6x1 > ( relu+skip )", r"a sign between branches needs a space on each side; it is 'relu\+skip' "),
+        ("6x6x1 > ( relu +skip )", r"a sign between branches needs a space on each side; it is '\+skip' "),
+        ("6x6x1 > ( conv3x3:1:same+skip )", r"needs a space on each side; it is 'conv3x3:1:same\+skip'"),
         ("6x6x1 > relu + relu", r"'\+' joins branches, which are in parentheses"),
         ("6x6x1 > ( relu )", "parentheses hold two branches or more"),
         ("6x6x1 > ( relu + )", "no layer on this branch; write skip"),

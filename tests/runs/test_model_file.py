@@ -15,6 +15,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from rot180.errors import ArgumentError, ModelError
+from rot180.nn.activation import ReLU
+from rot180.nn.joins import Add
 from rot180.nn.layer import Layer
 from rot180.nn.linear import Linear
 from rot180.nn.notation import network
@@ -149,8 +151,17 @@ def test_what_cannot_be_saved(tmp_path, model, path):
     class Strange(Layer):
         kind = "strange"
 
+    class Doubled(Add):
+        def forward(self, *inputs, **options):
+            y, saved = super().forward(*inputs, **options)
+            return 2 * y, saved
+
     with pytest.raises(ArgumentError, match="cannot be read back from its notation"):
         save_model(path, Sequential([Strange(), Linear(2)], input_shape=(3,)).build())
+    with pytest.raises(ArgumentError, match=r"cannot be read back from its notation '3 > .* skip .*; use the layers"):
+        save_model(path, Sequential([Doubled([ReLU()], []), Linear(2)], input_shape=(3,)).build())
+    with pytest.raises(ArgumentError, match=r"relu r\.\.\.'; .* and at most 1,000 of them"):
+        save_model(path, Sequential([ReLU() for _ in range(1001)], input_shape=(3,)).build())
     with pytest.raises(ModelError, match="cannot be written because its folder does not exist"):
         save_model(tmp_path / "nowhere" / "model", model)
     assert path.read_bytes() == before

@@ -81,6 +81,7 @@ def _append(parts: Iterable[Part], nodes: list[Node], source: int) -> int:
             continue
         elif isinstance(inner := getattr(part, "nodes", None), tuple):
             start = len(nodes)
+            _forget_automatic_names([layer for layer, _ in inner])
             nodes += [
                 Node(node.layer, tuple(source if place == INPUT else start + place for place in node.reads))
                 for node in inner
@@ -153,6 +154,13 @@ def following_activation(nodes: Sequence[Node], place: int) -> str:
         if isinstance(layer, Weighted) or (is_own(layer) and layer.has_parameters):
             break
     return "linear"
+
+
+def _forget_automatic_names(layers: Sequence[Layer]) -> None:
+    """Let the outer network name the layers of an inner one; names that a user gave stay."""
+    for layer, automatic in zip(layers, automatic_names(layers), strict=True):
+        if layer.name == automatic:
+            layer.name = ""
 
 
 def automatic_names(layers: Iterable[Layer]) -> list[str]:

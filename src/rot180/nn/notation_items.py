@@ -9,10 +9,9 @@ from rot180.nn.joins import JOINS, Join
 from rot180.nn.notation_error import at
 from rot180.nn.notation_tokens import Token
 from rot180.nn.notation_words import EXAMPLES, Item, read_word
-from rot180.nn.word import JOIN_SIGNS, SKIP
+from rot180.nn.word import JOIN_SIGNS, MAX_DEPTH, SKIP
 
 MAX_LAYERS = 1_000
-MAX_DEPTH = 50
 
 _JOINS = {JOIN_SIGNS[join.kind]: join for join in JOINS}
 _NAME = re.compile(":name=([A-Za-z_][A-Za-z0-9_-]*)")

@@ -13,7 +13,7 @@ from rot180.nn.graph import INPUT, LayerShapes, Node, readers
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.linear import Linear
 from rot180.nn.weighted import Weighted
-from rot180.nn.word import JOIN_SIGNS, SKIP, join
+from rot180.nn.word import JOIN_SIGNS, MAX_DEPTH, SKIP, join
 
 
 class Item(NamedTuple):
@@ -49,11 +49,12 @@ class _Printer:
         self.nodes, self.shapes, self.automatic_names = nodes, shapes, automatic_names
         self.readers = readers(nodes)
         self.forks = _dominators(nodes)
+        self.written = 0
 
     def blocks(self) -> list[str]:
         """Return the network as series and parallel parts; raise NotInSeries if it is not made of these."""
         blocks: list[list[str]] = [[]]
-        items = self._series(len(self.nodes) - 1, INPUT)
+        items = self._series(len(self.nodes) - 1, INPUT, 0)
         if [place for item in items for place in item.places] != list(range(len(self.nodes))):
             raise NotInSeries  # a node would be written twice, or in another order, in which names are given
         for item in items:
@@ -62,30 +63,32 @@ class _Printer:
             blocks[-1] += item.words
         return [" ".join(words) for words in blocks if words]
 
-    def _series(self, end: int, start: int) -> list[Item]:
-        """Return the items after the node at `start`, to the node at `end`."""
+    def _series(self, end: int, start: int, depth: int) -> list[Item]:
+        """Return the items after the node at `start`, to the node at `end`, which are in so many parentheses."""
         items: list[Item] = []
         while end != start:
-            if end < start or len(items) > len(self.nodes):
+            self.written += 1
+            # A node that is read in two places would be written twice; a deep nest could not be read back.
+            if end < start or self.written > len(self.nodes) or depth > MAX_DEPTH:
                 raise NotInSeries
             layer, reads = self.nodes[end]
             if layer.is_join:
-                items.append(self._branches(end))
+                if layer.kind not in JOIN_SIGNS:  # a user's own
+                    raise NotInSeries
+                items.append(self._branches(end, depth + 1))
                 end = self.forks[end]
             else:
                 items.append(Item([end], self._word(end)))
                 end = reads[0]
         return items[::-1]
 
-    def _branches(self, place: int) -> Item:
+    def _branches(self, place: int, depth: int) -> Item:
         layer, reads = self.nodes[place]
         places: list[int] = []
         branches = []
         for source in reads:
-            items = self._series(source, self.forks[place])
+            items = self._series(source, self.forks[place], depth)
             places += [inner for item in items for inner in item.places]
-            if len(places) > len(self.nodes):
-                raise NotInSeries
             branches.append(" ".join(word for item in items for word in item.words) or SKIP)
         name = self._name(place)
         inside = f" {JOIN_SIGNS[layer.kind]} ".join(branches)

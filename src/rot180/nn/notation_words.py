@@ -11,6 +11,7 @@ from rot180.nn.notation_error import at
 from rot180.nn.notation_tokens import Token
 from rot180.nn.registry import WORDS, Option, Word
 
+_GLUED_SIGN = re.compile(r"\*|(?<![0-9.][eE])\+")  # lr=1e+3 has none
 _STEM = re.compile(r"[A-Za-z_]*")
 EXAMPLES = [word.example for word in WORDS.values()]
 
@@ -26,6 +27,9 @@ class Item:
 
 def read_word(text: str, token: Token) -> Item:
     """Parse a word and its options."""
+    if _GLUED_SIGN.search(token.text):
+        reason = f"a sign between branches needs a space on each side; it is {token.text!r}"
+        raise at(text, token.start, reason, ["( conv3x3:32:same + skip )"], len(token.text))
     head, *options = token.text.split(":")
     match = _STEM.match(head)
     stem = head if head in WORDS else match[0] if match else ""  # relu6 is a word, not a size of relu

@@ -13,6 +13,9 @@ JOIN_SIGNS = {"add": "+", "concat": "|", "multiply": "*"}
 SKIP = "skip"
 """A branch without layers, which passes its input on."""
 
+MAX_DEPTH = 50
+"""How deep brackets and parentheses may be nested."""
+
 
 def number(value: float) -> str:
     """Write a float so that parsing it gives the same bits.

@@ -21,6 +21,7 @@ from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering_call
 from rot180.nn.network import Network
 from rot180.nn.notation import network
+from rot180.nn.notation_items import MAX_LAYERS
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.weighted import Weighted
 from rot180.runs.fields import CLASS_NAMES, IMAGE_STATISTICS, LAYERS, PREPROCESSING, Kind, check_fields, parse_json
@@ -86,8 +87,10 @@ def model_bytes(model: Network, step: int | None = None) -> bytes:
         raise ArgumentError(f"save_model: class names must differ; {twice!r} occurs more than once; rename one")
     notation = model.notation
     if not _reads_back(notation, model):
+        shown = notation if len(notation) <= 200 else notation[:200] + "..."
         raise ArgumentError(
-            f"save_model: the network cannot be read back from its notation {notation!r}; use the layers of rot180.nn"
+            f"save_model: the network cannot be read back from its notation {shown!r}; use the layers of rot180.nn, "
+            f"and at most {MAX_LAYERS:,} of them"
         )
     metadata = {
         "rot180_format": FORMAT_VERSION,
@@ -270,4 +273,6 @@ def _reads_back(notation: str, model: Network) -> bool:
         again = network(notation)
     except Rot180Error:
         return False
-    return again.notation == notation and _count(again) == sum(array.size for array in model.state.values())
+    # A user's own layer derived from a built-in one may have the notation of that one.
+    same = list(map(type, again.layers)) == list(map(type, model.layers))
+    return same and again.notation == notation and _count(again) == sum(array.size for array in model.state.values())
