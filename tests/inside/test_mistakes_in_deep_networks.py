@@ -253,6 +253,10 @@ def two(make: Callable[[], Layer], shape: Callable[[tuple[int, ...]], tuple[int,
     return draw
 
 
+def gate_of(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x.mean((1, 2), keepdims=True)))
+
+
 def repeated(x: Array) -> Array:
     return x.repeat(2, 1).repeat(2, 2)
 
@@ -349,6 +353,20 @@ PLANTED: dict[str, Planted] = {
         "delta divided among the branches", two(lambda: turned(Add, lambda dy, xs: (dy / 2, dy / 2))), ("x1", "x2")
     ),
     "residual-one-branch": ("delta given to one branch only", on_maps(lambda: Residual(True)), ("x",)),
+    "residual-relu": (
+        "delta given to one branch only",
+        on_maps(
+            lambda: Own(
+                lambda x: np.maximum(x + np.tanh(x), 0), lambda dy, x: dy * (x > 0) * (1 - np.tanh(x) ** 2)
+            )
+        ),
+        ("x",),
+    ),
+    "own-gate": (
+        "delta of one factor missing",
+        on_maps(lambda: Own(lambda x: x * gate_of(x), lambda dy, x: dy * gate_of(x))),
+        ("x",),
+    ),
     "concat-order": (
         "channels of another branch",
         two(lambda: turned(Concatenate, lambda dy, xs: (dy[..., -xs[0].shape[-1] :], dy[..., : xs[1].shape[-1]]))),
@@ -435,6 +453,9 @@ RIGHT: dict[str, Callable[[Generator], tuple[Layer, Any]]] = {
         lambda one: one[2:],
     ),
     "residual": on_maps(lambda: Residual(False)),
+    "residual-relu": on_maps(
+        lambda: Own(lambda x: np.maximum(x + np.tanh(x), 0), lambda dy, x: dy * (x > 0) * (2 - np.tanh(x) ** 2))
+    ),
     "gap": on_maps(lambda: WithShape(lambda x: x.mean((1, 2)), lambda dy, x: wide(dy, x) / x[0, ..., 0].size)),
     "up": on_maps(lambda: WithShape(repeated, lambda dy, x: blocks(dy, x).sum((2, 4)))),
     "bilinear": on_maps(lambda: WithShape(interpolated, back_interpolated)),

@@ -13,7 +13,7 @@ import numpy as np
 from rot180.inside.mistakes.case import Candidates, Case, Mistake, is_same, without_an_end
 from rot180.inside.mistakes.convolution import BIAS, CROP
 from rot180.inside.mistakes.flatten import ORDER
-from rot180.inside.mistakes.joins import ONE_BRANCH
+from rot180.inside.mistakes.joins import NO_BRANCH, ONE_BRANCH
 from rot180.inside.mistakes.linear import TRANSPOSE
 from rot180.inside.mistakes.recognize import Operation
 from rot180.ops.types import Array
@@ -117,6 +117,9 @@ def candidates(case: Case, right: Callable[[Array], Array]) -> Candidates:
     if case.of_input and whole.shape == dy.shape:
         yield ONE_BRANCH, whole - dy
         yield ONE_BRANCH, whole - dy * (case.y > 0)
+        if case.x.shape == case.y.shape:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                yield NO_BRANCH, dy * (case.y / case.x)  # y = x * s(x), without the gradient of s
     for image in (0, len(dy) - 1):
         only = np.zeros_like(dy)
         only[image] = dy[image]
