@@ -267,15 +267,17 @@ def blocks(dy: Array, x: Array) -> Array:
 
 def interpolated(x: Array) -> Array:
     """Twice the size, by the definition of bilinear interpolation between the centers of pixels."""
-    y = np.zeros((len(x), 2 * x.shape[1], 2 * x.shape[2], x.shape[3]))
-    for i, j in np.ndindex(y.shape[1:3]):
-        for p, q in np.ndindex(x.shape[1:3]):
-            y[:, i, j] += _near(i, p, x.shape[1]) * _near(j, q, x.shape[2]) * x[:, p, q]
-    return y
+    return np.einsum("ip,npqc,jq->nijc", near(x.shape[1]), x, near(x.shape[2]))
 
 
-def _near(i: int, p: int, n: int) -> float:
-    return max(0.0, 1 - abs(min(max((i + 0.5) / 2 - 0.5, 0), n - 1) - p))
+def back_interpolated(dy: Array, x: Array) -> Array:
+    return np.einsum("ip,nijc,jq->npqc", near(x.shape[1]), dy, near(x.shape[2]))
+
+
+def near(n: int) -> Array:
+    """How much pixel p counts in pixel i of the result: 1 minus its distance, if that is below 1."""
+    places = [min(max((i + 0.5) / 2 - 0.5, 0), n - 1) for i in range(2 * n)]
+    return np.array([[max(0.0, 1 - abs(place - p)) for p in range(n)] for place in places])
 
 
 def uneven(x: Array) -> Array:
@@ -425,16 +427,6 @@ PLANTED: dict[str, Planted] = {
         ("x",),
     ),
 }  # fmt: skip
-
-
-def back_interpolated(dy: Array, x: Array) -> Array:
-    """The transposed interpolation, measured: it is linear."""
-    dx = np.zeros_like(x)
-    for p, q in np.ndindex(x.shape[1:3]):
-        unit = np.zeros((1, *x.shape[1:3], 1))
-        unit[0, p, q] = 1
-        dx[:, p, q] = (dy * interpolated(unit)).sum((1, 2))
-    return dx
 
 
 RIGHT: dict[str, Callable[[Generator], tuple[Layer, Any]]] = {
