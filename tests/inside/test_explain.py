@@ -139,6 +139,45 @@ def test_a_layer_of_ones_own_says_that_it_has_none() -> None:
         explain(model, np.ones((4, 4)), "rows1.output[0,0,0]")
 
 
+class RowMeans(Layer):
+    """A layer of the user's own: the mean of three rows."""
+
+    kind = "rows"
+
+    def geometry(self, input_shape):
+        return geometry(*input_shape[:2], (3, 1))
+
+    def output_shape(self, input_shape):
+        return (input_shape[0] - 2, *input_shape[1:])
+
+    def forward(self, x, *, training=False, generator=None):
+        return (x[:, :-2] + x[:, 1:-1] + x[:, 2:]) / 3, None
+
+
+class Gated(RowMeans):
+    """A layer of the user's own whose parameter has a name like that of an input."""
+
+    kind = "gated"
+
+    def build(self, input_shape, generator, *, dtype=np.float32, activation="linear"):
+        self.parameters = {"input_gate": np.full(1, 0.5, dtype)}
+
+    def forward(self, x, *, training=False, generator=None):
+        return super().forward(x)[0] * self.parameters["input_gate"], x
+
+    def backward(self, dy, saved, *, needs_dx=True):
+        dx = np.zeros_like(saved)
+        for row in range(3):
+            dx[:, row : row + dy.shape[1]] += dy * self.parameters["input_gate"] / 3
+        return dx, {"input_gate": (dy * super().forward(saved)[0]).sum(keepdims=True).reshape(1)}
+
+
+def test_the_update_of_a_parameter_of_ones_own_layer() -> None:
+    model = Sequential([Gated(), Flatten(), Linear(5)], input_shape=(4, 4, 1)).build(seed=0)
+    for asked in ("gated1.input_gate[0]", "gated1.input_gate.update[0]"):
+        assert explain(model, np.ones((4, 4)), asked, 1).adds_up
+
+
 def own_sources(trace: Trace, ledger: Ledger) -> list[str]:
     """The sources of a ledger that are arrays of the layer's own, such as the mean of a normalization."""
     names = {"mean", "var", "normalized"}
@@ -494,21 +533,6 @@ def test_a_pixel_and_a_parameter_are_where_it_ends(digit: Trace) -> None:
     assert isinstance(pixel, Ledger)
     assert pixel.account.rule.startswith(f"a pixel: read as {digit.images[0, 2, 3, 0]}")
     assert "conv1.bias.update[1] explains how it changes" in explain_in(digit, "conv1.bias[1]").account.rule
-
-
-class RowMeans(Layer):
-    """A layer of the user's own: the mean of three rows."""
-
-    kind = "rows"
-
-    def geometry(self, input_shape):
-        return geometry(*input_shape[:2], (3, 1))
-
-    def output_shape(self, input_shape):
-        return (input_shape[0] - 2, *input_shape[1:])
-
-    def forward(self, x, *, training=False, generator=None):
-        return (x[:, :-2] + x[:, 1:-1] + x[:, 2:]) / 3, None
 
 
 def test_the_receptive_field_goes_through_a_layer_of_ones_own_that_has_windows() -> None:

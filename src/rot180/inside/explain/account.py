@@ -103,8 +103,8 @@ def stored_value(trace: Trace, cell: Cell) -> float:
         return float((trace.x if cell.what == VALUE else trace.deltas[0])[cell.index])
     if cell.array == "output":
         return float((trace.outputs[cell.layer] if cell.what == VALUE else trace.deltas[cell.layer + 1])[cell.index])
-    if cell.array.startswith("input"):
-        return float(trace.contributions[cell.layer][_slot(cell)][cell.index])
+    if cell.slot is not None:
+        return float(trace.contributions[cell.layer][cell.slot][cell.index])
     layer = trace.model.layers[cell.layer]
     if cell.array in layer.statistics:
         return float(layer.statistics[cell.array][cell.index])
@@ -113,11 +113,6 @@ def stored_value(trace: Trace, cell: Cell) -> float:
     full = f"{layer.name}.{cell.array}"
     arrays = {VALUE: layer.parameters, GRAD: trace.gradients, UPDATE: trace.updates}[cell.what]
     return float(arrays[cell.array if cell.what == VALUE else full][cell.index])
-
-
-def _slot(cell: Cell) -> int:
-    """Return which input of its layer a cell is in, from 0."""
-    return int(cell.array.removeprefix("input") or 1) - 1
 
 
 def way(trace: Trace, name: str) -> list[tuple[str, str]]:
@@ -148,8 +143,8 @@ def _account(trace: Trace, cell: Cell) -> Account:
         return loss.value(trace)
     if cell.array == "probability":
         return loss.probability(trace, cell.index)
-    if cell.array.startswith("input"):
-        return _input_grad(trace, cell.layer, _slot(cell), cell.index)
+    if cell.slot is not None:
+        return _input_grad(trace, cell.layer, cell.slot, cell.index)
     if cell.array != "output":
         return _own(trace, cell)
     if cell.what == GRAD:

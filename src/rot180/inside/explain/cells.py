@@ -41,9 +41,24 @@ class Cell:
     what: str
     index: tuple[int, ...]
 
+    @property
+    def slot(self) -> int | None:
+        """Which input of its layer it is in, from 0; None if it is in another array."""
+        return slot_of(self.array)
+
     def at(self, index: tuple[int, ...]) -> Cell:
         """Return the cell at another index of the same array."""
         return Cell(self.layer, self.array, self.what, index)
+
+
+def slot_of(array: str) -> int | None:
+    """Return which input an array is by its name, from 0; None for other arrays.
+
+    >>> slot_of("input"), slot_of("input2"), slot_of("input_gate")
+    (0, 1, None)
+    """
+    match = re.fullmatch(r"input(\d*)", array)
+    return int(match[1] or 1) - 1 if match else None
 
 
 def name_of(cell: Cell, model: Network, images: int) -> str:
@@ -129,8 +144,8 @@ def shape_of(model: Network, layer: int, array: str) -> tuple[tuple[int, ...], b
     shapes = model.layer_shapes[place]
     if array in ("output", "probability"):
         return shapes.output, True
-    if array.startswith("input"):
-        return shapes.inputs[int(array[5:] or 1) - 1], True
+    if (slot := slot_of(array)) is not None:
+        return shapes.inputs[slot], True
     node = model.layers[place]
     for arrays in (node.parameters, node.statistics):
         if array in arrays:
@@ -140,7 +155,7 @@ def shape_of(model: Network, layer: int, array: str) -> tuple[tuple[int, ...], b
 
 def _of_image(model: Network, cell: Cell) -> bool:
     """Return whether each image has its own array: as `shape_of`, but without computing shapes, for many names."""
-    if cell.layer < 0 or cell.array in ("output", "probability", "normalized") or cell.array.startswith("input"):
+    if cell.layer < 0 or cell.array in ("output", "probability", "normalized") or cell.slot is not None:
         return True
     layer = model.layers[cell.layer]
     return not (cell.array in layer.parameters or cell.array in layer.statistics or isinstance(layer, BatchNorm2d))

@@ -54,7 +54,7 @@ def panels(ledger: Ledger, trace: Trace) -> list[Panel]:
     if cell.array == "output" and cell.what == VALUE and len(cell.index) == 4:
         top = _image(trace, cell, Panel)
         return [*top, *(_forward(trace, cell, ledger, Panel) if cell.layer >= 0 else [])]
-    if (cell.array == "output" or cell.array.startswith("input")) and cell.what == GRAD and len(cell.index) == 4:
+    if (cell.array == "output" or cell.slot is not None) and cell.what == GRAD and len(cell.index) == 4:
         return _gradient(trace, cell, ledger, Panel)
     if cell.array == "weight" and cell.what in (GRAD, UPDATE) and isinstance(layers[cell.layer], Conv2d):
         return _weight(trace, cell, ledger, Panel)
@@ -183,8 +183,8 @@ def _products(x: Array, kernel: Array, g: Geometry, i: int, j: int) -> Array:
 
 def _gradient(trace: Trace, cell: Cell, ledger: Ledger, panel: type[Panel]) -> list[Panel]:
     """Return the gradient of an output: as its only reader computes it, or the sum over several readers."""
-    if cell.array != "output":
-        return _backward(trace, cell, ledger, panel, cell.layer, int(cell.array.removeprefix("input") or 1) - 1)
+    if cell.slot is not None:
+        return _backward(trace, cell, ledger, panel, cell.layer, cell.slot)
     readers = edges(trace.model, cell.layer)
     if len(readers) == 1:
         return _backward(trace, cell, ledger, panel, *readers[0])
