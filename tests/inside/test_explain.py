@@ -16,7 +16,7 @@ from rot180.inside.explain.cells import GRAD, read_cell
 from rot180.inside.explain.scene import panels
 from rot180.inside.explain.sets import own_arrays
 from rot180.inside.explain.text import lay_out
-from rot180.nn import LAYERS, Conv2d, CrossEntropyLoss, Flatten, Layer, Linear, Sequential
+from rot180.nn import LAYERS, Conv2d, CrossEntropyLoss, Flatten, Layer, Linear, Sequential, SquaredErrorLoss
 from rot180.ops.geometry import geometry
 
 CELLS = 24
@@ -363,7 +363,20 @@ def test_updates(optimizer, updates: int) -> None:
             assert slope == pytest.approx(ledger.slope(source), rel=1e-3, abs=1e-5), source
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error", CrossEntropyLoss(0.2)], ids=str)
+WEIGHTS = (0.5, 2, 1, 3, 0.25)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "cross_entropy",
+        "squared_error",
+        CrossEntropyLoss(0.2),
+        CrossEntropyLoss(class_weights=WEIGHTS),
+        SquaredErrorLoss(class_weights=WEIGHTS),
+    ],
+    ids=["cross_entropy", "squared_error", "smoothed", "weighted", "weighted squares"],
+)
 @pytest.mark.parametrize("scale", [1, 30])
 def test_loss_probabilities_and_the_gradient_of_the_outputs(loss, scale: int) -> None:
     trace = make("6 > fc5", loss=loss)

@@ -15,6 +15,7 @@ from rot180.inside.explain.trace import Trace
 from rot180.inside.explain.view import Index, View
 from rot180.nn.activation import shares
 from rot180.nn.loss import CrossEntropyLoss, SquaredErrorLoss
+from rot180.ops.loss import image_weights
 from rot180.ops.softmax import softmax
 from rot180.ops.types import Array
 
@@ -35,6 +36,13 @@ def _targets(trace: Trace) -> Array:
         smoothing = trace.loss.label_smoothing
         target = (1 - smoothing) * target + smoothing / shape[1]
     return target.astype(np.float64)
+
+
+def _image_weights(trace: Trace) -> list[float]:
+    """Return the weight of each image in the loss: that of its class, or 1."""
+    given = getattr(trace.loss, "class_weights", None)
+    weights = image_weights(trace.outputs[-1], trace.target, given, "explain")
+    return [1.0] * trace.count if weights is None else weights.tolist()
 
 
 def probabilities(trace: Trace) -> Array:
@@ -76,7 +84,7 @@ def probability(trace: Trace, index: Index) -> Account:
 def value(trace: Trace) -> Account:
     """Explain the loss."""
     _known(trace)
-    targets, images = _targets(trace), trace.count
+    targets, images, scale = _targets(trace), trace.count, _image_weights(trace)
     if isinstance(trace.loss, SquaredErrorLoss):
         terms = []
         for n in range(images):
@@ -85,9 +93,11 @@ def value(trace: Trace) -> Account:
                 terms.append(
                     Term(
                         (y, Factor(t, name="target")),
-                        amount=off * off / 2 / images,
-                        formula="(y - target)^2 / 2" + (f" / {images}" if images > 1 else ""),
-                        slopes=(off / images, -off / images),
+                        amount=scale[n] * off * off / 2 / images,
+                        formula=(f"{scale[n]:g} * " if scale[n] != 1 else "")
+                        + "(y - target)^2 / 2"
+                        + (f" / {images}" if images > 1 else ""),
+                        slopes=(scale[n] * off / images, -scale[n] * off / images),
                     )
                 )
         return Account("squared error: half the squared distance from the target", tuple(terms), roundings=3)
@@ -105,7 +115,7 @@ def value(trace: Trace) -> Account:
         ]
         p = [math.exp(source.value - largest) / total for source in sources]
         for k, source in enumerate(sources):
-            weight = float(targets[n, k]) / images
+            weight = scale[n] * float(targets[n, k]) / images
             if weight:
                 amount = weight * (math.log(total) + largest - source.value)
                 # If p is nearly 1, its logarithm is nearly 0, and the rounding error of the sum, 1, dominates.
@@ -142,7 +152,9 @@ def output_grad(trace: Trace, index: Index) -> Account:
     if trace.count > 1:
         rule += ", divided by the number of images in the batch"
     minus = Factor(-1.0, name="-1")
-    rest: tuple[Any, ...] = () if trace.count == 1 else (share,)
+    scale = _image_weights(trace)[index[0]]
+    rest: tuple[Any, ...] = () if scale == 1 else (Factor(scale, name="class_weight"),)
+    rest += () if trace.count == 1 else (share,)
     # The loss takes exp of a logarithm, whose error is epsilon times its magnitude.
     return Account(rule, (Term((source, *rest)), Term((target, minus, *rest))), roundings=8 + 16)
 
