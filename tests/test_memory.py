@@ -13,8 +13,10 @@ import pytest
 import rot180
 import rot180.inside.comparison
 from rot180 import kernels, memory, ops
+from rot180.engine import make_engine
 from rot180.errors import TooLargeError
 from rot180.nn import network
+from rot180.nn.loss import CrossEntropyLoss
 
 GIGABYTE = 10**9
 
@@ -105,6 +107,19 @@ def test_operations_that_enlarge_count_too(name: str, shapes: list[object], opti
     arguments = [np.zeros(shape, np.float32) if len(np.shape(shape)) and len(shape) == 4 else shape for shape in shapes]
     with pytest.raises(TooLargeError, match=rf"^{name} needs [\d.,]+ GB"):
         getattr(ops, name)(*arguments, **options)
+
+
+@pytest.mark.usefixtures("little")
+@pytest.mark.parametrize("room", [ops, kernels])
+def test_a_value_that_is_concatenated_many_times(room: object) -> None:
+    x = np.zeros((1, 100, 100, 10), np.float32)
+    with pytest.raises(TooLargeError, match=r"^concatenate needs 1\.20 GB"):
+        room.concatenate(*[x] * 3000)  # type: ignore[attr-defined]
+    grown = "; ".join(f"c{number} = concat({', '.join([f'c{number - 1}'] * 1000)})" for number in range(1, 8))
+    model = network(f"2x2x1; c0 = relu(input); {grown}; g = gap(c7)").build()
+    for engine in ("numpy", "compiled"):
+        with pytest.raises(TooLargeError, match=r"^c\d\b.* needs [\d.,]+ GB of memory, but"):
+            make_engine(engine, model, CrossEntropyLoss()).forward(np.zeros((1, 2, 2, 1), np.float32))
 
 
 @pytest.mark.usefixtures("little")

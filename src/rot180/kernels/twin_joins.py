@@ -12,6 +12,7 @@ from rot180.kernels.channelwise import period_of
 from rot180.kernels.elementwise import MULTIPLY, combine
 from rot180.kernels.operands import as_maps, contiguous, float_type, integers
 from rot180.kernels.twin_elementwise import binary, rows_of
+from rot180.memory import require
 from rot180.ops.joins import _check_branches, _spread_gate
 from rot180.ops.types import Array
 
@@ -32,6 +33,7 @@ def concatenate(*xs: Array) -> Array:
     """Compiled twin of `rot180.ops.concatenate`."""
     _check_branches("concatenate", xs, of=slice(-1))
     dtype = float_type("concatenate", **{f"xs[{k}]": x for k, x in enumerate(xs)})
+    require(sum(x.nbytes for x in xs), "concatenate")
     y = np.empty((*xs[0].shape[:-1], sum(x.shape[-1] for x in xs)), dtype)
     to = 0
     for x in xs:

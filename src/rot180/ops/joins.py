@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.errors import ShapeError
+from rot180.memory import require
 from rot180.ops.recorder import record
 from rot180.ops.types import Array
 
@@ -88,6 +89,8 @@ def concatenate(*xs: Array) -> Array:
     ------
     ShapeError
         They differ in more than the channels.
+    TooLargeError
+        The output needs more memory than is available.
 
     Examples
     --------
@@ -95,6 +98,7 @@ def concatenate(*xs: Array) -> Array:
     array([[1., 2., 3.]])
     """
     _check_branches("concatenate", xs, of=slice(-1))
+    require(sum(x.nbytes for x in xs), "concatenate")
     y = np.concatenate(xs, axis=-1)
     record("y", y)
     return y
