@@ -12,7 +12,7 @@ import pytest
 
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, network
-from rot180.nn.graph import following_activation, series
+from rot180.nn.graph import following_activations, series
 
 TEXT = "8x8x2 > conv3x3:4:same relu maxpool2 > conv3x3:5 tanh > fc6 relu dropout0.5 > fc3"
 
@@ -198,7 +198,7 @@ def test_learning_rate_factors_by_name() -> None:
 
 def test_the_activation_that_follows_is_looked_for_through_pooling() -> None:
     nodes = series([Conv2d(2, 3), MaxPool2d(2), ReLU(), Flatten(), Linear(3), Dropout(0.5), Linear(2)])
-    assert [following_activation(nodes, index) for index in (0, 4, 6)] == ["relu", "linear", "linear"]
+    assert [following_activations(nodes)[index] for index in (0, 4, 6)] == ["relu", "linear", "linear"]
 
 
 def test_the_summary_counts_and_fits_eighty_columns() -> None:

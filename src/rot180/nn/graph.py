@@ -141,19 +141,25 @@ def readers(nodes: Sequence[Node]) -> list[list[int]]:
     return found
 
 
-def following_activation(nodes: Sequence[Node], place: int) -> str:
-    """Return the kind of activation that follows a layer; "linear" if there is none.
+def following_activations(nodes: Sequence[Node]) -> list[str]:
+    """Return for each layer the kind of activation that follows it; "linear" if there is none.
 
     Layers in between that only move, scale or add values do not count. Where the path forks, the first reader decides.
+
+    >>> from rot180.nn import Flatten, ReLU
+    >>> following_activations(series([Flatten(), ReLU(), Flatten()]))
+    ['relu', 'linear', 'linear']
     """
-    while followers := [reader for reader, node in enumerate(nodes) if place in node.reads]:
-        place = followers[0]
-        layer = nodes[place].layer
+    found = ["linear"] * len(nodes)
+    for place, followers in reversed(list(enumerate(readers(nodes)))):
+        if not followers:
+            continue
+        layer = nodes[followers[0]].layer
         if layer.is_activation:
-            return layer.kind
-        if isinstance(layer, Weighted) or (is_own(layer) and layer.has_parameters):
-            break
-    return "linear"
+            found[place] = layer.kind
+        elif not (isinstance(layer, Weighted) or (is_own(layer) and layer.has_parameters)):
+            found[place] = found[followers[0]]
+    return found
 
 
 def _forget_automatic_names(layers: Sequence[Layer]) -> None:

@@ -14,7 +14,7 @@ from rot180.nn.arena import Arena
 from rot180.nn.argument_types import as_array
 from rot180.nn.built import Built
 from rot180.nn.contract import is_own, shapes_of
-from rot180.nn.graph import LayerShapes, Node, automatic_names, check, check_size, following_activation, layer_shapes
+from rot180.nn.graph import LayerShapes, Node, automatic_names, check, check_size, following_activations, layer_shapes
 from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering, answering_call
 from rot180.nn.layer import Layer, Shape
@@ -217,10 +217,10 @@ class Network:
         )
         self._check_names()
         built = Built(self.nodes, shape, shapes, dtype)
+        following = following_activations(self.nodes)
         for index, (layer, layer_seed) in enumerate(zip(self.layers, seeds, strict=True)):
-            following = following_activation(self.nodes, index)
             generator = np.random.default_rng(layer_seed)
-            layer.build(taken[index].input, generator, dtype=dtype, activation=following)
+            layer.build(taken[index].input, generator, dtype=dtype, activation=following[index])
             built.place(layer)
         built.look()
         self._built, self._input_shape, self._shapes, self._dtype, self.is_built = built, shape, shapes, dtype, True
