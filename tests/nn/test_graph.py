@@ -87,6 +87,14 @@ def test_names_in_networks_that_are_parts() -> None:
     assert np.array_equal(again(x), model(x))
 
 
+def test_a_nest_too_deep() -> None:
+    part: Any = [ReLU()]
+    for _ in range(5000):
+        part = [part]
+    with pytest.raises(ArgumentError, match="nested too deep; give a list of nodes to Network"):
+        Sequential(part)
+
+
 def test_nests_that_could_not_be_read_back_are_lists() -> None:
     part: Any = [ReLU()]
     for _ in range(51):
@@ -143,6 +151,9 @@ def test_a_join_of_ones_own() -> None:
         ("6x6x1; a = relu(input, input)", "relu reads one value; here 2"),
         ("6x6x1; a = add(input)", "add reads two values or more; here 1"),
         ("6x6x1; a relu", "a name, a layer and what the layer reads"),
+        ("6x6x2 > ( skip * fc3 )", r"expected here, for example: \( skip \* gap fc2 sigmoid \)"),
+        ("6x6x2 > ( skip | conv3x3:2 )", "expected here, for example: branches of one height and width"),
+        ("6x6x2; a = relu(input); b = fc3(a)", "expected here, for example: flatten"),
         ("6x6x1; a = relu(input); a = relu(a)", "two layers are named 'a'"),
         ("6x6x1; a = conv3x3:2(input); b = add(a, input)", "b: the branches of a sum must have one shape"),
     ],

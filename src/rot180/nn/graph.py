@@ -64,7 +64,10 @@ def series(parts: Iterable[Part]) -> list[Node]:
     [('ReLU', (-1,)), ('Tanh', (0,)), ('ReLU', (1,)), ('Add', (2, 0))]
     """
     nodes: list[Node] = []
-    _append(parts, nodes, INPUT)
+    try:
+        _append(parts, nodes, INPUT)
+    except RecursionError:
+        raise ArgumentError("the parts of the network are nested too deep; give a list of nodes to Network") from None
     return nodes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rot180.errors import ArgumentError, NotationError, ShapeError
 from rot180.nn.flatten import Flatten
 from rot180.nn.graph import INPUT, Node, automatic_names
+from rot180.nn.joins import Concatenate, Multiply
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.linear import Linear
 from rot180.nn.network import Network
@@ -34,7 +35,7 @@ class Assembly:
         for item in items:
             if isinstance(item, Group):
                 reads = tuple(self.series(branch, source) for branch in item.branches)
-                self.append(item.join(name=item.name), reads, item.token, ["branches of one shape"])
+                self.append(item.join(name=item.name), reads, item.token, [])
             else:
                 source = self.word(item, source)
                 continue
@@ -69,8 +70,8 @@ class Assembly:
         try:
             self.shapes.append(layer.output_shape(*(self.shape_at(source) for source in reads)))
         except ArgumentError as error:
-            if isinstance(error, ShapeError) and not layer.is_join:
-                expected = _fitting(self.shape_at(reads[0]))
+            if isinstance(error, ShapeError):
+                expected = _fitting(layer, self.shape_at(reads[0]))
             raise self.error(token, error, expected) from error
 
     def shape_at(self, place: int) -> Shape:
@@ -91,7 +92,14 @@ class Assembly:
             seen.add(name)
 
 
-def _fitting(shape: tuple[int, ...]) -> list[str]:
+def _fitting(layer: Layer, shape: Shape) -> list[str]:
+    """Return examples of what fits a value of this shape, the first that the layer reads."""
+    if isinstance(layer, Multiply):
+        return [f"( skip * {'gap ' if len(shape) == 3 else ''}fc{shape[-1]} sigmoid )"]
+    if layer.is_join:
+        return ["branches of one height and width" if isinstance(layer, Concatenate) else "branches of one shape"]
+    if isinstance(layer, Linear):
+        return ["flatten"]
     if len(shape) == 1:
         return ["fc10", "relu", "sigmoid", "tanh", "softmax", "dropout0.5"]
     height, width, channels = shape
