@@ -6,7 +6,8 @@
 Each graph has up to a dozen layers of any kind and forks up to three deep; any node may be read several times. Checked:
 its notation reads back; a saved model is the same model; after three steps in float64, the engines agree on outputs,
 gradients, parameters and statistics; in float32, the compiled engine is about as close to float64 as NumPy is, and has
-the same bits with one, two and three threads.
+the same bits with one, two and three threads. Where rounding decides, as in a ReLU of a mean that is zero, weights that
+differ by a rounding error lead NumPy as far away; there, the engines may differ as much.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ CLASSES = 5
 EXACT = 1e-7
 """The largest difference in float64, of the largest value of each array (of all gradients, for a gradient)."""
 RATIO, FLOOR = 50.0, 1e-4
-"""In float32, the compiled engine may be this many times as far from float64 as NumPy is, or off by `FLOOR`."""
+"""In float32, the compiled engine may be off by `FLOOR`, or this many times as far from float64 as NumPy is."""
 
 ANYWHERE = """
 relu relu relu6 leakyrelu leakyrelu:slope=0.2 prelu prelu:shared elu elu:alpha=0.5 silu gelu gelu:tanh hardsigmoid
@@ -166,8 +167,9 @@ def faults(text: str, seed: int = 0) -> list[str]:
     model.build(seed=seed)
     start = {name: array.copy() for name, array in model.state.items()}
     exact, compiled = _trained("numpy", text, start, np.float64), _trained("compiled", text, start, np.float64)
+    unsure = _unsure(text, start, np.float64, exact)
     for name, difference in _differences(compiled, exact).items():
-        if difference > EXACT:
+        if difference > max(EXACT, RATIO * unsure[name]):
             found.append(f"float64, {name}: off by {difference:.1e}")
     threads = [_trained("compiled", text, start, np.float32, count) for count in range(1, most_threads() + 1)]
     for count, other in enumerate(threads[1:], start=2):
@@ -175,9 +177,9 @@ def faults(text: str, seed: int = 0) -> list[str]:
     # Where noise is drawn in the type of the network, NumPy in float32 is the only reference.
     single = _trained("numpy", text, start, np.float32)
     expected = exact if not any(layer.draws for layer in model.layers) else single
-    numpy_is_off = _differences(single, expected)
+    numpy_is_off, unsure = _differences(single, expected), _unsure(text, start, np.float32, single)
     for name, difference in _differences(threads[0], expected).items():
-        limit = max(RATIO * numpy_is_off[name], FLOOR if expected is exact else 100 * FLOOR)
+        limit = max(RATIO * numpy_is_off[name], RATIO * unsure[name], FLOOR)
         if difference > limit:
             found.append(f"float32, {name}: off by {difference:.1e}, but NumPy by {numpy_is_off[name]:.1e}")
     model.load_parameters({name: threads[0][name] for name in model.state})
@@ -186,6 +188,19 @@ def faults(text: str, seed: int = 0) -> list[str]:
         loaded = rot180.load_model(Path(folder) / "model.safetensors")
     if str(loaded) != str(model) or any(not _same(loaded.state[name], array) for name, array in model.state.items()):
         found.append("the saved model is another one")
+    return found
+
+
+def _unsure(text: str, start: Arrays, dtype: type, expected: Arrays) -> dict[str, float]:
+    """Return how far rounding errors in the weights lead NumPy away, at most, in three tries."""
+    found = dict.fromkeys(expected, 0.0)
+    for seed in range(3):
+        generator, size = np.random.default_rng(seed), 4 * np.finfo(dtype).eps
+        moved = {
+            name: w.astype(dtype) + (size * generator.normal(size=w.shape)).astype(dtype) for name, w in start.items()
+        }
+        differences = _differences(_trained("numpy", text, moved, dtype), expected)
+        found = {name: max(found[name], difference) for name, difference in differences.items()}
     return found
 
 

@@ -8,8 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from rot180.nn import network
-from rot180.nn.batch_norm import BatchNorm2d
+from rot180.nn import Network, network
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs in NumPy")
 
@@ -22,7 +21,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("random_graphs")
 
 
-@pytest.mark.parametrize("seed", range(500, 512))
+@pytest.mark.parametrize("seed", range(500, 508))
 def test_drawn_graphs(graphs: ModuleType, seed: int) -> None:
     text = str(graphs.draw(seed))
     assert not graphs.faults(text), text
@@ -43,13 +42,5 @@ def test_faults_are_noticed(graphs: ModuleType, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("rot180.nn.joins.multiply_backward", lambda dy, x, gate: (dy * gate[:, None, None], 0 * gate))
     assert any(line.startswith("float64, gradient of fc1.weight: off by") for line in graphs.faults(GATED))
     monkeypatch.undo()
-    learn, calls = BatchNorm2d.learn, []
-
-    def learn_twice(layer: BatchNorm2d, saved: object) -> None:
-        learn(layer, saved)
-        calls.append(layer)
-        if len(calls) == 2:
-            learn(layer, saved)
-
-    monkeypatch.setattr(BatchNorm2d, "learn", learn_twice)
+    monkeypatch.setattr(Network, "learn", lambda *_: None)  # of the reference; plans have their own
     assert any("bn1.running_mean: off by" in line for line in graphs.faults(GATED))
