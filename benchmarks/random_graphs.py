@@ -22,7 +22,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
 
-os.environ.setdefault("NUMBA_NUM_THREADS", "3")  # read when numba is imported
+if __name__ == "__main__":
+    os.environ.setdefault("NUMBA_NUM_THREADS", "3")  # read when numba is imported
 
 import numpy as np
 

@@ -183,7 +183,7 @@ def train(
         typer.Option(
             "--augment",
             help="Alter each batch at random: shift:2,rotate:10 for digits; crop:4,border:reflect,flip,cutout:8 for "
-            "small pictures; resizedcrop:0.25,flip,randaugment:2:9,mixup:0.2,cutmix:1 for photographs; none. "
+            "small pictures; resizedcrop:0.25,flip,randaugment for photographs; none. "
             "docs/augmentation.md lists all steps; rot180 data show --augment previews them.",
             rich_help_panel=DATA,
         ),

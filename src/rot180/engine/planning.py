@@ -71,7 +71,7 @@ def make_plan(
         try:
             return planner.plan(loss)
         finally:
-            planner.unlink()
+            planner.separate()
 
     rehearsal = Memory()
     with accounting() as trial:
@@ -117,7 +117,7 @@ class _Planner:
         learners = tuple(stage.learn for stage in self._stages if type(stage).learn is not Stage.learn)
         return Plan(self._x.map, y.map, dy, forward, backward, loss, learners)
 
-    def unlink(self) -> None:
+    def separate(self) -> None:
         """Let go of each other what would otherwise keep the buffers after the plan is gone."""
         for value in (self._x, *(stage.output for stage in self._stages)):
             value.producer = None
