@@ -68,8 +68,8 @@ def train(
         typer.Option(
             "--recipe",
             help="Settings for all options not given. default: suited to the network; fast: few epochs at a high "
-            "learning rate, with a small network for 28x28x1 images and a wide one for photographs; best: many epochs. "
-            "fast and best mirror photographs.",
+            "learning rate, with a small network for 28x28x1 images and a wide one for photographs; best: many epochs, "
+            "for photographs. fast and best mirror photographs.",
             rich_help_panel=LEARNING,
         ),
     ] = "default",

@@ -73,7 +73,7 @@ FAST_NORMALIZED = replace(NORMALIZED, tta="flip")
 """For a wider network: mirror images count in testing, too."""
 
 BEST_NORMALIZED = replace(FAST_NORMALIZED, epochs=20, augment="crop:4,border:reflect,altflip,cutout:8", ema=0.999)
-"""For photographs, many epochs."""
+"""For more epochs of the wider network."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ NAMED_RECIPES: dict[str, NamedRecipe] = {
         BEST_NORMALIZED,
         None,
         2,
-        "many epochs; for photographs, a wide network, mirrored images and an average of the weights",
+        "for photographs: 20 epochs of a wide network, mirrored images and an average of the weights; for other images "
+        "the same as default",
     ),
 }
 """The recipes that can be chosen by name."""
