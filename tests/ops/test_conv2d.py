@@ -18,7 +18,8 @@ from rot180.ops.conv_im2col import col2im, im2col
 from rot180.ops.geometry import geometry
 from rot180.ops.recorder import listening
 
-FAST = [name for name in (*ALGORITHMS, "auto") if name != "loops"]
+GENERAL = [name for name in ALGORITHMS if name != "winograd"]  # which is for some shapes only: test_winograd
+FAST = [name for name in (*GENERAL, "auto") if name != "loops"]
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
 
 
@@ -78,7 +79,7 @@ def close(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
     return bool(np.abs(a - b).max(initial=0.0) <= tolerance * max(np.abs(b).max(initial=0.0), 1e-30))
 
 
-@pytest.mark.parametrize("algorithm", ["auto", *ALGORITHMS])
+@pytest.mark.parametrize("algorithm", ["auto", *GENERAL])
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(case=convolutions())
 def test_forward_is_what_scipy_computes(algorithm: str, case: dict[str, Any]) -> None:
@@ -107,7 +108,7 @@ def test_algorithms_agree(dtype: Any, case: dict[str, Any]) -> None:
         np.testing.assert_array_equal(original, array)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", GENERAL)
 @pytest.mark.parametrize(
     ("x_shape", "w_shape", "arguments"),
     [
@@ -134,7 +135,7 @@ def test_gradients_are_the_slopes(algorithm: str, x_shape: Any, w_shape: Any, ar
     assert check.skipped == 0
 
 
-@pytest.mark.parametrize("algorithm", ["auto", *ALGORITHMS])
+@pytest.mark.parametrize("algorithm", ["auto", *GENERAL])
 def test_pixels_that_no_window_reaches_get_no_gradient(algorithm: str) -> None:
     x, w = np.ones((1, 8, 7, 1)), np.ones((2, 2, 1, 1))
     dx, dw, _ = conv2d_backward(np.ones((1, 3, 2, 1)), x, w, stride=3, algorithm=algorithm)
@@ -146,7 +147,7 @@ def test_pixels_that_no_window_reaches_get_no_gradient(algorithm: str) -> None:
     np.testing.assert_array_equal(dw[:, :, 0, 0], np.full((2, 2), 6.0))
 
 
-@pytest.mark.parametrize("algorithm", ["auto", *ALGORITHMS])
+@pytest.mark.parametrize("algorithm", ["auto", *GENERAL])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_an_empty_batch_stays_empty(algorithm: str, groups: int) -> None:
     x, w = np.ones((0, 5, 5, 2), np.float32), np.ones((3, 3, 2 // groups, 4), np.float32)
@@ -159,7 +160,7 @@ def test_an_empty_batch_stays_empty(algorithm: str, groups: int) -> None:
     assert not db.any()
 
 
-@pytest.mark.parametrize("algorithm", ["auto", *ALGORITHMS])
+@pytest.mark.parametrize("algorithm", ["auto", *GENERAL])
 def test_arrays_need_not_be_contiguous(algorithm: str) -> None:
     x, w, _ = draw_arrays({"seed": 3, "x_shape": (2, 6, 5, 2), "w_shape": (3, 2, 2, 4)})
     y = conv2d(x, w)
@@ -172,7 +173,7 @@ def test_arrays_need_not_be_contiguous(algorithm: str) -> None:
         assert close(gradient, expected, 1e-12)
 
 
-@pytest.mark.parametrize("algorithm", ["auto", *ALGORITHMS])
+@pytest.mark.parametrize("algorithm", ["auto", *GENERAL])
 def test_float64_wins_over_float32(algorithm: str) -> None:
     x, w = np.ones((1, 4, 4, 1), np.float32), np.ones((2, 2, 1, 1))
     y = conv2d(x, w, algorithm=algorithm)
@@ -213,7 +214,7 @@ def test_the_journey_of_the_second_layer_of_the_named_network() -> None:
     assert [name for name in names if name in ("dx", "dw", "db")] == ["dx", "dw", "db"]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", GENERAL)
 def test_every_algorithm_names_its_arrays(algorithm: str) -> None:
     x, w = np.ones((1, 4, 4, 2)), np.ones((3, 3, 1, 2))
     names: list[str] = []

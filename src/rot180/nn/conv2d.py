@@ -13,6 +13,7 @@ from rot180.nn.layer import Shape
 from rot180.nn.validation import as_pair, maps_only, optional_whole_number, plain_padding, whole_number
 from rot180.nn.weighted import Weighted
 from rot180.nn.word import join, padding_option, size
+from rot180.ops import conv_winograd
 from rot180.ops.conv2d import ALGORITHMS, conv2d, conv2d_backward
 from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.types import Array, Padding, Pair
@@ -24,6 +25,12 @@ def convolution_algorithm(value: Any, name: str) -> str:
         owner = name.partition(":")[0]
         raise ArgumentError(f"{owner}: unknown algorithm {value!r}{did_you_mean(str(value), ('auto', *ALGORITHMS))}")
     return str(value)
+
+
+def check_algorithm(layer: Any, name: str) -> None:
+    """Raise ArgumentError if the algorithm of a convolution or transposed convolution is not made for its geometry."""
+    if layer.algorithm == "winograd":
+        conv_winograd.check(name, layer.kernel_size, layer.stride, layer.dilation, layer.groups)
 
 
 class Conv2d(Weighted):
@@ -98,6 +105,7 @@ class Conv2d(Weighted):
                 f"Conv2d: groups must divide in_channels and out_channels; it is {groups}, in_channels {in_channels}, "
                 f"out_channels {out_channels}"
             )
+        check_algorithm(self, "Conv2d")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -130,6 +138,7 @@ class Conv2d(Weighted):
     def geometry(self, input_shape: Shape) -> Geometry:
         """Return the geometry of the windows; raise ShapeError if none fits."""
         height, width, _ = input_shape
+        check_algorithm(self, self.label)
         return geometry(
             height,
             width,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
-from rot180.nn.conv2d import convolution_algorithm
+from rot180.nn.conv2d import check_algorithm, convolution_algorithm
 from rot180.nn.hyper import Hyper
 from rot180.nn.initializer import Initializer
 from rot180.nn.layer import Shape
@@ -97,6 +97,7 @@ class ConvTranspose2d(Weighted):
             raise ArgumentError(
                 f"ConvTranspose2d: output_padding must be below the stride; it is {output_padding}, stride {stride}"
             )
+        check_algorithm(self, "ConvTranspose2d")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -117,6 +118,7 @@ class ConvTranspose2d(Weighted):
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, F)."""
         maps_only(self.label, "a transposed convolution", input_shape)
+        check_algorithm(self, self.label)
         channels = input_shape[2]
         if self.in_channels not in (None, channels):
             raise ShapeError(

@@ -7,8 +7,11 @@ the backward pass; see `conv_rotation`.
     im2col    windows to rows, then one matrix product            conv_im2col
     offsets   one tensor product per kernel position              conv_offsets
     windows   one tensor product with a view of all windows       conv_windows
+    winograd  fewer multiplications, tile by tile: minimal        conv_winograd
+              filtering of 3x3 and 5x5 kernels at stride 1
 
-Each has its own forward, data gradient and weight gradient, and all agree. The bias is handled here for all.
+Each has its own forward, data gradient and weight gradient, and all agree up to rounding. The bias is handled here for
+all.
 """
 
 from __future__ import annotations
@@ -21,14 +24,14 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.memory import require
-from rot180.ops import conv_im2col, conv_loops, conv_offsets, conv_windows
+from rot180.ops import conv_im2col, conv_loops, conv_offsets, conv_windows, conv_winograd
 from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.recorder import record
 from rot180.ops.types import FLOATS, Array, Padding, Pair
 
 __all__ = ["ALGORITHMS", "choose_algorithm", "conv2d", "conv2d_backward"]
 
-ALGORITHMS = ("loops", "im2col", "offsets", "windows")
+ALGORITHMS = ("loops", "im2col", "offsets", "windows", "winograd")
 """The values of `algorithm` besides "auto"."""
 
 Part = Literal["forward", "data_gradient", "weight_gradient"]
@@ -38,6 +41,7 @@ _MODULES: dict[str, ModuleType] = {
     "im2col": conv_im2col,
     "offsets": conv_offsets,
     "windows": conv_windows,
+    "winograd": conv_winograd,
 }
 _NEEDS = ("x", "w", "b")
 
@@ -75,8 +79,9 @@ def conv2d(
         d, the distance in pixels from one tap of the kernel to the next; 1 is dense.
     groups : int
         Must divide C and F.
-    algorithm : {"auto", "loops", "im2col", "offsets", "windows"}
+    algorithm : {"auto", "loops", "im2col", "offsets", "windows", "winograd"}
         How to compute it; all agree up to rounding. With "auto", `choose_algorithm` chooses for the given shapes.
+        "winograd" is for 3x3 and 5x5 kernels with stride 1, dilation 1 and one group.
     x_col : (N*OH*OW, KH*KW*C), optional
         `im2col` of x with the same arguments, for a batch that is passed several times: it is not unfolded again. The
         algorithm is then "im2col".
@@ -91,7 +96,7 @@ def conv2d(
     ShapeError
         The channels differ, or the window is larger than the padded image.
     ArgumentError
-        An array is not float32 or float64, or an argument is not of the form above.
+        An array is not float32 or float64, an argument is not of the form above, or the algorithm does not apply.
 
     References
     ----------
@@ -326,6 +331,8 @@ def _geometry(
         )
     kernel = (w.shape[0], w.shape[1])
     g = geometry(x.shape[1], x.shape[2], kernel, stride=stride, padding=padding, dilation=dilation, name=name)
+    if algorithm == "winograd":
+        conv_winograd.check(name, g.kernel, g.stride, g.dilation, groups)
     require(x.shape[0] * g.out_height * g.out_width * f * max(x.itemsize, w.itemsize), name)
     return g
 
