@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from rot180.errors import ArgumentError, ModelError
+from rot180.files.safetensors_header import read_header
 from rot180.nn.activation import ReLU
 from rot180.nn.joins import Add
 from rot180.nn.layer import Layer
@@ -24,7 +25,6 @@ from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.registry import WORDS
 from rot180.nn.sequential import Sequential
 from rot180.runs.model_file import load_model, save_model
-from rot180.runs.safetensors_header import read_header
 
 NOTATION = "8x8x1 > conv3x3:4:same relu maxpool2 > fc10"
 

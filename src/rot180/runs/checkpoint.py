@@ -24,6 +24,8 @@ import numpy as np
 from rot180.engine.reference import is_finite
 from rot180.errors import ModelError, NonFiniteError
 from rot180.files import Folder, open_regular, read_bounded, remove_folder, write_folder_atomically
+from rot180.files.safetensors_file import compare_arrays, entry_of, open_arrays, serialize
+from rot180.files.safetensors_header import ArrayEntry
 from rot180.memory import available_memory
 from rot180.nn.network import Network
 from rot180.ops.types import Array
@@ -31,8 +33,6 @@ from rot180.runs.fields import STATE as STATE_FIELDS
 from rot180.runs.fields import TEXT, check_fields, parse_json
 from rot180.runs.fields import table as table_of
 from rot180.runs.model_file import model_bytes, read_model
-from rot180.runs.safetensors_file import compare_arrays, entry_of, open_arrays, serialize
-from rot180.runs.safetensors_header import ArrayEntry
 from rot180.training import OPTIMIZERS, EpochDone, History, TrainingState
 
 FORMAT_VERSION = 2

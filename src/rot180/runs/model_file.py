@@ -17,6 +17,8 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ModelError, Rot180Error
 from rot180.files import write_atomically
+from rot180.files.safetensors_file import DTYPES, StoredArrays, compare_arrays, entry_of, open_arrays, serialize
+from rot180.files.safetensors_header import WIDENED, Header, read_header
 from rot180.nn.image_statistics import ImageStatistics
 from rot180.nn.keywords import answering_call
 from rot180.nn.network import Network
@@ -25,8 +27,6 @@ from rot180.nn.notation_items import MAX_LAYERS
 from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.weighted import Weighted
 from rot180.runs.fields import CLASS_NAMES, IMAGE_STATISTICS, LAYERS, PREPROCESSING, Kind, check_fields, parse_json
-from rot180.runs.safetensors_file import DTYPES, StoredArrays, compare_arrays, entry_of, open_arrays, serialize
-from rot180.runs.safetensors_header import WIDENED, Header, read_header
 from rot180.training.diagnosis import refuse_non_finite_weights
 
 FORMAT_VERSION = "1"

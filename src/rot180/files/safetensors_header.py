@@ -30,6 +30,9 @@ MAX_ARRAYS = 10_000
 ITEM_BYTES = {"F32": 4, "F64": 8, "F16": 2, "BF16": 2}
 """The types of weights, by the format's name for them."""
 
+INTEGER_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8}
+"""Types of counters and indices, such as the number of batches that a normalization of PyTorch has seen."""
+
 WIDENED = {"F16": "F32", "BF16": "F32"}
 """Types that are read as a wider type, which represents each of their numbers exactly."""
 
@@ -53,7 +56,9 @@ class Header:
 
 
 @contextmanager
-def open_checked(path: Path, *, beneath: Path | None = None) -> Iterator[tuple[BinaryIO, Header]]:
+def open_checked(
+    path: Path, *, beneath: Path | None = None, leaves_out_integers: bool = False
+) -> Iterator[tuple[BinaryIO, Header]]:
     """Open a safetensors file, and read and check its header, but not the arrays.
 
     Parameters
@@ -61,6 +66,9 @@ def open_checked(path: Path, *, beneath: Path | None = None) -> Iterator[tuple[B
     path : Path
     beneath : Path, optional
         As in `rot180.files.open_regular`.
+    leaves_out_integers : bool
+        Whether arrays of integers, as other programs add them to weights, are checked and left out; by default they
+        are an error.
 
     Yields
     ------
@@ -74,7 +82,7 @@ def open_checked(path: Path, *, beneath: Path | None = None) -> Iterator[tuple[B
     """
     try:
         with open_regular(path, beneath=beneath) as file:
-            yield file, _read_header(path, file)
+            yield file, _read_header(path, file, leaves_out_integers)
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file; check the path") from None
     except OSError as error:
@@ -89,7 +97,7 @@ def read_header(path: str | Path, *, beneath: Path | None = None) -> Header:
         return header
 
 
-def _read_header(path: Path, file: BinaryIO) -> Header:
+def _read_header(path: Path, file: BinaryIO, leaves_out_integers: bool) -> Header:
     size = os.fstat(file.fileno()).st_size
     prefix = file.read(8)
     length = int.from_bytes(prefix, "little")
@@ -109,11 +117,16 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
         raise _fault(path, "__metadata__: expected strings by name")
     if len(entries) > MAX_ARRAYS:
         raise _fault(path, f"expected at most {MAX_ARRAYS} arrays, found {len(entries)}")
-    arrays = _check_arrays(path, entries, size - 8 - length)
+    arrays = _check_arrays(
+        path, entries, size - 8 - length, ITEM_BYTES | (INTEGER_BYTES if leaves_out_integers else {})
+    )
+    arrays = {name: entry for name, entry in arrays.items() if entry.dtype in ITEM_BYTES}
     return Header(arrays, metadata, {name: 8 + length + entries[name]["data_offsets"][0] for name in arrays})
 
 
-def _check_arrays(path: Path, entries: dict[str, Any], available: int) -> dict[str, ArrayEntry]:
+def _check_arrays(
+    path: Path, entries: dict[str, Any], available: int, item_bytes: dict[str, int]
+) -> dict[str, ArrayEntry]:
     """Return the arrays, after checking that each entry is valid and that they fill the file without gap or overlap."""
     arrays, places = {}, []
     for name, entry in entries.items():
@@ -122,14 +135,14 @@ def _check_arrays(path: Path, entries: dict[str, Any], available: int) -> dict[s
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
         if not isinstance(dtype, str):
             raise _fault(path, f"array {name[:60]!r}: expected the name of a type, found {str(dtype)[:20]!r}")
-        if dtype not in ITEM_BYTES:
+        if dtype not in item_bytes:
             wanted = ", ".join(ITEM_BYTES)
             raise ModelError(f"{path}: array {name[:60]!r}: expected one of {wanted}, found {dtype[:20]!r}; convert it")
         if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2 or len(shape) > 8:
             raise _fault(path, f"array {name[:60]!r}: shape and data_offsets must be lists of whole numbers")
-        if offsets[1] - offsets[0] != math.prod(shape) * ITEM_BYTES[dtype]:
+        if offsets[1] - offsets[0] != math.prod(shape) * item_bytes[dtype]:
             found = f"found {offsets[1] - offsets[0]} for the shape {tuple(shape)}"
-            raise _fault(path, f"array {name[:60]!r}: expected {math.prod(shape) * ITEM_BYTES[dtype]} bytes, {found}")
+            raise _fault(path, f"array {name[:60]!r}: expected {math.prod(shape) * item_bytes[dtype]} bytes, {found}")
         arrays[name] = ArrayEntry(dtype, tuple(shape))
         places.append(offsets)
     end = 0

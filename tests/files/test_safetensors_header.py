@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rot180.errors import ModelError
-from rot180.runs.safetensors_header import ArrayEntry, read_header
+from rot180.files.safetensors_header import ArrayEntry, read_header
 
 
 def entry(shape=(2,), offsets=(0, 8), dtype="F32"):

@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rot180.errors import ArgumentError, ModelError
-from rot180.ops.types import Array
-from rot180.runs.safetensors_header import WIDENED, ArrayEntry, Header, open_checked
+from rot180.files.safetensors_header import WIDENED, ArrayEntry, Header, open_checked
+
+Array = NDArray[Any]
 
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 _STORED = {**DTYPES, "F16": np.dtype(np.float16), "BF16": np.dtype(np.uint16)}
@@ -165,15 +167,23 @@ class StoredArrays:
 
 
 @contextmanager
-def open_arrays(path: Path, *, beneath: Path | None = None) -> Iterator[StoredArrays]:
+def open_arrays(
+    path: Path, *, beneath: Path | None = None, leaves_out_integers: bool = False
+) -> Iterator[StoredArrays]:
     """Open a file of arrays, so that its header can be checked before any array is created.
 
     The library's own reader is not used: it only takes a path and would follow a link put there meanwhile.
+
+    Parameters
+    ----------
+    path : Path
+    beneath, leaves_out_integers
+        As in `open_checked`.
 
     Raises
     ------
     ModelError
         As from `open_checked`.
     """
-    with open_checked(path, beneath=beneath) as (file, header):
+    with open_checked(path, beneath=beneath, leaves_out_integers=leaves_out_integers) as (file, header):
         yield StoredArrays(header, path, file)
