@@ -167,7 +167,7 @@ def test_what_is_not_finite_reaches_at_least_as_far_as_by_definition(bad: float,
             return [y, *conv2d_backward(dy, x, w, padding=1, algorithm=algorithm)]
 
     expected = passes("loops")
-    assert sum(not np.isfinite(array).all() for array in expected) == 2
+    assert sum(not np.isfinite(array).all() for array in expected) >= 2
     for array, by_definition in zip(passes("winograd"), expected, strict=True):
         assert not np.isfinite(array[~np.isfinite(by_definition)]).any()
 
