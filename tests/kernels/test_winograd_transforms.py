@@ -16,11 +16,11 @@ from rot180.kernels.winograd_transforms import (
     GATE,
     GRADIENT,
     IMAGE,
-    OUTPUTS,
     WEIGHTS,
     _matrix,
     transform_address,
 )
+from rot180.ops.conv_winograd import OUTPUTS
 
 UNTOUCHED = 180.0
 CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2, *[ctypes.c_void_p] * 5, *[ctypes.c_int64] * 4, ctypes.c_void_p)

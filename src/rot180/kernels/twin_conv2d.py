@@ -16,11 +16,12 @@ from rot180.errors import ShapeError
 from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.copying import copy
-from rot180.kernels.feature_map import FeatureMap, new_map
+from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides, new_map
 from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type
 from rot180.kernels.pointwise_calls import Pointwise, is_pointwise
 from rot180.kernels.twin_depthwise import depthwise_conv2d, depthwise_data_gradient, depthwise_weight_gradient
+from rot180.kernels.winograd_calls import Winograd, is_filtered
 from rot180.ops.conv2d import _geometry, _with_unfolded, check_needs
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array, Padding, Pair
@@ -38,7 +39,11 @@ def conv2d(
     algorithm: str = "auto",
     x_col: Array | None = None,
 ) -> Array:
-    """Compiled twin of `rot180.ops.conv2d`; `algorithm` and `x_col` are checked and make no difference."""
+    """Compiled twin of `rot180.ops.conv2d`.
+
+    `algorithm` "winograd" is computed by minimal filtering, and so is "auto" where the engine does; the other names and
+    `x_col` are checked and make no difference.
+    """
     name = "conv2d"
     g = _geometry(name, x, w, stride, padding, dilation, groups, algorithm)
     _with_unfolded(name, algorithm, x_col, x, g)
@@ -54,13 +59,18 @@ def conv2d(
         return y
     out = FeatureMap(y, 0, 0, g.out_height, g.out_width)
     if is_pointwise(w, g, groups):
-        pack, multiply = _products(contiguous(w, dtype), g).forward(_padded(x, g, dtype), bias, out)
+        pack, multiply = _products(contiguous(w, dtype), g).forward(_padded(x, g.padding, dtype), bias, out)
         if pack:
             pack()
         multiply()
         return y
+    if is_filtered(algorithm, g, groups, w.shape):
+        filtering = _filtering(w, g, len(x), dtype)
+        for call in filtering.forward(_in_room(contiguous(x, dtype), filtering.image_room), bias, out):
+            call()
+        return y
     calls = _calls(contiguous(w, dtype), g, groups, len(x))
-    weights, convolve, _ = calls.forward(_padded(x, g, dtype), bias, out)
+    weights, convolve, _ = calls.forward(_padded(x, g.padding, dtype), bias, out)
     if weights.pack:
         weights.pack()
     convolve()
@@ -80,7 +90,7 @@ def conv2d_backward(
     x_col: Array | None = None,
     needs: Iterable[str] = ("x", "w", "b"),
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Compiled twin of `rot180.ops.conv2d_backward`; `algorithm` and `x_col` are checked and make no difference."""
+    """Compiled twin of `rot180.ops.conv2d_backward`; for `algorithm` and `x_col` see `conv2d`."""
     name = "conv2d_backward"
     g = _geometry(name, x, w, stride, padding, dilation, groups, algorithm)
     _with_unfolded(name, algorithm, x_col, x, g)
@@ -105,6 +115,12 @@ def conv2d_backward(
         dx = np.zeros(x.shape, dtype)
         for call in _products(contiguous(w, dtype), g).data_gradient(delta, FeatureMap(dx, 0, 0, g.height, g.width)):
             call()
+    elif "x" in wanted and is_filtered(algorithm, g, groups, w.shape):
+        dx = np.empty(x.shape, dtype)
+        filtering = _filtering(w, g, len(x), dtype)
+        room = _in_room(delta.array, filtering.delta_room)
+        for call in filtering.data_gradient(room, FeatureMap(dx, 0, 0, g.height, g.width)):
+            call()
     elif "x" in wanted:
         dx = np.empty(x.shape, dtype)
         for call in _data_gradient(calls, delta, FeatureMap(dx, 0, 0, g.height, g.width)):
@@ -113,7 +129,7 @@ def conv2d_backward(
         dw = depthwise_weight_gradient(delta.array, contiguous(x, dtype), g, w.shape)
     elif "w" in wanted:
         dw = np.zeros(w.shape, dtype)  # stays so if there are no images
-        correlate, add_up = calls.weight_gradient(_padded(x, g, dtype), delta, dw)
+        correlate, add_up = calls.weight_gradient(_padded(x, g.padding, dtype), delta, dw)
         correlate()
         if add_up:
             add_up()
@@ -135,13 +151,22 @@ def _scratch(w: Array) -> Scratch:
     return lambda shape, dtype=None: aligned(shape, dtype or w.dtype)
 
 
-def _padded(x: Array, g: Geometry, dtype: np.dtype[Any]) -> FeatureMap:
+def _filtering(w: Array, g: Geometry, count: int, dtype: np.dtype[Any]) -> Winograd:
+    taps = aligned(w.shape, dtype)  # room for a register after the end
+    taps[...] = w
+    return Winograd(taps, g, count=count, threads=config.NUMBA_NUM_THREADS, scratch=_scratch(taps))
+
+
+def _padded(x: Array, padding: Sides, dtype: np.dtype[Any]) -> FeatureMap:
     """Return images with zeros around them, where the windows need some."""
-    image = FeatureMap(contiguous(x, dtype), 0, 0, g.height, g.width)
-    if not g.is_padded:
-        return image
-    xp = new_map(len(x), x.shape[1:], g.padding, dtype)
-    _copy(image, xp)
+    image = FeatureMap(contiguous(x, dtype), 0, 0, *x.shape[1:3])
+    return image if padding == NO_PADDING else _in_room(image.array, padding)
+
+
+def _in_room(x: Array, padding: Sides) -> FeatureMap:
+    """Return a copy of contiguous images with zeros around them, and room for a register after the end."""
+    xp = new_map(len(x), x.shape[1:], padding, x.dtype)
+    _copy(FeatureMap(x, 0, 0, *x.shape[1:3]), xp)
     return xp
 
 
@@ -150,9 +175,7 @@ def _data_gradient(calls: Convolution, delta: FeatureMap, dx: FeatureMap) -> lis
     if calls.folds:
         return [*calls.folded_data_gradient(delta, dx)]
     if calls.delta_room() != (0, 0):
-        room = new_map(len(delta.array), delta.array.shape[1:], ((0, 0), calls.delta_room()), delta.array.dtype)
-        _copy(delta, room)
-        delta = room
+        delta = _padded(delta.array, ((0, 0), calls.delta_room()), delta.array.dtype)
     pack, parts = calls.data_gradient(delta, dx)
     return [pack, *(part for part, _ in parts)]
 

@@ -23,7 +23,6 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numpy.polynomial.polynomial import polyfromroots
 
 from rot180.kernels.simd import (
     broadcast,
@@ -35,6 +34,8 @@ from rot180.kernels.simd import (
     vector_pointer,
 )
 from rot180.kernels.switch import compiled, emit_call, switched
+from rot180.ops.conv_winograd import OUTPUTS
+from rot180.ops.winograd import matrices
 
 __all__ = [
     "ADD",
@@ -43,7 +44,6 @@ __all__ = [
     "GATE",
     "GRADIENT",
     "IMAGE",
-    "OUTPUTS",
     "POINTS",
     "WEIGHTS",
     "transform",
@@ -52,8 +52,6 @@ __all__ = [
 
 POINTS = 6
 """Along one axis, of every tile."""
-OUTPUTS = {3: 4, 5: 2}
-"""Outputs of a tile along one axis, by taps."""
 
 IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE = range(7)
 """What is transformed. The last three are outputs, by the way they are finished: clamp(y + bias),
@@ -62,19 +60,9 @@ clamp(y + bias + other), or y where other is positive and zero elsewhere."""
 _I64 = ir.IntType(64)
 
 
-def _matrices(m: int, r: int) -> tuple[Any, Any, Any]:
-    """A' (m, n), G (n, r), B' (n, n)."""
-    points = np.array([0, 5 / 8, -5 / 8, 3 / 2, -3 / 2])
-    others = [points[points != p] for p in points]
-    scale = [[np.prod(p - rest)] for p, rest in zip(points, others, strict=True)]
-    a = np.hstack([np.vander(points, m, increasing=True).T, np.eye(m)[:, -1:]])
-    g = np.vstack([np.vander(points, r, increasing=True) / scale, np.eye(r)[-1:]])
-    return a, g, np.array([*(np.append(polyfromroots(rest), 0.0) for rest in others), polyfromroots(points)])
-
-
 def _matrix(taps: int, what: int) -> tuple[Any, bool]:
     """Return the matrix of a transform, and whether it leads from points, not to them."""
-    a, g, b = _matrices(OUTPUTS[taps], taps)
+    a, g, b = matrices(OUTPUTS[taps], taps)
     matrix = {IMAGE: b, WEIGHTS: g, DELTA: a.T, GRADIENT: g.T}.get(what, a)
     return matrix, what >= GRADIENT
 

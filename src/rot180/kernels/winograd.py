@@ -1,0 +1,263 @@
+"""Convolution by minimal filtering, and with other operands its data gradient: tiles of points, multiplied as matrices.
+
+    out[tile, f] = finish( A' [ sum over c of  (B' d[tile, c] B) * (G g[c, f] G') ] A )
+
+`rot180.ops.winograd` derives it, `winograd_transforms` holds the transforms. At each of the 36 points the sum is a
+matrix product, tiles times channels by channels times filters, and `tile` computes it.
+
+`convolve_tiles` takes the tiles of a batch in blocks that stay in the second-level cache between the three steps. While
+a block is multiplied, the pixels of the next and the lines of the output are fetched. The weights at the points are
+four times as large as the weights. If there are few tiles, making and reading them would take longer than multiplying:
+`convolve_few_tiles` transforms the weights of a block of filters where they are used, and keeps the whole batch at its
+points instead. Both compute the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numba import get_thread_id, prange
+
+from rot180.kernels.call import unpacked
+from rot180.kernels.compiling import kernel, subroutine
+from rot180.kernels.processor import VECTOR_BYTES
+from rot180.kernels.simd import advance, lanes, pointer, prefetch
+from rot180.kernels.tile import tile
+from rot180.kernels.winograd_transforms import BIAS, IMAGE, POINTS, WEIGHTS, transform
+
+LINE = 64
+"""Bytes of a cache line. A tile's values at neighboring points are one line more than the others apart, or all of them
+would fall together in the first-level cache."""
+
+LINE_REGISTERS = LINE // VECTOR_BYTES
+SIZES = 16
+"""The number of sizes in `WinogradSizes`."""
+SQUARE = 16
+"""Side length of the blocks in which weights are transposed: source and target fit the first-level cache."""
+
+
+class WinogradSizes(NamedTuple):
+    """The sizes of a convolution by minimal filtering."""
+
+    taps: int
+    side: int
+    """Outputs of a tile along one axis."""
+    down: int
+    """Tiles of an image, one below the other."""
+    across: int
+    rows: int
+    """Of the output."""
+    columns: int
+    first_row: int
+    """Of the first tile in xp."""
+    first_column: int
+    top: int
+    """Of the first pixel in out."""
+    left: int
+    other_top: int
+    """Of the first pixel in other."""
+    other_left: int
+    block: int
+    """Tiles that are at their points at the same time."""
+    lot: int
+    """Tiles that are multiplied at once."""
+    width: int
+    """Filters of a block."""
+    chunk: int
+    """Channels whose weights are transformed by one unit of work, or between two products."""
+
+
+@subroutine
+def place(index, s):
+    """Image, row and column of tile `index`: of its first output."""
+    n = index // (s.down * s.across)
+    index -= n * (s.down * s.across)
+    row = index // s.across
+    return n, row * s.side, (index - row * s.across) * s.side
+
+
+@subroutine
+def element(array, n, row, column):
+    """The first element of a pixel."""
+    return ((n * array.shape[1] + row) * array.shape[2] + column) * array.shape[3]
+
+
+@subroutine
+def fetch(array, first, side, length):
+    """Prefetch `length` channels of a square of pixels, from element `first` on."""
+    pixel, step = array.shape[3], lanes(array) * LINE_REGISTERS
+    for row in range(side):
+        p = pointer(array, first + row * array.shape[2] * pixel)
+        for x in range(side):
+            for k in range(0, length, step):
+                prefetch(p, x * pixel + k)
+
+
+@subroutine
+def transform_image(address, xp, index, to, s, steps):
+    """Write a tile of pixels, at its points, to an address."""
+    n, row, column = place(index, s)
+    x = pointer(xp, element(xp, n, s.first_row + row, s.first_column + column))
+    registers = (xp.shape[3] + lanes(xp) - 1) // lanes(xp)
+    transform(address, 3, IMAGE, x, to, x, x, x, registers, 0, 0, 0, steps)
+
+
+@subroutine
+def transform_taps(address, w, c, first, to, s, steps):
+    """Write the weights of channel c and of the filters from `first` on, at their points, to an address."""
+    registers = (min(s.width, w.shape[3] - first) + lanes(w) - 1) // lanes(w)
+    g = pointer(w, c * w.shape[3] + first)
+    transform(address, s.taps, WEIGHTS, g, to, g, g, g, registers, 0, 0, 0, steps)
+
+
+@subroutine
+def transform_output(address, what, products, index, out, other, bias, bounds, first, s, steps):
+    """Finish a tile of outputs of the filters from `first` on."""
+    n, row, column = place(index, s)
+    filters = min(s.width, out.shape[3] - first)
+    to = pointer(out, element(out, n, s.top + row, s.left + column) + first)
+    beside = pointer(other, element(other, n, s.other_top + row, s.other_left + column) + first)
+    transform(
+        address, s.taps, what, products, to, pointer(bias, first), beside, pointer(bounds, 0), filters // lanes(out),
+        filters % lanes(out), s.rows - row, s.columns - column, steps,
+    )  # fmt: skip
+
+
+@kernel
+def transform_weights(address, w, u, steps, sizes):
+    """Fill u (blocks, points, C*width + a line) from w (KH, KW, C, F), with room for a register after its end."""
+    C, F = w.shape[2], w.shape[3]
+    s = WinogradSizes(*unpacked(sizes, SIZES))
+    blocks, chunks = (F + s.width - 1) // s.width, (C + s.chunk - 1) // s.chunk
+    for unit in prange(blocks * chunks):
+        b, begin = unit // chunks, unit % chunks * s.chunk
+        for c in range(begin, min(C, begin + s.chunk)):
+            to = pointer(u, b * u.shape[1] * u.shape[2] + c * s.width)
+            transform_taps(address, w, c, b * s.width, to, s, steps[1])
+
+
+@kernel
+def convolve_tiles(addresses, xp, u, bias, out, other, bounds, what, v, sums, strides, steps, sizes):
+    """Cross-correlate padded images with kernels, for many tiles.
+
+    Parameters
+    ----------
+    addresses : (2,)
+        Of the compiled tile and of the compiled transforms.
+    xp : (N, Hp, Wp, C)
+        Images with zeros around them, as far as whole tiles reach, and room for a register after the end.
+    u : (blocks, points, C*width + a line)
+        From `transform_weights`.
+    bias : (F,)
+    out : (N, Ho, Wo, F)
+    other : (N, Hg, Wg, F)
+        What is added, or what outputs have to pass.
+    bounds : (2,)
+        The smallest and the largest output.
+    what : BIAS, ADD or GATE
+        How an output is finished; see `winograd_transforms`.
+    v : (threads, points, block*depth + a line)
+        Scratch for the image; depth is C in whole registers.
+    sums : (threads, points, block*width + a line)
+        Scratch for the products.
+    strides : (2, 10)
+        From `tile_strides`.
+    steps : (3, 6)
+        Those of the transforms: image, weights, output.
+    sizes : `WinogradSizes`
+    """
+    C, F = xp.shape[3], out.shape[3]
+    s = WinogradSizes(*unpacked(sizes, SIZES))
+    L, P, tiles = lanes(xp), POINTS * POINTS, xp.shape[0] * s.down * s.across
+    depth, blocks = (C + L - 1) // L * L, (F + s.width - 1) // s.width
+    inner_row, inner_column = s.first_row + POINTS - s.side, s.first_column + POINTS - s.side
+    for unit in prange((tiles + s.block - 1) // s.block):
+        first = unit * s.block
+        count = min(s.block, tiles - first)
+        points = pointer(v, get_thread_id() * v.shape[1] * v.shape[2])
+        products = pointer(sums, get_thread_id() * sums.shape[1] * sums.shape[2])
+        for t in range(count):
+            transform_image(addresses[1], xp, first + t, advance(points, t * depth), s, steps[0])
+        for b in range(blocks):
+            filters = min(s.width, F - b * s.width)
+            for p in range(P):
+                part, parts = b * P + p, blocks * P
+                for t in range(part * count // parts, (part + 1) * count // parts):
+                    # A tile of the next block; what it shares with its neighbors is theirs to fetch.
+                    n, row, column = place(min(first + s.block + t, tiles - 1), s)
+                    fetch(xp, element(xp, n, inner_row + row, inner_column + column), s.side, C)
+                for t in range(p * count // P, (p + 1) * count // P):
+                    n, row, column = place(first + t, s)
+                    fetch(out, element(out, n, s.top + row, s.left + column) + b * s.width, s.side, filters)
+                    if what != BIAS:
+                        at = element(other, n, s.other_top + row, s.other_left + column)
+                        fetch(other, at + b * s.width, s.side, filters)
+                w = pointer(u, (b * P + p) * u.shape[2])
+                for t in range(0, count, s.lot):
+                    a, c = p * v.shape[2] + t * depth, p * sums.shape[2] + t * s.width
+                    tile(
+                        addresses[0], min(s.lot, count - t), (filters + L - 1) // L, advance(points, a), w,
+                        advance(products, c), 1, 0, strides[0],
+                    )  # fmt: skip
+            for t in range(count):
+                transform_output(
+                    addresses[1], what, advance(products, t * s.width), first + t, out, other, bias, bounds,
+                    b * s.width, s, steps[2],
+                )  # fmt: skip
+
+
+@kernel
+def convolve_few_tiles(addresses, xp, w, bias, out, other, bounds, what, v, u, sums, strides, steps, sizes):
+    """Cross-correlate padded images with kernels, for few tiles and many weights.
+
+    Parameters are those of `convolve_tiles`, apart from
+
+    w : (KH, KW, C, F)
+        The weights themselves, with room for a register after their end.
+    v : (1, points, tiles*depth + a line)
+    u : (threads, points, chunk*width + a line)
+        Scratch for some of the weights.
+    sums : (threads, points, tiles*width + a line)
+    strides : (2, 10)
+        For a whole chunk of channels, and for the last one.
+    """
+    C, F = xp.shape[3], out.shape[3]
+    s = WinogradSizes(*unpacked(sizes, SIZES))
+    L, P, tiles = lanes(xp), POINTS * POINTS, xp.shape[0] * s.down * s.across
+    depth = (C + L - 1) // L * L
+    for t in prange(tiles):
+        transform_image(addresses[1], xp, t, pointer(v, t * depth), s, steps[0])
+    for b in prange((F + s.width - 1) // s.width):
+        first = b * s.width
+        registers = (min(s.width, F - first) + L - 1) // L
+        taps = pointer(u, get_thread_id() * u.shape[1] * u.shape[2])
+        products = pointer(sums, get_thread_id() * sums.shape[1] * sums.shape[2])
+        for begin in range(0, C, s.chunk):
+            channels = min(s.chunk, C - begin)
+            for c in range(channels):
+                transform_taps(addresses[1], w, begin + c, first, advance(taps, c * s.width), s, steps[1])
+            walk = strides[0 if channels == s.chunk else 1]
+            for p in range(P):
+                for t in range(0, tiles, s.lot):
+                    tile(
+                        addresses[0], min(s.lot, tiles - t), registers,
+                        pointer(v, p * v.shape[2] + t * depth + begin), advance(taps, p * u.shape[2]),
+                        advance(products, p * sums.shape[2] + t * s.width), 1, min(begin, 1), walk,
+                    )  # fmt: skip
+        for t in range(tiles):
+            transform_output(
+                addresses[1], what, advance(products, t * s.width), t, out, other, bias, bounds, first, s, steps[2]
+            )
+
+
+@kernel
+def turn(w, turned):
+    """Fill turned (KH, KW, F, C) from w (KH, KW, C, F): kernels rotated by 180 degrees, channel axes exchanged."""
+    KH, KW, C, F = w.shape
+    for cell in prange(KH * KW):
+        u, v = cell // KW, cell % KW
+        for first_c in range(0, C, SQUARE):
+            for first_f in range(0, F, SQUARE):
+                for f in range(first_f, min(F, first_f + SQUARE)):
+                    for c in range(first_c, min(C, first_c + SQUARE)):
+                        turned[u, v, f, c] = w[KH - 1 - u, KW - 1 - v, c, f]

@@ -1,0 +1,209 @@
+"""The calls of a convolution by minimal filtering, forward and data gradient: sizes, strides and scratch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rot180.kernels.call import Call, Scratch, packed
+from rot180.kernels.feature_map import FeatureMap, Sides
+from rot180.kernels.simd import lane_count_of
+from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
+from rot180.kernels.winograd import (
+    LINE,
+    WinogradSizes,
+    convolve_few_tiles,
+    convolve_tiles,
+    transform_weights,
+    turn,
+)
+from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, POINTS, transform_address
+from rot180.ops.conv_winograd import OUTPUTS
+from rot180.ops.geometry import Geometry
+from rot180.ops.types import Array
+
+BLOCK = 1 << 18
+"""Bytes of a block of images at its points: together with the weights of a block of filters they fit the second-level
+cache."""
+
+MANY_WEIGHTS = 1 << 14
+"""Pairs of channels and filters whose weights, at their points, do not stay in the second-level cache."""
+
+
+def is_filtering(g: Geometry, groups: int) -> bool:
+    """Return whether a convolution can be computed by minimal filtering: 3x3 or 5x5, dense, stride 1."""
+    size = g.kernel[0]
+    return g.kernel == (size, size) and size in OUTPUTS and g.stride == g.dilation == (1, 1) and groups == 1
+
+
+def is_filtered(algorithm: str, g: Geometry, groups: int, w_shape: tuple[int, ...]) -> bool:
+    """Return whether a convolution with this `algorithm` is computed by minimal filtering.
+
+    "auto" does where it pays, which depends on shapes alone, and not on the size of a batch: an image has the same
+    outputs in any company.
+    """
+    if not is_filtering(g, groups):
+        return False
+    return algorithm == "winograd" or (algorithm == "auto" and pays(g, *w_shape[2:]))
+
+
+def pays(g: Geometry, channels: int, filters: int) -> bool:
+    """Return whether minimal filtering is faster than direct convolution."""
+    return False
+
+
+def is_few(tiles: int, channels: int, filters: int) -> bool:
+    """Return whether to transform weights where they are used: there are many of them for so few tiles."""
+    return tiles <= filters and channels * filters >= MANY_WEIGHTS
+
+
+def tiles_along(size: int, taps: int) -> int:
+    """Return how many tiles cover so many outputs."""
+    return -(-size // OUTPUTS[taps])
+
+
+def room(size: tuple[int, int], out: tuple[int, int], before: tuple[int, int], taps: int) -> Sides:
+    """Return the zeros around a map that whole tiles reach.
+
+    Of `size` pixels by rows and columns `out` are computed; the first tile begins `before` the first pixel.
+    """
+    rows, columns = (
+        (max(0, first), max(0, tiles_along(made, taps) * OUTPUTS[taps] + taps - 1 - first - pixels))
+        for pixels, made, first in zip(size, out, before, strict=True)
+    )
+    return rows, columns
+
+
+class Winograd:
+    """A convolution of a batch by minimal filtering, its forward pass and its data gradient.
+
+    Parameters
+    ----------
+    w : (3, 3, C, F) or (5, 5, C, F)
+        With room for a register after its end.
+    g : Geometry
+        One for which `is_filtering` holds.
+    count : int
+        Images of the batch.
+    threads : int
+        The most threads that the kernels may use.
+    scratch : Scratch
+        Provides memory for the calls.
+    """
+
+    def __init__(self, w: Array, g: Geometry, *, count: int, threads: int, scratch: Scratch) -> None:
+        self.w, self.g = w, g
+        self.count, self.threads, self.scratch = count, threads, scratch
+        self.taps = w.shape[0]
+
+    @property
+    def image_room(self) -> Sides:
+        """The zeros around the input that whole tiles reach."""
+        g, ((top, _), (left, _)) = self.g, self.g.padding
+        return room((g.height, g.width), (g.out_height, g.out_width), (top, left), self.taps)
+
+    @property
+    def delta_room(self) -> Sides:
+        """The zeros around delta that whole tiles of the data gradient reach."""
+        g, ((top, _), (left, _)) = self.g, self.g.padding
+        before = self.taps - 1 - top, self.taps - 1 - left
+        return room((g.out_height, g.out_width), (g.height, g.width), before, self.taps)
+
+    def forward(
+        self,
+        x: FeatureMap,
+        bias: Array,
+        y: FeatureMap,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
+        added: FeatureMap | None = None,
+    ) -> list[Call]:
+        """Return the calls that compute y, clamp(x * w + bias + added), for x in its `image_room`."""
+        (top, _), (left, _) = self.g.padding
+        what = BIAS if added is None else ADD
+        return self._calls(self.w, x, (x.top - top, x.left - left), bias, y, added or y, np.array(bounds), what)
+
+    def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> list[Call]:
+        """Return the calls that compute dx, where `gate` is positive, for delta in its `delta_room`."""
+        (top, _), (left, _) = self.g.padding
+        KH, KW, C, F = self.w.shape
+        turned = self.scratch((KH, KW, F, C))
+        begin = delta.top - (KH - 1 - top), delta.left - (KW - 1 - left)
+        zeros, bounds = np.zeros(C, self.w.dtype), np.array((-math.inf, math.inf))
+        what = BIAS if gate is None else GATE
+        return [
+            Call(turn, (self.w, turned)),
+            *self._calls(turned, delta, begin, zeros, dx, gate or dx, bounds, what),
+        ]
+
+    def _calls(
+        self,
+        w: Array,
+        x: FeatureMap,
+        begin: tuple[int, int],
+        bias: Array,
+        y: FeatureMap,
+        other: FeatureMap,
+        bounds: Array,
+        what: int,
+    ) -> list[Call]:
+        _, _, C, F = w.shape
+        lanes, side, points = lane_count_of(w.dtype), OUTPUTS[self.taps], POINTS * POINTS
+        line = LINE // w.itemsize
+        width = min(TILE_VECTORS, -(-F // lanes)) * lanes
+        depth, blocks = -(-C // lanes) * lanes, -(-F // width)
+        down, across = tiles_along(y.height, self.taps), tiles_along(y.width, self.taps)
+        tiles = self.count * down * across
+        few = is_few(tiles, C, F)
+        most = tiles if few else max(1, BLOCK // (points * depth * w.itemsize))
+        block = even_blocks(tiles, most) if tiles else 1
+        chunk = min(C, max(1, BLOCK // (points * width * w.itemsize)))
+        sizes = WinogradSizes(
+            taps=self.taps,
+            side=side,
+            down=down,
+            across=across,
+            rows=y.height,
+            columns=y.width,
+            first_row=begin[0],
+            first_column=begin[1],
+            top=y.top,
+            left=y.left,
+            other_top=other.top,
+            other_left=other.left,
+            block=block,
+            lot=even_blocks(block),
+            width=width,
+            chunk=chunk,
+        )
+        v = self.scratch((1 if few else self.threads, points, block * depth + line))
+        sums = self.scratch((self.threads, points, block * width + line))
+        u = self.scratch((self.threads, points, chunk * width + line) if few else (blocks, points, C * width + line))
+        lengths = (chunk, C % chunk) if few else (C, C)
+        strides = np.array(
+            [tile_strides((1, k), (0, 0, 1), (0, 0, width), a_row=depth, c_row=width) for k in lengths], np.int64
+        )
+
+        def of_map(one: Array) -> list[int]:
+            return [one.shape[2] * one.shape[3], one.shape[3]]
+
+        def of_points(one: Array) -> list[int]:
+            return [POINTS * one.shape[2], one.shape[2]]
+
+        steps = np.array(
+            [
+                [*of_map(x.array), *of_points(v), 0, 0],
+                [self.taps * C * F, C * F, *of_points(u), 0, 0],
+                [*of_points(sums), *of_map(y.array), *of_map(other.array)],
+            ],
+            np.int64,
+        )
+        addresses = np.array([tile_address(w.dtype), transform_address(w.dtype)])
+        operands = (bias, y.array, other.array, bounds.astype(w.dtype), what)
+        rest = (sums, strides, steps, packed(sizes))
+        if few:
+            return [Call(convolve_few_tiles, (addresses, x.array, w, *operands, v, u, *rest))]
+        return [
+            Call(transform_weights, (addresses[1], w, u, steps, packed(sizes))),
+            Call(convolve_tiles, (addresses, x.array, u, *operands, v, *rest)),
+        ]
