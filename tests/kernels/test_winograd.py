@@ -93,13 +93,14 @@ def made(calls, target):
 def test_outputs_are_finished_in_place(few):
     rng = np.random.default_rng(0)
     calls, x, delta = prepared(rng, few)
-    bias = rng.normal(size=37).astype(np.float32)
+    bias, scale = rng.normal(size=(2, 37)).astype(np.float32)
     y = new_map(3, (9, 7, 37), ((1, 3), (2, 0)), np.float32)
     added = new_map(3, (9, 7, 37), ((2, 0), (0, 1)), np.float32)
     added.inside[...] = rng.normal(size=added.inside.shape)
     plain = ops.conv2d(*(np.float64(a) for a in (x.inside, calls.w, bias)), padding="same")
-    close(made(calls.forward(x, bias, y, (0.0, 6.0)), y), np.clip(plain, 0, 6), np.float32)
-    close(made(calls.forward(x, bias, y, (0.0, np.inf), added), y), np.maximum(plain + added.inside, 0), np.float32)
+    close(made(calls.forward(x, y, bias, limits=(0.0, 6.0)), y), np.clip(plain, 0, 6), np.float32)
+    scaled = (plain - bias) * scale + bias + added.inside
+    close(made(calls.forward(x, y, bias, scale, (0.0, np.inf), added), y), np.maximum(scaled, 0), np.float32)
     dx = new_map(3, (9, 7, 20), ((0, 1), (1, 1)), np.float32)
     arguments = (np.float64(a) for a in (delta.inside, x.inside, calls.w))
     expected = ops.conv2d_backward(*arguments, padding="same", needs=("x",))[0]
@@ -115,7 +116,7 @@ def test_threads_make_no_difference(few):
     for threads in range(1, before + 1):
         numba.set_num_threads(threads)
         y, dx = (new_map(3, (9, 7, size), NO_PADDING, np.float32) for size in (37, 20))
-        found.append((made(calls.forward(x, np.zeros(37, np.float32), y), y), made(calls.data_gradient(delta, dx), dx)))
+        found.append((made(calls.forward(x, y, np.zeros(37, np.float32)), y), made(calls.data_gradient(delta, dx), dx)))
     numba.set_num_threads(before)
     for y, dx in found[1:]:
         assert np.array_equal(y, found[0][0])
@@ -128,7 +129,7 @@ def test_both_ways_compute_the_same_bits(monkeypatch):
         monkeypatch.setattr(winograd_calls, "is_few", lambda *sizes, few=few: few)
         calls, x, delta = prepared(np.random.default_rng(0), few, channels=300)
         y, dx = (new_map(3, (9, 7, size), NO_PADDING, np.float32) for size in (37, 300))
-        found.append((made(calls.forward(x, np.zeros(37, np.float32), y), y), made(calls.data_gradient(delta, dx), dx)))
+        found.append((made(calls.forward(x, y, np.zeros(37, np.float32)), y), made(calls.data_gradient(delta, dx), dx)))
     for ours, theirs in zip(*found, strict=True):
         assert np.array_equal(ours, theirs)
 

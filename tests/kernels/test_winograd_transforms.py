@@ -23,17 +23,17 @@ from rot180.kernels.winograd_transforms import (
 from rot180.ops.conv_winograd import OUTPUTS
 
 UNTOUCHED = 180.0
-CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2, *[ctypes.c_void_p] * 5, *[ctypes.c_int64] * 4, ctypes.c_void_p)
+CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2, *[ctypes.c_void_p] * 6, *[ctypes.c_int64] * 4, ctypes.c_void_p)
 
 
-def run(taps, what, source, target, bias, other, bounds, channels, limits):
+def run(taps, what, source, target, scale, shift, other, bounds, channels, limits):
     """Transform (h, w, C) to (H, W, C), of which `channels` are real; rows of `target` have a register more."""
     lanes = lane_count_of(source.dtype)
     whole, part = divmod(channels, lanes)
     if what < GRADIENT:
         whole, part = -(-channels // lanes), 0
     steps = np.array([step // source.itemsize for a in (source, target, other) for step in a.strides[:2]], np.int64)
-    pointers = [a.ctypes.data for a in (source, target, bias, other, bounds)]
+    pointers = [a.ctypes.data for a in (source, target, scale, shift, other, bounds)]
     CALL(transform_address(source.dtype))(taps, what, *pointers, whole, part, *limits, steps.ctypes.data)
 
 
@@ -48,18 +48,18 @@ def test_transform_is_its_matrices(taps, what, dtype):
     for channels in (1, lanes - 1, lanes, 2 * lanes + 3):
         padded = -(-channels // lanes) * lanes
         source, target = aligned((width, width, padded), dtype), aligned((height, height, padded + 2), dtype)
-        other, bias = aligned((height, height, padded), dtype), aligned((padded,), dtype)
-        for array in (source, other, bias):
+        other, scale, shift = (aligned((*sides, padded), dtype) for sides in ((height, height), (), ()))
+        for array in (source, other, scale, shift):
             array[:] = random.standard_normal(array.shape)
         target[:] = UNTOUCHED
         bounds = np.array([0.0, 0.7], dtype)
         limits = (height, height) if what < BIAS else (height - 1, max(1, height - 2))
-        run(3 if what == IMAGE else taps, what, source, target, bias, other, bounds, channels, limits)
+        run(3 if what == IMAGE else taps, what, source, target, scale, shift, other, bounds, channels, limits)
         expected = np.einsum("ai,bj,ijc->abc", matrix, matrix, source, optimize=True)
         if what == GATE:
             expected = np.where(other > 0, expected, 0)
         elif what >= BIAS:
-            expected = np.clip(expected + bias + (other if what == ADD else 0), *bounds)
+            expected = np.clip(expected * scale + shift + (other if what == ADD else 0), *bounds)
         real = channels if what >= GRADIENT else padded
         rows, columns = limits
         tolerance = 1e-5 if dtype == np.float32 else 1e-13
@@ -75,5 +75,16 @@ def test_a_nan_passes_the_bounds(taps, what):
     side = OUTPUTS[taps]
     source, target = aligned((6, 6, 16)), aligned((side, side, 16))
     source[1, 1] = np.nan
-    run(taps, what, source, target, aligned((16,)), target, np.array([0, np.inf], np.float32), 16, (side, side))
+    run(
+        taps,
+        what,
+        source,
+        target,
+        aligned((16,)),
+        aligned((16,)),
+        target,
+        np.array([0, np.inf], np.float32),
+        16,
+        (side, side),
+    )
     assert np.all(np.isnan(target))

@@ -66,7 +66,7 @@ def conv2d(
         return y
     if is_filtered(algorithm, g, groups, w.shape):
         filtering = _filtering(w, g, len(x), dtype)
-        for call in filtering.forward(_in_room(contiguous(x, dtype), filtering.image_room), bias, out):
+        for call in filtering.forward(_in_room(contiguous(x, dtype), filtering.image_room), out, bias):
             call()
         return y
     calls = _calls(contiguous(w, dtype), g, groups, len(x))

@@ -99,7 +99,7 @@ def transform_image(address, xp, index, to, s, steps):
     n, row, column = place(index, s)
     x = pointer(xp, element(xp, n, s.first_row + row, s.first_column + column))
     registers = (xp.shape[3] + lanes(xp) - 1) // lanes(xp)
-    transform(address, 3, IMAGE, x, to, x, x, x, registers, 0, 0, 0, steps)
+    transform(address, 3, IMAGE, x, to, x, x, x, x, registers, 0, 0, 0, steps)
 
 
 @subroutine
@@ -107,19 +107,19 @@ def transform_taps(address, w, c, first, to, s, steps):
     """Write the weights of channel c and of the filters from `first` on, at their points, to an address."""
     registers = (min(s.width, w.shape[3] - first) + lanes(w) - 1) // lanes(w)
     g = pointer(w, c * w.shape[3] + first)
-    transform(address, s.taps, WEIGHTS, g, to, g, g, g, registers, 0, 0, 0, steps)
+    transform(address, s.taps, WEIGHTS, g, to, g, g, g, g, registers, 0, 0, 0, steps)
 
 
 @subroutine
-def transform_output(address, what, products, index, out, other, bias, bounds, first, s, steps):
+def transform_output(address, what, products, index, out, other, scale, shift, bounds, first, s, steps):
     """Finish a tile of outputs of the filters from `first` on."""
     n, row, column = place(index, s)
     filters = min(s.width, out.shape[3] - first)
     to = pointer(out, element(out, n, s.top + row, s.left + column) + first)
     beside = pointer(other, element(other, n, s.other_top + row, s.other_left + column) + first)
     transform(
-        address, s.taps, what, products, to, pointer(bias, first), beside, pointer(bounds, 0), filters // lanes(out),
-        filters % lanes(out), s.rows - row, s.columns - column, steps,
+        address, s.taps, what, products, to, pointer(scale, first), pointer(shift, first), beside,
+        pointer(bounds, 0), filters // lanes(out), filters % lanes(out), s.rows - row, s.columns - column, steps,
     )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def transform_weights(address, w, u, steps, sizes):
 
 
 @kernel
-def convolve_tiles(addresses, xp, u, bias, out, other, bounds, what, v, sums, strides, steps, sizes):
+def convolve_tiles(addresses, xp, u, scale, shift, out, other, bounds, what, v, sums, strides, steps, sizes):
     """Cross-correlate padded images with kernels, for many tiles.
 
     Parameters
@@ -148,7 +148,7 @@ def convolve_tiles(addresses, xp, u, bias, out, other, bounds, what, v, sums, st
         Images with zeros around them, as far as whole tiles reach, and room for a register after the end.
     u : (blocks, points, C*width + a line)
         From `transform_weights`.
-    bias : (F,)
+    scale, shift : (F,)
     out : (N, Ho, Wo, F)
     other : (N, Hg, Wg, F)
         What is added, or what outputs have to pass.
@@ -201,13 +201,13 @@ def convolve_tiles(addresses, xp, u, bias, out, other, bounds, what, v, sums, st
                     )  # fmt: skip
             for t in range(count):
                 transform_output(
-                    addresses[1], what, advance(products, t * s.width), first + t, out, other, bias, bounds,
+                    addresses[1], what, advance(products, t * s.width), first + t, out, other, scale, shift, bounds,
                     b * s.width, s, steps[2],
                 )  # fmt: skip
 
 
 @kernel
-def convolve_few_tiles(addresses, xp, w, bias, out, other, bounds, what, v, u, sums, strides, steps, sizes):
+def convolve_few_tiles(addresses, xp, w, scale, shift, out, other, bounds, what, v, u, sums, strides, steps, sizes):
     """Cross-correlate padded images with kernels, for few tiles and many weights.
 
     Parameters are those of `convolve_tiles`, apart from
@@ -246,7 +246,18 @@ def convolve_few_tiles(addresses, xp, w, bias, out, other, bounds, what, v, u, s
                     )  # fmt: skip
         for t in range(tiles):
             transform_output(
-                addresses[1], what, advance(products, t * s.width), t, out, other, bias, bounds, first, s, steps[2]
+                addresses[1],
+                what,
+                advance(products, t * s.width),
+                t,
+                out,
+                other,
+                scale,
+                shift,
+                bounds,
+                first,
+                s,
+                steps[2],
             )
 
 

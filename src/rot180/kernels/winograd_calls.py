@@ -113,15 +113,17 @@ class Winograd:
     def forward(
         self,
         x: FeatureMap,
-        bias: Array,
         y: FeatureMap,
-        bounds: tuple[float, float] = (-math.inf, math.inf),
+        shift: Array,
+        scale: Array | None = None,
+        limits: tuple[float, float] = (-math.inf, math.inf),
         added: FeatureMap | None = None,
     ) -> list[Call]:
-        """Return the calls that compute y, clamp(x * w + bias + added), for x in its `image_room`."""
+        """Return the calls that compute y, clamp(sum*scale + shift + added), for x in its `image_room`."""
         (top, _), (left, _) = self.g.padding
-        what = BIAS if added is None else ADD
-        return self._calls(self.w, x, (x.top - top, x.left - left), bias, y, added or y, np.array(bounds), what)
+        begin = x.top - top, x.left - left
+        finish = np.ones_like(shift) if scale is None else scale, shift, limits
+        return self._calls(self.w, x, begin, y, finish, ADD if added else BIAS, added or y)
 
     def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> list[Call]:
         """Return the calls that compute dx, where `gate` is positive, for delta in its `delta_room`."""
@@ -129,25 +131,23 @@ class Winograd:
         KH, KW, C, F = self.w.shape
         turned = self.scratch((KH, KW, F, C))
         begin = delta.top - (KH - 1 - top), delta.left - (KW - 1 - left)
-        zeros, bounds = np.zeros(C, self.w.dtype), np.array((-math.inf, math.inf))
-        what = BIAS if gate is None else GATE
-        return [
-            Call(turn, (self.w, turned)),
-            *self._calls(turned, delta, begin, zeros, dx, gate or dx, bounds, what),
-        ]
+        finish = np.ones(C, self.w.dtype), np.zeros(C, self.w.dtype), (-math.inf, math.inf)
+        calls = self._calls(turned, delta, begin, dx, finish, GATE if gate else BIAS, gate or dx)
+        return [Call(turn, (self.w, turned)), *calls]
 
     def _calls(
         self,
         w: Array,
         x: FeatureMap,
         begin: tuple[int, int],
-        bias: Array,
         y: FeatureMap,
-        other: FeatureMap,
-        bounds: Array,
+        finish: tuple[Array, Array, tuple[float, float]],
         what: int,
+        other: FeatureMap,
     ) -> list[Call]:
+        """The calls of a convolution of x with w, whose first tile begins at a row and column of the buffer of x."""
         _, _, C, F = w.shape
+        scale, shift, limits = finish
         lanes, side, points = lane_count_of(w.dtype), OUTPUTS[self.taps], POINTS * POINTS
         line = LINE // w.itemsize
         width = min(TILE_VECTORS, -(-F // lanes)) * lanes
@@ -199,7 +199,7 @@ class Winograd:
             np.int64,
         )
         addresses = np.array([tile_address(w.dtype), transform_address(w.dtype)])
-        operands = (bias, y.array, other.array, bounds.astype(w.dtype), what)
+        operands = (scale, shift, y.array, other.array, np.array(limits, w.dtype), what)
         rest = (sums, strides, steps, packed(sizes))
         if few:
             return [Call(convolve_few_tiles, (addresses, x.array, w, *operands, v, u, *rest))]

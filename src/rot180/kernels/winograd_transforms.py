@@ -54,8 +54,8 @@ POINTS = 6
 """Along one axis, of every tile."""
 
 IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE = range(7)
-"""What is transformed. The last three are outputs, by the way they are finished: clamp(y + bias),
-clamp(y + bias + other), or y where other is positive and zero elsewhere."""
+"""What is transformed. The last three are outputs, by the way they are finished: clamp(y*scale
++ shift), clamp(y*scale + shift + other), or y where other is positive and zero elsewhere."""
 
 _I64 = ir.IntType(64)
 
@@ -98,7 +98,7 @@ def _emit_product(builder, matrix, from_points, values):
 
 
 def _emit_transform(builder, taps, what, operands, dtype):
-    source, target, bias, other, bounds, count, part, rows, columns, packed = operands
+    source, target, scale, shift, other, bounds, count, part, rows, columns, packed = operands
     matrix, from_points = _matrix(taps, what)
     height, width = matrix.shape
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
@@ -135,7 +135,7 @@ def _emit_transform(builder, taps, what, operands, dtype):
                 passes = builder.fcmp_ordered(">", read(at(other, 4, i, j)), zero)
                 value = builder.select(passes, value, zero)
             elif is_output:
-                value = builder.fadd(value, added)
+                value = call_llvm(builder, "fma", value, factor, term)
                 if what == ADD:
                     value = builder.fadd(value, read(at(other, 4, i, j)))
                 # A NaN stays.
@@ -146,7 +146,11 @@ def _emit_transform(builder, taps, what, operands, dtype):
             else:
                 builder.store(value, at(target, 2, i, j), align=4)
 
-        added = read(vector_pointer(builder, bias, first, kind)) if what in (BIAS, ADD) else zero
+        factor, term = (
+            (read(vector_pointer(builder, base, first, kind)) for base in (scale, shift))
+            if what in (BIAS, ADD)
+            else (zero, zero)
+        )
         half = [
             _emit_product(
                 builder, matrix, from_points, [builder.load(at(source, 0, i, j), align=4) for i in range(width)]
@@ -171,13 +175,13 @@ _cases = [(3, IMAGE), *((taps, what) for taps in OUTPUTS for what in range(WEIGH
 _body = switched(_emit_transform, _cases)
 
 
-def _transform(taps, what, source, target, bias, other, bounds, count, part, rows, columns, steps):
-    _body(taps, what, (source, target, bias, other, bounds, count, part, rows, columns, steps))
+def _transform(taps, what, source, target, scale, shift, other, bounds, count, part, rows, columns, steps):
+    _body(taps, what, (source, target, scale, shift, other, bounds, count, part, rows, columns, steps))
 
 
 def _signature(value):
     intp, address = types.intp, types.CPointer(value)
-    return types.void(intp, intp, *[address] * 5, *[intp] * 4, types.CPointer(types.int64))
+    return types.void(intp, intp, *[address] * 6, *[intp] * 4, types.CPointer(types.int64))
 
 
 def transform_address(dtype: Any) -> int:
@@ -186,7 +190,9 @@ def transform_address(dtype: Any) -> int:
 
 
 @intrinsic
-def transform(typingctx, address, taps, what, source, target, bias, other, bounds, count, part, rows, columns, steps):
+def transform(
+    typingctx, address, taps, what, source, target, scale, shift, other, bounds, count, part, rows, columns, steps
+):
     """Transform one tile, calling the transforms by their address.
 
     `taps` is 3 or 5; an IMAGE is transformed alike for both, and called with 3. `count` whole registers of channels are
@@ -196,7 +202,7 @@ def transform(typingctx, address, taps, what, source, target, bias, other, bound
     source, target and other. `bounds` points to the smallest and the largest output. What is not needed is not read.
     """
     intp = types.intp
-    signature = types.void(intp, intp, intp, source, target, bias, other, bounds, *[intp] * 4, steps)
+    signature = types.void(intp, intp, intp, source, target, scale, shift, other, bounds, *[intp] * 4, steps)
 
     def codegen(context, builder, sig, args):
         address, *rest, steps = args
