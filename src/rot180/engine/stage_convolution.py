@@ -12,6 +12,7 @@ from rot180.kernels.call import Call
 from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.normalization import fold
+from rot180.kernels.winograd_weights_calls import filters_weights, weight_gradient_by_tiles
 from rot180.nn.activation_piecewise import ReLU6
 from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
@@ -79,10 +80,17 @@ class ConvolutionStage(Stage):
 
     def gradients(self, context: Context, dy: FeatureMap) -> list[Step]:
         """Return the steps that compute the gradients of weight and bias."""
-        correlate, add_up = self.calls.weight_gradient(self.x, dy, context.gradients[f"{self.conv.name}.weight"])
-        steps = [self.step("weight gradient", correlate, multiplies=True)]
-        if add_up:
-            steps.append(self.step("add up", add_up))
+        dw = context.gradients[f"{self.conv.name}.weight"]
+        if filters_weights(self.conv.algorithm, self.geometry, self.groups, dw.shape, context.count):
+            correlate = weight_gradient_by_tiles(
+                self.x, dy, dw, self.geometry, threads=context.threads, scratch=context.scratch
+            )
+            steps = [self.step("weight gradient in tiles", correlate, multiplies=True)]
+        else:
+            correlate, add_up = self.calls.weight_gradient(self.x, dy, dw)
+            steps = [self.step("weight gradient", correlate, multiplies=True)]
+            if add_up:
+                steps.append(self.step("add up", add_up))
         return [*steps, *self.bias_gradient(context, dy)]
 
     def bias_gradient(self, context: Context, dy: FeatureMap) -> list[Step]:

@@ -22,6 +22,7 @@ from rot180.kernels.operands import contiguous, float_type
 from rot180.kernels.pointwise_calls import Pointwise, is_pointwise
 from rot180.kernels.twin_depthwise import depthwise_conv2d, depthwise_data_gradient, depthwise_weight_gradient
 from rot180.kernels.winograd_calls import Winograd, is_filtered
+from rot180.kernels.winograd_weights_calls import filters_weights, weight_gradient_by_tiles
 from rot180.ops.conv2d import _geometry, _with_unfolded, check_needs
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array, Padding, Pair
@@ -127,6 +128,10 @@ def conv2d_backward(
             call()
     if "w" in wanted and is_depthwise:
         dw = depthwise_weight_gradient(delta.array, contiguous(x, dtype), g, w.shape)
+    elif "w" in wanted and filters_weights(algorithm, g, groups, w.shape, len(x)):
+        dw = np.empty(w.shape, dtype)
+        image, threads = _in_room(contiguous(x, dtype), g.padding), config.NUMBA_NUM_THREADS
+        weight_gradient_by_tiles(image, delta, dw, g, threads=threads, scratch=_scratch(dw))()
     elif "w" in wanted:
         dw = np.zeros(w.shape, dtype)  # stays so if there are no images
         correlate, add_up = calls.weight_gradient(_padded(x, g.padding, dtype), delta, dw)

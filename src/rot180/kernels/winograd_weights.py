@@ -1,0 +1,252 @@
+"""The weight gradient of a convolution by minimal filtering (`rot180.ops.winograd` derives it).
+
+    dw = G' [ sum over tiles of  (B' d B) * (A e A') ] G
+
+d are the pixels that a tile of outputs sees, e is its delta. At each of the POINTS x POINTS points, the sum over tiles
+is a matrix product, channels by filters, for the register tile: channels are its rows, filters its columns, and it sums
+over the tiles of a block. A block is transformed, then multiplied while it is in the second-level cache and the next
+one's pixels are prefetched. Channels and filters are in panels of a few registers: what is read together at a point
+lies together.
+
+Every sum follows the order of the tiles within one of the `parts` of a batch, and parts are added in their order: the
+bits depend neither on the blocks nor on the threads. If there are too few parts for the threads, they share the panels
+of channels, too, and each transforms delta for itself.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numba import get_thread_id, prange
+
+from rot180.kernels.call import unpacked
+from rot180.kernels.compiling import kernel, subroutine
+from rot180.kernels.simd import advance, lanes, load, pointer, prefetch, splat, store
+from rot180.kernels.tile import TILE_VECTORS, tile
+from rot180.kernels.winograd_transforms import DELTA, GRADIENT, IMAGE, POINTS, transform
+
+LINE = 64
+"""Bytes of a cache line."""
+_ALL = POINTS * POINTS
+
+
+class Field(NamedTuple):
+    """Where the first tile begins in a buffer, and the pixels that may be read; zeros are taken for others."""
+
+    first_row: int
+    first_column: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+class TileSizes(NamedTuple):
+    """The sizes of `correlate_tiles`."""
+
+    taps: int
+    """Rows of the kernel, and columns."""
+    outputs: int
+    """Rows of delta in a tile, and columns."""
+    tile_rows: int
+    """Of an image."""
+    tile_columns: int
+    parts: int
+    """Parts of the batch that are summed separately."""
+    shares: int
+    """Shares of the channels that are computed independently."""
+    blocks: int
+    """Blocks of tiles in a part."""
+    block: int
+    """Tiles in a block; those beyond the last image are zero."""
+    channel_registers: int
+    """Registers of channels in a panel."""
+    filter_registers: int
+    rows: int
+    """Channels in a register tile."""
+
+
+@subroutine
+def _tile_at(array, n, y, x, side, field, first, registers, pixel, cut):
+    """Return the address of a tile's registers of channels from the `first` on, and 1 if it is in place.
+
+    A tile that reaches beyond its field is copied to `cut` (side, side, pixel), with zeros.
+    """
+    N, H, W, C = array.shape
+    L = lanes(array)
+    top, bottom, left, right = field[2], field[3], field[4], field[5]
+    if n < N and y >= top and y + side <= bottom and x >= left and x + side <= right:
+        return pointer(array, ((n * H + y) * W + x) * C + first), 1
+    for i in range(side):
+        for j in range(side):
+            is_inside = n < N and top <= y + i < bottom and left <= x + j < right
+            source = pointer(array, ((n * H + y + i) * W + x + j) * C + first)
+            for r in range(registers):
+                value = load(source, r * L) if is_inside else splat(cut, 0.0)
+                store(cut, (i * side + j) * pixel + r * L, value)
+    return cut, 0
+
+
+@subroutine
+def _fetch(array, first_tile, count, per_row, per_image, side, before, field, first, length, share, shares):
+    """Prefetch this share of the pixels of some tiles, except for rows and columns of the tile `before`."""
+    _, H, W, C = array.shape
+    line = LINE // array.itemsize
+    for row in range(share * count * side // shares, (share + 1) * count * side // shares):
+        t = first_tile + row // side
+        n, y, x = t // per_image, t % per_image // per_row, t % per_row
+        y, x = field[0] + y * side + before + row % side, field[1] + x * side + before
+        p = pointer(array, ((n * H + y) * W + x) * C + first)
+        for j in range(side):
+            for k in range(0, length, line):
+                prefetch(p, j * C + k)
+
+
+@subroutine
+def _finish(transforms, taps, source, dw, place, count, steps):
+    """Transform the sums of `count` filters to gradients, at one place of the innermost matrix of dw."""
+    L = lanes(dw)
+    target = pointer(dw, place)
+    transform(
+        transforms,
+        taps,
+        GRADIENT,
+        source,
+        target,
+        source,
+        source,
+        source,
+        source,
+        count // L,
+        count % L,
+        taps,
+        taps,
+        steps,
+    )
+
+
+@kernel
+def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, strides, sizes):
+    """Correlate padded images with delta.
+
+    Parameters
+    ----------
+    addresses : (2,) int64
+        Of the compiled tile and of the compiled transforms.
+    xp : (N, Hp, Wp, C)
+        Padded images, with room for one register after their end.
+    delta : (N, Hd, Wd, F)
+        With room for one register after its end.
+    dw : (taps, taps, C, F)
+        Overwritten.
+    v, e : (threads, room)
+        A block of tiles: panels of channels or filters, points, tiles, channels or filters of the panel.
+    sums : (parts, room) or (threads, room)
+        Panels of channels, panels of filters, points, channels, filters. If all tiles are in one block, each thread has
+        one panel, which is finished before the next one begins.
+    cuts : (threads, room)
+        A tile that reaches beyond its field.
+    fields : (2, 6) int64
+        A `Field` of xp, and one of delta.
+    steps : (5, 6) int64
+        The steps of `transform` for a tile of images: cut, in place; of delta: cut, in place; for the gradients.
+    strides : from `tile_strides`
+        k over the tiles of a block.
+    sizes : (11,) int64, packed `TileSizes`
+    """
+    C, F = xp.shape[3], delta.shape[3]
+    s = TileSizes(*unpacked(sizes, 11))
+    taps, outputs, parts, shares, blocks, block, rows = s.taps, s.outputs, s.parts, s.shares, s.blocks, s.block, s.rows
+    per_row, per_image = s.tile_columns, s.tile_rows * s.tile_columns
+    L = lanes(xp)
+    width_c, width_f = s.channel_registers * L, s.filter_registers * L
+    panels_c, panels_f = (C + width_c - 1) // width_c, (F + width_f - 1) // width_f
+    point_c, point_f, point = steps[0, 3], steps[2, 3], steps[4, 1]
+    is_whole = blocks == 1 and parts == 1
+    for unit in prange(parts * shares):
+        part, share = unit // shares, unit % shares
+        first_panel = share * panels_c // shares
+        panels = (share + 1) * panels_c // shares - first_panel
+        first_c = first_panel * width_c
+        thread = get_thread_id()
+        cut = pointer(cuts, thread * cuts.shape[1])
+        images, deltas = pointer(v, thread * v.shape[1]), pointer(e, thread * e.shape[1])
+        totals = pointer(sums, (thread if is_whole else part) * sums.shape[1])
+        items = panels * panels_f
+        for b in range(blocks):
+            first = (part * blocks + b) * block
+            for t in range(block):
+                n, place = (first + t) // per_image, (first + t) % per_image
+                y, x = place // per_row * outputs, place % per_row * outputs
+                for q in range(panels):
+                    c = first_c + q * width_c
+                    count = (min(width_c, C - c) + L - 1) // L
+                    source, where = _tile_at(
+                        xp, n, fields[0, 0] + y, fields[0, 1] + x, POINTS, fields[0], c, count, width_c, cut
+                    )
+                    target = advance(images, q * _ALL * point_c + t * width_c)
+                    transform(
+                        addresses[1],
+                        3,
+                        IMAGE,
+                        source,
+                        target,
+                        source,
+                        source,
+                        source,
+                        source,
+                        count,
+                        0,
+                        0,
+                        0,
+                        steps[where],
+                    )
+                for q in range(panels_f):
+                    f = q * width_f
+                    count = (min(width_f, F - f) + L - 1) // L
+                    source, where = _tile_at(
+                        delta, n, fields[1, 0] + y, fields[1, 1] + x, outputs, fields[1], f, count, width_f, cut
+                    )
+                    target = advance(deltas, q * _ALL * point_f + t * width_f)
+                    transform(
+                        addresses[1], taps, DELTA, source, target, source, source, source, source, count, 0, 0, 0,
+                        steps[2 + where],
+                    )  # fmt: skip
+            after = block if b + 1 < blocks else 0
+            for turn in range(items * _ALL):
+                # Either two panels are finished while they are in the cache, or a point's matrices are read only once.
+                item, p = (turn // _ALL, turn % _ALL) if is_whole else (turn % items, turn // items)
+                q, r = item // panels_f, item % panels_f
+                c, f = first_c + q * width_c, r * width_f
+                channels, filters = min(width_c, C - c), min(width_f, F - f)
+                place = 0 if is_whole else (first_panel * panels_f + item) * _ALL * point
+                _fetch(
+                    xp, first + block, after, per_row, per_image, outputs, POINTS - outputs, fields[0], first_c,
+                    min(C - first_c, panels * width_c), turn, items * _ALL,
+                )  # fmt: skip
+                _fetch(delta, first + block, after, per_row, per_image, outputs, 0, fields[1], 0, F, turn, items * _ALL)
+                for j in range(0, filters, TILE_VECTORS * L):
+                    vectors = min(TILE_VECTORS, (filters - j + L - 1) // L)
+                    for i in range(0, channels, rows):
+                        tile(
+                            addresses[0], min(rows, channels - i), vectors,
+                            advance(images, (q * _ALL + p) * point_c + i),
+                            advance(deltas, (r * _ALL + p) * point_f + j),
+                            advance(totals, place + p * point + i * width_f + j), 1, 1 if b else 0, strides,
+                        )  # fmt: skip
+                if is_whole and p == _ALL - 1:
+                    for i in range(channels):
+                        source = advance(totals, i * width_f)
+                        _finish(addresses[1], taps, source, dw, (c + i) * F + f, filters, steps[4])
+    for c in prange(0 if is_whole else C):
+        for r in range(panels_f):
+            f = r * width_f
+            filters = min(width_f, F - f)
+            source = pointer(sums, (c // width_c * panels_f + r) * _ALL * point + c % width_c * width_f)
+            for p in range(_ALL if parts > 1 else 0):
+                for k in range(p * point, p * point + filters, L):
+                    total = load(source, k)
+                    for part in range(1, parts):
+                        total = total + load(source, part * sums.shape[1] + k)
+                    store(source, k, total)
+            _finish(addresses[1], taps, source, dw, c * F + f, filters, steps[4])
