@@ -29,10 +29,10 @@ class ConvolutionStage(Stage):
 
     def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
         super().__init__(layers, inputs, output_shape)
-        self.conv, self.relu = layers[0], relu
-        conv = self.conv
+        conv = layers[0]
         if not isinstance(conv, Conv2d):
             raise TypeError(f"a convolution stage starts with Conv2d, not {conv!r}")
+        self.conv, self.relu = conv, relu
         self.norm = next((layer for layer in layers[1:] if isinstance(layer, BatchNorm2d)), None)
         self._folded: Array | None = None
         self.groups = conv.groups
