@@ -15,6 +15,7 @@
 | speed | `set_threads`, `threads` |
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
+| other programs | `export_onnx` |
 | errors | `Rot180Error`, `ArgumentError`, `ShapeError`, `NotationError`, `DataError`, `ModelError`, `NonFiniteError`, \
 `PixelWarning` |
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Rot180Error,
         ShapeError,
     )
+    from rot180.interop.export import export_onnx
     from rot180.nn import (
         ELU,
         GELU,
@@ -147,6 +149,7 @@ __all__ = [
     "Upsample",
     "__version__",
     "evaluate",
+    "export_onnx",
     "find_lr",
     "fit",
     "load_data",
@@ -173,6 +176,7 @@ _HOMES = {
         "Rot180Error",
         "ShapeError",
     ),
+    "rot180.interop.export": ("export_onnx",),
     "rot180.runs": ("load_model", "load_run", "save_model"),
     "rot180.training.progress_bar": ("ProgressBar",),
     "rot180.training": ("SGD", "Adam", "AdamW", "RMSprop", "Trainer", "evaluate", "find_lr", "fit", "predict"),

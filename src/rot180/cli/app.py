@@ -17,6 +17,7 @@ from rot180.cli.cost import cost
 from rot180.cli.data import data
 from rot180.cli.evaluate import evaluate
 from rot180.cli.explain import explain
+from rot180.cli.export import export
 from rot180.cli.find_lr import find_lr
 from rot180.cli.health import health
 from rot180.cli.journey import journey
@@ -80,6 +81,7 @@ app.command()(train)
 app.command("find-lr")(find_lr)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(export)
 app.command()(show)
 app.command()(journey)
 app.command()(explain)

@@ -1,0 +1,108 @@
+"""`rot180 export`: write a trained network for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rot180.interop.export import OnnxFile
+    from rot180.interop.export.export import Port
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", metavar="FILE", help="The file to write, which must not exist: model.onnx."),
+    ],
+    opset: Annotated[
+        int, typer.Option("--opset", help="Version of ONNX's set of operators, 13 to 25; older ones run anywhere.")
+    ] = 17,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Fold each batch normalization into the layer before it.")
+    ] = False,
+    with_preprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--with-preprocessing",
+            help="Let the file take images as integers, usually of 0 to 255, and normalize them itself.",
+        ),
+    ] = False,
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            metavar="nchw|nhwc",
+            help="Order of the axes of images: channels before rows and columns, or last.",
+        ),
+    ] = "nchw",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Write a trained network as an ONNX file, for ONNX Runtime and other programs.
+
+    The file is checked before it gets its name: its form, and, if ONNX Runtime
+    is installed, its outputs against the network's. It takes any number of
+    images at once. Preprocessing and class names are in its metadata.
+
+    This needs a package: pip install "rot180[onnx]"
+
+    Examples:
+
+      rot180 export runs/first --to digits.onnx
+
+      rot180 export runs/photos --to photos.onnx --with-preprocessing --input nhwc
+
+      rot180 export runs/photos --to photos.onnx --fold --opset 13 --json
+    """
+    import os
+
+    from rot180.cli.output import print_json
+    from rot180.cli.reading import reading_bar
+    from rot180.errors import ArgumentError, ModelError
+    from rot180.interop.export import export_onnx
+    from rot180.runs import load_run
+
+    if to.suffix.lower() != ".onnx":
+        raise ArgumentError(f"--to names a file that ends in .onnx; it is {str(to)!r}")
+    if os.path.lexists(to):
+        raise ArgumentError(f"{to} already exists; choose another --to or remove it")
+    if not to.parent.is_dir():
+        raise ModelError(f"{to}: cannot be written because its folder does not exist; choose an existing one")
+    with reading_bar() as progress:
+        written = export_onnx(
+            load_run(run).model,
+            to,
+            opset=opset,
+            fold=fold,
+            with_preprocessing=with_preprocessing,
+            layout=layout,
+            progress=progress,
+        )
+    if json:
+        print_json(written.to_dict())
+        return
+    _tell(written)
+
+
+def _tell(written: OnnxFile) -> None:
+    from rot180.cli.output import visible
+    from rot180.cli.quantity import memory
+    from rot180.language import translate
+
+    print(f"{visible(written.path)}: opset {written.opset}, IR version {written.ir_version}, {memory(written.size)}")
+    print(f"input {_described(written.input)}, {translate(written.expects)}")
+    print(f"output {_described(written.output)}")
+    if written.difference is not None:
+        print(
+            f"the outputs of {written.compared_with} differ from the network's by at most {written.difference:.1e} of "
+            f"the largest"
+        )
+    for note in written.notes:
+        print(note)
+
+
+def _described(port: Port) -> str:
+    return f"{port.name}: {port.type} ({', '.join(map(str, port.shape))})"

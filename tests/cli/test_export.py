@@ -1,0 +1,57 @@
+"""`export`: the file, what is said about it, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import rot180 as package
+
+Call = Callable[..., Any]
+
+
+def test_a_run_as_a_file_that_takes_images(rot180: Call, trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "digits.onnx"
+    said = rot180("export", trained, "--to", path, "--with-preprocessing", "--input", "nhwc", "--fold")
+    assert (said.status, said.err) == (0, "")
+    lines = said.out.splitlines()
+    assert lines[0].startswith(f"{path}: opset 17, IR version 8, ")
+    assert lines[1:3] == ["input images: uint8 (N, 8, 8, 1), pixels from 0 to 255", "output logits: float32 (N, 10)"]
+    assert lines[3].startswith("the outputs of ONNX Runtime ")
+    images = package.load_data("digits").test_images[:5]
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    logits = session.run(None, {"images": images})[0]
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    expected = package.predict(package.load_run(trained).model, images)
+    np.testing.assert_allclose(powers / powers.sum(1, keepdims=True), expected, atol=1e-5)
+
+
+def test_json(rot180: Call, trained: Path, tmp_path: Path) -> None:
+    said = rot180("export", trained, "--to", tmp_path / "a.onnx", "--opset", 13, "--json").json
+    assert (said["opset"], said["ir_version"], said["expects"]) == (13, 7, "pixels / 255")
+    assert said["input"] == {"name": "images", "type": "float32", "shape": ["N", 1, 8, 8]}
+    assert said["difference"] <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("there.onnx", (), "there.onnx already exists; choose another --to or remove it"),
+        ("model.pb", (), "--to names a file that ends in .onnx; it is "),
+        ("nowhere/model.onnx", (), "cannot be written because its folder does not exist; choose an existing one"),
+        ("model.onnx", ("--opset", 9), "opset must be"),
+        ("model.onnx", ("--input", "hwc"), "unknown layout 'hwc'"),
+    ],
+)
+def test_what_is_refused(rot180: Call, trained: Path, tmp_path: Path, name: str, options: Any, message: str) -> None:
+    (tmp_path / "there.onnx").write_bytes(b"mine")
+    said = rot180("export", trained, "--to", tmp_path / name, *options)
+    assert said.status == 2
+    assert message in said.err
+    assert len(said.err.splitlines()) == 1
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"mine"]
