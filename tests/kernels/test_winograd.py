@@ -12,7 +12,7 @@ from rot180 import kernels, ops
 from rot180.kernels import winograd_calls
 from rot180.kernels.feature_map import NO_PADDING, new_map
 from rot180.kernels.memory import aligned
-from rot180.kernels.winograd_calls import Winograd
+from rot180.kernels.winograd_calls import Winograd, delta_room, image_room
 from rot180.ops.geometry import geometry
 
 FEW = pytest.mark.parametrize("few", [False, True], ids=["many tiles", "few tiles"])
@@ -65,9 +65,9 @@ def prepared(rng, few, channels=20, filters=37):
     w = aligned((3, 3, channels, filters))
     w[...] = rng.normal(size=w.shape)
     calls = Winograd(w, g, count=3, threads=numba.config.NUMBA_NUM_THREADS, scratch=poisoned)
-    x = new_map(3, (9, 7, channels), calls.image_room, np.float32)
+    x = new_map(3, (9, 7, channels), image_room(g), np.float32)
     x.inside[...] = rng.normal(size=x.inside.shape)
-    delta = new_map(3, (9, 7, filters), calls.delta_room, np.float32)
+    delta = new_map(3, (9, 7, filters), delta_room(g), np.float32)
     delta.inside[...] = rng.normal(size=delta.inside.shape)
     return calls, x, delta
 

@@ -13,6 +13,7 @@ from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_depthwise import DepthwiseStage
 from rot180.engine.stage_convolution_pointwise import PointwiseStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
+from rot180.engine.stage_convolution_winograd import WinogradStage
 from rot180.engine.stage_join import AddStage, ConcatenateStage, MultiplyStage
 from rot180.engine.stage_layer import LayerStage
 from rot180.engine.stage_linear import FUSED, LinearStage
@@ -30,6 +31,7 @@ from rot180.engine.stage_simple import (
     SoftmaxStage,
 )
 from rot180.kernels.pointwise_calls import is_pointwise
+from rot180.kernels.winograd_calls import is_filtered
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.activation_piecewise import PReLU, ReLU6
 from rot180.nn.batch_norm import BatchNorm2d
@@ -188,6 +190,8 @@ def _kind(run: Run) -> type[ConvolutionStage]:
             return DepthwiseStage
         if is_pointwise(conv.parameters["weight"], conv.geometry(shape), conv.groups):
             return PointwiseStage
+        if is_filtered(conv.algorithm, conv.geometry(shape), conv.groups, conv.parameters["weight"].shape):
+            return WinogradStage
     return DenseConvolutionStage
 
 

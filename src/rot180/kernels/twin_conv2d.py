@@ -21,7 +21,7 @@ from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type
 from rot180.kernels.pointwise_calls import Pointwise, is_pointwise
 from rot180.kernels.twin_depthwise import depthwise_conv2d, depthwise_data_gradient, depthwise_weight_gradient
-from rot180.kernels.winograd_calls import Winograd, is_filtered
+from rot180.kernels.winograd_calls import Winograd, delta_room, image_room, is_filtered
 from rot180.kernels.winograd_weights_calls import filters_weights, weight_gradient_by_tiles
 from rot180.ops.conv2d import _geometry, _with_unfolded, check_needs
 from rot180.ops.geometry import Geometry
@@ -67,7 +67,7 @@ def conv2d(
         return y
     if is_filtered(algorithm, g, groups, w.shape):
         filtering = _filtering(w, g, len(x), dtype)
-        for call in filtering.forward(_in_room(contiguous(x, dtype), filtering.image_room), out, bias):
+        for call in filtering.forward(_in_room(contiguous(x, dtype), image_room(g)), out, bias):
             call()
         return y
     calls = _calls(contiguous(w, dtype), g, groups, len(x))
@@ -119,7 +119,7 @@ def conv2d_backward(
     elif "x" in wanted and is_filtered(algorithm, g, groups, w.shape):
         dx = np.empty(x.shape, dtype)
         filtering = _filtering(w, g, len(x), dtype)
-        room = _in_room(delta.array, filtering.delta_room)
+        room = _in_room(delta.array, delta_room(g))
         for call in filtering.data_gradient(room, FeatureMap(dx, 0, 0, g.height, g.width)):
             call()
     elif "x" in wanted:

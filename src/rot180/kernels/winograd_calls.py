@@ -27,6 +27,11 @@ BLOCK = 1 << 18
 """Bytes of a block of images at its points: together with the weights of a block of filters they fit the second-level
 cache."""
 
+FEWEST_CHANNELS = 16
+"""With fewer channels or filters, the transforms take longer than is saved between them."""
+MOST_COMPUTED = {3: 1.8, 5: 1.4}
+"""The most outputs that whole tiles may compute, in relation to those that are needed: for 3x3, 6x6 outputs pay and 5x5
+do not; for 5x5, 4x4 pay and 5x5 do not."""
 MANY_WEIGHTS = 1 << 14
 """Pairs of channels and filters whose weights, at their points, do not stay in the second-level cache."""
 
@@ -50,7 +55,10 @@ def is_filtered(algorithm: str, g: Geometry, groups: int, w_shape: tuple[int, ..
 
 def pays(g: Geometry, channels: int, filters: int) -> bool:
     """Return whether minimal filtering is faster than direct convolution."""
-    return False
+    taps = g.kernel[0]
+    down, across = (tiles_along(size, taps) for size in (g.out_height, g.out_width))
+    computed = down * across * OUTPUTS[taps] ** 2
+    return min(channels, filters) >= FEWEST_CHANNELS and computed <= MOST_COMPUTED[taps] * g.out_height * g.out_width
 
 
 def is_few(tiles: int, channels: int, filters: int) -> bool:
@@ -63,14 +71,26 @@ def tiles_along(size: int, taps: int) -> int:
     return -(-size // OUTPUTS[taps])
 
 
-def room(size: tuple[int, int], out: tuple[int, int], before: tuple[int, int], taps: int) -> Sides:
-    """Return the zeros around a map that whole tiles reach.
+def image_room(g: Geometry) -> Sides:
+    """Return the zeros around the input that whole tiles reach."""
+    (top, _), (left, _) = g.padding
+    return _room(g.kernel[0], (g.height, g.width), (g.out_height, g.out_width), (top, left))
 
-    Of `size` pixels by rows and columns `out` are computed; the first tile begins `before` the first pixel.
+
+def delta_room(g: Geometry) -> Sides:
+    """Return the zeros around delta that whole tiles of the data gradient reach."""
+    (top, _), (left, _), last = *g.padding, g.kernel[0] - 1
+    return _room(last + 1, (g.out_height, g.out_width), (g.height, g.width), (last - top, last - left))
+
+
+def _room(taps: int, sizes: tuple[int, int], made: tuple[int, int], before: tuple[int, int]) -> Sides:
+    """Return the zeros around maps of these sizes, when `made` pixels are computed from them.
+
+    The first tile begins `before` the first pixel.
     """
     rows, columns = (
-        (max(0, first), max(0, tiles_along(made, taps) * OUTPUTS[taps] + taps - 1 - first - pixels))
-        for pixels, made, first in zip(size, out, before, strict=True)
+        (max(0, first), max(0, tiles_along(out, taps) * OUTPUTS[taps] + taps - 1 - first - size))
+        for size, out, first in zip(sizes, made, before, strict=True)
     )
     return rows, columns
 
@@ -97,19 +117,6 @@ class Winograd:
         self.count, self.threads, self.scratch = count, threads, scratch
         self.taps = w.shape[0]
 
-    @property
-    def image_room(self) -> Sides:
-        """The zeros around the input that whole tiles reach."""
-        g, ((top, _), (left, _)) = self.g, self.g.padding
-        return room((g.height, g.width), (g.out_height, g.out_width), (top, left), self.taps)
-
-    @property
-    def delta_room(self) -> Sides:
-        """The zeros around delta that whole tiles of the data gradient reach."""
-        g, ((top, _), (left, _)) = self.g, self.g.padding
-        before = self.taps - 1 - top, self.taps - 1 - left
-        return room((g.out_height, g.out_width), (g.height, g.width), before, self.taps)
-
     def forward(
         self,
         x: FeatureMap,
@@ -119,14 +126,14 @@ class Winograd:
         limits: tuple[float, float] = (-math.inf, math.inf),
         added: FeatureMap | None = None,
     ) -> list[Call]:
-        """Return the calls that compute y, clamp(sum*scale + shift + added), for x in its `image_room`."""
+        """Return the calls that compute y, clamp(sum*scale + shift + added), for x in `image_room`."""
         (top, _), (left, _) = self.g.padding
         begin = x.top - top, x.left - left
         finish = np.ones_like(shift) if scale is None else scale, shift, limits
         return self._calls(self.w, x, begin, y, finish, ADD if added else BIAS, added or y)
 
     def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> list[Call]:
-        """Return the calls that compute dx, where `gate` is positive, for delta in its `delta_room`."""
+        """Return the calls that compute dx, where `gate` is positive, for delta in `delta_room`."""
         (top, _), (left, _) = self.g.padding
         KH, KW, C, F = self.w.shape
         turned = self.scratch((KH, KW, F, C))
