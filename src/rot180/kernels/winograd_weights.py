@@ -88,18 +88,25 @@ def _tile_at(array, n, y, x, side, field, first, registers, pixel, cut):
 
 
 @subroutine
-def _fetch(array, first_tile, count, per_row, per_image, side, before, field, first, length, share, shares):
-    """Prefetch this share of the pixels of some tiles, except for rows and columns of the tile `before`."""
-    _, H, W, C = array.shape
+def _row_of(array, t, per_image, per_row, outputs, first_row):
+    """Return the place of the first pixel of the row, from `first_row` on, in which tile t begins."""
+    row = t // per_image * array.shape[1] + first_row + t % per_image // per_row * outputs
+    return row * array.shape[2] * array.shape[3]
+
+
+@subroutine
+def _lines(array, length, count):
+    """Return the elements of the cache lines that each of `count` shares of `length` elements has."""
     line = LINE // array.itemsize
-    for row in range(share * count * side // shares, (share + 1) * count * side // shares):
-        t = first_tile + row // side
-        n, y, x = t // per_image, t % per_image // per_row, t % per_row
-        y, x = field[0] + y * side + before + row % side, field[1] + x * side + before
-        p = pointer(array, ((n * H + y) * W + x) * C + first)
-        for j in range(side):
-            for k in range(0, length, line):
-                prefetch(p, j * C + k)
+    return (length + count * line - 1) // (count * line) * line
+
+
+@subroutine
+def _fetch(array, first, length, end):
+    """Prefetch `length` elements from the `first` on, before `end`."""
+    p = pointer(array, first)
+    for k in range(0, min(length, end - first), LINE // array.itemsize):
+        prefetch(p, k)
 
 
 @subroutine
@@ -173,6 +180,11 @@ def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, s
         images, deltas = pointer(v, thread * v.shape[1]), pointer(e, thread * e.shape[1])
         totals = pointer(sums, (thread if is_whole else part) * sums.shape[1])
         items = panels * panels_f
+        products = 0
+        for q in range(first_panel, first_panel + panels):
+            products += (min(width_c, C - q * width_c) + rows - 1) // rows
+        pairs = TILE_VECTORS * L
+        products *= _ALL * (F // width_f * ((width_f + pairs - 1) // pairs) + (F % width_f + pairs - 1) // pairs)
         for b in range(blocks):
             first = (part * blocks + b) * block
             for t in range(block):
@@ -212,7 +224,13 @@ def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, s
                         addresses[1], taps, DELTA, source, target, source, source, source, source, count, 0, 0, 0,
                         steps[2 + where],
                     )  # fmt: skip
-            after = block if b + 1 < blocks else 0
+            # The rows of pixels of the next block are fetched bit by bit, before each product.
+            begin, end = first + block, first + (2 * block if b + 1 < blocks else block)
+            x_at = _row_of(xp, begin, per_image, per_row, outputs, fields[0, 0] + POINTS - outputs)
+            x_end = _row_of(xp, end, per_image, per_row, outputs, fields[0, 0] + POINTS - outputs)
+            d_at = _row_of(delta, begin, per_image, per_row, outputs, fields[1, 0])
+            d_end = _row_of(delta, end, per_image, per_row, outputs, fields[1, 0])
+            x_step, d_step = _lines(xp, x_end - x_at, products), _lines(delta, d_end - d_at, products)
             for turn in range(items * _ALL):
                 # Either two panels are finished while they are in the cache, or a point's matrices are read only once.
                 item, p = (turn // _ALL, turn % _ALL) if is_whole else (turn % items, turn // items)
@@ -220,14 +238,12 @@ def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, s
                 c, f = first_c + q * width_c, r * width_f
                 channels, filters = min(width_c, C - c), min(width_f, F - f)
                 place = 0 if is_whole else (first_panel * panels_f + item) * _ALL * point
-                _fetch(
-                    xp, first + block, after, per_row, per_image, outputs, POINTS - outputs, fields[0], first_c,
-                    min(C - first_c, panels * width_c), turn, items * _ALL,
-                )  # fmt: skip
-                _fetch(delta, first + block, after, per_row, per_image, outputs, 0, fields[1], 0, F, turn, items * _ALL)
                 for j in range(0, filters, TILE_VECTORS * L):
                     vectors = min(TILE_VECTORS, (filters - j + L - 1) // L)
                     for i in range(0, channels, rows):
+                        _fetch(xp, x_at, x_step, x_end)
+                        _fetch(delta, d_at, d_step, d_end)
+                        x_at, d_at = x_at + x_step, d_at + d_step
                         tile(
                             addresses[0], min(rows, channels - i), vectors,
                             advance(images, (q * _ALL + p) * point_c + i),

@@ -20,8 +20,8 @@ from rot180.ops.types import Array
 PANEL = 4
 """The most registers of channels or filters in a panel: at a point, the matrices of a block of tiles and two panels,
 and their sums, are about as large as the first-level cache."""
-BLOCK_BYTES = 1 << 20
-"""Bytes of a block of tiles and their delta at all points: the second-level cache."""
+BLOCK_BYTES = 1 << 19
+"""Bytes of a block of tiles and their delta at all points: half the second-level cache, if the sums are small."""
 LEAST_BLOCK, LARGE_BLOCK, LARGE_SUMS = 64, 128, 4 << 20
 """A block has at least so many tiles; or so many, if the sums are so many bytes that they do not stay in a core's cache
 from one block to the next."""
