@@ -114,22 +114,8 @@ def _finish(transforms, taps, source, dw, place, count, steps):
     """Transform the sums of `count` filters to gradients, at one place of the innermost matrix of dw."""
     L = lanes(dw)
     target = pointer(dw, place)
-    transform(
-        transforms,
-        taps,
-        GRADIENT,
-        source,
-        target,
-        source,
-        source,
-        source,
-        source,
-        count // L,
-        count % L,
-        taps,
-        taps,
-        steps,
-    )
+    whole, part = count // L, count % L
+    transform(transforms, taps, GRADIENT, source, target, source, source, source, source, whole, part, 0, 0, steps)
 
 
 @kernel
