@@ -5,7 +5,7 @@
 # ARGS goes to the command: make train ARGS="--epochs 3", make test ARGS="-k conv2d".
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check bench docs clean
+.PHONY: help train test check bench bench-deep docs clean
 
 # The first Python that is new enough; `make PYTHON=... train` chooses another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -50,6 +50,15 @@ check: .venv/.dev
 
 bench: .venv/.bench
 	@$(BIN)/python benchmarks/compare.py $(ARGS)
+
+# Published networks, as torchvision and timm have them.
+.venv/.bench-deep: .venv/.bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 torchvision==0.28.0 timm -c constraints.txt
+	@touch $@
+
+# Takes eight minutes; ARGS="--no-compile" spares the minutes in which PyTorch compiles.
+bench-deep: .venv/.bench-deep
+	@$(BIN)/python benchmarks/compare.py --work deep --trials 7 $(ARGS)
 
 docs: .venv/.dev
 	$(BIN)/python docs/draw_images.py

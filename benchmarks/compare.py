@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,27 @@ import memory
 import passes
 import startup
 import steps
+from deep import DEEP, MEMORY, DeepWorkload, write_weights
 from report import insert_entry, ledger_entry, print_tables
 from rot180.files import write_atomically
 from rounds import thread_environment
-from workloads import PASSES, WORKLOADS
+from workloads import PASSES, WORKLOADS, Workload
 
 LEDGER = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 DISTURBED = 0.1
 """Cores that others may keep busy before the run is called disturbed."""
 PARTS = ("steps", "passes", "startup", "memory")
+"""What runs if nothing is named; `deep`, which needs torchvision and timm, is asked for by name."""
+
+
+NAMES: dict[str, tuple[Any, ...]] = {
+    "steps": WORKLOADS,
+    "passes": PASSES,
+    "startup": (),
+    "memory": (),
+    "deep": (*DEEP, MEMORY),
+}
+"""The workloads of each part."""
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -39,8 +52,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         nargs="+",
         action="extend",
         metavar="NAME",
-        help=f"what to measure: {', '.join(PARTS)}, or any part of a name, such as b32 or train-lenet5; may be given "
-        "again (default: all)",
+        help=f"what to measure: {', '.join(PARTS)}, deep (published networks; `make bench-deep`), or any part of a "
+        "name, such as b32 or train-lenet5, of a published network deep-train or deep-infer-resnet18; may be given "
+        f"again (default: {', '.join(PARTS)})",
     )
     parser.add_argument("--list", action="store_true", help="print the names and exit")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="cores to use (default: 2)")
@@ -49,6 +63,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="3 rounds of 0.1 s, to see that everything works; not to be quoted"
     )
+    parser.add_argument(
+        "--no-compile", action="store_true", help="leave PyTorch's compiled settings out, which take minutes to start"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file")
     parser.add_argument("--ledger", action="store_true", help="add an entry to docs/benchmarks.md")
     parser.add_argument(
@@ -56,7 +73,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     for word in options.work or ():
-        if word not in PARTS and not any(word in work.name for work in (*WORKLOADS, *PASSES)):
+        if word not in NAMES and not any(
+            chosen([word], part, work.name) for part, works in NAMES.items() for work in works
+        ):
             parser.error(f"--work: nothing is called {word!r}; --list prints the names")
     options.work = options.work or list(PARTS)
     if options.quick:
@@ -69,10 +88,11 @@ def chosen(wanted: list[str], part: str, name: str) -> bool:
 
     >>> chosen(["steps"], "steps", "train-lenet5-b32"), chosen(["lenet5"], "steps", "train-lenet5-b32")
     (True, True)
-    >>> chosen(["passes"], "steps", "train-lenet5-b32")
-    False
+    >>> chosen(["passes"], "steps", "train-lenet5-b32"), chosen(["b16"], "deep", "deep-train-resnet18-b16")
+    (False, False)
     """
-    return part in wanted or any(word in name for word in wanted if word not in PARTS)
+    words = (word for word in wanted if word not in NAMES and (part != "deep" or word.startswith("deep-")))
+    return part in wanted or any(word in name for word in words)
 
 
 def speed_of_machine(threads: int) -> dict[str, float]:
@@ -127,11 +147,29 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "passes": [],
         "startup": {},
         "memory": None,
+        "peaks": None,
     }
+
+    def compare(work: Workload | DeepWorkload) -> None:
+        threads = 1 if work.threads == 1 else options.threads
+        compiled = not options.no_compile
+        result["works"].append(
+            steps.compare_steps(work, threads, options.trials, options.turn, note, compiled=compiled)
+        )
+
     for work in WORKLOADS:
         if chosen(options.work, "steps", work.name):
-            threads = 1 if work.threads == 1 else options.threads
-            result["works"].append(steps.compare_steps(work, threads, options.trials, options.turn, note))
+            compare(work)
+    deep = [work for work in NAMES["deep"] if chosen(options.work, "deep", work.name)]
+    if deep:
+        with tempfile.TemporaryDirectory() as folder:
+            note("weights of the published networks")
+            write_weights(Path(folder), deep)
+            for work in deep:
+                if work is MEMORY:
+                    result["peaks"] = memory.compare_peaks(options.threads, note)
+                else:
+                    compare(work)
     for job in PASSES:
         if chosen(options.work, "passes", job.name):
             result["passes"].append(passes.compare_pass(job, options.threads, options.trials, options.turn / 2, note))
@@ -154,7 +192,7 @@ def main() -> int:
     """Measure, print, write."""
     options = parse(sys.argv[1:])
     if options.list:
-        print("\n".join((*PARTS, *(work.name for work in WORKLOADS), *(job.name for job in PASSES))))
+        print("\n".join((*NAMES, *(work.name for works in NAMES.values() for work in works))))
         return 0
     result = measure(options, Console(stderr=True))
     print_tables(result, Console(width=None if sys.stdout.isatty() else 160))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import rot180
+from deep import DeepWorkload
 from workloads import LEARNING_RATE, ConvPass, Workload
 
 VERSIONS = {"rot180": rot180.__version__, "numpy": np.__version__}
@@ -22,16 +23,16 @@ def set_threads(threads: int) -> None:
 class Contender:
     """A training step or a prediction, on one engine."""
 
-    def __init__(self, workload: Workload, threads: int, *, engine: str) -> None:
+    def __init__(self, workload: Workload | DeepWorkload, threads: int, *, engine: str) -> None:
         set_threads(threads)
         self.model = rot180.network(workload.notation).build(seed=0)
         weights = workload.weights()
-        parameters = self.model.parameters
-        if set(weights) != set(parameters):
-            raise ValueError(f"the parameters are {sorted(parameters)}, the workload has {sorted(weights)}")
+        state = self.model.state
+        if set(weights) != set(state):
+            raise ValueError(f"the arrays are {sorted(state)}, the workload has {sorted(weights)}")
         for name, value in weights.items():
-            parameters[name][...] = value
-        self.trainer = rot180.Trainer(self.model, optimizer="adam", engine=engine)
+            state[name][...] = value
+        self.trainer = rot180.Trainer(self.model, optimizer=workload.optimizer, engine=engine)
         self.trainer.optimizer.lr = LEARNING_RATE
         self.step = self._infer if workload.task == "infer" else self._train
 

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from deep import DeepWorkload
 from workloads import Layer, Workload
 
 VERSIONS = {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__}
@@ -68,12 +69,15 @@ def graph(layers: list[Layer], weights: dict[str, np.ndarray]) -> onnx.ModelProt
 class Contender:
     """A prediction."""
 
-    def __init__(self, workload: Workload, threads: int) -> None:
+    def __init__(self, workload: Workload | DeepWorkload, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        model = graph(workload.layers, workload.weights()).SerializeToString()
+        if isinstance(workload, Workload):
+            model = graph(workload.layers, workload.weights()).SerializeToString()
+        else:
+            model = workload.file(".onnx").read_bytes()
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def prepare(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
+from deep import DeepWorkload
 from workloads import LEARNING_RATE, ConvPass, Layer, Workload
 
 VERSIONS = {"torch": torch.__version__}
@@ -43,6 +44,17 @@ def network(layers: list[Layer], weights: dict[str, np.ndarray]) -> nn.Sequentia
     return nn.Sequential(*modules)
 
 
+def model_of(workload: Workload | DeepWorkload) -> nn.Module:
+    """Return the network of a workload with its weights."""
+    if isinstance(workload, Workload):
+        return network(workload.layers, workload.weights())
+    from reference_torch import reference, without_dropout
+
+    module = without_dropout(reference(workload.model, workload.classes))
+    module.load_state_dict(torch.load(workload.file(".pt"), weights_only=True, mmap=True))
+    return module
+
+
 def _fill(module: nn.Module, weight: np.ndarray, bias: np.ndarray) -> None:
     with torch.no_grad():
         module.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
@@ -52,16 +64,17 @@ def _fill(module: nn.Module, weight: np.ndarray, bias: np.ndarray) -> None:
 class Contender:
     """A training step or a prediction, in one setting."""
 
-    def __init__(self, workload: Workload, threads: int, *, channels_last: bool, compiled: bool) -> None:
+    def __init__(self, workload: Workload | DeepWorkload, threads: int, *, channels_last: bool, compiled: bool) -> None:
         torch.set_num_threads(threads)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.model = network(workload.layers, workload.weights()).to(memory_format=self.layout)
+        self.model = model_of(workload).to(memory_format=self.layout)
         self.predict = self.model
         if workload.task == "infer":
             self.model.eval()
             self.step = self._infer
         else:
-            self.optimizer = torch.optim.Adam(self.model.parameters(), LEARNING_RATE, fused=True)
+            kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[workload.optimizer]
+            self.optimizer = kind(self.model.parameters(), LEARNING_RATE, fused=True)
             self.loss = self._loss
             self.step = self._train
         if compiled:

@@ -1,6 +1,6 @@
 """Compare the named models with torchvision's and timm's: outputs, statistics and all gradients, with the same weights.
 
-    python benchmarks/reference_models.py [--models resnet18 vgg16] [--size 64] [--batch 4] [--as-drawn]
+    python benchmarks/reference_models.py [--models resnet18 vgg16] [--size 64] [--batch 8] [--as-drawn]
 
 Both get the same random weights, biases, running means and variances. In inference and in training, with dropout
 switched off, a random delta goes backward through both; differences are relative to the largest value of their kind.
@@ -18,11 +18,10 @@ import argparse
 
 import numpy as np
 import torch
-import torchvision
 
 import rot180
 from kinks import avoid_kinks
-from reference_torch import reference
+from reference_torch import reference, without_dropout
 from rot180.nn import NAMED_MODELS, Dropout, DropPath, Network
 from rot180.nn.models import adapted_model
 
@@ -83,9 +82,8 @@ def ours(part: torch.nn.Module, name: str, array: np.ndarray, shape: tuple[int, 
 
 def randomize(module: torch.nn.Module, generator: np.random.Generator) -> None:
     """Give all statistics, scales, shifts and biases values that are not zero or one; switch dropout off."""
+    without_dropout(module)
     for part in module.modules():
-        if isinstance(part, torch.nn.Dropout | torchvision.ops.StochasticDepth):
-            part.p = 0.0
         for name, array in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
             if array.ndim == 1:
                 noise = torch.from_numpy(generator.normal(size=tuple(array.shape))).to(array.dtype)
@@ -94,18 +92,18 @@ def randomize(module: torch.nn.Module, generator: np.random.Generator) -> None:
 
 
 def same_networks(
-    name: str, images: np.ndarray, *, as_drawn: bool = False
+    name: str, images: np.ndarray, classes: int = CLASSES, *, as_drawn: bool = False
 ) -> tuple[Network, torch.nn.Module, list[torch.nn.Module]]:
     """Return a named model and its reference with the same random weights, in float64, and the reference's modules.
 
     The modules are those with parameters, in the order of the model's layers with parameters.
     """
     torch.manual_seed(0)
-    module = reference(name, CLASSES)
+    module = reference(name, classes)
     randomize(module, np.random.default_rng(0))
     make_exact(module)
     module = module.double()
-    model = rot180.network(adapted_model(name, images.shape[1:], CLASSES)).build(dtype=np.float64)
+    model = rot180.network(adapted_model(name, images.shape[1:], classes)).build(dtype=np.float64)
     for layer in model.layers:
         if isinstance(layer, Dropout | DropPath):
             layer.rate = 0.0
@@ -195,7 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=PUBLISHED, choices=PUBLISHED)
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--as-drawn", action="store_true", help="leave pre-activations near kinks")
     arguments = parser.parse_args()
     failed = False

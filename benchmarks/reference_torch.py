@@ -17,6 +17,14 @@ def reference(name: str, classes: int) -> nn.Module:
     return getattr(torchvision.models, name)(num_classes=classes)
 
 
+def without_dropout(module: nn.Module) -> nn.Module:
+    """Switch off whatever is random, and return the module."""
+    for part in module.modules():
+        if isinstance(part, nn.Dropout | torchvision.ops.StochasticDepth):
+            part.p = 0.0
+    return module
+
+
 class Block(nn.Module):
     """Two convolutions beside a shortcut, which is a 1 x 1 convolution where the size changes."""
 

@@ -21,10 +21,11 @@ def verdict(value: float | None, target: float, *, at_least: bool = True) -> str
     return "yes" if (value >= target if at_least else value <= target) else "no"
 
 
-def ratio_rows(works: list[dict[str, Any]]) -> list[Row]:
-    """Return rows of work, our time, the best peer and its time, the ratio with its quartiles, target, reached."""
+def ratio_rows(works: list[dict[str, Any]], speed: dict[str, float]) -> list[Row]:
+    """Return rows of work, our time and fraction of the peak, the best peer, its time, the ratio, target, reached."""
     rows = []
     for work in works:
+        peak = speed["peak_one_core_gflops" if work["threads"] == 1 else "peak_all_cores_gflops"]
         ours, best = work["contenders"].get("rot180"), work["contenders"].get(work["best_peer"])
         ratio = work["ratio"]
         spread = " ({:.2f}-{:.2f})".format(*work["ratio_quartiles"]) if ratio else ""
@@ -33,6 +34,7 @@ def ratio_rows(works: list[dict[str, Any]]) -> list[Row]:
                 work["name"],
                 str(work["threads"]),
                 _milliseconds(ours),
+                f"{2e-6 * work['multiply_adds'] / ours['median_ms'] / peak:.0%}" if ours else "-",
                 f"{work['best_peer']}" if best else "-",
                 _milliseconds(best),
                 f"{ratio:.2f}{spread}" if ratio else "-",
@@ -89,8 +91,8 @@ def pass_rows(passes: list[dict[str, Any]]) -> list[Row]:
     return rows
 
 
-def wait_rows(startup: dict[str, Any], memory: dict[str, Any] | None) -> list[Row]:
-    """Return rows of what users wait for, its seconds, the limit, reached; and the growth of memory."""
+def wait_rows(startup: dict[str, Any], memory: dict[str, Any] | None, peaks: dict[str, Any] | None) -> list[Row]:
+    """Return rows of what users wait for, its seconds, the limit, reached; and of memory."""
     rows = []
     for name, found in startup.items():
         seconds = found.get("seconds")
@@ -107,11 +109,26 @@ def wait_rows(startup: dict[str, Any], memory: dict[str, Any] | None) -> list[Ro
         rows.append(
             ("growth of memory over 2,000 steps", text, "none", "-" if none is None else "yes" if none else "no")
         )
+    if peaks is not None:
+        found = {name: f"{peak / 1e6:,.0f} MB" for name, peak in peaks["peaks"].items()}
+        others = {name: peak for name, peak in peaks["peaks"].items() if name != "rot180"}
+        best = min(others, key=others.__getitem__, default=None)
+        limit = f"{found[best]} ({best})" if best else "-"
+        ours = peaks["peaks"].get("rot180") if best else None
+        faults = "".join(f"; {name} not run: {fault}" for name, fault in peaks["faults"].items())
+        rows.append(
+            (
+                f"peak of memory, {peaks['name']}",
+                found.get("rot180", "-") + faults,
+                limit,
+                verdict(ours, others.get(best, 0), at_least=False),
+            )
+        )
     return rows
 
 
 TABLES = {
-    "ratios": ("work", "threads", "rot180 ms", "best peer", "its ms", "ratio", "at least", "reached"),
+    "ratios": ("work", "threads", "rot180 ms", "of peak", "best peer", "its ms", "ratio", "at least", "reached"),
     "contenders": ("work", "contender", "ms", "images/s", "GFLOP/s", "cores busy", "difference"),
     "passes": ("pass", "rot180", "torch", "peak GFLOP/s", "at least", "reached"),
     "waits": ("what", "measured", "at most", "reached"),
@@ -122,10 +139,10 @@ TABLES = {
 def tables(result: dict[str, Any]) -> dict[str, list[Row]]:
     """Return the rows of each table that is not empty."""
     found = {
-        "ratios": ratio_rows(result["works"]),
+        "ratios": ratio_rows(result["works"], result["speed"]),
         "contenders": contender_rows(result["works"]),
         "passes": pass_rows(result["passes"]),
-        "waits": wait_rows(result["startup"], result["memory"]),
+        "waits": wait_rows(result["startup"], result["memory"], result["peaks"]),
     }
     return {name: rows for name, rows in found.items() if rows}
 

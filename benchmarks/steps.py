@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deep import DeepWorkload
 from rounds import Worker, WorkerError, alternate, paired_ratio
 from workloads import Workload
 
@@ -19,16 +20,31 @@ TRAIN_PEERS = (
     "jax",
 )
 INFER_PEERS = ("onnxruntime", *TRAIN_PEERS)
+DEEP_PEERS = {"train": ("torch", "torch channels_last", "torch compiled channels_last"), "infer": ("onnxruntime",)}
+"""Of published networks, whose compilation takes a minute."""
 OURS = ("rot180", "rot180 numpy")
 TOLERANCE = 1e-4
 """Largest difference of losses or probabilities from PyTorch's, relative to their largest value; all are float32."""
 
 
 def compare_steps(
-    workload: Workload, threads: int, trials: int, turn_seconds: float, note: Callable[[str], None]
+    workload: Workload | DeepWorkload,
+    threads: int,
+    trials: int,
+    turn_seconds: float,
+    note: Callable[[str], None],
+    *,
+    compiled: bool = True,
 ) -> dict[str, Any]:
-    """Run one workload; return medians, spreads and ratios of every contender that could run it."""
-    names = (*OURS, *(TRAIN_PEERS if workload.task == "train" else INFER_PEERS))
+    """Run one workload; return medians, spreads and ratios of every contender that could run it.
+
+    Without `compiled`, peers that compile first are left out.
+    """
+    if isinstance(workload, DeepWorkload):
+        names = (OURS[0], *DEEP_PEERS[workload.task])
+    else:
+        names = (*OURS, *(TRAIN_PEERS if workload.task == "train" else INFER_PEERS))
+    names = tuple(name for name in names if compiled or "compiled" not in name)
     workers: dict[str, Worker] = {}
     losses: dict[str, list[float]] = {}
     faults: dict[str, str] = {}

@@ -2,9 +2,9 @@
 
 Started by `rounds.Worker`, never by hand. It reads one JSON object per line and answers with one: first the job, then
 
-    {"command": "losses"}               three training steps (or one prediction), to compare the results
+    {"command": "losses"}               some training steps (or one prediction), to compare the results
     {"command": "turn", "seconds": s}   as many steps as fit into s seconds; answers with the seconds of each
-    {"command": "memory", "steps": n}   resident bytes before and after n steps
+    {"command": "memory", "steps": n}   resident bytes before and after n steps, and the process's peak
 
 It ends when the pipe is closed. Whatever libraries print to stdout goes to stderr.
 """
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deep import DEEP, MEMORY
 from workloads import PASSES, QUIET_LEARNING_RATE, WORKLOADS
 
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -43,6 +44,11 @@ def resident_bytes() -> int:
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return peak_bytes()
+
+
+def peak_bytes() -> int:
+    """Return the most memory that was resident in this process at once (Linux and macOS)."""
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -54,11 +60,12 @@ class StepJob:
     def __init__(self, contender: str, name: str, threads: int) -> None:
         module_name, settings = CONTENDERS[contender]
         module = importlib.import_module(module_name)
-        workload = next(work for work in WORKLOADS if work.name == name)
+        workload = next(work for work in (*WORKLOADS, *DEEP, MEMORY) if work.name == name)
         self.contender = module.Contender(workload, threads, **settings)
         self.versions = module.VERSIONS
         self.multiply_adds = workload.multiply_adds()
         self.is_training = workload.task == "train"
+        self.compared_steps = workload.compared_steps
         self.batches = [self.contender.prepare(*batch) for batch in workload.data()]
         self.done = 0
 
@@ -68,10 +75,10 @@ class StepJob:
         return result
 
     def losses(self) -> list[float]:
-        """Return what contenders must agree on: the losses of three steps, or the probabilities of a batch."""
+        """Return what contenders must agree on: the losses of the first steps, or the probabilities of a batch."""
         if not self.is_training:
             return [float(value) for value in self()[:8].ravel()]
-        losses = [float(self()) for _ in range(3)]
+        losses = [float(self()) for _ in range(self.compared_steps)]
         self.contender.set_learning_rate(QUIET_LEARNING_RATE)
         return losses
 
@@ -143,7 +150,7 @@ def main() -> None:
                 before = resident_bytes()
                 for _ in range(request["steps"]):
                     job()
-                reply({"before": before, "after": resident_bytes()})
+                reply({"before": before, "after": resident_bytes(), "peak": peak_bytes()})
     except Exception as error:  # the comparison continues without this contender, and says why
         reply({"error": f"{type(error).__name__}: {error}"[:500]})
 

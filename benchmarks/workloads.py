@@ -101,6 +101,9 @@ class Workload:
     """The least ratio of the fastest peer's time to ours."""
     batches: int = field(default=4)
     """Different batches, used in turn, so that no branch predictor memorizes one."""
+    optimizer: str = "adam"
+    compared_steps: int = 3
+    """How many losses contenders must agree on before anything is timed."""
 
     @property
     def layers(self) -> list[Layer]:

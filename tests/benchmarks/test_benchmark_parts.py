@@ -43,6 +43,13 @@ def test_workloads_fit_the_networks_that_are_built_from_them(part):
         assert shapes == {name: value.shape for name, value in model.parameters.items()}
 
 
+def test_published_networks_are_named_models_and_asked_for_by_name(part):
+    deep, chosen = part("deep"), part("compare").chosen
+    assert {work.model for work in (*deep.DEEP, deep.MEMORY)} <= set(rot180.MODELS)
+    assert not any(chosen(["steps", "b16", "resnet18"], "deep", work.name) for work in deep.DEEP)
+    assert sum(chosen(["deep-infer"], "deep", work.name) for work in deep.DEEP) == 6
+
+
 def test_unknown_words_are_refused(part):
     with pytest.raises(ValueError, match="cannot read 'dropout'"):
         part("workloads").read_layers("8x8x1 > dropout > fc10")
@@ -53,7 +60,7 @@ def test_multiply_adds_leave_out_the_first_data_gradient(part):
     assert workload.multiply_adds() == 5 * (2 * (9 * 2 * 4) + 3 * (8 * 3))
 
 
-@pytest.mark.parametrize("name", ["workloads", "rounds", "steps", "passes", "report", "compare"])
+@pytest.mark.parametrize("name", ["workloads", "rounds", "steps", "passes", "report", "compare", "kinks"])
 def test_examples_run(part, name):
     assert doctest.testmod(part(name)).failed == 0
 
@@ -82,9 +89,17 @@ def test_a_ledger_entry_has_machine_commit_trials_and_ratio(part):
         "machine": {"processor": "P", "llvm_cpu": "znver5", "cores": 2, "system": "Linux", "python": "3.11"},
         "settings": {"trials": 11, "turn_seconds": 0.3, "cores_busy_otherwise": 0.0},
         "speed": speed, "startup": {}, "memory": None,
+        "peaks": {"name": "net", "peaks": {"rot180": 2e8, "torch": 3e8, "torch channels_last": 2.5e8}, "faults": {}},
     }  # fmt: skip
     ledger = report.insert_entry("# Ledger\n\nText.\n\n## older\n", report.ledger_entry(result))
-    for piece in ("## 2026-01-01, commit abc1234", "11 trials", "2.50 (2.40-2.60) | 2.0 | yes", "not run: ImportError"):
+    for piece in (
+        "## 2026-01-01, commit abc1234",
+        "11 trials",
+        "2.50 (2.40-2.60) | 2.0 | yes",
+        "not run: ImportError",
+        "| 2 | 2 (1.9-2.1) | 50000% | torch |",
+        "| peak of memory, net | 200 MB | 250 MB (torch channels_last) | yes |",
+    ):
         assert piece in ledger
     assert ledger.index("abc1234") < ledger.index("## older")
 
@@ -92,6 +107,7 @@ def test_a_ledger_entry_has_machine_commit_trials_and_ratio(part):
 def test_all_works_that_are_asked_for_are_measured(part, capsys):
     parse = part("compare").parse
     assert parse(["--work", "steps", "lenet5", "--work", "startup"]).work == ["steps", "lenet5", "startup"]
+    assert parse(["--work", "deep-infer", "deep"]).work == ["deep-infer", "deep"]
     assert parse([]).work == ["steps", "passes", "startup", "memory"]
     with pytest.raises(SystemExit):
         parse(["--work", "steps", "--work", "lenet6"])
