@@ -12,6 +12,7 @@ from rot180 import kernels, ops
 from rot180.kernels import winograd_calls
 from rot180.kernels.feature_map import NO_PADDING, new_map
 from rot180.kernels.memory import aligned
+from rot180.kernels.turning import turn
 from rot180.kernels.winograd_calls import Winograd, delta_room, image_room
 from rot180.ops.geometry import geometry
 
@@ -153,3 +154,12 @@ def test_what_is_not_finite_reaches_all_that_it_reaches_in_direct_convolution(ta
         found = kernels.conv2d(x, spoiled, padding="same", algorithm="winograd")
         assert not np.isfinite(found[~np.isfinite(kernels.conv2d(x, spoiled, padding="same", algorithm="loops"))]).any()
         assert np.isfinite(found[..., :3]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", [(1, 1), (5, 40), (32, 48), (33, 16)])
+def test_turned_kernels_are_rotated_with_channels_exchanged(channels, dtype):
+    w = np.random.default_rng(0).normal(size=(3, 5, *channels)).astype(dtype)
+    turned = np.zeros((3, 5, *channels[::-1]), dtype)
+    turn(w, turned)
+    assert np.array_equal(turned, w[::-1, ::-1].transpose(0, 1, 3, 2))

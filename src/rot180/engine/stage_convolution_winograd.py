@@ -8,7 +8,8 @@ from rot180.engine.step import Step
 from rot180.kernels.call import Call
 from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap, Sides
-from rot180.kernels.winograd import transform_weights, turn
+from rot180.kernels.turning import turn
+from rot180.kernels.winograd import transform_weights
 from rot180.kernels.winograd_calls import Winograd, delta_room, image_room
 from rot180.nn.layer import Layer, Shape
 

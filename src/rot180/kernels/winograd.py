@@ -30,10 +30,10 @@ LINE = 64
 would fall together in the first-level cache."""
 
 LINE_REGISTERS = LINE // VECTOR_BYTES
+AHEAD = 8
+"""Channels ahead, whose weights are fetched: in memory, those of a block of filters are a few lines from each row."""
 SIZES = 16
 """The number of sizes in `WinogradSizes`."""
-SQUARE = 16
-"""Side length of the blocks in which weights are transposed: source and target fit the first-level cache."""
 
 
 class WinogradSizes(NamedTuple):
@@ -105,8 +105,12 @@ def transform_image(address, xp, index, to, s, steps):
 @subroutine
 def transform_taps(address, w, c, first, to, s, steps):
     """Write the weights of channel c and of the filters from `first` on, at their points, to an address."""
-    registers = (min(s.width, w.shape[3] - first) + lanes(w) - 1) // lanes(w)
-    g = pointer(w, c * w.shape[3] + first)
+    C, F = w.shape[2], w.shape[3]
+    registers = (min(s.width, F - first) + lanes(w) - 1) // lanes(w)
+    g = pointer(w, c * F + first)
+    for tap in range(s.taps * s.taps):
+        for k in range(0, s.width, lanes(w) * LINE_REGISTERS):
+            prefetch(g, (tap * C + AHEAD) * F + k)
     transform(address, s.taps, WEIGHTS, g, to, g, g, g, g, registers, 0, 0, 0, steps)
 
 
@@ -259,16 +263,3 @@ def convolve_few_tiles(addresses, xp, w, scale, shift, out, other, bounds, what,
                 s,
                 steps[2],
             )
-
-
-@kernel
-def turn(w, turned):
-    """Fill turned (KH, KW, F, C) from w (KH, KW, C, F): kernels rotated by 180 degrees, channel axes exchanged."""
-    KH, KW, C, F = w.shape
-    for cell in prange(KH * KW):
-        u, v = cell // KW, cell % KW
-        for first_c in range(0, C, SQUARE):
-            for first_f in range(0, F, SQUARE):
-                for f in range(first_f, min(F, first_f + SQUARE)):
-                    for c in range(first_c, min(C, first_c + SQUARE)):
-                        turned[u, v, f, c] = w[KH - 1 - u, KW - 1 - v, c, f]

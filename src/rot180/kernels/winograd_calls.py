@@ -9,24 +9,25 @@ import numpy as np
 from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.feature_map import FeatureMap, Sides
 from rot180.kernels.simd import lane_count_of
-from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
+from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, even_blocks, tile_address, tile_strides
+from rot180.kernels.turning import turn
 from rot180.kernels.winograd import (
     LINE,
     WinogradSizes,
     convolve_few_tiles,
     convolve_tiles,
     transform_weights,
-    turn,
 )
 from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, POINTS, transform_address
 from rot180.ops.conv_winograd import OUTPUTS
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
-BLOCK = 1 << 18
+CACHED = 1 << 18
 """Bytes of a block of images at its points: together with the weights of a block of filters they fit the second-level
 cache."""
-
+CACHED_WEIGHTS = 5 << 17
+"""Bytes of some channels' weights, at their points, of a block of filters."""
 FEWEST_CHANNELS = 16
 """With fewer channels or filters, the transforms take longer than is saved between them."""
 MOST_COMPUTED = {3: 1.8, 5: 1.4}
@@ -34,6 +35,9 @@ MOST_COMPUTED = {3: 1.8, 5: 1.4}
 do not; for 5x5, 4x4 pay and 5x5 do not."""
 MANY_WEIGHTS = 1 << 14
 """Pairs of channels and filters whose weights, at their points, do not stay in the second-level cache."""
+FEW_TILES = 64
+"""With as few tiles, many weights are transformed where they are used. With more of them, the images at their points
+would have to be read again and again from further away."""
 
 
 def is_filtering(g: Geometry, groups: int) -> bool:
@@ -63,7 +67,14 @@ def pays(g: Geometry, channels: int, filters: int) -> bool:
 
 def is_few(tiles: int, channels: int, filters: int) -> bool:
     """Return whether to transform weights where they are used: there are many of them for so few tiles."""
-    return tiles <= filters and channels * filters >= MANY_WEIGHTS
+    return tiles <= FEW_TILES and channels * filters >= MANY_WEIGHTS
+
+
+def _block(tile_bytes: int) -> int:
+    """Return how many tiles to multiply with all weights before the next ones, given the bytes of one at its points."""
+    if tile_bytes * TILE_ROWS > 3 * CACHED:
+        return 3 * TILE_ROWS  # they leave the cache anyway: rather read the weights less often
+    return max(TILE_ROWS, CACHED // tile_bytes)
 
 
 def tiles_along(size: int, taps: int) -> int:
@@ -162,9 +173,8 @@ class Winograd:
         down, across = tiles_along(y.height, self.taps), tiles_along(y.width, self.taps)
         tiles = self.count * down * across
         few = is_few(tiles, C, F)
-        most = tiles if few else max(1, BLOCK // (points * depth * w.itemsize))
-        block = even_blocks(tiles, most) if tiles else 1
-        chunk = min(C, max(1, BLOCK // (points * width * w.itemsize)))
+        block = even_blocks(tiles, tiles if few else _block(points * depth * w.itemsize)) if tiles else 1
+        chunk = even_blocks(C, max(1, CACHED_WEIGHTS // (points * width * w.itemsize)))
         sizes = WinogradSizes(
             taps=self.taps,
             side=side,

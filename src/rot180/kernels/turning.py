@@ -1,0 +1,68 @@
+"""Kernels rotated by 180 degrees, channel axes exchanged: convolved with them, delta becomes the data gradient.
+
+    turned[u, v, f, c] = w[KH-1-u, KW-1-v, c, f]
+
+A square of as many channels as filters as a register has lanes is transposed in registers: each line of memory is read
+and written once.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import prange, types
+from numba.extending import intrinsic
+
+from rot180.kernels.compiling import kernel
+from rot180.kernels.simd import lane_count, lanes, llvm_vector, pointer, vector_pointer
+
+_I64 = ir.IntType(64)
+
+
+@intrinsic
+def transpose(typingctx, source, source_row, target, target_row):
+    """Write a square of elements, whose rows are these distances apart, with rows and columns exchanged."""
+    signature = types.void(source, types.intp, target, types.intp)
+
+    def codegen(context, builder, sig, args):
+        kind, count = llvm_vector(sig.args[0].dtype), lane_count(sig.args[0].dtype)
+
+        def at(base, row, i):
+            return vector_pointer(builder, base, builder.mul(row, ir.Constant(_I64, i)), kind)
+
+        rows = [builder.load(at(args[0], args[1], i), align=4) for i in range(count)]
+        step = 1
+        while step < count:
+            # Exchange, between two rows, the lanes whose number has this bit for those of the other that have not.
+            for i in (i for i in range(count) if not i & step):
+                first, second = rows[i], rows[i + step]
+                low = [count + lane - step if lane & step else lane for lane in range(count)]
+                high = [count + lane if lane & step else lane + step for lane in range(count)]
+                rows[i], rows[i + step] = (
+                    builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(ir.IntType(32), count), order))
+                    for order in (low, high)
+                )
+            step *= 2
+        for i, row in enumerate(rows):
+            builder.store(row, at(args[2], args[3], i), align=4)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@kernel
+def turn(w, turned):
+    """Fill turned (KH, KW, F, C) from w (KH, KW, C, F)."""
+    KH, KW, C, F = w.shape
+    L = lanes(w)
+    bands = (C + L - 1) // L
+    for unit in prange(KH * KW * bands):
+        cell, c = unit // bands, unit % bands * L
+        u, v = cell // KW, cell % KW
+        for f in range(0, F, L):
+            source = pointer(w, ((KH * KW - 1 - cell) * C + c) * F + f)
+            if c + L <= C and f + L <= F:
+                transpose(source, F, pointer(turned, (cell * F + f) * C + c), C)
+            else:
+                for i in range(f, min(F, f + L)):
+                    for j in range(c, min(C, c + L)):
+                        turned[u, v, i, j] = w[KH - 1 - u, KW - 1 - v, j, i]
