@@ -4,6 +4,7 @@
     python tests/runs/kill_resume.py terminate --count 50  SIGTERM: saved and gone in how many seconds?
     python tests/runs/kill_resume.py chain --count 300     SIGINT, SIGTERM and kill -9 in drawn order
 
+`--model resnet20` trains a named model on the compiled engine instead of a small network in NumPy.
 Prints one JSON object; the exit status is 1 if anything was not as it must be.
 """
 
@@ -21,6 +22,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,16 +210,17 @@ def finish(run: Path, reference: Reference, tally: Tally) -> None:
     )
 
 
-def kill(count: int, folder: Path, seed: int = 0) -> Tally:
+def kill(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> Tally:
     """Kill trainings so many times in all, one to three times each, and finish them."""
-    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder, MORE_STATE)
+    settings = [*MORE_STATE, *other]
+    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder, settings)
     while tally.interruptions < count:
         run = folder / f"run-{tally.trainings}-{tally.interruptions}"
         began = False
         for _ in range(rng.choice((1, 1, 2, 3))):
             if tally.interruptions >= count:
                 break
-            arguments = ["train", "--resume", str(run), *EVERY] if began else ["train", *MORE_STATE, *EVERY]
+            arguments = ["train", "--resume", str(run), *EVERY] if began else ["train", *settings, *EVERY]
             arguments += [] if began else ["--out", str(run)]
             inside = tally.interruptions % 5 == 4
             if inside:
@@ -247,12 +250,13 @@ def process_failed(run: Path) -> bool:
     return not (run / "model.safetensors").exists()
 
 
-def terminate(count: int, folder: Path, seed: int = 0) -> Tally:
+def terminate(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> Tally:
     """Send SIGTERM at random moments, measure the time to the exit, and finish the training."""
-    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder)
+    settings = [*SETTINGS, *other]
+    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder, settings)
     while tally.interruptions < count:
         run = folder / f"run-{tally.trainings}-{rng.random()}"
-        process = start(["train", *SETTINGS, *EVERY, "--out", str(run)])
+        process = start(["train", *settings, *EVERY, "--out", str(run)])
         wait_for(process, run / "history.jsonl")
         time.sleep(rng.uniform(0, reference.seconds / 2))
         if not process.is_alive() or (run / "model.safetensors").exists():
@@ -310,14 +314,15 @@ def evaluate(run: Path) -> tuple[int, str]:
     return status, said.getvalue()
 
 
-def chain(count: int, folder: Path, seed: int = 0) -> Tally:
+def chain(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> Tally:
     """Interrupt and kill trainings so many times in all, up to eight times each, and look at the weights each time."""
-    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder)
+    settings = [*SETTINGS, *other]
+    rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder, settings)
     while tally.interruptions < count:
         run = folder / f"chain-{tally.trainings}-{tally.interruptions}"
         for _ in range(rng.randint(2, 8)):
             there = (run / "config.toml").exists()
-            arguments = ["--resume", str(run)] if there else [*SETTINGS, "--out", str(run)]
+            arguments = ["--resume", str(run)] if there else [*settings, "--out", str(run)]
             began = PROCESSES.Event()
             process = start(["train", *arguments, *EVERY], began=began)
             began.wait(60)
@@ -347,11 +352,13 @@ def main() -> int:
     parser.add_argument("what", choices=tuple(MODES))
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", help="train this named model, on the compiled engine")
     arguments = parser.parse_args()
     PROCESSES.set_forkserver_preload(["kill_resume", "rot180.runs.resume"])
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        tally = MODES[arguments.what](arguments.count, Path(folder), arguments.seed)
+        other = ("--model", arguments.model, "--engine", "compiled") if arguments.model else ()
+        tally = MODES[arguments.what](arguments.count, Path(folder), arguments.seed, other)
     told = {name: value for name, value in vars(tally).items() if name != "seconds"}
     if tally.seconds:
         told["slowest"] = round(max(tally.seconds), 3)
