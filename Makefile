@@ -32,9 +32,9 @@ help:
 train: .venv/.run
 	@$(BIN)/rot180 train $(ARGS)
 
-# Two processes, a file at a time: the kernels use all cores themselves.
+# Two processes, a file at a time, in the order of tests/conftest.py: the kernels use all cores themselves.
 test: .venv/.dev
-	@$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .

@@ -9,7 +9,31 @@ import pytest
 
 os.environ["LANGUAGE"] = "en"  # whatever the developer's own; programs that the tests start inherit it
 
+FIRST = [
+    # Nearly all kernels are compiled here; started together, two processes seldom compile the same ones.
+    "test_twin_conv2d.py",
+    "test_twin_deep.py",
+    "test_winograd.py",
+    "test_winograd_weights.py",
+    "test_twin_parity.py",
+    # A few long tests: begun at the end, one process would run them alone.
+    "test_readme.py",
+    "test_compiled_code.py",
+    "test_kill_resume.py",
+    "test_memory_bounds.py",
+    "test_data_command.py",
+    "test_doctests.py",
+    "test_guard_pages.py",
+]
+"""The files that run first."""
+
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the first files first; the order within a file stays."""
+    ranks = {name: rank for rank, name in enumerate(FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(FIRST)))
 
 
 @pytest.fixture(scope="session")
