@@ -36,6 +36,6 @@ def test_unet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     np.testing.assert_allclose(names["intersection_over_union"](wrong, truth)[[0, 1, 3]], [1, 0, 1])
 
 
-def test_four_convolutions_agree(capsys: pytest.CaptureFixture[str]) -> None:
-    runpy.run_path(str(EXAMPLES / "four_convolutions.py"), run_name="__main__")
-    assert len(capsys.readouterr().out.splitlines()) == 4
+def test_five_convolutions_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(EXAMPLES / "five_convolutions.py"), run_name="__main__")
+    assert len(capsys.readouterr().out.splitlines()) == 5

@@ -31,6 +31,8 @@ def test_counts_of_the_named_network() -> None:
         "im2col": {"forward": pixels * 800, "data_gradient": pixels * 1600, "weight_gradient": pixels * 800},
         "offsets": {"forward": pixels * 32, "data_gradient": pixels * 32, "weight_gradient": pixels * 32},
         "windows": {"forward": pixels * 800, "data_gradient": pixels * 800, "weight_gradient": pixels * 800},
+        # 36 points for each tile of four outputs
+        "winograd": {"forward": pixels * 288, "data_gradient": pixels * 576, "weight_gradient": pixels * 864},
     }
     assert conv1.unfolded_bytes["im2col"]["data_gradient"] == 0
     assert fc1.parameters == 3136 * 512 + 512
@@ -79,6 +81,32 @@ def test_the_account_of_a_layer_on_a_machine_of_known_speed() -> None:
     # Unfolding 72 windows of 27 values, 72 pixels of 8 biases, and 2 images of 8x8x3 padded.
     unfolding = 72 * 27 + 72 * 8 + 2 * 64 * 3 + 2 * 36 * 3
     assert predict_forward(moving, conv, (6, 6, 3), 2) == pytest.approx(unfolding * 1e-6, rel=1e-3)
+
+
+def test_minimal_filtering_is_predicted_and_counted() -> None:
+    layers = cost(
+        rot180.network("9x8x4 > conv1:4 conv3x3:8:same:algorithm=winograd conv5x5:6:algorithm=winograd > fc3"), 4
+    )
+    conv1, conv2, conv3 = layers.layers[:3]
+    for layer in (conv2, conv3):
+        assert 0 < (layer.predicted_forward or 0) < 1
+        assert 0 < (layer.predicted_backward or 0) < 1
+    assert "winograd" not in {**conv1.unfolded_bytes, **conv1.algorithm_multiply_adds}
+    # 9x8 outputs are 3x2 tiles of 4x4, 5x4 are 3x2 of 2x2, and the 9x8 pixels of its input 5x4 of them.
+    counted = {
+        "forward": 36 * 4 * 6 * 4 * 8,
+        "data_gradient": 36 * 4 * 6 * 4 * 8,
+        "weight_gradient": 36 * 4 * 6 * 4 * 8,
+    }
+    assert conv2.algorithm_multiply_adds["winograd"] == counted
+    assert conv2.multiply_adds_forward == conv2.algorithm_multiply_adds["im2col"]["forward"] == 4 * 72 * 9 * 4 * 8
+    tiles = {"forward": 6, "data_gradient": 20, "weight_gradient": 6}
+    assert conv3.algorithm_multiply_adds["winograd"] == {part: 36 * 4 * n * 8 * 6 for part, n in tiles.items()}
+    assert conv3.unfolded_bytes["winograd"] == {
+        "forward": 4 * 36 * 4 * 6 * 8, "data_gradient": 4 * 36 * 4 * 20 * 6, "weight_gradient": 4 * 36 * 4 * 6 * 14
+    }  # fmt: skip
+    no_dx = cost(rot180.network("9x8x4 > conv3x3:8 > fc3"), 4).layers[0]
+    assert no_dx.algorithm_multiply_adds["winograd"]["data_gradient"] == 0
 
 
 @pytest.mark.parametrize("algorithm", ["im2col", "offsets", "windows"])

@@ -26,6 +26,8 @@ LAYER_TEXTS = {
     "conv-all": "9x8x4 > conv3x3:6:g2:d2:s2:pad2,1,1,2 > fc5",
     "conv-nobias": "9x8x2 > conv2x3:3:nobias:s3x1 > fc5",
     "conv-deep": "9x8x2 > conv1:3 tanh conv3x3:3:g3 > fc5",
+    "conv-winograd": "9x8x2 > conv3x3:4:same:algorithm=winograd > fc5",
+    "conv-winograd-5": "9x8x2 > conv5x5:3:pad4x0:algorithm=winograd > fc5",
     "maxpool": "9x8x2 > maxpool2 > fc5",
     "maxpool-overlap": "9x8x2 > maxpool3x2:same:s1 > fc5",
     "avgpool": "9x8x2 > avgpool2:same > fc5",
@@ -44,6 +46,7 @@ LAYER_TEXTS = {
     "depthwise": "7x6x4 > conv3x3:4:g4:same:s2 > fc5",
     "convt": "5x4x2 > convt3x3:4:s2:pad1:outpad1 > fc5",
     "convt-groups": "4x3x4 > convt3x2:6:s1x3:d2x1:g2:nobias > fc5",
+    "convt-winograd": "5x4x2 > convt3x3:3:pad1:algorithm=winograd > fc5",
     "bn": "5x4x3 > bn > fc5",
     "bn-flat": "7 > bn:eps=0.1 > fc5",
     "bn-noaffine": "3x3x2 > bn:noaffine > fc5",
@@ -124,7 +127,8 @@ def test_every_ledger_adds_up(key: str) -> None:
                 ledger = explain_in(trace, ask(trace, place, what, generator))
                 assert ledger.adds_up, text(ledger, trace)
                 size = sum(abs(term.value) for term in ledger.terms)
-                assert ledger.allowed <= 2e-7 * (len(ledger.terms) + 80) * (size + 1)  # no bound that proves nothing
+                looser = 4 if "winograd" in key and place == 0 else 1  # its products are larger than those of the sum
+                assert ledger.allowed <= looser * 2e-7 * (len(ledger.terms) + 80) * (size + 1)  # or it proves nothing
 
 
 def test_every_layer_has_ledgers_and_is_asked() -> None:

@@ -137,7 +137,7 @@ def test_what_is_handed_on_says_so(named: Journey) -> None:
     assert named["conv2.dx"][0].same_as == ""
 
 
-@pytest.mark.parametrize("algorithm", ["im2col", "offsets", "windows", "loops", "auto"])
+@pytest.mark.parametrize("algorithm", ["im2col", "offsets", "windows", "winograd", "loops", "auto"])
 def test_all_algorithms_arrive_at_the_same(algorithm: str) -> None:
     model = rot180.network(SMALL).build(seed=1, dtype=np.float64)
     images, labels = batch(model, 3)
@@ -155,10 +155,27 @@ def test_all_algorithms_arrive_at_the_same(algorithm: str) -> None:
         assert found.smallest == gradient.min() or algorithm != "auto"
     arrays = {step.array for step in trip.select("conv2").steps}
     names = {"im2col": "w_rot", "windows": "dx_windows", "offsets": "dx_pad", "loops": "dx_pad", "auto": "dx"}
-    assert names[algorithm] in arrays
+    assert names.get(algorithm, "w_rot") in arrays  # winograd is for 3x3 and 5x5 only: conv1
     # Each of dx and dw is made of as many products as forward.
     backward = [s.multiply_adds for s in trip.steps if s.phase == "backward" and s.layer == "fc1"]
     assert sum(backward) == 2 * 3 * model.layers[6].multiply_adds((12,))
+
+
+def test_minimal_filtering_counts_the_products_that_it_makes() -> None:
+    text = "9x8x2 > conv3x3:4:same conv3x3:4:s2 conv5x5:3:same convt3x3:2:pad1 > fc3"
+    model = rot180.network(text).build(seed=1)
+    trip = journey(model, *batch(model, 2), algorithm="winograd")
+    made = {(step.phase, step.name): step.multiply_adds for step in trip.steps if step.multiply_adds}
+    tiles = 2 * 36 * 6  # two images, points, 4x4 tiles of 9x8
+    assert made["forward", "conv1.y_hat"] == made["backward", "conv1.dw_hat"] == tiles * 2 * 4
+    assert made["forward", "conv2.y_col"] == 2 * 4 * 3 * 9 * 4 * 4  # stride 2: im2col
+    assert made["forward", "conv3.y_hat"] == made["backward", "conv3.dx_hat"] == 2 * 36 * 4 * 4 * 3  # 2x2 tiles of 4x3
+    assert made["forward", "convt1.dx_hat"] == made["backward", "convt1.y_hat"] == 2 * 36 * 3 * 2  # one tile of 4x3
+    assert trip["conv1.x_hat"][0].source.code == "x_hat = _both(b, x_tiles)"
+    assert trip["conv1.x_hat"][0].source.file == "ops/conv_winograd.py"
+    without = rot180.network("9x8x2 > conv3x3:4:s2 conv1:3 > fc3").build(seed=1)
+    with pytest.raises(ArgumentError, match="groups=1, and no layer has one; choose 'im2col'"):
+        journey(without, *batch(without, 2), algorithm="winograd")
 
 
 def test_statistics_are_those_of_the_values() -> None:
@@ -297,6 +314,8 @@ def test_every_array_shows_the_line_that_made_it(algorithm: str) -> None:
         "6x6x2 > conv3x3:4:same:g2 noisyrelu maxpool2:s1 avgpool2 leakyrelu dropout0.3 > "
         "fc6 tanh fc5 sigmoid fc4 softmax fc3"
     )
+    if algorithm == "winograd":
+        every_layer = every_layer.replace(":g2", "")
     model = rot180.network(every_layer).build(seed=0)
     optimizers = ("sgd", "adam", "adamw", "rmsprop", rot180.SGD(0.1, 0.9), rot180.SGD(0.1, 0.9, nesterov=True))
     for optimizer in optimizers if algorithm == "im2col" else ("sgd",):

@@ -20,11 +20,12 @@ def compare(
 ) -> None:
     """Compare all algorithms for the network's convolutions, side by side.
 
-    The four algorithms and the compiled kernels run on random images. The
+    The five algorithms and the compiled kernels run on random images. The
     table shows the largest difference from a float64 result, the time forward
-    and backward, and the peak memory. A star marks the fastest. Below it, the
-    three ways to unfold the input for im2col: window by window (loops), by
-    arrays of indices, and by a strided view.
+    and backward, and the peak memory. A star marks the fastest. winograd, which
+    multiplies less and rounds more, is for 3x3 and 5x5 kernels with stride 1.
+    Below it, the three ways to unfold the input for im2col: window by window
+    (loops), by arrays of indices, and by a strided view.
 
     Examples:
 

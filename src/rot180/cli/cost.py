@@ -30,8 +30,9 @@ def cost(
     """Predict what a network costs on this machine, layer by layer.
 
     The table shows parameters, multiply-adds forward and backward, the memory
-    of the activations and of the windows that each convolution algorithm
-    copies, and the time. The time of the numpy engine is predicted from the
+    of the activations and the time. Below it, for each convolution algorithm,
+    the memory of the windows that it copies, or of the tiles that it
+    transforms, and the multiply-adds that it makes. The time of the numpy engine is predicted from the
     machine's measured speed at copies, matrix products and the like; that of
     the compiled engine, used for training, from its plan and the machine's
     measured speed at the steps of other plans.
@@ -75,7 +76,7 @@ def cost(
         _print_steps(console, compiled)
     else:
         _print_layers(console, found, measure)
-        _print_unfolded(console, found)
+        _print_algorithms(console, found)
     _print_compiled(console, compiled, unknown)
     if warned := warning(others):
         console.print(f"\n{translate(warned)}", style="yellow")
@@ -186,18 +187,31 @@ def _row(name: str, parameters: str, forward: str, backward: str, size: str, *ti
     return " ".join((pad(name, 9), *(pad(number, width, right=True) for number, width in numbers)))
 
 
-def _print_unfolded(console: Console, found: Cost) -> None:
-    """Print the memory of the copied windows: the largest of forward, data gradient and weight gradient."""
-    from rot180.cli.quantity import memory
+def _print_algorithms(console: Console, found: Cost) -> None:
+    """Print the memory of the copied windows, the largest of the three passes, and the multiply-adds of all three."""
+    from rot180.cli.quantity import amount, memory
     from rot180.language import translate
+    from rot180.ops import ALGORITHMS
 
-    convolutions = [layer for layer in found.layers if layer.unfolded_bytes]
-    if not convolutions:
+    layers = [layer for layer in found.layers if layer.unfolded_bytes]
+    if not layers:
         return
-    algorithms = list(convolutions[0].unfolded_bytes)
-    console.print()
-    console.print(translate("peak memory of copied windows, by algorithm"), style="dim")
-    console.print(f"{'':9}" + "".join(f" {algorithm:>9}" for algorithm in algorithms), style="dim", no_wrap=True)
-    for layer in convolutions:
-        sizes = [max(layer.unfolded_bytes[algorithm].values()) for algorithm in algorithms]
-        console.print(f"{layer.name:9}" + "".join(f" {memory(size):>9}" for size in sizes), no_wrap=True)
+    for title, rows in (
+        (
+            "peak memory of copied windows or transformed tiles, by algorithm",
+            [{name: memory(max(parts.values())) for name, parts in layer.unfolded_bytes.items()} for layer in layers],
+        ),
+        (
+            "multiply-adds of all passes, by algorithm",
+            [
+                {name: amount(sum(parts.values())) for name, parts in layer.algorithm_multiply_adds.items()}
+                for layer in layers
+            ],
+        ),
+    ):
+        console.print()
+        console.print(translate(title), style="dim")
+        console.print(f"{'':9}" + "".join(f" {name:>9}" for name in ALGORITHMS), style="dim", no_wrap=True)
+        for layer, cells in zip(layers, rows, strict=True):
+            line = "".join(f" {cells.get(name, '-'):>9}" for name in ALGORITHMS)
+            console.print(f"{layer.name:9}{line}", no_wrap=True)

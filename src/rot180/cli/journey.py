@@ -32,7 +32,8 @@ def journey(
     algorithm: Annotated[
         str,
         typer.Option(
-            "--algorithm", help="Convolution algorithm: im2col, offsets, windows, loops (slow), or auto as in training."
+            "--algorithm",
+            help="Convolution algorithm: im2col, offsets, windows, winograd, loops (slow), or auto.",
         ),
     ] = "im2col",
     batch_size: Annotated[

@@ -21,6 +21,7 @@ from rot180.memory import require
 from rot180.nn import Conv2d, Network
 from rot180.nn.layer import Shape
 from rot180.nn.walk import backward_passes
+from rot180.ops import conv_winograd
 from rot180.ops.conv2d import ALGORITHMS
 from rot180.ops.conv_unfold import METHODS
 from rot180.ops.types import Array
@@ -39,7 +40,7 @@ class Way:
 
     layer: str
     name: str
-    """loops, im2col, offsets, windows, or compiled."""
+    """loops, im2col, offsets, windows, winograd, or compiled."""
     difference: float
     """The largest deviation of output and gradients from float64, each relative to its largest value."""
     forward: float
@@ -97,8 +98,9 @@ class Comparison:
 def compare(model: Network, batch_size: int = 32, *, seed: int = 0) -> Comparison:
     """Compute each convolution of a network by every algorithm, and by the compiled kernels.
 
-    Images and deltas are random. The loops compute only one image, and their time is multiplied by the batch size. The
-    three ways to unfold the input for im2col are compared as well.
+    Images and deltas are random. The loops compute only one image, and their time is multiplied by the batch size.
+    Minimal filtering (winograd) is left out where it does not apply. The three ways to unfold the input for im2col are
+    compared as well.
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ def compare(model: Network, batch_size: int = 32, *, seed: int = 0) -> Compariso
     >>> import rot180
     >>> table = compare(rot180.network("6x6x1 > conv3x3:2 relu > fc3"), batch_size=2)
     >>> sorted({way.name for way in table.ways} - {"compiled"})
-    ['im2col', 'loops', 'offsets', 'windows']
+    ['im2col', 'loops', 'offsets', 'windows', 'winograd']
     >>> all(way.difference < 1e-5 for way in table.ways)
     True
     >>> [(unfolding.method, unfolding.equal) for unfolding in table.unfoldings]
@@ -147,6 +149,11 @@ def compare(model: Network, batch_size: int = 32, *, seed: int = 0) -> Compariso
         for algorithm in ALGORITHMS:
             if algorithm == "loops" and (work := _loops(layer, before)) > LOOPS:
                 left_out[f"{layer.name}.loops"] = f"{work:,} windows times filters per image, at most {LOOPS:,}"
+                continue
+            if algorithm == "winograd" and not _has_tiles(layer):
+                left_out[f"{layer.name}.winograd"] = (
+                    "only for 3x3 and 5x5 kernels with stride 1, dilation 1 and groups=1"
+                )
                 continue
             found.append(case.measure(algorithm, ops, algorithm))
         if kernels is not None:
@@ -174,6 +181,10 @@ def _kernels() -> tuple[ModuleType | None, dict[str, str]]:
     except ImportError as error:
         return None, {"compiled": f"the compiled kernels cannot be imported: {error}"}
     return None, {"compiled": "this version has no compiled convolution"}
+
+
+def _has_tiles(layer: Conv2d) -> bool:
+    return conv_winograd.applies(layer.kernel_size, layer.stride, layer.dilation, layer.groups)
 
 
 def _loops(layer: Conv2d, before: Shape) -> int:

@@ -16,11 +16,13 @@ from rot180.nn import Conv2d, Network
 from rot180.nn.graph import LayerShapes
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.walk import Pass, backward_passes
+from rot180.ops import conv_winograd
 
 __all__ = ["ENGINES", "Cost", "LayerCost", "cost"]
 
 ENGINES = ("numpy",)
 """The engines whose time can be predicted."""
+_PARTS = ("forward", "data_gradient", "weight_gradient")
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,17 @@ class LayerCost:
     output_shape: Shape
     parameters: int
     multiply_adds_forward: int
+    """Multiply-adds by definition, one for each product in the layer's sums, whatever the algorithm."""
     multiply_adds_backward: int
-    """Multiply-adds of weight gradient and data gradient; the first layer needs no data gradient."""
+    """Those of weight gradient and data gradient; the first layer needs no data gradient."""
     activation_bytes: int
     """Bytes of the output for the batch, which backward needs."""
     unfolded_bytes: dict[str, dict[str, int]]
-    """For a convolution, the bytes that windows are copied to: by algorithm, then forward, data_gradient,
-    weight_gradient. The first layer computes no data gradient."""
+    """For a convolution, the bytes that windows are copied to, or transformed tiles: by algorithm, then forward,
+    data_gradient, weight_gradient. The first layer computes no data gradient."""
+    algorithm_multiply_adds: dict[str, dict[str, int]]
+    """For a convolution, the multiply-adds that each algorithm makes, in the same form; `winograd` makes the fewest,
+    and is listed if it applies."""
     predicted_forward: float | None
     """Predicted time in seconds; None for a layer from outside this package."""
     predicted_backward: float | None
@@ -136,8 +142,9 @@ def _layer_cost(
     gradients = passes.runs + passes.needs_dx
     itemsize = model.dtype.itemsize
     unfolded = unfolded_bytes(layer, before, batch_size, itemsize) if isinstance(layer, Conv2d) else {}
+    counted = algorithm_multiply_adds(layer, before, batch_size) if isinstance(layer, Conv2d) else {}
     if not passes.needs_dx:
-        for parts in unfolded.values():
+        for parts in (*unfolded.values(), *counted.values()):
             parts["data_gradient"] = 0
     # The primitives are timed in float32; twice the bytes take twice the time, both in memory and in registers.
     scale = itemsize / 4
@@ -154,6 +161,7 @@ def _layer_cost(
         multiply_adds_backward=gradients * products,
         activation_bytes=batch_size * math.prod(after) * itemsize,
         unfolded_bytes=unfolded,
+        algorithm_multiply_adds=counted,
         predicted_forward=None if forward is None else scale * forward,
         predicted_backward=None if backward is None else scale * backward,
         measured_forward=measured[0],
@@ -162,7 +170,7 @@ def _layer_cost(
 
 
 def unfolded_bytes(layer: Conv2d, input_shape: Shape, batch_size: int, itemsize: int = 4) -> dict[str, dict[str, int]]:
-    """Return the bytes that each algorithm copies windows to, for each pass.
+    """Return the bytes that each algorithm copies windows to, for each pass; of winograd, those of transformed tiles.
 
     Examples
     --------
@@ -176,13 +184,48 @@ def unfolded_bytes(layer: Conv2d, input_shape: Shape, batch_size: int, itemsize:
     windows = pixels * taps * channels * itemsize
     delta = batch_size * g.height * g.width * taps * layer.out_channels * itemsize
     shifted = pixels * channels * itemsize
-    parts = ("forward", "data_gradient", "weight_gradient")
-    return {
-        "loops": dict.fromkeys(parts, 0),
-        "im2col": dict(zip(parts, (windows, delta, windows), strict=True)),
-        "offsets": dict.fromkeys(parts, shifted),
-        "windows": dict.fromkeys(parts, windows),
+    found = {
+        "loops": dict.fromkeys(_PARTS, 0),
+        "im2col": dict(zip(_PARTS, (windows, delta, windows), strict=True)),
+        "offsets": dict.fromkeys(_PARTS, shifted),
+        "windows": dict.fromkeys(_PARTS, windows),
     }
+    if conv_winograd.applies(g.kernel, g.stride, g.dilation, layer.groups):
+        at_outputs, at_pixels = (
+            batch_size * itemsize * conv_winograd.multiply_adds(g.kernel[0], height, width, 1, 1)  # n*n for each tile
+            for height, width in ((g.out_height, g.out_width), (g.height, g.width))
+        )
+        forward, gradient = at_outputs * channels, at_pixels * layer.out_channels
+        found["winograd"] = dict(
+            zip(_PARTS, (forward, gradient, forward + at_outputs * layer.out_channels), strict=True)
+        )
+    return found
+
+
+def algorithm_multiply_adds(layer: Conv2d, input_shape: Shape, batch_size: int) -> dict[str, dict[str, int]]:
+    """Return how many products each algorithm adds up, for each pass.
+
+    Most compute as many as there are in the sums that define a pass. im2col convolves delta with the rotated kernel at
+    every pixel, also where the padding of delta, or a stride, leaves only zeros; winograd saves multiplications.
+
+    Examples
+    --------
+    >>> found = algorithm_multiply_adds(Conv2d(64, 3, padding="same"), (32, 32, 64), 1)
+    >>> found["im2col"]["forward"], found["winograd"]["forward"]
+    (37748736, 9437184)
+    """
+    g, c, f = layer.geometry(input_shape), input_shape[2], layer.out_channels
+    products = batch_size * layer.multiply_adds(input_shape)
+    every_pixel = batch_size * g.height * g.width * math.prod(g.kernel) * c * (f // layer.groups)
+    found = {name: dict.fromkeys(_PARTS, products) for name in ("loops", "im2col", "offsets", "windows")}
+    found["im2col"]["data_gradient"] = every_pixel
+    if conv_winograd.applies(g.kernel, g.stride, g.dilation, layer.groups):
+        at_outputs, at_pixels = (
+            batch_size * conv_winograd.multiply_adds(g.kernel[0], height, width, c, f)
+            for height, width in ((g.out_height, g.out_width), (g.height, g.width))
+        )
+        found["winograd"] = dict(zip(_PARTS, (at_outputs, at_pixels, at_outputs), strict=True))
+    return found
 
 
 def _measured(model: Network, batch_size: int) -> dict[str, tuple[float, float]]:

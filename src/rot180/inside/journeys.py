@@ -22,10 +22,12 @@ from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.files import write_atomically
 from rot180.inside.watcher import GIVEN, Step, Watcher, source_line, source_of
 from rot180.nn import Conv2d, ConvTranspose2d, Network
+from rot180.nn.graph import LayerShapes
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.loss import Loss
 from rot180.nn.walk import walk_backward
 from rot180.nn.weighted import Weighted
+from rot180.ops import conv_winograd
 from rot180.ops.conv2d import ALGORITHMS
 from rot180.ops.recorder import listening
 from rot180.ops.types import Array
@@ -148,8 +150,9 @@ def journey(
         Images as in the data; the model's preprocessing is applied.
     labels : (N,) integers
         The labels of the images.
-    algorithm : {"im2col", "offsets", "windows", "loops", "auto"}
-        The algorithm of all convolutions. With `auto`, each pass of each layer uses the one chosen in training.
+    algorithm : {"im2col", "offsets", "windows", "winograd", "loops", "auto"}
+        The algorithm of all convolutions. With `winograd`, those that it does not apply to are computed by `im2col`.
+        With `auto`, each pass of each layer uses the one that `ops.conv2d` chooses.
     optimizer : str or Optimizer
         The optimizer of the update; it is copied, with its state.
     loss : str or Loss
@@ -168,7 +171,7 @@ def journey(
     Raises
     ------
     ArgumentError
-        The model is not built, or the algorithm is unknown.
+        The model is not built, or the algorithm is unknown or applies to no layer.
     ShapeError
         Images and labels do not fit each other or the model.
 
@@ -193,9 +196,8 @@ def journey(
         raise ShapeError(f"journey: got {len(images)} images and {len(labels)} labels; give one label per image")
     refuse_non_finite(model, images)
     traveler = copy.deepcopy(model)
-    for layer in traveler.layers:
-        if isinstance(layer, (Conv2d, ConvTranspose2d)) and algorithm != "auto":
-            layer.algorithm = algorithm
+    if algorithm != "auto":
+        _use(algorithm, [layer for layer in traveler.layers if isinstance(layer, (Conv2d, ConvTranspose2d))])
     rule = optimizer_by_name(optimizer) if isinstance(optimizer, str) else copy.deepcopy(optimizer)
     objective = make_loss(loss, traveler)
     if algorithm != "loops":  # memory and the processor's clock are warmed up after one pass
@@ -216,6 +218,21 @@ def journey(
         words={layer.name: layer.to_notation() for layer in model.layers},
         steps=tuple(watcher.steps),
     )
+
+
+def _use(algorithm: str, layers: list[Conv2d | ConvTranspose2d]) -> None:
+    """Set the algorithm of all layers; of those that it does not apply to, im2col."""
+    fits = [
+        algorithm != "winograd" or conv_winograd.applies(layer.kernel_size, layer.stride, layer.dilation, layer.groups)
+        for layer in layers
+    ]
+    if layers and not any(fits):
+        raise ArgumentError(
+            "journey: the algorithm 'winograd' is for 3x3 and 5x5 kernels with stride 1, dilation 1 and groups=1, and "
+            "no layer has one; choose 'im2col'"
+        )
+    for layer, it_fits in zip(layers, fits, strict=True):
+        layer.algorithm = algorithm if it_fits else "im2col"
 
 
 def _there_and_back(
@@ -244,8 +261,8 @@ def _there_and_back(
         layer, y = step.layer, step.y
         if not watcher.has_seen(y):
             watcher.note("y", y, source_of(layer, "forward"))
-        products = len(x) * layer.multiply_adds(shapes[step.place].input)
-        watcher.give_products("forward", layer.name, ("y_col", "x_w", "y"), products)
+        products = len(x) * _multiply_adds(layer, shapes[step.place], shapes[step.place].output)
+        watcher.give_products("forward", layer.name, ("y_col", "x_w", "y_hat", "dx_hat", "y"), products)
         saved.append(step.saved)
     watcher.enter("loss", "loss")
     mean_loss, kept = loss.forward(y, labels)
@@ -258,7 +275,7 @@ def _there_and_back(
         for name, array in (*given, *((f"d{key}", gradient) for key, gradient in back.gradients.items())):
             if array is not None and not watcher.has_seen(array):
                 watcher.note(name, array, source_of(back.layer, "backward"))
-        _give_backward_products(watcher, back.layer, shapes[back.place].input, len(images))
+        _give_backward_products(watcher, back.layer, shapes[back.place], len(images))
         gradients.update(back.named_gradients)
     return float(mean_loss), model.in_order(gradients)
 
@@ -287,17 +304,26 @@ def _update(model: Network, optimizer: Optimizer, gradients: dict[str, Array], w
         optimizer.update(model.parameters, gradients, model.lr_factors)
 
 
-def _give_backward_products(watcher: Watcher, layer: Layer, input_shape: Shape, batch_size: int) -> None:
-    """Each of dw and dx takes as many products as the forward pass."""
+def _multiply_adds(layer: Layer, shapes: LayerShapes, maps: Shape) -> int:
+    """Return the products of a pass for one image; by minimal filtering, those for the tiles of these maps."""
+    if isinstance(layer, (Conv2d, ConvTranspose2d)) and layer.algorithm == "winograd":
+        channels = shapes.input[2]
+        return conv_winograd.multiply_adds(layer.kernel_size[0], maps[0], maps[1], channels, layer.out_channels)
+    return layer.multiply_adds(shapes.input)
+
+
+def _give_backward_products(watcher: Watcher, layer: Layer, shapes: LayerShapes, batch_size: int) -> None:
+    """Each of dw and dx takes as many products as the forward pass, but for im2col and minimal filtering."""
     if not isinstance(layer, Weighted):
         return
-    products = batch_size * layer.multiply_adds(input_shape)
-    watcher.give_products("backward", layer.name, ("dw_col", "dw"), products)
+    is_convolved = isinstance(layer, ConvTranspose2d)  # its dx is the output of a convolution
+    products = batch_size * _multiply_adds(layer, shapes, shapes.input if is_convolved else shapes.output)
+    watcher.give_products("backward", layer.name, ("dw_col", "dw_hat", "dw"), products)
     if isinstance(layer, Conv2d):  # by im2col it is a convolution over every pixel of the input
-        height, width, channels = input_shape
+        height, width, channels = shapes.input
         kernel = layer.kernel_size[0] * layer.kernel_size[1]
         every_pixel = batch_size * height * width * channels * kernel * (layer.out_channels // layer.groups)
         watcher.give_products("backward", layer.name, ("dx_col",), every_pixel)
-    is_convolved = isinstance(layer, ConvTranspose2d)  # its dx is the output of a convolution
-    names = ("y_col", "y", "dx") if is_convolved else ("dx_col", "dx_windows", "dx_pad", "dx")
+    products = batch_size * _multiply_adds(layer, shapes, shapes.input)
+    names = ("y_col", "y_hat", "y", "dx") if is_convolved else ("dx_col", "dx_hat", "dx_windows", "dx_pad", "dx")
     watcher.give_products("backward", layer.name, names, products)

@@ -28,6 +28,7 @@ from rot180.nn import (
     Tanh,
 )
 from rot180.nn.layer import Layer, Shape
+from rot180.ops import conv_winograd
 from rot180.ops.conv2d import choose_algorithm
 from rot180.ops.geometry import Geometry
 
@@ -128,6 +129,22 @@ class _Convolution:
         unfolded = self.n * g.height * g.width * self.taps * self.f
         return seconds + s("copy", weights, 4) + s("copy", unfolded, run)
 
+    def transform(self, size: int, tiles: float, channels: int, results: int) -> float:
+        """Return the time to transform tiles from size x size to results x results: copied, then along both axes."""
+        values = tiles * channels
+        products = self.machine.product_seconds
+        copied = self.machine.seconds("copy", size * size * values, channels)
+        return copied + products(results, size, size * values) + products(results, size, values, results)
+
+    def filter_tiles(self, height: int, width: int, c: int, f: int) -> float:
+        """Return the time of minimal filtering from c to f channels, for maps of this size."""
+        r, m = self.g.kernel[0], conv_winograd.OUTPUTS[self.g.kernel[0]]
+        n, tiles = m + r - 1, self.n * -(-height // m) * -(-width // m)
+        seconds = self.transform(n, tiles, c, n) + self.transform(r, c, f, n)
+        seconds += self.machine.product_seconds(tiles, c, f, n * n) + self.transform(n, tiles, f, m)
+        padded = self.machine.seconds("copy", self.n * height * width * c, width * c)
+        return seconds + padded + self.machine.seconds("copy", self.n * height * width * f, f)
+
 
 def _conv_forward(machine: Machine, layer: Conv2d, x_shape: Shape) -> float:
     c = _Convolution(machine, layer, x_shape)
@@ -144,6 +161,8 @@ def _conv_forward(machine: Machine, layer: Conv2d, x_shape: Shape) -> float:
         seconds += s("fill", c.pixels * c.f) + c.taps * each
     elif algorithm == "loops":
         return math.inf
+    elif algorithm == "winograd":
+        seconds += c.filter_tiles(c.g.out_height, c.g.out_width, c.c, c.f)
     else:
         seconds += c.unfold() + c.product(c.pixels, c.taps * c.c / c.groups, c.f / c.groups)
         if c.groups > 1:
@@ -164,6 +183,12 @@ def _conv_backward(machine: Machine, layer: Conv2d, x_shape: Shape, needs_dx: bo
         seconds += c.taps * s("binary", c.pixels * c.c, times=2)
     elif algorithm == "offsets":
         seconds += c.taps * (s("copy", c.pixels * c.c, c.run_of_shift) + c.product(per_group, c.pixels, filters))
+    elif algorithm == "winograd":
+        r, m = c.g.kernel[0], conv_winograd.OUTPUTS[c.g.kernel[0]]
+        n, tiles = m + r - 1, c.n * -(-c.g.out_height // m) * -(-c.g.out_width // m)
+        seconds += c.transform(n, tiles, c.c, n) + c.transform(m, tiles, c.f, n) + c.transform(n, c.c, c.f, r)
+        seconds += machine.product_seconds(c.c, tiles, c.f, n * n)
+        seconds += s("copy", math.prod(x_shape), c.g.width * c.c) + s("copy", c.pixels * c.f, c.g.out_width * c.f)
     elif algorithm == "windows":  # unfolded in the other order: a row for each tap, in runs of an output row
         run = c.g.out_width if c.c == 1 and c.g.stride[1] == 1 else 4
         seconds += s("copy", c.pixels * c.taps * c.c, run) + c.product(c.taps * per_group, c.pixels, filters)
@@ -176,6 +201,10 @@ def _conv_backward(machine: Machine, layer: Conv2d, x_shape: Shape, needs_dx: bo
     if algorithm == "im2col":
         every = c.n * c.g.height * c.g.width
         return seconds + c.rotate_and_unfold() + c.product(every, c.taps * filters, per_group)
+    if algorithm == "winograd":
+        return (
+            seconds + s("copy", c.pixels * c.f, c.g.out_width * c.f) + c.filter_tiles(c.g.height, c.g.width, c.f, c.c)
+        )
     cropping = s("copy", math.prod(x_shape), c.g.width * c.c) if c.g.is_padded else 0
     seconds += s("fill", padded) + cropping
     values = c.pixels * c.c

@@ -2,7 +2,8 @@
 
 Suggested reading order: `geometry` (where windows are placed), `conv_loops` (the definition), `conv_offsets` (the
 weight gradient in four stages), `conv_im2col`, `conv_windows`, `conv_rotation` (the kernel rotated by 180 degrees),
-`conv_identities`; then `pooling`, `activation`, `linear`, `softmax`, `loss`, `update`.
+`conv_identities`, `winograd` and `conv_winograd` (fewer multiplications); then `pooling`, `activation`, `linear`,
+`softmax`, `loss`, `update`.
 Then the operations that deeper networks add: `normalization`, `batch_norm`, `group_norm`, `joins`, `resize`,
 `conv_transpose2d`, `activation_piecewise`, `activation_smooth`, `channels`. docs/backpropagation.md covers the first
 part in one page.

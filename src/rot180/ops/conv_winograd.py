@@ -22,7 +22,6 @@ outputs whose windows contain it.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +36,17 @@ from rot180.ops.recorder import record
 from rot180.ops.types import Array, Pair
 from rot180.ops.winograd import matrices
 
-__all__ = ["OUTPUTS", "applies", "check", "data_gradient", "forward", "multiply_adds", "rounding", "weight_gradient"]
+__all__ = [
+    "OUTPUTS",
+    "applies",
+    "check",
+    "data_gradient",
+    "forward",
+    "joined",
+    "multiply_adds",
+    "tiles",
+    "weight_gradient",
+]
 
 OUTPUTS = {3: 4, 5: 2}
 """The side m of a tile of outputs, by the side r of the kernel: n is 6 for both."""
@@ -78,9 +87,18 @@ def forward(x: Array, w: Array, g: Geometry, groups: int) -> Array:
 
     y = A' [sum_c (B' d B) * (G g G')] A, tile by tile
     """
+    a, k, b = _transforms(g, x.dtype)
     x_pad = pad(x, g)
     record("x_pad", x_pad)
-    return _correlate(x_pad, w, _matrices(g, x.dtype), ("x", "w", "y"))
+    x_tiles = tiles(x_pad, (g.out_height, g.out_width), *a.shape)  # (n, n, N, TY, TX, C)
+    record("x_tiles", x_tiles)
+    x_hat = _both(b, x_tiles)  # (n, n, T, C)
+    record("x_hat", x_hat)
+    w_hat = _both(k, w)  # (n, n, C, F)
+    record("w_hat", w_hat)
+    y_hat = x_hat @ w_hat  # (n, n, T, F)
+    record("y_hat", y_hat)
+    return joined(_both(a, y_hat), len(x), g.out_height, g.out_width)
 
 
 def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
@@ -89,11 +107,20 @@ def data_gradient(dy: Array, w: Array, g: Geometry, groups: int) -> Array:
     The forward pass transposed would be dd = B [(A e A') * (G g G')] B', with e for a tile of delta: contributions to
     all pixels that the tile has read, to be added up where tiles overlap. `conv_rotation` collects them by pixels.
     """
+    a, k, b = _transforms(g, dy.dtype)
     delta_pad = pad_delta(dy, g)  # (N, H + KH-1, W + KW-1, F)
     record("delta_pad", delta_pad)
+    delta_tiles = tiles(delta_pad, (g.height, g.width), *a.shape)  # (n, n, N, TY, TX, F)
+    record("delta_tiles", delta_tiles)
+    delta_hat = _both(b, delta_tiles)  # (n, n, T, F)
+    record("delta_hat", delta_hat)
     w_rot = rotate180(w)  # (KH, KW, F, C)
     record("w_rot", w_rot)
-    return _correlate(delta_pad, w_rot, _matrices(g, dy.dtype), ("delta", "w_rot", "dx"))
+    w_rot_hat = _both(k, w_rot)  # (n, n, F, C)
+    record("w_rot_hat", w_rot_hat)
+    dx_hat = delta_hat @ w_rot_hat  # (n, n, T, C)
+    record("dx_hat", dx_hat)
+    return joined(_both(a, dx_hat), len(dy), g.height, g.width)
 
 
 def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
@@ -105,123 +132,76 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
         dw^[p, q, c, f] = sum_t x^[p, q, t, c] * (A e A')[p, q]    of tile t and filter f
         dw = G' dw^ G, since w^ = G w G'.
     """
+    a, k, b = _transforms(g, dy.dtype)
+    (m, n), out = a.shape, (g.out_height, g.out_width)
     x_pad = pad(x, g)
     record("x_pad", x_pad)
-    return _correlate_tiles(x_pad, dy, _matrices(g, dy.dtype))
+    x_tiles = tiles(x_pad, out, m, n)  # (n, n, N, TY, TX, C)
+    record("x_tiles", x_tiles)
+    x_hat = _both(b, x_tiles)  # (n, n, T, C)
+    record("x_hat", x_hat)
+    dy_tiles = tiles(dy, out, m, m)  # (m, m, N, TY, TX, F)
+    record("dy_tiles", dy_tiles)
+    dy_hat = _both(a.T, dy_tiles)  # (n, n, T, F)
+    record("dy_hat", dy_hat)
+    dw_hat = x_hat.transpose(0, 1, 3, 2) @ dy_hat  # (n, n, C, F)
+    record("dw_hat", dw_hat)
+    return _both(k.T, dw_hat)  # (KH, KW, C, F)
 
 
-def multiply_adds(part: Part, g: Geometry, channels: int, filters: int) -> int:
+def multiply_adds(r: int, height: int, width: int, channels: int, filters: int) -> int:
     """Return how many products of two variables a pass adds up for one image.
 
     Those with the constants in A', G and B' are not counted: their number grows with the channels and with the filters,
     not with channels times filters.
 
-    >>> from rot180.ops.geometry import geometry
-    >>> g = geometry(32, 32, 3, padding="same")
-    >>> multiply_adds("forward", g, 64, 64), 32 * 32 * 9 * 64 * 64
+    Parameters
+    ----------
+    r : int
+        Side of the kernel.
+    height, width : int
+        Size of the maps that are cut into tiles: the output, or for the data gradient the input.
+    channels, filters : int
+
+    Examples
+    --------
+    >>> multiply_adds(3, 32, 32, 64, 64), 32 * 32 * 9 * 64 * 64
     (9437184, 37748736)
     """
-    m, (r, _) = OUTPUTS[g.kernel[0]], g.kernel
-    height, width = (g.height, g.width) if part == "data_gradient" else (g.out_height, g.out_width)
+    m = OUTPUTS[r]
     return (m + r - 1) ** 2 * -(-height // m) * -(-width // m) * channels * filters
 
 
-def rounding(part: Part, a: Array, b: Array, g: Geometry) -> Array:
-    r"""Return by how much rounding can change the result of a pass, in units of the unit roundoff.
-
-    With the magnitudes of all values and matrices in place of themselves, a pass computes the sum of the magnitudes of
-    all terms that are added up on the way to a number. To first order, each term errs by a unit for each rounding that
-    it has seen: one for each product and each sum of two, along both axes of each transform, one for each number of
-    G, and those of the products and their sum over channels, or tiles.
-
-    Parameters
-    ----------
-    part : {"forward", "data_gradient", "weight_gradient"}
-    a, b : array
-        The pass's first two arguments: x and w, dy and w, or dy and x.
-    g : Geometry
-
-    Returns
-    -------
-    array of float64
-        With the shape of the result.
-
-    References
-    ----------
-    Higham (2002), Accuracy and Stability of Numerical Algorithms, section 3.1.
-    """
-    a, b = np.abs(a, dtype=np.float64), np.abs(b, dtype=np.float64)
-    transforms = [np.abs(matrix) for matrix in _matrices(g, a.dtype)]
-    (m, n), r = transforms[0].shape, g.kernel[0]
-    if part == "weight_gradient":
-        bound = _correlate_tiles(pad(b, g), a, transforms)
-        count = len(a) * -(-g.out_height // m) * -(-g.out_width // m)
-        roundings = 2 * n + 2 * m + 1 + count + 2 * (n + 1)
-    else:
-        x_pad, w = (pad(a, g), b) if part == "forward" else (pad_delta(a, g), rotate180(b))
-        bound = _correlate(x_pad, w, transforms, ("", "", ""))
-        roundings = 2 * n + 2 * (r + 1) + 1 + w.shape[2] + 2 * n
-    bound *= roundings
-    return bound
-
-
-def _correlate(x_pad: Array, w: Array, transforms: list[Array], names: tuple[str, str, str]) -> Array:
-    """Correlate padded images (N, H, W, C) with w (r, r, C, F): (N, H - r + 1, W - r + 1, F)."""
-    at, g, bt = transforms
-    (m, n), (images, height, width, _), filters = at.shape, x_pad.shape, w.shape[3]
-    out = height - len(w) + 1, width - len(w) + 1
-    x_tiles = _tiles(x_pad, out, m, n)  # (n, n, N, TY, TX, C)
-    x_hat = _transformed(bt, x_tiles, names[0])  # (n, n, T, C)
-    w_hat = _both(g, w)  # (n, n, C, F)
-    record(f"{names[1]}_hat", w_hat)
-    y_hat = x_hat @ w_hat  # (n, n, T, F)
-    record(f"{names[2]}_hat", y_hat)
-    y_tiles = _both(at, y_hat).reshape(m, m, *x_tiles.shape[2:5], filters)  # (m, m, N, TY, TX, F)
-    y = y_tiles.transpose(2, 3, 0, 4, 1, 5).reshape(images, m * y_tiles.shape[3], m * y_tiles.shape[4], filters)
-    return np.ascontiguousarray(y[:, : out[0], : out[1]])
-
-
-def _correlate_tiles(x_pad: Array, dy: Array, transforms: list[Array]) -> Array:
-    """Correlate padded images with delta, tile by tile: (r, r, C, F)."""
-    at, g, bt = transforms
-    (m, n), out = at.shape, dy.shape[1:3]
-    x_hat = _transformed(bt, _tiles(x_pad, out, m, n), "x")  # (n, n, T, C)
-    dy_hat = _transformed(at.T, _tiles(dy, out, m, m), "dy")  # (n, n, T, F)
-    dw_hat = x_hat.transpose(0, 1, 3, 2) @ dy_hat  # (n, n, C, F)
-    record("dw_hat", dw_hat)
-    return _both(g.T, dw_hat)  # (r, r, C, F)
-
-
-def _matrices(g: Geometry, dtype: np.dtype[Any]) -> list[Array]:
-    """Return A', G and B' for the kernel's size, in this type."""
+def _transforms(g: Geometry, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    """Return A', G (called k where g is the geometry) and B' for the kernel's size, in this type."""
     r = g.kernel[0]
-    return [matrix.astype(dtype) for matrix in matrices(OUTPUTS[r], r)]
+    a, k, b = (matrix.astype(dtype) for matrix in matrices(OUTPUTS[r], r))
+    return a, k, b
 
 
-def _tiles(a: Array, out: tuple[int, ...], m: int, size: int) -> Array:
-    """Return what the tiles of m x m of `out` outputs see of images, size x size each, with zeros beyond the images.
+def tiles(images: Array, out: tuple[int, int], m: int, size: int) -> Array:
+    """Return what tiles of m x m outputs see of images, size x size pixels each, with zeros beyond the images.
 
     A view (size, size, N, TY, TX, C).
     """
-    beyond = [(0, -(-count // m) * m - m + size - side) for count, side in zip(out, a.shape[1:3], strict=True)]
-    whole = np.pad(a, ((0, 0), *beyond, (0, 0)))
+    beyond = [(0, -(-count // m) * m - m + size - side) for count, side in zip(out, images.shape[1:3], strict=True)]
+    whole = np.pad(images, ((0, 0), *beyond, (0, 0)))
     windows = sliding_window_view(whole, (size, size), axis=(1, 2))  # (N, starts, starts, C, size, size)
     return windows[:, ::m, ::m].transpose(4, 5, 0, 1, 2, 3)
 
 
-def _transformed(matrix: Array, tiles: Array, name: str) -> Array:
-    """Transform tiles (size, size, N, TY, TX, C) and count them along one axis: (n, n, T, C)."""
-    record(f"{name}_tiles", tiles)
-    n, count, channels = len(matrix), math.prod(tiles.shape[2:5]), tiles.shape[5]
-    require(2 * n * n * count * channels * tiles.itemsize, "the transformed tiles")
-    hat = _both(matrix, tiles).reshape(n, n, count, channels)
-    record(f"{name}_hat", hat)
-    return hat
-
-
 def _both(matrix: Array, a: Array) -> Array:
-    """Return matrix @ a @ matrix.T over the first two axes of a."""
-    p, (i, j, *others) = len(matrix), a.shape
-    rows = (matrix @ a.reshape(i, -1)).reshape(p, j, -1)  # (p, j, others)
-    both: Array = (matrix @ rows).reshape(p, p, *others)
+    """Return matrix @ a @ matrix.T over the first two axes of (n, n, ..., C), and the others as one: (p, p, T, C)."""
+    p, n, channels = len(matrix), len(a), a.shape[-1]
+    require((n * n + p * n + p * p) * (a.size // (n * n)) * a.itemsize, "the transformed tiles")
+    rows = (matrix @ a.reshape(n, -1)).reshape(p, n, -1)  # (p, n, T*C)
+    both: Array = (matrix @ rows).reshape(p, p, -1, channels)
     return both
+
+
+def joined(parts: Array, images: int, height: int, width: int) -> Array:
+    """Put tiles (m, m, T, F) side by side and cut off what is beyond: (N, height, width, F)."""
+    m, _, _, filters = parts.shape
+    rows, columns = -(-height // m), -(-width // m)
+    whole = parts.reshape(m, m, images, rows, columns, filters).transpose(2, 3, 0, 4, 1, 5)
+    return np.ascontiguousarray(whole.reshape(images, rows * m, columns * m, filters)[:, :height, :width])

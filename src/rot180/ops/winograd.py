@@ -63,7 +63,7 @@ short binary fractions: A and B' are exact even in float32, and their products w
 Channels are summed in the brackets, before A'. Direct convolution adds r*r times as many products one after the other,
 which costs accuracy, too: with 64 channels and more, a growth of 4.8 leaves about twice direct convolution's error.
 
-`conv_winograd` applies this to images.
+`conv_winograd` applies this to images; `winograd_rounding` follows the rounding of every number.
 
 References
 ----------

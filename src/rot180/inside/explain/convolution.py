@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from rot180.inside.explain.ledger import Account, Term
+from rot180.inside.explain.tiles import as_computed
 from rot180.inside.explain.view import Index, View
 from rot180.nn.conv2d import Conv2d
 from rot180.ops.geometry import Geometry
@@ -45,12 +46,13 @@ def output(view: View, index: Index) -> Account:
     if "bias" in layer.parameters:
         terms.append(Term((view.parameter("bias", (f,)),), pinned=True))
     kh, kw = g.kernel
-    return Account(
+    account = Account(
         f"convolution: window times kernel, {kh} x {kw}, {channels} channels: {count} products"
         + (", and the bias" if layer.bias else ""),
         tuple(terms),
         notes=(f"{on_padding} more products fall on the padding, which is zero",) if on_padding else (),
     )
+    return as_computed(account, layer, "forward", view.x[n : n + 1], layer.weight[..., f : f + 1], (0, i, j, 0), g)
 
 
 def input_grad(view: View, index: Index) -> Account:
@@ -77,12 +79,14 @@ def input_grad(view: View, index: Index) -> Account:
         )
     if not terms:
         notes.append("no window reads this pixel")
-    return Account(
+    account = Account(
         f"data gradient: delta times the weight that each of {len(rows) * len(columns)} windows applied to the "
         f"pixel, {per_group} filters: {len(terms)} products",
         terms,
         notes=tuple(notes),
     )
+    weight = layer.weight[:, :, c_in_group : c_in_group + 1]
+    return as_computed(account, layer, "data_gradient", view.dy[n : n + 1], weight, (0, p, q, 0), g)
 
 
 def windows(p: int, k: int, s: int, d: int, out: int) -> list[tuple[int, int]]:
@@ -108,8 +112,10 @@ def parameter_grad(view: View, name: str, index: Index) -> Account:
         if pixel is not None:
             found.append(Term((view.delta((n, i, j, f)), view.input((n, *pixel, channel)))))
     on_padding = len(outputs) - len(found)
-    return Account(
+    account = Account(
         f"weight gradient: delta of map {f} times the pixel that this weight multiplied: {len(found)} products",
         tuple(found),
         notes=(f"at {on_padding} more outputs it multiplied the padding, which is zero",) if on_padding else (),
     )
+    dy, x = view.dy[..., f : f + 1], view.x[..., channel : channel + 1]
+    return as_computed(account, layer, "weight_gradient", dy, x, (u, v, 0, 0), g)

@@ -6,8 +6,10 @@ from typing import cast
 
 from rot180.inside.explain.convolution import windows
 from rot180.inside.explain.ledger import Account, Term
+from rot180.inside.explain.tiles import as_computed
 from rot180.inside.explain.view import Index, View
 from rot180.nn.conv_transpose2d import ConvTranspose2d
+from rot180.ops.geometry import Geometry, geometry
 
 
 def _layer(view: View) -> ConvTranspose2d:
@@ -20,6 +22,20 @@ def _reached(view: View, i: int, j: int, u: int, v: int) -> tuple[int, int] | No
     row = i * layer.stride[0] + u * layer.dilation[0] - layer.padding[0]
     column = j * layer.stride[1] + v * layer.dilation[1] - layer.padding[1]
     return (row, column) if 0 <= row < view.y.shape[1] and 0 <= column < view.y.shape[2] else None
+
+
+def _turned(view: View) -> Geometry:
+    """Return the geometry of the convolution whose data gradient the layer is: from its output to its input."""
+    layer, (height, width) = _layer(view), view.y.shape[1:3]
+    rows, columns = layer.padding
+    return geometry(
+        height,
+        width,
+        layer.kernel_size,
+        stride=layer.stride,
+        padding=((rows, rows), (columns, columns)),
+        dilation=layer.dilation,
+    )
 
 
 def _channels(view: View, group: int) -> range:
@@ -47,12 +63,14 @@ def output(view: View, index: Index) -> Account:
     count, pixels = len(terms), len(rows) * len(columns)
     if "bias" in layer.parameters:
         terms.append(Term((view.parameter("bias", (f,)),), pinned=True))
-    return Account(
+    account = Account(
         f"transposed convolution: the {pixels} pixels whose spread kernel reaches this one, {count} products"
         + (", and the bias" if layer.bias else ""),
         tuple(terms),
         notes=() if count else ("no pixel reaches this one",),
     )
+    x, weight = view.x[n : n + 1], layer.weight[:, :, own : own + 1]
+    return as_computed(account, layer, "data_gradient", x, weight, (0, p, q, 0), _turned(view))
 
 
 def input_grad(view: View, index: Index) -> Account:
@@ -72,11 +90,13 @@ def input_grad(view: View, index: Index) -> Account:
                 Term((view.delta((n, *pixel, first + f)), view.parameter("weight", (u, v, f, c))))
                 for f in range(filters)
             ]
-    return Account(
+    account = Account(
         f"data gradient of a transposed convolution: a convolution of delta, {len(terms)} products",
         tuple(terms),
         notes=(f"{cropped} more products fall outside the output, which is cropped",) if cropped else (),
     )
+    dy, weight = view.dy[n : n + 1], layer.weight[..., c : c + 1]
+    return as_computed(account, layer, "forward", dy, weight, (0, i, j, 0), _turned(view))
 
 
 def parameter_grad(view: View, name: str, index: Index) -> Account:
@@ -99,8 +119,10 @@ def parameter_grad(view: View, name: str, index: Index) -> Account:
                 pixel = _reached(view, i, j, u, v)
                 if pixel is not None:
                     terms.append(Term((view.delta((n, *pixel, f)), view.input((n, i, j, c)))))
-    return Account(
+    account = Account(
         f"weight gradient: delta of map {f} at the pixel that each input pixel reaches through this weight: "
         f"{len(terms)} products",
         tuple(terms),
     )
+    x, dy = view.x[..., c : c + 1], view.dy[..., f : f + 1]
+    return as_computed(account, layer, "weight_gradient", x, dy, (u, v, 0, 0), _turned(view))
