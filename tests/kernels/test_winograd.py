@@ -14,6 +14,7 @@ from rot180.kernels.feature_map import NO_PADDING, new_map
 from rot180.kernels.memory import aligned
 from rot180.kernels.turning import turn
 from rot180.kernels.winograd_calls import Winograd, delta_room, image_room
+from rot180.kernels.winograd_transforms import CLOSED
 from rot180.ops.geometry import geometry
 
 FEW = pytest.mark.parametrize("few", [False, True], ids=["many tiles", "few tiles"])
@@ -106,6 +107,39 @@ def test_outputs_are_finished_in_place(few):
     arguments = (np.float64(a) for a in (delta.inside, x.inside, calls.w))
     expected = ops.conv2d_backward(*arguments, padding="same", needs=("x",))[0]
     close(made(calls.data_gradient(delta, dx, x), dx), np.where(x.inside > 0, expected, 0), np.float32)
+
+
+@FEW
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("taps", [3, 5])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("relu", [False, True])
+def test_outputs_are_pooled(few, taps, padding, relu):
+    rng = np.random.default_rng(0)
+    g = geometry(11, 14, (taps, taps), stride=1, padding=padding)
+    w, bias, scale = aligned((taps, taps, 6, 37)), *rng.normal(size=(2, 37)).astype(np.float32)
+    w[...] = rng.normal(size=w.shape)
+    calls = Winograd(w, g, count=3, threads=numba.config.NUMBA_NUM_THREADS, scratch=poisoned)
+    x = new_map(3, (11, 14, 6), image_room(g), np.float32)
+    x.inside[...] = rng.normal(size=x.inside.shape)
+    plain = ops.conv2d(np.float64(x.inside), np.float64(w), padding=padding) * scale + bias
+    expected, places = ops.max_pool2d(plain, 2)
+    y = new_map(3, expected.shape[1:], ((1, 0), (2, 1)), np.float32)
+    winners = np.full(expected.shape, 7, np.uint8)
+    limits = (0.0, np.inf) if relu else (-np.inf, np.inf)
+    close(made(calls.pooled(x, y, winners, bias, scale, limits), y), np.clip(expected, *limits), np.float32)
+    # The largest two are only ordered up to rounding.
+    at = np.where(winners == CLOSED, places, winners)
+    chosen = np.take_along_axis(windows(plain, expected.shape), at[..., None], axis=-1)[..., 0]
+    close(chosen.astype(np.float32), expected, np.float32)
+    assert np.array_equal(winners == CLOSED, (y.inside <= 0) & relu)
+
+
+def windows(images, shape):
+    """(N, OH, OW, F, 4): the windows of 2x2."""
+    count, height, width, filters = shape
+    cut = images[:, : 2 * height, : 2 * width].reshape(count, height, 2, width, 2, filters)
+    return cut.transpose(0, 1, 3, 5, 2, 4).reshape(*shape, 4)
 
 
 @FEW

@@ -16,6 +16,7 @@ from rot180.kernels.winograd_transforms import (
     GATE,
     GRADIENT,
     IMAGE,
+    POOL,
     WEIGHTS,
     _matrix,
     transform_address,
@@ -67,6 +68,21 @@ def test_transform_is_its_matrices(taps, what, dtype):
         np.testing.assert_allclose(found, expected[:rows, :columns, :real], atol=tolerance * abs(expected).max())
         target[:rows, :columns, :real] = UNTOUCHED
         assert np.all(target == UNTOUCHED)
+
+
+def test_of_equal_maxima_the_first_wins_and_a_nan_is_largest():
+    source, target = aligned((6, 6, 16)), aligned((2, 2, 16))
+    places = np.full((2, 2, 64), 7, np.uint8)
+    ones, bounds = aligned((16,)) + 1, np.array([-np.inf, np.inf], np.float32)
+    source[5, 5] = [np.nan, 5, -5, *[0] * 13]  # the last point: it alone reaches one output, at the last place
+    steps = np.array([6 * 16, 16, 32, 16, 128, 64], np.int64)
+    pointers = [a.ctypes.data for a in (source, target, ones, ones, places, bounds)]
+    CALL(transform_address(source.dtype))(3, POOL, *pointers, 1, 0, 2, 2, steps.ctypes.data)
+    assert np.isnan(target[1, 1, 0])
+    assert target[1, 1, 1:4].tolist() == [6, 1, 1]
+    assert places[1, 1, :4].tolist() == [3, 3, 0, 0]
+    assert np.all(places[0, :, :16] == 0)
+    assert np.all(places[:, :, 16:] == 7)
 
 
 @pytest.mark.parametrize("taps", [3, 5])

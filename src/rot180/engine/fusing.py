@@ -13,7 +13,7 @@ from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_depthwise import DepthwiseStage
 from rot180.engine.stage_convolution_pointwise import PointwiseStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
-from rot180.engine.stage_convolution_winograd import WinogradStage
+from rot180.engine.stage_convolution_winograd import PooledWinogradStage, WinogradStage
 from rot180.engine.stage_join import AddStage, ConcatenateStage, MultiplyStage
 from rot180.engine.stage_layer import LayerStage
 from rot180.engine.stage_linear import FUSED, LinearStage
@@ -31,7 +31,7 @@ from rot180.engine.stage_simple import (
     SoftmaxStage,
 )
 from rot180.kernels.pointwise_calls import is_pointwise
-from rot180.kernels.winograd_calls import is_filtered
+from rot180.kernels.winograd_calls import POOLED, is_filtered
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.activation_piecewise import PReLU, ReLU6
 from rot180.nn.batch_norm import BatchNorm2d
@@ -171,15 +171,24 @@ def _convolution(run: Run) -> Stage:
             isinstance(conv, Conv2d)
             and type(following) is MaxPool2d
             and pool is None
-            and fuses_pool(conv, following, run.output_shape)
+            and _fuses_pool(run, conv, following)
         ):
             pool = following
         else:
             break
         run.take()
+    kind = _kind(run)
     if pool is not None:
-        return PooledConvolutionStage(run.layers, run.inputs, run.output_shape, relu, pool)
-    return _kind(run)(run.layers, run.inputs, run.output_shape, relu)
+        pooled = PooledWinogradStage if kind is WinogradStage else PooledConvolutionStage
+        return pooled(run.layers, run.inputs, run.output_shape, relu, pool)
+    return kind(run.layers, run.inputs, run.output_shape, relu)
+
+
+def _fuses_pool(run: Run, conv: Conv2d, pool: MaxPool2d) -> bool:
+    """Return whether max pooling runs inside the convolution; in tiles, only of windows into which they are divided."""
+    if _kind(run) is WinogradStage and pool.kernel_size != (POOLED, POOLED):
+        return False
+    return fuses_pool(conv, pool, run.output_shape)
 
 
 def _kind(run: Run) -> type[ConvolutionStage]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rot180.engine.stage import Context, Gate, Target, Value, widest
 from rot180.engine.stage_convolution import ConvolutionStage
+from rot180.engine.stage_convolution_pooled import PooledConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.call import Call
 from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap, Sides
+from rot180.kernels.pooling import pool_sizes
+from rot180.kernels.pooling_backward import max_pool_backward
 from rot180.kernels.turning import turn
 from rot180.kernels.winograd import transform_weights
 from rot180.kernels.winograd_calls import Winograd, delta_room, image_room
 from rot180.nn.layer import Layer, Shape
+from rot180.nn.pooling import MaxPool2d
 
+SPREAD = 3
+"""Taps of the kernels whose gradients need dense delta behind max pooling."""
 _PREPARES = {transform_weights: "transform weights", turn: "rotate weights"}
 
 
@@ -34,10 +42,8 @@ class WinogradStage(ConvolutionStage):
         if self.relu:
             context.keep(y)
             self.gate = Gate(GATE, y)
-        self.filtering = Winograd(
-            self.weight, self.geometry, count=context.count, threads=context.threads, scratch=context.scratch
-        )
-        return self._steps("convolve in tiles", self.filtering.forward(x, y, bias, limits=self.limits))
+        self.filtering = _filtering(self, context)
+        return _steps(self, "convolve in tiles", self.filtering.forward(x, y, bias, limits=self.limits))
 
     @property
     def delta_padding(self) -> Sides:
@@ -50,11 +56,54 @@ class WinogradStage(ConvolutionStage):
         steps = self.gradients(context, dy)
         if dx is None:
             return steps
-        calls = self.filtering.data_gradient(dy, dx.map, dx.gate)
-        dx.is_gated = dx.gate is not None
-        return [*steps, *self._steps("data gradient in tiles", calls)]
+        return [*steps, *_data_gradient(self, self.filtering, dy, dx)]
 
-    def _steps(self, does: str, calls: list[Call]) -> list[Step]:
-        *prepare, convolve = calls
-        steps = [self.step(_PREPARES[call.kernel], call) for call in prepare]
-        return [*steps, self.step(does, convolve, multiplies=True)]
+
+class PooledWinogradStage(PooledConvolutionStage):
+    """Conv2d with a 3x3 or 5x5 kernel, max pooling of 2x2, and ReLU before or after it.
+
+    Of 5x5, both gradients visit winners only, as in direct convolution. Of 3x3, it is faster to spread delta first.
+    """
+
+    def __init__(
+        self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool, pool: MaxPool2d
+    ) -> None:
+        super().__init__(layers, inputs, output_shape, relu, pool)
+        self.padding = widest([self.geometry.padding, image_room(self.geometry)])
+
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
+        """Convolve and pool straight into the next stage's buffer."""
+        (x,) = inputs
+        bias = self.hold(context, x)
+        self.winners = context.saved((context.count, y.height, y.width, y.array.shape[3]), np.uint8)
+        self.filtering = _filtering(self, context)
+        calls = self.filtering.pooled(x, y, self.winners, bias, limits=self.limits)
+        return _steps(self, "convolve in tiles and pool", calls)
+
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
+        """Spread delta, wherever it is, and go on as if there were no pooling; or list the winners."""
+        if self.geometry.kernel[0] != SPREAD:
+            return super().backward(context, dy, targets)
+        (dx,) = targets
+        g = self.geometry
+        shape = (g.out_height, g.out_width, self.output_shape[2])
+        delta = context.new_map(shape, delta_room(g))
+        sizes = pool_sizes(self.pool.geometry(shape), delta.place, dy.place)
+        spread = Call(max_pool_backward, (dy.array, self.winners, delta.array, sizes))
+        steps = [self.step("delta to winners", spread), *self.gradients(context, delta)]
+        return steps if dx is None else [*steps, *_data_gradient(self, self.filtering, delta, dx)]
+
+
+def _filtering(stage: ConvolutionStage, context: Context) -> Winograd:
+    return Winograd(stage.weight, stage.geometry, count=context.count, threads=context.threads, scratch=context.scratch)
+
+
+def _data_gradient(stage: ConvolutionStage, filtering: Winograd, delta: FeatureMap, dx: Target) -> list[Step]:
+    dx.is_gated = dx.gate is not None
+    return _steps(stage, "data gradient in tiles", filtering.data_gradient(delta, dx.map, dx.gate))
+
+
+def _steps(stage: ConvolutionStage, does: str, calls: list[Call]) -> list[Step]:
+    *prepare, convolve = calls
+    steps = [stage.step(_PREPARES[call.kernel], call) for call in prepare]
+    return [*steps, stage.step(does, convolve, multiplies=True)]

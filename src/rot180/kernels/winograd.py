@@ -23,7 +23,7 @@ from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.processor import VECTOR_BYTES
 from rot180.kernels.simd import advance, lanes, pointer, prefetch
 from rot180.kernels.tile import tile
-from rot180.kernels.winograd_transforms import BIAS, IMAGE, POINTS, WEIGHTS, transform
+from rot180.kernels.winograd_transforms import ADD, GATE, IMAGE, POINTS, WEIGHTS, transform
 
 LINE = 64
 """Bytes of a cache line. A tile's values at neighboring points are one line more than the others apart, or all of them
@@ -32,7 +32,7 @@ would fall together in the first-level cache."""
 LINE_REGISTERS = LINE // VECTOR_BYTES
 AHEAD = 8
 """Channels ahead, whose weights are fetched: in memory, those of a block of filters are a few lines from each row."""
-SIZES = 16
+SIZES = 17
 """The number of sizes in `WinogradSizes`."""
 
 
@@ -41,12 +41,14 @@ class WinogradSizes(NamedTuple):
 
     taps: int
     side: int
-    """Outputs of a tile along one axis."""
+    """Outputs of a tile along one axis, before pooling."""
+    step: int
+    """Outputs of a tile along one axis, as they are written."""
     down: int
     """Tiles of an image, one below the other."""
     across: int
     rows: int
-    """Of the output."""
+    """Of the output, as it is written."""
     columns: int
     first_row: int
     """Of the first tile in xp."""
@@ -69,11 +71,10 @@ class WinogradSizes(NamedTuple):
 
 @subroutine
 def place(index, s):
-    """Image, row and column of tile `index`: of its first output."""
+    """The image of tile `index`, and the tiles above it and to its left."""
     n = index // (s.down * s.across)
     index -= n * (s.down * s.across)
-    row = index // s.across
-    return n, row * s.side, (index - row * s.across) * s.side
+    return n, index // s.across, index % s.across
 
 
 @subroutine
@@ -96,8 +97,8 @@ def fetch(array, first, side, length):
 @subroutine
 def transform_image(address, xp, index, to, s, steps):
     """Write a tile of pixels, at its points, to an address."""
-    n, row, column = place(index, s)
-    x = pointer(xp, element(xp, n, s.first_row + row, s.first_column + column))
+    n, above, left = place(index, s)
+    x = pointer(xp, element(xp, n, s.first_row + above * s.side, s.first_column + left * s.side))
     registers = (xp.shape[3] + lanes(xp) - 1) // lanes(xp)
     transform(address, 3, IMAGE, x, to, x, x, x, x, registers, 0, 0, 0, steps)
 
@@ -117,7 +118,8 @@ def transform_taps(address, w, c, first, to, s, steps):
 @subroutine
 def transform_output(address, what, products, index, out, other, scale, shift, bounds, first, s, steps):
     """Finish a tile of outputs of the filters from `first` on."""
-    n, row, column = place(index, s)
+    n, above, left = place(index, s)
+    row, column = above * s.step, left * s.step
     filters = min(s.width, out.shape[3] - first)
     to = pointer(out, element(out, n, s.top + row, s.left + column) + first)
     beside = pointer(other, element(other, n, s.other_top + row, s.other_left + column) + first)
@@ -155,10 +157,10 @@ def convolve_tiles(addresses, xp, u, scale, shift, out, other, bounds, what, v, 
     scale, shift : (F,)
     out : (N, Ho, Wo, F)
     other : (N, Hg, Wg, F)
-        What is added, or what outputs have to pass.
+        What is added, what outputs have to pass, or bytes for the places of maxima.
     bounds : (2,)
         The smallest and the largest output.
-    what : BIAS, ADD or GATE
+    what : BIAS, ADD, GATE or POOL
         How an output is finished; see `winograd_transforms`.
     v : (threads, points, block*depth + a line)
         Scratch for the image; depth is C in whole registers.
@@ -188,14 +190,16 @@ def convolve_tiles(addresses, xp, u, scale, shift, out, other, bounds, what, v, 
                 part, parts = b * P + p, blocks * P
                 for t in range(part * count // parts, (part + 1) * count // parts):
                     # A tile of the next block; what it shares with its neighbors is theirs to fetch.
-                    n, row, column = place(min(first + s.block + t, tiles - 1), s)
-                    fetch(xp, element(xp, n, inner_row + row, inner_column + column), s.side, C)
+                    n, above, left = place(min(first + s.block + t, tiles - 1), s)
+                    row, column = inner_row + above * s.side, inner_column + left * s.side
+                    fetch(xp, element(xp, n, row, column), s.side, C)
                 for t in range(p * count // P, (p + 1) * count // P):
-                    n, row, column = place(first + t, s)
-                    fetch(out, element(out, n, s.top + row, s.left + column) + b * s.width, s.side, filters)
-                    if what != BIAS:
+                    n, above, left = place(first + t, s)
+                    row, column = above * s.step, left * s.step
+                    fetch(out, element(out, n, s.top + row, s.left + column) + b * s.width, s.step, filters)
+                    if what == ADD or what == GATE:
                         at = element(other, n, s.other_top + row, s.other_left + column)
-                        fetch(other, at + b * s.width, s.side, filters)
+                        fetch(other, at + b * s.width, s.step, filters)
                 w = pointer(u, (b * P + p) * u.shape[2])
                 for t in range(0, count, s.lot):
                     a, c = p * v.shape[2] + t * depth, p * sums.shape[2] + t * s.width

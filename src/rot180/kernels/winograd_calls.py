@@ -18,11 +18,13 @@ from rot180.kernels.winograd import (
     convolve_tiles,
     transform_weights,
 )
-from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, POINTS, transform_address
+from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, POINTS, POOL, transform_address
 from rot180.ops.conv_winograd import OUTPUTS
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
+POOLED = 2
+"""Rows, and columns, of the windows over which outputs can be pooled at once."""
 CACHED = 1 << 18
 """Bytes of a block of images at its points: together with the weights of a block of filters they fit the second-level
 cache."""
@@ -143,6 +145,24 @@ class Winograd:
         finish = np.ones_like(shift) if scale is None else scale, shift, limits
         return self._calls(self.w, x, begin, y, finish, ADD if added else BIAS, added or y)
 
+    def pooled(
+        self,
+        x: FeatureMap,
+        y: FeatureMap,
+        winners: Array,
+        shift: Array,
+        scale: Array | None = None,
+        limits: tuple[float, float] = (-math.inf, math.inf),
+    ) -> list[Call]:
+        """Return the calls that compute y, the maxima over windows of 2x2, and their places in `winners`.
+
+        `winners` (N, OH, OW, F) uint8 are as for `convolve_pool`.
+        """
+        (top, _), (left, _) = self.g.padding
+        finish = np.ones_like(shift) if scale is None else scale, shift, limits
+        places = FeatureMap(winners, 0, 0, y.height, y.width)
+        return self._calls(self.w, x, (x.top - top, x.left - left), y, finish, POOL, places)
+
     def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> list[Call]:
         """Return the calls that compute dx, where `gate` is positive, for delta in `delta_room`."""
         (top, _), (left, _) = self.g.padding
@@ -170,7 +190,8 @@ class Winograd:
         line = LINE // w.itemsize
         width = min(TILE_VECTORS, -(-F // lanes)) * lanes
         depth, blocks = -(-C // lanes) * lanes, -(-F // width)
-        down, across = tiles_along(y.height, self.taps), tiles_along(y.width, self.taps)
+        window = POOLED if what == POOL else 1
+        down, across = (tiles_along(window * size, self.taps) for size in (y.height, y.width))
         tiles = self.count * down * across
         few = is_few(tiles, C, F)
         block = even_blocks(tiles, tiles if few else _block(points * depth * w.itemsize)) if tiles else 1
@@ -178,6 +199,7 @@ class Winograd:
         sizes = WinogradSizes(
             taps=self.taps,
             side=side,
+            step=side // window,
             down=down,
             across=across,
             rows=y.height,

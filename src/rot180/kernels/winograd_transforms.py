@@ -27,6 +27,7 @@ from numba.extending import intrinsic
 from rot180.kernels.simd import (
     broadcast,
     call_llvm,
+    first_lanes,
     lane_count,
     llvm_vector,
     masked_load,
@@ -40,11 +41,13 @@ from rot180.ops.winograd import matrices
 __all__ = [
     "ADD",
     "BIAS",
+    "CLOSED",
     "DELTA",
     "GATE",
     "GRADIENT",
     "IMAGE",
     "POINTS",
+    "POOL",
     "WEIGHTS",
     "transform",
     "transform_address",
@@ -53,9 +56,12 @@ __all__ = [
 POINTS = 6
 """Along one axis, of every tile."""
 
-IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE = range(7)
-"""What is transformed. The last three are outputs, by the way they are finished: clamp(y*scale
-+ shift), clamp(y*scale + shift + other), or y where other is positive and zero elsewhere."""
+IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE, POOL = range(8)
+"""What is transformed. The last four are outputs, by the way they are finished: clamp(y*scale + shift);
+clamp(y*scale + shift + other); y where other is positive, and zero elsewhere; or the maximum of clamp(y*scale + shift)
+over each window of 2x2, with its place in the window in other, whose elements are bytes, or CLOSED."""
+CLOSED = 255
+"""Instead of a place: the maximum is not above the smallest output, and no delta passes."""
 
 _I64 = ir.IntType(64)
 
@@ -97,22 +103,48 @@ def _emit_product(builder, matrix, from_points, values):
     return [*out, _emit_sum(builder, matrix[-1], values)]
 
 
+def _emit_maximum(builder, values):
+    """The largest value, and its place; the first of equal ones, and a NaN above all."""
+    numbers = ir.VectorType(ir.IntType(32), values[0].type.count)
+    best, place = values[0], ir.Constant(numbers, [0] * numbers.count)
+    for i, value in enumerate(values[1:], 1):
+        larger = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
+        best = builder.select(larger, value, best)
+        place = builder.select(larger, ir.Constant(numbers, [i] * numbers.count), place)
+    return best, place
+
+
+def _emit_store_bytes(builder, numbers, address, part):
+    """Write numbers below 256 as bytes: the first `part` of them, or all if that is None."""
+    kind = ir.VectorType(ir.IntType(8), numbers.type.count)
+    small, to = builder.trunc(numbers, kind), builder.bitcast(address, kind.as_pointer())
+    if part is None:
+        builder.store(small, to, align=1)
+        return
+    mask = first_lanes(builder, part, kind.count)
+    arguments = small, to, ir.Constant(ir.IntType(32), 1), mask
+    signature = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    name = f"llvm.masked.store.v{kind.count}i8.p0"
+    builder.call(cgutils.get_or_insert_function(builder.module, signature, name), arguments)
+
+
 def _emit_transform(builder, taps, what, operands, dtype):
     source, target, scale, shift, other, bounds, count, part, rows, columns, packed = operands
     matrix, from_points = _matrix(taps, what)
     height, width = matrix.shape
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
-    is_output = what >= BIAS
+    is_output, clamps, window = what >= BIAS, what in (BIAS, ADD, POOL), 2 if what == POOL else 1
 
     def number(n):
         return ir.Constant(_I64, n)
 
     # From row to row and from column to column of source, target, other.
     steps = [builder.load(builder.gep(packed, [number(i)])) for i in range(6)]
-    zero = ir.Constant(kind, [0.0] * lanes)
+    zero, lowest = (ir.Constant(kind, [value] * lanes) for value in (0.0, float("-inf")))
+    marks = builder.bitcast(other, ir.IntType(8).as_pointer())
     low, high = (
         (broadcast(builder, builder.load(builder.gep(bounds, [number(i)])), lanes) for i in (0, 1))
-        if what in (BIAS, ADD)
+        if clamps
         else (zero, zero)
     )
 
@@ -130,14 +162,24 @@ def _emit_transform(builder, taps, what, operands, dtype):
         def read(address):
             return masked_load(builder, address, part) if masked else builder.load(address, align=4)
 
-        def put(i, j, value):
+        def put(i, j, values):
+            value = values[0]
+            if clamps:
+                values = [call_llvm(builder, "fma", value, factor, term) for value in values]
+                value, place = _emit_maximum(builder, values)
+            if what == ADD:
+                value = builder.fadd(value, read(at(other, 4, i, j)))
             if what == GATE:
                 passes = builder.fcmp_ordered(">", read(at(other, 4, i, j)), zero)
                 value = builder.select(passes, value, zero)
-            elif is_output:
-                value = call_llvm(builder, "fma", value, factor, term)
-                if what == ADD:
-                    value = builder.fadd(value, read(at(other, 4, i, j)))
+            if what == POOL:
+                is_closed = builder.and_(builder.fcmp_ordered(">=", low, value), builder.fcmp_ordered(">", low, lowest))
+                mark = builder.select(is_closed, ir.Constant(place.type, [CLOSED] * lanes), place)
+                where = builder.add(
+                    first, builder.add(builder.mul(steps[4], number(i)), builder.mul(steps[5], number(j)))
+                )
+                _emit_store_bytes(builder, mark, builder.gep(marks, [where]), part if masked else None)
+            if clamps:
                 # A NaN stays.
                 value = builder.select(builder.fcmp_ordered(">", low, value), low, value)
                 value = builder.select(builder.fcmp_ordered("<", high, value), high, value)
@@ -147,9 +189,7 @@ def _emit_transform(builder, taps, what, operands, dtype):
                 builder.store(value, at(target, 2, i, j), align=4)
 
         factor, term = (
-            (read(vector_pointer(builder, base, first, kind)) for base in (scale, shift))
-            if what in (BIAS, ADD)
-            else (zero, zero)
+            (read(vector_pointer(builder, base, first, kind)) for base in (scale, shift)) if clamps else (zero, zero)
         )
         half = [
             _emit_product(
@@ -157,12 +197,15 @@ def _emit_transform(builder, taps, what, operands, dtype):
             )
             for j in range(width)
         ]
-        for i in range(height):
+        for i in range(height // window):
             with below(i, rows):
-                line = _emit_product(builder, matrix, from_points, [half[j][i] for j in range(width)])
-                for j, value in enumerate(line):
+                lines = [
+                    _emit_product(builder, matrix, from_points, [half[j][window * i + u] for j in range(width)])
+                    for u in range(window)
+                ]
+                for j in range(height // window):
                     with below(j, columns):
-                        put(i, j, value)
+                        put(i, j, [line[window * j + v] for line in lines for v in range(window)])
 
     with cgutils.for_range(builder, count) as loop:
         one(loop.index, masked=False)
@@ -171,7 +214,7 @@ def _emit_transform(builder, taps, what, operands, dtype):
             one(count, masked=True)
 
 
-_cases = [(3, IMAGE), *((taps, what) for taps in OUTPUTS for what in range(WEIGHTS, GATE + 1))]
+_cases = [(3, IMAGE), *((taps, what) for taps in OUTPUTS for what in range(WEIGHTS, POOL + 1))]
 _body = switched(_emit_transform, _cases)
 
 
@@ -197,9 +240,9 @@ def transform(
 
     `taps` is 3 or 5; an IMAGE is transformed alike for both, and called with 3. `count` whole registers of channels are
     read from `source` and written to `target`, and with `part` above 0 that many lanes of one more (of gradients and
-    outputs; the others are written in whole registers, into which the source may be cut). Of an output, `rows` rows and
-    `columns` columns are written. `steps` is an array: from row to row and from column to column, in elements, of
-    source, target and other. `bounds` points to the smallest and the largest output. What is not needed is not read.
+    outputs; the others are written in whole registers, into which the source may be cut). Of an output, at most `rows`
+    rows and `columns` columns are written. `steps` is an array: from row to row and from column to column, in elements,
+    of source, target and other. `bounds` points to the smallest and the largest output. What is not needed is not read.
     """
     intp = types.intp
     signature = types.void(intp, intp, intp, source, target, scale, shift, other, bounds, *[intp] * 4, steps)
