@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
+from safetensors.numpy import save
 
 from rot180 import model, network, save_model
 from rot180.data.cifar import RECORD, read_cifar10
@@ -23,12 +24,15 @@ from rot180.data.npy import read_npy
 from rot180.data.npz import read_npz
 from rot180.data.options import ImageOptions
 from rot180.data.parquet import read_parquet
+from rot180.interop.hub_config import read_hub_config
+from rot180.interop.weights import import_weights
 from rot180.nn import MODELS
 from rot180.runs import load_run
 from rot180.runs.checkpoint import steps_done
 from rot180.runs.config import read_config, write_config
 from rot180.runs.history_file import read_history
 from rot180.runs.settings import settings_from
+from torch_files import described, in_sequence, zipped
 
 Parse = Callable[[bytes], object]
 
@@ -38,6 +42,9 @@ LABELS = np.arange(6) % 2
 IMAGES = {"png": "1 L LA P RGB RGBA I;16", "jpeg": "L RGB CMYK", "gif": "L P", "bmp": "1 L P RGB", "webp": "RGB RGBA",
           "tiff": "1 L RGB I;16", "ppm": "1 L RGB"}  # fmt: skip
 """Modes in which each format of images is written."""
+
+WEIGHTS = ("torch", "torch-old", "foreign-safetensors", "hub-config")
+"""The readers of other programs' weights."""
 
 if features.check("avif"):
     IMAGES["avif"] = "RGB RGBA"
@@ -55,6 +62,10 @@ def make_seeds(folder: Path) -> dict[str, list[bytes]]:
         "cifar": _cifar(),
         **{kind: _images(kind, modes.split()) for kind, modes in IMAGES.items()},
         "safetensors": _model(folder),
+        "torch": [zipped(value, arrays) for value, arrays in _checkpoints()],
+        "torch-old": [in_sequence(value, arrays) for value, arrays in _checkpoints()],
+        "foreign-safetensors": [save(dict(_CONVOLUTIONS), {"format": "pt"})],
+        "hub-config": [json.dumps(_HUB_CONFIG).encode()],
         "config": _config(folder),
         "history": _history(),
         "state": [json.dumps(_STATE).encode()],
@@ -108,6 +119,10 @@ def parsers(folder: Path) -> dict[str, Parse]:
         "cifar": from_file("cifar-10-binary.tar.gz", read_cifar10),
         **dict.fromkeys(IMAGES, image),
         "safetensors": from_file("a.safetensors", load_run),
+        "torch": from_file("zip/a.pth", _import),
+        "torch-old": from_file("sequence/a.pth", _import),
+        "foreign-safetensors": from_file("foreign/a.safetensors", _import),
+        "hub-config": from_file("hub/config.json", lambda path: read_hub_config(path.parent)),
         "config": from_file("a.toml", lambda path: settings_from(read_config(path), path)),
         "history": from_file("history.jsonl", read_history),
         "state": from_file("checkpoints/000042/state.json", lambda path: steps_done(path.parent)),
@@ -116,6 +131,21 @@ def parsers(folder: Path) -> dict[str, Parse]:
 
 
 _NOTATIONS = ("32x32x3 > [conv3x3:8:same relu maxpool2]*2 > dropout0.5 > fc10", "784 > fc10")
+
+_SMALL = "8x8x1 > conv3x3:2 bn relu > fc3"
+
+_CONVOLUTIONS = {
+    "0.weight": np.ones((2, 1, 3, 3), np.float32), "0.bias": np.ones(2, np.float32),
+    "1.weight": np.ones(2, np.float32), "1.bias": np.ones(2, np.float32),
+    "1.running_mean": np.ones(2, np.float32), "1.running_var": np.ones(2, np.float32),
+    "1.num_batches_tracked": np.array(5), "4.weight": np.ones((3, 72), np.float32), "4.bias": np.ones(3, np.float32),
+}  # fmt: skip
+
+_HUB_CONFIG = {
+    "architecture": "resnet18", "num_classes": 2, "label_names": ["cat", "dog"], "license": "mit",
+    "pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2], "crop_pct": 0.875, "crop_mode": "center",
+                       "interpolation": "bicubic", "input_size": [3, 224, 224]},
+}  # fmt: skip
 
 _EPOCH = {
     "epoch": 1, "train_loss": 0.5, "train_accuracy": 0.9, "validation_loss": None, "validation_accuracy": None,
@@ -131,6 +161,17 @@ _STATE = {
     "generators": {"shuffle": {"bit_generator": "PCG64", "state": {"state": 2**100, "inc": 3}}},
     "step_count": 42, "steps": 42, "has_best": False, "epochs": [_EPOCH], "extra": {"history_file": {}},
 }  # fmt: skip
+
+
+def _import(path: Path) -> object:
+    return import_weights(path, _SMALL)
+
+
+def _checkpoints() -> list[tuple[object, dict[str, np.ndarray]]]:
+    """Return the objects of checkpoints and their arrays: the weights alone, and beside a training's other things."""
+    weights = described(_CONVOLUTIONS)
+    training = {"epoch": 3, "optimizer": {"state": {0: {"step": 7.0}}}, "state_dict": weights}
+    return [(weights, _CONVOLUTIONS), (training, _CONVOLUTIONS)]
 
 
 def _saved(save: Callable[..., None], *arrays: np.ndarray, **named: np.ndarray) -> bytes:

@@ -27,7 +27,7 @@ from random import Random
 from types import FrameType
 
 from rot180.errors import Rot180Error
-from soak_inputs import IMAGES, make_seeds, parsers
+from soak_inputs import IMAGES, WEIGHTS, make_seeds, parsers
 
 MAX_MEMORY, MAX_SECONDS = 256 * 1024**2, 2.0
 
@@ -57,6 +57,7 @@ WORDS = {
     "notation": rb"> x conv pool fc relu [ ] * 2 99999 : same valid / - 0 1e9 dropout 28x28x1 maxpool".split(b" "),
     "history": _JSON,
     "state": _JSON,
+    "hub-config": _JSON,
 }
 """Pieces of the text formats, put in now and then."""
 
@@ -214,7 +215,7 @@ def _in_a_process(parser: str, count: int, seed: int, save: Path | None) -> Tall
 def main() -> int:
     """Run the soak from the command line."""
     names = ["idx", "csv", "listing", "npy", "npz", "parquet", "cifar", *IMAGES, "safetensors", "config", "history",
-             "state", "notation"]  # fmt: skip
+             "state", "notation", *WEIGHTS]  # fmt: skip
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--count", type=int, default=100_000, help="inputs for each reader")
     arguments.add_argument("--seed", type=int, default=0)
@@ -225,14 +226,14 @@ def main() -> int:
     arguments.add_argument("--save", type=Path, help="where to save inputs that show a fault")
     given = arguments.parse_args()
     began, inputs, faults = time.perf_counter(), 0, []
-    print(f"{'reader':<12}{'inputs':>9}{'read':>9}{'refused':>9}{'slowest':>11}{'memory':>10}{'faults':>8}  a second")
+    print(f"{'reader':<20}{'inputs':>9}{'read':>9}{'refused':>9}{'slowest':>11}{'memory':>10}{'faults':>8}  a second")
     chosen = given.parser or names
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         running = [pool.submit(_in_a_process, name, given.count, given.seed, given.save) for name in chosen]
         for name, future in zip(chosen, running, strict=True):
             tally = future.result()  # raises if a reader took its process down, which is a fault as well
             print(
-                f"{name:<12}{given.count:>9,}{tally.read:>9,}{tally.refused:>9,}{1000 * tally.slowest:>8.0f} ms"
+                f"{name:<20}{given.count:>9,}{tally.read:>9,}{tally.refused:>9,}{1000 * tally.slowest:>8.0f} ms"
                 f"{tally.memory / 1024**2:>7.0f} MB{len(tally.faults):>8}{given.count / tally.seconds:>10,.0f}",
                 flush=True,
             )

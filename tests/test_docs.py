@@ -25,6 +25,7 @@ GUIDES = (
     "data",
     "augmentation",
     "training",
+    "weights",
 )
 
 

@@ -15,7 +15,7 @@
 | speed | `set_threads`, `threads` |
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
-| other programs | `export_onnx` |
+| other programs | `import_weights`, `load_weights`, `save_weights`, `export_onnx` |
 | errors | `Rot180Error`, `ArgumentError`, `ShapeError`, `NotationError`, `DataError`, `ModelError`, `NonFiniteError`, \
 `PixelWarning` |
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from rot180.interop.export import export_onnx
+    from rot180.interop.weights import import_weights, load_weights, save_weights
     from rot180.nn import (
         ELU,
         GELU,
@@ -152,13 +153,16 @@ __all__ = [
     "export_onnx",
     "find_lr",
     "fit",
+    "import_weights",
     "load_data",
     "load_model",
     "load_run",
+    "load_weights",
     "model",
     "network",
     "predict",
     "save_model",
+    "save_weights",
     "set_threads",
     "threads",
 ]
@@ -177,6 +181,7 @@ _HOMES = {
         "ShapeError",
     ),
     "rot180.interop.export": ("export_onnx",),
+    "rot180.interop.weights": ("import_weights", "load_weights", "save_weights"),
     "rot180.runs": ("load_model", "load_run", "save_model"),
     "rot180.training.progress_bar": ("ProgressBar",),
     "rot180.training": ("SGD", "Adam", "AdamW", "RMSprop", "Trainer", "evaluate", "find_lr", "fit", "predict"),

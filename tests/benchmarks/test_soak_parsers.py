@@ -12,7 +12,8 @@ pytest.importorskip("pyarrow")
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TABLES = ["idx", "csv", "listing", "npy", "npz", "parquet", "cifar"]
 IMAGES = ["png", "jpeg", "gif", "bmp", "webp", "tiff", "ppm"]
-READERS = [*TABLES, *IMAGES, "safetensors", "config", "history", "state", "notation"]
+WEIGHTS = ["torch", "torch-old", "foreign-safetensors", "hub-config"]
+READERS = [*TABLES, *IMAGES, "safetensors", "config", "history", "state", "notation", *WEIGHTS]
 COUNT = 10_000 // len(READERS) + 1
 
 

@@ -20,6 +20,7 @@ from rot180.cli.explain import explain
 from rot180.cli.export import export
 from rot180.cli.find_lr import find_lr
 from rot180.cli.health import health
+from rot180.cli.import_weights import import_weights
 from rot180.cli.journey import journey
 from rot180.cli.models import models
 from rot180.cli.plan import plan
@@ -82,6 +83,7 @@ app.command("find-lr")(find_lr)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(export)
+app.command("import")(import_weights)
 app.command()(show)
 app.command()(journey)
 app.command()(explain)

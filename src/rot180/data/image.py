@@ -18,8 +18,8 @@ from rot180.data.budget import DECODING, SMALL, decoding
 from rot180.data.disguised import HEAD, disguise
 from rot180.data.jpeg_header import jpeg_size
 from rot180.data.webp_header import webp_size
-from rot180.errors import ArgumentError, DataError, did_you_mean
-from rot180.nn.preprocessing import RESIZES
+from rot180.errors import ArgumentError, DataError
+from rot180.nn.preprocessing import read_resizing
 from rot180.ops.types import Array
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def read_image(path: str | Path, shape: tuple[int, int, int], *, resize: str = "
 
     Photographs are rotated according to their EXIF orientation. Transparent areas become white, as in nearly every
     viewer, so that the model sees what its user sees. Color is converted to gray with the weights of ITU-R BT.601. The
-    image is resized with antialiasing (a triangle filter, which unlike sharper filters adds no halos). Nothing else is
-    changed: a model trained on white digits on black needs white digits on black.
+    image is resized with antialiasing (by default a triangle filter, which unlike sharper filters adds no halos).
+    Nothing else is changed: a model trained on white digits on black needs white digits on black.
 
     Parameters
     ----------
@@ -110,8 +110,9 @@ def read_image(path: str | Path, shape: tuple[int, int, int], *, resize: str = "
         or color.
     shape : (H, W, C)
         The model's input shape; C is 1 (gray) or 3 (RGB).
-    resize : {"stretch", "crop", "pad"}
-        Whether an image of another aspect ratio is stretched, cropped on two sides, or padded with black.
+    resize : str
+        Whether an image of another aspect ratio is stretched ("stretch"), cropped on two sides ("crop"), or padded with
+        black ("pad"); more in `rot180.nn.preprocessing.read_resizing`.
 
     Returns
     -------
@@ -159,8 +160,7 @@ def decode_image(
         raise ArgumentError(
             f"image files become (H, W, 1) or (H, W, 3), but the model's input is {shape}; use arrays instead"
         )
-    if resize not in RESIZES:
-        raise ArgumentError(f"unknown resize {resize!r}{did_you_mean(resize, RESIZES)}")
+    resizing = read_resizing(resize)
     with _opened(source, name, suffix) as image:
         orientation, full = _orientation(image), image.size
         # A large JPEG is decoded at half, a quarter or an eighth of its size, never below twice the target size.
@@ -179,22 +179,22 @@ def decode_image(
                 picture = opaque.Strips(image, MODES[channels], orientation)
             else:
                 picture = opaque.opaque(opaque.upright(image, orientation)).convert(MODES[channels])
-                if picture.size == (width, height) and part is None:
+                if picture.size == (width, height) and part is None and resizing.share == 1:
                     return np.array(picture, np.uint8).reshape(shape)
-            bilinear = Image.Resampling.BILINEAR
+            filter_ = Image.Resampling[resizing.filter.upper()]
             if part is not None:
                 top, left, rows, columns = part(*_upright_size(full, orientation)[::-1])
                 across, down = (
                     now / was for now, was in zip(picture.size, _upright_size(full, orientation), strict=True)
                 )
                 box = (left * across, top * down, (left + columns) * across, (top + rows) * down)
-                picture = picture.resize((width, height), bilinear, box)
-            elif resize == "stretch":
-                picture = picture.resize((width, height), bilinear)
-            elif resize == "crop":
-                picture = ImageOps.fit(picture, (width, height), bilinear)
+                picture = picture.resize((width, height), filter_, box)
+            elif resizing.way == "stretch":
+                picture = picture.resize((width, height), filter_)
+            elif resizing.way == "crop":
+                picture = ImageOps.fit(picture, (width, height), filter_, bleed=(1 - resizing.share) / 2)
             else:
-                picture = ImageOps.pad(picture, (width, height), bilinear, color=0)
+                picture = ImageOps.pad(picture, (width, height), filter_, color=0)
     return np.asarray(picture, np.uint8).reshape(shape)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rot180.data.image import ImageFacts
-from rot180.errors import ArgumentError, DataError, did_you_mean
-from rot180.nn.preprocessing import RESIZES
+from rot180.errors import ArgumentError, DataError
+from rot180.nn.preprocessing import RESIZES, read_resizing
 
 ON_BAD_FILE = ("strict", "skip")
 """What to do about a file that is not a readable image."""
@@ -80,8 +80,7 @@ class ImageOptions:
     on_fact: Callable[[ImageFacts], None] | None = None
 
     def __post_init__(self) -> None:
-        if self.resize not in RESIZES:
-            raise ArgumentError(f"unknown resize {self.resize!r}{did_you_mean(self.resize, RESIZES)}")
+        read_resizing(self.resize)
         if self.on_bad_file not in ON_BAD_FILE:
             raise ArgumentError(f"on-bad-file must be strict or skip; got {self.on_bad_file!r}")
         if self.size is not None and not (1 <= min(self.size) and max(self.size) <= MAX_SIDE):

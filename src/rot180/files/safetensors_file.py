@@ -150,20 +150,38 @@ class StoredArrays:
             )
         return arrays
 
+    def read_one(self, name: str) -> Array:
+        """Return one array, numbers of 16 bits as float32; without comparing the checksum, which is of all.
+
+        Raises
+        ------
+        ModelError
+            The file was changed meanwhile.
+        """
+        return self._widened(name, self._as_stored(name))
+
     def _stored(self, arrays: dict[str, Array]) -> Iterator[memoryview]:
         """Add each array to `arrays`, and yield it as it is stored."""
-        for name, entry in sorted(self.header.arrays.items()):
-            dtype = _STORED[entry.dtype]
-            count = math.prod(entry.shape)
-            self._file.seek(self.header.places[name])
-            data = np.fromfile(self._file, dtype.newbyteorder("<"), count)
-            if len(data) != count:
-                raise ModelError(f"{self._path}: {name} is cut off; the file was changed while it was read")
+        for name in sorted(self.header.arrays):
+            data = self._as_stored(name)
             yield data.data
-            if entry.dtype == "BF16":  # the upper half of a float32
-                data = (data.astype(np.uint32) << 16).view(np.float32)
-            kept = DTYPES[WIDENED.get(entry.dtype, entry.dtype)]
-            arrays[name] = data.astype(kept, copy=False).reshape(entry.shape)
+            arrays[name] = self._widened(name, data)
+
+    def _as_stored(self, name: str) -> Array:
+        entry = self.header.arrays[name]
+        count = math.prod(entry.shape)
+        self._file.seek(self.header.places[name])
+        data = np.fromfile(self._file, _STORED[entry.dtype].newbyteorder("<"), count)
+        if len(data) != count:
+            raise ModelError(f"{self._path}: {name} is cut off; the file was changed while it was read")
+        return data
+
+    def _widened(self, name: str, data: Array) -> Array:
+        entry = self.header.arrays[name]
+        if entry.dtype == "BF16":  # the upper half of a float32
+            data = (data.astype(np.uint32) << 16).view(np.float32)
+        kept = DTYPES[WIDENED.get(entry.dtype, entry.dtype)]
+        return data.astype(kept, copy=False).reshape(entry.shape)
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,42 @@ KINDS = ("dataset", "image", "none", "scale")
 
 RESIZES = ("stretch", "crop", "pad")
 """How an image file of other proportions is resized to a network's size."""
+
+
+class Resizing(NamedTuple):
+    """How an image file is resized: a way, the share of the shorter side that a crop keeps, and the filter."""
+
+    way: str = "stretch"
+    share: float = 1.0
+    filter: str = "bilinear"
+
+    def __str__(self) -> str:
+        """Return the text that `read_resizing` reads."""
+        share = "" if self.share == 1 else f":{self.share:g}"
+        return f"{self.way}{share}{'' if self.filter == 'bilinear' else ':' + self.filter}"
+
+
+def read_resizing(text: str) -> Resizing:
+    """Read a way of resizing: `stretch`, `crop` or `pad`, with `:bicubic` for this filter.
+
+    A crop may keep less than the whole shorter side, such as `crop:0.875`: networks for photographs are often trained
+    to see the middle of them.
+
+    Raises
+    ------
+    ArgumentError
+        The text is anything else.
+
+    Examples
+    --------
+    >>> read_resizing("crop:0.875:bicubic")
+    Resizing(way='crop', share=0.875, filter='bicubic')
+    """
+    match = re.fullmatch(r"(stretch|crop|pad)(?:(?<=crop):(0\.[0-9]{1,6}))?(:bicubic)?", str(text))
+    if match is None or (match[2] is not None and float(match[2]) < 0.1):
+        raise ArgumentError(f"unknown resize {text!r}{did_you_mean(str(text), RESIZES)}")
+    return Resizing(match[1], float(match[2] or 1), "bicubic" if match[3] else "bilinear")
+
 
 _FIELDS = ("kind", "mean", "std", "resize", "pixels")
 
@@ -40,7 +77,7 @@ class Preprocessing:
         For `"dataset"`: mean and standard deviation of each channel of the scaled training images.
     resize : str
         How image files were resized to the network's size, so that `predict` does the same: `"stretch"`, `"crop"`
-        (the excess on two sides is lost) or `"pad"` (black bars). Arrays are never resized.
+        (the excess on two sides is lost) or `"pad"` (black bars); more in `read_resizing`. Arrays are never resized.
     pixels : PixelRange, optional
         The range of the training images, which defines white; `fit` determines it. None goes by the type: white is the
         largest value of integer types, and 1 for floats.
@@ -64,8 +101,7 @@ class Preprocessing:
     pixels: PixelRange | None = None
 
     def __post_init__(self) -> None:
-        if self.resize not in RESIZES:
-            raise ArgumentError(f"unknown resize {self.resize!r}{did_you_mean(str(self.resize), RESIZES)}")
+        read_resizing(self.resize)
         if self.kind not in KINDS:
             raise ArgumentError(f"unknown preprocessing {self.kind!r}{did_you_mean(str(self.kind), KINDS)}")
         if self.kind != "dataset":

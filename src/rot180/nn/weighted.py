@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from rot180.nn.initializer import Initializer, as_initializer, initialize
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.word import number
 from rot180.ops.types import Array
+
+if TYPE_CHECKING:
+    from rot180.nn.network import Network
 
 
 class Weighted(Layer):
@@ -85,3 +88,13 @@ class Weighted(Layer):
             f"init={self.initializer}" if is_named else "",
             "" if self.lr_factor == 1 else f"lr={number(self.lr_factor)}",
         )
+
+
+def build_with_zeros(model: Network, dtype: Any) -> None:
+    """Build a network without drawing initial weights, which would take most of the time of loading it."""
+    initializers = {layer: layer.initializer for layer in model.layers if isinstance(layer, Weighted)}
+    for layer in initializers:
+        layer.initializer = "zeros"
+    model.build(dtype=dtype)
+    for layer, initializer in initializers.items():
+        layer.initializer = initializer

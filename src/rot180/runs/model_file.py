@@ -25,7 +25,7 @@ from rot180.nn.network import Network
 from rot180.nn.notation import network
 from rot180.nn.notation_items import MAX_LAYERS
 from rot180.nn.preprocessing import Preprocessing
-from rot180.nn.weighted import Weighted
+from rot180.nn.weighted import build_with_zeros
 from rot180.runs.fields import CLASS_NAMES, IMAGE_STATISTICS, LAYERS, PREPROCESSING, Kind, check_fields, parse_json
 from rot180.training.diagnosis import refuse_non_finite_weights
 
@@ -203,7 +203,7 @@ def _described_model(path: Path, header: Header) -> Network:
             raise ModelError(f"{path}: the notation describes {described} weights, the file holds {stored}")
         if len(types) > 1:
             raise ModelError(f"{path}: the weights must have one type; found {' and '.join(sorted(types))}")
-        _build_with_zeros(model, DTYPES[types.pop()] if types else header.metadata.get("dtype", "float32"))
+        build_with_zeros(model, DTYPES[types.pop()] if types else header.metadata.get("dtype", "float32"))
         model.preprocessing = Preprocessing.from_dict(_json(path, header, "preprocessing", PREPROCESSING))
         statistics = _json(path, header, "image_statistics", IMAGE_STATISTICS)
         model.image_statistics = None if statistics is None else ImageStatistics.from_dict(statistics)
@@ -213,16 +213,6 @@ def _described_model(path: Path, header: Header) -> Network:
         reason = str(error).partition("\n")[0]
         raise ModelError(f"{path}: its description of the network cannot be used ({reason})") from None
     return model
-
-
-def _build_with_zeros(model: Network, dtype: Any) -> None:
-    """Build the network without drawing initial weights, which would take most of the time of loading."""
-    initializers = {layer: layer.initializer for layer in model.layers if isinstance(layer, Weighted)}
-    for layer in initializers:
-        layer.initializer = "zeros"
-    model.build(dtype=dtype)
-    for layer, initializer in initializers.items():
-        layer.initializer = initializer
 
 
 def _class_names(path: Path, header: Header, model: Network) -> tuple[str, ...] | None:

@@ -1,0 +1,362 @@
+"""Weights of other programs, into a network and out of one."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from rot180.errors import ArgumentError, ModelError, did_you_mean
+from rot180.files import write_atomically
+from rot180.files.safetensors_file import serialize
+from rot180.interop.fitting import (
+    IN_ORDER,
+    OWN,
+    Fit,
+    best_fit,
+    cleaned,
+    likeness,
+    names_of,
+    places_of,
+    require_complete,
+)
+from rot180.interop.hub_config import HubConfig, read_hub_config
+from rot180.interop.stored import Weights, open_weights
+from rot180.interop.torch_layout import from_torch, to_torch
+from rot180.interop.torch_names import NAMINGS, PORT, TIMM, TORCHVISION
+from rot180.memory import require
+from rot180.nn import NAMED_MODELS, BatchNorm2d, Network, network
+from rot180.nn.keywords import answering_call
+from rot180.nn.models import PHOTOGRAPHS, adapted_model
+from rot180.nn.preprocessing import Preprocessing
+from rot180.nn.weighted import Weighted, build_with_zeros
+
+OTHER_NAMES = {"mobilenetv2_100": "mobilenet_v2", "mobilenetv3_small_100": "mobilenet_v3_small"}
+"""timm's names of networks that are called otherwise here."""
+
+IMAGENET = Preprocessing("dataset", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), resize="crop:0.875")
+"""What networks trained on ImageNet are given, if nothing else is known: torchvision's and timm's default."""
+
+LITE = Preprocessing("dataset", (127 / 255,) * 3, (128 / 255,) * 3, resize="crop:0.875:bicubic")
+"""What the lite networks of TensorFlow are given: (x - 127) / 128."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network made from a file of weights.
+
+    Attributes
+    ----------
+    model : Network
+        Built, with the weights, preprocessing and class names.
+    architecture : str
+        The named model, or the notation.
+    naming : str
+        Whose names the file uses.
+    notes : tuple of str
+        What the file does not say, and what was assumed.
+    license : str or None
+        As the `config.json` beside the file says.
+    """
+
+    model: Network
+    architecture: str
+    naming: str
+    notes: tuple[str, ...]
+    license: str | None
+
+
+@answering_call
+def import_weights(path: str | Path, model: str | None = None) -> Imported:
+    """Make a network from a file of weights that another program wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        A PyTorch checkpoint (`.pth`, `.pt`), or a `.safetensors` file with the names of torchvision, of timm, of the
+        networks here, or of a `torch.nn.Sequential`. A `config.json` beside it, as model hubs keep it, tells how images
+        are prepared and the names of the classes.
+    model : str, optional
+        A named model, timm's name of one, or a notation; recognized from names and shapes by default.
+
+    Returns
+    -------
+    Imported
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read or is damaged; or it holds the weights of no network that is known, or of another one
+        than `model`: the message lists what is missing, unexpected and of another shape.
+    ArgumentError, NotationError
+        `model` is no name and no notation.
+    TooLargeError
+        The network needs more memory than is available.
+    """
+    path = Path(path)
+    with open_weights(path) as weights:
+        if not weights.arrays:
+            raise ModelError(f"{path}: expected weights, found no array of floats")
+        config = read_hub_config(weights.path.parent)
+        asked = model or config.architecture
+        fit, name = _recognized(weights) if model is None else _asked(weights, model)
+        notes: list[str] = []
+        fit = _as_trained(fit, weights, asked or weights.path.stem, notes, is_named=name in NAMED_MODELS)
+        if config.input_shape is not None and name in NAMED_MODELS:
+            fit = _refit(fit, weights, re.sub(r"^\S+", "x".join(map(str, config.input_shape)), fit.network.notation))
+        require_complete(fit, weights, name if name in NAMED_MODELS else "this network")
+        network_ = fit.network
+        _load(network_, fit, weights, build=True)
+    _describe(network_, fit, name, config, notes)
+    return Imported(network_, name, fit.naming, tuple(notes), config.license)
+
+
+@answering_call
+def load_weights(model: Network, path: str | Path) -> None:
+    """Copy the weights in a file of another program into a model.
+
+    The model's preprocessing becomes that of a `config.json` beside the file, if there is one; otherwise it stays.
+
+    Parameters
+    ----------
+    model : Network
+        Built for its input shape if it is not built yet; all its weights and statistics are replaced.
+    path : str or Path
+        As in `import_weights`.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, is damaged, or does not hold the weights of this network. Nothing was changed.
+    ArgumentError
+        The names are those of weights that need another padding or epsilon.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from rot180.nn import model
+    >>> path = Path(tempfile.mkdtemp()) / "lenet5.safetensors"
+    >>> save_weights(model("lenet5").build(seed=1), path)
+    >>> other = model("lenet5").build(seed=2)
+    >>> load_weights(other, path)
+    >>> np.array_equal(other.state["fc1.weight"], model("lenet5").build(seed=1).state["fc1.weight"])
+    True
+    """
+    if not model.is_built:
+        model.build()
+    with open_weights(path) as weights:
+        config = read_hub_config(weights.path.parent)
+        fit = best_fit(model, weights)
+        require_complete(fit, weights, "this network", _hint(fit, weights))
+        if fit.is_tf and _for_tf(model.notation) != model.notation:
+            raise ArgumentError(
+                f"{path}: these weights need the padding 'same' and an epsilon of 0.001, which this network does not "
+                f"have; let rot180.import_weights make the network"
+            )
+        _load(model, fit, weights)
+    if config.preprocessing is not None:
+        model.preprocessing = config.preprocessing
+
+
+@answering_call
+def save_weights(model: Network, path: str | Path, names: str = "auto") -> None:
+    """Write the weights of a model to a safetensors file as PyTorch has them, for `load_state_dict`.
+
+    Parameters
+    ----------
+    model : Network
+        Built.
+    path : str or Path
+        Usually `weights.safetensors`; an existing file is replaced.
+    names : {"auto", "torchvision", "timm", "torch.nn.Sequential", "rot180"}
+        Whose names the layers get; "rot180" means those of the layers, such as `conv1`. By default torchvision's if
+        the network has the structure of one of its families, otherwise those of the layers.
+
+    Raises
+    ------
+    ArgumentError
+        The model is not built, or its structure has no names of this library.
+    ModelError
+        The file cannot be written; an existing file is unchanged.
+    """
+    if not model.is_built:
+        raise ArgumentError("save_weights: the model has no parameters yet; call build(seed=0) first")
+    own = {layer.name: layer.name for layer in model.layers}
+    known = {naming.library: found for naming in NAMINGS[::-1] if (found := naming.names(model)) is not None}
+    if TORCHVISION in known:  # whose names of these are timm's, too
+        known.setdefault(TIMM, known[TORCHVISION])
+    known.pop(PORT, None)
+    known |= {OWN: own, "auto": known.get(TORCHVISION, own)}
+    if names not in known:
+        raise ArgumentError(f"save_weights: this network has no names of {names!r}{did_you_mean(names, known)}")
+    state = model.state
+    full = {layer.name: known[names].get(layer.name, "") for layer in model.layers}
+    arrays = {there: to_torch(state[place.name], place.flattened) for there, place in places_of(model, full).items()}
+    write_atomically(path, serialize(arrays, {"format": "pt"}))
+
+
+def _recognized(weights: Weights) -> tuple[Fit, str]:
+    """Return the fit of the named model that the file's names and shapes are those of."""
+    name, _ = _nearest(weights)
+    fit = best_fit(_named(name, weights), weights)
+    if not fit.is_complete:
+        raise ModelError(
+            f"{weights.path}: the weights are of no named model; the nearest is {name}; {fit.faults()}; give --model "
+            f"with the network in the notation"
+        )
+    return fit, name
+
+
+def _nearest(weights: Weights) -> tuple[str, float]:
+    """Return the named model whose names are most like those of a file, and how like they are, from 0 to 1."""
+    found = {
+        name: max(likeness(names, stored) for names in namings for stored in cleaned(weights.arrays))
+        for name, namings in _names_of_models().items()
+    }
+    name = max(found, key=lambda name: found[name])
+    return name, found[name]
+
+
+@cache
+def _names_of_models() -> dict[str, list[frozenset[str]]]:
+    """Return the names of the arrays of each named model, once for each way of naming."""
+    return {name: names_of(network(NAMED_MODELS[name].notation)) for name in _photograph_models()}
+
+
+def _photograph_models() -> list[str]:
+    return [name for name, named in NAMED_MODELS.items() if named.input_shape == PHOTOGRAPHS[0]]
+
+
+def _named(name: str, weights: Weights, shape: tuple[int, int, int] = PHOTOGRAPHS[0]) -> Network:
+    """Return a named model with as many classes as the file has, if its names tell."""
+    made = network(adapted_model(name, shape, NAMED_MODELS[name].classes))
+    fit = best_fit(made, weights)
+    last = [layer.name for layer in made.layers if isinstance(layer, Weighted)][-1]
+    head = next((there for there, place in fit.places.items() if place.name == f"{last}.weight"), "")
+    classes = fit.shapes.get(head, (0,))[0]
+    if not 1 <= classes <= 100_000 or classes == NAMED_MODELS[name].classes:
+        return made
+    return network(adapted_model(name, shape, classes))
+
+
+def _asked(weights: Weights, model: str) -> tuple[Fit, str]:
+    """Return the fit of the network that the user names, with as many classes as the file has."""
+    name = plain_name(model)
+    if name in NAMED_MODELS:
+        fit = best_fit(_named(name, weights, NAMED_MODELS[name].input_shape), weights)
+    else:
+        from rot180.nn import model as make_model
+
+        fit = best_fit(make_model(model), weights)
+    require_complete(fit, weights, model[:80], _hint(fit, weights))
+    return fit, name
+
+
+def plain_name(architecture: str) -> str:
+    """Return the name here of a network that timm names.
+
+    >>> plain_name("tf_efficientnet_lite0.in1k"), plain_name("mobilenetv2_100"), plain_name("resnet18.a1_in1k")
+    ('efficientnet_lite0', 'mobilenet_v2', 'resnet18')
+    """
+    name = architecture if ">" in architecture else architecture.partition(".")[0].removeprefix("tf_")
+    return OTHER_NAMES.get(name, name)
+
+
+def _hint(fit: Fit, weights: Weights) -> str:
+    """Return the named model whose names are more like those of a file, as the end of a message."""
+    if fit.is_complete:
+        return ""
+    name, like = _nearest(weights)
+    return f"; the nearest named model is {name}" if like > max(fit.likeness, 0.1) else ""
+
+
+def _as_trained(fit: Fit, weights: Weights, architecture: str, notes: list[str], *, is_named: bool) -> Fit:
+    """Return the fit of a named model with the padding and the epsilon that its weights were trained with."""
+    if not is_named:
+        return fit
+    if fit.is_tf or (fit.naming == TIMM and architecture.startswith("tf_")):
+        return _refit(fit, weights, _for_tf(fit.network.notation))
+    if fit.naming == TIMM:
+        if any(isinstance(layer, BatchNorm2d) for layer in fit.network.layers) and ">" not in architecture:
+            if plain_name(architecture) not in NAMED_MODELS:
+                notes.append(
+                    "the file does not say whether the weights come from TensorFlow, which pads in another way; they "
+                    "are taken not to; --model with a name that begins with tf_ says that they do"
+                )
+        return _refit(fit, weights, re.sub(r"\bbn(:momentum=[\d.]+)?(:eps=[\d.]+)?", "bn", fit.network.notation))
+    return fit
+
+
+def _for_tf(notation: str) -> str:
+    """Return the notation of a network with the padding and the normalization of its original in TensorFlow.
+
+    >>> _for_tf("8x8x3 > conv3x3:8:pad1:s2:nobias bn relu6")
+    '8x8x3 > conv3x3:8:same:s2:nobias bn:momentum=0.01:eps=0.001 relu6'
+    """
+    padded = re.sub(r":pad\d+(x\d+)?\b", ":same", notation)
+    return re.sub(r"\bbn(:momentum=[\d.]+)?(:eps=[\d.]+)?", "bn:momentum=0.01:eps=0.001", padded)
+
+
+def _refit(fit: Fit, weights: Weights, notation: str) -> Fit:
+    return fit if notation == fit.network.notation else best_fit(network(notation), weights)
+
+
+def _load(model: Network, fit: Fit, weights: Weights, *, build: bool = False) -> None:
+    """Read the arrays into a model, all of them before the first is changed."""
+    largest = max(math.prod(place.shape) for place in fit.places.values())
+    total = sum(math.prod(place.shape) for place in fit.places.values())
+    is_double = all(array.dtype == "F64" for array in weights.arrays.values())
+    require((total + 2 * largest) * (8 if is_double else 4), "the network of these weights")
+    arrays = {}
+    for name, place in fit.places.items():
+        array = weights.arrays[fit.stored[name]].read()
+        if not np.isfinite(array).all():
+            raise ModelError(f"{weights.path}: {name} contains non-finite numbers; use another copy")
+        if name.endswith("running_var") and array.size and array.min() < 0:
+            raise ModelError(f"{weights.path}: {name} contains a negative variance; use another copy")
+        if place.shape != fit.shapes[name] or len(place.shapes) > 1 or len(place.shape) > 1:
+            keeps = fit.naming == OWN and "rot180_format" in weights.metadata
+            array = array if keeps else from_torch(array, place.shape, place.flattened)
+        arrays[place.name] = array
+    if build:
+        build_with_zeros(model, np.float64 if is_double else np.float32)
+    model.load_parameters(arrays)
+
+
+def _describe(model: Network, fit: Fit, name: str, config: HubConfig, notes: list[str]) -> None:
+    """Set preprocessing and class names, and note what was assumed."""
+    if config.preprocessing is not None:
+        model.preprocessing = config.preprocessing
+    elif name in _photograph_models():
+        is_lite = fit.naming == PORT and name == "efficientnet_lite0"
+        model.preprocessing = LITE if is_lite else IMAGENET
+        what = "(x - 127) / 128" if is_lite else "ImageNet's mean and standard deviation"
+        notes.append(f"the file does not say how images are prepared; {what} assumed; a config.json beside it can tell")
+    else:
+        notes.append("the file does not say how images are prepared; they are scaled to 0 ... 1")
+    if fit.naming == IN_ORDER:
+        notes.append("the names are not known; the layers were taken in the order of the file, and all shapes agree")
+    outputs = model.output_shape
+    if len(outputs) != 1:
+        return
+    if config.class_names is not None and len(config.class_names) == outputs[0]:
+        model.class_names = config.class_names
+    elif name in _photograph_models() and outputs[0] == 1000:
+        model.class_names = imagenet_classes()
+        notes.append("the file does not name its 1,000 classes; they are taken to be ImageNet's")
+
+
+@cache
+def imagenet_classes() -> tuple[str, ...]:
+    """Return the names of ImageNet's 1,000 classes in their usual order.
+
+    >>> imagenet_classes()[985]
+    'daisy'
+    """
+    text = files("rot180.interop").joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
