@@ -119,7 +119,7 @@ def _finish(transforms, taps, source, dw, place, count, steps):
 
 
 @kernel
-def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, strides, sizes):
+def correlate_tiles(addresses, xp, delta, dw, images, deltas, sums, cuts, fields, steps, strides, sizes):
     """Correlate padded images with delta.
 
     Parameters
@@ -132,7 +132,7 @@ def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, s
         With room for one register after its end.
     dw : (taps, taps, C, F)
         Overwritten.
-    v, e : (threads, room)
+    images, deltas : (threads, room)
         A block of tiles: panels of channels or filters, points, tiles, channels or filters of the panel.
     sums : (parts, room) or (threads, room)
         Panels of channels, panels of filters, points, channels, filters. If all tiles are in one block, each thread has
@@ -163,7 +163,7 @@ def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, s
         first_c = first_panel * width_c
         thread = get_thread_id()
         cut = pointer(cuts, thread * cuts.shape[1])
-        images, deltas = pointer(v, thread * v.shape[1]), pointer(e, thread * e.shape[1])
+        own_images, own_deltas = pointer(images, thread * images.shape[1]), pointer(deltas, thread * deltas.shape[1])
         totals = pointer(sums, (thread if is_whole else part) * sums.shape[1])
         items = panels * panels_f
         products = 0
@@ -182,7 +182,7 @@ def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, s
                     source, where = _tile_at(
                         xp, n, fields[0, 0] + y, fields[0, 1] + x, POINTS, fields[0], c, count, width_c, cut
                     )
-                    target = advance(images, q * _ALL * point_c + t * width_c)
+                    target = advance(own_images, q * _ALL * point_c + t * width_c)
                     transform(
                         addresses[1],
                         3,
@@ -205,7 +205,7 @@ def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, s
                     source, where = _tile_at(
                         delta, n, fields[1, 0] + y, fields[1, 1] + x, outputs, fields[1], f, count, width_f, cut
                     )
-                    target = advance(deltas, q * _ALL * point_f + t * width_f)
+                    target = advance(own_deltas, q * _ALL * point_f + t * width_f)
                     transform(
                         addresses[1], taps, DELTA, source, target, source, source, source, source, count, 0, 0, 0,
                         steps[2 + where],
@@ -230,10 +230,14 @@ def correlate_tiles(addresses, xp, delta, dw, v, e, sums, cuts, fields, steps, s
                         _fetch(xp, x_at, x_step, x_end)
                         _fetch(delta, d_at, d_step, d_end)
                         x_at, d_at = x_at + x_step, d_at + d_step
+                        after = place + p * point + (i + rows) * width_f + j
+                        for k in range(0 if is_whole else rows):
+                            for v in range(vectors):
+                                prefetch(totals, after + k * width_f + v * L)
                         tile(
                             addresses[0], min(rows, channels - i), vectors,
-                            advance(images, (q * _ALL + p) * point_c + i),
-                            advance(deltas, (r * _ALL + p) * point_f + j),
+                            advance(own_images, (q * _ALL + p) * point_c + i),
+                            advance(own_deltas, (r * _ALL + p) * point_f + j),
                             advance(totals, place + p * point + i * width_f + j), 1, 1 if b else 0, strides,
                         )  # fmt: skip
                 if is_whole and p == _ALL - 1:
