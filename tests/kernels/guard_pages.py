@@ -70,6 +70,9 @@ def image_shape(rng: Draw) -> tuple[int, int, int]:
 
 
 def a_convolution(rng: Draw, channels: int) -> Any:
+    if rng.random() < 0.2:
+        filters, taps = int(rng.integers(1, 40)), int(rng.choice((3, 5)))
+        return rot180.Conv2d(filters, taps, padding=padding(rng, 5), algorithm="winograd")
     groups = int(rng.choice((1, 1, 1, channels, 2)))
     return rot180.Conv2d(
         whole(rng, 3) if rng.random() < 0.05 else groups * int(rng.integers(1, 20)),
@@ -266,6 +269,10 @@ def twins(rng: Draw, guarded: GuardedMemory) -> str:
         kernel = tuple(int(n) for n in rng.integers(1, 5, 2))
         arguments.append(array((*kernel, max(1, channels // groups), filters)))
         options = {"stride": pair(rng, 3), "padding": padding(rng, 3), "dilation": pair(rng, 2), "groups": groups}
+        if rng.random() < 0.3:
+            taps = int(rng.choice((3, 5)))
+            arguments[1] = array((taps, taps, channels, filters))
+            options = {"padding": padding(rng, 5), "algorithm": "winograd"}
         if backward:
             y = ops.conv2d(*[np.ascontiguousarray(a) for a in arguments], **options)
             name, arguments = "conv2d_backward", [array(y.shape), *arguments]
