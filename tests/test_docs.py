@@ -26,6 +26,7 @@ GUIDES = (
     "augmentation",
     "training",
     "weights",
+    "export",
 )
 
 
@@ -68,16 +69,26 @@ def test_the_reference_of_the_notation_is_complete_and_its_examples_run(capsys: 
     assert capsys.readouterr().out.endswith(blocks(page, "text")[0])
 
 
-def test_the_page_on_training_runs_and_names_the_options_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_on_other_programs_runs() -> None:
+    names: dict[str, object] = {}
+    for block in blocks(DOCS / "export.md", "python"):
+        exec(compile(block, "export.md", "exec"), names)
+
+
+def test_the_page_on_training_runs(capsys: pytest.CaptureFixture[str]) -> None:
     page = DOCS / "training.md"
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), {})
     clipped, accuracy = map(float, capsys.readouterr().out.split())
     assert 0 < clipped <= 1
     assert accuracy > 0.85
+
+
+@pytest.mark.parametrize("page", ["training", "export"])
+def test_the_options_that_a_page_names_exist(page: str) -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     known = {o for command in commands.values() for p in command.params for o in (*p.opts, *p.secondary_opts)}
-    for option in re.findall(r"`[^`\n]*?(--[a-z-]+)", page.read_text(encoding="utf-8")):
+    for option in re.findall(r"`[^`\n]*?(--[a-z-]+)", (DOCS / f"{page}.md").read_text(encoding="utf-8")):
         assert option in known, option
 
 

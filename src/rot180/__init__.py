@@ -11,7 +11,8 @@
 `Hardsigmoid`, `Tanh`, `Softmax` |
 | joins | `Add`, `Concatenate`, `Multiply` |
 | losses | `CrossEntropyLoss`, `SquaredErrorLoss` |
-| training | `Trainer`, `fit`, `find_lr`, `evaluate`, `predict`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
+| training | `Trainer`, `fit`, `find_lr`, `evaluate`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
+| using a model | `predict`, `features` |
 | speed | `set_threads`, `threads` |
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
@@ -87,7 +88,7 @@ if TYPE_CHECKING:
         network,
     )
     from rot180.runs import load_model, load_run, save_model
-    from rot180.training import SGD, Adam, AdamW, RMSprop, Trainer, evaluate, find_lr, fit, predict
+    from rot180.training import SGD, Adam, AdamW, RMSprop, Trainer, evaluate, features, find_lr, fit, predict
     from rot180.training.progress_bar import ProgressBar
 
 __version__ = "0.1.0"
@@ -151,6 +152,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "export_onnx",
+    "features",
     "find_lr",
     "fit",
     "import_weights",
@@ -184,7 +186,18 @@ _HOMES = {
     "rot180.interop.weights": ("import_weights", "load_weights", "save_weights"),
     "rot180.runs": ("load_model", "load_run", "save_model"),
     "rot180.training.progress_bar": ("ProgressBar",),
-    "rot180.training": ("SGD", "Adam", "AdamW", "RMSprop", "Trainer", "evaluate", "find_lr", "fit", "predict"),
+    "rot180.training": (
+        "SGD",
+        "Adam",
+        "AdamW",
+        "RMSprop",
+        "Trainer",
+        "evaluate",
+        "features",
+        "find_lr",
+        "fit",
+        "predict",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +66,93 @@ def test_one_bad_file_stops_nothing(rot180: Call, digits: Path, tmp_path: Path) 
     assert said.status == 2
     assert said.out.startswith(f"{THREE}: 3 ")
     lines = said.err.splitlines()
-    assert len(lines) == 3
-    for line, name in zip(lines, ("none.png", "bad.png", "empty.jpg"), strict=True):
+    assert len(lines) == 4
+    assert lines[3] == "rot180: 3 of 4 images could not be read and were skipped"
+    for line, name in zip(lines[:3], ("none.png", "bad.png", "empty.jpg"), strict=True):
         assert line.startswith(f"rot180: {tmp_path / name}: ")
     result = rot180(*arguments, "--json")
     assert result.status == 2
     assert [Path(one["image"]).name for one in result.json["failed"]] == ["none.png", "bad.png", "empty.jpg"]
     assert len(result.json["predictions"]) == 1
+
+
+@pytest.mark.parametrize(("top", "count"), [(1, 1), (4, 4), (99, 10)])
+def test_as_many_classes_as_asked_for(rot180: Call, digits: Path, top: int, count: int) -> None:
+    ranked = rot180("predict", digits, THREE, "--top", top, "--json").json["predictions"][0]["top"]
+    assert len(ranked) == count
+    assert sorted(ranked, key=lambda one: -one["probability"]) == ranked
+    assert rot180("predict", digits, THREE, "--top", 0).status == 2
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder of 150 images, three of which cannot be read and two of which are negatives."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(150):
+        (folder / f"{number:03}.png").write_bytes(THREE.read_bytes() if number % 60 != 7 else b"<html>")
+    for number in (20, 90):
+        ImageOps.invert(Image.open(THREE)).save(folder / f"{number:03}.png")
+    (folder / "a, b\n.png").write_bytes(THREE.read_bytes())
+    return folder
+
+
+def test_a_table_of_predictions(rot180: Call, digits: Path, many: Path, tmp_path: Path) -> None:
+    said = rot180("predict", digits, many, "--top", 2, "--out", tmp_path / "a.csv")
+    assert said.status == 2
+    assert said.out == f"{tmp_path / 'a.csv'}: predictions for 148 images\n"
+    assert said.err.splitlines()[3:] == [
+        "rot180: 2 of 148 images are unlike the training images; the file tells how",
+        "rot180: 3 of 151 images could not be read and were skipped",
+    ]
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["image", "label", "probability", "label_2", "probability_2", "unlike_training"]
+    assert len(rows) == 148
+    assert rows[-1]["image"] == (many / "a, b\n.png").as_posix()
+    assert [Path(row["image"]).name for row in rows if row["unlike_training"]] == ["020.png", "090.png"]
+    printed = rot180("predict", digits, many, "--top", 2, "--json").json["predictions"]
+    assert [float(row["probability"]) for row in rows] == [one["top"][0]["probability"] for one in printed]
+
+
+def test_predictions_as_json(rot180: Call, digits: Path, many: Path, tmp_path: Path) -> None:
+    printed = rot180("predict", digits, many, "--json").json
+    said = rot180("predict", digits, many, "--out", tmp_path / "a.json", "--json")
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == printed
+    assert {**said.json, "failed": len(said.json["failed"])} == {
+        "out": (tmp_path / "a.json").as_posix(),
+        "predicted": 148,
+        "unlike_training": 2,
+        "failed": 3,
+    }
+
+
+def test_no_prediction_is_lost_or_written_over(rot180: Call, digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("mine")
+    for name, message in (
+        ("a.csv", "a.csv already exists; choose another --out or remove it"),
+        ("a.txt", "--out names a file that ends in .csv or .json; it is "),
+        ("nowhere/a.csv", "cannot be written because its folder does not exist"),
+    ):
+        said = rot180("predict", digits, THREE, "--out", tmp_path / name)
+        assert said.status == 2
+        assert message in said.err
+    assert [entry.read_text() for entry in tmp_path.iterdir()] == ["mine"]
+    (tmp_path / "bad.png").write_text("<html>")
+    for name, content in (("b.csv", "image,label,"), ("b.json", '{"predictions": [\n], "failed": [{"image": ')):
+        assert rot180("predict", digits, tmp_path / "bad.png", "--out", tmp_path / name).status == 2
+        assert (tmp_path / name).read_text().startswith(content)
+
+
+def test_an_interrupted_prediction_leaves_no_file(
+    rot180: Call, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(import_module("rot180.training.evaluate"), "run_prediction", interrupt)
+    assert rot180("predict", digits, THREE, "--out", tmp_path / "a.csv").status == 130
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from rot180.cli.data import data
 from rot180.cli.evaluate import evaluate
 from rot180.cli.explain import explain
 from rot180.cli.export import export
+from rot180.cli.features import features
 from rot180.cli.find_lr import find_lr
 from rot180.cli.health import health
 from rot180.cli.import_weights import import_weights
@@ -82,6 +83,7 @@ app.command()(train)
 app.command("find-lr")(find_lr)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(features)
 app.command()(export)
 app.command("import")(import_weights)
 app.command()(show)

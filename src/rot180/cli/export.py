@@ -57,20 +57,13 @@ def export(
 
       rot180 export runs/photos --to photos.onnx --fold --opset 13 --json
     """
-    import os
-
+    from rot180.cli.new_file import new_file
     from rot180.cli.output import print_json
     from rot180.cli.reading import reading_bar
-    from rot180.errors import ArgumentError, ModelError
     from rot180.interop.export import export_onnx
     from rot180.runs import load_run
 
-    if to.suffix.lower() != ".onnx":
-        raise ArgumentError(f"--to names a file that ends in .onnx; it is {str(to)!r}")
-    if os.path.lexists(to):
-        raise ArgumentError(f"{to} already exists; choose another --to or remove it")
-    if not to.parent.is_dir():
-        raise ModelError(f"{to}: cannot be written because its folder does not exist; choose an existing one")
+    new_file(to, "--to", ".onnx")
     with reading_bar() as progress:
         written = export_onnx(
             load_run(run).model,
@@ -93,8 +86,8 @@ def _tell(written: OnnxFile) -> None:
     from rot180.language import translate
 
     print(f"{visible(written.path)}: opset {written.opset}, IR version {written.ir_version}, {memory(written.size)}")
-    print(f"input {_described(written.input)}, {translate(written.expects)}")
-    print(f"output {_described(written.output)}")
+    print(f"{translate('input')} {_described(written.input)}, {translate(written.expects)}")
+    print(f"{translate('output')} {_described(written.output)}")
     if written.difference is not None:
         print(
             f"the outputs of {written.compared_with} differ from the network's by at most {written.difference:.1e} of "

@@ -30,6 +30,7 @@ def compose(
     notes: Sequence[str] = (),
     resize: str = "stretch",
     image_names: Mapping[str, Iterable[str]] | None = None,
+    keeps_names: bool = False,
 ) -> Dataset:
     """Return a data set; if there are only training images, a fifth of each class is held out for testing.
 
@@ -51,6 +52,8 @@ def compose(
     resize : str
     image_names : mapping of part to iterable of str, optional
         Where each image is found, such as its file.
+    keeps_names : bool
+        Whether the names of all images are kept, or only of those to test on.
 
     Raises
     ------
@@ -72,11 +75,15 @@ def compose(
     images = {part: some for part, (some, _) in parts.items()}
     labels = dict(classes.labels)
     divided = set(parts) == {"train"}
-    names = image_names or {}
-    test_names = tuple(names.get("test", ()))
+    names = dict(image_names or {})
+    if keeps_names:
+        names = {part: tuple(some) for part, some in names.items()}
+    kept = {part: tuple(some) for part, some in names.items() if keeps_names or part == "test"}
     if divided:
         is_test = hold_out(labels["train"])
-        test_names = tuple(compress(names.get("train", ()), is_test))
+        kept["test"] = tuple(compress(names.get("train", ()), is_test))
+        if keeps_names:
+            kept["train"] = tuple(compress(names.get("train", ()), ~is_test))
         images["train"], images["test"] = _divide(images["train"], is_test)
         labels["train"], labels["test"] = labels["train"][~is_test], labels["train"][is_test]
         sources = sources._replace(test=HELD_OUT)
@@ -96,7 +103,9 @@ def compose(
         validation_labels=labels.get("validation"),
         sources=sources,
         notes=(*notes, *classes.notes),
-        test_names=test_names,
+        train_names=kept.get("train", ()),
+        validation_names=kept.get("validation", ()),
+        test_names=kept.get("test", ()),
     )
 
 

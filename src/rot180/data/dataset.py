@@ -50,9 +50,9 @@ class Dataset:
         Where the images of each part come from, in words.
     notes : tuple of str
         Remarks on how the data was read, a line each.
-    test_names : tuple of str
-        Where each test image is found, such as its file, so that wrongly labeled images can be located; empty if the
-        images have no names.
+    train_names, validation_names, test_names : tuple of str
+        Where each image is found, such as its file, so that wrongly labeled images can be located; empty if the images
+        have no names. Those of training and validation images are kept if asked for (`ImageOptions.keeps_names`).
     stored : StoredImages, optional
         Properties of the image files before they were resized.
 
@@ -88,6 +88,8 @@ class Dataset:
     sources: Sources = NO_SOURCES
     notes: tuple[str, ...] = ()
     stored: StoredImages | None = None
+    train_names: tuple[str, ...] = ()
+    validation_names: tuple[str, ...] = ()
     test_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -184,7 +186,10 @@ class Dataset:
         if count < 1:
             raise ArgumentError(f"limit: at least one training image is needed; got {count}; give 1 or more")
         return replace(
-            self, train_images=select(self.train_images, slice(count)), train_labels=self.train_labels[:count]
+            self,
+            train_images=select(self.train_images, slice(count)),
+            train_labels=self.train_labels[:count],
+            train_names=self.train_names[:count],
         )
 
     def every_image(self) -> tuple[Any, Array]:

@@ -95,6 +95,7 @@ def load_encoded(
         image_names={
             part: (every[index].found_at for index in kept[part_of == number]) for number, part in enumerate(parts)
         },
+        keeps_names=options.keeps_names,
     )
     sides = [side for fact in known for side in (fact.height, fact.width)]
     return replace(dataset, stored=StoredImages(min(sides), max(sides), all(fact.is_gray for fact in known)))

@@ -81,6 +81,14 @@ def has_images_alone(path: Path) -> bool:
     return path.is_dir() and _has_image(path) and not has_class_folders(path)
 
 
+def has_unlabeled_images(path: Path) -> bool:
+    """Return whether a folder holds images alone, and their names do not contain classes."""
+    return (
+        has_images_alone(path)
+        and classes_in_names([entry.name for entry in visible(path) if _is_image(entry.name)]) is None
+    )
+
+
 def find_layout(path: Path) -> Layout:
     """Determine the layout of a folder of images.
 

@@ -55,6 +55,8 @@ class ImageOptions:
     keeps_files : bool
         Decode batch by batch even if memory suffices, unless all images have the chosen size already, so that the
         augmentation `resizedcrop` can crop images before they are resized.
+    keeps_names : bool
+        Keep the names of all images, and not only of those to test on.
     workers : int
         Number of threads that read and decode; it never affects the result.
     progress : callable
@@ -75,6 +77,7 @@ class ImageOptions:
     label_column: str | int | None = None
     memory: int = 1024**3
     keeps_files: bool = False
+    keeps_names: bool = False
     workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
     progress: Progress = _silent
     on_fact: Callable[[ImageFacts], None] | None = None

@@ -6,6 +6,7 @@ opening.py       regular files only, no links, and no more bytes than expected
 folder.py        an open folder, in which names are looked up without following links
 naming.py        names that are distinct on every file system, and quoting for a shell
 safetensors_*.py files of arrays: their header is checked before any array is read
+npz_file.py      several arrays in one file, as NumPy keeps them
 system.py        differences between Linux, macOS and Windows
 """
 

@@ -2,6 +2,7 @@
 
 from rot180.training.evaluate import Evaluation, evaluate, predict
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
+from rot180.training.features import features
 from rot180.training.find_lr import LearningRateCurve, find_lr
 from rot180.training.fit import fit
 from rot180.training.history import History
@@ -38,6 +39,7 @@ __all__ = [
     "capture",
     "confusion_matrix",
     "evaluate",
+    "features",
     "find_lr",
     "fit",
     "optimizer",

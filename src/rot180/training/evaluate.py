@@ -142,7 +142,7 @@ def evaluate(
     >>> evaluate(model, np.zeros((4, 2, 2, 1)), np.array([0, 0, 1, 1])).count
     4
     """
-    _check_built(model)
+    check_built(model)
     the_loss = make_loss(loss, model)
     images = as_images(images)
     found = run_evaluation(inference_engine(engine, model), the_loss, images, labels, batch_size=batch_size, tta=tta)
@@ -171,7 +171,7 @@ def run_evaluation(
     check_labels(labels, len(images), classes)
     total, start = 0.0, 0
     predicted = np.empty(len(images), np.int64)
-    for _, outputs in _outputs(engine, images, batch_size, tta=tta):
+    for _, outputs in each_output(engine, images, batch_size, tta=tta):
         end = start + len(outputs)
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             batch_loss = float(loss.forward(outputs, labels[start:end])[0])
@@ -248,14 +248,14 @@ def run_prediction(
     white: float | None = None,
 ) -> Array:
     """Predict like `predict`, without warnings; if `white` is given, it is not determined from the images."""
-    _check_built(model)
+    check_built(model)
     runner = inference_engine(engine, model)
     last = model.layers[-1]
     require(max(1, len(images)) * math.prod(model.output_shape) * model.dtype.itemsize, last.name)
     found = np.empty((len(images), *model.output_shape), model.dtype)
     start = 0
     softmax = last.output_kind == "logits"
-    for views, outputs in _outputs(runner, images, batch_size, softmax=softmax, tta=tta, white=white):
+    for views, outputs in each_output(runner, images, batch_size, softmax=softmax, tta=tta, white=white):
         if last.output_kind == "sigmoids":
             outputs = shares(outputs, lambda rows, views=views: _before_last(model, views, rows))  # type: ignore[misc]
         found[start : start + len(outputs)] = outputs
@@ -280,7 +280,7 @@ def _mean(arrays: Sequence[Array]) -> Array:
     return total if len(arrays) == 1 else total / len(arrays)
 
 
-def _outputs(
+def each_output(
     engine: Engine,
     images: Images,
     batch_size: int,
@@ -330,7 +330,7 @@ def tell_unlike(model: Network, images: Images, which: str = "images") -> tuple[
     return found
 
 
-def _check_built(model: Network) -> None:
+def check_built(model: Network) -> None:
     if not model.is_built:
         raise ArgumentError(
             "the model has no parameters yet; train it, load a trained one, or call model.build(input_shape)"

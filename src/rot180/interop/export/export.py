@@ -234,7 +234,7 @@ def make_model(model: Network, *, opset: int, fold: bool, with_preprocessing: bo
         graph.node("Transpose", target, [last.name], perm=[0, 2, 3, 1])
         shape = last.shape
     else:
-        graph.rename(last.name, target)
+        graph.name_output(last.name, target)
     inner = {value.name: graph_shape(value.shape) for value in values.values()}
     written = helper.make_graph(
         graph.nodes,

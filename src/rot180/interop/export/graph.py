@@ -123,7 +123,7 @@ class Graph:
             self._ordered[value.name] = Value(self.node("Gather", name, [value.name, places], axis=1), value.shape)
         return self._ordered[value.name]
 
-    def rename(self, old: str, new: str) -> None:
+    def name_output(self, old: str, new: str) -> None:
         """Give the output of a node another name; append a node if it is an input of the graph."""
         if not any(old in node.output for node in self.nodes):
             self.node("Identity", new, [old])
