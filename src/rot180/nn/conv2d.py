@@ -6,34 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from rot180.errors import ArgumentError, ShapeError, did_you_mean
+from rot180.errors import ShapeError
+from rot180.nn.convolution_layer import ConvolutionLayer
 from rot180.nn.hyper import Hyper
 from rot180.nn.initializer import Initializer
 from rot180.nn.layer import Shape
-from rot180.nn.validation import as_pair, maps_only, optional_whole_number, plain_padding, whole_number
-from rot180.nn.weighted import Weighted
-from rot180.nn.word import join, padding_option, size
-from rot180.ops import conv_winograd
-from rot180.ops.conv2d import ALGORITHMS, conv2d, conv2d_backward
+from rot180.nn.validation import plain_padding
+from rot180.nn.word import join, padding_option
+from rot180.ops.conv2d import conv2d, conv2d_backward
 from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.types import Array, Padding, Pair
 
 
-def convolution_algorithm(value: Any, name: str) -> str:
-    """Check the name of a convolution algorithm."""
-    if value not in ("auto", *ALGORITHMS):
-        owner = name.partition(":")[0]
-        raise ArgumentError(f"{owner}: unknown algorithm {value!r}{did_you_mean(str(value), ('auto', *ALGORITHMS))}")
-    return str(value)
-
-
-def check_algorithm(layer: Any, name: str) -> None:
-    """Raise ArgumentError if the algorithm of a convolution or transposed convolution is not made for its geometry."""
-    if layer.algorithm == "winograd":
-        conv_winograd.check(name, layer.kernel_size, layer.stride, layer.dilation, layer.groups)
-
-
-class Conv2d(Weighted):
+class Conv2d(ConvolutionLayer):
     """Cross-correlate feature maps with learned filters.
 
     Parameters
@@ -66,14 +51,7 @@ class Conv2d(Weighted):
     """
 
     kind = "conv"
-    out_channels = Hyper(whole_number)
-    kernel_size = Hyper(as_pair)
-    stride = Hyper(as_pair)
     padding: Hyper[Padding] = Hyper(lambda value, _: plain_padding(value))
-    dilation = Hyper(as_pair)
-    in_channels = Hyper(optional_whole_number)
-    algorithm = Hyper(convolution_algorithm)
-    groups = Hyper(whole_number)
 
     def __init__(
         self,
@@ -91,21 +69,20 @@ class Conv2d(Weighted):
         name: str = "",
         lr_factor: float = 1.0,
     ) -> None:
-        super().__init__(bias=bias, initializer=initializer, name=name, lr_factor=lr_factor)
-        self.out_channels = out_channels
-        self.kernel_size = kernel_size
-        self.stride = stride
+        super().__init__(
+            out_channels,
+            kernel_size,
+            stride=stride,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            initializer=initializer,
+            in_channels=in_channels,
+            algorithm=algorithm,
+            name=name,
+            lr_factor=lr_factor,
+        )
         self.padding = padding
-        self.dilation = dilation
-        self.groups = groups
-        self.in_channels = in_channels
-        self.algorithm = algorithm
-        if self.out_channels % self.groups or (self.in_channels or 0) % self.groups:
-            raise ArgumentError(
-                f"Conv2d: groups must divide in_channels and out_channels; it is {groups}, in_channels {in_channels}, "
-                f"out_channels {out_channels}"
-            )
-        check_algorithm(self, "Conv2d")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -120,17 +97,11 @@ class Conv2d(Weighted):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, F)."""
-        maps_only(self.label, "a convolution", input_shape)
-        channels = input_shape[2]
-        if self.in_channels not in (None, channels):
-            raise ShapeError(
-                f"{self.label}: the input has {channels} channels but in_channels is {self.in_channels} "
-                f"(input {input_shape}); give in_channels={channels} or leave it out"
-            )
-        if channels % self.groups:
+        self.check_input("a convolution", input_shape)
+        if input_shape[2] % self.groups:
             raise ShapeError(
                 f"{self.label}: groups must divide the input's channels; groups is {self.groups}, "
-                f"the input {input_shape} has {channels}"
+                f"the input {input_shape} has {input_shape[2]}"
             )
         g = self.geometry(input_shape)
         return g.out_height, g.out_width, self.out_channels
@@ -138,7 +109,7 @@ class Conv2d(Weighted):
     def geometry(self, input_shape: Shape) -> Geometry:
         """Return the geometry of the windows; raise ShapeError if none fits."""
         height, width, _ = input_shape
-        check_algorithm(self, self.label)
+        self.check_algorithm(self.label)
         return geometry(
             height,
             width,
@@ -148,11 +119,6 @@ class Conv2d(Weighted):
             dilation=self.dilation,
             name=self.label,
         )
-
-    @property
-    def outputs(self) -> int:
-        """The number of filters."""
-        return self.out_channels
 
     def weight_shape(self, input_shape: Shape) -> Shape:
         """Return (KH, KW, C/groups, F)."""
@@ -180,9 +146,5 @@ class Conv2d(Weighted):
         return join(
             f"conv{self.kernel_size[0]}x{self.kernel_size[1]}:{self.out_channels}",
             padding_option(self.padding),
-            f"s{size(self.stride)}" if self.stride != (1, 1) else "",
-            f"d{size(self.dilation)}" if self.dilation != (1, 1) else "",
-            f"g{self.groups}" if self.groups > 1 else "",
-            f"algorithm={self.algorithm}" if self.algorithm != "auto" else "",
-            *self.weight_options(),
+            *self.window_options(),
         )

@@ -6,19 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from rot180.errors import ArgumentError, ShapeError
-from rot180.nn.conv2d import check_algorithm, convolution_algorithm
+from rot180.errors import ArgumentError
+from rot180.nn.convolution_layer import ConvolutionLayer
 from rot180.nn.hyper import Hyper
 from rot180.nn.initializer import Initializer
 from rot180.nn.layer import Shape
-from rot180.nn.validation import as_pair, maps_only, optional_whole_number, whole_number
-from rot180.nn.weighted import Weighted
+from rot180.nn.validation import as_pair
 from rot180.nn.word import join, size
 from rot180.ops.conv_transpose2d import conv_transpose2d, conv_transpose2d_backward, transposed_shape
 from rot180.ops.types import Array, Pair
 
 
-class ConvTranspose2d(Weighted):
+class ConvTranspose2d(ConvolutionLayer):
     """Enlarge feature maps with learned filters: the data gradient of a convolution as a layer.
 
     Parameters
@@ -51,15 +50,8 @@ class ConvTranspose2d(Weighted):
     """
 
     kind = "convt"
-    out_channels = Hyper(whole_number)
-    kernel_size = Hyper(as_pair)
-    stride = Hyper(as_pair)
     padding = Hyper(as_pair, 0)
     output_padding = Hyper(as_pair, 0)
-    dilation = Hyper(as_pair)
-    in_channels = Hyper(optional_whole_number)
-    algorithm = Hyper(convolution_algorithm)
-    groups = Hyper(whole_number)
 
     def __init__(
         self,
@@ -78,26 +70,25 @@ class ConvTranspose2d(Weighted):
         name: str = "",
         lr_factor: float = 1.0,
     ) -> None:
-        super().__init__(bias=bias, initializer=initializer, name=name, lr_factor=lr_factor)
-        self.out_channels = out_channels
-        self.kernel_size = kernel_size
-        self.stride = stride
+        super().__init__(
+            out_channels,
+            kernel_size,
+            stride=stride,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            initializer=initializer,
+            in_channels=in_channels,
+            algorithm=algorithm,
+            name=name,
+            lr_factor=lr_factor,
+        )
         self.padding = padding
         self.output_padding = output_padding
-        self.dilation = dilation
-        self.groups = groups
-        self.in_channels = in_channels
-        self.algorithm = algorithm
-        if self.out_channels % self.groups or (self.in_channels or 0) % self.groups:
-            raise ArgumentError(
-                f"ConvTranspose2d: groups must divide in_channels and out_channels; it is {groups}, "
-                f"in_channels {in_channels}, out_channels {out_channels}"
-            )
         if any(more >= step for more, step in zip(self.output_padding, self.stride, strict=True)):
             raise ArgumentError(
                 f"ConvTranspose2d: output_padding must be below the stride; it is {output_padding}, stride {stride}"
             )
-        check_algorithm(self, "ConvTranspose2d")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -110,21 +101,10 @@ class ConvTranspose2d(Weighted):
             "groups": self.groups,
         }
 
-    @property
-    def outputs(self) -> int:
-        """The number of filters."""
-        return self.out_channels
-
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, F)."""
-        maps_only(self.label, "a transposed convolution", input_shape)
-        check_algorithm(self, self.label)
-        channels = input_shape[2]
-        if self.in_channels not in (None, channels):
-            raise ShapeError(
-                f"{self.label}: the input has {channels} channels but in_channels is {self.in_channels} "
-                f"(input {input_shape}); give in_channels={channels} or leave it out"
-            )
+        self.check_input("a transposed convolution", input_shape)
+        self.check_algorithm(self.label)
         return transposed_shape(self.label, (1, *input_shape), self.weight_shape(input_shape), **self.options)[1:]
 
     def weight_shape(self, input_shape: Shape) -> Shape:
@@ -167,9 +147,5 @@ class ConvTranspose2d(Weighted):
             f"convt{self.kernel_size[0]}x{self.kernel_size[1]}:{self.out_channels}",
             f"pad{size(self.padding)}" if self.padding != (0, 0) else "",
             f"outpad{size(self.output_padding)}" if self.output_padding != (0, 0) else "",
-            f"s{size(self.stride)}" if self.stride != (1, 1) else "",
-            f"d{size(self.dilation)}" if self.dilation != (1, 1) else "",
-            f"g{self.groups}" if self.groups > 1 else "",
-            f"algorithm={self.algorithm}" if self.algorithm != "auto" else "",
-            *self.weight_options(),
+            *self.window_options(),
         )
