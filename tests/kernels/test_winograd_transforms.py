@@ -71,6 +71,7 @@ def test_transform_is_its_matrices(taps, what, dtype):
 
 
 def test_of_equal_maxima_the_first_wins_and_a_nan_is_largest():
+    lanes = lane_count_of(np.float32)
     source, target = aligned((6, 6, 16)), aligned((2, 2, 16))
     places = np.full((2, 2, 64), 7, np.uint8)
     ones, bounds = aligned((16,)) + 1, np.array([-np.inf, np.inf], np.float32)
@@ -81,8 +82,8 @@ def test_of_equal_maxima_the_first_wins_and_a_nan_is_largest():
     assert np.isnan(target[1, 1, 0])
     assert target[1, 1, 1:4].tolist() == [6, 1, 1]
     assert places[1, 1, :4].tolist() == [3, 3, 0, 0]
-    assert np.all(places[0, :, :16] == 0)
-    assert np.all(places[:, :, 16:] == 7)
+    assert np.all(places[0, :, :lanes] == 0)
+    assert np.all(places[:, :, lanes:] == 7)
 
 
 @pytest.mark.parametrize("taps", [3, 5])

@@ -23,7 +23,7 @@ from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.processor import VECTOR_BYTES
 from rot180.kernels.simd import advance, lanes, pointer, prefetch
 from rot180.kernels.tile import tile
-from rot180.kernels.winograd_transforms import ADD, GATE, IMAGE, POINTS, WEIGHTS, transform
+from rot180.kernels.winograd_transforms import ADD, GATE, IMAGE, POINTS, POOL, WEIGHTS, transform
 
 LINE = 64
 """Bytes of a cache line. A tile's values at neighboring points are one line more than the others apart, or all of them
@@ -116,17 +116,21 @@ def transform_taps(address, w, c, first, to, s, steps):
 
 
 @subroutine
-def transform_output(address, what, products, index, out, other, scale, shift, bounds, first, s, steps):
+def transform_output(address, what, products, index, out, other, places, scale, shift, bounds, first, s, steps):
     """Finish a tile of outputs of the filters from `first` on."""
     n, above, left = place(index, s)
     row, column = above * s.step, left * s.step
     filters = min(s.width, out.shape[3] - first)
+    whole, part = filters // lanes(out), filters % lanes(out)
     to = pointer(out, element(out, n, s.top + row, s.left + column) + first)
-    beside = pointer(other, element(other, n, s.other_top + row, s.other_left + column) + first)
-    transform(
-        address, s.taps, what, products, to, pointer(scale, first), pointer(shift, first), beside,
-        pointer(bounds, 0), filters // lanes(out), filters % lanes(out), s.rows - row, s.columns - column, steps,
-    )  # fmt: skip
+    a, b, limits = pointer(scale, first), pointer(shift, first), pointer(bounds, 0)
+    rows, columns = s.rows - row, s.columns - column
+    if what == POOL:
+        mark = pointer(places, element(places, n, row, column) + first)
+        transform(address, s.taps, what, products, to, a, b, mark, limits, whole, part, rows, columns, steps)
+    else:
+        beside = pointer(other, element(other, n, s.other_top + row, s.other_left + column) + first)
+        transform(address, s.taps, what, products, to, a, b, beside, limits, whole, part, rows, columns, steps)
 
 
 @kernel
@@ -143,7 +147,7 @@ def transform_weights(address, w, u, steps, sizes):
 
 
 @kernel
-def convolve_tiles(addresses, xp, u, scale, shift, out, other, bounds, what, v, sums, strides, steps, sizes):
+def convolve_tiles(addresses, xp, u, scale, shift, out, other, places, bounds, what, v, sums, strides, steps, sizes):
     """Cross-correlate padded images with kernels, for many tiles.
 
     Parameters
@@ -157,7 +161,9 @@ def convolve_tiles(addresses, xp, u, scale, shift, out, other, bounds, what, v, 
     scale, shift : (F,)
     out : (N, Ho, Wo, F)
     other : (N, Hg, Wg, F)
-        What is added, what outputs have to pass, or bytes for the places of maxima.
+        What is added, or what outputs have to pass.
+    places : (N, rows, columns, F) uint8
+        For POOL: the places of maxima, or CLOSED.
     bounds : (2,)
         The smallest and the largest output.
     what : BIAS, ADD, GATE or POOL
@@ -209,13 +215,15 @@ def convolve_tiles(addresses, xp, u, scale, shift, out, other, bounds, what, v, 
                     )  # fmt: skip
             for t in range(count):
                 transform_output(
-                    addresses[1], what, advance(products, t * s.width), first + t, out, other, scale, shift, bounds,
-                    b * s.width, s, steps[2],
+                    addresses[1], what, advance(products, t * s.width), first + t, out, other, places, scale, shift,
+                    bounds, b * s.width, s, steps[2],
                 )  # fmt: skip
 
 
 @kernel
-def convolve_few_tiles(addresses, xp, w, scale, shift, out, other, bounds, what, v, u, sums, strides, steps, sizes):
+def convolve_few_tiles(
+    addresses, xp, w, scale, shift, out, other, places, bounds, what, v, u, sums, strides, steps, sizes
+):
     """Cross-correlate padded images with kernels, for few tiles and many weights.
 
     Parameters are those of `convolve_tiles`, apart from
@@ -254,16 +262,6 @@ def convolve_few_tiles(addresses, xp, w, scale, shift, out, other, bounds, what,
                     )  # fmt: skip
         for t in range(tiles):
             transform_output(
-                addresses[1],
-                what,
-                advance(products, t * s.width),
-                t,
-                out,
-                other,
-                scale,
-                shift,
-                bounds,
-                first,
-                s,
-                steps[2],
-            )
+                addresses[1], what, advance(products, t * s.width), t, out, other, places, scale, shift, bounds, first,
+                s, steps[2],
+            )  # fmt: skip

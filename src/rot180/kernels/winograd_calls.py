@@ -41,6 +41,8 @@ FEW_TILES = 64
 """With as few tiles, many weights are transformed where they are used. With more of them, the images at their points
 would have to be read again and again from further away."""
 
+_NO_WINNERS = np.zeros((1, 1, 1, 1), np.uint8)
+
 
 def is_filtering(g: Geometry, groups: int) -> bool:
     """Return whether a convolution can be computed by minimal filtering: 3x3 or 5x5, dense, stride 1."""
@@ -70,13 +72,6 @@ def pays(g: Geometry, channels: int, filters: int) -> bool:
 def is_few(tiles: int, channels: int, filters: int) -> bool:
     """Return whether to transform weights where they are used: there are many of them for so few tiles."""
     return tiles <= FEW_TILES and channels * filters >= MANY_WEIGHTS
-
-
-def _block(tile_bytes: int) -> int:
-    """Return how many tiles to multiply with all weights before the next ones, given the bytes of one at its points."""
-    if tile_bytes * TILE_ROWS > 3 * CACHED:
-        return 3 * TILE_ROWS  # they leave the cache anyway: rather read the weights less often
-    return max(TILE_ROWS, CACHED // tile_bytes)
 
 
 def tiles_along(size: int, taps: int) -> int:
@@ -160,8 +155,7 @@ class Winograd:
         """
         (top, _), (left, _) = self.g.padding
         finish = np.ones_like(shift) if scale is None else scale, shift, limits
-        places = FeatureMap(winners, 0, 0, y.height, y.width)
-        return self._calls(self.w, x, (x.top - top, x.left - left), y, finish, POOL, places)
+        return self._calls(self.w, x, (x.top - top, x.left - left), y, finish, POOL, y, winners)
 
     def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> list[Call]:
         """Return the calls that compute dx, where `gate` is positive, for delta in `delta_room`."""
@@ -182,6 +176,7 @@ class Winograd:
         finish: tuple[Array, Array, tuple[float, float]],
         what: int,
         other: FeatureMap,
+        winners: Array = _NO_WINNERS,
     ) -> list[Call]:
         """The calls of a convolution of x with w, whose first tile begins at a row and column of the buffer of x."""
         _, _, C, F = w.shape
@@ -194,7 +189,7 @@ class Winograd:
         down, across = (tiles_along(window * size, self.taps) for size in (y.height, y.width))
         tiles = self.count * down * across
         few = is_few(tiles, C, F)
-        block = even_blocks(tiles, tiles if few else _block(points * depth * w.itemsize)) if tiles else 1
+        block = max(1, tiles) if few else self._block(tiles, points * depth * w.itemsize)
         chunk = even_blocks(C, max(1, CACHED_WEIGHTS // (points * width * w.itemsize)))
         sizes = WinogradSizes(
             taps=self.taps,
@@ -233,12 +228,12 @@ class Winograd:
             [
                 [*of_map(x.array), *of_points(v), 0, 0],
                 [self.taps * C * F, C * F, *of_points(u), 0, 0],
-                [*of_points(sums), *of_map(y.array), *of_map(other.array)],
+                [*of_points(sums), *of_map(y.array), *of_map(winners if what == POOL else other.array)],
             ],
             np.int64,
         )
         addresses = np.array([tile_address(w.dtype), transform_address(w.dtype)])
-        operands = (scale, shift, y.array, other.array, np.array(limits, w.dtype), what)
+        operands = (scale, shift, y.array, other.array, winners, np.array(limits, w.dtype), what)
         rest = (sums, strides, steps, packed(sizes))
         if few:
             return [Call(convolve_few_tiles, (addresses, x.array, w, *operands, v, u, *rest))]
@@ -246,3 +241,14 @@ class Winograd:
             Call(transform_weights, (addresses[1], w, u, steps, packed(sizes))),
             Call(convolve_tiles, (addresses, x.array, u, *operands, v, *rest)),
         ]
+
+    def _block(self, tiles: int, tile_bytes: int) -> int:
+        """Return how many tiles, of so many bytes at their points, to multiply with all weights before the next ones.
+
+        All threads get as many blocks.
+        """
+        # Of many channels they leave the cache anyway: rather read the weights less often.
+        stays = tile_bytes * TILE_ROWS <= 3 * CACHED
+        most = max(TILE_ROWS, CACHED // tile_bytes) if stays else 3 * TILE_ROWS
+        rounds = max(1, -(-tiles // (most * self.threads)))
+        return max(1, -(-tiles // (rounds * self.threads)))
