@@ -62,13 +62,29 @@ def test_train_says_where_the_run_is(
 def test_flags_go_before_the_recipe_and_all_are_in_the_configuration(
     rot180: Call, quick: Quick, tmp_path: Path
 ) -> None:
-    flags = ["--optimizer", "sgd", "--lr", 0.05, "--schedule", "cosine", "--batch-size", 50, "--seed", 7]
+    flags = [
+        "--optimizer",
+        "sgd",
+        "--momentum",
+        0.9,
+        "--nesterov",
+        "--lr",
+        0.05,
+        "--schedule",
+        "cosine",
+        "--batch-size",
+        50,
+        "--seed",
+        7,
+    ]
     more = ["--normalize", "dataset", "--validation", 0.2, "--early-stopping", 2, "--warmup", 1, "--accumulate", 2]
     said = rot180("train", *quick, *flags, *more, "--out", tmp_path / "run", "--no-pictures", "--json")
     assert said.status == 0, said.err
     run = load_run(tmp_path / "run")
     expected = {
         "optimizer": "sgd",
+        "momentum": 0.9,
+        "nesterov": True,
         "lr": 0.05,
         "schedule": "cosine",
         "batch_size": 50,

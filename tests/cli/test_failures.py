@@ -74,6 +74,7 @@ def test_bad_data_is_named_and_leaves_no_run(rot180: Call, tmp_path: Path, what:
     [
         (["--model", "lenet"], r"unknown model 'lenet'; did you mean 'lenet5'\?"),
         (["--model", "lenet5"], r"28x28x1 but digits has 8x8x1; choose another --model"),
+        (["--optimizer", "adam", "--momentum", "0.9"], r"Adam has no argument 'momentum'; known: betas"),
         (["--optimizer", "adma"], r"unknown optimizer 'adma'; did you mean 'adam'\?"),
         (["--schedule", "cosin"], r"unknown schedule 'cosin'; did you mean 'cosine'\?"),
         (["--normalize", "scales"], r"unknown normalization 'scales'; did you mean 'scale'\?"),

@@ -29,6 +29,11 @@ def find_lr(
         int | None, typer.Option("--batch-size", "-b", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
     ] = None,
     optimizer: Annotated[str | None, typer.Option("--optimizer", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
+    momentum: Annotated[float | None, typer.Option("--momentum", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
+    nesterov: Annotated[
+        bool | None,
+        typer.Option("--nesterov/--no-nesterov", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS, show_default=False),
+    ] = None,
     weight_decay: Annotated[
         float | None, typer.Option("--weight-decay", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS, show_default=False)
     ] = None,
@@ -126,6 +131,8 @@ def find_lr(
         recipe=recipe,
         batch_size=batch_size,
         optimizer=optimizer,
+        momentum=momentum,
+        nesterov=nesterov,
         weight_decay=weight_decay,
         decay_bias_and_norm=decay_bias_and_norm,
         clip_norm=clip_norm,
@@ -163,6 +170,8 @@ def find_lr(
             steps=steps,
             batch_size=chosen.batch_size or 32,
             optimizer=chosen.optimizer or "adam",
+            momentum=chosen.momentum,
+            nesterov=chosen.nesterov,
             weight_decay=chosen.weight_decay,
             decay_bias_and_norm=chosen.decay_bias_and_norm,
             clip_norm=chosen.clip_norm,

@@ -86,6 +86,24 @@ def train(
         float | None,
         typer.Option("--learning-rate", "--lr", help="The peak learning rate.", rich_help_panel=LEARNING),
     ] = None,
+    momentum: Annotated[
+        float | None,
+        typer.Option(
+            "--momentum",
+            help="For sgd: the share of the previous step's direction that is kept, from 0 up to but not including 1; "
+            "try 0.9.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    nesterov: Annotated[
+        bool | None,
+        typer.Option(
+            "--nesterov/--no-nesterov",
+            help="For sgd with momentum: look ahead along the direction kept.",
+            rich_help_panel=LEARNING,
+            show_default=False,
+        ),
+    ] = None,
     weight_decay: Annotated[
         float | None,
         typer.Option(
@@ -354,6 +372,8 @@ def train(
         batch_size=batch_size,
         optimizer=optimizer,
         lr=learning_rate,
+        momentum=momentum,
+        nesterov=nesterov,
         weight_decay=weight_decay,
         decay_bias_and_norm=decay_bias_and_norm,
         clip_norm=clip_norm,

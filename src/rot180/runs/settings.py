@@ -35,8 +35,8 @@ class RunSettings:
         A name or a notation; if None, it is chosen by the recipe and the size of the images.
     recipe : str
         A name from `rot180.training.recipe.NAMED_RECIPES`.
-    epochs, batch_size, optimizer, lr, weight_decay, decay_bias_and_norm, clip_norm, schedule, warmup, \
-label_smoothing, ema, seed, early_stopping, accumulate, engine
+    epochs, batch_size, optimizer, lr, momentum, nesterov, weight_decay, decay_bias_and_norm, clip_norm, schedule, \
+warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
         As in `fit`.
     tta : str or None
         Test-time augmentation of the validation and test images, as in `evaluate`.
@@ -65,6 +65,8 @@ label_smoothing, ema, seed, early_stopping, accumulate, engine
     batch_size: int | None = None
     optimizer: str | None = None
     lr: float | None = None
+    momentum: float | None = None
+    nesterov: bool | None = None
     weight_decay: float | None = None
     decay_bias_and_norm: bool | None = None
     clip_norm: float | None = None
@@ -116,14 +118,19 @@ label_smoothing, ema, seed, early_stopping, accumulate, engine
     def filled_in(self, model: str, from_recipe: Recipe) -> RunSettings:
         """Return the settings with missing values filled in from a recipe.
 
-        A learning rate and a weight decay suit one optimizer: with an optimizer other than the recipe's, its own
+        Learning rate, momentum and weight decay suit one optimizer: with an optimizer other than the recipe's, its own
         defaults are used.
         """
         same_optimizer = self.optimizer in (None, from_recipe.optimizer)
         given = {name: value for name, value in asdict(self).items() if value is not None}
         defaults = asdict(from_recipe)
         if not same_optimizer:
-            defaults |= {"lr": optimizer_by_name(str(self.optimizer)).initial_lr, "weight_decay": None}
+            defaults |= {
+                "lr": optimizer_by_name(str(self.optimizer)).initial_lr,
+                "momentum": None,
+                "nesterov": None,
+                "weight_decay": None,
+            }
         if self.schedule is not None and self.schedule != from_recipe.schedule:
             defaults["warmup"] = 0
         return replace(self, **{**defaults, **given, "model": model})
@@ -137,7 +144,7 @@ def optimizer_of(training: Mapping[str, Any]) -> Optimizer | None:
     """
     if training.get("optimizer") not in OPTIMIZERS:
         return None
-    names = ("lr", "weight_decay", "decay_bias_and_norm", "clip_norm")
+    names = ("lr", "momentum", "nesterov", "weight_decay", "decay_bias_and_norm", "clip_norm")
     given = {name: training[name] for name in names if isinstance(training.get(name), (int, float))}
     return optimizer_by_name(training["optimizer"], **given)
 

@@ -89,6 +89,8 @@ def find_lr(
     steps: int = 100,
     batch_size: int = 32,
     optimizer: str | Optimizer = "adam",
+    momentum: float | None = None,
+    nesterov: bool | None = None,
     weight_decay: float | None = None,
     decay_bias_and_norm: bool | None = None,
     clip_norm: float | None = None,
@@ -113,8 +115,8 @@ def find_lr(
         The learning rates of the first and the last step; it is multiplied by the same factor from step to step.
     steps : int
         At most; the test ends earlier if the loss diverges.
-    batch_size, optimizer, weight_decay, decay_bias_and_norm, clip_norm, augment, loss, label_smoothing, \
-class_weights, seed, workers, engine, subscribers
+    batch_size, optimizer, momentum, nesterov, weight_decay, decay_bias_and_norm, clip_norm, augment, loss, \
+label_smoothing, class_weights, seed, workers, engine, subscribers
         As in `fit`; choose what you will train with.
 
     Returns
@@ -144,6 +146,8 @@ class_weights, seed, workers, engine, subscribers
             epochs=math.ceil(steps / math.ceil(len(images) / whole_number(batch_size, "find_lr: batch_size"))),
             batch_size=batch_size,
             optimizer=copy.deepcopy(optimizer),
+            momentum=momentum,
+            nesterov=nesterov,
             weight_decay=weight_decay,
             decay_bias_and_norm=decay_bias_and_norm,
             clip_norm=clip_norm,

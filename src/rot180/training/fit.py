@@ -56,6 +56,8 @@ def fit(
     batch_size: int = 32,
     optimizer: str | Optimizer = "adam",
     lr: float | None = None,
+    momentum: float | None = None,
+    nesterov: bool | None = None,
     weight_decay: float | None = None,
     decay_bias_and_norm: bool | None = None,
     clip_norm: float | None = None,
@@ -95,6 +97,9 @@ def fit(
         `sgd`, `adam`, `adamw`, `rmsprop`, or an instance with its own hyper-parameters.
     lr : float, optional
         Peak learning rate; by default the optimizer's.
+    momentum, nesterov : float and bool, optional
+        For sgd: share of the previous velocity that is kept, in [0, 1), and whether to look ahead along it; by default
+        0 and False.
     weight_decay : float, optional
         How strongly the weights are pulled toward zero; by default the optimizer's (0.01 for adamw, otherwise 0).
     decay_bias_and_norm : bool, optional
@@ -195,7 +200,13 @@ def fit(
         held_out = read_data(validation)
 
     chosen = _optimizer(
-        optimizer, lr=lr, weight_decay=weight_decay, decay_bias_and_norm=decay_bias_and_norm, clip_norm=clip_norm
+        optimizer,
+        lr=lr,
+        momentum=momentum,
+        nesterov=nesterov,
+        weight_decay=weight_decay,
+        decay_bias_and_norm=decay_bias_and_norm,
+        clip_norm=clip_norm,
     )
     if lr is None:
         lr = chosen.initial_lr
@@ -314,7 +325,13 @@ def _optimizer(asked: str | Optimizer, **hyper: float | bool | None) -> Optimize
     given = {name: value for name, value in hyper.items() if value is not None}
     if isinstance(asked, str):
         return optimizer_by_name(asked, **given)
-    for name, example in (("weight_decay", 0.01), ("decay_bias_and_norm", False), ("clip_norm", 1.0)):
+    for name, example in {
+        "momentum": "SGD(momentum=0.9)",
+        "nesterov": "SGD(momentum=0.9, nesterov=True)",
+        "weight_decay": "Adam(weight_decay=0.01)",
+        "decay_bias_and_norm": "Adam(decay_bias_and_norm=False)",
+        "clip_norm": "Adam(clip_norm=1.0)",
+    }.items():
         if name in given:
-            raise ArgumentError(f"give {name} to the optimizer itself, such as Adam({name}={example}); it is {asked!r}")
+            raise ArgumentError(f"give {name} to the optimizer itself, such as {example}; it is {asked!r}")
     return asked

@@ -21,8 +21,8 @@ class Recipe:
 
     Attributes
     ----------
-    optimizer, lr, weight_decay, decay_bias_and_norm, clip_norm, schedule, warmup, epochs, batch_size, \
-label_smoothing, ema, tta
+    optimizer, lr, momentum, nesterov, weight_decay, decay_bias_and_norm, clip_norm, schedule, warmup, epochs, \
+batch_size, label_smoothing, ema, tta
         As in `fit`.
     normalize : str
         The kind of `rot180.nn.preprocessing.Preprocessing`.
@@ -32,6 +32,8 @@ label_smoothing, ema, tta
 
     optimizer: str = "adam"
     lr: float = 1e-3
+    momentum: float | None = None
+    nesterov: bool | None = None
     weight_decay: float | None = None
     decay_bias_and_norm: bool = True
     clip_norm: float = 0.0
