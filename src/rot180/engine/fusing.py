@@ -13,6 +13,7 @@ from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_depthwise import DepthwiseStage
 from rot180.engine.stage_convolution_pointwise import PointwiseStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
+from rot180.engine.stage_convolution_rearranged import RearrangedStage
 from rot180.engine.stage_convolution_winograd import PooledWinogradStage, WinogradStage
 from rot180.engine.stage_join import AddStage, ConcatenateStage, MultiplyStage
 from rot180.engine.stage_layer import LayerStage
@@ -31,6 +32,7 @@ from rot180.engine.stage_simple import (
     SoftmaxStage,
 )
 from rot180.kernels.pointwise_calls import is_pointwise
+from rot180.kernels.space_to_depth_calls import rearranges
 from rot180.kernels.winograd_calls import POOLED, is_filtered
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.activation_piecewise import PReLU, ReLU6
@@ -201,6 +203,8 @@ def _kind(run: Run) -> type[ConvolutionStage]:
             return PointwiseStage
         if is_filtered(conv.algorithm, conv.geometry(shape), conv.groups, conv.parameters["weight"].shape):
             return WinogradStage
+        if rearranges(conv.algorithm, conv.geometry(shape), conv.groups, conv.parameters["weight"].shape):
+            return RearrangedStage
     return DenseConvolutionStage
 
 

@@ -18,8 +18,7 @@ from rot180.kernels.winograd import (
     convolve_tiles,
     transform_weights,
 )
-from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, POINTS, POOL, transform_address
-from rot180.ops.conv_winograd import OUTPUTS
+from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, OUTPUTS, POINTS, POOL, transform_address
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
@@ -47,7 +46,7 @@ _NO_WINNERS = np.zeros((1, 1, 1, 1), np.uint8)
 def is_filtering(g: Geometry, groups: int) -> bool:
     """Return whether a convolution can be computed by minimal filtering: 3x3 or 5x5, dense, stride 1."""
     size = g.kernel[0]
-    return g.kernel == (size, size) and size in OUTPUTS and g.stride == g.dilation == (1, 1) and groups == 1
+    return g.kernel == (size, size) and size in (3, 5) and g.stride == g.dilation == (1, 1) and groups == 1
 
 
 def is_filtered(algorithm: str, g: Geometry, groups: int, w_shape: tuple[int, ...]) -> bool:

@@ -35,7 +35,6 @@ from rot180.kernels.simd import (
     vector_pointer,
 )
 from rot180.kernels.switch import compiled, emit_call, switched
-from rot180.ops.conv_winograd import OUTPUTS
 from rot180.ops.winograd import matrices
 
 __all__ = [
@@ -46,6 +45,7 @@ __all__ = [
     "GATE",
     "GRADIENT",
     "IMAGE",
+    "OUTPUTS",
     "POINTS",
     "POOL",
     "WEIGHTS",
@@ -55,6 +55,8 @@ __all__ = [
 
 POINTS = 6
 """Along one axis, of every tile."""
+OUTPUTS = {taps: POINTS + 1 - taps for taps in (3, 4, 5)}
+"""Outputs of a tile along one axis, by taps. Strided convolutions have 4 taps, where images are rearranged."""
 
 IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE, POOL = range(8)
 """What is transformed. The last four are outputs, by the way they are finished: clamp(y*scale + shift);
@@ -214,7 +216,8 @@ def _emit_transform(builder, taps, what, operands, dtype):
             one(count, masked=True)
 
 
-_cases = [(3, IMAGE), *((taps, what) for taps in OUTPUTS for what in range(WEIGHTS, POOL + 1))]
+_cases = [(3, IMAGE), *((taps, what) for taps in (3, 5) for what in range(WEIGHTS, POOL + 1))]
+_cases += [(4, what) for what in range(WEIGHTS, BIAS + 1)]
 _body = switched(_emit_transform, _cases)
 
 

@@ -11,9 +11,8 @@ from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import even_blocks, tile_address, tile_strides
 from rot180.kernels.winograd_calls import is_filtering, tiles_along
-from rot180.kernels.winograd_transforms import POINTS, transform_address
+from rot180.kernels.winograd_transforms import OUTPUTS, POINTS, transform_address
 from rot180.kernels.winograd_weights import Field, TileSizes, correlate_tiles
-from rot180.ops.conv_winograd import OUTPUTS
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
