@@ -35,6 +35,8 @@ TEXTS = """
 6x5x4 > conv3x3:8:same relu6 elu:alpha=0.5 hardsigmoid hardswish gelu:tanh > fc9:nobias bn relu fc7
 6x5x4 > bn conv3x3:8:same ( relu + tanh + skip ) gap ( fc8 | skip | sigmoid ) fc7
 6x5x4 > conv3x3:8:same gn4 silu conv3x3:6:same:nobias in relu conv1x1:5 ln gelu ( in:affine + gn1 ) relu6 fc6 ln fc7
+8x7x9 > ( conv1x1:37:nobias bn relu6 conv3x3:37:same:g37:nobias bn relu6 conv1x1:9:nobias bn + skip ) relu6 gap fc7
+8x7x9 > conv1x1:20 relu conv5x5:20:pad2:s2:g20 silu conv1x1:8 bn conv3x3:16:pad1:g8 ( conv1x1:16 bn + skip ) relu fc7
 6x5x4 > conv3x3:12:same relu lrn conv1x1:8 shuffle4 lrn2:alpha=0.5 conv3x3:6:same:g2 fc7
 6x5x4 > ( skip + skip ) conv3x3:4:same ( skip | skip ) relu fc7
 6x5x4 > conv3x3:8:same ( conv3x3:8:same droppath0.4 + skip ) relu droppath0 gap droppath0.3 fc7

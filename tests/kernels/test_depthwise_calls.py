@@ -6,6 +6,7 @@ import pytest
 from rot180 import ops
 from rot180.kernels.depthwise_calls import Depthwise
 from rot180.kernels.feature_map import NO_PADDING, FeatureMap, new_map
+from rot180.kernels.finishing import Finish
 from rot180.kernels.memory import aligned
 from rot180.ops.geometry import geometry
 
@@ -36,9 +37,10 @@ def test_edges(size, kernel, stride, padding, dilation):
     dx, dw, _ = ops.conv2d_backward(dy, x, w, **options)
     calls = Depthwise(w, g, scratch=lambda shape, dtype=None: aligned(shape, dtype or np.float64))
     found_y, found_dx, found_dw = filled(np.full_like(y, np.nan)), filled(np.full_like(x, np.nan)), np.empty_like(w)
-    calls.forward(filled(x), b, found_y, (-0.5, 1.0))()
+    scale = rng.normal(size=19)
+    calls.forward(filled(x), found_y, Finish(scale, b * scale, (-0.5, 1.0)))()
     calls.data_gradient(filled(dy), found_dx)()
     for call in calls.weight_gradient(filled(x), filled(dy), found_dw):
         call()
-    for found, expected in ((found_y.array, y.clip(-0.5, 1.0)), (found_dx.array, dx), (found_dw, dw)):
+    for found, expected in ((found_y.array, (y * scale).clip(-0.5, 1.0)), (found_dx.array, dx), (found_dw, dw)):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)

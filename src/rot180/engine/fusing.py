@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from rot180.engine.stage import Stage, Value
@@ -11,6 +10,7 @@ from rot180.engine.stage_channels import ResponseStage, ShuffleStage
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_depthwise import DepthwiseStage
+from rot180.engine.stage_convolution_expanded import ExpandedDepthwiseStage, expands
 from rot180.engine.stage_convolution_pointwise import PointwiseStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
 from rot180.engine.stage_convolution_rearranged import RearrangedStage
@@ -60,6 +60,8 @@ class Run:
         What the first layer reads, then what is added to it on the way.
     places : list of int
         The nodes taken.
+    is_inference : bool
+        Whether there will be no backward pass.
     """
 
     def __init__(
@@ -69,12 +71,12 @@ class Run:
         readers: Sequence[list[int]],
         place: int,
         values: dict[int, Value],
-        images: int,
+        is_inference: bool,
     ) -> None:
         self._nodes, self._shapes, self._readers, self._values = nodes, shapes, readers, values
         self.inputs = [values[source] for source in nodes[place].reads]
         self.places = [place]
-        self._images = images
+        self.is_inference = is_inference
 
     @property
     def layers(self) -> list[Layer]:
@@ -102,17 +104,11 @@ class Run:
             return None
         return self._nodes[readers[0]].layer
 
-    @property
-    def is_inference(self) -> bool:
-        """Whether there will be no backward pass."""
-        return self._images > 0
-
-    def folds(self, weights: int) -> bool:
-        """Return whether the normalization that follows is folded into so many weights of a convolution.
-
-        That is done anew for each batch. For one image, it may take longer than to normalize the output.
-        """
-        return self._images > 1 or (self._images == 1 and weights <= math.prod(self.output_shape))
+    def after(self, output: Value) -> Run:
+        """Return the run that begins with the following layer, which reads this output."""
+        place = self._readers[self.places[-1]][0]
+        known = {**self._values, self.places[-1]: output}
+        return Run(self._nodes, self._shapes, self._readers, place, known, self.is_inference)
 
     def take(self) -> None:
         """Let the following layer run with them."""
@@ -131,12 +127,12 @@ class Run:
         return True
 
 
-def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value, *, inference_images: int = 0) -> list[Stage]:
+def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value, *, inference: bool = False) -> list[Stage]:
     """Group nodes, whose outputs have these shapes, into stages in the order in which they run.
 
     Convolution, ReLU and max pooling run as one; linear and activation; sigmoid or tanh and average pooling; batch
-    normalization and activation, or the sum with a shortcut and ReLU. In inference, of so many images at a time,
-    normalization is folded into the convolution before it, and ReLU6 runs with depthwise and 1x1 convolutions.
+    normalization and activation, or the sum with a shortcut and ReLU. In inference, normalization, a sum and ReLU or
+    ReLU6 run with the convolution before them, and a 1x1 convolution with the depthwise one that follows.
     """
     found = readers(nodes)
     values = {INPUT: x}
@@ -145,7 +141,7 @@ def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value, *, infer
     for place, node in enumerate(nodes):
         if place in taken:
             continue
-        run = Run(nodes, shapes, found, place, values, inference_images)
+        run = Run(nodes, shapes, found, place, values, inference)
         stage = MAKERS.get(type(node.layer), _alone(LayerStage))(run)
         for value in stage.inputs:
             value.readers.append(stage)
@@ -160,19 +156,34 @@ def _alone(kind: type[Stage]) -> Callable[[Run], Stage]:
 
 
 def _convolution(run: Run) -> Stage:
+    stage = _one_convolution(run)
+    if run.is_inference and isinstance(run.following, Conv2d):
+        following = run.after(stage.output)
+        deep = _one_convolution(following)
+        if isinstance(stage, PointwiseStage) and isinstance(deep, DepthwiseStage) and expands(stage, deep):
+            run.places += following.places
+            return ExpandedDepthwiseStage(stage, deep)
+    return stage
+
+
+def _one_convolution(run: Run) -> Stage:
     conv, relu, pool = run.layers[0], False, None
-    while (following := run.following) is not None:
-        if type(following) is BatchNorm2d and len(run.layers) == 1 and run.folds(conv.parameters["weight"].size):
-            pass
-        elif type(following) is ReLU and not relu:
-            relu = True
-        elif type(following) is ReLU6 and run.is_inference and not relu and _kind(run) is not DenseConvolutionStage:
+    if run.is_inference:
+        if type(run.following) is BatchNorm2d:
             run.take()
-            break
+        if _kind(run) is not DepthwiseStage:
+            run.take_sum()
+        if type(run.following) is ReLU6:
+            run.take()
+            return _kind(run)(run.layers, run.inputs, run.output_shape, False)
+    while (following := run.following) is not None:
+        if type(following) is ReLU and not relu:
+            relu = True
         elif (
             isinstance(conv, Conv2d)
             and type(following) is MaxPool2d
             and pool is None
+            and len(run.inputs) == 1
             and _fuses_pool(run, conv, following)
         ):
             pool = following

@@ -86,8 +86,7 @@ class _Planner:
         self._context, self._memory, self._account = context, context.memory, account
         self._x = Value(model.input_shape)
         shapes = [output for _, output in model.layer_shapes]
-        images = 0 if context.training else context.count
-        self._stages = stages_of(model.nodes, shapes, self._x, inference_images=images)
+        self._stages = stages_of(model.nodes, shapes, self._x, inference=not context.training)
         if context.training and model.parameters:
             runs = {node.layer: one.runs for node, one in zip(model.nodes, backward_passes(model.nodes), strict=True)}
             for stage in self._stages:
@@ -105,6 +104,7 @@ class _Planner:
         forward = context.steps = []
         for stage in self._stages:
             self._run_forward(stage)
+        forward[:0] = context.normalization_steps()
         y = self._stages[-1].output
         if not context.training:
             return Plan(self._x.map, y.map, None, forward, [])
@@ -208,6 +208,6 @@ def _is_free(value: Value) -> bool:
 
 def _padding(value: Value) -> Sides:
     """Return the padding around a value: on each side, the most that any of its readers needs."""
-    return widest(
-        [_padding(reader.output) if reader.overwritten is value else reader.padding for reader in value.readers]
-    )
+    needed = [reader.padding for reader in value.readers if reader.inputs[0] is value]
+    taken = [_padding(reader.output) for reader in value.readers if reader.overwritten is value]
+    return widest(needed + taken)

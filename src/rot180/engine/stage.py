@@ -13,7 +13,11 @@ from rot180.engine.step import Step
 from rot180.kernels.clearing import clear_border
 from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides, three
+from rot180.kernels.memory import aligned
+from rot180.kernels.scaling import scale_and_shift
+from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.layer import Layer, Shape
+from rot180.ops.types import Array
 
 
 class Gate(NamedTuple):
@@ -80,6 +84,7 @@ class Context:
         self.gradients, self.generator, self.updates = gradients, generator, updates
         self.stage: Stage | None = None
         self.steps: list[Step] = []
+        self._normalizations: list[tuple[BatchNorm2d, tuple[Array, ...]]] = []
 
     def new_map(self, shape: Shape, padding: Sides = NO_PADDING) -> FeatureMap:
         """Return a buffer for this batch, in use until the end of this stage unless it is held; zeros around it."""
@@ -108,6 +113,25 @@ class Context:
         array, buffer = self.memory.take(shape, dtype or self.dtype, None, self._owner)
         self._keep(buffer)
         return array
+
+    def scale_and_shift(self, norm: BatchNorm2d, bias: Array) -> tuple[Array, Array]:
+        """Return the arrays that will hold what a convolution with this bias, normalized, does to its sums."""
+        made = aligned(bias.shape, self.dtype), aligned(bias.shape, self.dtype)
+        given = (
+            norm.statistics["running_mean"],
+            norm.statistics["running_var"],
+            *norm.scale_and_shift(bias[np.newaxis]),
+        )
+        self._normalizations.append((norm, (*given, bias, *made)))
+        return made
+
+    def normalization_steps(self) -> list[Step]:
+        """Return the step that fills these arrays, from the parameters and statistics of the moment."""
+        if not self._normalizations:
+            return []
+        names = " ".join(norm.name for norm, _ in self._normalizations)
+        call = scale_and_shift([(norm.eps, arrays) for norm, arrays in self._normalizations])
+        return [Step(names, "scale and shift", *call)]
 
     def keep(self, *maps: FeatureMap) -> None:
         """Note, in the forward pass, that this stage reads these maps in its backward pass."""
@@ -195,7 +219,7 @@ class Stage(ABC):
     """Makes the steps of its layers."""
 
     padding: Sides = NO_PADDING
-    """The padding it needs around its inputs."""
+    """The padding it needs around its first input."""
     is_view: ClassVar[bool] = False
     """Whether its output is its input in another shape, in the same memory if possible."""
     keeps_output: bool = False

@@ -11,7 +11,7 @@ from rot180.engine.step import Step
 from rot180.kernels.call import Call
 from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.feature_map import FeatureMap
-from rot180.kernels.normalization import fold
+from rot180.kernels.finishing import Finish, biased
 from rot180.kernels.winograd_weights_calls import filters_weights, weight_gradient_by_tiles
 from rot180.nn.activation_piecewise import ReLU6
 from rot180.nn.batch_norm import BatchNorm2d
@@ -24,7 +24,8 @@ from rot180.ops.types import Array
 class ConvolutionStage(Stage):
     """Conv2d with the ReLU that follows, if any.
 
-    In inference, a BatchNorm2d directly after the convolution is folded into its weights, anew for each batch.
+    In inference, also with a BatchNorm2d directly after the convolution, the sum with another value, and ReLU6: they
+    finish the sums before these leave their registers.
     """
 
     def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
@@ -34,7 +35,6 @@ class ConvolutionStage(Stage):
             raise TypeError(f"a convolution stage starts with Conv2d, not {conv!r}")
         self.conv, self.relu = conv, relu
         self.norm = next((layer for layer in layers[1:] if isinstance(layer, BatchNorm2d)), None)
-        self._folded: Array | None = None
         self.groups = conv.groups
         self.geometry = geometry(
             self.input_shape[0], self.input_shape[1], conv.kernel_size, stride=conv.stride, padding=conv.padding,
@@ -43,9 +43,14 @@ class ConvolutionStage(Stage):
         self.padding = self.geometry.padding
 
     @property
+    def overwritable(self) -> list[Value]:
+        """What is added to the sums."""
+        return self.inputs[1:]
+
+    @property
     def weight(self) -> Array:
         """(KH, KW, C/groups, F)"""
-        return self.conv.parameters["weight"] if self._folded is None else self._folded
+        return self.conv.parameters["weight"]
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -54,29 +59,24 @@ class ConvolutionStage(Stage):
             return 0.0, 6.0
         return (0.0, math.inf) if self.relu else (-math.inf, math.inf)
 
-    def hold(self, context: Context, x: FeatureMap) -> Array:
-        """Remember the input, and prepare the calls; return the bias, zeros if there is none."""
+    def hold(self, context: Context, x: FeatureMap) -> None:
+        """Remember the input, and prepare the calls."""
         context.keep(x)
         self.x = x
-        bias = self.conv.parameters.get("bias", np.zeros(self.weight.shape[3], context.dtype))
-        if self.norm is not None:
-            bias = self._fold(context, self.norm, bias)
         self.calls = Convolution(
             self.weight, self.geometry, self.groups, count=context.count, threads=context.threads,
             scratch=context.scratch,
         )  # fmt: skip
-        return bias
 
-    def _fold(self, context: Context, norm: BatchNorm2d, bias: Array) -> Array:
-        """Fold the normalization into weights and bias, and return the latter."""
-        w = self.conv.parameters["weight"]
-        filters = w.shape[3]
-        folded, scale, shift = context.scratch(w.shape), context.scratch((filters,)), context.scratch((filters,))
-        given = (norm.statistics["running_mean"], norm.statistics["running_var"], *norm.scale_and_shift(w))
-        call = (w.reshape(-1, filters), bias, *given, norm.eps, scale, folded.reshape(-1, filters), shift)
-        context.steps.append(Step(self.names, "fold normalization", fold, call))
-        self._folded = folded
-        return shift
+    def bias(self, context: Context) -> Array:
+        """Return the bias; zeros if there is none."""
+        return self.conv.parameters.get("bias", np.zeros(self.weight.shape[3], context.dtype))
+
+    def finish(self, context: Context, added: list[FeatureMap]) -> Finish:
+        """Return what becomes of the sums; `added` are the inputs after the first."""
+        bias = self.bias(context)
+        made = biased(bias) if self.norm is None else Finish(*context.scale_and_shift(self.norm, bias))
+        return made._replace(limits=self.limits, added=added[0] if added else None)
 
     def gradients(self, context: Context, dy: FeatureMap) -> list[Step]:
         """Return the steps that compute the gradients of weight and bias."""

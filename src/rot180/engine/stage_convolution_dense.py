@@ -23,13 +23,14 @@ class DenseConvolutionStage(ConvolutionStage):
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve straight into the buffer that the next stages read."""
-        (x,) = inputs
-        bias = self.hold(context, x)
+        x, *added = inputs
+        self.hold(context, x)
         if self.relu:
             context.keep(y)
             self.gate = Gate(GATE, y)
         # For one image, packing would take longer than it saves.
-        operand, convolve, pixels = self.calls.forward(x, bias, y, relu=self.relu, weights_in_place=context.count == 1)
+        finish = self.finish(context, added)
+        operand, convolve, pixels = self.calls.forward(x, y, finish, weights_in_place=context.count == 1)
         does = "pack weights" if pixels == 1 else f"pack weights for {pixels} pixels"
         pack = [self.step(does, operand.pack)] if operand.pack else []
         return [*pack, self.step("convolve", convolve, multiplies=True)]

@@ -26,13 +26,13 @@ class DepthwiseStage(ConvolutionStage):
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve straight into the buffer that the next stages read."""
         (x,) = inputs
-        bias = self.hold(context, x)
+        self.hold(context, x)
         if self.relu:
             context.keep(y)
             self.gate = Gate(GATE, y)
         self.depthwise = Depthwise(self.weight, self.geometry, scratch=context.scratch)
         repeated, steps = self._repeated(context)
-        convolve = self.depthwise.forward(repeated, bias, y, self.limits)
+        convolve = self.depthwise.forward(repeated, y, self.finish(context, []))
         return [*steps, self.step("convolve", convolve, multiplies=True)]
 
     def new_delta(self, context: Context) -> FeatureMap:

@@ -21,14 +21,15 @@ class PointwiseStage(ConvolutionStage):
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Multiply straight into the buffer that the next stages read."""
-        (x,) = inputs
-        bias = self.hold(context, x)
+        x, *added = inputs
+        self.hold(context, x)
         if self.relu:
             context.keep(y)
             self.gate = Gate(GATE, y)
         self.products = Pointwise(self.weight, self.geometry, threads=context.threads, scratch=context.scratch)
         # For one image, packing would take longer than it saves.
-        pack, multiply = self.products.forward(x, bias, y, self.limits, weights_in_place=context.count == 1)
+        finish = self.finish(context, added)
+        pack, multiply = self.products.forward(x, y, finish, weights_in_place=context.count == 1)
         packing = [self.step("pack weights", pack)] if pack else []
         return [*packing, self.step("multiply", multiply, multiplies=True)]
 

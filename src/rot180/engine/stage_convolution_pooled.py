@@ -13,13 +13,16 @@ from rot180.kernels.call import Call, packed
 from rot180.kernels.convolution import PoolSizes, convolve_pool
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.memory import aligned
+from rot180.kernels.normalization import fold
 from rot180.kernels.pack import pack_rows, unpack_rows
 from rot180.kernels.tile import even_blocks
 from rot180.kernels.walk import block_shape, gather_address, scatter_address
 from rot180.kernels.winners import gather_winners, list_winners, scatter_winners
+from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.pooling import MaxPool2d
+from rot180.ops.types import Array
 
 CACHED_BAND = 1 << 15
 """Bytes of padded image that a band of winners touches: two thirds of the first-level cache."""
@@ -36,11 +39,20 @@ class PooledConvolutionStage(ConvolutionStage):
     ) -> None:
         super().__init__(layers, inputs, output_shape, relu)
         self.pool = pool
+        self._folded: Array | None = None
+
+    @property
+    def weight(self) -> Array:
+        """(KH, KW, C, F); with the normalization, if there is one: a negative scale would turn maxima into minima."""
+        return super().weight if self._folded is None else self._folded
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve and pool straight into the next stage's buffer."""
         (x,) = inputs
-        bias = self.hold(context, x)
+        bias = self.bias(context)
+        if self.norm is not None:
+            bias = self._fold(context, self.norm, bias)
+        self.hold(context, x)
         g, calls = self.geometry, self.calls
         KH, KW, C, F = self.weight.shape
         operand = calls.operand(in_place=context.count == 1)
@@ -122,6 +134,17 @@ class PooledConvolutionStage(ConvolutionStage):
             self.step("pack weights by filter", Call(pack_rows, (w, weights))),
             self.step("data gradient from winners", Call(scatter_winners, scatter), multiplies=True),
         ]
+
+    def _fold(self, context: Context, norm: BatchNorm2d, bias: Array) -> Array:
+        """Fold the normalization into weights and bias, and return the latter."""
+        w = self.conv.parameters["weight"]
+        filters = w.shape[3]
+        folded, scale, shift = context.scratch(w.shape), context.scratch((filters,)), context.scratch((filters,))
+        given = (norm.statistics["running_mean"], norm.statistics["running_var"], *norm.scale_and_shift(w))
+        call = (w.reshape(-1, filters), bias, *given, norm.eps, scale, folded.reshape(-1, filters), shift)
+        context.steps.append(Step(self.names, "fold normalization", fold, call))
+        self._folded = folded
+        return shift
 
     def _spread(self, context: Context) -> FeatureMap:
         """Return a buffer like the input's for its delta, with rows between the images.

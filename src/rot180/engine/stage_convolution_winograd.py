@@ -37,13 +37,14 @@ class WinogradStage(ConvolutionStage):
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve straight into the buffer that the next stages read."""
-        (x,) = inputs
-        bias = self.hold(context, x)
+        x, *added = inputs
+        self.hold(context, x)
         if self.relu:
             context.keep(y)
             self.gate = Gate(GATE, y)
         self.filtering = _filtering(self, context)
-        return _steps(self, "convolve in tiles", self.filtering.forward(x, y, bias, limits=self.limits))
+        scale, shift, limits, other = self.finish(context, added)
+        return _steps(self, "convolve in tiles", self.filtering.forward(x, y, shift, scale, limits, other))
 
     @property
     def delta_padding(self) -> Sides:
@@ -74,10 +75,11 @@ class PooledWinogradStage(PooledConvolutionStage):
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve and pool straight into the next stage's buffer."""
         (x,) = inputs
-        bias = self.hold(context, x)
+        self.hold(context, x)
         self.winners = context.saved((context.count, y.height, y.width, y.array.shape[3]), np.uint8)
         self.filtering = _filtering(self, context)
-        calls = self.filtering.pooled(x, y, self.winners, bias, limits=self.limits)
+        scale, shift, limits, _ = self.finish(context, [])
+        calls = self.filtering.pooled(x, y, self.winners, shift, scale, limits)
         return _steps(self, "convolve in tiles and pool", calls)
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:

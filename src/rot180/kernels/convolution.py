@@ -2,10 +2,10 @@
 
     out[n, y, x, f] = finish( sum over u, i, k of  xp[n, y*s + u*d, ...][i, k] * w[(u, i, k), f] )
 
-One call of the tile computes up to TILE_ROWS neighboring pixels for two registers of filters, straight from the padded
-image. They go to a scratch row that stays in the first-level cache, and are finished there: with bias and ReLU, the max
-pooling that follows, or the ReLU gate of the layer below. Work is split into runs of output rows times blocks of
-filters; each output is computed by one unit, so its bits do not depend on the number of threads.
+One call of a tile computes up to TILE_ROWS neighboring pixels for two registers of filters, straight from the padded
+image, and finishes them in their registers: `rot180.kernels.finishing`. Where max pooling follows, the sums go to a
+scratch row that stays in the first-level cache, and are pooled there. Work is split into runs of output rows times
+blocks of filters; each output is computed by one unit, so its bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -16,22 +16,9 @@ from numba import get_thread_id, prange
 
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
-from rot180.kernels.simd import (
-    advance,
-    lanes,
-    load,
-    load_part,
-    pointer,
-    select,
-    splat,
-    store,
-    store_bytes,
-    store_part,
-)
+from rot180.kernels.product_tile import product_tile
+from rot180.kernels.simd import advance, lanes, load, load_part, pointer, select, splat, store_bytes, store_part
 from rot180.kernels.tile import TILE_VECTORS, tile
-
-PLAIN, BIAS, BIAS_RELU, GATE = 0, 1, 2, 3
-"""How a pixel is finished: unchanged, plus bias, plus bias then ReLU, or passed where the gate's array is positive."""
 
 CLOSED = 255
 """Used in place of a winner: the largest value of the window did not pass the ReLU."""
@@ -70,13 +57,13 @@ class Sizes(NamedTuple):
     step_h: int = 1
     """Rows from one output row to the next in out."""
     step_w: int = 1
-    gate_top: int = 0
-    """Of the first pixel in gate."""
-    gate_left: int = 0
+    other_top: int = 0
+    """Of the first pixel in other, whose rows and columns are as far apart as those of out."""
+    other_left: int = 0
     w_first: int = 0
     """Offset of the first cell in w."""
     fold: int = 1
-    """Pixels that share a register (`pack_folded`): columns, stride_w and bias are those of the folded window."""
+    """Pixels that share a register (`pack_folded`): columns, stride_w, scale and shift are the folded window's."""
 
 
 class PoolSizes(NamedTuple):
@@ -106,37 +93,36 @@ class PoolSizes(NamedTuple):
 
 
 @kernel
-def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
+def convolve(address, xp, w, scale, shift, limits, other, out, how, strides, sizes):
     """Cross-correlate padded images with kernels.
 
     Parameters
     ----------
     address : int
-        Address of the compiled tile.
+        Address of the compiled product tile.
     xp : (N, Hp, Wp, C)
         Padded images.
     w : (G, blocks, KH*KW*Cg, width) or (KH, KW, Cg, F)
         From `pack_panels` or `pack_rotated`; or the weights in place, with room for a register after the end.
-    bias : (F,)
-        Used if `finish` includes it.
-    out : (N, Ho, Wo, F)
+    scale, shift : (F,)
+    limits : (2,)
+        The smallest and the largest result.
+    other, out : (N, rows, columns, F)
         Pixel (y, x) goes to row top + y*step_h, column left + x*step_w of `sizes`.
-    gate : (N, Hg, Wg, F)
-        For GATE: pixel (y, x) passes where gate is positive at row gate_top + y*step_h, column gate_left + x*step_w.
-    scratch : (threads, at least OW*width)
-    strides : from `tile_strides`
+    how : int
+        What becomes of the sums: one of `rot180.kernels.finishing`.
+    strides : from `product_strides`
     sizes : (23,) int64, packed `Sizes`
-    finish : PLAIN, BIAS, BIAS_RELU or GATE
     """
     N, Hp, Wp, C = xp.shape
     F = out.shape[3]
     s = Sizes(*unpacked(sizes, 23))
     KH, OH, OW, stride_h, stride_w = s.kernel_rows, s.rows, s.columns, s.stride_h, s.stride_w
-    top, left, step_h, step_w, gate_top, gate_left = s.top, s.left, s.step_h, s.step_w, s.gate_top, s.gate_left
+    top, left, step_h, other_top, other_left = s.top, s.left, s.step_h, s.other_top, s.other_left
     first_row, first_column, real, beyond, dilation = s.first_row, s.first_column, s.real, s.beyond, s.dilation
     run, block, fold, G, group_step, block_step = s.run, s.block, s.fold, s.groups, s.group_step, s.block_step
     Cg, Fg = C // G, fold * F // G
-    pixel = fold * F
+    pixel = s.step_w * fold * F
     L = lanes(xp)
     width = TILE_VECTORS * L
     blocks = (Fg + width - 1) // width
@@ -148,7 +134,6 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
         first = g * Fg + b * width
         count = min(width, Fg - b * width)
         vectors = (count + L - 1) // L
-        row_of_sums = pointer(scratch, get_thread_id() * scratch.shape[1])
         begin = unit // (G * blocks) * run
         for row in range(begin, min(begin + run, N * OH)):
             n, y = row // OH, row % OH
@@ -157,31 +142,15 @@ def convolve(address, xp, w, bias, out, gate, scratch, strides, sizes, finish):
             count_u = max(0, min(KH, (beyond - 1 - base) // dilation + 1) - u)
             start = ((n * Hp + base + u * dilation) * Wp + first_column) * C + g * Cg
             taps = pointer(w, s.w_first + g * group_step + b * block_step + u * kernel_row)
+            target = ((n * out.shape[1] + top + y * step_h) * out.shape[2] + left) * F + first
+            beside = ((n * other.shape[1] + other_top + y * step_h) * other.shape[2] + other_left) * F + first
             for x in range(0, OW, block):
-                tile(
+                product_tile(
                     address, min(block, OW - x), vectors, pointer(xp, start + x * stride_w * C), taps,
-                    advance(row_of_sums, x * width), count_u, 0, strides,
+                    pointer(scale, first), pointer(shift, first), pointer(limits, 0),
+                    pointer(other, beside + x * pixel), pointer(out, target + x * pixel), count_u,
+                    count - (vectors - 1) * L, how, strides,
                 )  # fmt: skip
-            target = pointer(out, ((n * out.shape[1] + top + y * step_h) * out.shape[2] + left) * F + first)
-            for v in range(vectors):
-                part = min(L, count - v * L)
-                zero = splat(row_of_sums, 0.0)
-                if finish == BIAS or finish == BIAS_RELU:
-                    added = load_part(pointer(bias, first), v * L, part)
-                else:
-                    added = zero
-                for x in range(OW):
-                    value = load(row_of_sums, x * width + v * L) + added
-                    if finish == BIAS_RELU:
-                        value = select(zero > value, zero, value)
-                    elif finish == GATE:
-                        row_at = ((n * gate.shape[1] + gate_top + y * step_h) * gate.shape[2] + gate_left) * F
-                        at = row_at + x * step_w * pixel + first + v * L
-                        value = select(load_part(pointer(gate, at), 0, part) > zero, value, zero)
-                    if part == L:
-                        store(target, x * step_w * pixel + v * L, value)
-                    else:
-                        store_part(target, x * step_w * pixel + v * L, value, part)
 
 
 @kernel

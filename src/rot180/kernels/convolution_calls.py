@@ -11,11 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rot180.kernels.call import Call, Scratch, packed
-from rot180.kernels.convolution import BIAS, BIAS_RELU, GATE, PLAIN, Sizes, convolve
+from rot180.kernels.convolution import Sizes, convolve
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.finishing import ADDED, ALONE, GATED, Finish, biased
 from rot180.kernels.folding import FoldSizes, fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
 from rot180.kernels.pack import add_up, pack_folded, pack_panels, pack_rotated
+from rot180.kernels.product_tile import product_strides, product_tile_address
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.taps import Phase, Phases, phases
 from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
@@ -85,7 +87,7 @@ class Convolution:
         return self.count * self.g.out_height * self.g.out_width * self.w.size
 
     def forward(
-        self, x: FeatureMap, bias: Array, y: FeatureMap, *, relu: bool = False, weights_in_place: bool = False
+        self, x: FeatureMap, y: FeatureMap, finish: Finish, *, weights_in_place: bool = False
     ) -> tuple[Operand, Call, int]:
         """Return the packed weights, the call that computes y, and how many pixels share a register.
 
@@ -99,12 +101,13 @@ class Convolution:
             KW += (fold - 1) * g.stride[1]
             # What belongs to no weight is not written, and stays zero.
             panels = aligned((1, -(-fold * F // self.width), KH * KW * Cg, self.width), self.w.dtype)
-            plain, bias = bias, aligned((fold * F,), bias.dtype)
-            pack = Call(pack_folded, (self.w, plain, fold, g.stride[1], panels, bias))
-            operand = self._packed(panels, pack)
+            scale, shift = aligned((fold * F,), self.w.dtype), aligned((fold * F,), self.w.dtype)
+            pack = (self.w, finish.scale, finish.shift, fold, g.stride[1], panels, scale, shift)
+            operand, finish = self._packed(panels, Call(pack_folded, pack)), finish._replace(scale=scale, shift=shift)
         else:
             operand = self.operand(weights_in_place and self.w.nbytes <= LARGE_WEIGHTS)
         columns = g.out_width // fold
+        other = finish.added or y
         sizes = Sizes(
             kernel_rows=KH,
             rows=g.out_height,
@@ -115,6 +118,8 @@ class Convolution:
             first_column=self.first_window(x)[1],
             top=y.top,
             left=y.left,
+            other_top=other.top,
+            other_left=other.left,
             run=self.run(self.count * g.out_height, g.stride[0], x),
             block=even_blocks(columns),
             dilation=g.dilation[0],
@@ -125,10 +130,12 @@ class Convolution:
             group_step=operand.blocks[1],
             block_step=operand.blocks[2],
         )
-        strides = self.strides(x, KW, Cg, fold * g.stride[1], operand.row)
-        scratch = self.scratch((self.threads, (columns + 1) * self.width))
-        finish = BIAS_RELU if relu else BIAS
-        call = (self.address, x.array, operand.array, bias, y.array, y.array, scratch, strides, packed(sizes), finish)
+        how = ADDED if finish.added else ALONE
+        strides = self._product_strides(x, KW, Cg, fold * g.stride[1], operand.row, fold * F)
+        call = (
+            product_tile_address(self.w.dtype), x.array, operand.array, finish.scale, finish.shift, finish.bounds,
+            other.array, y.array, how, strides, packed(sizes),
+        )  # fmt: skip
         return operand, Call(convolve, call), fold
 
     @property
@@ -155,21 +162,37 @@ class Convolution:
         groups, blocks, cells, width = panels.shape
         return Operand(panels, width, (groups, blocks * cells * width, cells * width), pack)
 
-    def strides(
-        self, x: FeatureMap, KW: int, depth: int, step: int, b_row: int, dilation: tuple[int, int] | None = None
-    ) -> Array:
+    def strides(self, x: FeatureMap, KW: int, depth: int, step: int, b_row: int) -> Array:
         """Return how a tile traverses a window: kernel rows, then columns and channels, in one run if possible.
 
         `depth` is the number of channels of a group in x, `step` the pixels from one window to the next.
         """
-        d = dilation or self.g.dilation
+        window = self._window(x, KW, depth, b_row, self.g.dilation)
+        return tile_strides(*window, a_row=step * x.array.shape[3], c_row=self.width)
+
+    def _product_strides(
+        self,
+        x: FeatureMap,
+        KW: int,
+        depth: int,
+        step: int,
+        b_row: int,
+        to: int,
+        dilation: tuple[int, int] | None = None,
+    ) -> Array:
+        """Return the same for tiles that finish their sums, where pixels of the output are `to` elements apart."""
+        window = self._window(x, KW, depth, b_row, dilation or self.g.dilation)
+        return product_strides(*window, pixels=(step * x.array.shape[3], to, to))
+
+    def _window(
+        self, x: FeatureMap, KW: int, depth: int, b_row: int, dilation: tuple[int, int]
+    ) -> tuple[tuple[int, int], tuple[int, int, int], tuple[int, int, int]]:
+        """Return (I, K) of a tile, and its steps in x and in the weights."""
         Wp, C = x.array.shape[2:]
-        if d[1] == 1 and self.groups == 1:
-            counts, a, b = (1, KW * depth), (d[0] * Wp * C, 0, 1), (KW * depth * b_row, 0, b_row)
-        else:
-            counts, a = (KW, depth), (d[0] * Wp * C, d[1] * C, 1)
-            b = (KW * depth * b_row, depth * b_row, b_row)
-        return tile_strides(counts, a, b, a_row=step * C, c_row=self.width)
+        row, column = dilation[0] * Wp * C, dilation[1] * C
+        if dilation[1] == 1 and self.groups == 1:
+            return (1, KW * depth), (row, 0, 1), (KW * depth * b_row, 0, b_row)
+        return (KW, depth), (row, column, 1), (KW * depth * b_row, depth * b_row, b_row)
 
     def run(self, rows: int, step: int, x: FeatureMap) -> int:
         """Return the number of output rows in one unit of work."""
@@ -292,6 +315,7 @@ class Convolution:
         """The convolution that computes one phase of dx, whose weights begin at `first_cell` of the panels."""
         depth = self.filters // self.groups
         groups, blocks, cells, width = panels.shape
+        other, plain = gate or dx, biased(np.zeros(self.channels, dx.array.dtype))
         sizes = Sizes(
             kernel_rows=row.taps,
             rows=row.positions,
@@ -302,8 +326,8 @@ class Convolution:
             left=dx.left + column.start,
             step_h=self.g.stride[0],
             step_w=self.g.stride[1],
-            gate_top=gate.top + row.start if gate else 0,
-            gate_left=gate.left + column.start if gate else 0,
+            other_top=other.top + row.start,
+            other_left=other.left + column.start,
             run=self.run(self.count * row.positions, 1, delta),
             block=even_blocks(column.positions),
             dilation=dilation[0],
@@ -314,12 +338,11 @@ class Convolution:
             block_step=cells * width,
             w_first=first_cell * depth * width,
         )
-        strides = self.strides(delta, column.taps, depth, 1, width, dilation)
-        scratch = self.scratch((self.threads, (column.positions + 1) * width))
-        zeros = np.zeros(self.channels, dx.array.dtype)
+        to = self.g.stride[1] * self.channels
+        strides = self._product_strides(delta, column.taps, depth, 1, width, to, dilation)
         call = (
-            self.address, delta.array, panels, zeros, dx.array, gate.array if gate else dx.array, scratch, strides,
-            packed(sizes), GATE if gate else PLAIN,
+            product_tile_address(self.w.dtype), delta.array, panels, plain.scale, plain.shift, plain.bounds,
+            other.array, dx.array, GATED if gate else ALONE, strides, packed(sizes),
         )  # fmt: skip
         return Call(convolve, call)
 

@@ -1,6 +1,6 @@
 """Depthwise convolution: every filter sees one channel, so the lanes of a register are channels.
 
-    y[n, i, j, c]  = clamp( b[c] + sum over u, v of  x[n, i*s - p + u*d, j*s - p + v*d, c] * w[u, v, c] )
+    y[n, i, j, c]  = finish( sum over u, v of  x[n, i*s - p + u*d, j*s - p + v*d, c] * w[u, v, c] )
     dx[n, r, q, c] = sum over u, v of  dy[n, (r + p - u*d) / s, (q + p - v*d) / s, c] * w[u, v, c]
     dw[u, v, c]    = sum over n, i, j of  x[n, i*s - p + u*d, j*s - p + v*d, c] * dy[n, i, j, c]
 
@@ -62,7 +62,7 @@ def _fetch(array, first, count):
 
 
 @kernel
-def depthwise(address, x, w, bias, y, limits, rows, blocks, taps, sizes):
+def depthwise(address, x, w, scale, shift, limits, y, rows, blocks, taps, sizes):
     """Forward pass or data gradient, as the tables direct.
 
     Parameters
@@ -73,10 +73,10 @@ def depthwise(address, x, w, bias, y, limits, rows, blocks, taps, sizes):
         Images, or delta; with room for a register after the end.
     w : (KH, KW, 1, C)
         With room for a register after the end.
-    bias : (C,)
-    y : (N, Ho, Wo, C)
+    scale, shift : (C,)
     limits : (2,)
         The smallest and the largest result: 0 and infinity for ReLU, 0 and 6 for ReLU6.
+    y : (N, Ho, Wo, C)
     rows, blocks, taps : `TileTables`
     sizes : `DepthwiseSizes`
     """
@@ -109,8 +109,8 @@ def depthwise(address, x, w, bias, y, limits, rows, blocks, taps, sizes):
                     part = min(width, C - c)
                     registers = (part + L - 1) // L
                     lane_tile(
-                        address, pixels, registers, pointer(x, x_at + c), pointer(w, w_at + c), pointer(bias, c),
-                        pointer(y, y_at + c), pointer(limits, 0), pointer(taps, 2 * tap), count,
+                        address, pixels, registers, pointer(x, x_at + c), pointer(w, w_at + c), pointer(scale, c),
+                        pointer(shift, c), pointer(limits, 0), pointer(y, y_at + c), pointer(taps, 2 * tap), count,
                         part - (registers - 1) * L, x_pixel, y_pixel,
                     )  # fmt: skip
 

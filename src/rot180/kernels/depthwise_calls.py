@@ -5,7 +5,6 @@ The engine's stages and the twins make the same calls.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.depthwise import DepthwiseSizes, GatherSizes, depthwise, depthwise_weight_gradient
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.finishing import Finish, biased
 from rot180.kernels.lane_tile import gather_block, lane_block, lane_gather_address, lane_tile_address
 from rot180.kernels.pack import add_up
 from rot180.kernels.simd import lane_count_of
@@ -26,8 +26,6 @@ CACHED_LOT = 1 << 18
 """The most bytes of images and delta that a lot of the weight gradient reads."""
 CACHED_BATCH = 1 << 23
 """Bytes of a batch and its output beyond which rows are prefetched: they come from memory."""
-UNLIMITED = (-math.inf, math.inf)
-"""The limits of a result that is not clamped."""
 
 
 class Room(NamedTuple):
@@ -55,10 +53,10 @@ class Depthwise:
         self.lanes = lane_count_of(w.dtype)
         self.registers = -(-self.channels // self.lanes)
 
-    def forward(self, x: FeatureMap, bias: Array, y: FeatureMap, limits: tuple[float, float] = UNLIMITED) -> Call:
-        """Return the call that computes y from x, whose padding must be zero."""
+    def forward(self, x: FeatureMap, y: FeatureMap, finish: Finish) -> Call:
+        """Return the call that computes y from x, whose padding must be zero; nothing is added to it."""
         rows, columns = self._forward_runs(x)
-        return self._tiles(x, rows, columns, bias, y, limits)
+        return self._tiles(x, rows, columns, y, finish)
 
     def data_gradient(self, delta: FeatureMap, dx: FeatureMap, *, zeros_around: bool = False) -> Call:
         """Return the call that computes dx; `zeros_around` promises that delta's padding is zero."""
@@ -66,7 +64,7 @@ class Depthwise:
         rows, columns = (
             backward_runs(*self._axis(axis, backward=True), _inside(self._out(axis), padding[axis])) for axis in (0, 1)
         )
-        return self._tiles(delta, rows, columns, np.zeros(self.channels, self.w.dtype), dx, UNLIMITED)
+        return self._tiles(delta, rows, columns, dx, biased(np.zeros(self.channels, self.w.dtype)))
 
     def delta_room(self) -> Room:
         """Return the columns of zeros on both sides of delta that let all pixels of dx be computed alike."""
@@ -117,17 +115,16 @@ class Depthwise:
         positions = (g.height, g.width)[axis] if backward else self._out(axis)
         return positions, g.kernel[axis], g.stride[axis], g.dilation[axis], g.padding[axis][0]
 
-    def _tiles(
-        self, x: FeatureMap, rows: Runs, columns: Runs, bias: Array, y: FeatureMap, limits: tuple[float, float]
-    ) -> Call:
+    def _tiles(self, x: FeatureMap, rows: Runs, columns: Runs, y: FeatureMap, finish: Finish) -> Call:
         _, KW, _, C = self.w.shape
         dtype = self.w.dtype
         pixels, vectors = lane_block(self.registers)
         tables = tile_tables(rows, columns, pixels, (x.array.shape[2] * C, C), (KW * C, C), (y.array.shape[2] * C, C))
         run = max(1, min(y.height, -(-len(y.array) * y.height // UNITS)))
         sizes = DepthwiseSizes(_first(x), _first(y), run, vectors, int(_is_large(x, y)))
-        address, bounds = lane_tile_address(dtype), np.array(limits, dtype)
-        return Call(depthwise, (address, x.array, self.w, bias, y.array, bounds, *tables, packed(sizes)))
+        numbers = finish.scale, finish.shift, finish.bounds
+        call = (lane_tile_address(dtype), x.array, self.w, *numbers, y.array, *tables, packed(sizes))
+        return Call(depthwise, call)
 
 
 def _first(of: FeatureMap) -> int:

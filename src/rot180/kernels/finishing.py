@@ -1,35 +1,88 @@
-"""What tiles do around their sums: start at the bias, clamp, and write.
+"""What becomes of the sums of a convolution, before they leave their registers.
 
+    y = clamp( sum * scale + shift )                 ALONE
+    y = clamp( sum * scale + shift + other )         ADDED     other a map of y's shape, such as a shortcut
+    y = clamp( sum * scale + shift ), or 0           GATED     it passes where other is positive: a ReLU's output
+
+Scale and shift are one number per filter: a bias, or the normalization that follows in inference. In the emitted code,
 `sums` maps (pixel, register) to where the sum is held; `part` lanes of the last register are real.
 """
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from rot180.kernels.simd import broadcast, masked_load, masked_store, vector_pointer
+from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.simd import broadcast, call_llvm, masked_load, masked_store, vector_pointer
+from rot180.ops.types import Array
+
+ALONE, ADDED, GATED = 0, 1, 2
 
 _I64 = ir.IntType(64)
+
+
+class Finish(NamedTuple):
+    """How the outputs of a forward pass are finished."""
+
+    scale: Array
+    """(F,)"""
+    shift: Array
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    """The smallest and the largest output."""
+    added: FeatureMap | None = None
+
+    @property
+    def bounds(self) -> Array:
+        """The limits as kernels take them."""
+        return np.array(self.limits, self.scale.dtype)
+
+
+def biased(bias: Array) -> Finish:
+    """Return the finish that adds a bias."""
+    return Finish(np.ones_like(bias), bias)
 
 
 def _number(n):
     return ir.Constant(_I64, n)
 
 
-def start_at_bias(builder, pixels, vectors, bias, part, kind):
-    """Return sums that start at the bias, which is the same for all pixels."""
-    lanes = kind.count
-    sums = {(p, v): cgutils.alloca_once(builder, kind) for p in range(pixels) for v in range(vectors)}
-    for v in range(vectors):
-        address = vector_pointer(builder, bias, _number(v * lanes), kind)
-        start = masked_load(builder, address, part if v == vectors - 1 else _number(lanes))
-        for p in range(pixels):
-            builder.store(start, sums[p, v])
-    return sums
+def start_at_zero(builder, pixels, vectors, kind):
+    """Return sums that are zero."""
+    zero = ir.Constant(kind, [0.0] * kind.count)
+    return {(p, v): cgutils.alloca_once_value(builder, zero) for p in range(pixels) for v in range(vectors)}
 
 
-def clamp(builder, sums, limits):
+def finish(builder, sums, scale, shift, limits, part, how=None, other=None, other_pixel=None):
+    """Scale and shift the sums, let the other map take part, and clamp."""
+    _, vectors = (1 + max(place) for place in zip(*sums, strict=True))
+    kind = sums[0, 0].type.pointee
+
+    def read(base, offset, v):
+        address = vector_pointer(builder, base, builder.add(offset, _number(v * kind.count)), kind)
+        return masked_load(builder, address, part) if v == vectors - 1 else builder.load(address, align=4)
+
+    factors, terms = ([read(base, _number(0), v) for v in range(vectors)] for base in (scale, shift))
+    for (p, v), total in sums.items():
+        builder.store(call_llvm(builder, "fma", builder.load(total), factors[v], terms[v]), sums[p, v])
+    if other is not None:
+        with builder.if_then(builder.icmp_signed("==", how, _number(ADDED))):
+            for (p, v), total in sums.items():
+                value = read(other, builder.mul(other_pixel, _number(p)), v)
+                builder.store(builder.fadd(builder.load(total), value), total)
+        with builder.if_then(builder.icmp_signed("==", how, _number(GATED))):
+            zero = ir.Constant(kind, [0.0] * kind.count)
+            for (p, v), total in sums.items():
+                passes = builder.fcmp_ordered(">", read(other, builder.mul(other_pixel, _number(p)), v), zero)
+                builder.store(builder.select(passes, builder.load(total), zero), total)
+    _clamp(builder, sums, limits)
+
+
+def _clamp(builder, sums, limits):
     """Clamp the sums between the two numbers at `limits`, unless these are infinite; NaN stays NaN."""
     for i, symbol, unlimited in ((0, ">", float("-inf")), (1, "<", float("inf"))):
         limit = builder.load(builder.gep(limits, [_number(i)]))

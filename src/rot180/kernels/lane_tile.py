@@ -1,6 +1,6 @@
 """Register tiles whose lanes are channels: the sums of a depthwise convolution.
 
-    lane tile      y[p, c] = clamp( bias[c] + sum over taps of  x[tap, p, c] * w[tap, c] )
+    lane tile      y[p, c] = finish( sum over taps of  x[tap, p, c] * w[tap, c] )
     lane gather    dw[u, v, c] += sum over j, i of  x[j, i, u, v, c] * delta[j, i, c]
 
 The tile of `rot180.kernels.tile` broadcasts a channel of a pixel to a register of filters. Here a filter sees one
@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from rot180.kernels.finishing import clamp, start_at_bias, store_sums
+from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import REGISTERS, TILE_ROWS
 from rot180.kernels.simd import call_llvm, lane_count, llvm_vector, vector_pointer
 from rot180.kernels.switch import compiled, emit_call, switched
@@ -65,13 +65,13 @@ def _number(n):
 
 
 def _emit_tile(builder, pixels, vectors, operands, dtype):
-    x, w, bias, y, limits, taps, count, part, x_pixel, y_pixel = operands
+    x, w, scale, shift, limits, y, taps, count, part, x_pixel, y_pixel = operands
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
 
     def at(base, offset, v):
         return vector_pointer(builder, base, builder.add(offset, _number(v * lanes)), kind)
 
-    sums = start_at_bias(builder, pixels, vectors, bias, part, kind)
+    sums = start_at_zero(builder, pixels, vectors, kind)
     with cgutils.for_range(builder, count) as loop:
         tap = builder.mul(loop.index, _number(2))
         x_here = builder.gep(x, [builder.load(builder.gep(taps, [tap]))])
@@ -80,7 +80,7 @@ def _emit_tile(builder, pixels, vectors, operands, dtype):
         for p, v in sums:
             value = builder.load(at(x_here, builder.mul(x_pixel, _number(p)), v), align=4)
             builder.store(call_llvm(builder, "fma", value, factors[v], builder.load(sums[p, v])), sums[p, v])
-    clamp(builder, sums, limits)
+    finish(builder, sums, scale, shift, limits, part)
     store_sums(builder, sums, y, y_pixel, part)
 
 
@@ -128,8 +128,8 @@ _gather_body = switched(
 )
 
 
-def _lane_tile(pixels, vectors, x, w, bias, y, limits, taps, count, part, x_pixel, y_pixel):
-    _tile_body(pixels, vectors, (x, w, bias, y, limits, taps, count, part, x_pixel, y_pixel))
+def _lane_tile(pixels, vectors, x, w, scale, shift, limits, y, taps, count, part, x_pixel, y_pixel):
+    _tile_body(pixels, vectors, (x, w, scale, shift, limits, y, taps, count, part, x_pixel, y_pixel))
 
 
 def _lane_gather(rows, columns, x, delta, dw, count, accumulate, strides):
@@ -138,7 +138,7 @@ def _lane_gather(rows, columns, x, delta, dw, count, accumulate, strides):
 
 def _tile_signature(value):
     intp, address = types.intp, types.CPointer(value)
-    return types.void(intp, intp, *[address] * 5, types.CPointer(types.int64), intp, intp, intp, intp)
+    return types.void(intp, intp, *[address] * 6, types.CPointer(types.int64), intp, intp, intp, intp)
 
 
 def _gather_signature(value):
@@ -157,14 +157,15 @@ def lane_gather_address(dtype: Any) -> int:
 
 
 @intrinsic
-def lane_tile(typingctx, address, pixels, vectors, x, w, bias, y, limits, taps, count, part, x_pixel, y_pixel):
+def lane_tile(typingctx, address, pixels, vectors, x, w, scale, shift, limits, y, taps, count, part, x_pixel, y_pixel):
     """Call a lane tile by its address.
 
     `taps` points to `count` pairs of offsets in x and w, `limits` to the smallest and the largest result; `part` lanes
-    of the last register are read from the bias and written; `x_pixel` and `y_pixel` are the distances between pixels.
+    of the last register are read from scale and shift, and written; `x_pixel` and `y_pixel` are the distances between
+    pixels.
     """
     intp = types.intp
-    signature = types.void(intp, intp, intp, x, w, bias, y, limits, taps, intp, intp, intp, intp)
+    signature = types.void(intp, intp, intp, x, w, scale, shift, limits, y, taps, intp, intp, intp, intp)
 
     def codegen(context, builder, sig, args):
         emit_call(builder, args[0], args[1:])

@@ -47,8 +47,8 @@ def pack_panels(w, panels):
 
 
 @kernel
-def pack_folded(w, bias, q, stride, panels, biases):
-    """Fill panels (1, 1, KH*(KW + (q-1)*stride)*C, width) and biases (q*F) from w (KH, KW, C, F) and bias (F).
+def pack_folded(w, scale, shift, q, stride, panels, scales, shifts):
+    """Fill panels (1, 1, KH*(KW + (q-1)*stride)*C, width) from w (KH, KW, C, F), and repeat (F,) numbers in (q*F,).
 
     Cells that belong to no weight are not written: they are zero from the start.
     """
@@ -62,7 +62,8 @@ def pack_folded(w, bias, q, stride, panels, biases):
                         panels[0, 0, (u * wide + v + r * stride) * C + c, r * F + f] = w[u, v, c, f]
     for r in range(q):
         for f in range(F):
-            biases[r * F + f] = bias[f]
+            scales[r * F + f] = scale[f]
+            shifts[r * F + f] = shift[f]
 
 
 @kernel

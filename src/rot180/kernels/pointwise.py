@@ -1,6 +1,6 @@
 """1x1 convolution as a matrix product: pixels times channels, times channels times filters.
 
-    y[n, i, j, f]        = clamp( b[f] + sum over c of  x[n, i*s, j*s, c] * w[c, f] )
+    y[n, i, j, f]        = finish( sum over c of  x[n, i*s, j*s, c] * w[c, f] )
     dx[n, i*s, j*s, c]   = sum over f of  dy[n, i, j, f] * w[c, f]          the same with w transposed; else zero
 
 Where neither map is padded and the stride is 1, the pixels of a batch are one long row: no tile is cut short by the end
@@ -18,7 +18,7 @@ from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import read, write
 from rot180.kernels.product_tile import product_tile
-from rot180.kernels.simd import advance, lanes, pointer, prefetch, select, splat
+from rot180.kernels.simd import advance, lanes, pointer, prefetch
 from rot180.kernels.tile import TILE_VECTORS
 
 LINE = 64
@@ -52,17 +52,16 @@ class PointwiseSizes(NamedTuple):
     panels: int
     """Panels of a unit of work."""
     w_panel: int
-    """Distance from one panel of w to the next, then from one row to the next."""
-    w_row: int
-    gate_first: int = 0
+    """Distance from one panel of w to the next."""
+    other_first: int = 0
     """As in x."""
-    gate_image: int = 0
-    gate_line: int = 0
-    gate_pixel: int = 0
+    other_image: int = 0
+    other_line: int = 0
+    other_pixel: int = 0
 
 
 @kernel
-def pointwise(address, x, w, bias, y, gate, limits, scratch, sizes):
+def pointwise(address, x, w, scale, shift, limits, other, y, how, scratch, strides, sizes):
     """Multiply the pixels of x by a matrix.
 
     Parameters
@@ -73,19 +72,20 @@ def pointwise(address, x, w, bias, y, gate, limits, scratch, sizes):
     w : (1, blocks, C, width) or (1, 1, C, F)
         The matrix, from `pack_panels`, or for a data gradient from `pack_rotated`; or the weights in place, with room
         for a register after the end.
-    bias : (F,)
-    y : (N, rows, columns, F)
-    gate : (N, rows, columns, F)
-        If `gate_pixel` is not 0, a result passes where this is positive, and is 0 elsewhere.
+    scale, shift : (F,)
     limits : (2,)
         The smallest and the largest result.
+    other, y : (N, rows, columns, F)
+    how : int
+        What becomes of the sums: one of `rot180.kernels.finishing`.
     scratch : (threads, run*(C + a register)), or (threads, 0)
         If there is room, pixels are copied to it first: a multiple of 4096 bytes apart, they would displace each other
         from the first-level cache.
+    strides : from `product_strides`
     sizes : `PointwiseSizes`
     """
     C, F = x.shape[3], y.shape[3]
-    s = PointwiseSizes(*unpacked(sizes, 20))
+    s = PointwiseSizes(*unpacked(sizes, 19))
     L = lanes(x)
     width = TILE_VECTORS * L
     blocks = (F + width - 1) // width
@@ -101,7 +101,8 @@ def pointwise(address, x, w, bias, y, gate, limits, scratch, sizes):
         x_at = s.x_first + line // s.lines * s.x_image + line % s.lines * s.x_line + begin * s.x_pixel
         source = pointer(x, x_at)
         target = s.y_first + line // s.lines * s.y_image + line % s.lines * s.y_line + begin * s.y_pixel
-        gate_at = s.gate_first + line // s.lines * s.gate_image + line % s.lines * s.gate_line + begin * s.gate_pixel
+        beside = s.other_first + line // s.lines * s.other_image + line % s.lines * s.other_line
+        beside += begin * s.other_pixel
         step = s.x_pixel
         if copies:
             step = C + L
@@ -125,14 +126,8 @@ def pointwise(address, x, w, bias, y, gate, limits, scratch, sizes):
                     prefetch(following, i * s.y_pixel)
                     prefetch(following, i * s.y_pixel + L)
                 product_tile(
-                    address, min(s.block, pixels - q), vectors, advance(source, q * step),
-                    pointer(w, b * s.w_panel), pointer(bias, first), pointer(y, target + q * s.y_pixel + first),
-                    pointer(limits, 0), C, part - (vectors - 1) * L, step, s.w_row, s.y_pixel,
+                    address, min(s.block, pixels - q), vectors, advance(source, q * step), pointer(w, b * s.w_panel),
+                    pointer(scale, first), pointer(shift, first), pointer(limits, 0),
+                    pointer(other, beside + q * s.other_pixel + first), pointer(y, target + q * s.y_pixel + first),
+                    1, part - (vectors - 1) * L, how, strides,
                 )  # fmt: skip
-                for p in range(min(s.block, pixels - q) if s.gate_pixel > 0 else 0):
-                    result = pointer(y, target + (q + p) * s.y_pixel + first)
-                    passes = pointer(gate, gate_at + (q + p) * s.gate_pixel + first)
-                    for v in range(vectors):
-                        some = min(L, part - v * L)
-                        value, zero = read(result, v * L, some), splat(result, 0.0)
-                        write(result, v * L, select(read(passes, v * L, some) > zero, value, zero), some)

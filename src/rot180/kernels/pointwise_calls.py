@@ -11,9 +11,10 @@ import numpy as np
 
 from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.finishing import ADDED, ALONE, GATED, Finish, biased
 from rot180.kernels.pack import pack_panels, pack_rotated
 from rot180.kernels.pointwise import PointwiseSizes, pointwise
-from rot180.kernels.product_tile import product_tile_address
+from rot180.kernels.product_tile import product_strides, product_tile_address
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, even_blocks
 from rot180.ops.geometry import Geometry
@@ -25,9 +26,7 @@ CACHED_RUN = 1 << 17
 """Bytes of the pixels of a run, or of their results, so that both stay in the second-level cache."""
 ALIASED = 4096
 """Bytes after which addresses belong to the same set of the first-level cache."""
-GATE_SIZES = ("gate_first", "gate_image", "gate_line", "gate_pixel")
-UNLIMITED = (-math.inf, math.inf)
-"""The limits of a result that is not clamped."""
+OTHER_SIZES = ("other_first", "other_image", "other_line", "other_pixel")
 
 
 def is_pointwise(w: Array, g: Geometry, groups: int) -> bool:
@@ -54,24 +53,19 @@ class Pointwise:
         self.width = TILE_VECTORS * self.lanes
 
     def forward(
-        self,
-        x: FeatureMap,
-        bias: Array,
-        y: FeatureMap,
-        limits: tuple[float, float] = UNLIMITED,
-        *,
-        weights_in_place: bool = False,
+        self, x: FeatureMap, y: FeatureMap, finish: Finish, *, weights_in_place: bool = False
     ) -> tuple[Call | None, Call]:
         """Return the call that packs the weights and the one that computes y.
 
         Weights may be used in place if there is room for a register after their end.
         """
-        stride = self.g.stride
+        source = _Map(x, self.g.stride)
+        how, other = (ADDED, _Map(finish.added)) if finish.added else (ALONE, _Map(y))
         if weights_in_place:
             steps = self.width, self.w.shape[3]
-            return None, self._product(_Map(x, stride), self.w, steps, bias, _Map(y), limits=limits)
+            return None, self._product(source, self.w, steps, finish, _Map(y), how, other)
         panels, steps = self._panels(*self.w.shape[2:])
-        product = self._product(_Map(x, stride), panels, steps, bias, _Map(y), limits=limits)
+        product = self._product(source, panels, steps, finish, _Map(y), how, other)
         return Call(pack_panels, (self.w, panels)), product
 
     def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> tuple[Call, Call]:
@@ -81,9 +75,9 @@ class Pointwise:
         """
         stride = self.g.stride
         panels, steps = self._panels(*self.w.shape[:1:-1])
-        zeros = np.zeros(self.w.shape[2], self.w.dtype)
-        passes = _Map(gate, stride) if gate else None
-        product = self._product(_Map(delta), panels, steps, zeros, _Map(dx, stride), passes)
+        plain = biased(np.zeros(self.w.shape[2], self.w.dtype))
+        how = GATED if gate else ALONE
+        product = self._product(_Map(delta), panels, steps, plain, _Map(dx, stride), how, _Map(gate or dx, stride))
         return Call(pack_rotated, (self.w, np.zeros((1, 2), np.int64), panels)), product
 
     def _panels(self, rows: int, columns: int) -> tuple[Array, tuple[int, int]]:
@@ -91,19 +85,12 @@ class Pointwise:
         return self.scratch((1, -(-columns // self.width), rows, self.width)), (rows * self.width, self.width)
 
     def _product(
-        self,
-        x: _Map,
-        w: Array,
-        w_steps: tuple[int, int],
-        bias: Array,
-        y: _Map,
-        gate: _Map | None = None,
-        limits: tuple[float, float] = UNLIMITED,
+        self, x: _Map, w: Array, w_steps: tuple[int, int], finish: Finish, y: _Map, how: int, other: _Map
     ) -> Call:
         dtype = self.w.dtype
         C, F = x.channels, y.channels
         images, lines, length = len(x.array), self.g.out_height, self.g.out_width
-        if x.is_one_line and y.is_one_line and (gate is None or gate.is_one_line):
+        if x.is_one_line and y.is_one_line and other.is_one_line:
             images, lines, length = 1, 1, images * lines * length
         cached = CACHED_RUN // (max(C, F) * dtype.itemsize)
         run = max(1, min(length, max(1, cached // TILE_ROWS) * TILE_ROWS))
@@ -118,14 +105,18 @@ class Pointwise:
             block=even_blocks(run),
             panels=-(-blocks // min(blocks, max(1, UNITS // max(1, runs)))),
             w_panel=w_steps[0],
-            w_row=w_steps[1],
-            **dict(zip(GATE_SIZES, gate.distances if gate else (), strict=False)),
+            **dict(zip(OTHER_SIZES, other.distances, strict=True)),
         )
         copied = run * (C + self.lanes) if sizes.x_pixel * dtype.itemsize % ALIASED == 0 else 0
         scratch = self.scratch((self.threads, copied))
-        address, bounds = product_tile_address(dtype), np.array(limits, dtype)
-        passes = gate.array if gate else y.array
-        return Call(pointwise, (address, x.array, w, bias, y.array, passes, bounds, scratch, packed(sizes)))
+        pixels = (C + self.lanes if copied else sizes.x_pixel, sizes.y_pixel, sizes.other_pixel)
+        strides = product_strides((1, C), (0, 0, 1), (0, 0, w_steps[1]), pixels=pixels)
+        address = product_tile_address(dtype)
+        call = (
+            address, x.array, w, finish.scale, finish.shift, finish.bounds, other.array, y.array, how, scratch, strides,
+            packed(sizes),
+        )  # fmt: skip
+        return Call(pointwise, call)
 
 
 class _Map:

@@ -1,9 +1,9 @@
-"""The register tile of a matrix product that is finished at once: bias, clamp, and a write to its place.
+"""The register tile of a convolution, whose sums are finished at once and written to their place.
 
-    y[p, f] = clamp( bias[f] + sum over k of  x[p, k] * w[k, f] )
+    y[p, f] = finish( sum over j < J, i < I, k < K of  x[j*x_j + i*x_i + k*x_k + p*x_pixel] * w[..., f] )
 
-`rot180.kernels.tile` leaves its sums in a scratch array that a loop finishes. With some dozens of channels, as a 1x1
-convolution has, that takes a third of the time.
+`rot180.kernels.tile` leaves the same sums in a scratch array that a loop finishes. With some dozens of products to a
+sum, as a 1x1 convolution or one over few channels has, that takes a third of the time.
 """
 
 from __future__ import annotations
@@ -13,59 +13,47 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from rot180.kernels.finishing import clamp, start_at_bias, store_sums
+from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import TILE_ROWS, TILE_VECTORS
-from rot180.kernels.simd import broadcast, call_llvm, lane_count, llvm_vector, vector_pointer
+from rot180.kernels.simd import llvm_vector
 from rot180.kernels.switch import compiled, emit_call, switched
+from rot180.kernels.tile import sum_products
 
 _I64 = ir.IntType(64)
 
 
+def product_strides(
+    counts: tuple[int, int], x: tuple[int, int, int], w: tuple[int, int, int], *, pixels: tuple[int, int, int]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Pack the numbers that a tile needs.
+
+    (I, K), the strides of x and w in elements over j, i, k, and between pixels of x, y, and the other map.
+    """
+    return np.array([*counts, *x, *w, *pixels], np.int64)
+
+
 def _emit(builder, pixels, vectors, operands, dtype):
-    x, w, bias, y, limits, count, part, x_pixel, w_row, y_pixel = operands
-    kind, lanes = llvm_vector(dtype), lane_count(dtype)
-
-    def number(n):
-        return ir.Constant(_I64, n)
-
-    sums = start_at_bias(builder, pixels, vectors, bias, part, kind)
-    # One running address for every four pixels, as in `rot180.kernels.tile`.
-    x_now = [
-        cgutils.alloca_once_value(builder, builder.gep(x, [builder.mul(x_pixel, number(p))]))
-        for p in range(0, pixels, 4)
-    ]
-    w_now = cgutils.alloca_once_value(builder, w)
-    with cgutils.for_range(builder, count):
-        x_here, w_here = [builder.load(base) for base in x_now], builder.load(w_now)
-        columns = [
-            builder.load(vector_pointer(builder, w_here, number(v * lanes), kind), align=4) for v in range(vectors)
-        ]
-        for p in range(pixels):
-            at = builder.gep(x_here[p // 4], [builder.mul(x_pixel, number(p % 4))])
-            spread = broadcast(builder, builder.load(at), lanes)
-            for v in range(vectors):
-                summed = call_llvm(builder, "fma", spread, columns[v], builder.load(sums[p, v]))
-                builder.store(summed, sums[p, v])
-        for here, base in zip(x_here, x_now, strict=True):
-            builder.store(builder.gep(here, [number(1)]), base)
-        builder.store(builder.gep(w_here, [w_row]), w_now)
-    clamp(builder, sums, limits)
+    x, w, scale, shift, limits, other, y, count, part, how, packed = operands
+    strides = [builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(11)]
+    x_pixel, y_pixel, other_pixel = strides[8:]
+    sums = start_at_zero(builder, pixels, vectors, llvm_vector(dtype))
+    sum_products(builder, sums, x, w, (count, *strides[:2]), strides[2:5], strides[5:8], x_pixel)
+    finish(builder, sums, scale, shift, limits, part, how, other, other_pixel)
     store_sums(builder, sums, y, y_pixel, part)
 
 
 _body = switched(_emit, [(p, v) for p in range(1, TILE_ROWS + 1) for v in range(1, TILE_VECTORS + 1)])
 
 
-def _product_tile(pixels, vectors, x, w, bias, y, limits, count, part, x_pixel, w_row, y_pixel):
-    _body(pixels, vectors, (x, w, bias, y, limits, count, part, x_pixel, w_row, y_pixel))
+def _product_tile(pixels, vectors, x, w, scale, shift, limits, other, y, count, part, how, strides):
+    _body(pixels, vectors, (x, w, scale, shift, limits, other, y, count, part, how, strides))
 
 
 def _signature(value):
     intp, address = types.intp, types.CPointer(value)
-    return types.void(intp, intp, *[address] * 5, *[intp] * 5)
+    return types.void(intp, intp, *[address] * 7, intp, intp, intp, types.CPointer(types.int64))
 
 
 def product_tile_address(dtype: Any) -> int:
@@ -74,17 +62,19 @@ def product_tile_address(dtype: Any) -> int:
 
 
 @intrinsic
-def product_tile(typingctx, address, pixels, vectors, x, w, bias, y, limits, count, part, x_pixel, w_row, y_pixel):
+def product_tile(typingctx, address, pixels, vectors, x, w, scale, shift, limits, other, y, count, part, how, strides):
     """Call a tile by its address.
 
-    `limits` points to the smallest and the largest result, `count` is the length of the products; `part` lanes of the
-    last register are read from the bias and written. `x_pixel`, `w_row` and `y_pixel` are distances in elements.
+    `limits` points to the smallest and the largest result, `count` is J; `part` lanes of the last register are read
+    from scale, shift and the other map, and written. `how` is one of `rot180.kernels.finishing`, `strides` the array
+    from `product_strides`.
     """
     intp = types.intp
-    signature = types.void(intp, intp, intp, x, w, bias, y, limits, *[intp] * 5)
+    signature = types.void(intp, intp, intp, x, w, scale, shift, limits, other, y, intp, intp, intp, strides)
 
     def codegen(context, builder, sig, args):
-        emit_call(builder, args[0], args[1:])
+        address, *rest, strides = args
+        emit_call(builder, address, [*rest, context.make_array(sig.args[-1])(context, builder, strides).data])
         return context.get_dummy_value()
 
     return signature, codegen

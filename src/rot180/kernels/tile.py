@@ -49,6 +49,7 @@ __all__ = [
     "WIDE",
     "dot_tile_address",
     "even_blocks",
+    "sum_products",
     "tile",
     "tile_address",
     "tile_strides",
@@ -78,28 +79,14 @@ def even_blocks(count: int, most: int = TILE_ROWS) -> int:
     return -(-count // blocks) if count else 1
 
 
-def _emit_tile(builder, rows, vectors, operands, dtype):
-    a, b, c, count, accumulate, packed = operands
-    kind, lanes = llvm_vector(dtype), lane_count(dtype)
-    strides = [builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(10)]
-    counts = (count, *strides[:2])
-    a_steps, b_steps, (a_row, c_row) = strides[2:5], strides[5:8], strides[8:]
+def sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row):
+    """Add to the sums, which map (row, register) to where a sum is held, as the tile does: `counts` are J, I, K."""
+    rows, vectors = (1 + max(place) for place in zip(*sums, strict=True))
+    kind = sums[0, 0].type.pointee
+    lanes = kind.count
 
     def constant(n):
         return ir.Constant(_I64, n)
-
-    def c_at(p, v):
-        return vector_pointer(builder, c, builder.add(builder.mul(c_row, constant(p)), constant(v * lanes)), kind)
-
-    sums = [[cgutils.alloca_once(builder, kind) for _ in range(vectors)] for _ in range(rows)]
-    places = [(p, v) for p in range(rows) for v in range(vectors)]
-    with builder.if_else(builder.icmp_signed("!=", accumulate, constant(0))) as (continued, fresh):
-        with continued:
-            for p, v in places:
-                builder.store(builder.load(c_at(p, v), align=4), sums[p][v])
-        with fresh:
-            for p, v in places:
-                builder.store(ir.Constant(kind, [0.0] * lanes), sums[p][v])
 
     def nest(level, a, b):
         b_now = cgutils.alloca_once_value(builder, b)
@@ -123,15 +110,39 @@ def _emit_tile(builder, rows, vectors, operands, dtype):
                     at = builder.gep(a_here[p // 4], [builder.mul(a_row, constant(p % 4))])
                     spread = broadcast(builder, builder.load(at), lanes)
                     for v in range(vectors):
-                        summed = call_llvm(builder, "fma", spread, columns[v], builder.load(sums[p][v]))
-                        builder.store(summed, sums[p][v])
+                        summed = call_llvm(builder, "fma", spread, columns[v], builder.load(sums[p, v]))
+                        builder.store(summed, sums[p, v])
             for here, base in zip(a_here, a_now, strict=True):
                 builder.store(builder.gep(here, [a_steps[level]]), base)
             builder.store(builder.gep(b_here, [b_steps[level]]), b_now)
 
     nest(0, a, b)
-    for p, v in places:
-        builder.store(builder.load(sums[p][v]), c_at(p, v), align=4)
+
+
+def _emit_tile(builder, rows, vectors, operands, dtype):
+    a, b, c, count, accumulate, packed = operands
+    kind, lanes = llvm_vector(dtype), lane_count(dtype)
+    strides = [builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(10)]
+    counts = (count, *strides[:2])
+    a_steps, b_steps, (a_row, c_row) = strides[2:5], strides[5:8], strides[8:]
+
+    def constant(n):
+        return ir.Constant(_I64, n)
+
+    def c_at(p, v):
+        return vector_pointer(builder, c, builder.add(builder.mul(c_row, constant(p)), constant(v * lanes)), kind)
+
+    sums = {(p, v): cgutils.alloca_once(builder, kind) for p in range(rows) for v in range(vectors)}
+    with builder.if_else(builder.icmp_signed("!=", accumulate, constant(0))) as (continued, fresh):
+        with continued:
+            for place, total in sums.items():
+                builder.store(builder.load(c_at(*place), align=4), total)
+        with fresh:
+            for total in sums.values():
+                builder.store(ir.Constant(kind, [0.0] * lanes), total)
+    sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row)
+    for place, total in sums.items():
+        builder.store(builder.load(total), c_at(*place), align=4)
 
 
 def _emit_dot_tile(builder, rows, columns, operands, dtype):

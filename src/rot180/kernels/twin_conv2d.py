@@ -17,6 +17,7 @@ from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.copying import copy
 from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides, new_map
+from rot180.kernels.finishing import biased
 from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type
 from rot180.kernels.pointwise_calls import Pointwise, is_pointwise
@@ -60,7 +61,7 @@ def conv2d(
         return y
     out = FeatureMap(y, 0, 0, g.out_height, g.out_width)
     if is_pointwise(w, g, groups):
-        pack, multiply = _products(contiguous(w, dtype), g).forward(_padded(x, g.padding, dtype), bias, out)
+        pack, multiply = _products(contiguous(w, dtype), g).forward(_padded(x, g.padding, dtype), out, biased(bias))
         if pack:
             pack()
         multiply()
@@ -71,7 +72,7 @@ def conv2d(
             call()
         return y
     calls = _calls(contiguous(w, dtype), g, groups, len(x))
-    weights, convolve, _ = calls.forward(_padded(x, g.padding, dtype), bias, out)
+    weights, convolve, _ = calls.forward(_padded(x, g.padding, dtype), out, biased(bias))
     if weights.pack:
         weights.pack()
     convolve()

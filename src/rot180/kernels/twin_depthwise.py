@@ -8,6 +8,7 @@ from rot180.kernels.call import packed
 from rot180.kernels.depthwise import repeat_channels, sum_repeats
 from rot180.kernels.depthwise_calls import Depthwise
 from rot180.kernels.feature_map import FeatureMap, new_map
+from rot180.kernels.finishing import biased
 from rot180.kernels.memory import aligned
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
@@ -15,7 +16,7 @@ from rot180.ops.types import Array
 
 def depthwise_conv2d(x: Array, w: Array, bias: Array, g: Geometry, y: Array) -> None:
     """Fill y (N, OH, OW, F) from x (N, H, W, C) and w (KH, KW, 1, F), whose F is a multiple of C."""
-    _calls(_roomy(w), g).forward(_images(x, g, w.shape[3]), bias, _map(y))()
+    _calls(_roomy(w), g).forward(_images(x, g, w.shape[3]), _map(y), biased(bias))()
 
 
 def depthwise_data_gradient(delta: Array, w: Array, g: Geometry, x_shape: tuple[int, ...]) -> Array:
