@@ -66,7 +66,7 @@ def test_inference(text: str) -> None:
 
 @pytest.mark.parametrize("groups", [":same", ":g4:same", ":s2"])
 @pytest.mark.parametrize("after", ["relu", "relu maxpool2", "silu", ""])
-def test_normalization_is_folded_into_the_convolution(groups: str, after: str) -> None:
+def test_normalization_runs_with_the_convolution(groups: str, after: str) -> None:
     """With the statistics and parameters of the moment."""
     model = built(f"9x8x4 > conv3x3:8{groups} bn {after} fc3", np.float32)
     engine, reference = CompiledEngine(model, CrossEntropyLoss()), make_engine("numpy", model, CrossEntropyLoss())
@@ -79,26 +79,24 @@ def test_normalization_is_folded_into_the_convolution(groups: str, after: str) -
         assert_close(engine.forward(images), reference.forward(images), 1e-4)
 
 
-def test_relu6_runs_with_depthwise_and_pointwise_convolutions_in_inference() -> None:
+def test_what_runs_with_convolutions_in_inference() -> None:
+    """ReLU6, sums and, after a 1x1 convolution, a depthwise one."""
     model = built(
-        "9x8x4 > conv1x1:24 bn relu6 > conv3x3:24:g24:same bn relu6 > conv1x1:9 relu6 relu6 > fc3", np.float32
+        "9x8x4 > conv3x3:4:same bn relu6 ( conv1x1:24 bn relu6 conv3x3:24:g24:same bn relu6 conv1x1:4 + skip ) relu6 "
+        "( conv3x3:4:same bn + skip ) relu fc3",
+        np.float32,
     )
     for name, array in model.parameters.items():
         if name.endswith("weight") and array.ndim == 4:
             array *= 9  # so that six is reached
     engine, reference = CompiledEngine(model, CrossEntropyLoss()), make_engine("numpy", model, CrossEntropyLoss())
-    steps = [step.layers for step in engine.plan(3, training=False).forward]
-    assert {"conv1 bn1 relu1", "conv2 bn2 relu2", "conv3 relu3"} <= set(steps), steps
+    for count in (1, 3):
+        steps = dict.fromkeys(step.layers for step in engine.plan(count, training=False).forward)
+        assert list(steps)[1:] == [
+            "conv1 bn1 relu1", "conv2 bn2 relu2 conv3 bn3 relu3", "conv4 add1 relu4", "conv5 bn4 add2 relu5", "fc1"
+        ]  # fmt: skip
     for images, _ in batches(model, (3, 1)):
         assert_close(engine.forward(images), reference.forward(images), 1e-4)
-
-
-def test_for_one_image_small_maps_are_normalized_instead() -> None:
-    """Folding would touch 36 864 weights, for 1 024 outputs."""
-    model = built("4x4x64 > conv3x3:64:same bn fc3", np.float32)
-    engine = CompiledEngine(model, CrossEntropyLoss())
-    assert "normalize" in [step.does for step in engine.plan(1, training=False).forward]
-    assert "normalize" not in [step.does for step in engine.plan(2, training=False).forward]
 
 
 @st.composite

@@ -122,13 +122,21 @@ def test_a_deep_network_needs_no_more_memory_for_inference_than_a_shallow_one() 
 
 
 def test_a_sum_and_its_relu_run_in_place_of_a_branch() -> None:
-    steps = [step for step in plan_of(RESIDUAL, training=False).forward if step.layers.startswith("add")]
+    plan = plan_of(RESIDUAL, training=True)
+    steps = [step for step in plan.forward if step.layers.startswith("add")]
     assert [step.layers for step in steps] == ["add1 relu3", "add2 relu5"]
     for step in steps:
         a, _, _, out, *_ = step.arguments
         assert a is out
-    backward = [step.does for step in plan_of(RESIDUAL, training=True).backward if step.layers.startswith("add")]
-    assert not any(does == "move delta" for does in backward)
+    assert not any(step.does == "move delta" for step in plan.backward if step.layers.startswith("add"))
+
+
+def test_in_inference_a_convolution_may_write_its_sum_in_place_of_a_branch() -> None:
+    plan = plan_of("8x8x4 > ( conv3x3:4:same:s2 + conv1x1:4:s2 ) relu fc3", training=False)
+    (step,) = (step for step in plan.forward if step.layers == "conv2 add1 relu1" and step.multiply_adds)
+    other, out = step.arguments[6:8]
+    assert other is out
+    assert [step.arguments[7] is out for step in plan.forward if step.layers == "conv1" and step.multiply_adds] == [True]
 
 
 class Largest(Join):
