@@ -136,7 +136,8 @@ def test_in_inference_a_convolution_may_write_its_sum_in_place_of_a_branch() -> 
     (step,) = (step for step in plan.forward if step.layers == "conv2 add1 relu1" and step.multiply_adds)
     other, out = step.arguments[6:8]
     assert other is out
-    assert [step.arguments[7] is out for step in plan.forward if step.layers == "conv1" and step.multiply_adds] == [True]
+    (branch,) = (step for step in plan.forward if step.layers == "conv1" and step.multiply_adds)
+    assert branch.arguments[7] is out
 
 
 class Largest(Join):
