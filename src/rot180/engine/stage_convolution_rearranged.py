@@ -15,8 +15,8 @@ class RearrangedStage(DenseConvolutionStage):
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Rearrange the input, and convolve it straight into the buffer that the next stages read."""
-        (x,) = inputs
-        bias = self.hold(context, x)
+        x, *added = inputs
+        self.hold(context, x)
         if self.relu:
             context.keep(y)
             self.gate = Gate(GATE, y)
@@ -24,7 +24,7 @@ class RearrangedStage(DenseConvolutionStage):
             self.weight, self.geometry, count=context.count, threads=context.threads, scratch=context.scratch
         )
         self.deep = context.saved(self.rearranged.deep_shape)
-        spread, *prepare, convolve = self.rearranged.forward(self.deep, y, bias, self.limits)
+        spread, *prepare, convolve = self.rearranged.forward(self.deep, y, self.finish(context, added))
         return [
             self.step("space to depth", self.rearranged.to_depth(x, self.deep)),
             self.step("rearrange weights", spread),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rot180.kernels.call import Call, Scratch
 from rot180.kernels.feature_map import NO_PADDING, FeatureMap
+from rot180.kernels.finishing import Finish
 from rot180.kernels.space_to_depth import gather_taps, space_to_depth, spread_taps
 from rot180.kernels.winograd_calls import Winograd, tiles_along
 from rot180.kernels.winograd_transforms import OUTPUTS
@@ -63,12 +64,13 @@ class Rearranged:
         (top, _), (left, _) = self.g.padding
         return Call(space_to_depth, (x.array, deep, self.s, x.top - top, x.left - left))
 
-    def forward(self, deep: Array, y: FeatureMap, shift: Array, limits: tuple[float, float]) -> list[Call]:
-        """Return the calls that rearrange the weights and compute y, clamp(sum + shift)."""
+    def forward(self, deep: Array, y: FeatureMap, finish: Finish) -> list[Call]:
+        """Return the calls that rearrange the weights and compute y."""
         taps = self.scratch(self.taps_shape)
         winograd = Winograd(taps, self.filtering, count=len(deep), threads=self.threads, scratch=self.scratch)
         spread = Call(spread_taps, (self.w, taps, self.s))
-        return [spread, *winograd.forward(self._map(deep), y, shift, limits=limits)]
+        scale, shift, limits, added = finish
+        return [spread, *winograd.forward(self._map(deep), y, shift, scale, limits, added)]
 
     def weight_gradient(self, deep: Array, delta: FeatureMap, dw: Array) -> tuple[Call, Call]:
         """Return the call that correlates rearranged images with delta, and the one that puts the result in order."""
