@@ -73,6 +73,11 @@ def a_convolution(rng: Draw, channels: int) -> Any:
     if rng.random() < 0.2:
         filters, taps = int(rng.integers(1, 40)), int(rng.choice((3, 5)))
         return rot180.Conv2d(filters, taps, padding=padding(rng, 5), algorithm="winograd")
+    if rng.random() < 0.1:  # in tiles, too, where they cover the outputs
+        s, taps = int(rng.integers(2, 5)), int(rng.integers(3, 6))
+        return rot180.Conv2d(
+            int(rng.integers(16, 40)), s * taps - int(rng.integers(s)), stride=s, padding=padding(rng, 9)
+        )
     groups = int(rng.choice((1, 1, 1, channels, 2)))
     return rot180.Conv2d(
         whole(rng, 3) if rng.random() < 0.05 else groups * int(rng.integers(1, 20)),
