@@ -61,6 +61,24 @@ def test_what_a_layer_needs_is_counted_before_it_is_taken(text: str, count: int,
 
 
 @pytest.mark.usefixtures("little")
+@pytest.mark.parametrize("layer", ["relu1", "bn1", "gn1", "prelu1", "shuffle1", "dropout1", "add1", "multiply1"])
+def test_numpy_counts_layers_that_keep_the_size(layer: str) -> None:
+    words = {"gn1": "gn2", "shuffle1": "shuffle2", "add1": "( skip + skip )", "multiply1": "( skip * skip )"}
+    model = network(f"2000x2000x8 > {words.get(layer, layer[:-1])} gap > fc2").build()
+    images = np.broadcast_to(np.float32(0), (12, *model.input_shape))
+    with pytest.raises(TooLargeError, match=rf"^{layer} needs 1\.54 GB of memory, but 1\.00 GB are available"):
+        model.forward(images, training=True, generator=np.random.default_rng(0))
+
+
+@pytest.mark.usefixtures("little")
+def test_numpy_does_not_count_what_is_passed_on() -> None:
+    model = network("2000x2000x8 > dropout gap > fc2").build()
+    images = np.broadcast_to(np.float32(0), (12, *model.input_shape))
+    first = next(iter(model.walk(images)))
+    assert first.y is images
+
+
+@pytest.mark.usefixtures("little")
 def test_a_plan_is_counted_as_a_whole() -> None:
     """No buffer is too large for itself; what a training step keeps is."""
     model = network("100x100x8 > [conv3x3:8:same relu]*20 > maxpool50 > fc2").build()

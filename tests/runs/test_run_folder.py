@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rot180.errors import ArgumentError, ModelError
+from rot180.errors import ArgumentError, ModelError, TooLargeError
 from rot180.files import write_atomically
 from rot180.nn import Conv2d, Flatten, Linear, Sequential
 from rot180.nn.notation import network
 from rot180.runs import create_numbered_run, create_run, load_run, save_model
 from rot180.runs.config import read_config, write_config
 from rot180.runs.draw import draw_model
+from rot180.runs.train_run import RunSettings, train_run
 from rot180.training import History
 
 
@@ -177,3 +178,14 @@ def test_quotes_without_end_take_no_time(tmp_path, text):
     with pytest.raises(ModelError, match="expected TOML"):
         read_config(tmp_path / "config.toml")
     assert process_time() - before < 5
+
+
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+def test_a_training_without_the_memory_for_its_first_step_leaves_no_folder(tmp_path, monkeypatch, engine):
+    monkeypatch.setattr("rot180.memory.available_memory", lambda: 10**8)
+    settings = RunSettings(model="8x8x1 > conv1x1:16 up128 relu gap > fc10", limit=20, batch_size=10, engine=engine)
+    with pytest.raises(
+        TooLargeError, match=r"needs [\d.]+ GB of memory, but 0\.\d\d GB are available; choose a smaller"
+    ):
+        train_run(settings, out=tmp_path / "runs" / "run", draw=False)
+    assert list((tmp_path / "runs").iterdir()) == []

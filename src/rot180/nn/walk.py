@@ -6,6 +6,7 @@ before the next layer runs. What the operations record meanwhile reaches a liste
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rot180.errors import TooLargeError
+from rot180.memory import require
 from rot180.nn.contract import is_own, own_backward, own_forward
+from rot180.nn.dropout import Dropout, DropPath
+from rot180.nn.flatten import Flatten
 from rot180.nn.graph import INPUT, Node
 from rot180.nn.layer import Layer, Shape
 from rot180.ops.types import Array
@@ -102,6 +106,7 @@ def walk_forward(
                 del values[source]
         if before:
             before(place, inputs)
+        require(_output_size(layer, inputs, shape, training), layer.name)
         try:
             if is_own(layer):
                 y, saved = own_forward(layer, inputs, shape, training=training, generator=generator)
@@ -195,6 +200,13 @@ def input_delta(nodes: Sequence[Node], step: Backward, delta: Array | None) -> A
         if source == INPUT:
             delta = dx if delta is None else delta + dx
     return delta
+
+
+def _output_size(layer: Layer, inputs: tuple[Array, ...], shape: Shape, training: bool) -> int:
+    """Return the bytes of a layer's output, and 0 for layers that pass on their input."""
+    if isinstance(layer, Flatten) or (isinstance(layer, Dropout | DropPath) and not training):
+        return 0
+    return len(inputs[0]) * math.prod(shape) * inputs[0].itemsize
 
 
 def _too_large(layer: Layer, error: MemoryError) -> TooLargeError:

@@ -12,8 +12,8 @@ from typing import Any
 
 from rot180.data import Dataset
 from rot180.data.options import Progress
-from rot180.errors import ArgumentError, NonFiniteError
-from rot180.files import system
+from rot180.errors import ArgumentError, NonFiniteError, Rot180Error
+from rot180.files import remove_folder, system
 from rot180.nn import MODELS, Network
 from rot180.runs.checkpoint import Checkpoint
 from rot180.runs.draw import draw_images, draw_model
@@ -138,7 +138,14 @@ def train_run(
             return folder
 
         recorder = RunRecorder(open_folder, checkpoints or CheckpointPolicy())
-        return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, examine=examine)
+        try:
+            return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, examine=examine)
+        except Rot180Error as error:
+            # What only the first step shows, such as a lack of memory. Numbers that are not finite have a report.
+            if recorder.folder is not None and not recorder.steps and not isinstance(error, NonFiniteError):
+                held.close()  # the lock, which some systems do not remove while it is held
+                remove_folder(recorder.folder.path)
+            raise
 
 
 def run_training(
