@@ -52,8 +52,9 @@ hardswish sigmoid tanh softmax bn bn bn:noaffine bn:momentum=0.3 ln dropout0.3 d
 MAPS = """
 conv3x3:F:same conv3x3:F:same:nobias conv1x1:F conv1x1:F:nobias conv1x1:F:s2 conv3x3:F:s2 conv3x2:F:pad1x2
 conv3x3:F:d2:same conv3x3:F:s2:same conv2x2:F:pad0,1,2,0 conv1x3:F:g2:same conv3x3:C:gC:same conv3x3:C:gC:s2:same
-conv5x5:C:gC:same:nobias conv3x3:D:gC:pad1 convt2x2:F:s2 convt3x3:F:pad1 convt3x3:C:gC:s2:pad1:outpad1
-maxpool2 maxpool3:s2:pad1 maxpool2x3:s1 maxpool3:s2:ceil avgpool2 avgpool3:s1:same avgpool3:s2:pad1:excludepad
+conv3x3:F:same:algorithm=winograd conv3x3:F:same:algorithm=winograd conv3x3:F:pad2:nobias:algorithm=winograd
+conv5x5:F:same:algorithm=winograd conv5x5:F:s2:same conv7x7:F:s2:pad3:nobias conv5x5:C:gC:same:nobias
+conv3x3:D:gC:pad1 convt2x2:F:s2 convt3x3:F:pad1 convt3x3:C:gC:s2:pad1:outpad1 maxpool2 maxpool2 maxpool3:s2:pad1 maxpool2x3:s1 maxpool3:s2:ceil avgpool2 avgpool3:s1:same avgpool3:s2:pad1:excludepad
 avgpool2:ceil adaptavg2x3 adaptavg1 up2 up2x1 up2:bilinear up1x2:bilinear gn2 gnC in in:affine ln:axes=3 lrn3 shuffle2
 gap gmp flatten
 """.split()
@@ -119,7 +120,14 @@ class _Drawing:
                 inner = depth > 1 and self.generator.random() < 0.4
                 end = self.branches(end, depth - 1) if inner else self.layer(end, ANYWHERE + SHAPE_KEEPING)
             if self.shapes[end] != shape or (len(shape) == 3 and self.generator.random() < 0.3):
-                end = self.layer(end, [f"conv1x1:{shape[-1]}", f"conv3x3:{shape[-1]}:same"])
+                end = self.layer(
+                    end,
+                    [
+                        f"conv1x1:{shape[-1]}",
+                        f"conv3x3:{shape[-1]}:same",
+                        f"conv3x3:{shape[-1]}:same:algorithm=winograd",
+                    ],
+                )
             if kind != "concat" and self.shapes[end] != shape:
                 end = source
             ends.append(end)
