@@ -54,7 +54,8 @@ conv3x3:F:same conv3x3:F:same:nobias conv1x1:F conv1x1:F:nobias conv1x1:F:s2 con
 conv3x3:F:d2:same conv3x3:F:s2:same conv2x2:F:pad0,1,2,0 conv1x3:F:g2:same conv3x3:C:gC:same conv3x3:C:gC:s2:same
 conv3x3:F:same:algorithm=winograd conv3x3:F:same:algorithm=winograd conv3x3:F:pad2:nobias:algorithm=winograd
 conv5x5:F:same:algorithm=winograd conv5x5:F:s2:same conv7x7:F:s2:pad3:nobias conv5x5:C:gC:same:nobias
-conv3x3:D:gC:pad1 convt2x2:F:s2 convt3x3:F:pad1 convt3x3:C:gC:s2:pad1:outpad1 maxpool2 maxpool2 maxpool3:s2:pad1 maxpool2x3:s1 maxpool3:s2:ceil avgpool2 avgpool3:s1:same avgpool3:s2:pad1:excludepad
+conv3x3:D:gC:pad1 convt2x2:F:s2 convt3x3:F:pad1 convt3x3:C:gC:s2:pad1:outpad1
+maxpool2 maxpool2 maxpool3:s2:pad1 maxpool2x3:s1 maxpool3:s2:ceil avgpool2 avgpool3:s1:same avgpool3:s2:pad1:excludepad
 avgpool2:ceil adaptavg2x3 adaptavg1 up2 up2x1 up2:bilinear up1x2:bilinear gn2 gnC in in:affine ln:axes=3 lrn3 shuffle2
 gap gmp flatten
 """.split()
