@@ -23,9 +23,10 @@ def compare(
     The five algorithms and the compiled kernels run on random images. The
     table shows the largest difference from a float64 result, the time forward
     and backward, and the peak memory. A star marks the fastest. winograd, which
-    multiplies less and rounds more, is for 3x3 and 5x5 kernels with stride 1.
-    Below it, the three ways to unfold the input for im2col: window by window
-    (loops), by arrays of indices, and by a strided view.
+    multiplies less and rounds more, is for 3x3 and 5x5 kernels with stride 1;
+    rot180 plan shows where the compiled engine uses it. Below, the three ways
+    to unfold the input for im2col: window by window (loops), by arrays of
+    indices, and by a strided view.
 
     Examples:
 
@@ -101,6 +102,6 @@ def _print(found: Comparison) -> None:
 def _row(name: str, *columns: str) -> str:
     from rot180.language import pad
 
-    widths = (12, 13, 11, 10, 11)
+    widths = (11, 12, 9, 9, 10)
     cells = (pad(column, width, right=True) for column, width in zip(columns, widths, strict=False))
-    return " ".join((f"{name:14}", *cells))
+    return " ".join((f"{name:19}", *cells))

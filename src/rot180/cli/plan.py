@@ -20,7 +20,8 @@ def plan(
 
     Each step is listed with its layers, its multiply-adds and the bytes that
     it reads and writes for a batch, followed by the sums and the total size of
-    the buffers, which the steps share.
+    the buffers, which the steps share. A convolution "in tiles" is computed by
+    minimal filtering, which makes fewer multiply-adds than are listed.
 
     Examples:
 

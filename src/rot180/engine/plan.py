@@ -55,6 +55,11 @@ class Plan:
         return sum(step.multiply_adds for step in (*self.forward, *self.backward)) // self.batch_size
 
     @property
+    def multiply_adds_made(self) -> int:
+        """Those that are made for one image: fewer, if steps of minimal filtering are among them."""
+        return sum(step.multiply_adds_made for step in (*self.forward, *self.backward)) // self.batch_size
+
+    @property
     def buffers(self) -> int:
         """The number of memory blocks that the steps work on."""
         return len(self._memory())
@@ -87,6 +92,7 @@ class Plan:
             "buffers": self.buffers,
             "bytes": self.bytes,
             "multiply_adds_per_image": self.multiply_adds,
+            "multiply_adds_made_per_image": self.multiply_adds_made,
             "multiply_adds": sum(step.multiply_adds for step in (*self.forward, *self.backward)),
             "bytes_touched": sum(step.bytes for step in (*self.forward, *self.backward)),
         }
@@ -110,7 +116,10 @@ class Plan:
         products, touched = sum(step.multiply_adds for step in steps), sum(step.bytes for step in steps)
         lines += [rule, _line("total", f"{len(steps)} steps", f"{products:,}", f"{touched:,}"), ""]
         per_image = f"{self.multiply_adds:,} multiply-adds per image"
-        return "\n".join([*lines, f"{self.buffers} buffers, {self.bytes:,} bytes in all; {per_image}"])
+        lines.append(f"{self.buffers} buffers, {self.bytes:,} bytes in all; {per_image}")
+        if self.multiply_adds_made < self.multiply_adds:
+            lines.append(f"steps in tiles (minimal filtering) make fewer: {self.multiply_adds_made:,} per image in all")
+        return "\n".join(lines)
 
 
 def _line(layers: str, does: str, multiply_adds: str, touched: str) -> str:

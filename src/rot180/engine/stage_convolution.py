@@ -12,6 +12,8 @@ from rot180.kernels.call import Call
 from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.finishing import Finish, biased
+from rot180.kernels.winograd_calls import tiles_along
+from rot180.kernels.winograd_transforms import POINTS
 from rot180.kernels.winograd_weights_calls import filters_weights, weight_gradient_by_tiles
 from rot180.nn.activation_piecewise import ReLU6
 from rot180.nn.batch_norm import BatchNorm2d
@@ -85,7 +87,9 @@ class ConvolutionStage(Stage):
             correlate = weight_gradient_by_tiles(
                 self.x, dy, dw, self.geometry, threads=context.threads, scratch=context.scratch
             )
-            steps = [self.step("weight gradient in tiles", correlate, multiplies=True)]
+            steps = [
+                self.in_tiles("weight gradient in tiles", correlate, self.geometry.out_height, self.geometry.out_width)
+            ]
         else:
             correlate, add_up = self.calls.weight_gradient(self.x, dy, dw)
             steps = [self.step("weight gradient", correlate, multiplies=True)]
@@ -103,3 +107,14 @@ class ConvolutionStage(Stage):
     def step(self, does: str, call: Call, *, multiplies: bool = False) -> Step:
         """Return a call as a step of the plan."""
         return Step(self.names, does, *call, self.calls.multiply_adds if multiplies else 0)
+
+    def in_tiles(self, does: str, call: Call, size: tuple[int, int], w_shape: tuple[int, ...] | None = None) -> Step:
+        """Return a step of minimal filtering: maps of this size are in tiles, and weights have this shape."""
+        taps, _, channels, filters = self.weight.shape if w_shape is None else w_shape
+        tiles = self.calls.count * tiles_along(size[0], taps) * tiles_along(size[1], taps)
+        return Step(self.names, does, *call, self.calls.multiply_adds, POINTS**2 * tiles * channels * filters)
+
+    @property
+    def outputs_size(self) -> tuple[int, int]:
+        """Rows and columns of the convolution's output, before a pooling that it may include."""
+        return self.geometry.out_height, self.geometry.out_width

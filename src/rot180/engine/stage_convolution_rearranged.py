@@ -29,7 +29,7 @@ class RearrangedStage(DenseConvolutionStage):
             self.step("space to depth", self.rearranged.to_depth(x, self.deep)),
             self.step("rearrange weights", spread),
             *(self.step("transform weights", call) for call in prepare),
-            self.step("convolve in tiles", convolve, multiplies=True),
+            self.in_tiles("convolve in tiles", convolve, self.outputs_size, self.rearranged.taps_shape),
         ]
 
     def gradients(self, context: Context, dy: FeatureMap) -> list[Step]:
@@ -37,7 +37,7 @@ class RearrangedStage(DenseConvolutionStage):
         dw = context.gradients[f"{self.conv.name}.weight"]
         correlate, order = self.rearranged.weight_gradient(self.deep, dy, dw)
         return [
-            self.step("weight gradient in tiles", correlate, multiplies=True),
+            self.in_tiles("weight gradient in tiles", correlate, self.outputs_size, self.rearranged.taps_shape),
             self.step("order weight gradient", order),
             *self.bias_gradient(context, dy),
         ]

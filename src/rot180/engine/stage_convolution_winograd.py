@@ -102,10 +102,12 @@ def _filtering(stage: ConvolutionStage, context: Context) -> Winograd:
 
 def _data_gradient(stage: ConvolutionStage, filtering: Winograd, delta: FeatureMap, dx: Target) -> list[Step]:
     dx.is_gated = dx.gate is not None
-    return _steps(stage, "data gradient in tiles", filtering.data_gradient(delta, dx.map, dx.gate))
+    calls = filtering.data_gradient(delta, dx.map, dx.gate)
+    return _steps(stage, "data gradient in tiles", calls, (stage.geometry.height, stage.geometry.width))
 
 
-def _steps(stage: ConvolutionStage, does: str, calls: list[Call]) -> list[Step]:
+def _steps(stage: ConvolutionStage, does: str, calls: list[Call], size: tuple[int, int] | None = None) -> list[Step]:
+    """Return calls as steps; maps of this size are in tiles, by default the outputs."""
     *prepare, convolve = calls
     steps = [stage.step(_PREPARES[call.kernel], call) for call in prepare]
-    return [*steps, stage.step(does, convolve, multiplies=True)]
+    return [*steps, stage.in_tiles(does, convolve, size or stage.outputs_size)]

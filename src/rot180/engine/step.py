@@ -16,7 +16,7 @@ class Step:
     """A call that a plan makes.
 
     `layers` names the layers it serves, `does` describes what it does; `multiply_adds` is counted densely even where
-    only winners are visited.
+    only winners are visited, and by definition even where minimal filtering makes fewer, which `made` tells.
     """
 
     layers: str
@@ -24,6 +24,12 @@ class Step:
     call: Callable[..., Any]
     arguments: tuple[Any, ...] = field(repr=False)
     multiply_adds: int = 0
+    made: int | None = None
+
+    @property
+    def multiply_adds_made(self) -> int:
+        """The multiply-adds that are made, transforms not counted."""
+        return self.multiply_adds if self.made is None else self.made
 
     @property
     def arrays(self) -> Iterator[Array]:
@@ -41,6 +47,7 @@ class Step:
             "layers": self.layers.split(),
             "step": self.does,
             "multiply_adds": self.multiply_adds,
+            "multiply_adds_made": self.multiply_adds_made,
             "bytes": self.bytes,
             "shapes": [list(array.shape) for array in self.arrays],
         }

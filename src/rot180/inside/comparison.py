@@ -40,7 +40,8 @@ class Way:
 
     layer: str
     name: str
-    """loops, im2col, offsets, windows, winograd, or compiled."""
+    """loops, im2col, offsets, windows, winograd; compiled for the direct kernels, compiled-winograd for those of
+    minimal filtering. `rot180 plan` shows which of the two the engine uses."""
     difference: float
     """The largest deviation of output and gradients from float64, each relative to its largest value."""
     forward: float
@@ -124,8 +125,8 @@ def compare(model: Network, batch_size: int = 32, *, seed: int = 0) -> Compariso
     --------
     >>> import rot180
     >>> table = compare(rot180.network("6x6x1 > conv3x3:2 relu > fc3"), batch_size=2)
-    >>> sorted({way.name for way in table.ways} - {"compiled"})
-    ['im2col', 'loops', 'offsets', 'windows', 'winograd']
+    >>> [way.name for way in table.ways]
+    ['loops', 'im2col', 'offsets', 'windows', 'winograd', 'compiled', 'compiled-winograd']
     >>> all(way.difference < 1e-5 for way in table.ways)
     True
     >>> [(unfolding.method, unfolding.equal) for unfolding in table.unfoldings]
@@ -157,7 +158,9 @@ def compare(model: Network, batch_size: int = 32, *, seed: int = 0) -> Compariso
                 continue
             found.append(case.measure(algorithm, ops, algorithm))
         if kernels is not None:
-            found.append(case.measure("compiled", kernels, "auto"))
+            found.append(case.measure("compiled", kernels, "im2col"))  # any but winograd and auto: direct
+            if _has_tiles(layer):
+                found.append(case.measure("compiled-winograd", kernels, "winograd"))
         best = min(found, key=lambda way: way.forward + way.backward)
         ways += [replace(way, fastest=way is best) for way in found]
         methods = []

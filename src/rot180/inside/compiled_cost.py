@@ -35,6 +35,7 @@ SAMPLES = (
     "24x24x3 > conv5x5:10 leakyrelu maxpool2 > conv3x3:20 relu maxpool2 dropout0.3 > fc24 sigmoid > fc12",
     "16x16x8 > conv3x3:32:same noisyrelu avgpool2 > conv3x3:64:s2 relu > fc200 relu > fc12",
     "12x12x16 > conv1:32 bn relu6 conv3x3:32:same:g32 bn silu ( conv3x3:32:same bn + skip ) relu > gap > fc12",
+    "16x16x8 > conv1:16 conv3x3:32:same relu > conv3x3:48:same bn relu maxpool2 > conv5x5:24:same relu > gap > fc12",
     "8x8x24 > ( skip | conv1:8 ) ( skip * gap fc8 hardswish fc32 hardsigmoid ) > gap > fc12",
 )
 """Sample networks whose plans contain the usual kinds of steps, at the sizes of small and medium networks."""
@@ -54,6 +55,9 @@ class StepCost:
     step: str
     is_forward: bool
     multiply_adds: int
+    """Counted by definition."""
+    multiply_adds_made: int
+    """Those that are made: fewer by minimal filtering."""
     bytes: int
     predicted: float | None
     """Time in seconds; None for a layer that runs in NumPy, of which no step was measured."""
@@ -156,7 +160,16 @@ def compiled_cost(
         batch_size=batch_size,
         threads=threads,
         steps=tuple(
-            StepCost(step.layers, step.does, index < forward, step.multiply_adds, step.bytes, predicted, measured)
+            StepCost(
+                step.layers,
+                step.does,
+                index < forward,
+                step.multiply_adds,
+                step.multiply_adds_made,
+                step.bytes,
+                predicted,
+                measured,
+            )
             for index, (step, predicted, measured) in enumerate(zip(bench.steps, seconds, times, strict=True))
         ),
         beside=beside,
