@@ -84,3 +84,18 @@ def test_any_company_same_bits():
     engine = make_engine("compiled", model, CrossEntropyLoss())
     alone = engine.forward(x[:2]).copy()
     assert np.array_equal(engine.forward(x)[:2], alone)
+
+
+def test_the_plan_tells_how_many_multiply_adds_are_made():
+    model = network("9x8x16 > conv1:16 conv3x3:20:same:nobias > gap fc3").build(seed=0)
+    gradients = {name: np.zeros_like(array) for name, array in model.parameters.items()}
+    plan = make_plan(model, 40, training=True, threads=1, gradients=gradients)
+    made = {step.does: step.multiply_adds_made for step in (*plan.forward, *plan.backward) if step.layers == "conv2"}
+    tiles = 40 * 3 * 2 * 36 * 16 * 20
+    kinds = ("convolve in tiles", "weight gradient in tiles", "data gradient in tiles")
+    assert {kind: made[kind] for kind in kinds} == dict.fromkeys(kinds, tiles)
+    described = {step["step"]: step for step in plan.to_dict()["forward"]}["convolve in tiles"]
+    assert (described["multiply_adds"], described["multiply_adds_made"]) == (40 * 72 * 9 * 16 * 20, tiles)
+    saved = 3 * (40 * 72 * 9 * 16 * 20 - tiles) // 40
+    assert plan.multiply_adds_made == plan.multiply_adds - saved
+    assert f"(minimal filtering) make fewer: {plan.multiply_adds_made:,} per image in all" in str(plan)
