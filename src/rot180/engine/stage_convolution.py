@@ -87,9 +87,7 @@ class ConvolutionStage(Stage):
             correlate = weight_gradient_by_tiles(
                 self.x, dy, dw, self.geometry, threads=context.threads, scratch=context.scratch
             )
-            steps = [
-                self.in_tiles("weight gradient in tiles", correlate, self.geometry.out_height, self.geometry.out_width)
-            ]
+            steps = [self.in_tiles("weight gradient in tiles", correlate, self.outputs_size)]
         else:
             correlate, add_up = self.calls.weight_gradient(self.x, dy, dw)
             steps = [self.step("weight gradient", correlate, multiplies=True)]
