@@ -31,10 +31,15 @@ class Call(Generic[Input]):
     opset : int
     path : str
         The file, for messages.
+    limit : int, optional
+        The most values that an operator may make.
     """
 
-    def __init__(self, node: OnnxNode, inputs: Sequence[Input | None], opset: int, path: str) -> None:
+    def __init__(
+        self, node: OnnxNode, inputs: Sequence[Input | None], opset: int, path: str, limit: int | None = None
+    ) -> None:
         self.node, self.inputs, self.opset, self.path = node, tuple(inputs), opset, path
+        self._limit = limit
         self._read: set[str] = set()
 
     def input(self, place: int) -> Input:
@@ -124,9 +129,11 @@ class Call(Generic[Input]):
         raise self.error(reason)
 
     def require(self, shape: Sequence[int], dtype: Any = np.float32) -> None:
-        """Raise TooLargeError if an array that is about to be made does not fit into memory."""
-        size = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize
-        require(size, f"{self.path}: {self.node.label}")
+        """Raise an error if an array that is about to be made is too large for the memory or for this call."""
+        count = math.prod(int(n) for n in shape)
+        if self._limit is not None and count > self._limit:
+            raise self.error(f"a constant may be computed with at most {self._limit:,} values; this one needs {count:,}")
+        require(count * np.dtype(dtype).itemsize, f"{self.path}: {self.node.label}")
         if len(shape) > 32:
             raise self.error(f"an array may have at most 32 axes; this one has {len(shape)}")
 

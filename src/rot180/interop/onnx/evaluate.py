@@ -48,10 +48,12 @@ def evaluate(graph: OnnxGraph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     return {value.name: values[value.name] for value in graph.outputs}
 
 
-def compute(node: OnnxNode, inputs: list[Array | None], graph: OnnxGraph) -> tuple[Array | None, ...]:
-    """Return the outputs of one node; errors as in `evaluate`."""
+def compute(
+    node: OnnxNode, inputs: list[Array | None], graph: OnnxGraph, limit: int | None = None
+) -> tuple[Array | None, ...]:
+    """Return the outputs of one node; errors as in `evaluate`, and beyond `limit` values."""
     operator = operator_of(node, graph.opset, graph.path)
-    call: Call[Array] = Call(node, inputs, graph.opset, graph.path)
+    call: Call[Array] = Call(node, inputs, graph.opset, graph.path, limit)
     try:
         with np.errstate(all="ignore"):
             found = operator(call)

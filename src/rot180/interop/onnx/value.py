@@ -1,0 +1,160 @@
+"""What a node reads while a graph is lifted: a constant, or a value, which is the output of a layer seen as ONNX does.
+
+The arrays of a network are (N, H, W, C) or (N, n). ONNX sees the same numbers with other axes, which are named:
+
+    N C H W     the axes of an array
+    1           an axis of size 1 that the array does not have, as after global pooling: (N, C, 1, 1) is (N, C)
+    F           maps flattened in ONNX's order, channels first, while the array has them last; `maps` is their shape
+    G K         channels split into groups, and the channels of a group
+
+So transpositions are renamed axes, and no layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from rot180.errors import Rot180Error
+from rot180.interop.onnx.call import Call
+from rot180.nn import Layer, Node
+from rot180.nn.layer import Shape
+from rot180.ops.types import Array
+
+MAPS, VECTOR, POOLED = "NCHW", "NC", "NC11"
+"""The axes of feature maps, of vectors, and of maps reduced to one value per channel."""
+
+
+class Value(NamedTuple):
+    """The output of a layer, or the network's input.
+
+    Attributes
+    ----------
+    place : int
+        The place of the node.
+    shape : tuple of int
+        As ONNX sees it, with the batch.
+    axes : str
+        The name of each axis.
+    maps : tuple of int
+        (C, H, W) of what was flattened to F.
+    exclusive : bool
+        Whether no other node reads the same layer.
+    """
+
+    place: int
+    shape: tuple[int, ...]
+    axes: str
+    maps: tuple[int, ...] = ()
+    exclusive: bool = True
+
+    @property
+    def channels(self) -> int:
+        """The number of channels."""
+        return self.shape[self.axes.index("C")]
+
+
+Operand = Value | Array
+LiftCall = Call[Operand]
+
+
+def value(call: LiftCall, place: int, *axes: str) -> Value:
+    """Return an input that must be a value, with one of these axes if any are given; raise ModelError otherwise."""
+    found = call.input(place)
+    if not isinstance(found, Value):
+        raise call.error(f"its input {place} is constant, which no layer takes")
+    if axes and found.axes not in axes:
+        raise call.error(f"no layer does this with an input of shape {list(found.shape)}{_told(found.axes)}")
+    return found
+
+
+def constant(call: LiftCall, place: int) -> Array:
+    """Return an input that must be constant; raise ModelError otherwise."""
+    found = call.input(place)
+    if isinstance(found, Value):
+        raise call.error(f"its input {place} must be constant: a layer's parameters are not computed by other layers")
+    return found
+
+
+def optional_constant(call: LiftCall, place: int) -> Array | None:
+    """Return an input that must be constant or left out."""
+    return None if call.optional(place) is None else constant(call, place)
+
+
+def _told(axes: str) -> str:
+    if axes == MAPS:
+        return ""
+    names = {"N": "images", "C": "channels", "H": "rows", "W": "columns", "F": "flattened", "G": "groups", "K": "in them"}
+    return f" ({', '.join(names.get(axis, axis) for axis in axes)})"
+
+
+@dataclass
+class Lifted:
+    """The nodes of the network so far.
+
+    Attributes
+    ----------
+    nodes : list of Node
+    shapes : list of tuple
+        The output of each node, for one image.
+    arrays : list of dict
+        The parameters and statistics of each node's layer.
+    input_shape : tuple
+    """
+
+    input_shape: Shape
+    nodes: list[Node] = field(default_factory=list)
+    shapes: list[Shape] = field(default_factory=list)
+    arrays: list[dict[str, Array]] = field(default_factory=list)
+
+    def shape_of(self, place: int) -> Shape:
+        """Return the output shape of a node, or the input shape."""
+        return self.input_shape if place < 0 else self.shapes[place]
+
+    def layer_of(self, place: int) -> Layer | None:
+        """Return the layer of a node; None for the input."""
+        return None if place < 0 else self.nodes[place].layer
+
+    def add(self, call: LiftCall, layer: Layer, *read: Value, **arrays: Array | None) -> int:
+        """Append a node with the arrays of its layer, and return its place; raise ModelError if it does not fit."""
+        given = {name: _float(call, array) for name, array in arrays.items() if array is not None}
+        inputs = [self.shape_of(source.place) for source in read]
+        try:
+            shape = layer.output_shape(*inputs)
+            wanted = {**layer.parameter_shapes(inputs[0]), **layer.statistic_shapes(inputs[0])}
+        except Rot180Error as error:
+            raise call.error(f"as a layer it does not fit ({error})") from None
+        found = {name: array.shape for name, array in given.items()}
+        if found != wanted:
+            raise call.error(f"its tensors have the shapes {found}, but the layer needs {wanted}")
+        self.nodes.append(Node(layer, tuple(source.place for source in read)))
+        self.shapes.append(shape)
+        self.arrays.append(given)
+        return len(self.nodes) - 1
+
+    def same(self, call: LiftCall, layer: Layer, source: Value, **arrays: Array | None) -> Value:
+        """Append a layer that keeps the shape, and return its value."""
+        place = self.add(call, layer, source, **arrays)
+        return source._replace(place=place, exclusive=True)
+
+    def maps(self, call: LiftCall, layer: Layer, *read: Value, **arrays: Array | None) -> Value:
+        """Append a layer whose output is maps, and return its value."""
+        place = self.add(call, layer, *read, **arrays)
+        height, width, channels = self.shapes[place]
+        return Value(place, (read[0].shape[0], channels, height, width), MAPS)
+
+    def vector(self, call: LiftCall, layer: Layer, source: Value, axes: str = VECTOR, **arrays: Array | None) -> Value:
+        """Append a layer whose output is a vector, and return its value with these axes."""
+        place = self.add(call, layer, source, **arrays)
+        (size,) = self.shapes[place]
+        return Value(place, tuple({"N": source.shape[0], "C": size}.get(axis, 1) for axis in axes), axes)
+
+
+def _float(call: LiftCall, array: Array) -> Array:
+    if array.dtype.kind != "f":
+        raise call.error(f"parameters must be floats; they are {array.dtype}")
+    if not np.isfinite(array).all():
+        raise call.error("a parameter is infinite or NaN")
+    return array
