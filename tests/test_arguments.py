@@ -46,6 +46,7 @@ OF_LAYERS = {
     "Upsample": {"scale_factor": 2},
     "GroupNorm": {"num_groups": 2},
     "ChannelShuffle": {"groups": 2},
+    "ChannelSlice": {"out_channels": 2},
     "DropPath": {"rate": 0.1},
 }
 OF_FUNCTIONS: dict[str, dict[str, Any]] = {

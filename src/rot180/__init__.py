@@ -6,7 +6,8 @@
 | layers | `Conv2d`, `ConvTranspose2d`, `Linear`, `Flatten`, `Dropout`, `DropPath` |
 | pooling and resizing | `MaxPool2d`, `AvgPool2d`, `AdaptiveAvgPool2d`, `GlobalAvgPool2d`, `GlobalMaxPool2d`, \
 `Upsample` |
-| normalization | `BatchNorm2d`, `GroupNorm`, `LayerNorm`, `InstanceNorm2d`, `LocalResponseNorm`, `ChannelShuffle` |
+| normalization | `BatchNorm2d`, `GroupNorm`, `LayerNorm`, `InstanceNorm2d`, `LocalResponseNorm`, `ChannelShuffle`, \
+`ChannelSlice` |
 | activations | `ReLU`, `ReLU6`, `NoisyReLU`, `LeakyReLU`, `PReLU`, `ELU`, `SiLU`, `GELU`, `Hardswish`, `Sigmoid`, \
 `Hardsigmoid`, `Tanh`, `Softmax` |
 | joins | `Add`, `Concatenate`, `Multiply` |
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         AvgPool2d,
         BatchNorm2d,
         ChannelShuffle,
+        ChannelSlice,
         Concatenate,
         Conv2d,
         ConvTranspose2d,
@@ -106,6 +108,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm2d",
     "ChannelShuffle",
+    "ChannelSlice",
     "Concatenate",
     "Conv2d",
     "ConvTranspose2d",

@@ -162,6 +162,7 @@ def test_every_built_in_layer_has_an_account() -> None:
 
 ARGUMENTS = {"MaxPool2d": (2,), "AvgPool2d": (2,), "GroupNorm": (2,), "AdaptiveAvgPool2d": (3,), "Upsample": (2,)} | {
     "ChannelShuffle": (2,),
+    "ChannelSlice": (2,),
     "DropPath": (0.5,),
 }
 

@@ -71,6 +71,7 @@ LAYER_TEXTS = {
     "prelu": "3x3x4 > prelu > fc5",
     "prelu-shared": "30 > prelu:shared > fc5",
     "shuffle": "2x2x6 > shuffle2 > fc5",
+    "slice": "2x2x6 > ( slice2:from3 | slice3 relu ) > fc5",
     "droppath": "30 > droppath0.5 > fc5",
     "add": "4x4x2 > ( conv3x3:2:same + skip + tanh ) > fc5",
     "concat": "4x4x2 > ( skip | conv1:3 | tanh ) > fc5",

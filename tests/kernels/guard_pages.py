@@ -399,6 +399,9 @@ def deep(
     if kind == "across":
         if rng.random() < 0.3:
             return "channel_shuffle", [x, int(rng.choice((1, shape[-1])))], {}
+        if rng.random() < 0.3:
+            start = int(rng.integers(0, shape[-1]))
+            return "channel_slice", [x, int(rng.integers(1, shape[-1] - start + 1)), start], {}
         size = int(rng.integers(0, 7))
         return ("local_response_norm_backward", [array(shape), x, size], {}) if backward else (
             "local_response_norm", [x, size], {}

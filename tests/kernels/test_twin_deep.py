@@ -131,6 +131,12 @@ def test_across_channels(shape, dtype, size, data):
     groups = data.draw(st.sampled_from([g for g in range(1, shape[-1] + 1) if shape[-1] % g == 0]))
     for name in ("channel_shuffle", "channel_shuffle_backward"):
         np.testing.assert_array_equal(getattr(kernels, name)(x, groups), getattr(ops, name)(x, groups))
+    start = data.draw(st.integers(0, shape[-1] - 1))
+    count = data.draw(st.integers(1, shape[-1] - start))
+    y = ops.channel_slice(x, count, start)
+    np.testing.assert_array_equal(kernels.channel_slice(x, count, start), y)
+    back = kernels.channel_slice_backward(y, shape[-1], start)
+    np.testing.assert_array_equal(back, ops.channel_slice_backward(y, shape[-1], start))
     options = {"alpha": 0.3, "beta": 0.75, "k": 2.0}
     compare("local_response_norm", x, size, dtype=dtype, **options)
     compare("local_response_norm_backward", dy, x, size, dtype=dtype, **options)

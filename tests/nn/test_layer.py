@@ -270,8 +270,8 @@ def test_a_layer_of_the_users_own_is_shown_by_its_call() -> None:
 def test_the_registry_holds_every_layer() -> None:
     assert sorted(LAYERS) == sorted(
         "Conv2d ConvTranspose2d MaxPool2d AvgPool2d GlobalAvgPool2d GlobalMaxPool2d AdaptiveAvgPool2d Upsample Flatten "
-        "Linear BatchNorm2d GroupNorm LayerNorm InstanceNorm2d LocalResponseNorm ChannelShuffle ReLU ReLU6 NoisyReLU "
-        "LeakyReLU PReLU ELU SiLU GELU Hardswish Sigmoid Hardsigmoid Tanh Softmax Dropout DropPath "
+        "Linear BatchNorm2d GroupNorm LayerNorm InstanceNorm2d LocalResponseNorm ChannelShuffle ChannelSlice ReLU "
+        "ReLU6 NoisyReLU LeakyReLU PReLU ELU SiLU GELU Hardswish Sigmoid Hardsigmoid Tanh Softmax Dropout DropPath "
         "Add Concatenate Multiply".split()
     )
     assert all(layer.__doc__ for layer in LAYERS.values())

@@ -15,6 +15,7 @@ from rot180.nn import (
     AdaptiveAvgPool2d,
     AvgPool2d,
     ChannelShuffle,
+    ChannelSlice,
     Conv2d,
     ConvTranspose2d,
     Dropout,
@@ -107,6 +108,8 @@ def described(model: Sequential) -> list[str]:
         ("lrn", LocalResponseNorm()),
         ("lrn3:alpha=1e-2:beta=0.5:k=2", LocalResponseNorm(3, alpha=1e-2, beta=0.5, k=2)),
         ("shuffle2", ChannelShuffle(2)),
+        ("slice8", ChannelSlice(8)),
+        ("slice8:from3", ChannelSlice(8, start=3)),
         ("relu6", ReLU6()),
         ("prelu", PReLU()),
         ("prelu:init=0:shared:lr=0.1", PReLU(init=0, shared=True, lr_factor=0.1)),
@@ -238,6 +241,7 @@ anywhere = st.one_of(
     layers(LayerNorm, st.sampled_from([1, 3]), **affine),
     layers(LocalResponseNorm, st.integers(1, 9), alpha=floats, beta=floats, k=floats.filter(bool)),
     layers(ChannelShuffle, st.sampled_from([1, 2])),
+    layers(ChannelSlice, st.just(1), start=st.integers(0, 1)),
     layers(Linear, st.integers(1, 9), **weights),
 )
 

@@ -92,6 +92,11 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any], dict[str, Any]]] 
         one(lambda dy, x: ops.channel_shuffle_backward(dy, 2), "x"),
         {"x": X},
     ),
+    "slice": (
+        lambda x: ops.channel_slice(x, 2, 1),
+        one(lambda dy, x: ops.channel_slice_backward(dy, 4, 1), "x"),
+        {"x": X},
+    ),
     "transposed convolution": (
         lambda x, w, b: ops.conv_transpose2d(x, w, b, **transpose),
         one(lambda dy, x, w, b: ops.conv_transpose2d_backward(dy, x, w, **transpose), "x", "w", "b"),
@@ -188,6 +193,10 @@ def test_errors() -> None:
         ops.channel_shuffle(X, 3)
     with pytest.raises(ShapeError, match="groups must divide"):
         ops.channel_shuffle_backward(X, 3)
+    with pytest.raises(ShapeError, match="the slice must lie inside the channels; x has 4, start=3, count=2"):
+        ops.channel_slice(X, 2, 3)
+    with pytest.raises(ShapeError, match="must lie inside the channels, 4; start=1, dy has 4"):
+        ops.channel_slice_backward(X, 4, 1)
     with pytest.raises(ArgumentError, match="size must be at least 1"):
         ops.local_response_norm(X, 0)
     with pytest.raises(ShapeError, match="dy must have the shape of x"):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rot180.engine.stage import Stage, Value
 from rot180.engine.stage_activation import FURTHER, FurtherActivationStage, PReLUStage
-from rot180.engine.stage_channels import ResponseStage, ShuffleStage
+from rot180.engine.stage_channels import ResponseStage, ShuffleStage, SliceStage
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_depthwise import DepthwiseStage
@@ -37,7 +37,7 @@ from rot180.kernels.winograd_calls import POOLED, is_filtered
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.activation_piecewise import PReLU, ReLU6
 from rot180.nn.batch_norm import BatchNorm2d
-from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
+from rot180.nn.channels import ChannelShuffle, ChannelSlice, LocalResponseNorm
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.dropout import Dropout, DropPath
 from rot180.nn.flatten import Flatten
@@ -267,6 +267,7 @@ MAKERS: dict[type[Layer], Callable[[Run], Stage]] = {
     **dict.fromkeys(FURTHER, _alone(FurtherActivationStage)),
     PReLU: _alone(PReLUStage),
     ChannelShuffle: _alone(ShuffleStage),
+    ChannelSlice: _alone(SliceStage),
     LocalResponseNorm: _alone(ResponseStage),
     **dict.fromkeys((Sigmoid, Tanh), _activation_and_pool),
     **dict.fromkeys((ReLU, LeakyReLU), _alone(ActivationStage)),

@@ -1,4 +1,4 @@
-"""Channel shuffling and local response normalization."""
+"""Channel shuffling, slices and local response normalization."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from rot180.engine.stage import Context, Stage, Target
 from rot180.engine.step import Step
 from rot180.kernels.across_channels import respond, respond_backward, shuffle
+from rot180.kernels.clearing import clear
 from rot180.kernels.feature_map import FeatureMap
-from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
+from rot180.kernels.joins import copy_channels
+from rot180.nn.channels import ChannelShuffle, ChannelSlice, LocalResponseNorm
 
 
 class ShuffleStage(Stage):
@@ -35,6 +37,35 @@ class ShuffleStage(Stage):
     def _shuffle(self, does: str, x: FeatureMap, y: FeatureMap, groups: int) -> Step:
         sizes = np.array([x.height, x.width, *x.place, *y.place], np.int64)
         return Step(self.names, does, shuffle, (x.array, y.array, groups, sizes))
+
+
+class SliceStage(Stage):
+    """ChannelSlice; backward, delta among zeros."""
+
+    def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
+        """Copy the channels that are kept."""
+        return [self._copy("slice", inputs[0], y, (self._start, 0))]
+
+    def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
+        """Copy delta to its place."""
+        (dx,) = targets
+        if dx is None:
+            return []
+        return [
+            Step(self.names, "clear", clear, (dx.map.array,)),
+            self._copy("delta back", dy, dx.map, (0, self._start)),
+        ]
+
+    @property
+    def _start(self) -> int:
+        (layer,) = self.layers
+        if not isinstance(layer, ChannelSlice):
+            raise TypeError(f"not ChannelSlice: {layer!r}")
+        return layer.start
+
+    def _copy(self, does: str, x: FeatureMap, y: FeatureMap, channels: tuple[int, int]) -> Step:
+        sizes = np.array([x.height, x.width, *x.place, *y.place, *channels, self.output_shape[-1]], np.int64)
+        return Step(self.names, does, copy_channels, (x.array, y.array, False, sizes))
 
 
 class ResponseStage(Stage):

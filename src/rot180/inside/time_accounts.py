@@ -15,7 +15,7 @@ from rot180.inside.machine import Machine, best_time
 from rot180.nn.activation_piecewise import ELU, Hardsigmoid, Hardswish, PReLU, ReLU6
 from rot180.nn.activation_smooth import GELU, SiLU
 from rot180.nn.batch_norm import BatchNorm2d
-from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
+from rot180.nn.channels import ChannelShuffle, ChannelSlice, LocalResponseNorm
 from rot180.nn.dropout import DropPath
 from rot180.nn.global_pooling import AdaptiveAvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d
 from rot180.nn.group_norm import GroupNorm, InstanceNorm2d, LayerNorm
@@ -104,6 +104,15 @@ def _shuffled(machine: Machine, layer: Layer, x_shape: Shape) -> float:
     return machine.seconds("copy", math.prod(x_shape), 1)
 
 
+def _sliced(machine: Machine, layer: Layer, x_shape: Shape) -> float:
+    kept = layer.output_shape(x_shape[1:])
+    return machine.seconds("copy", x_shape[0] * math.prod(kept), kept[-1])
+
+
+def _sliced_backward(machine: Machine, layer: Layer, x_shape: Shape) -> float:
+    return _zeros(machine, layer, x_shape) + _sliced(machine, layer, x_shape)
+
+
 def _drop_path(machine: Machine, layer: Layer, x_shape: Shape) -> float:
     return machine.seconds("binary", math.prod(x_shape)) if getattr(layer, "rate", 0) else 0.0
 
@@ -146,6 +155,7 @@ forward: dict[type[Layer], Account] = {
     SiLU: each_value(*_SIGMOID, "binary"),
     GELU: _gelu(("binary", "binary", "binary", "binary"), (*_TANH, "binary")),
     ChannelShuffle: _shuffled,
+    ChannelSlice: _sliced,
     DropPath: _drop_path,
 }
 """Accounts of forward passes."""
@@ -170,6 +180,7 @@ backward: dict[type[Layer], Account] = {
         ("binary", "binary", "binary", "binary", "exp", "binary", "binary", "binary"), (*_TANH, *("binary",) * 10)
     ),
     ChannelShuffle: _shuffled,
+    ChannelSlice: _sliced_backward,
     DropPath: _drop_path,
 }
 """Accounts of backward passes; those of layers with parameters compute dx even where it is not needed."""

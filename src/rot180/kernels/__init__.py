@@ -35,6 +35,8 @@ _TWINS = {
     "twin_channels": (
         "channel_shuffle",
         "channel_shuffle_backward",
+        "channel_slice",
+        "channel_slice_backward",
         "local_response_norm",
         "local_response_norm_backward",
     ),

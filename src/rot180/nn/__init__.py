@@ -4,7 +4,7 @@ from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, T
 from rot180.nn.activation_piecewise import ELU, Hardsigmoid, Hardswish, PReLU, ReLU6
 from rot180.nn.activation_smooth import GELU, SiLU
 from rot180.nn.batch_norm import BatchNorm2d
-from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
+from rot180.nn.channels import ChannelShuffle, ChannelSlice, LocalResponseNorm
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.conv_transpose2d import ConvTranspose2d
 from rot180.nn.dropout import Dropout, DropPath
@@ -37,6 +37,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm2d",
     "ChannelShuffle",
+    "ChannelSlice",
     "Concatenate",
     "Conv2d",
     "ConvTranspose2d",

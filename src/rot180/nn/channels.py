@@ -1,4 +1,4 @@
-"""Layers across channels: local response normalization and channel shuffling."""
+"""Layers across channels: local response normalization, channel shuffling and slices."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from rot180.nn.word import join, number
 from rot180.ops.channels import (
     channel_shuffle,
     channel_shuffle_backward,
+    channel_slice,
+    channel_slice_backward,
     local_response_norm,
     local_response_norm_backward,
 )
@@ -127,3 +129,58 @@ class ChannelShuffle(Layer):
     def to_notation(self) -> str:
         """Return the layer as `shuffle2`."""
         return f"shuffle{self.groups}"
+
+
+class ChannelSlice(Layer):
+    """Keep some neighboring channels, as in ShuffleNet V2, where half of them skip a block.
+
+    Parameters
+    ----------
+    out_channels : int
+        How many.
+    start : int
+        The first of them, counted from 0.
+    name
+        As in `Layer`.
+
+    References
+    ----------
+    Ma, Zhang, Zheng and Sun (2018), arXiv:1807.11164.
+
+    Examples
+    --------
+    >>> ChannelSlice(2, start=1).forward(np.array([[0.0, 1.0, 2.0, 3.0]]))[0]
+    array([[1., 2.]])
+    """
+
+    kind = "slice"
+    out_channels = Hyper(whole_number)
+    start = Hyper(lambda value, name: whole_number(value, name, 0))
+
+    def __init__(self, out_channels: int, *, start: int = 0, name: str = "") -> None:
+        super().__init__(name=name)
+        self.out_channels = out_channels
+        self.start = start
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the input's shape with fewer channels."""
+        if self.start + self.out_channels > input_shape[-1]:
+            raise ShapeError(
+                f"{self.label}: the slice must lie inside the input's channels; it is {self.start} to "
+                f"{self.start + self.out_channels}, the input {input_shape} has {input_shape[-1]}"
+            )
+        return (*input_shape[:-1], self.out_channels)
+
+    def forward(
+        self, x: Array, *, training: bool = False, generator: np.random.Generator | None = None
+    ) -> tuple[Array, int]:
+        """Return y and the number of x's channels."""
+        return channel_slice(x, self.out_channels, self.start), x.shape[-1]
+
+    def backward(self, dy: Array, saved: int, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
+        """Return dy in its place among zeros."""
+        return channel_slice_backward(dy, saved, self.start) if needs_dx else None, {}
+
+    def to_notation(self) -> str:
+        """Return the layer as `slice58` or `slice58:from58`."""
+        return join(f"slice{self.out_channels}", f"from{self.start}" if self.start else "")

@@ -23,6 +23,7 @@ The words are those of `registry`; their options follow after colons:
 | `in` | InstanceNorm2d | `eps=1e-5` `affine` `lr=0.5` |
 | `lrn5` | LocalResponseNorm | `alpha=1e-4` `beta=0.75` `k=1` |
 | `shuffle2` | ChannelShuffle | |
+| `slice8` | ChannelSlice, the first channels | `from8` (the channels from there on) |
 | `relu` `relu6` `sigmoid` `tanh` `softmax` | ReLU, ReLU6, Sigmoid, Tanh, Softmax | |
 | `silu` `hardsigmoid` `hardswish` | SiLU, Hardsigmoid, Hardswish | |
 | `gelu` | GELU | `tanh` |

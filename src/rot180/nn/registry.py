@@ -14,7 +14,7 @@ from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, T
 from rot180.nn.activation_piecewise import ELU, Hardsigmoid, Hardswish, PReLU, ReLU6
 from rot180.nn.activation_smooth import GELU, SiLU
 from rot180.nn.batch_norm import BatchNorm2d
-from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
+from rot180.nn.channels import ChannelShuffle, ChannelSlice, LocalResponseNorm
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.conv_transpose2d import ConvTranspose2d
 from rot180.nn.dropout import Dropout, DropPath
@@ -209,6 +209,13 @@ WORDS: dict[str, Word] = {
             size_is_optional=True,
         ),
         Word("shuffle2", "shuffle", ChannelShuffle, size=_option("2", "groups", _INT, _int), options=(_NAME,)),
+        Word(
+            "slice8",
+            "slice",
+            ChannelSlice,
+            size=_option("8", "out_channels", _INT, _int),
+            options=(_option("from8", "start", f"from{_INT}", _int), _NAME),
+        ),
         Word("fc10", "fc", Linear, size=_option("10", "out_features", _INT, _int), options=_WEIGHTS),
         Word("flatten", "flatten", Flatten, options=(_NAME,)),
         Word("relu", "relu", ReLU, options=(_NAME,)),

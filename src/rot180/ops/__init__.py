@@ -38,6 +38,8 @@ from rot180.ops.batch_norm import batch_norm, batch_norm_backward, batch_norm_in
 from rot180.ops.channels import (
     channel_shuffle,
     channel_shuffle_backward,
+    channel_slice,
+    channel_slice_backward,
     local_response_norm,
     local_response_norm_backward,
 )
@@ -91,6 +93,8 @@ __all__ = [
     "bias_gradient_by_sum",
     "channel_shuffle",
     "channel_shuffle_backward",
+    "channel_slice",
+    "channel_slice_backward",
     "choose_algorithm",
     "clip_by_norm",
     "col2im",

@@ -1,4 +1,4 @@
-r"""Operations across channels: local response normalization and channel shuffling.
+r"""Operations across channels: local response normalization, channel shuffling and channel slices.
 
 **Local response normalization.** A channel is divided by a quantity that depends on its neighbors. Over a window of
 `size` channels around c, written W(c),
@@ -16,6 +16,8 @@ its mirror image reaches one further to the right.
 **Shuffling.** The channels, arranged in `groups` rows, are read column by column, so that each group of the next
 grouped convolution sees channels of all previous groups. Values are only moved, so backward moves them back: the same
 operation with C / groups rows.
+
+**Slicing.** Some neighboring channels are kept: y_k = x_{start + k}. The others do not reach y, so their dx is zero.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from rot180.ops.types import Array
 __all__ = [
     "channel_shuffle",
     "channel_shuffle_backward",
+    "channel_slice",
+    "channel_slice_backward",
     "local_response_norm",
     "local_response_norm_backward",
 ]
@@ -157,6 +161,78 @@ def channel_shuffle_backward(dy: Array, groups: int) -> Array:
     if groups < 1 or c % groups:
         raise ShapeError(f"channel_shuffle_backward: groups must divide the channels; dy has {c}, groups={groups}")
     return channel_shuffle(dy, c // groups)
+
+
+def channel_slice(x: Array, count: int, start: int = 0) -> Array:
+    r"""Keep `count` channels from `start` on.
+
+    y[..., k] = x[..., start + k]
+
+    Parameters
+    ----------
+    x : (..., C)
+    count : int
+        At least 1.
+    start : int
+        At least 0; start + count is at most C.
+
+    Returns
+    -------
+    y : (..., count), a copy
+
+    Raises
+    ------
+    ShapeError
+        x does not have these channels.
+
+    Examples
+    --------
+    >>> channel_slice(np.array([0, 1, 2, 3, 4, 5]), 2, start=3)
+    array([3, 4])
+    """
+    if count < 1 or start < 0 or start + count > x.shape[-1]:
+        raise ShapeError(
+            f"channel_slice: the slice must lie inside the channels; x has {x.shape[-1]}, start={start}, count={count}"
+        )
+    y = x[..., start : start + count].copy()
+    record("y", y)
+    return y
+
+
+def channel_slice_backward(dy: Array, channels: int, start: int = 0) -> Array:
+    r"""Return delta in its place among zeros: dx[..., start + k] = dy[..., k].
+
+    Parameters
+    ----------
+    dy : (..., count)
+    channels : int
+        C, the number of channels of x.
+    start : int
+        As in `channel_slice`.
+
+    Returns
+    -------
+    dx : (..., C)
+
+    Raises
+    ------
+    ShapeError
+        So many channels do not hold the slice.
+
+    Examples
+    --------
+    >>> channel_slice_backward(np.array([3, 4]), 6, start=3)
+    array([0, 0, 0, 3, 4, 0])
+    """
+    if start < 0 or start + dy.shape[-1] > channels:
+        raise ShapeError(
+            f"channel_slice_backward: the slice must lie inside the channels, {channels}; start={start}, dy has "
+            f"{dy.shape[-1]}"
+        )
+    dx = np.zeros((*dy.shape[:-1], channels), dy.dtype)
+    dx[..., start : start + dy.shape[-1]] = dy
+    record("dx", dx)
+    return dx
 
 
 def _denominator(x: Array, size: int, alpha: float, k: float) -> Array:

@@ -27,7 +27,7 @@ from rot180.inside.explain.view import Index, View
 from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, Tanh
 from rot180.nn.activation_piecewise import PReLU
 from rot180.nn.batch_norm import BatchNorm2d
-from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
+from rot180.nn.channels import ChannelShuffle, ChannelSlice, LocalResponseNorm
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.conv_transpose2d import ConvTranspose2d
 from rot180.nn.dropout import Dropout, DropPath
@@ -68,6 +68,7 @@ EXPLAINERS: dict[type[Layer], tuple[Explainer, Explainer]] = {
     DropPath: (activation.dropout_output, activation.dropout_input_grad),
     Flatten: (activation.flatten_output, activation.flatten_input_grad),
     ChannelShuffle: (elementwise.shuffle_output, elementwise.shuffle_input_grad),
+    ChannelSlice: (elementwise.slice_output, elementwise.slice_input_grad),
     Add: (joins.add_output, joins.add_input_grad),
     Concatenate: (joins.concatenate_output, joins.concatenate_input_grad),
     Multiply: (joins.multiply_output, joins.multiply_input_grad),

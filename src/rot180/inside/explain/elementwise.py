@@ -12,7 +12,7 @@ from rot180.inside.explain.ledger import Account, Factor, Step, Term
 from rot180.inside.explain.view import Index, View
 from rot180.nn.activation_piecewise import ELU, Hardsigmoid, Hardswish, ReLU6
 from rot180.nn.activation_smooth import GELU, SiLU
-from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
+from rot180.nn.channels import ChannelShuffle, ChannelSlice, LocalResponseNorm
 from rot180.nn.layer import Layer
 
 
@@ -196,6 +196,23 @@ def _moved(view: View, index: Index, *, backward: bool) -> Account:
     return Account(
         f"{says}: channel {channel} moved here", (Term((source,)),), passage=(f"channel {channel}", source.cell)
     )
+
+
+def slice_output(view: View, index: Index) -> Account:
+    """The number of the channel that it is in x."""
+    channel = index[-1] + cast(ChannelSlice, view.layer).start
+    source = view.input((*index[:-1], channel))
+    return Account(f"channel slice: channel {channel} of the input", (Term((source,)),), passage=("kept", source.cell))
+
+
+def slice_input_grad(view: View, index: Index) -> Account:
+    """Delta of the same channel in the slice, or zero outside it."""
+    layer = cast(ChannelSlice, view.layer)
+    channel = index[-1] - layer.start
+    if not 0 <= channel < layer.out_channels:
+        return Account("channel slice backward: the channel was left out", (), passage=("left out", ""))
+    delta = view.delta((*index[:-1], channel))
+    return Account("channel slice backward: delta of the channel kept", (Term((delta,)),), passage=("kept", delta.cell))
 
 
 def lrn_output(view: View, index: Index) -> Account:

@@ -132,7 +132,9 @@ class Call(Generic[Input]):
         """Raise an error if an array that is about to be made is too large for the memory or for this call."""
         count = math.prod(int(n) for n in shape)
         if self._limit is not None and count > self._limit:
-            raise self.error(f"a constant may be computed with at most {self._limit:,} values; this one needs {count:,}")
+            raise self.error(
+                f"a constant may be computed with at most {self._limit:,} values; this one needs {count:,}"
+            )
         require(count * np.dtype(dtype).itemsize, f"{self.path}: {self.node.label}")
         if len(shape) > 32:
             raise self.error(f"an array may have at most 32 axes; this one has {len(shape)}")

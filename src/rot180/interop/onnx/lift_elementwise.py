@@ -128,9 +128,9 @@ def several(call: LiftCall, net: Lifted) -> Value:
 def _sum(call: LiftCall, net: Lifted) -> Value:
     given = call.all_inputs
     values = [each for each in given if isinstance(each, Value)]
-    for each in values[1:]:
-        if (each.shape, each.axes, each.maps) != (values[0].shape, values[0].axes, values[0].maps):
-            shapes = " and ".join(str(list(other.shape)) for other in (values[0], each))
+    for other in values[1:]:
+        if (other.shape, other.axes, other.maps) != (values[0].shape, values[0].axes, values[0].maps):
+            shapes = f"{list(values[0].shape)} and {list(other.shape)}"
             raise call.error(f"only values of one shape are added; they are {shapes}")
     total = values[0] if len(values) == 1 else values[0]._replace(place=net.add(call, Add(), *values), exclusive=True)
     for each in given:

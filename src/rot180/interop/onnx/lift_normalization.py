@@ -50,7 +50,9 @@ def layer_normalization(call: LiftCall, net: Lifted) -> Value:
     if together not in ("C", "HWC", "CHW"):
         raise call.error("only normalizations of the channels of a pixel, or of whole images, are supported")
     size = x.shape[axis:]
-    scale, bias = (np.broadcast_to(array, size) for array in (scale, np.zeros(1, scale.dtype) if bias is None else bias))
+    scale, bias = (
+        np.broadcast_to(array, size) for array in (scale, np.zeros(1, scale.dtype) if bias is None else bias)
+    )
     if together == "CHW":
         scale, bias = scale.transpose(1, 2, 0), bias.transpose(1, 2, 0)
     return net.same(call, LayerNorm(len(together), eps=_eps(call)), x, weight=scale, bias=bias)
@@ -75,5 +77,5 @@ def _eps(call: LiftCall) -> float:
 
 
 def _plain(number: float) -> float:
-    """Return the decimal number that was meant: files hold floats of 32 bits, in which 0.001 is 0.0010000000474974513."""
+    """Return the decimal number that was meant: in floats of 32 bits, 0.001 is 0.0010000000474974513."""
     return float(f"{number:.7g}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from rot180.interop.onnx.lift_convolution import padding_of
 from rot180.interop.onnx.op_window import windows_of
 from rot180.interop.onnx.value import MAPS, POOLED, VECTOR, LiftCall, Lifted, Value, optional_constant, value
-from rot180.nn import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from rot180.nn import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, Layer, MaxPool2d
 
 
 def max_pool(call: LiftCall, net: Lifted) -> Value:
@@ -16,10 +19,10 @@ def max_pool(call: LiftCall, net: Lifted) -> Value:
 
 def average_pool(call: LiftCall, net: Lifted) -> Value:
     """AvgPool2d."""
-    return _pool(call, net, AvgPool2d, count_include_pad=bool(call.get_int("count_include_pad", 0)))
+    return _pool(call, net, partial(AvgPool2d, count_include_pad=bool(call.get_int("count_include_pad", 0))))
 
 
-def _pool(call: LiftCall, net: Lifted, layer: type[MaxPool2d] | type[AvgPool2d], **options: bool) -> Value:
+def _pool(call: LiftCall, net: Lifted, layer: Callable[..., Layer]) -> Value:
     x = value(call, 0, MAPS)
     windows = windows_of(call, x.shape[2:])
     if windows.reach != windows.kernel:
@@ -30,7 +33,6 @@ def _pool(call: LiftCall, net: Lifted, layer: type[MaxPool2d] | type[AvgPool2d],
         stride=(stride[0], stride[1]),
         padding=padding_of(windows),
         ceil_mode=bool(call.get_int("ceil_mode", 0)),
-        **options,
     )
     return net.maps(call, pool, x)
 

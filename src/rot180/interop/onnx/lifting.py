@@ -142,7 +142,9 @@ def lift(graph: OnnxGraph, input_shape: Shape | None = None, output: str | None 
     for node in nodes:
         if _folded(node, graph, values):
             continue
-        call = Call(node, [_read(values, name, node, graph, readers) for name in node.inputs], graph.opset, graph.path)
+        call: Call[Operand] = Call(
+            node, [_read(values, name, node, graph, readers) for name in node.inputs], graph.opset, graph.path
+        )
         for name, made in zip(node.outputs, _lifted(call, net), strict=False):
             if made is not None:
                 values[name] = made
@@ -202,7 +204,9 @@ def _input(graph: OnnxGraph, input_shape: Shape | None) -> Value:
     name, dtype, shape = graph.inputs[0]
     if shape is None or len(shape) not in (2, 4):
         told = "none given" if shape is None else f"{len(shape)} axes"
-        raise ModelError(f"{graph.path}: its input {name!r} must be images (N, C, H, W) or vectors (N, n); it has {told}")
+        raise ModelError(
+            f"{graph.path}: its input {name!r} must be images (N, C, H, W) or vectors (N, n); it has {told}"
+        )
     if dtype is not None and dtype.kind != "f":
         raise ModelError(f"{graph.path}: its input {name!r} must be floats; it is {dtype}")
     axes = VECTOR if len(shape) == 2 else "NHWC" if shape[3] in CHANNELS and shape[1] not in CHANNELS else MAPS
@@ -257,7 +261,7 @@ def _lifted(call: Call[Operand], net: Lifted) -> Sequence[Value | None]:
         raise call.error(f"no layer stands for it ({error})") from None
     if call.unread:
         raise call.error(f"its attribute {call.unread[0]!r} is not supported")
-    return made if isinstance(made, tuple) and not isinstance(made, Value) else (made,)  # type: ignore[return-value]
+    return (made,) if isinstance(made, Value) else made
 
 
 def _network(net: Lifted, last: int, graph: OnnxGraph) -> Network:

@@ -1,7 +1,8 @@
 """Several nodes that stand for one operator, as exporters write what an older operator set has no name for.
 
-A pattern is an operator with its inputs: other patterns, "x" for what goes in, a number or a list for a constant, another
-name for any constant; and, last, a table of attributes that it must have. Sums and products match in either order.
+A pattern is an operator with its inputs: other patterns, "x" for what goes in, a number or a list for a constant,
+another name for any constant; and, last, a table of attributes that it must have. Sums and products match in either
+order.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Rule(NamedTuple):
 
     operator: str
     pattern: Pattern
-    attributes: Mapping[str, Attribute] = {}  # noqa: RUF012
+    attributes: Mapping[str, Attribute] = {}
     inputs: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     """Constants that become attributes."""

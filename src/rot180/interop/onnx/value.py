@@ -86,7 +86,15 @@ def optional_constant(call: LiftCall, place: int) -> Array | None:
 def _told(axes: str) -> str:
     if axes == MAPS:
         return ""
-    names = {"N": "images", "C": "channels", "H": "rows", "W": "columns", "F": "flattened", "G": "groups", "K": "in them"}
+    names = {
+        "N": "images",
+        "C": "channels",
+        "H": "rows",
+        "W": "columns",
+        "F": "flattened",
+        "G": "groups",
+        "K": "in them",
+    }
     return f" ({', '.join(names.get(axis, axis) for axis in axes)})"
 
 
