@@ -83,7 +83,7 @@ def compare(folder: Path, names: list[str]) -> int:
             wanted = dict(stored)
         x, dy = wanted["x"].transpose(0, 2, 3, 1), wanted["dy"]
         for form in ("folded", "kept"):
-            single = lift(read_graph(folder / f"{name}_{form}.onnx"))
+            single = lift(read_graph(folder / f"{name}_{form}.onnx")).model
             model = network(single.notation).build(dtype=np.float64)
             model.load_parameters(single.state)
             differences = {"y": difference(single(x.astype(np.float32)), wanted["y"])}

@@ -53,7 +53,7 @@ def with_random_weights(path: Path, seed: int = 0) -> bytes:
 def compare(data: bytes, name: str) -> tuple[int, float, float]:
     """Return the number of layers, and the largest differences of the network and of the evaluator."""
     graph = parse_graph(data, name)
-    model = lift(graph)
+    model = lift(graph).model
     (value,) = graph.inputs
     x = np.random.default_rng(1).normal(0, 1, (value.shape[0] or 1, *value.shape[1:])).astype(np.float32)
     options = onnxruntime.SessionOptions()

@@ -17,7 +17,7 @@
 | speed | `set_threads`, `threads` |
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
-| other programs | `import_weights`, `load_weights`, `save_weights`, `export_onnx` |
+| other programs | `import_onnx`, `import_weights`, `load_weights`, `save_weights`, `export_onnx` |
 | errors | `Rot180Error`, `ArgumentError`, `ShapeError`, `NotationError`, `DataError`, `ModelError`, `NonFiniteError`, \
 `PixelWarning` |
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from rot180.interop.export import export_onnx
+    from rot180.interop.onnx.importing import import_onnx
     from rot180.interop.weights import import_weights, load_weights, save_weights
     from rot180.nn import (
         ELU,
@@ -158,6 +159,7 @@ __all__ = [
     "features",
     "find_lr",
     "fit",
+    "import_onnx",
     "import_weights",
     "load_data",
     "load_model",
@@ -186,6 +188,7 @@ _HOMES = {
         "ShapeError",
     ),
     "rot180.interop.export": ("export_onnx",),
+    "rot180.interop.onnx.importing": ("import_onnx",),
     "rot180.interop.weights": ("import_weights", "load_weights", "save_weights"),
     "rot180.runs": ("load_model", "load_run", "save_model"),
     "rot180.training.progress_bar": ("ProgressBar",),

@@ -100,7 +100,7 @@ def test_every_activation_as_the_last(layer: str) -> None:
 @pytest.mark.filterwarnings("ignore:.* has no compiled kernel and runs in NumPy")
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(
-    "layer", ["gn2", "ln", "ln:axes=3", "in:affine", "lrn3", "shuffle2", "droppath0.3", "convt3x2:6:s2"]
+    "layer", ["gn2", "ln", "ln:axes=3", "in:affine", "lrn3", "shuffle2", "slice3:from1", "droppath0.3", "convt3x2:6:s2"]
 )
 def test_every_further_layer_between_two_others(layer: str, dtype: str) -> None:
     compare(f"6x5x3 > conv1x1:6 relu > {layer} > conv1x1:4 > fc7", dtype=dtype)

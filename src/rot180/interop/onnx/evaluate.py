@@ -65,7 +65,8 @@ def compute(
         raise call.error(f"it does not fit its inputs ({error})") from None
     if call.unread:
         raise call.error(f"its attribute {call.unread[0]!r} is not supported")
-    return found if isinstance(found, tuple) else (found,)
+    several = found if isinstance(found, tuple) else (found,)
+    return tuple(None if array is None else np.asarray(array) for array in several)
 
 
 def _value(values: Mapping[str, Array], name: str, node: OnnxNode, path: str) -> Array:

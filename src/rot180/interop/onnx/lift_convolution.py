@@ -24,7 +24,7 @@ def conv(call: LiftCall, net: Lifted) -> Value:
     if x.axes == POOLED:
         if w.shape[2:] != (1, 1) or groups != 1 or windows.reach != (1, 1) or any(map(any, windows.pads)):
             raise call.error("after global pooling only 1 x 1 convolutions without padding or groups are supported")
-        layer = Linear(filters, bias=b is not None, initializer="zeros")
+        layer = Linear(filters, bias=b is not None)
         return net.vector(call, layer, x, POOLED, weight=w[:, :, 0, 0].T, bias=b)
     if groups < 1 or filters % groups:
         raise call.error(f"group must divide the {filters} filters; it is {groups}")
@@ -36,7 +36,6 @@ def conv(call: LiftCall, net: Lifted) -> Value:
         dilation=_pair(windows.dilations),
         groups=groups,
         bias=b is not None,
-        initializer="zeros",
     )
     return net.maps(call, convolution, x, weight=w.transpose(TO_KERNEL), bias=b)
 
@@ -59,7 +58,6 @@ def conv_transpose(call: LiftCall, net: Lifted) -> Value:
         dilation=_pair(windows.dilations),
         groups=groups,
         bias=b is not None,
-        initializer="zeros",
     )
     return net.maps(call, layer, x, weight=w.transpose(TO_KERNEL), bias=b)
 
@@ -89,7 +87,7 @@ def matmul(call: LiftCall, net: Lifted) -> Value:
         raise call.error(f"a layer's weights must be a matrix; they are {list(w.shape)}")
     if x.axes != "NHWC":
         return linear(call, net, x, w, None)
-    convolution = Conv2d(w.shape[1], 1, bias=False, initializer="zeros")
+    convolution = Conv2d(w.shape[1], 1, bias=False)
     y = net.maps(call, convolution, x, weight=w.reshape(1, 1, *w.shape))
     return y._replace(axes="NHWC", shape=tuple(y.shape[MAPS.index(axis)] for axis in "NHWC"))
 
@@ -98,7 +96,7 @@ def linear(call: LiftCall, net: Lifted, x: Value, w: Array, b: Array | None) -> 
     """Append Linear with the weights w (in, out); of flattened maps, the rows are put into the network's order."""
     if x.axes == "NF" and len(w) == x.shape[1]:
         w = w.reshape(*x.maps, w.shape[1]).transpose(1, 2, 0, 3).reshape(w.shape)
-    return net.vector(call, Linear(w.shape[1], bias=b is not None, initializer="zeros"), x, weight=w, bias=b)
+    return net.vector(call, Linear(w.shape[1], bias=b is not None), x, weight=w, bias=b)
 
 
 def padding_of(windows: Windows) -> Padding:

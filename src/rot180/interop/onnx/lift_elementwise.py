@@ -182,6 +182,10 @@ def scaled(call: LiftCall, net: Lifted, x: Value, factor: Array) -> Value:
     if factor.size == 1 and float(factor.reshape(())) == 1:
         return x
     factors = np.broadcast_to(along_channels(call, factor, x), (x.channels,)).astype(np.float32)
+    if x.place < 0 and net.pixels is not None and x.exclusive:
+        scale, shift = net.pixels
+        net.pixels = scale * factors, shift * factors
+        return x
     before = net.layer_of(x.place) if x.exclusive else None
     if isinstance(before, BatchNorm2d):
         arrays = net.arrays[x.place]
@@ -200,6 +204,10 @@ def shifted(call: LiftCall, net: Lifted, x: Value, addend: Array) -> Value:
     if not addend.any():
         return x
     numbers = np.broadcast_to(along_channels(call, addend, x), (x.channels,)).astype(np.float32)
+    if x.place < 0 and net.pixels is not None and x.exclusive:
+        scale, shift = net.pixels
+        net.pixels = scale, shift + numbers
+        return x
     before = net.layer_of(x.place) if x.exclusive else None
     if isinstance(before, Conv2d | Linear | BatchNorm2d):
         arrays = net.arrays[x.place]
@@ -213,7 +221,7 @@ def shifted(call: LiftCall, net: Lifted, x: Value, addend: Array) -> Value:
 def _depthwise(call: LiftCall, net: Lifted, x: Value, factors: Array, numbers: Array | None) -> Value:
     if len(net.shape_of(x.place)) != 3:
         raise call.error(f"numbers for the channels of {list(x.shape)} need a layer before them that takes them in")
-    layer = Conv2d(x.channels, 1, groups=x.channels, bias=numbers is not None, initializer="zeros")
+    layer = Conv2d(x.channels, 1, groups=x.channels, bias=numbers is not None)
     return net.same(call, layer, x, weight=factors.reshape(1, 1, 1, -1), bias=numbers)
 
 

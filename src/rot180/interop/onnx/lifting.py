@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,7 +59,8 @@ from rot180.interop.onnx.patterns import fuse
 from rot180.interop.onnx.value import MAPS, VECTOR, Lifted, Operand, Value
 from rot180.nn import Network, Node
 from rot180.nn.layer import Shape
-from rot180.nn.weighted import Weighted
+from rot180.nn.preprocessing import Preprocessing
+from rot180.nn.weighted import build_with_zeros
 from rot180.ops.types import Array
 
 LIFTS: dict[str, Lift] = {
@@ -112,8 +114,27 @@ CHANNELS = (1, 3, 4)
 """The numbers of channels of images, by which it is found which axis of an input they are."""
 
 
-def lift(graph: OnnxGraph, input_shape: Shape | None = None, output: str | None = None) -> Network:
-    """Return the network that a graph stands for, built, with its weights.
+class LiftedNetwork(NamedTuple):
+    """A network, and how the graph that it was made of sees its input and output.
+
+    Attributes
+    ----------
+    model : Network
+        Built, with the weights of the graph.
+    takes, gives : Value
+        The graph's input and output, with the names of their axes.
+    output : str
+        The name of the output.
+    """
+
+    model: Network
+    takes: Value
+    gives: Value
+    output: str
+
+
+def lift(graph: OnnxGraph, input_shape: Shape | None = None, output: str | None = None) -> LiftedNetwork:
+    """Return the network that a graph stands for.
 
     Parameters
     ----------
@@ -139,6 +160,8 @@ def lift(graph: OnnxGraph, input_shape: Shape | None = None, output: str | None 
     readers = Counter(name for node in nodes for name in node.inputs)
     values: dict[str, Operand] = {graph.inputs[0].name: source, **constants}
     net = Lifted(_own_shape(source))
+    if graph.inputs[0].dtype == np.uint8:
+        net.pixels = np.ones(source.channels), np.zeros(source.channels)
     for node in nodes:
         if _folded(node, graph, values):
             continue
@@ -155,7 +178,7 @@ def lift(graph: OnnxGraph, input_shape: Shape | None = None, output: str | None 
         raise ModelError(
             f"{graph.path}: its output {wanted!r}, of shape {list(found.shape)}, is in an order that layers do not have"
         )
-    return _network(net, found.place, graph)
+    return LiftedNetwork(_network(net, found.place, graph), source, found, wanted)
 
 
 def _output(graph: OnnxGraph, output: str | None) -> str:
@@ -207,8 +230,8 @@ def _input(graph: OnnxGraph, input_shape: Shape | None) -> Value:
         raise ModelError(
             f"{graph.path}: its input {name!r} must be images (N, C, H, W) or vectors (N, n); it has {told}"
         )
-    if dtype is not None and dtype.kind != "f":
-        raise ModelError(f"{graph.path}: its input {name!r} must be floats; it is {dtype}")
+    if dtype is not None and dtype.kind != "f" and dtype != np.uint8:
+        raise ModelError(f"{graph.path}: its input {name!r} must be floats or uint8; it is {dtype}")
     axes = VECTOR if len(shape) == 2 else "NHWC" if shape[3] in CHANNELS and shape[1] not in CHANNELS else MAPS
     own = "NHWC" if len(shape) == 4 else VECTOR
     sizes = dict(zip(axes, shape, strict=True))
@@ -217,9 +240,7 @@ def _input(graph: OnnxGraph, input_shape: Shape | None) -> Value:
             raise ModelError(f"{graph.path}: input_shape must have {len(shape) - 1} numbers; it is {input_shape}")
         for axis, size in zip(own[1:], input_shape, strict=True):
             if sizes[axis] not in (None, size):
-                raise ModelError(
-                    f"{graph.path}: input_shape is {input_shape}, but the file fixes {[sizes[a] for a in own[1:]]}"
-                )
+                raise ModelError(f"{graph.path}: input_shape is {input_shape}, but the file fixes {list(shape[1:])}")
             sizes[axis] = size
     if None in (sizes[axis] for axis in own[1:]):
         example = "(224, 224, 3)" if len(shape) == 4 else "(784,)"
@@ -283,7 +304,8 @@ def _network(net: Lifted, last: int, graph: OnnxGraph) -> Network:
     arrays = [net.arrays[old] for old in kept]
     is_double = any(array.dtype == np.float64 for own in arrays for array in own.values())
     try:
-        model = Network(nodes, input_shape=net.input_shape).build(dtype=np.float64 if is_double else np.float32)
+        model = Network(nodes, input_shape=net.input_shape)
+        build_with_zeros(model, np.float64 if is_double else np.float32)
         model.load_parameters(
             {
                 f"{node.layer.name}.{name}": array.astype(model.dtype, copy=False)
@@ -295,7 +317,21 @@ def _network(net: Lifted, last: int, graph: OnnxGraph) -> Network:
         raise
     except Rot180Error as error:
         raise ModelError(f"{graph.path}: its layers do not make a network ({error})") from None
-    for layer in model.layers:
-        if isinstance(layer, Weighted):
-            layer.initializer = "auto"
+    if net.pixels is not None:
+        model.preprocessing = _preprocessing(net.pixels, graph.path)
     return model
+
+
+def _preprocessing(pixels: tuple[Array, Array], path: str) -> Preprocessing:
+    """Return what brings integers from 0 to 255 to scale * pixels + shift: (pixels / 255 - mean) / deviation."""
+    scale, shift = pixels
+    if not (scale > 0).all() or not np.isfinite(shift).all():
+        raise ModelError(f"{path}: it scales pixels by {scale.tolist()}; only positive numbers are supported")
+    mean, deviation = -shift / scale / 255, 1 / (scale * 255)
+    if not mean.any() and np.allclose(deviation, 1):
+        return Preprocessing("scale")
+    return Preprocessing("dataset", tuple(_plain(mean)), tuple(_plain(deviation)))
+
+
+def _plain(numbers: Array) -> list[float]:
+    return [float(f"{number:.7g}") for number in numbers]

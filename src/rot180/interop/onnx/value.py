@@ -110,9 +110,12 @@ class Lifted:
     arrays : list of dict
         The parameters and statistics of each node's layer.
     input_shape : tuple
+    pixels : tuple of (array, array) or None
+        Scale and shift that the graph applies to integers first, for each channel; None if it takes floats.
     """
 
     input_shape: Shape
+    pixels: tuple[Array, Array] | None = None
     nodes: list[Node] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
     arrays: list[dict[str, Array]] = field(default_factory=list)
