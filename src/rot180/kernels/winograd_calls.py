@@ -27,6 +27,8 @@ POOLED = 2
 CACHED = 1 << 18
 """Bytes of a block of images at its points: together with the weights of a block of filters they fit the second-level
 cache."""
+LEAST_TILES = -(-14 // TILE_ROWS) * TILE_ROWS
+"""Fewer would read all the weights too often."""
 CACHED_WEIGHTS = 5 << 17
 """Bytes of some channels' weights, at their points, of a block of filters."""
 FEWEST_CHANNELS = 16
@@ -247,7 +249,7 @@ class Winograd:
         All threads get as many blocks.
         """
         # Of many channels they leave the cache anyway: rather read the weights less often.
-        stays = tile_bytes * TILE_ROWS <= 3 * CACHED
-        most = max(TILE_ROWS, CACHED // tile_bytes) if stays else 3 * TILE_ROWS
+        stays = tile_bytes * LEAST_TILES <= 3 * CACHED
+        most = max(LEAST_TILES, CACHED // tile_bytes // TILE_ROWS * TILE_ROWS) if stays else 3 * LEAST_TILES
         rounds = max(1, -(-tiles // (most * self.threads)))
         return max(1, -(-tiles // (rounds * self.threads)))
