@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rot180 import kernels, ops
 from rot180.kernels import winograd_calls
 from rot180.kernels.feature_map import NO_PADDING, new_map
+from rot180.kernels.finishing import Finish, biased
 from rot180.kernels.memory import aligned
 from rot180.kernels.turning import turn
 from rot180.kernels.winograd_calls import Winograd, delta_room, image_room
@@ -100,9 +101,9 @@ def test_outputs_are_finished_in_place(few):
     added = new_map(3, (9, 7, 37), ((2, 0), (0, 1)), np.float32)
     added.inside[...] = rng.normal(size=added.inside.shape)
     plain = ops.conv2d(*(np.float64(a) for a in (x.inside, calls.w, bias)), padding="same")
-    close(made(calls.forward(x, y, bias, limits=(0.0, 6.0)), y), np.clip(plain, 0, 6), np.float32)
+    close(made(calls.forward(x, y, Finish(np.ones_like(bias), bias, (0.0, 6.0))), y), np.clip(plain, 0, 6), np.float32)
     scaled = (plain - bias) * scale + bias + added.inside
-    close(made(calls.forward(x, y, bias, scale, (0.0, np.inf), added), y), np.maximum(scaled, 0), np.float32)
+    close(made(calls.forward(x, y, Finish(scale, bias, (0.0, np.inf), added)), y), np.maximum(scaled, 0), np.float32)
     dx = new_map(3, (9, 7, 20), ((0, 1), (1, 1)), np.float32)
     arguments = (np.float64(a) for a in (delta.inside, x.inside, calls.w))
     expected = ops.conv2d_backward(*arguments, padding="same", needs=("x",))[0]
@@ -127,7 +128,7 @@ def test_outputs_are_pooled(few, taps, padding, relu):
     y = new_map(3, expected.shape[1:], ((1, 0), (2, 1)), np.float32)
     winners = np.full(expected.shape, 7, np.uint8)
     limits = (0.0, np.inf) if relu else (-np.inf, np.inf)
-    close(made(calls.pooled(x, y, winners, bias, scale, limits), y), np.clip(expected, *limits), np.float32)
+    close(made(calls.pooled(x, y, winners, Finish(scale, bias, limits)), y), np.clip(expected, *limits), np.float32)
     # The largest two are only ordered up to rounding.
     at = np.where(winners == CLOSED, places, winners)
     chosen = np.take_along_axis(windows(plain, expected.shape), at[..., None], axis=-1)[..., 0]
@@ -142,6 +143,12 @@ def windows(images, shape):
     return cut.transpose(0, 1, 3, 5, 2, 4).reshape(*shape, 4)
 
 
+def both_passes(calls, x, delta):
+    """The outputs, and delta of the input."""
+    y, dx = (new_map(3, (9, 7, size), NO_PADDING, np.float32) for size in (37, x.array.shape[3]))
+    return made(calls.forward(x, y, biased(np.zeros(37, np.float32))), y), made(calls.data_gradient(delta, dx), dx)
+
+
 @FEW
 @pytest.mark.usefixtures("either")
 def test_threads_make_no_difference(few):
@@ -151,7 +158,9 @@ def test_threads_make_no_difference(few):
     for threads in range(1, before + 1):
         numba.set_num_threads(threads)
         y, dx = (new_map(3, (9, 7, size), NO_PADDING, np.float32) for size in (37, 20))
-        found.append((made(calls.forward(x, y, np.zeros(37, np.float32)), y), made(calls.data_gradient(delta, dx), dx)))
+        found.append(
+            (made(calls.forward(x, y, biased(np.zeros(37, np.float32))), y), made(calls.data_gradient(delta, dx), dx))
+        )
     numba.set_num_threads(before)
     for y, dx in found[1:]:
         assert np.array_equal(y, found[0][0])
@@ -164,7 +173,9 @@ def test_both_ways_compute_the_same_bits(monkeypatch):
         monkeypatch.setattr(winograd_calls, "is_few", lambda *sizes, few=few: few)
         calls, x, delta = prepared(np.random.default_rng(0), few, channels=300)
         y, dx = (new_map(3, (9, 7, size), NO_PADDING, np.float32) for size in (37, 300))
-        found.append((made(calls.forward(x, y, np.zeros(37, np.float32)), y), made(calls.data_gradient(delta, dx), dx)))
+        found.append(
+            (made(calls.forward(x, y, biased(np.zeros(37, np.float32))), y), made(calls.data_gradient(delta, dx), dx))
+        )
     for ours, theirs in zip(*found, strict=True):
         assert np.array_equal(ours, theirs)
 

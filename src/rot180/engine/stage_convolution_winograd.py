@@ -43,8 +43,7 @@ class WinogradStage(ConvolutionStage):
             context.keep(y)
             self.gate = Gate(GATE, y)
         self.filtering = _filtering(self, context)
-        scale, shift, limits, other = self.finish(context, added)
-        return _steps(self, "convolve in tiles", self.filtering.forward(x, y, shift, scale, limits, other))
+        return _steps(self, "convolve in tiles", self.filtering.forward(x, y, self.finish(context, added)))
 
     @property
     def delta_padding(self) -> Sides:
@@ -78,8 +77,7 @@ class PooledWinogradStage(PooledConvolutionStage):
         self.hold(context, x)
         self.winners = context.saved((context.count, y.height, y.width, y.array.shape[3]), np.uint8)
         self.filtering = _filtering(self, context)
-        scale, shift, limits, _ = self.finish(context, [])
-        calls = self.filtering.pooled(x, y, self.winners, shift, scale, limits)
+        calls = self.filtering.pooled(x, y, self.winners, self.finish(context, []))
         return _steps(self, "convolve in tiles and pool", calls)
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:

@@ -69,8 +69,7 @@ class Rearranged:
         taps = self.scratch(self.taps_shape)
         winograd = Winograd(taps, self.filtering, count=len(deep), threads=self.threads, scratch=self.scratch)
         spread = Call(spread_taps, (self.w, taps, self.s))
-        scale, shift, limits, added = finish
-        return [spread, *winograd.forward(self._map(deep), y, shift, scale, limits, added)]
+        return [spread, *winograd.forward(self._map(deep), y, finish)]
 
     def weight_gradient(self, deep: Array, delta: FeatureMap, dw: Array) -> tuple[Call, Call]:
         """Return the call that correlates rearranged images with delta, and the one that puts the result in order."""

@@ -68,7 +68,7 @@ def conv2d(
         return y
     if is_filtered(algorithm, g, groups, w.shape):
         filtering = _filtering(w, g, len(x), dtype)
-        for call in filtering.forward(_in_room(contiguous(x, dtype), image_room(g)), out, bias):
+        for call in filtering.forward(_in_room(contiguous(x, dtype), image_room(g)), out, biased(bias)):
             call()
         return y
     calls = _calls(contiguous(w, dtype), g, groups, len(x))

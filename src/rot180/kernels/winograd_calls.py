@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.feature_map import FeatureMap, Sides
+from rot180.kernels.finishing import Finish, biased
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, even_blocks, tile_address, tile_strides
 from rot180.kernels.turning import turn
@@ -126,37 +125,17 @@ class Winograd:
         self.count, self.threads, self.scratch = count, threads, scratch
         self.taps = w.shape[0]
 
-    def forward(
-        self,
-        x: FeatureMap,
-        y: FeatureMap,
-        shift: Array,
-        scale: Array | None = None,
-        limits: tuple[float, float] = (-math.inf, math.inf),
-        added: FeatureMap | None = None,
-    ) -> list[Call]:
-        """Return the calls that compute y, clamp(sum*scale + shift + added), for x in `image_room`."""
-        (top, _), (left, _) = self.g.padding
-        begin = x.top - top, x.left - left
-        finish = np.ones_like(shift) if scale is None else scale, shift, limits
-        return self._calls(self.w, x, begin, y, finish, ADD if added else BIAS, added or y)
+    def forward(self, x: FeatureMap, y: FeatureMap, finish: Finish) -> list[Call]:
+        """Return the calls that compute y, for x in `image_room`."""
+        what = ADD if finish.added else BIAS
+        return self._calls(self.w, x, self._begin(x), y, finish, what, finish.added or y)
 
-    def pooled(
-        self,
-        x: FeatureMap,
-        y: FeatureMap,
-        winners: Array,
-        shift: Array,
-        scale: Array | None = None,
-        limits: tuple[float, float] = (-math.inf, math.inf),
-    ) -> list[Call]:
+    def pooled(self, x: FeatureMap, y: FeatureMap, winners: Array, finish: Finish) -> list[Call]:
         """Return the calls that compute y, the maxima over windows of 2x2, and their places in `winners`.
 
-        `winners` (N, OH, OW, F) uint8 are as for `convolve_pool`.
+        Nothing is added. `winners` (N, OH, OW, F) uint8 are as for `convolve_pool`.
         """
-        (top, _), (left, _) = self.g.padding
-        finish = np.ones_like(shift) if scale is None else scale, shift, limits
-        return self._calls(self.w, x, (x.top - top, x.left - left), y, finish, POOL, y, winners)
+        return self._calls(self.w, x, self._begin(x), y, finish, POOL, y, winners)
 
     def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> list[Call]:
         """Return the calls that compute dx, where `gate` is positive, for delta in `delta_room`."""
@@ -164,9 +143,14 @@ class Winograd:
         KH, KW, C, F = self.w.shape
         turned = self.scratch((KH, KW, F, C))
         begin = delta.top - (KH - 1 - top), delta.left - (KW - 1 - left)
-        finish = np.ones(C, self.w.dtype), np.zeros(C, self.w.dtype), (-math.inf, math.inf)
+        finish = biased(np.zeros(C, self.w.dtype))
         calls = self._calls(turned, delta, begin, dx, finish, GATE if gate else BIAS, gate or dx)
         return [Call(turn, (self.w, turned)), *calls]
+
+    def _begin(self, x: FeatureMap) -> tuple[int, int]:
+        """Return the row and column of the buffer of x where the first tile begins."""
+        (top, _), (left, _) = self.g.padding
+        return x.top - top, x.left - left
 
     def _calls(
         self,
@@ -174,14 +158,13 @@ class Winograd:
         x: FeatureMap,
         begin: tuple[int, int],
         y: FeatureMap,
-        finish: tuple[Array, Array, tuple[float, float]],
+        finish: Finish,
         what: int,
         other: FeatureMap,
         winners: Array = _NO_WINNERS,
     ) -> list[Call]:
         """The calls of a convolution of x with w, whose first tile begins at a row and column of the buffer of x."""
         _, _, C, F = w.shape
-        scale, shift, limits = finish
         lanes, side, points = lane_count_of(w.dtype), OUTPUTS[self.taps], POINTS * POINTS
         line = LINE // w.itemsize
         width = min(TILE_VECTORS, -(-F // lanes)) * lanes
@@ -234,7 +217,7 @@ class Winograd:
             np.int64,
         )
         addresses = np.array([tile_address(w.dtype), transform_address(w.dtype)])
-        operands = (scale, shift, y.array, other.array, winners, np.array(limits, w.dtype), what)
+        operands = (finish.scale, finish.shift, y.array, other.array, winners, finish.bounds, what)
         rest = (sums, strides, steps, packed(sizes))
         if few:
             return [Call(convolve_few_tiles, (addresses, x.array, w, *operands, v, u, *rest))]
