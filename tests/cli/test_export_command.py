@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from safetensors.numpy import load_file
 
 import rot180 as package
 
@@ -42,10 +43,14 @@ def test_json(rot180: Call, trained: Path, tmp_path: Path) -> None:
     ("name", "options", "message"),
     [
         ("there.onnx", (), "there.onnx already exists; choose another --to or remove it"),
-        ("model.pb", (), "--to names a file that ends in .onnx; it is "),
+        ("model.pb", (), "--to names a file that ends in .onnx or .safetensors; it is "),
         ("nowhere/model.onnx", (), "cannot be written because its folder does not exist; choose an existing one"),
         ("model.onnx", ("--opset", 9), "opset must be"),
         ("model.onnx", ("--input", "hwc"), "unknown layout 'hwc'"),
+        ("model.onnx", ("--names", "timm"), "--names is for a file that ends in .safetensors; leave it out"),
+        ("a.safetensors", ("--fold",), "--fold is for a file that ends in .onnx; leave it out, or choose another --to"),
+        ("a.safetensors", ("--opset", 18), "--opset is for a file that ends in .onnx"),
+        ("a.safetensors", ("--names", "timn"), "this network has no names of 'timn'"),
     ],
 )
 def test_what_is_refused(rot180: Call, trained: Path, tmp_path: Path, name: str, options: Any, message: str) -> None:
@@ -55,3 +60,15 @@ def test_what_is_refused(rot180: Call, trained: Path, tmp_path: Path, name: str,
     assert message in said.err
     assert len(said.err.splitlines()) == 1
     assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"mine"]
+
+
+def test_weights_for_pytorch(rot180: Call, trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    said = rot180("export", trained, "--to", path, "--names", "rot180")
+    assert said.out == f"{path}: 410 weights, as load_state_dict of PyTorch takes them\n"
+    model = package.load_run(trained).model
+    arrays = load_file(path)
+    np.testing.assert_array_equal(arrays["conv1.weight"], model.parameters["conv1.weight"].transpose(3, 2, 0, 1))
+    again = package.network(model.notation).build(seed=9)
+    package.load_weights(again, path)
+    assert all(np.array_equal(array, model.parameters[name]) for name, array in again.parameters.items())

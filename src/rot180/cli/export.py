@@ -16,7 +16,11 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
     to: Annotated[
         Path,
-        typer.Option("--to", metavar="FILE", help="The file to write, which must not exist: model.onnx."),
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="The file to write, which must not exist: model.onnx, or weights.safetensors for PyTorch.",
+        ),
     ],
     opset: Annotated[
         int, typer.Option("--opset", help="Version of ONNX's set of operators, 13 to 25; older ones run anywhere.")
@@ -39,15 +43,24 @@ def export(
             help="Order of the axes of images: channels before rows and columns, or last.",
         ),
     ] = "nchw",
+    names: Annotated[
+        str,
+        typer.Option(
+            "--names",
+            help="Names of the weights in a .safetensors file: torchvision, timm, torch.nn.Sequential or rot180; or "
+            "auto, torchvision's if it has such a network.",
+        ),
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Write a trained network as an ONNX file, for ONNX Runtime and other programs.
+    """Write a trained network for other programs: as an ONNX file, or its weights for PyTorch.
 
-    The file is checked before it gets its name: its form, and, if ONNX Runtime
-    is installed, its outputs against the network's. It takes any number of
-    images at once. Preprocessing and class names are in its metadata.
+    An ONNX file is checked before it gets its name: its form, and, if ONNX
+    Runtime is installed, its outputs against the network's. It takes any number
+    of images at once. Preprocessing and class names are in its metadata. This
+    needs a package: pip install "rot180[onnx]"
 
-    This needs a package: pip install "rot180[onnx]"
+    A .safetensors file holds the weights alone, as load_state_dict takes them.
 
     Examples:
 
@@ -56,17 +69,39 @@ def export(
       rot180 export runs/photos --to photos.onnx --with-preprocessing --input nhwc
 
       rot180 export runs/photos --to photos.onnx --fold --opset 13 --json
+
+      rot180 export runs/photos --to photos.safetensors
     """
     from rot180.cli.new_file import new_file
-    from rot180.cli.output import print_json
+    from rot180.cli.output import print_json, visible
     from rot180.cli.reading import reading_bar
+    from rot180.errors import ArgumentError
     from rot180.interop.export import export_onnx
+    from rot180.interop.weights import save_weights
     from rot180.runs import load_run
 
-    new_file(to, "--to", ".onnx")
+    suffix = new_file(to, "--to", ".onnx", ".safetensors")
+    for option, given, needed in (
+        ("--opset", opset != 17, ".onnx"),
+        ("--fold", fold, ".onnx"),
+        ("--with-preprocessing", with_preprocessing, ".onnx"),
+        ("--input", layout != "nchw", ".onnx"),
+        ("--names", names != "auto", ".safetensors"),
+    ):
+        if given and suffix != needed:
+            raise ArgumentError(f"{option} is for a file that ends in {needed}; leave it out, or choose another --to")
+    model = load_run(run).model
+    if suffix == ".safetensors":
+        save_weights(model, to, names)
+        parameters = sum(array.size for array in model.parameters.values())
+        if json:
+            print_json({"path": to, "parameters": parameters, "names": names})
+        else:
+            print(f"{visible(to)}: {parameters:,} weights, as load_state_dict of PyTorch takes them")
+        return
     with reading_bar() as progress:
         written = export_onnx(
-            load_run(run).model,
+            model,
             to,
             opset=opset,
             fold=fold,
@@ -76,8 +111,8 @@ def export(
         )
     if json:
         print_json(written.to_dict())
-        return
-    _tell(written)
+    else:
+        _tell(written)
 
 
 def _tell(written: OnnxFile) -> None:
