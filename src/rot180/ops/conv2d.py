@@ -259,6 +259,9 @@ def choose_algorithm(part: Part, x_shape: tuple[int, ...], g: Geometry, n_filter
         32x32x32x64; 3x3, 4 groups     17        27        18       22         15       14        23
         32x32x32x64; 3x3, depthwise    29         9        30       11         33        5        20
 
+    winograd is not chosen: this is the reference, which should round as little as it can, and in NumPy the tiles pass
+    through memory between transforms and products, which takes most of what fewer multiplications save.
+
     The choice depends only on the shapes, so the same call always gives the same bits.
 
     Examples
