@@ -49,9 +49,9 @@ instead of (m*r)^2: 36 instead of 144 for 4x4 outputs of a 3x3 kernel, 36 instea
 **The price is rounding.** An output is now a sum of few products that are larger than itself, and the errors of these
 products, each relative to its own size, arrive multiplied by A'. How much larger depends on the points alone: large
 points have large powers in A and B'; points close to each other, or all within -1 .. 1, have small M_p(p), by which G
-divides. `growth` measures it. Points in pairs +-p share their even and their odd powers, which saves half of the work in
-transforms; a small pair and a large one, of product near 1, balance both ends of the powers. Of such points, 5/8 and 3/2
-are nearly the best, and short binary fractions: A and B' are exact even in float32.
+divides. `growth` measures it. Points in pairs +-p share their even and their odd powers, which saves half of the work
+in transforms; a small pair and a large one, of product near 1, balance both ends of the powers. Of such points, 5/8 and
+3/2 are nearly the best, and short binary fractions: A and B' are exact even in float32.
 
     tile      points                        multiplications    growth in two dimensions
     2x2, 3x3  0, +-1, infinity              16 instead of 36   1.7
