@@ -216,7 +216,7 @@ def test_a_trainer_takes_one_step() -> None:
         ({"schedule": "cosinus"}, r"did you mean 'cosine'\?"),
         ({"engine": "nunpy"}, r"unknown engine 'nunpy'; did you mean 'numpy'\?"),
         ({"loss": "crossentropy"}, r"did you mean 'cross_entropy'\?"),
-        ({"epochs": 0}, "fit: epochs must be an int, at least 1; it is 0"),
+        ({"epochs": -1}, "fit: epochs must be an int, at least 0; it is -1"),
         ({"batch_size": 2.5}, "fit: batch_size must be an int"),
         ({"accumulate": 0}, "fit: accumulate"),
         ({"early_stopping": 3}, "give validation, such as validation=0.1"),

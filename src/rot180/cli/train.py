@@ -63,6 +63,22 @@ def train(
             show_default=False,
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RUN|FILE",
+            help="Start from a trained network: a run, a model file, a PyTorch checkpoint (.pth), or weights with the "
+            "names of torchvision or timm. It gets a new last layer, which is trained first; then all layers learn, "
+            "those near the image more slowly.",
+            rich_help_panel=NETWORK,
+            show_default=False,
+        ),
+    ] = None,
+    freeze: Annotated[
+        bool,
+        typer.Option("--freeze", help="With --from: train the last layer only.", rich_help_panel=NETWORK),
+    ] = False,
     recipe: Annotated[
         str,
         typer.Option(
@@ -340,6 +356,8 @@ def train(
 
       rot180 train photos/train --validation photos/val
 
+      rot180 train photos --from resnet18.pth
+
       rot180 train --resume runs/first
 
       rot180 train --resume runs/first --epochs 40
@@ -367,6 +385,8 @@ def train(
     settings = RunSettings(
         data=data,
         model=model,
+        source=source,
+        freeze=freeze,
         recipe=recipe,
         epochs=epochs,
         batch_size=batch_size,
@@ -432,7 +452,7 @@ def _check_alone(context: typer.Context) -> None:
     for name in context.params:
         source = context.get_parameter_source(name)
         if name not in WITH_RESUME and source is not None and source.name == "COMMANDLINE":
-            option = "--" + {"learning_rate": "lr"}.get(name, name).replace("_", "-")
+            option = "--" + {"learning_rate": "lr", "source": "from"}.get(name, name).replace("_", "-")
             raise ArgumentError(f"--resume keeps the settings of the run; leave {option} out")
 
 

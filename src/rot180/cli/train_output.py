@@ -23,7 +23,11 @@ def result(run: TrainedRun) -> dict[str, Any]:
         "stopped": history.stopped,
         "epochs": len(history.epochs),
         # An epoch that was cut short has no mean other than that of its steps.
-        "train_loss": kept.train_loss if kept else sum(history.losses) / max(len(history.losses), 1),
+        "train_loss": kept.train_loss
+        if kept
+        else sum(history.losses) / len(history.losses)
+        if history.losses
+        else None,
         "train_accuracy": kept.train_accuracy if kept else None,
         "kept_epoch": kept.epoch if kept else None,
         "clipped": kept.clipped if kept else None,

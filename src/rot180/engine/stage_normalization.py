@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rot180.engine.elementwise_steps import KINDS
 from rot180.engine.stage import Context, Gate, Stage, Target, Value
 from rot180.engine.stage_activation import FURTHER, kind_of
@@ -50,13 +52,14 @@ class BatchNormStage(Stage):
         x, *shortcut = inputs
         self.x = x
         channels = self.input_shape[-1]
-        if context.training:
+        of_batch = context.training and not self.norm.frozen
+        if of_batch:
             check_count((context.count, *self.input_shape))
             self.mean, self.var = aligned((channels,), context.dtype), aligned((channels,), context.dtype)
         else:
             self.mean, self.var = self.norm.statistics["running_mean"], self.norm.statistics["running_var"]
         calls = self._calls(context, self.kind)
-        steps = [self._step("mean and variance", calls.moments(x))] if context.training else []
+        steps = [self._step("mean and variance", calls.moments(x))] if of_batch else []
         context.keep(x)
         if self.keeps_output:
             context.keep(y)
@@ -73,12 +76,14 @@ class BatchNormStage(Stage):
         gradients = [self._gradient(context, name) for name in ("weight", "bias")]
         steps = [self._step("scale, shift gradients", calls.parameter_gradients(dy, self.x, *gradients))]
         if target is not None:
+            if self.norm.frozen:  # mean and variance do not depend on x, so that nothing is subtracted from delta
+                gradients = [np.zeros(self.input_shape[-1:], context.dtype) for _ in gradients]
             steps.append(self._step("data gradient", calls.data_gradient(dy, self.x, target.map, *gradients)))
         return steps
 
     def learn(self) -> None:
         """Include mean and variance of the batch in the running averages."""
-        self.norm.learn(Normalized(self.x.inside, self.mean, self.var, True))
+        self.norm.learn(Normalized(self.x.inside, self.mean, self.var, not self.norm.frozen))
 
     def _calls(self, context: Context, kind: int) -> Normalization:
         gamma, beta = self.norm.scale_and_shift(self.x.inside)

@@ -204,7 +204,8 @@ def _update_ratios(
             rule.update(parameters, gradients, twin.lr_factors)
             for name, array in parameters.items():
                 size = float(np.linalg.norm(before[name]))
-                if step >= first and size and twin.lr_factors.get(name, 1.0):
+                # a layer that is meant to learn more slowly than the others, or not at all, does not count
+                if step >= first and size and twin.lr_factors.get(name, 1.0) >= 1:
                     ratio = float(np.linalg.norm(array - before[name])) / size
                     largest[name] = max(ratio, largest.get(name, 0.0))
     return largest

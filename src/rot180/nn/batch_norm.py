@@ -44,6 +44,9 @@ class BatchNorm2d(Normalization):
         The weight of each new batch in the running averages, from 0 to 1.
     affine : bool
         Whether each channel has a learned scale and shift.
+    frozen : bool
+        Whether training, too, uses the running averages, and leaves them as they are: for a network that was trained on
+        many images and is trained further on few.
     name, lr_factor
         As in `Layer`.
 
@@ -71,6 +74,7 @@ class BatchNorm2d(Normalization):
 
     kind = "bn"
     momentum = Hyper(lambda value, name: real_number(value, name, 0, 1 + 1e-9))
+    frozen = Hyper(lambda value, _: bool(value))
 
     def __init__(
         self,
@@ -78,11 +82,13 @@ class BatchNorm2d(Normalization):
         eps: float = EPS,
         momentum: float = MOMENTUM,
         affine: bool = True,
+        frozen: bool = False,
         name: str = "",
         lr_factor: float = 1.0,
     ) -> None:
         super().__init__(eps=eps, affine=affine, name=name, lr_factor=lr_factor)
         self.momentum = momentum
+        self.frozen = frozen
 
     def statistic_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return the shapes of running mean and variance."""
@@ -101,12 +107,12 @@ class BatchNorm2d(Normalization):
     ) -> tuple[Array, Normalized]:
         """Return y and what `backward` and `learn` need."""
         weight, bias = self.scale_and_shift(x)
-        if training:
+        if of_batch := training and not self.frozen:
             y, mean, var = batch_norm(x, weight, bias, eps=self.eps)
         else:
             mean, var = self.statistics["running_mean"].copy(), self.statistics["running_var"].copy()
             y = batch_norm_inference(x, weight, bias, mean, var, eps=self.eps)
-        return y, Normalized(x, mean, var, training)
+        return y, Normalized(x, mean, var, of_batch)
 
     def backward(self, dy: Array, saved: Normalized, *, needs_dx: bool = True) -> tuple[Array | None, dict[str, Array]]:
         """Return dx and the gradients of weight and bias."""
@@ -128,4 +134,4 @@ class BatchNorm2d(Normalization):
     def to_notation(self) -> str:
         """Return `bn` or `bn:momentum=0.4`."""
         momentum = "" if self.momentum == MOMENTUM else f"momentum={number(self.momentum)}"
-        return join("bn", momentum, *self.options())
+        return join("bn", momentum, "frozen" if self.frozen else "", *self.options())

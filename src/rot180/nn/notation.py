@@ -17,7 +17,7 @@ The words are those of `registry`; their options follow after colons:
 | `up2`, `up2x3` | Upsample | `bilinear` |
 | `fc10` | Linear | `nobias` `init=...` `lr=0.5` |
 | `flatten` | Flatten | inserted automatically where `fc` follows feature maps |
-| `bn` | BatchNorm2d | `momentum=0.1` `eps=1e-5` `noaffine` `lr=0.5` |
+| `bn` | BatchNorm2d | `momentum=0.1` `frozen` `eps=1e-5` `noaffine` `lr=0.5` |
 | `gn4` | GroupNorm | `eps=1e-5` `noaffine` `lr=0.5` |
 | `ln` | LayerNorm, over the channels of each pixel | `axes=3` (the whole image) `eps=1e-5` `noaffine` `lr=0.5` |
 | `in` | InstanceNorm2d | `eps=1e-5` `affine` `lr=0.5` |

@@ -170,6 +170,7 @@ WORDS: dict[str, Word] = {
             BatchNorm2d,
             options=(
                 _option("momentum=0.1", "momentum", f"momentum={_FLOAT}", _float),
+                _option("frozen", "frozen", "frozen", lambda match: True),
                 _EPS,
                 _NO_AFFINE,
                 _LR,

@@ -175,6 +175,14 @@ def _read_model(path: Path, stored: StoredArrays) -> Network:
     return model
 
 
+def is_model_file(path: Path) -> bool:
+    """Return whether a path is a file that `save_model` may have written, by its metadata."""
+    try:
+        return "rot180_format" in read_header(path.resolve()).metadata
+    except (OSError, ValueError, RuntimeError, ModelError):
+        return False
+
+
 def stored_step(path: Path) -> int | None:
     """Return the number of updates recorded in a model file; None if there is none.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rot180 import __version__
 from rot180.data import Dataset, load_data, preprocessing_for
-from rot180.data.options import Progress
+from rot180.data.options import ImageOptions, Progress
 from rot180.errors import DataError, NotationError, ShapeError
 from rot180.language import translate
 from rot180.nn import MODELS, Network
@@ -18,7 +18,8 @@ from rot180.nn import model as make_model
 from rot180.nn.models import adapted_model, default_network
 from rot180.runs.own_data import tta_doubt
 from rot180.runs.settings import RunSettings, optimizer_of
-from rot180.training.recipe import NAMED_RECIPES, recipe
+from rot180.runs.source import Source, adapted, open_source
+from rot180.training.recipe import NAMED_RECIPES, fine_tuning, recipe
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,24 @@ class Prepared:
         With preprocessing and class names; not built yet.
     name : str
         The model's name or notation, as given by the user.
+    source : Source or None
+        What the training starts from; then the model is built, and has its weights except for those of the last layer.
     """
 
     settings: RunSettings
     dataset: Dataset
     model: Network
     name: str
+    source: Source | None = None
 
     def config(self) -> dict[str, Any]:
         """Return the contents of config.toml."""
         settings = asdict(self.settings)
         source = self.settings.data
         # Paths are stored as absolute: the run may be used from another folder.
-        if isinstance(self.settings.validation, str):
-            settings["validation"] = _whole(self.settings.validation)
+        for setting in ("validation", "source"):
+            if isinstance(settings[setting], str):
+                settings[setting] = _whole(settings[setting])
         return {
             "rot180": __version__,
             "data": "digits" if source is None else _whole(source),
@@ -72,13 +77,10 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
         A name is unknown, or data, network and settings do not match.
     """
     settings.check_names()
+    if settings.source is not None:
+        return _prepare_from(open_source(settings.source), settings, progress)
     model = None if settings.model is None else make_model(settings.model)
-    dataset = load_data(settings.data, settings.image_options(progress))
-    if settings.limit is not None:
-        dataset = dataset.limit(settings.limit)
-    if not len(dataset.train_images):
-        raise DataError(f"{dataset.name}: no training images; give data to train on")
-    dataset = with_validation(dataset, settings, progress)
+    dataset = _load(settings, settings.image_options(progress))
     name = settings.model or default_model(dataset, settings.recipe)
     model = model or make_model(name)
     if name in MODELS and not _fits(model, dataset):
@@ -92,13 +94,44 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
             f"that begins with '{has} >'"
         )
     chosen = recipe(name, len(dataset.train_images), settings.recipe)
-    if not _are_photographs(dataset):
+    if not are_photographs(dataset):
         chosen = replace(chosen, augment="none", tta="none")
     settings = settings.filled_in(name, chosen)
     model.preprocessing = preprocessing_for(str(settings.normalize), dataset)
     if len(model.output_shape) == 1:
         model.class_names = _output_names(dataset.class_names, model.output_shape[0])
     return Prepared(settings, dataset, model, name)
+
+
+def _prepare_from(source: Source, settings: RunSettings, progress: Progress | None) -> Prepared:
+    """Read the data as the source's images were, and adapt its network."""
+    options, (height, width, *channels) = settings.image_options(progress), source.model.input_shape
+    if options.size is None:
+        options = replace(options, size=(height, width))
+    if settings.resize is None or settings.resize[:1].isdigit():
+        options = replace(options, resize=source.model.preprocessing.resize)
+    if channels in ([1], [3]):
+        options = replace(options, channels=channels[0])
+    if settings.augment is None and not settings.freeze:
+        options = replace(options, keeps_files=True)
+    dataset = _load(settings, options)
+    model = adapted(source, dataset)
+    chosen = fine_tuning(len(dataset.train_images), freeze=settings.freeze)
+    if not are_photographs(dataset):
+        chosen = replace(chosen, augment="none")
+    settings = settings.filled_in(source.name, replace(chosen, normalize=model.preprocessing.kind))
+    model.class_names = dataset.class_names
+    return Prepared(settings, dataset, model, source.name, source)
+
+
+def _load(settings: RunSettings, options: ImageOptions) -> Dataset:
+    """Read the training, validation and test images."""
+    dataset = load_data(settings.data, options)
+    if settings.limit is not None:
+        dataset = dataset.limit(settings.limit)
+    if not len(dataset.train_images):
+        raise DataError(f"{dataset.name}: no training images; give data to train on")
+    return with_validation(dataset, settings, options.progress)
 
 
 def doubts(prepared: Prepared) -> Iterator[str]:
@@ -156,7 +189,7 @@ def with_validation(dataset: Dataset, settings: RunSettings, progress: Progress 
     return replace(dataset, validation_images=images, validation_labels=labels, sources=sources)
 
 
-def _are_photographs(dataset: Dataset) -> bool:
+def are_photographs(dataset: Dataset) -> bool:
     """Return whether images look like photographs, which may be mirrored: colored, and not of digits or letters."""
     return dataset.image_shape[2] == 3 and any(len(name) > 1 and not name.isdigit() for name in dataset.class_names)
 

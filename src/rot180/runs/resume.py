@@ -27,7 +27,8 @@ from rot180.runs.prepare import Prepared, prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
 from rot180.runs.same_data import WHOLE, check_data
 from rot180.runs.settings import RunSettings, settings_from
-from rot180.runs.train_run import Examine, TrainedRun, run_training
+from rot180.runs.source import Source
+from rot180.runs.train_run import Examine, TrainedRun, run_training, train_last_layer
 from rot180.training import Subscriber, TrainingStarted, schedule
 
 
@@ -125,9 +126,14 @@ def resume_run(
             # Values computed from the data at the start, such as their mean, come from there.
             prepared.model.preprocessing = checkpoint.model.preprocessing
 
+        if prepared.source is not None and checkpoint is None:
+            _check_same_source(prepared.source, folder)
+            train_last_layer(prepared, progress, tell)
+
         def open_folder(event: TrainingStarted) -> RunFolder:
             then = folder.read_environment()
             now = environment(prepared.dataset, event.trainer.engine.name, verify=verify, progress=progress)
+            now |= {} if prepared.source is None else prepared.source.facts()
             check_data(then, now, prepared.dataset.name, force=force, tell=tell)
             if checkpoint is None:
                 folder.history_path.unlink(missing_ok=True)
@@ -153,6 +159,13 @@ def resume_run(
             examine=examine,
             checkpoint=checkpoint,
         )
+
+
+def _check_same_source(source: Source, folder: RunFolder) -> None:
+    """Raise ModelError if the network to start from has changed since the run started."""
+    then = folder.read_environment().get("source_sha256", source.sha256)
+    if then != source.sha256:
+        raise ModelError(f"{source.path}: it has changed since the run started from it; restore it, or start a new run")
 
 
 def _newest_checkpoint(folder: RunFolder, tell: Callable[[str], None]) -> Checkpoint | None:

@@ -19,7 +19,18 @@ from rot180.training.class_weights import parse_class_weights
 from rot180.training.evaluate import TTA
 from rot180.training.recipe import NAMED_RECIPES, Recipe
 
-NOT_OF_FIT = ("data", "model", "recipe", "normalize", "limit", "resize", "on_bad_file", "label_column")
+NOT_OF_FIT = (
+    "data",
+    "model",
+    "source",
+    "freeze",
+    "recipe",
+    "normalize",
+    "limit",
+    "resize",
+    "on_bad_file",
+    "label_column",
+)
 """Settings that are used before the training."""
 
 
@@ -53,6 +64,10 @@ warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
         `balanced`, or weights by name such as "cat=2,dog=1".
     label_column : str or None
         The column of a table with the labels, by name or number; see `rot180.data.options`.
+    source : str or None
+        A run or a file of weights to start from; `model` is then the network's name, and only told.
+    freeze : bool
+        With `source`: train the last layer only.
     normalize : str or None
         `scale`, `image`, `dataset` or `none`; see `Preprocessing`.
     limit : int or None
@@ -88,6 +103,8 @@ warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
     label_column: str | None = None
     engine: str = "auto"
     recipe: str = "default"
+    source: str | None = None
+    freeze: bool = False
 
     def check_names(self) -> None:
         """Raise ArgumentError for unknown names, before any data is read."""
@@ -97,6 +114,10 @@ warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
         _known("normalization", self.normalize, KINDS)
         _known("engine", self.engine, ENGINES)
         _known("recipe", self.recipe, NAMED_RECIPES)
+        if self.freeze and self.source is None:
+            raise ArgumentError("--freeze needs --from, the network whose last layer is trained alone")
+        if self.epochs == 0 and not self.freeze:
+            raise ArgumentError("epochs must be an int, at least 1; it is 0")
         self.image_options()
         if self.class_weights is not None:
             parse_class_weights(self.class_weights)
@@ -150,6 +171,7 @@ def optimizer_of(training: Mapping[str, Any]) -> Optimizer | None:
 
 
 _KINDS = {
+    "bool": FLAG,
     "bool | None": FLAG,
     "int": INTEGER,
     "int | None": INTEGER,

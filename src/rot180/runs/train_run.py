@@ -14,18 +14,21 @@ from rot180.data import Dataset
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, NonFiniteError, Rot180Error
 from rot180.files import remove_folder, system
+from rot180.language import translate
 from rot180.nn import MODELS, Network
 from rot180.runs.checkpoint import Checkpoint
 from rot180.runs.draw import draw_images, draw_model
 from rot180.runs.environment import begun, environment
 from rot180.runs.folder import RunFolder, create_numbered_run, create_run
 from rot180.runs.lock import RunLock
-from rot180.runs.prepare import Prepared, default_model, doubts, prepare
+from rot180.runs.prepare import Prepared, are_photographs, default_model, doubts, prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
 from rot180.runs.report import write_report
 from rot180.runs.settings import NOT_OF_FIT, RunSettings
+from rot180.runs.source import train_head
 from rot180.runs.tensorboard import TensorBoardWriter, require_tensorboard
-from rot180.training import Evaluation, History, Subscriber, TrainingStarted, evaluate, fit
+from rot180.training import Evaluation, History, Subscriber, evaluate, fit
+from rot180.training.inference import inference_engine
 from rot180.training.interrupt import interruptible
 
 __all__ = ["RunSettings", "TrainedRun", "default_model", "draw_run", "run_training", "train_run"]
@@ -120,6 +123,7 @@ def train_run(
     ('finished', True)
     """
     settings.check_names()
+    _check_source(settings)
     if out is not None and os.path.lexists(out):
         raise ArgumentError(f"{out} already exists; choose another --out or remove it")
     prepared = prepare(settings, progress)
@@ -129,23 +133,61 @@ def train_run(
         tell(reason)
     with ExitStack() as held:
 
-        def open_folder(event: TrainingStarted) -> RunFolder:
+        def open_folder(engine: str) -> RunFolder:
             folder = _make_folder(prepared, out)
             held.callback(RunLock(folder.path).release)
             folder.write_config(prepared.config())
-            found = environment(prepared.dataset, event.trainer.engine.name, verify=verify, progress=progress)
-            folder.write_environment({**begun(command), **found})
+            found = environment(prepared.dataset, engine, verify=verify, progress=progress)
+            facts = {} if prepared.source is None else prepared.source.facts()
+            folder.write_environment({**begun(command), **found, **facts})
             return folder
 
-        recorder = RunRecorder(open_folder, checkpoints or CheckpointPolicy())
+        made: RunFolder | None = None
+        recorder = RunRecorder(
+            lambda event: made or open_folder(event.trainer.engine.name), checkpoints or CheckpointPolicy()
+        )
         try:
+            if prepared.source is not None:  # the last layer comes first: if that is interrupted, it can be resumed
+                made = open_folder(inference_engine(settings.engine, prepared.model).name)
+                train_last_layer(prepared, progress, tell)
             return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, examine=examine)
         except Rot180Error as error:
             # What only the first step shows, such as a lack of memory. Numbers that are not finite have a report.
-            if recorder.folder is not None and not recorder.steps and not isinstance(error, NonFiniteError):
+            has_report = recorder.folder is not None and isinstance(error, NonFiniteError)
+            folder = recorder.folder or made
+            if folder is not None and not recorder.steps and not has_report:
                 held.close()  # the lock, which some systems do not remove while it is held
-                remove_folder(recorder.folder.path)
+                remove_folder(folder.path)
             raise
+
+
+def _check_source(settings: RunSettings) -> None:
+    """Raise ArgumentError for settings that the network to start from decides."""
+    if settings.source is None:
+        return
+    for name, value in (("model", settings.model), ("normalize", settings.normalize)):
+        if value is not None:
+            raise ArgumentError(f"--from brings its own network and preprocessing; leave out --{name}")
+    if settings.freeze and settings.epochs:
+        raise ArgumentError("--freeze trains the last layer alone, at once; leave out --epochs")
+
+
+def train_last_layer(prepared: Prepared, progress: Progress | None, tell: Callable[[str], None]) -> None:
+    """Train the new last layer of a network that was trained before."""
+    settings, dataset = prepared.settings, prepared.dataset
+    if prepared.source is None:
+        return
+    for note in prepared.source.notes:
+        tell(f"{prepared.source.path}: {translate(note)}")
+    train_head(
+        prepared.model,
+        dataset,
+        mirrored=are_photographs(dataset),
+        seed=settings.seed,
+        engine=settings.engine,
+        progress=progress,
+        tell=tell,
+    )
 
 
 def run_training(
@@ -191,7 +233,7 @@ def run_training(
             recorder.note("failed", reason=str(error), **place)
             write_report(recorder.folder, model)
         raise
-    if examine is not None:
+    if examine is not None and settings.epochs:
         recorder.note("health", findings=examine(model, history, dataset, settings))
     pictures = draw_run(folder.pictures, model, history, dataset, test, tta=tta) if draw else []
     write_report(folder, model)

@@ -90,7 +90,7 @@ def fit(
     data : Dataset or (images, labels)
         Raw images (N, H, W, C) or (N, H, W), and integer labels (N,). The training part of a data set is used.
     epochs : int
-        Passes over the images.
+        Passes over the images; 0 leaves the weights as they are.
     batch_size : int
         Images in a batch; the last batch of an epoch may be smaller.
     optimizer : str or Optimizer
@@ -172,7 +172,7 @@ def fit(
     """
     whole_number(seed, "fit: seed", 0)
     settings = Settings(
-        epochs=whole_number(epochs, "fit: epochs"),
+        epochs=whole_number(epochs, "fit: epochs", 0),
         batch_size=whole_number(batch_size, "fit: batch_size"),
         accumulate=whole_number(accumulate, "fit: accumulate"),
         early_stopping=None if early_stopping is None else whole_number(early_stopping, "fit: early_stopping"),

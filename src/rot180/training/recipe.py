@@ -78,6 +78,37 @@ BEST_NORMALIZED = replace(FAST_NORMALIZED, epochs=20, augment="crop:4,border:ref
 """For more epochs of the wider network."""
 
 
+FINE_TUNING = Recipe(
+    optimizer="adamw",
+    lr=3e-4,
+    weight_decay=0.01,
+    decay_bias_and_norm=False,
+    schedule="cosine",
+    warmup=0.1,
+    label_smoothing=0.1,
+    epochs=3,
+    batch_size=16,
+    augment="resizedcrop:0.5,flip",
+)
+"""For a network that was trained before, whose last layer has been trained on the new images."""
+
+FROZEN = replace(FINE_TUNING, epochs=0, augment="none")
+"""For a network of which only the last layer is trained, before the first epoch."""
+
+
+def fine_tuning(images: int, *, freeze: bool) -> Recipe:
+    """Return the recipe for a network that was trained before, given the number of training images.
+
+    With fewer than 4,000 there are more epochs, up to 20, so that 12,000 images are seen if possible.
+
+    >>> [fine_tuning(images, freeze=False).epochs for images in (4000, 1000, 9)], fine_tuning(9, freeze=True).epochs
+    ([3, 12, 20], 0)
+    """
+    if freeze:
+        return FROZEN
+    return replace(FINE_TUNING, epochs=min(max(FINE_TUNING.epochs, 12_000 // max(images, 1)), 20))
+
+
 @dataclass(frozen=True)
 class NamedRecipe:
     """A choice of `--recipe`: settings, the model that goes with them, and a one-line description.

@@ -1,0 +1,186 @@
+"""The network that a training starts from: a run, a model file or weights of another program, with a new last layer."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rot180.data import Dataset
+from rot180.data.options import Progress
+from rot180.errors import ArgumentError, ModelError, ShapeError
+from rot180.files import open_regular
+from rot180.interop.weights import import_weights
+from rot180.nn import MODELS, BatchNorm2d, GlobalAvgPool2d, Linear, Network, Node
+from rot180.nn.weighted import Weighted, build_with_zeros
+from rot180.runs.folder import load_run
+from rot180.runs.model_file import is_model_file
+from rot180.training.head import compute_features, fit_head
+
+EARLIEST = 0.01
+"""The learning rate of the layer next to the image, as a share of the last one's; in between it grows evenly."""
+
+PUBLISHED = {
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+    "mobilenet_v2": "mobilenet_v2-b0353104.pth",
+    "mobilenet_v3_small": "mobilenet_v3_small-047dcff4.pth",
+    "densenet121": "densenet121-a639ec97.pth",
+    "vgg16": "vgg16-397923af.pth",
+}
+"""The files in which torchvision publishes weights, at https://download.pytorch.org/models/."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network to start from.
+
+    Attributes
+    ----------
+    path : Path
+    model : Network
+        As it was trained, with its own last layer.
+    name : str
+        The named model or the notation.
+    sha256 : str
+        Of the file with the weights.
+    license : str or None
+    notes : tuple of str
+        What was assumed.
+    """
+
+    path: Path
+    model: Network
+    name: str
+    sha256: str
+    license: str | None
+    notes: tuple[str, ...]
+
+    def facts(self) -> dict[str, str]:
+        """Return what `environment.json` records."""
+        known = {"source": self.name, "source_sha256": self.sha256}
+        return known if self.license is None else {**known, "source_license": self.license}
+
+
+def open_source(text: str) -> Source:
+    """Read the network that `--from` names.
+
+    Raises
+    ------
+    ModelError
+        There is no such file or run, or it cannot be used.
+    """
+    path = Path(text)
+    if not path.exists():
+        raise ModelError(_missing(text))
+    if path.is_dir() or is_model_file(path):
+        run = load_run(path)
+        name = str(run.config.get("model", run.model.notation)) if run.folder else run.model.notation
+        file = path if run.folder is None else run.folder.model_path
+        return Source(path, run.model, name, _sha256(file), None, ())
+    imported = import_weights(path)
+    return Source(path, imported.model, imported.architecture, _sha256(path), imported.license, imported.notes)
+
+
+def _missing(text: str) -> str:
+    if text in PUBLISHED:
+        return (
+            f"--from {text}: there is no such file; download {PUBLISHED[text]} from "
+            f"https://download.pytorch.org/models/ and give its path"
+        )
+    if text in MODELS:
+        return f"--from {text}: there is no such file; give the path of a file with the weights of {text}"
+    return f"--from {text}: there is no such file or run; give a run's folder, a model file or a PyTorch checkpoint"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with open_regular(path.resolve()) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
+        ) from None
+
+
+def with_new_head(source: Network, shape: tuple[int, int, int], classes: int) -> Network:
+    """Return a network with the layers and weights of another, for images of another size and other classes.
+
+    The last layer with weights is replaced by a fully connected one, whose weights are zero; where it is a convolution,
+    the mean of each channel comes before. Layers of the body learn the more slowly the nearer they are to the image,
+    and normalizations keep their statistics.
+
+    Raises
+    ------
+    ShapeError
+        The layers do not fit the size of the images.
+    ArgumentError
+        The network has branches at its end.
+    """
+    nodes = source.nodes
+    last = max((place for place, node in enumerate(nodes) if isinstance(node.layer, Weighted)), default=0)
+    if not last or nodes[last].reads != (last - 1,):
+        raise ArgumentError("--from needs a network that ends in a layer with weights, and has one before it")
+    kept = [Node(copy.deepcopy(layer), reads) for layer, reads in nodes[:last]]
+    name = nodes[last].layer.name
+    if not isinstance(nodes[last].layer, Linear):
+        name = ""
+        kept.append(Node(GlobalAvgPool2d(), (len(kept) - 1,)))
+    learning = [layer for layer, _ in kept if layer.has_parameters]
+    if not learning:
+        raise ArgumentError("--from needs a network that ends in a layer with weights, and has one before it")
+    for number, layer in enumerate(learning):
+        share = EARLIEST ** (1 - number / len(learning))
+        layer.lr_factor = float(f"{share:.3g}")
+        if isinstance(layer, BatchNorm2d):
+            layer.frozen = True
+    made = Network([*kept, Node(Linear(classes, name=name), (len(kept) - 1,))], input_shape=shape)
+    build_with_zeros(made, "float32")
+    state = source.state
+    body = {name for layer in learning for name in made.state if name.startswith(f"{layer.name}.")}
+    for name in body:
+        if made.state[name].shape != state[name].shape:
+            raise ShapeError(
+                f"--from: {name} has the shape {state[name].shape}, and images of this size need "
+                f"{made.state[name].shape}; leave out --resize, or give the size that the network was trained with"
+            )
+        made.state[name][...] = state[name]
+    return made
+
+
+def adapted(source: Source, dataset: Dataset) -> Network:
+    """Return the source's network for a data set, with its preprocessing."""
+    shape = dataset.image_shape
+    if len(source.model.input_shape) != 3 or shape[2] != source.model.input_shape[2]:
+        takes, has = ("x".join(map(str, size)) for size in (source.model.input_shape, shape))
+        raise ShapeError(f"--from: the network takes images of {takes}, but {dataset.name} has {has}; give others")
+    model = with_new_head(source.model, shape, len(dataset.class_names))
+    given = source.model.preprocessing
+    model.preprocessing = replace(given, resize=dataset.resize, pixels=None)
+    return model
+
+
+def train_head(
+    model: Network,
+    dataset: Dataset,
+    *,
+    mirrored: bool,
+    seed: int,
+    engine: str,
+    progress: Progress | None = None,
+    tell: Callable[[str], None],
+) -> None:
+    """Train the last layer of a network on the features of the training images."""
+    images, labels = dataset.train_images, dataset.train_labels
+    features = compute_features(model, images, mirrored=mirrored, engine=engine, progress=progress)
+    head = fit_head(features, labels, model.output_shape[0], seed=seed, engine=engine, progress=progress)
+    last = model.layers[-1]
+    model.state[f"{last.name}.weight"][...] = head.weight
+    model.state[f"{last.name}.bias"][...] = head.bias
+    tell(
+        f"the last layer was trained on the features of {len(labels):,} images: accuracy {100 * head.accuracy:.2f}% "
+        f"on a fifth of them, held out to choose the weight decay {head.decay:g}"
+    )
