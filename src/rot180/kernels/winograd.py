@@ -28,8 +28,8 @@ from rot180.kernels.winograd_transforms import ADD, GATE, IMAGE, POINTS, POOL, W
 LINE = 64
 """Bytes of a cache line. A tile's values at neighboring points are one line more than the others apart, or all of them
 would fall together in the first-level cache."""
-
 LINE_REGISTERS = LINE // VECTOR_BYTES
+"""Registers that a cache line fills."""
 AHEAD = 8
 """Channels ahead, whose weights are fetched: in memory, those of a block of filters are a few lines from each row."""
 SIZES = 17
