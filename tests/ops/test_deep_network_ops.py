@@ -132,6 +132,12 @@ def test_float32_stays_float32(name: str) -> None:
     np.testing.assert_allclose(y, forward(**arrays), rtol=2e-4, atol=2e-4)
 
 
+def test_no_channels_have_no_slopes() -> None:
+    nothing = np.zeros(0)
+    dx, dslope = ops.prelu_backward(nothing, nothing, nothing)
+    assert dx.shape == dslope.shape == (0,)
+
+
 def test_gelu_keeps_the_digits_of_its_tail() -> None:
     x = np.array([-30.0, -8.0, -1.0, 0.0, 3.0])
     np.testing.assert_allclose(ops.gelu(x), x * ndtr(x), rtol=1e-13)

@@ -13,6 +13,8 @@ and hard_swish need no exponentials, which suits small devices.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rot180.errors import ArgumentError
@@ -286,7 +288,7 @@ def prelu_backward(dy: Array, x: Array, slope: Array) -> tuple[Array, Array]:
     check_shape("prelu_backward", dy, x)
     _check_slope(x, slope, "prelu_backward")
     shares = dy * np.minimum(x, 0)
-    dslope: Array = shares.reshape(-1, x.shape[-1]).sum(axis=0)
+    dslope: Array = shares.reshape(math.prod(x.shape[:-1]), x.shape[-1]).sum(axis=0)
     if slope.shape != dslope.shape:
         dslope = dslope.sum(keepdims=True)
     record("dslope", dslope)
