@@ -15,12 +15,16 @@ from numba import get_thread_id, prange
 
 from rot180.kernels.compiling import kernel
 from rot180.kernels.elementwise import activate_lanes
-from rot180.kernels.simd import advance, lanes, load, load_part, pointer, splat, store_part
+from rot180.kernels.simd import advance, lanes, load, load_part, pointer, prefetch, splat, store_part
 from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, WIDE, tile
 from rot180.kernels.update import update_lanes
 
 KEEP = -1
 """Used in place of a rule: write the gradient where the parameter would be."""
+LINE = 64
+"""Bytes of a cache line."""
+ROWS = 8
+"""Rows of w that a single row of x is multiplied by at a time."""
 
 
 @kernel
@@ -58,20 +62,27 @@ def affine(address, x, w, bias, y, scratch, strides, sizes, activation):
 def affine_one(address, x, w, bias, y, sums, strides, activation):
     """The same for one row of x: reading the weights dominates the time, so it is done in the order of memory.
 
-    Inputs are split into parts, whose sums are added at the end.
+    Inputs are split into parts, whose sums are added at the end. While some rows of w are multiplied, the next ones are
+    prefetched.
 
     sums : (parts, O rounded up to whole registers)
     """
     I, O = w.shape
     parts, padded = sums.shape
+    line = LINE // w.itemsize
     L = lanes(x)
     for part in prange(parts):
         begin, end = part * I // parts, (part + 1) * I // parts
-        for o in range(0, O, WIDE * L):
-            tile(
-                address, 1, min(WIDE, (padded - o) // L), pointer(x, begin), pointer(w, begin * O + o),
-                pointer(sums, part * padded + o), end - begin, 0, strides,
-            )  # fmt: skip
+        for i in range(begin, max(end, begin + 1), ROWS):
+            rows = min(ROWS, end - i)
+            for o in range(0, O, WIDE * L):
+                for r in range(i + rows, min(i + 2 * rows, I)):
+                    for ahead in range(o, min(o + WIDE * L, O), line):
+                        prefetch(pointer(w, r * O), ahead)
+                tile(
+                    address, 1, min(WIDE, (padded - o) // L), pointer(x, i), pointer(w, i * O + o),
+                    pointer(sums, part * padded + o), rows, int(i > begin), strides,
+                )  # fmt: skip
     for o in range(0, O, L):
         count = min(L, O - o)
         p = pointer(sums, o)

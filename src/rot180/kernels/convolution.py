@@ -16,6 +16,7 @@ from numba import get_thread_id, prange
 
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
+from rot180.kernels.fetching import prefetch_to_write
 from rot180.kernels.product_tile import product_tile
 from rot180.kernels.simd import advance, lanes, load, load_part, pointer, select, splat, store_bytes, store_part
 from rot180.kernels.tile import TILE_VECTORS, tile
@@ -145,6 +146,10 @@ def convolve(address, xp, w, scale, shift, limits, other, out, how, strides, siz
             target = ((n * out.shape[1] + top + y * step_h) * out.shape[2] + left) * F + first
             beside = ((n * other.shape[1] + other_top + y * step_h) * other.shape[2] + other_left) * F + first
             for x in range(0, OW, block):
+                following = pointer(out, target + (x + block) * pixel)
+                for i in range(min(block, OW - x - block)):
+                    for v in range(vectors):
+                        prefetch_to_write(following, i * pixel + v * L)
                 product_tile(
                     address, min(block, OW - x), vectors, pointer(xp, start + x * stride_w * C), taps,
                     pointer(scale, first), pointer(shift, first), pointer(limits, 0),

@@ -24,7 +24,7 @@ UNITS = 16
 """The least number of units of work, if possible: enough for as many cores."""
 CACHED_LOT = 1 << 18
 """The most bytes of images and delta that a lot of the weight gradient reads."""
-CACHED_BATCH = 1 << 23
+CACHED_BATCH = 1 << 20
 """Bytes of a batch and its output beyond which rows are prefetched: they come from memory."""
 
 

@@ -18,10 +18,11 @@ from numba import get_thread_id, prange
 
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
+from rot180.kernels.fetching import fetch_panel, prefetch_to_write
 from rot180.kernels.finishing import ALONE
 from rot180.kernels.lane_tile import lane_tile
 from rot180.kernels.product_tile import product_tile
-from rot180.kernels.simd import advance, lanes, load, pointer, prefetch, splat, store
+from rot180.kernels.simd import advance, lanes, load, pointer, splat, store
 from rot180.kernels.tile import TILE_VECTORS
 
 
@@ -34,8 +35,9 @@ class ExpansionSizes(NamedTuple):
     """Of the first pixel in x."""
     x_row: int
     """From one row of x to the next."""
-    columns: int
+    height: int
     """Of x."""
+    columns: int
     block: int
     """Pixels of a product tile."""
     w_panel: int
@@ -81,15 +83,15 @@ def expand_and_convolve(
     sizes : `ExpansionSizes`
     """
     N, F = y.shape[0], y.shape[3]
-    s = ExpansionSizes(*unpacked(sizes, 14))
+    s = ExpansionSizes(*unpacked(sizes, 15))
     L = lanes(x)
     C, OH = x.shape[3], rows.shape[0]
     width = TILE_VECTORS * L
     row_length = s.wide * width
     panels = (F + width - 1) // width
     for unit in prange(N * panels * s.parts):
-        part, n = unit % s.parts, unit // (panels * s.parts)
-        panel = unit // s.parts % panels
+        panel, n = unit % panels, unit // (panels * s.parts)
+        part = unit // panels % s.parts
         first = panel * width
         vectors = (min(width, F - first) + L - 1) // L
         whole = min(width, F - first) - (vectors - 1) * L
@@ -114,13 +116,16 @@ def expand_and_convolve(
                 for r in range(max(made, begin), end):
                     source = s.x_first + (n * x.shape[1] + r) * s.x_row
                     target = advance(buffer, (r - origin) * row_length + s.left * width)
+                    # The next panel, a share of it with every row.
+                    share = C * r // s.height, C * (r + 1) // s.height
+                    fetch_panel(w, (panel + 1) % panels * s.w_panel, strides[7], *share)
                     for q in range(0, s.columns, s.block):
                         # What is written next, a share of it with every tile.
                         for i in range(
                             q * s.y_columns // s.columns, min(q + s.block, s.columns) * s.y_columns // s.columns
                         ):
                             for v in range(vectors):
-                                prefetch(pointer(y, y_row + i * F), v * L)
+                                prefetch_to_write(pointer(y, y_row + i * F), v * L)
                         product_tile(
                             addresses[0], min(s.block, s.columns - q), vectors, pointer(x, source + q * C),
                             pointer(w, panel * s.w_panel), pointer(scale, first), pointer(shift, first),

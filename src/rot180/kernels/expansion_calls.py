@@ -15,8 +15,8 @@ from rot180.kernels.tile import TILE_VECTORS, even_blocks
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
-UNITS = 8
-"""The least number of units of work, if possible: rows at the border of two are computed twice."""
+UNITS = 10
+"""The least number of units of work, if possible: rows at the border of two parts are computed twice."""
 CACHED_BUFFER = 1 << 16
 """Bytes of a buffer of rows: those in use stay in the first-level cache, all of them in the second-level cache."""
 
@@ -68,13 +68,17 @@ def expand_and_convolve_calls(
     tables = tile_tables(rows, columns, most_pixels(TILE_VECTORS), (wide * width, width), (KW * F, F), y_steps)
     fitting = CACHED_BUFFER // (wide * width * w.itemsize)
     held = max((KH - 1) * dilation + 1, min(g.height, fitting))
-    parts = max(1, min(g.out_height, -(-UNITS // (len(x.array) * panels))))
+    # Two threads get as many rows each, or as many panels.
+    parts = 1
+    while parts * len(x.array) * panels < UNITS and 2 * parts <= g.out_height:
+        parts *= 2
     panel, row = (width, F) if weights_in_place else (C * width, width)
     operand = w if weights_in_place else scratch((1, panels, C, width))
     sizes = ExpansionSizes(
         parts=parts,
         x_first=(x.top * x.array.shape[2] + x.left) * C,
         x_row=x.array.shape[2] * C,
+        height=g.height,
         columns=g.width,
         block=even_blocks(g.width),
         w_panel=panel,

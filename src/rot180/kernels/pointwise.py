@@ -16,6 +16,7 @@ from numba import get_thread_id, prange
 
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
+from rot180.kernels.fetching import fetch_panel, prefetch_to_write
 from rot180.kernels.parts import read, write
 from rot180.kernels.product_tile import product_tile
 from rot180.kernels.simd import advance, lanes, pointer, prefetch
@@ -121,10 +122,14 @@ def pointwise(address, x, w, scale, shift, limits, other, y, how, scratch, strid
                     ahead = x_at + (q + s.block) * s.x_pixel
                     for i in range(0, min(s.block * s.x_pixel, x.size - ahead), line_length):
                         prefetch(pointer(x, ahead), i)
+                # The next panel, a share of it with every tile.
+                fetch_panel(
+                    w, (b + 1) * s.w_panel, strides[7], C * q // pixels, C * min(q + s.block, pixels) // pixels
+                )  # fmt: skip
                 following = pointer(y, target + (q + s.block) * s.y_pixel + first)
                 for i in range(min(s.block, pixels - q - s.block)):
-                    prefetch(following, i * s.y_pixel)
-                    prefetch(following, i * s.y_pixel + L)
+                    prefetch_to_write(following, i * s.y_pixel)
+                    prefetch_to_write(following, i * s.y_pixel + L)
                 product_tile(
                     address, min(s.block, pixels - q), vectors, advance(source, q * step), pointer(w, b * s.w_panel),
                     pointer(scale, first), pointer(shift, first), pointer(limits, 0),

@@ -20,8 +20,9 @@ from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, even_blocks
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
-UNITS = 16
-"""The least number of units of work, if possible: enough for as many cores."""
+UNITS, FEWEST = 16, 8
+"""The least numbers of units of work, if possible, to divide the filters and then the pixels for: enough for as many
+cores."""
 CACHED_RUN = 1 << 17
 """Bytes of the pixels of a run, or of their results, so that both stay in the second-level cache."""
 ALIASED = 4096
@@ -93,8 +94,12 @@ class Pointwise:
         if x.is_one_line and y.is_one_line and other.is_one_line:
             images, lines, length = 1, 1, images * lines * length
         cached = CACHED_RUN // (max(C, F) * dtype.itemsize)
-        run = max(1, min(length, max(1, cached // TILE_ROWS) * TILE_ROWS))
-        blocks, runs = -(-F // self.width), images * lines * -(-length // run)
+        blocks, runs = -(-F // self.width), -(-length // max(TILE_ROWS, cached))
+        # An even number, so that two threads get as many pixels each.
+        runs += runs % 2 if runs > 1 else 0
+        while images * lines * runs * blocks < FEWEST and length // (2 * runs) >= TILE_ROWS:
+            runs *= 2
+        run = max(1, -(-length // max(1, runs)))
         sizes = PointwiseSizes(
             images,
             lines,
@@ -103,7 +108,7 @@ class Pointwise:
             *y.distances,
             run=run,
             block=even_blocks(run),
-            panels=-(-blocks // min(blocks, max(1, UNITS // max(1, runs)))),
+            panels=-(-blocks // min(blocks, max(1, UNITS // max(1, images * lines * runs)))),
             w_panel=w_steps[0],
             **dict(zip(OTHER_SIZES, other.distances, strict=True)),
         )
