@@ -94,12 +94,12 @@ class Pointwise:
         if x.is_one_line and y.is_one_line and other.is_one_line:
             images, lines, length = 1, 1, images * lines * length
         cached = CACHED_RUN // (max(C, F) * dtype.itemsize)
-        blocks, runs = -(-F // self.width), -(-length // max(TILE_ROWS, cached))
+        blocks, runs = -(-F // self.width), max(1, -(-length // max(TILE_ROWS, cached)))
         # An even number, so that two threads get as many pixels each.
         runs += runs % 2 if runs > 1 else 0
         while images * lines * runs * blocks < FEWEST and length // (2 * runs) >= TILE_ROWS:
             runs *= 2
-        run = max(1, -(-length // max(1, runs)))
+        run = max(1, -(-length // runs))
         sizes = PointwiseSizes(
             images,
             lines,
