@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from drawn_graphs import graphs
+from rot180 import import_onnx
 from rot180.errors import NotationError
 from rot180.interop.export import OnnxFile, export_onnx
 from rot180.interop.export.layers import WRITERS
@@ -35,6 +36,10 @@ def written(model: Network, path: Path, **options: object) -> OnnxFile:
     found = export_onnx(model, path, **options)  # type: ignore[arg-type]
     assert found.difference is not None
     assert found.difference <= 1e-5
+    again = import_onnx(path)
+    x = np.random.default_rng(7).normal(size=(2, *model.input_shape)).astype(np.float32)
+    expected = model(x)
+    assert np.abs(again(x) - expected).max() <= 1e-5 * np.abs(expected).max()
     return found
 
 
@@ -104,6 +109,7 @@ WORDS: dict[str, Draw] = {
     "ChannelShuffle": lambda draw: (
         f"{draw(st.sampled_from(['', 'flatten ']))}shuffle{draw(st.sampled_from([1, 2, 4]))}"
     ),
+    "ChannelSlice": lambda draw: draw(st.sampled_from(["slice2", "slice3:from1", "flatten slice50:from7"])),
     "ReLU": lambda draw: "relu",
     "NoisyReLU": lambda draw: "noisyrelu:sigma=2",
     "LeakyReLU": lambda draw: f"leakyrelu:slope={draw(st.sampled_from([0, 0.01, 2]))}",

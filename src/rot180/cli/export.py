@@ -35,6 +35,10 @@ def export(
             help="Let the file take images as integers, usually of 0 to 255, and normalize them itself.",
         ),
     ] = False,
+    softmax: Annotated[
+        bool,
+        typer.Option("--softmax", help="End in a softmax, so that the outputs are those of predict: probabilities."),
+    ] = False,
     layout: Annotated[
         str,
         typer.Option(
@@ -66,7 +70,7 @@ def export(
 
       rot180 export runs/first --to digits.onnx
 
-      rot180 export runs/photos --to photos.onnx --with-preprocessing --input nhwc
+      rot180 export runs/photos --to photos.onnx --with-preprocessing --softmax --input nhwc
 
       rot180 export runs/photos --to photos.onnx --fold --opset 13 --json
 
@@ -85,6 +89,7 @@ def export(
         ("--opset", opset != 17, ".onnx"),
         ("--fold", fold, ".onnx"),
         ("--with-preprocessing", with_preprocessing, ".onnx"),
+        ("--softmax", softmax, ".onnx"),
         ("--input", layout != "nchw", ".onnx"),
         ("--names", names != "auto", ".safetensors"),
     ):
@@ -106,6 +111,7 @@ def export(
             opset=opset,
             fold=fold,
             with_preprocessing=with_preprocessing,
+            softmax=softmax,
             layout=layout,
             progress=progress,
         )

@@ -1,6 +1,7 @@
 """Networks out: a graph of ONNX nodes with the same outputs.
 
 export.py            a network as an ONNX file
+form.py              what is asked of the file
 graph.py             a graph while it is written: nodes, constants, and the values between the nodes
 layers.py            layers as nodes, and the table of all layers
 activations.py, normalization.py, preprocessing.py

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ModelError
+from rot180.interop.export.form import Form
 from rot180.interop.export.preprocessing import Pixels
 from rot180.nn.network import Network
+from rot180.ops.softmax import softmax
 from rot180.ops.types import Array
 
 TOLERANCE = 1e-3
@@ -42,7 +44,7 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def largest_difference(data: bytes, model: Network, *, with_preprocessing: bool, layout: str) -> float:
+def largest_difference(data: bytes, model: Network, form: Form) -> float:
     """Run a graph in ONNX Runtime on random images, and compare its outputs with those of the layers in NumPy.
 
     Returns
@@ -56,11 +58,11 @@ def largest_difference(data: bytes, model: Network, *, with_preprocessing: bool,
         It cannot be run, or the outputs differ by more than rounding.
     """
     images, x = _images(model)
-    given = images if with_preprocessing else x
+    given = images if form.with_preprocessing else x
     with np.errstate(over="ignore", invalid="ignore"):
-        expected = model(x)
-    found = run(data, given if layout == "nhwc" or given.ndim != 4 else given.transpose(0, 3, 1, 2))
-    if layout == "nchw" and found.ndim == 4:
+        expected = softmax(model(x)) if form.softmax else model(x)
+    found = run(data, given if form.layout == "nhwc" or given.ndim != 4 else given.transpose(0, 3, 1, 2))
+    if form.layout == "nchw" and found.ndim == 4:
         found = found.transpose(0, 2, 3, 1)
     with np.errstate(invalid="ignore"):
         apart = np.abs(found.astype(np.float64) - expected).max()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rot180.errors import ArgumentError, TooLargeError, did_you_mean
 from rot180.files import write_atomically
+from rot180.interop.export.form import Form, output_of
 from rot180.interop.export.package import require_onnx
 from rot180.memory import require
 from rot180.nn.keywords import answering_call
@@ -93,6 +94,7 @@ def export_onnx(
     opset: int = DEFAULT,
     fold: bool = False,
     with_preprocessing: bool = False,
+    softmax: bool = False,
     layout: str = "nchw",
     progress: Progress | None = None,
 ) -> OnnxFile:
@@ -116,6 +118,8 @@ def export_onnx(
     with_preprocessing : bool
         Whether the graph takes images as integers, usually of 0 to 255, and normalizes them itself. Without, it takes
         float32 as the first layer does.
+    softmax : bool
+        Whether the graph ends in a softmax, so that its outputs are the probabilities that `predict` returns.
     layout : {"nchw", "nhwc"}
         The order of the axes of images, and of the output if it is feature maps. (N, H, W, C) costs one transposition.
     progress : callable, optional
@@ -162,16 +166,20 @@ def export_onnx(
     if layout not in LAYOUTS:
         raise ArgumentError(f"unknown layout {layout!r}{did_you_mean(str(layout), LAYOUTS)}")
     _require_exportable(model)
+    kind = output_of(model)
+    if softmax and kind != "logits":
+        raise ArgumentError(f"softmax turns logits into probabilities, but this network returns {kind}; leave it out")
     tell = progress or (lambda what, done, total: None)
     tell("writing the graph", 0, 3)
-    proto = make_model(model, opset=opset, fold=fold, with_preprocessing=with_preprocessing, layout=layout)
+    form = Form(opset, fold, with_preprocessing, softmax, layout)
+    proto = make_model(model, form)
     data = proto.SerializeToString()
     tell("checking the graph", 1, 3)
     check.check_form(data)
     difference, compared_with, notes = None, "", []
     if (runtime := check.runtime()) is not None:
         tell("comparing with ONNX Runtime", 2, 3)
-        difference = check.largest_difference(data, model, with_preprocessing=with_preprocessing, layout=layout)
+        difference = check.largest_difference(data, model, form)
         compared_with = f"ONNX Runtime {runtime.__version__}"
     else:
         notes.append("not compared with ONNX Runtime, which is not installed: pip install onnxruntime")
@@ -203,8 +211,8 @@ def _port(value: ValueInfoProto) -> Port:
     return Port(value.name, dtype.name, tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim))
 
 
-def make_model(model: Network, *, opset: int, fold: bool, with_preprocessing: bool, layout: str) -> ModelProto:
-    """Return the network as an ONNX model; parameters as in `export_onnx`."""
+def make_model(model: Network, form: Form) -> ModelProto:
+    """Return the network as an ONNX model."""
     from onnx import TensorProto, helper
 
     from rot180.interop.export import folding
@@ -213,24 +221,26 @@ def make_model(model: Network, *, opset: int, fold: bool, with_preprocessing: bo
     from rot180.interop.export.preprocessing import Pixels, graph_input, metadata, write_preprocessing
     from rot180.nn.graph import INPUT
 
-    graph = Graph(opset)
+    graph = Graph(form.opset)
     is_map = len(model.input_shape) == 3
     source = _unused("images" if is_map else "input", model)
-    pixels = Pixels.of(model.preprocessing) if with_preprocessing else None
-    into = declared(source, graph_input(model, layout), TensorProto.FLOAT if pixels is None else pixels.onnx_type)
+    pixels = Pixels.of(model.preprocessing) if form.with_preprocessing else None
+    into = declared(source, graph_input(model, form.layout), TensorProto.FLOAT if pixels is None else pixels.onnx_type)
     first = source
-    if is_map and layout == "nhwc":
+    if is_map and form.layout == "nhwc":
         first = graph.node("Transpose", f"{source}/nchw", [source], perm=[0, 3, 1, 2])
     if pixels is not None:
         first = write_preprocessing(graph, model, first, source)
     values = {INPUT: Value(first, model.input_shape)}
-    gone, graph.folded = folding.fold(model) if fold else (set(), {})
+    gone, graph.folded = folding.fold(model) if form.fold else (set(), {})
     for place, (layer, reads) in enumerate(model.nodes):
         inputs = [values[read] for read in reads]
         values[place] = inputs[0] if place in gone else WRITERS[type(layer)](graph, layer, *inputs)
     last = graph.in_order(values[len(model.nodes) - 1])
-    target, shape = _unused(_output_name(model), model), graph_shape(last.shape)
-    if last.is_map and layout == "nhwc":
+    if form.softmax:
+        last = last._replace(name=graph.node("Softmax", f"{last.name}/softmax", [last.name], axis=1))
+    target, shape = _unused(form.output_name(model), model), graph_shape(last.shape)
+    if last.is_map and form.layout == "nhwc":
         graph.node("Transpose", target, [last.name], perm=[0, 2, 3, 1])
         shape = last.shape
     else:
@@ -244,7 +254,7 @@ def make_model(model: Network, *, opset: int, fold: bool, with_preprocessing: bo
         list(graph.constants.values()),
         value_info=[declared(name, size) for name, size in inner.items() if name not in (source, last.name)],
     )
-    operators = [helper.make_opsetid("", opset)]
+    operators = [helper.make_opsetid("", form.opset)]
     proto = helper.make_model(
         written,
         producer_name="rot180",
@@ -252,7 +262,7 @@ def make_model(model: Network, *, opset: int, fold: bool, with_preprocessing: bo
         opset_imports=operators,
         ir_version=helper.find_min_ir_version_for(operators),
     )
-    helper.set_model_props(proto, metadata(model, in_graph=with_preprocessing, layout=layout))
+    helper.set_model_props(proto, metadata(model, form))
     return proto
 
 
@@ -276,10 +286,6 @@ def _require_exportable(model: Network) -> None:
             f"as safetensors"
         )
     require(4 * size, "export_onnx: the file, its check and ONNX Runtime's copy")
-
-
-def _output_name(model: Network) -> str:
-    return model.layers[-1].output_kind if len(model.output_shape) == 1 else "maps"
 
 
 def _unused(name: str, model: Network) -> str:

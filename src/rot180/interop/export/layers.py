@@ -13,7 +13,7 @@ from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Softmax, T
 from rot180.nn.activation_piecewise import ELU, Hardsigmoid, Hardswish, PReLU, ReLU6
 from rot180.nn.activation_smooth import GELU, SiLU
 from rot180.nn.batch_norm import BatchNorm2d
-from rot180.nn.channels import ChannelShuffle, LocalResponseNorm
+from rot180.nn.channels import ChannelShuffle, ChannelSlice, LocalResponseNorm
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.conv_transpose2d import ConvTranspose2d
 from rot180.nn.dropout import Dropout, DropPath
@@ -165,6 +165,13 @@ def channel_shuffle(graph: Graph, layer: ChannelShuffle, x: Value) -> Value:
     return x._replace(name=graph.node("Reshape", name, [columns, graph.numbers([0, channels, *size])]))
 
 
+def channel_slice(graph: Graph, layer: ChannelSlice, x: Value) -> Value:
+    """Write a choice of neighboring channels."""
+    x = graph.in_order(x)
+    bounds = [graph.numbers([number]) for number in (layer.start, layer.start + layer.out_channels, 1)]
+    return Value(graph.node("Slice", layer.name, [x.name, *bounds]), layer.output_shape(x.shape))
+
+
 def nothing(graph: Graph, layer: Layer, x: Value) -> Value:
     """Write nothing: the layer only acts in training."""
     return x
@@ -213,6 +220,7 @@ WRITERS: dict[type[Layer], Writer] = {
     AdaptiveAvgPool2d: adaptive_mean,
     Upsample: upsampling,
     ChannelShuffle: channel_shuffle,
+    ChannelSlice: channel_slice,
     Dropout: nothing,
     DropPath: nothing,
     BatchNorm2d: normalization.batch_norm,

@@ -9,6 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from rot180.errors import ArgumentError
+from rot180.interop.export.form import Form, output_of
 from rot180.interop.export.graph import Graph, graph_shape
 from rot180.nn.network import Network
 from rot180.nn.preprocessing import Preprocessing
@@ -118,7 +119,7 @@ def _each_normalized(graph: Graph, x: str, name: str, rank: int) -> str:
     return graph.node("Where", f"{name}/normalized", [is_constant, graph.number(0), rounded])
 
 
-def metadata(model: Network, *, in_graph: bool, layout: str) -> dict[str, str]:
+def metadata(model: Network, form: Form) -> dict[str, str]:
     """Return what a program must know to use the network: preprocessing, classes, and what the output is.
 
     Names are plain, values are texts or JSON. `mean` and `std` are for pixels divided by `white`.
@@ -126,16 +127,16 @@ def metadata(model: Network, *, in_graph: bool, layout: str) -> dict[str, str]:
     preprocessing = model.preprocessing
     shape = model.input_shape
     channels = shape[-1] if len(shape) == 3 else 1
-    kind = model.layers[-1].output_kind
+    output = "probabilities" if form.softmax else output_of(model)
     known = {
         "preprocessing": json.dumps(preprocessing.to_dict()),
-        "preprocessing_in_graph": json.dumps(in_graph),
-        "input": expected(preprocessing, in_graph=in_graph),
-        "output": "feature maps" if len(model.output_shape) > 1 else OUTPUTS.get(kind, kind),
+        "preprocessing_in_graph": json.dumps(form.with_preprocessing),
+        "input": expected(preprocessing, in_graph=form.with_preprocessing),
+        "output": OUTPUTS.get(output, output),
         "notation": model.notation,
     }
     if len(shape) == 3:
-        known |= {"layout": layout.upper(), "channels": {1: "gray", 3: "RGB"}.get(channels, str(channels))}
+        known |= {"layout": form.layout.upper(), "channels": {1: "gray", 3: "RGB"}.get(channels, str(channels))}
         known["resize"] = preprocessing.resize
     if not (preprocessing.pixels is not None and preprocessing.pixels.is_signed):
         known["white"] = f"{divisor(preprocessing):g}"
