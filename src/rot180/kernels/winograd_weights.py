@@ -77,13 +77,13 @@ def _tile_at(array, n, y, x, side, field, first, registers, pixel, cut):
     top, bottom, left, right = field[2], field[3], field[4], field[5]
     if n < N and y >= top and y + side <= bottom and x >= left and x + side <= right:
         return pointer(array, ((n * H + y) * W + x) * C + first), 1
-    for i in range(side):
-        for j in range(side):
-            is_inside = n < N and top <= y + i < bottom and left <= x + j < right
+    for k in range(0, side * side * pixel, L):
+        store(cut, k, splat(cut, 0.0))
+    for i in range(max(0, top - y), min(side, bottom - y) if n < N else 0):
+        for j in range(max(0, left - x), min(side, right - x)):
             source = pointer(array, ((n * H + y + i) * W + x + j) * C + first)
-            for r in range(registers):
-                value = load(source, r * L) if is_inside else splat(cut, 0.0)
-                store(cut, (i * side + j) * pixel + r * L, value)
+            for k in range(0, registers * L, L):
+                store(cut, (i * side + j) * pixel + k, load(source, k))
     return cut, 0
 
 
@@ -166,6 +166,9 @@ def correlate_tiles(addresses, xp, delta, dw, images, deltas, sums, cuts, fields
         own_images, own_deltas = pointer(images, thread * images.shape[1]), pointer(deltas, thread * deltas.shape[1])
         totals = pointer(sums, (thread if is_whole else part) * sums.shape[1])
         items = panels * panels_f
+        # Either two panels are finished while they are in the cache, or a point's matrices are read only once.
+        per_item, per_point, last = (_ALL, 1, _ALL - 1) if is_whole else (1, items, -1)
+        first_item, item_step, ahead = (0, 0, 0) if is_whole else (first_panel * panels_f, _ALL * point, rows)
         products = 0
         for q in range(first_panel, first_panel + panels):
             products += (min(width_c, C - q * width_c) + rows - 1) // rows
@@ -173,43 +176,25 @@ def correlate_tiles(addresses, xp, delta, dw, images, deltas, sums, cuts, fields
         products *= _ALL * (F // width_f * ((width_f + pairs - 1) // pairs) + (F % width_f + pairs - 1) // pairs)
         for b in range(blocks):
             first = (part * blocks + b) * block
-            for t in range(block):
-                n, place = (first + t) // per_image, (first + t) % per_image
-                y, x = place // per_row * outputs, place % per_row * outputs
-                for q in range(panels):
-                    c = first_c + q * width_c
-                    count = (min(width_c, C - c) + L - 1) // L
-                    source, where = _tile_at(
-                        xp, n, fields[0, 0] + y, fields[0, 1] + x, POINTS, fields[0], c, count, width_c, cut
-                    )
-                    target = advance(own_images, q * _ALL * point_c + t * width_c)
-                    transform(
-                        addresses[1],
-                        3,
-                        IMAGE,
-                        source,
-                        target,
-                        source,
-                        source,
-                        source,
-                        source,
-                        count,
-                        0,
-                        0,
-                        0,
-                        steps[where],
-                    )
-                for q in range(panels_f):
-                    f = q * width_f
-                    count = (min(width_f, F - f) + L - 1) // L
-                    source, where = _tile_at(
-                        delta, n, fields[1, 0] + y, fields[1, 1] + x, outputs, fields[1], f, count, width_f, cut
-                    )
-                    target = advance(own_deltas, q * _ALL * point_f + t * width_f)
-                    transform(
-                        addresses[1], taps, DELTA, source, target, source, source, source, source, count, 0, 0, 0,
-                        steps[2 + where],
-                    )  # fmt: skip
+            for which in range(2):
+                array, target, begin, end, width = (
+                    (xp, own_images, first_c, min(C, first_c + panels * width_c), width_c) if which == 0
+                    else (delta, own_deltas, 0, F, width_f)
+                )  # fmt: skip
+                side, what, of_taps = (POINTS, IMAGE, 3) if which == 0 else (outputs, DELTA, taps)
+                field, point_at = fields[which], steps[2 * which, 3]
+                for t in range(first, first + block):
+                    n, y, x = t // per_image, t % per_image // per_row * outputs, t % per_row * outputs
+                    for c in range(begin, end, width):
+                        count = (min(width, end - c) + L - 1) // L
+                        source, where = _tile_at(
+                            array, n, field[0] + y, field[1] + x, side, field, c, count, width, cut
+                        )
+                        to = advance(target, (c - begin) // width * _ALL * point_at + (t - first) * width)
+                        transform(
+                            addresses[1], of_taps, what, source, to, source, source, source, source, count, 0, 0, 0,
+                            steps[2 * which + where],
+                        )  # fmt: skip
             # The rows of pixels of the next block are fetched bit by bit, before each product.
             begin, end = first + block, first + (2 * block if b + 1 < blocks else block)
             x_at = _row_of(xp, begin, per_image, per_row, outputs, fields[0, 0] + POINTS - outputs)
@@ -218,12 +203,11 @@ def correlate_tiles(addresses, xp, delta, dw, images, deltas, sums, cuts, fields
             d_end = _row_of(delta, end, per_image, per_row, outputs, fields[1, 0])
             x_step, d_step = _lines(xp, x_end - x_at, products), _lines(delta, d_end - d_at, products)
             for turn in range(items * _ALL):
-                # Either two panels are finished while they are in the cache, or a point's matrices are read only once.
-                item, p = (turn // _ALL, turn % _ALL) if is_whole else (turn % items, turn // items)
+                item, p = turn // per_item % items, turn // per_point % _ALL
                 q, r = item // panels_f, item % panels_f
                 c, f = first_c + q * width_c, r * width_f
                 channels, filters = min(width_c, C - c), min(width_f, F - f)
-                place = 0 if is_whole else (first_panel * panels_f + item) * _ALL * point
+                place = (first_item + item) * item_step
                 for j in range(0, filters, TILE_VECTORS * L):
                     vectors = min(TILE_VECTORS, (filters - j + L - 1) // L)
                     for i in range(0, channels, rows):
@@ -231,16 +215,16 @@ def correlate_tiles(addresses, xp, delta, dw, images, deltas, sums, cuts, fields
                         _fetch(delta, d_at, d_step, d_end)
                         x_at, d_at = x_at + x_step, d_at + d_step
                         after = place + p * point + (i + rows) * width_f + j
-                        for k in range(0 if is_whole else rows):
+                        for k in range(ahead):
                             for v in range(vectors):
                                 prefetch(totals, after + k * width_f + v * L)
                         tile(
                             addresses[0], min(rows, channels - i), vectors,
                             advance(own_images, (q * _ALL + p) * point_c + i),
                             advance(own_deltas, (r * _ALL + p) * point_f + j),
-                            advance(totals, place + p * point + i * width_f + j), 1, 1 if b else 0, strides,
+                            advance(totals, place + p * point + i * width_f + j), 1, min(b, 1), strides,
                         )  # fmt: skip
-                if is_whole and p == _ALL - 1:
+                if p == last:
                     for i in range(channels):
                         source = advance(totals, i * width_f)
                         _finish(addresses[1], taps, source, dw, (c + i) * F + f, filters, steps[4])
