@@ -31,6 +31,13 @@ def steps(model: nn.Sequential, training: bool) -> list[str]:
     [
         ((23, 30, 3), [nn.Conv2d(20, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(), nn.ReLU()]),
         ((32, 32, 3), [nn.Conv2d(16, 7, stride=2, padding="same"), nn.ReLU()]),
+        (
+            (32, 36, 3),  # in inference, the sum is finished with the convolution
+            [
+                nn.Add([nn.Conv2d(24, 1, stride=2)], [nn.Conv2d(24, 7, stride=2, padding=3), nn.BatchNorm2d()]),
+                nn.ReLU(),
+            ],
+        ),
         ((53, 54, 1), [nn.Conv2d(33, 11, stride=4, padding=((2, 1), (0, 5)))]),
         ((20, 21, 5), [nn.Conv2d(16, 5, stride=2, padding="valid"), nn.ReLU6()]),
         (

@@ -217,7 +217,7 @@ def _emit_transform(builder, taps, what, operands, dtype):
 
 
 _cases = [(3, IMAGE), *((taps, what) for taps in (3, 5) for what in range(WEIGHTS, POOL + 1))]
-_cases += [(4, what) for what in range(WEIGHTS, BIAS + 1)]
+_cases += [(4, what) for what in range(WEIGHTS, ADD + 1)]
 _body = switched(_emit_transform, _cases)
 
 
