@@ -50,10 +50,9 @@ def gelu(graph: Graph, layer: GELU, x: Value) -> Value:
     if graph.opset >= 20:
         return x._replace(name=graph.node("Gelu", name, [x.name], approximate=form))
     if form == "tanh":
-        square = graph.node("Mul", f"{name}/square", [x.name, x.name])
-        cubic = graph.node("Mul", f"{name}/cubic", [square, graph.number(0.044715)])
-        factor = graph.node("Add", f"{name}/factor", [cubic, graph.number(1)])
-        curve = graph.node("Mul", f"{name}/curve", [x.name, factor])
+        cube = graph.node("Pow", f"{name}/cube", [x.name, graph.number(3)])
+        small = graph.node("Mul", f"{name}/small", [cube, graph.number(0.044715)])
+        curve = graph.node("Add", f"{name}/curve", [x.name, small])
         scaled = graph.node("Mul", f"{name}/scaled", [curve, graph.number(math.sqrt(2 / math.pi))])
         rise = graph.node("Tanh", f"{name}/rise", [scaled])
     else:
