@@ -102,10 +102,16 @@ def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float, name
     assert error <= tolerance, f"{name}: off by {error:.1e} of its largest value"
 
 
-def compare(text: str, counts: Iterable[int] = (3, 3), dtype: Any = np.float32, **options: Any) -> None:
+def compare(
+    text: str,
+    counts: Iterable[int] = (3, 3),
+    dtype: Any = np.float32,
+    tolerance: float | None = None,
+    **options: Any,
+) -> None:
     """Compare the compiled engine with the reference; where noise is drawn, both draw it in the same type."""
     counts = list(counts)
     same = any(word in text for word in ("noisyrelu", "dropout", "droppath"))
-    tolerance = TOLERANCE[np.dtype(dtype).name]
+    tolerance = tolerance or TOLERANCE[np.dtype(dtype).name]
     expected = train("numpy", text, counts, dtype=dtype if same else np.float64, **options)
     assert_agree(train("compiled", text, counts, dtype=dtype, **options), expected, tolerance)

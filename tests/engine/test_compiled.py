@@ -113,7 +113,8 @@ def test_named_models(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["resnet20", "mobilenet_v3_small", "efficientnet_b0", "squeezenet1_1", "densenet121"])
 def test_deep_named_models(name: str) -> None:
-    compare(adapted_model(name, (33, 32, 3), 3), [4], dtype="float64")
+    # Minimal filtering rounds more, over as many as 121 layers.
+    compare(adapted_model(name, (33, 32, 3), 3), [4], dtype="float64", tolerance=1e-9)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -29,6 +29,8 @@ UNITS = 16
 """The least number of runs that the rows of a batch are divided into, if possible: enough for as many cores."""
 CACHED_RUN = 1 << 18
 """The most bytes of images that one run of rows reads: together with the kernels they fit the second-level cache."""
+CACHED_WEIGHTS = 1 << 19
+"""Bytes of weights beyond which they do not stay in the second-level cache from one run to the next."""
 LARGE_WEIGHTS = 6 << 20
 """Bytes of weights beyond which even one image is worth packing them: a block of filters in place is a few bytes from
 each of many pages, and does not stay in the cache from one row of the output to the next."""
@@ -198,7 +200,7 @@ class Convolution:
         """Return the number of output rows in one unit of work."""
         row_bytes = step * math.prod(x.array.shape[2:]) * x.array.itemsize
         # Each run reads all the weights again.
-        runs = UNITS if self.w.nbytes <= LARGE_WEIGHTS else -(-UNITS * self.width // self.filters)
+        runs = UNITS if self.w.nbytes <= CACHED_WEIGHTS else -(-UNITS * self.width // self.filters)
         return int(max(1, min(-(-rows // runs), CACHED_RUN // max(1, row_bytes))))
 
     def weight_gradient(self, x: FeatureMap, delta: FeatureMap, dw: Array) -> tuple[Call, Call | None]:
