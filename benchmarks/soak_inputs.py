@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 import struct
 import tarfile
 from collections.abc import Callable
@@ -14,7 +15,8 @@ import numpy as np
 from PIL import Image, features
 from safetensors.numpy import save
 
-from rot180 import model, network, save_model
+from onnx_nodes import stored
+from rot180 import export_onnx, import_onnx, model, network, save_model
 from rot180.data.cifar import RECORD, read_cifar10
 from rot180.data.csv_dataset import read_csv_file
 from rot180.data.idx import read_idx
@@ -25,6 +27,8 @@ from rot180.data.npz import read_npz
 from rot180.data.options import ImageOptions
 from rot180.data.parquet import read_parquet
 from rot180.interop.hub_config import read_hub_config
+from rot180.interop.onnx.evaluate import evaluate
+from rot180.interop.onnx.graph import parse_graph
 from rot180.interop.weights import import_weights
 from rot180.nn import MODELS
 from rot180.runs import load_run
@@ -46,6 +50,9 @@ IMAGES = {"png": "1 L LA P RGB RGBA I;16", "jpeg": "L RGB CMYK", "gif": "L P", "
 WEIGHTS = ("torch", "torch-old", "foreign-safetensors", "hub-config")
 """The readers of other programs' weights."""
 
+GRAPHS = ("onnx", "onnx-nodes")
+"""The reader of ONNX files, and the evaluator of their nodes."""
+
 if features.check("avif"):
     IMAGES["avif"] = "RGB RGBA"
 
@@ -66,6 +73,8 @@ def make_seeds(folder: Path) -> dict[str, list[bytes]]:
         "torch-old": [in_sequence(value, arrays) for value, arrays in _checkpoints()],
         "foreign-safetensors": [save(dict(_CONVOLUTIONS), {"format": "pt"})],
         "hub-config": [json.dumps(_HUB_CONFIG).encode()],
+        "onnx": _graphs(folder),
+        "onnx-nodes": [test.model for test in stored() if len(test.model) < 300],
         "config": _config(folder),
         "history": _history(),
         "state": [json.dumps(_STATE).encode()],
@@ -123,6 +132,8 @@ def parsers(folder: Path) -> dict[str, Parse]:
         "torch-old": from_file("sequence/a.pth", _import),
         "foreign-safetensors": from_file("foreign/a.safetensors", _import),
         "hub-config": from_file("hub/config.json", lambda path: read_hub_config(path.parent)),
+        "onnx": from_file("a.onnx", import_onnx),
+        "onnx-nodes": _evaluated,
         "config": from_file("a.toml", lambda path: settings_from(read_config(path), path)),
         "history": from_file("history.jsonl", read_history),
         "state": from_file("checkpoints/000042/state.json", lambda path: steps_done(path.parent)),
@@ -161,6 +172,34 @@ _STATE = {
     "generators": {"shuffle": {"bit_generator": "PCG64", "state": {"state": 2**100, "inc": 3}}},
     "step_count": 42, "steps": 42, "has_best": False, "epochs": [_EPOCH], "extra": {"history_file": {}},
 }  # fmt: skip
+
+
+_GRAPHS = (
+    "8x8x3 > conv3x3:4:same bn relu maxpool2 > ( skip * gap fc4 sigmoid ) > fc3 softmax",
+    "6x6x2 > conv3x3:4:pad1:g2 gelu ( slice2 | slice2:from2 silu ) shuffle2 ( skip + ln ) up2 avgpool3:pad1 lrn3 > fc3",
+    "7x5x1 > convt2x2:3:s2 hardswish prelu in gn3 ( relu6 | elu ) dropout > fc4 hardsigmoid > fc2",
+)
+
+
+def _graphs(folder: Path) -> list[bytes]:
+    """Return the exports of small networks for several versions of the operator set."""
+    found = []
+    for text in _GRAPHS:
+        for opset in (13, 17, 21):
+            export_onnx(network(text).build(seed=1), folder / "seed.onnx", opset=opset)
+            found.append((folder / "seed.onnx").read_bytes())
+    return found
+
+
+def _evaluated(content: bytes) -> object:
+    """Evaluate a graph on ones, if its inputs are small."""
+    graph = parse_graph(content)
+    inputs = {}
+    for value in graph.inputs:
+        shape = [size or 1 for size in value.shape or ()]
+        if math.prod(shape) < 10_000 and len(shape) < 16:
+            inputs[value.name] = np.ones(shape, value.dtype or np.float32)
+    return evaluate(graph, inputs, limit=2**20)
 
 
 def _import(path: Path) -> object:

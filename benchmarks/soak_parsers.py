@@ -27,7 +27,7 @@ from random import Random
 from types import FrameType
 
 from rot180.errors import Rot180Error
-from soak_inputs import IMAGES, WEIGHTS, make_seeds, parsers
+from soak_inputs import GRAPHS, IMAGES, WEIGHTS, make_seeds, parsers
 
 MAX_MEMORY, MAX_SECONDS = 256 * 1024**2, 2.0
 
@@ -42,6 +42,11 @@ NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x8000000
 
 _JSON = [*rb'{ } [ ] , : null true 1e999 -1 0.5 NaN 99999999999999999999 \u0000 "epoch" "event"'.split(b" "), b"\n"]
 _TABLE = [*rb"0 9 255 256 -1 1e9 nan inf , ,, ; label ../../a.png 99999999999999999999".split(b" "), b'"', b"\n", b"\r"]
+
+_ONNX = [
+    *rb"Conv Relu Resize Pad Tile Expand ConstantOfShape Reshape Split Concat Gemm MatMul axis pads".split(b" "),
+    b"\x22\x04Tile", b"\x0a\x00", b"\x12\x00", b"\xff" * 9 + b"\x01", b"\x80\x80\x80\x80\x10", b"\x08\x80\x80\x04",
+]  # fmt: skip
 
 WORDS = {
     "csv": [*_TABLE, b"\xff", b"\t"],
@@ -58,6 +63,8 @@ WORDS = {
     "history": _JSON,
     "state": _JSON,
     "hub-config": _JSON,
+    "onnx": _ONNX,
+    "onnx-nodes": _ONNX,
 }
 """Pieces of the text formats, put in now and then."""
 
@@ -215,7 +222,7 @@ def _in_a_process(parser: str, count: int, seed: int, save: Path | None) -> Tall
 def main() -> int:
     """Run the soak from the command line."""
     names = ["idx", "csv", "listing", "npy", "npz", "parquet", "cifar", *IMAGES, "safetensors", "config", "history",
-             "state", "notation", *WEIGHTS]  # fmt: skip
+             "state", "notation", *WEIGHTS, *GRAPHS]  # fmt: skip
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--count", type=int, default=100_000, help="inputs for each reader")
     arguments.add_argument("--seed", type=int, default=0)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rot180.errors import ModelError, Rot180Error
+from rot180.errors import ModelError, Rot180Error, short
 from rot180.interop.onnx.call import Call
 from rot180.interop.onnx.graph import OnnxGraph, OnnxNode
 from rot180.interop.onnx.operators import operator_of
 from rot180.ops.types import Array
 
 
-def evaluate(graph: OnnxGraph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def evaluate(graph: OnnxGraph, inputs: Mapping[str, Array], limit: int | None = None) -> dict[str, Array]:
     """Return the outputs of a graph by name.
 
     Parameters
@@ -22,6 +22,8 @@ def evaluate(graph: OnnxGraph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     graph : OnnxGraph
     inputs : mapping of str to array
         A value for each of `graph.inputs`, in ONNX's layout: images (N, C, H, W).
+    limit : int, optional
+        The most values that a node may make.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def evaluate(graph: OnnxGraph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     readers = Counter(name for node in graph.nodes for name in node.inputs)
     for node in graph.nodes:
         given = [None if not name else _value(values, name, node, graph.path) for name in node.inputs]
-        for name, array in zip(node.outputs, compute(node, given, graph), strict=False):
+        for name, array in zip(node.outputs, compute(node, given, graph, limit), strict=False):
             if name and array is not None:
                 values[name] = array
         for name in set(node.inputs) & values.keys():
@@ -44,7 +46,7 @@ def evaluate(graph: OnnxGraph, inputs: Mapping[str, Array]) -> dict[str, Array]:
                 del values[name]
     missing = [value.name for value in graph.outputs if value.name not in values]
     if missing:
-        raise ModelError(f"{graph.path}: no node makes the output {missing[0]!r}")
+        raise ModelError(f"{graph.path}: no node makes the output {short(missing[0])}")
     return {value.name: values[value.name] for value in graph.outputs}
 
 
@@ -64,12 +66,12 @@ def compute(
     except (ArithmeticError, IndexError, TypeError, ValueError, Rot180Error) as error:
         raise call.error(f"it does not fit its inputs ({error})") from None
     if call.unread:
-        raise call.error(f"its attribute {call.unread[0]!r} is not supported")
+        raise call.error(f"its attribute {call.unread[0][:60]!r} is not supported")
     several = found if isinstance(found, tuple) else (found,)
     return tuple(None if array is None else np.asarray(array) for array in several)
 
 
 def _value(values: Mapping[str, Array], name: str, node: OnnxNode, path: str) -> Array:
     if name not in values:
-        raise ModelError(f"{path}: {node.label}: it reads {name[:60]!r}, which no node before it makes")
+        raise ModelError(f"{path}: {node.label}: it reads {short(name)}, which no node before it makes")
     return values[name]

@@ -45,7 +45,7 @@ class OnnxNode(NamedTuple):
     @property
     def label(self) -> str:
         """The node in messages: `node 'conv1' (Conv)`."""
-        return f"node {short(self.name) if self.name else self.place} ({self.operator})"
+        return f"node {short(self.name) if self.name else self.place} ({self.operator[:60]})"
 
 
 class OnnxValue(NamedTuple):
@@ -263,7 +263,7 @@ def _type(message: Message, name: str) -> tuple[np.dtype[Any] | None, tuple[int 
         tensor = message.inner(value)
         for inner, content in tensor.fields():
             if inner == 1:
-                dtype = dtype_of(tensor.int_of(content), f"{message.path}: value {name!r}")
+                dtype = dtype_of(tensor.int_of(content), f"{message.path}: value {short(name)}")
             elif inner == 2:
                 shape = _shape(tensor.inner(content))
     return dtype, shape

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from rot180.errors import ModelError, Rot180Error
+from rot180.errors import ModelError, Rot180Error, short
 from rot180.interop.onnx.call import Call
 from rot180.interop.onnx.evaluate import compute
 from rot180.interop.onnx.graph import OnnxGraph, OnnxNode
@@ -107,8 +108,14 @@ LIFTS: dict[str, Lift] = {
 MAX_CONSTANT = 2**22
 """The most values of a constant that is computed from others: a shape, or weights that were left to a node."""
 
+MAX_FOLDED = 96 * 2**20
+"""The most bytes of all such constants."""
+
 MAX_MORE = 64 * 2**20
 """How many bytes the parameters may need beyond those of the file, as several nodes may read one tensor."""
+
+MAX_IMAGE = 2**28
+"""The most values of a batch of images as the file fixes it."""
 
 CHANNELS = (1, 3, 4)
 """The numbers of channels of images, by which it is found which axis of an input they are."""
@@ -154,7 +161,8 @@ def lift(graph: OnnxGraph, input_shape: Shape | None = None, output: str | None 
     wanted = _output(graph, output)
     constants = dict(graph.tensors)
     nodes = _needed(graph.nodes, wanted, graph.path)
-    nodes = [node for node in nodes if not _folded(node, graph, constants)]
+    folding = _Folding(graph)
+    nodes = [node for node in nodes if not folding.folds(node, constants)]
     nodes = fuse(nodes, constants, {wanted})
     source = _input(graph, input_shape)
     readers = Counter(name for node in nodes for name in node.inputs)
@@ -163,7 +171,7 @@ def lift(graph: OnnxGraph, input_shape: Shape | None = None, output: str | None 
     if graph.inputs[0].dtype == np.uint8:
         net.pixels = np.ones(source.channels), np.zeros(source.channels)
     for node in nodes:
-        if _folded(node, graph, values):
+        if folding.folds(node, values):
             continue
         call: Call[Operand] = Call(
             node, [_read(values, name, node, graph, readers) for name in node.inputs], graph.opset, graph.path
@@ -173,10 +181,11 @@ def lift(graph: OnnxGraph, input_shape: Shape | None = None, output: str | None 
                 values[name] = made
     found = values.get(wanted)
     if not isinstance(found, Value) or found.place < 0:
-        raise ModelError(f"{graph.path}: its output {wanted!r} is not computed from its input by any layer")
+        raise ModelError(f"{graph.path}: its output {short(wanted)} is not computed from its input by any layer")
     if found.axes not in (MAPS, VECTOR, "NHWC") and found.axes.rstrip("1") != VECTOR:
         raise ModelError(
-            f"{graph.path}: its output {wanted!r}, of shape {list(found.shape)}, is in an order that layers do not have"
+            f"{graph.path}: its output {short(wanted)}, of shape {list(found.shape)}, is in an order that layers do "
+            f"not have"
         )
     return LiftedNetwork(_network(net, found.place, graph), source, found, wanted)
 
@@ -187,7 +196,7 @@ def _output(graph: OnnxGraph, output: str | None) -> str:
         return names[0]
     if output in names:
         return output
-    listed = ", ".join(repr(name) for name in names[:8])
+    listed = ", ".join(short(name) for name in names[:8])
     raise ModelError(f"{graph.path}: a network has one output; choose one of {listed} with output=...")
 
 
@@ -199,39 +208,52 @@ def _needed(nodes: Sequence[OnnxNode], wanted: str, path: str) -> list[OnnxNode]
             found.append(node)
             names |= {name for name in node.inputs if name}
     if not found:
-        raise ModelError(f"{path}: no node makes its output {wanted!r}")
+        raise ModelError(f"{path}: no node makes its output {short(wanted)}")
     return found[::-1]
 
 
-def _folded(node: OnnxNode, graph: OnnxGraph, values: dict[str, Array] | dict[str, Operand]) -> bool:
-    """Compute a node whose inputs are all constant; return whether they are."""
-    given = [values.get(name) if name else None for name in node.inputs]
-    if node.operator == "Shape" and isinstance(given[0], Value):
-        call: Call[Operand] = Call(node, given, graph.opset, graph.path)
-        values[node.outputs[0]] = shape_of(call)
+class _Folding:
+    """The computation of what depends on no image, within a bound on all of it together."""
+
+    def __init__(self, graph: OnnxGraph) -> None:
+        self._graph, self._left = graph, MAX_FOLDED
+
+    def folds(self, node: OnnxNode, values: dict[str, Array] | dict[str, Operand]) -> bool:
+        """Compute a node whose inputs are all constant; return whether they are."""
+        graph = self._graph
+        given = [values.get(name) if name else None for name in node.inputs]
+        if node.operator == "Shape" and given and isinstance(given[0], Value):
+            call: Call[Operand] = Call(node, given, graph.opset, graph.path)
+            values[node.outputs[0]] = shape_of(call)
+            return True
+        if any(name and not isinstance(array, np.ndarray) for name, array in zip(node.inputs, given, strict=True)):
+            return False
+        constants = [array if isinstance(array, np.ndarray) else None for array in given]
+        for name, array in zip(node.outputs, compute(node, constants, graph, MAX_CONSTANT), strict=False):
+            if name and array is not None:
+                values[name] = array
+                self._left -= array.nbytes if array.base is None else 0
+        if self._left < 0:
+            raise ModelError(
+                f"{graph.path}: {node.label}: constants may be computed with at most {MAX_FOLDED:,} bytes in all; save "
+                f"their values instead"
+            )
         return True
-    if any(name and not isinstance(array, np.ndarray) for name, array in zip(node.inputs, given, strict=True)):
-        return False
-    constants = [array if isinstance(array, np.ndarray) else None for array in given]
-    for name, array in zip(node.outputs, compute(node, constants, graph, MAX_CONSTANT), strict=False):
-        if name and array is not None:
-            values[name] = array
-    return True
 
 
 def _input(graph: OnnxGraph, input_shape: Shape | None) -> Value:
     """Return the network's input: images, channels first or last, or vectors."""
     if len(graph.inputs) != 1:
-        names = ", ".join(repr(value.name) for value in graph.inputs[:8]) or "none"
+        names = ", ".join(short(value.name) for value in graph.inputs[:8]) or "none"
         raise ModelError(f"{graph.path}: a network has one input; the graph has {len(graph.inputs)}: {names}")
     name, dtype, shape = graph.inputs[0]
     if shape is None or len(shape) not in (2, 4):
         told = "none given" if shape is None else f"{len(shape)} axes"
         raise ModelError(
-            f"{graph.path}: its input {name!r} must be images (N, C, H, W) or vectors (N, n); it has {told}"
+            f"{graph.path}: its input {short(name)} must be images (N, C, H, W) or vectors (N, n); it has {told}"
         )
     if dtype is not None and dtype.kind != "f" and dtype != np.uint8:
-        raise ModelError(f"{graph.path}: its input {name!r} must be floats or uint8; it is {dtype}")
+        raise ModelError(f"{graph.path}: its input {short(name)} must be floats or uint8; it is {dtype}")
     axes = VECTOR if len(shape) == 2 else "NHWC" if shape[3] in CHANNELS and shape[1] not in CHANNELS else MAPS
     own = "NHWC" if len(shape) == 4 else VECTOR
     sizes = dict(zip(axes, shape, strict=True))
@@ -246,6 +268,10 @@ def _input(graph: OnnxGraph, input_shape: Shape | None) -> Value:
         example = "(224, 224, 3)" if len(shape) == 4 else "(784,)"
         raise ModelError(f"{graph.path}: the file leaves the size of the images open; give input_shape={example}")
     sizes["N"] = sizes["N"] or 1
+    if math.prod(size or 1 for size in sizes.values()) > MAX_IMAGE:
+        raise ModelError(
+            f"{graph.path}: its input may have at most {MAX_IMAGE:,} values; it has {list(sizes.values())}"
+        )
     known = {axis: size for axis, size in sizes.items() if size is not None}
     return Value(-1, tuple(known[axis] for axis in axes), axes)
 
@@ -261,7 +287,7 @@ def _read(
     if not name:
         return None
     if name not in values:
-        raise ModelError(f"{graph.path}: {node.label}: it reads {name[:60]!r}, which no node before it makes")
+        raise ModelError(f"{graph.path}: {node.label}: it reads {short(name)}, which no node before it makes")
     found = values[name]
     if isinstance(found, Value):
         return found._replace(exclusive=found.exclusive and readers[name] == 1)
@@ -281,7 +307,7 @@ def _lifted(call: Call[Operand], net: Lifted) -> Sequence[Value | None]:
     except (ArithmeticError, IndexError, TypeError, ValueError, Rot180Error) as error:
         raise call.error(f"no layer stands for it ({error})") from None
     if call.unread:
-        raise call.error(f"its attribute {call.unread[0]!r} is not supported")
+        raise call.error(f"its attribute {call.unread[0][:60]!r} is not supported")
     return (made,) if isinstance(made, Value) else made
 
 

@@ -65,6 +65,8 @@ def layer_normalization(call: Call[Array]) -> Evaluated:
     x, scale, bias = call.input(0), call.input(1), call.optional(2)
     axis, eps = call.axis(call.get_int("axis", -1), x.ndim), call.get_float("epsilon", 1e-5)
     axes = tuple(range(axis, x.ndim))
+    if any(np.broadcast_shapes(x.shape, given.shape) != x.shape for given in (scale, bias) if given is not None):
+        raise call.error(f"scale and bias do not fit the input {x.shape}")
     rows = x.reshape(1, math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
     size = rows.shape[-1]
     ones, zeros = np.ones(size, x.dtype), np.zeros(size, x.dtype)

@@ -62,6 +62,8 @@ def qlinear_conv(call: Call[Array]) -> Evaluated:
     bias = call.optional(8)
     y = convolved(call, x, w, None if bias is None else bias.astype(np.float64))
     scales = call.input(1).astype(np.float64) * call.input(4).astype(np.float64) / call.input(6)
+    if scales.size not in (1, y.shape[1]):
+        raise call.error(f"there must be one scale, or one for each of {y.shape[1]} filters; there are {scales.size}")
     return quantized(y * scales.reshape(-1, 1, 1), call.input(7), call.input(7).dtype)
 
 

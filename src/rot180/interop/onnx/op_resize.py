@@ -43,6 +43,7 @@ def resize_10(call: Call[Array]) -> Evaluated:
 def _asymmetric(call: Call[Array], x: Array, scales: Sequence[float], mode: str) -> Array:
     sizes = _scaled(call, x.shape, scales)
     for axis, (scale, out) in enumerate(zip(scales, sizes, strict=True)):
+        call.require((out, x.shape[axis]), np.float64)
         places = np.arange(out) / scale
         weights = _nearest(places, x.shape[axis], np.floor) if mode == "nearest" else _linear(places, x.shape[axis])
         x = _along(call, x, axis, weights)
@@ -65,6 +66,7 @@ def resize(call: Call[Array]) -> Evaluated:
     for axis, n, scale, out, (start, end) in zip(axes, shape, scales, sizes, region, strict=True):
         if out == n and scale == 1 and given != "tf_crop_and_resize":
             continue
+        call.require((out, n), np.float64)
         places = _places(given, n, scale, out, start, end)
         if mode == "nearest":
             weights = _nearest(places, n, NEAREST[rounding])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rot180.errors import ModelError
+from rot180.errors import ModelError, short
 from rot180.interop.onnx.wire import Message
 from rot180.ops.types import Array
 
@@ -70,10 +70,10 @@ def read_tensor(message: Message) -> tuple[str, Array]:
                 raw = message.bytes_of(value)
             case 13 | 14 if field == 13 or value != 0:
                 raise ModelError(
-                    f"{message.path}: tensor {name or '(not named yet)'!r} is stored in another file, which is not "
+                    f"{message.path}: tensor {short(name)} is stored in another file, which is not "
                     f"opened; save the model as one file, as onnx.save(model, path, save_as_external_data=False) does"
                 )
-    whose = f"{message.path}: tensor {name!r}"
+    whose = f"{message.path}: tensor {short(name)}"
     dtype = dtype_of(number, whose)
     if len(dims) > MAX_AXES or any(size < 0 for size in dims):
         raise ModelError(f"{whose} must have at most {MAX_AXES} axes of 0 or more values; its shape is {dims[:20]}")

@@ -21,6 +21,7 @@ from rot180.errors import Rot180Error
 from rot180.interop.onnx.call import Call
 from rot180.nn import Layer, Node
 from rot180.nn.layer import Shape
+from rot180.nn.notation_items import MAX_LAYERS
 from rot180.ops.types import Array
 
 MAPS, VECTOR, POOLED = "NCHW", "NC", "NC11"
@@ -52,9 +53,14 @@ class Value(NamedTuple):
 
     @property
     def channels(self) -> int:
-        """The number of channels."""
-        return self.shape[self.axes.index("C")]
+        """The number of channels; raises ValueError if it is so large that numbers for them would fill the memory."""
+        count = self.shape[self.axes.index("C")]
+        if count > MAX_CHANNELS:
+            raise ValueError(f"at most {MAX_CHANNELS:,} channels are supported; these are {count:,}")
+        return count
 
+
+MAX_CHANNELS = 2**20
 
 Operand = Value | Array
 LiftCall = Call[Operand]
@@ -130,6 +136,8 @@ class Lifted:
 
     def add(self, call: LiftCall, layer: Layer, *read: Value, **arrays: Array | None) -> int:
         """Append a node with the arrays of its layer, and return its place; raise ModelError if it does not fit."""
+        if len(self.nodes) >= MAX_LAYERS:
+            raise call.error(f"a network has at most {MAX_LAYERS:,} layers; this graph needs more")
         given = {name: _float(call, array) for name, array in arrays.items() if array is not None}
         inputs = [self.shape_of(source.place) for source in read]
         try:
