@@ -13,7 +13,8 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 TABLES = ["idx", "csv", "listing", "npy", "npz", "parquet", "cifar"]
 IMAGES = ["png", "jpeg", "gif", "bmp", "webp", "tiff", "ppm"]
 WEIGHTS = ["torch", "torch-old", "foreign-safetensors", "hub-config"]
-READERS = [*TABLES, *IMAGES, "safetensors", "config", "history", "state", "notation", *WEIGHTS]
+GRAPHS = ["onnx", "onnx-nodes"]
+READERS = [*TABLES, *IMAGES, "safetensors", "config", "history", "state", "notation", *WEIGHTS, *GRAPHS]
 COUNT = 10_000 // len(READERS) + 1
 
 
