@@ -16,6 +16,7 @@ NETWORKS = (
     "12x12x16 > ( conv3x3:16:same bn relu > conv3x3:16:same bn + skip ) relu > conv3x3:17:same relu maxpool2 > fc4",
     "13x15x16 > conv5x5:17:same relu maxpool2 > conv3x3:16:same maxpool2 relu > fc4",
     "12x12x16 > conv3x3:16:same relu maxpool3 > fc4",
+    "16x16x3 > ( conv1:16:s2 + conv7x7:16:s2:pad3 bn ) relu > gap fc4",
     "8x8x17 > ( conv3x3:20:same relu | conv5x5:17:pad2 | skip ) > conv3x3:16:same relu6 > gap > fc3",
 )
 
