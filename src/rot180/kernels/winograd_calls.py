@@ -17,7 +17,7 @@ from rot180.kernels.winograd import (
     convolve_tiles,
     transform_weights,
 )
-from rot180.kernels.winograd_transforms import ADD, BIAS, CASES, GATE, OUTPUTS, POINTS, POOL, transform_address
+from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, OUTPUTS, POINTS, POOL, _cases, transform_address
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
@@ -164,7 +164,7 @@ class Winograd:
         winners: Array = _NO_WINNERS,
     ) -> list[Call]:
         """The calls of a convolution of x with w, whose first tile begins at a row and column of the buffer of x."""
-        if (self.taps, what) not in CASES:
+        if (self.taps, what) not in _cases:
             raise ValueError(f"no outputs of kind {what} are compiled for kernels of {self.taps} taps")
         _, _, C, F = w.shape
         lanes, side, points = lane_count_of(w.dtype), OUTPUTS[self.taps], POINTS * POINTS

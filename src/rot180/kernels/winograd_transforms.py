@@ -40,7 +40,6 @@ from rot180.ops.winograd import matrices
 __all__ = [
     "ADD",
     "BIAS",
-    "CASES",
     "CLOSED",
     "DELTA",
     "GATE",
@@ -217,10 +216,9 @@ def _emit_transform(builder, taps, what, operands, dtype):
             one(count, masked=True)
 
 
-CASES = [(3, IMAGE), *((taps, what) for taps in (3, 5) for what in range(WEIGHTS, POOL + 1))]
-"""Taps, and what is transformed. Four taps are those of strided kernels, whose data gradient is direct."""
-CASES += [(4, what) for what in range(WEIGHTS, ADD + 1)]
-_body = switched(_emit_transform, CASES)
+_cases = [(3, IMAGE), *((taps, what) for taps in (3, 5) for what in range(WEIGHTS, POOL + 1))]
+_cases += [(4, what) for what in range(WEIGHTS, ADD + 1)]
+_body = switched(_emit_transform, _cases)
 
 
 def _transform(taps, what, source, target, scale, shift, other, bounds, count, part, rows, columns, steps):
