@@ -27,6 +27,7 @@ GUIDES = (
     "training",
     "weights",
     "export",
+    "onnx",
 )
 
 
