@@ -37,7 +37,7 @@ def beginning(model: Network, place: int) -> Network:
     >>> from rot180.nn import network
     >>> model = network("8x8x1 > conv3x3:4 relu ( skip | conv1x1:2 ) > fc10").build(seed=0)
     >>> beginning(model, 1), beginning(model, 2)
-    (network('8x8x1 > conv3x3:4 relu'), network('8x8x1 > conv3x3:4 relu conv1x1:2'))
+    (network('8x8x1 > conv3x3:4 relu'), network('8x8x1 > conv3x3:4 relu > conv1x1:2'))
     """
     if not 0 <= place < len(model.nodes):
         raise ArgumentError(f"the network has {len(model.nodes)} nodes, counted from 0; there is no node {place}")
