@@ -63,7 +63,7 @@ NORMALIZED = Recipe(
     schedule="cosine",
     warmup=0.1,
     label_smoothing=0.1,
-    epochs=8,
+    epochs=12,
     batch_size=128,
     normalize="dataset",
     augment="crop:4,border:reflect,altflip",
@@ -71,10 +71,10 @@ NORMALIZED = Recipe(
 """For any network with batch normalization, which bears higher rates. Without the augmentation, CIFAR-10's default
 network overfits within four epochs: 88% of the training images, but 80% of 5,000 that were held out."""
 
-FAST_NORMALIZED = replace(NORMALIZED, tta="flip")
-"""For a wider network: mirror images count in testing, too."""
+FAST_NORMALIZED = replace(NORMALIZED, epochs=9, tta="flip")
+"""For a wider network, which learns more in an epoch: mirror images count in testing, too."""
 
-BEST_NORMALIZED = replace(FAST_NORMALIZED, epochs=20, augment="crop:4,border:reflect,altflip,cutout:8", ema=0.999)
+BEST_NORMALIZED = replace(FAST_NORMALIZED, epochs=24, augment="crop:4,border:reflect,altflip,cutout:8", ema=0.999)
 """For more epochs of the wider network."""
 
 
@@ -146,7 +146,7 @@ NAMED_RECIPES: dict[str, NamedRecipe] = {
         BEST_NORMALIZED,
         None,
         2,
-        "for photographs: 20 epochs of a wide network, mirrored images and an average of the weights; for other images "
+        "for photographs: 24 epochs of a wide network, mirrored images and an average of the weights; for other images "
         "the same as default",
     ),
 }
