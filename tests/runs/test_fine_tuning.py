@@ -70,6 +70,8 @@ def test_a_frozen_body(photos, source, tmp_path):
     assert model.preprocessing.resize == "crop:0.9:bicubic"
     assert model.input_shape == (12, 12, 3)
     assert run.history.epochs == []
+    with pytest.raises(ArgumentError, match="the run was started with --freeze"):
+        resume_run(tmp_path / "run", epochs=3, draw=False, tell=str)
     assert run.test.accuracy > 0.8
     assert (tmp_path / "run" / "report.html").exists()
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
@@ -193,3 +195,12 @@ def test_what_cannot_be_fine_tuned(photos, source, tmp_path):
     with pytest.raises(ShapeError, match=r"--from: fc1\.weight has the shape \(36, 5\), and images of this size need"):
         with_new_head(rot180.network("8x8x1 > conv3x3:1 flatten fc5 relu fc3").build(), (9, 9, 1), 2)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_onnx_file_is_a_source(photos, source, tmp_path):
+    pytest.importorskip("onnx")
+    model = rot180.load_model(source)
+    rot180.export_onnx(model, tmp_path / "model.onnx")
+    run, _ = train(photos, tmp_path / "model.onnx", tmp_path / "run", freeze=True)
+    np.testing.assert_allclose(run.model.state["conv1.weight"], model.state["conv1.weight"])
+    assert run.model.preprocessing.mean == pytest.approx((0.4, 0.5, 0.6))

@@ -84,6 +84,7 @@ def import_weights(
     network = imported.model
     save_model(out, network)
     parameters = sum(array.size for array in network.parameters.values())
+    notes = [*imported.notes, *filter(None, [imported.class_note])]
     if json:
         print_json(
             {
@@ -94,11 +95,11 @@ def import_weights(
                 "parameters": parameters,
                 "preprocessing": network.preprocessing.to_dict(),
                 "classes": network.class_names,
-                "notes": imported.notes,
+                "notes": notes,
             }
         )
         return
-    for note in imported.notes:
+    for note in notes:
         warn(f"{visible(file)}: {note}")
     print(f"network: {visible(imported.architecture)} ({parameters:,} parameters), named as by {imported.naming}")
     print(f"written to {visible(out)}")

@@ -60,6 +60,8 @@ class Imported:
         Whose names the file uses.
     notes : tuple of str
         What the file does not say, and what was assumed.
+    class_note : str or None
+        Likewise, about the names of the classes.
     license : str or None
         As the `config.json` beside the file says.
     """
@@ -68,6 +70,7 @@ class Imported:
     architecture: str
     naming: str
     notes: tuple[str, ...]
+    class_note: str | None
     license: str | None
 
 
@@ -113,7 +116,8 @@ def import_weights(path: str | Path, model: str | None = None) -> Imported:
         network_ = fit.network
         _load(network_, fit, weights, build=True)
     _describe(network_, fit, name, config, notes)
-    return Imported(network_, name, fit.naming, tuple(notes), config.license)
+    class_note = _name_classes(network_, name, config)
+    return Imported(network_, name, fit.naming, tuple(notes), class_note, config.license)
 
 
 @answering_call
@@ -329,7 +333,7 @@ def _load(model: Network, fit: Fit, weights: Weights, *, build: bool = False) ->
 
 
 def _describe(model: Network, fit: Fit, name: str, config: HubConfig, notes: list[str]) -> None:
-    """Set preprocessing and class names, and note what was assumed."""
+    """Set the preprocessing, and note what was assumed."""
     if config.preprocessing is not None:
         model.preprocessing = config.preprocessing
     elif name in _photograph_models():
@@ -341,14 +345,19 @@ def _describe(model: Network, fit: Fit, name: str, config: HubConfig, notes: lis
         notes.append("the file does not say how images are prepared; they are scaled to 0 ... 1")
     if fit.naming == IN_ORDER:
         notes.append("the names are not known; the layers were taken in the order of the file, and all shapes agree")
+
+
+def _name_classes(model: Network, name: str, config: HubConfig) -> str | None:
+    """Set the names of the classes if they are known; return what was assumed."""
     outputs = model.output_shape
     if len(outputs) != 1:
-        return
+        return None
     if config.class_names is not None and len(config.class_names) == outputs[0]:
         model.class_names = config.class_names
     elif name in _photograph_models() and outputs[0] == 1000:
         model.class_names = imagenet_classes()
-        notes.append("the file does not name its 1,000 classes; they are taken to be ImageNet's")
+        return "the file does not name its 1,000 classes; they are taken to be ImageNet's"
+    return None
 
 
 @cache

@@ -212,6 +212,11 @@ def _with_epochs(
         )
     if epochs is None or epochs == planned:
         return config
+    if settings.freeze:
+        raise ArgumentError(
+            "--epochs: the run was started with --freeze, which trains the last layer alone; start another with "
+            "--from and this run"
+        )
     if planned is not None and epochs < planned:
         raise ArgumentError(f"--epochs must be at least the {planned} that the run was planned for; it is {epochs}")
     return {

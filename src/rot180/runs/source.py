@@ -12,6 +12,7 @@ from rot180.data import Dataset
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, ModelError, ShapeError
 from rot180.files import open_regular
+from rot180.interop.onnx.importing import import_onnx
 from rot180.interop.weights import import_weights
 from rot180.nn import MODELS, BatchNorm2d, GlobalAvgPool2d, Linear, Network, Node
 from rot180.nn.weighted import Weighted, build_with_zeros
@@ -81,6 +82,9 @@ def open_source(text: str) -> Source:
         name = str(run.config.get("model", run.model.notation)) if run.folder else run.model.notation
         file = path if run.folder is None else run.folder.model_path
         return Source(path, run.model, name, _sha256(file), None, ())
+    if path.suffix.lower() == ".onnx":
+        model = import_onnx(path)
+        return Source(path, model, model.notation, _sha256(path), None, ())
     imported = import_weights(path)
     return Source(path, imported.model, imported.architecture, _sha256(path), imported.license, imported.notes)
 
