@@ -68,9 +68,9 @@ def train(
         typer.Option(
             "--from",
             metavar="RUN|FILE",
-            help="Start from a trained network: a run, a model file, a PyTorch checkpoint (.pth), ONNX, or weights with the "
-            "names of torchvision or timm. It gets a new last layer, which is trained first; then all layers learn, "
-            "those near the image more slowly.",
+            help="Start from a trained network: a run, a model file, a PyTorch checkpoint (.pth), ONNX, or weights "
+            "with the names of torchvision or timm. It gets a new last layer, which is trained first; then all "
+            "layers learn, those near the image more slowly.",
             rich_help_panel=NETWORK,
             show_default=False,
         ),
