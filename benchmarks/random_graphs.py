@@ -298,6 +298,8 @@ def main() -> int:
         if found:
             wrong += 1
             print(f"seed {seed}: {text}", *found, sep="\n  ", flush=True)
+        if (seed - given.start) % 50 == 49:
+            print(f"{seed - given.start + 1} graphs, {wrong} wrong so far", file=sys.stderr, flush=True)
     print(f"{given.count if not given.network else 1} graphs, {wrong} wrong, {perf_counter() - began:.0f} s")
     return bool(wrong)
 

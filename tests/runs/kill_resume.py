@@ -208,6 +208,10 @@ def finish(run: Path, reference: Reference, tally: Tally) -> None:
         reference.losses,
         reference.validation,
     )
+    told = (
+        f"{tally.interruptions} interruptions; {tally.same_weights} of {tally.trainings} trainings with the same bits"
+    )
+    print(told, file=sys.stderr, flush=True)
 
 
 def kill(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> Tally:
