@@ -12,7 +12,6 @@ from rot180.nn import (
     ELU,
     GELU,
     Add,
-    BatchNorm2d,
     Concatenate,
     Conv2d,
     Dropout,
@@ -31,6 +30,7 @@ from rot180.nn import (
     Softmax,
     Tanh,
 )
+from rot180.nn.normalization import Normalization
 from rot180.ops.types import Array
 
 Lift = Callable[[LiftCall, Lifted], Value | tuple[Value | None, ...]]
@@ -187,7 +187,7 @@ def scaled(call: LiftCall, net: Lifted, x: Value, factor: Array) -> Value:
         net.pixels = scale * factors, shift * factors
         return x
     before = net.layer_of(x.place) if x.exclusive else None
-    if isinstance(before, BatchNorm2d):
+    if isinstance(before, Normalization) and _is_by_channel(net, x):
         arrays = net.arrays[x.place]
         net.arrays[x.place] = {
             name: array * factors if name in ("weight", "bias") else array for name, array in arrays.items()
@@ -209,13 +209,18 @@ def shifted(call: LiftCall, net: Lifted, x: Value, addend: Array) -> Value:
         net.pixels = scale, shift + numbers
         return x
     before = net.layer_of(x.place) if x.exclusive else None
-    if isinstance(before, Conv2d | Linear | BatchNorm2d):
+    if isinstance(before, Conv2d | Linear) or (isinstance(before, Normalization) and _is_by_channel(net, x)):
         arrays = net.arrays[x.place]
         net.arrays[x.place] = {**arrays, "bias": arrays.get("bias", np.zeros_like(numbers)) + numbers}
         if isinstance(before, Conv2d | Linear):
             before.bias = True
         return x
     return _depthwise(call, net, x, np.ones(x.channels, np.float32), numbers)
+
+
+def _is_by_channel(net: Lifted, x: Value) -> bool:
+    """Return whether the layer before has a scale for each channel."""
+    return net.arrays[x.place]["weight"].shape == (x.channels,)
 
 
 def _depthwise(call: LiftCall, net: Lifted, x: Value, factors: Array, numbers: Array | None) -> Value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rot180.interop.onnx.lift_elementwise import along_channels
 from rot180.interop.onnx.value import MAPS, POOLED, VECTOR, LiftCall, Lifted, Value, constant, optional_constant, value
 from rot180.nn import BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm
 
@@ -26,9 +27,14 @@ def batch_normalization(call: LiftCall, net: Lifted) -> Value:
 
 
 def instance_normalization(call: LiftCall, net: Lifted) -> Value:
-    """InstanceNorm2d."""
+    """InstanceNorm2d; over groups of channels, GroupNorm."""
+    x = value(call, 0, MAPS, "NGM")
+    if x.axes == "NGM":
+        each = x.maps[0] // x.shape[1]
+        scale, bias = (np.repeat(constant(call, place), each) for place in (1, 2))
+        return net.same(call, GroupNorm(x.shape[1], eps=_eps(call)), x, weight=scale, bias=bias)
     layer = InstanceNorm2d(eps=_eps(call), affine=True)
-    return net.same(call, layer, value(call, 0, MAPS), weight=constant(call, 1), bias=constant(call, 2))
+    return net.same(call, layer, x, weight=constant(call, 1), bias=constant(call, 2))
 
 
 def group_normalization(call: LiftCall, net: Lifted) -> Value:
@@ -56,6 +62,13 @@ def layer_normalization(call: LiftCall, net: Lifted) -> Value:
     if together == "CHW":
         scale, bias = scale.transpose(1, 2, 0), bias.transpose(1, 2, 0)
     return net.same(call, LayerNorm(len(together), eps=_eps(call)), x, weight=scale, bias=bias)
+
+
+def channel_normalization(call: LiftCall, net: Lifted) -> Value:
+    """LayerNorm, found as several nodes that take means over the second axis: the channels of each pixel."""
+    x = value(call, 0, MAPS, VECTOR)
+    scale, bias = (np.broadcast_to(along_channels(call, constant(call, place), x), (x.channels,)) for place in (1, 2))
+    return net.same(call, LayerNorm(eps=_plain(call.get_float("epsilon"))), x, weight=scale, bias=bias)
 
 
 def local_response_normalization(call: LiftCall, net: Lifted) -> Value:

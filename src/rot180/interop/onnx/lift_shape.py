@@ -79,6 +79,10 @@ def arranged(call: LiftCall, net: Lifted, x: Value, shape: tuple[int, ...]) -> V
         return net.vector(call, Flatten(), x)
     if x.axes == MAPS and len(shape) == 5 and shape[3:] == x.shape[2:]:
         return x._replace(axes="NGKHW", shape=shape)
+    if x.axes == MAPS and len(shape) == 3 and x.shape[1] % shape[1] == 0:
+        return x._replace(axes="NGM", shape=shape, maps=x.shape[1:])
+    if x.axes == "NGM" and shape[1:] == x.maps:
+        return x._replace(axes=MAPS, shape=shape, maps=())
     if x.axes == "NKGHW" and shape == (x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]):
         return net.maps(call, ChannelShuffle(x.shape[2]), x)
     if x.axes == "NGKHW" and shape == (x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]):

@@ -31,6 +31,7 @@ from rot180.interop.onnx.lift_elementwise import (
 )
 from rot180.interop.onnx.lift_normalization import (
     batch_normalization,
+    channel_normalization,
     group_normalization,
     instance_normalization,
     layer_normalization,
@@ -70,6 +71,7 @@ LIFTS: dict[str, Lift] = {
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "Cast": unchanged,
+    "ChannelNormalization": channel_normalization,
     "Clip": clip,
     "Concat": concat,
     "Conv": conv,

@@ -98,7 +98,9 @@ def _last(x: Array, operation: Callable[[Array], Array]) -> Array:
     """Return an operation on the channels in the last axis."""
     if x.ndim < 2:
         raise ValueError(f"the input must have channels; it is {x.shape}")
-    return np.moveaxis(operation(np.ascontiguousarray(np.moveaxis(x, 1, -1))), -1, 1)
+    last = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    maps = last if x.ndim == 2 else last.reshape(len(x), math.prod(x.shape[2:]), 1, x.shape[1])
+    return np.moveaxis(operation(maps).reshape(last.shape), -1, 1)
 
 
 NORMALIZATIONS: dict[str, Versions] = {

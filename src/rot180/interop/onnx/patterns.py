@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,13 +46,14 @@ def _halves(pattern: Pattern) -> tuple[Pattern, ...]:
     return ("Mul", ("Mul", X, pattern), 0.5), ("Mul", X, ("Mul", pattern, 0.5)), ("Mul", ("Mul", X, 0.5), pattern)
 
 
-def _normalized(mean: Pattern, inner_mean: Pattern) -> Pattern:
-    centered = ("Sub", X, mean)
-    squares = (inner_mean[0], ("Pow", centered, 2.0), *inner_mean[2:])
-    return ("Add", ("Mul", ("Div", centered, ("Sqrt", ("Add", squares, "epsilon"))), "scale"), "bias")
+def _normalized(axis: int) -> Iterator[Pattern]:
+    """Yield the ways to write a layer normalization over an axis, an attribute of the means or an input of theirs."""
+    for over in ({"axes": [axis]}, [axis]):
+        centered = ("Sub", X, ("ReduceMean", X, over))
+        for square in (("Pow", centered, 2.0), ("Mul", centered, centered)):
+            deviation = ("Sqrt", ("Add", ("ReduceMean", square, over), "epsilon"))
+            yield ("Add", ("Mul", ("Div", centered, deviation), "scale"), "bias")
 
-
-_MEANS: tuple[Pattern, ...] = (("ReduceMean", X, {"axes": [-1]}), ("ReduceMean", X, [-1]))
 
 RULES: tuple[Rule, ...] = (
     Rule("Swish", ("Mul", X, ("Sigmoid", X))),
@@ -64,9 +65,10 @@ RULES: tuple[Rule, ...] = (
     *(Rule("Gelu", half) for half in _halves(_ERF)),
     *(Rule("Gelu", half, {"approximate": "tanh"}) for half in _halves(_TANH)),
     *(
-        Rule("LayerNormalization", _normalized(mean, mean), {"axis": -1}, ("scale", "bias"), ("epsilon",))
-        for mean in _MEANS
+        Rule("LayerNormalization", pattern, {"axis": -1}, ("scale", "bias"), ("epsilon",))
+        for pattern in _normalized(-1)
     ),
+    *(Rule("ChannelNormalization", pattern, {}, ("scale", "bias"), ("epsilon",)) for pattern in _normalized(1)),
 )
 """What is looked for, the larger patterns before those that they contain."""
 

@@ -6,6 +6,7 @@ The arrays of a network are (N, H, W, C) or (N, n). ONNX sees the same numbers w
     1           an axis of size 1 that the array does not have, as after global pooling: (N, C, 1, 1) is (N, C)
     F           maps flattened in ONNX's order, channels first, while the array has them last; `maps` is their shape
     G K         channels split into groups, and the channels of a group
+    M           the pixels and channels of a group together; `maps` is the shape of all
 
 So transpositions are renamed axes, and no layer.
 """
@@ -40,7 +41,7 @@ class Value(NamedTuple):
     axes : str
         The name of each axis.
     maps : tuple of int
-        (C, H, W) of what was flattened to F.
+        (C, H, W) of what was flattened to F, or to G and M.
     exclusive : bool
         Whether no other node reads the same layer.
     """
