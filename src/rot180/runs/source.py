@@ -17,7 +17,7 @@ from rot180.interop.weights import import_weights
 from rot180.nn import MODELS, BatchNorm2d, GlobalAvgPool2d, Linear, Network, Node
 from rot180.nn.weighted import Weighted, build_with_zeros
 from rot180.runs.folder import load_run
-from rot180.runs.model_file import is_model_file
+from rot180.runs.model_file import is_model_file, model_bytes
 from rot180.training.head import compute_features, fit_head
 
 EARLIEST = 0.01
@@ -47,7 +47,7 @@ class Source:
     name : str
         The named model or the notation.
     sha256 : str
-        Of the file with the weights.
+        Of the file with the weights; for a run, of the model file that its newest weights give.
     license : str or None
     notes : tuple of str
         What was assumed.
@@ -79,9 +79,11 @@ def open_source(text: str) -> Source:
         raise ModelError(_missing(text))
     if path.is_dir() or is_model_file(path):
         run = load_run(path)
-        name = str(run.config.get("model", run.model.notation)) if run.folder else run.model.notation
-        file = path if run.folder is None else run.folder.model_path
-        return Source(path, run.model, name, _sha256(file), None, ())
+        if run.folder is None:
+            return Source(path, run.model, run.model.notation, _sha256(path), None, ())
+        name = str(run.config.get("model", run.model.notation))
+        # The newest weights of a run that was interrupted are in a checkpoint.
+        return Source(path, run.model, name, hashlib.sha256(model_bytes(run.model)).hexdigest(), None, ())
     if path.suffix.lower() == ".onnx":
         model = import_onnx(path)
         return Source(path, model, model.notation, _sha256(path), None, ())
