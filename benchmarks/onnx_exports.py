@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,24 +108,34 @@ def difference(found: Any, wanted: np.ndarray) -> float:
 def of_parameters(
     parameters: dict[str, np.ndarray], gradients: dict[str, np.ndarray], wanted: dict[str, np.ndarray]
 ) -> tuple[float, int]:
-    """Return the largest difference of a gradient, and how many were compared, all of PyTorch's by their weights."""
-    own = {fingerprint(array)[0]: name for name, array in parameters.items()}
+    """Return the largest difference of a gradient, and how many were compared: all of PyTorch's, found by weights."""
+    own = {fingerprint(array): name for name, array in parameters.items()}
     worst, count = 0.0, 0
     for key in wanted:
         if key.startswith("weight "):
-            mark, order = fingerprint(wanted[key])
-            gradient = wanted[f"grad {key.removeprefix('weight ')}"].reshape(-1)[order]
-            found = gradients[own[mark]].reshape(-1)[fingerprint(parameters[own[mark]])[1]]
-            worst = max(worst, float(np.abs(gradient - found).max() / (np.abs(gradient).max() or 1)))
-            count += 1
+            name = own[fingerprint(wanted[key])]
+            gradient = wanted[f"grad {key.removeprefix('weight ')}"]
+            for arranged in layouts(gradient.shape):
+                if np.array_equal(arranged(wanted[key]).reshape(-1), parameters[name].reshape(-1)):
+                    found = np.abs(arranged(gradient).reshape(-1) - gradients[name].reshape(-1)).max()
+                    worst = max(worst, float(found / (np.abs(gradient).max() or 1)))
+                    count += 1
+                    break
     return worst, count
 
 
-def fingerprint(array: np.ndarray) -> tuple[bytes, np.ndarray]:
-    """Return the values in order of size, which are the same in any layout, and their places in this order."""
-    values = array.astype(np.float32).reshape(-1)
-    order = np.argsort(values, kind="stable")
-    return values[order].tobytes(), order
+def layouts(shape: tuple[int, ...]) -> list[Callable[[np.ndarray], np.ndarray]]:
+    """Return the ways in which a parameter of PyTorch may be laid out here."""
+    if len(shape) == 4:
+        return [lambda array: array.transpose(2, 3, 1, 0)]
+    if len(shape) == 2:
+        return [lambda array: array.T, lambda array: array.reshape(len(array), -1, 7, 7).transpose(2, 3, 1, 0)]
+    return [lambda array: array]
+
+
+def fingerprint(array: np.ndarray) -> bytes:
+    """Return what is the same in any layout: the values in order of size."""
+    return np.sort(array.astype(np.float32), None).tobytes()
 
 
 if __name__ == "__main__":

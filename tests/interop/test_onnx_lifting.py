@@ -189,6 +189,11 @@ CASES = {
     "sigmoid": case([node("Sigmoid", "x")], "8x8x6 > sigmoid"),
     "tanh": case([node("Tanh", "x")], "8x8x6 > tanh"),
     "hard sigmoid": case([node("HardSigmoid", "x", alpha=1 / 6)], "8x8x6 > hardsigmoid"),
+    "hard sigmoid of another slope": case(
+        [node("Conv", "x,w,b", "c"), node("HardSigmoid", "c", alpha=0.2, beta=0.4)],
+        "8x8x6 > conv3x3:4 > conv1x1:4:g4 hardsigmoid",
+        **CONV,
+    ),
     "hard swish": case([node("HardSwish", "x")], "8x8x6 > hardswish"),
     "hard swish in nodes": case(
         [node("Add", "x,three", "a"), node("Clip", "a,zero,six", "c"), node("Mul", "x,c", "m"), node("Div", "m,six")],
@@ -404,7 +409,7 @@ REFUSED = {
         {"low": np.float32(-1), "high": np.float32(1)},
         "only bounds of 0 and 6, or 0 alone, are supported; they are -1 and 1",
     ),
-    "a slope of no activation": ([node("HardSigmoid", "x")], {}, "only the slope 1/6 and the offset 1/2 are supported"),
+    "a slope of no activation": ([node("Swish", "x", alpha=2.0)], {}, "only alpha = 1 is supported; it is 2"),
     "a difference": ([node("Relu", "x", "a"), node("Sub", "a,x")], {}, "a difference of two layers' outputs"),
     "a shape that no layer gives": (
         [node("Reshape", "x,s")],

@@ -41,12 +41,14 @@ def activation(layer: Callable[[LiftCall], Layer]) -> Lift:
     return lambda call, net: net.same(call, layer(call), value(call, 0))
 
 
-def hard_sigmoid(call: LiftCall) -> Layer:
-    """Return Hardsigmoid, if the slope is 1/6."""
-    alpha, beta = call.get_float("alpha", 0.2), call.get_float("beta", 0.5)
-    if not np.allclose((alpha, beta), (1 / 6, 0.5), 1e-4):
-        raise call.error(f"only the slope 1/6 and the offset 1/2 are supported; they are {alpha:.6g} and {beta:.6g}")
-    return Hardsigmoid()
+def hard_sigmoid(call: LiftCall, net: Lifted) -> Value:
+    """Hardsigmoid, which is clip(x / 6 + 1 / 2, 0, 1), of 6 * alpha * x + 6 * beta - 3."""
+    x, alpha, beta = value(call, 0), call.get_float("alpha", 0.2), call.get_float("beta", 0.5)
+    if not math.isclose(6 * alpha, 1, rel_tol=1e-4):
+        x = scaled(call, net, x, np.array(6 * alpha, np.float32))
+    if not math.isclose(beta, 0.5, rel_tol=1e-4):
+        x = shifted(call, net, x, np.array(6 * beta - 3, np.float32))
+    return net.same(call, Hardsigmoid(), x)
 
 
 def swish(call: LiftCall) -> Layer:
@@ -249,7 +251,7 @@ ACTIVATIONS: dict[str, Lift] = {
     "Tanh": activation(lambda call: Tanh()),
     "LeakyRelu": activation(lambda call: LeakyReLU(float(f"{call.get_float('alpha', 0.01):.7g}"))),
     "Elu": activation(lambda call: ELU(float(f"{call.get_float('alpha', 1.0):.7g}"))),
-    "HardSigmoid": activation(hard_sigmoid),
+    "HardSigmoid": hard_sigmoid,
     "HardSwish": activation(lambda call: Hardswish()),
     "Gelu": activation(lambda call: GELU(call.choice("approximate", "none", ("none", "tanh")))),
     "Swish": activation(swish),

@@ -73,7 +73,7 @@ def value(call: LiftCall, place: int, *axes: str) -> Value:
     if not isinstance(found, Value):
         raise call.error(f"its input {place} is constant, which no layer takes")
     if axes and found.axes not in axes:
-        raise call.error(f"no layer does this with an input of shape {list(found.shape)}{_told(found.axes)}")
+        raise call.error(f"no layer does this with an input of shape {list(found.shape)}, whose axes are {found.axes}")
     return found
 
 
@@ -88,21 +88,6 @@ def constant(call: LiftCall, place: int) -> Array:
 def optional_constant(call: LiftCall, place: int) -> Array | None:
     """Return an input that must be constant or left out."""
     return None if call.optional(place) is None else constant(call, place)
-
-
-def _told(axes: str) -> str:
-    if axes == MAPS:
-        return ""
-    names = {
-        "N": "images",
-        "C": "channels",
-        "H": "rows",
-        "W": "columns",
-        "F": "flattened",
-        "G": "groups",
-        "K": "in them",
-    }
-    return f" ({', '.join(names.get(axis, axis) for axis in axes)})"
 
 
 @dataclass
