@@ -189,6 +189,7 @@ def test_a_network_of_rows_of_numbers(text: str, tmp_path: Path) -> None:
         ("adaptavg7x1 gmp > fc3", 17),
         ("up3:bilinear up2x3", 17),
         ("gn2 ln:axes=3 in:affine", 21),
+        ("gn2 ln ln:axes=3 in:affine", 17),
         ("lrn5 shuffle2 slice3:from1", 17),
         ("prelu leakyrelu relu6 prelu:shared elu:alpha=0.7", 17),
         ("gelu gelu:tanh silu hardswish", 17),
