@@ -119,7 +119,7 @@ def in_zip(torch_files, data, **entries):
         (b"\x80\x02t.", "damaged"),
         (b"\x80\x02(.", "a value is missing"),
         (b"\x80\x02}.", "no table of weights"),
-        (b"\x80\x02]" + b"\x85" * 200_000 + b"}q\x00h\x00.", "no table of weights"),
+        (b"\x80\x02]" + b"\x85" * 100_000 + b"}q\x00h\x00.", "no table of weights"),
         (b"\x80\x02X\x08\x00\x00\x00elsewhereQ.", "description of a storage|damaged"),
         (b"\x80\x82\xff.", "EXT1|damaged"),
     ],
@@ -129,9 +129,24 @@ def test_operations_outside_the_table(tmp_path, torch_files, operations, match):
         read(write(tmp_path, in_zip(torch_files, operations)))
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_is_referred_to_from_everywhere_is_looked_at_once(tmp_path, torch_files, whole):
+    # ten levels of a hundred references each: a tree of 10^20 tables, or of as many parts of a network
+    operations = b"\x80\x02}q\x00"
+    for level in range(10):
+        place, below = bytes([level + 1]), bytes([level])
+        items = b"".join(b"U" + bytes([1, 65 + k % 26]) + b"h" + below for k in range(26))
+        operations += b"}(" + items + b"uq" + place
+        if whole:
+            state = b"}(U\x08_moduleshU".replace(b"hU", b"h" + place) + b"u"
+            operations += b"cmy\nNet\n)R" + state + b"bq" + place
+    with pytest.raises(ModelError, match="no table of weights"):
+        read(write(tmp_path, in_zip(torch_files, operations + b".")))
+
+
 def test_a_deep_tuple_as_a_key_is_not_hashed(tmp_path, torch_files):
     # hashing it would overflow the interpreter's stack
-    operations = b"\x80\x02})" + b"\x85" * 400_000 + b"Ns."
+    operations = b"\x80\x02})" + b"\x85" * 100_000 + b"Ns."
     with pytest.raises(ModelError, match="no table of weights"):
         read(write(tmp_path, in_zip(torch_files, operations)))
 

@@ -17,6 +17,9 @@ OWN = "rot180"
 
 IN_ORDER = "the order of the file"
 
+PREFIXES = 4
+"""The most parts that all names of a file may share at their beginning."""
+
 SHOWN = 4
 """How many names of each kind a message lists."""
 
@@ -183,7 +186,7 @@ def cleaned(names: Iterable[str]) -> Iterator[dict[str, str]]:
     2018 have `norm.1` for `norm1`.
     """
     stored = {re.sub(r"(denselayer\d+\.)(norm|conv)\.([12])\.", r"\1\2\3.", name): name for name in names}
-    while True:
+    for _ in range(PREFIXES + 1):
         yield stored
         first = {name.partition(".")[0] for name in stored}
         if len(first) != 1 or any("." not in name.partition(".")[2] for name in stored):

@@ -39,8 +39,8 @@ MAX_OBJECT = 16 * 1024**2
 MAX_STORAGES = 20_000
 """The most storages in a file."""
 
-MAX_MODULES = 20_000
-"""The most parts of a network that was saved as a whole."""
+MAX_PARTS = 50_000
+"""The most parts and arrays of a network that was saved as a whole; one that occurs twice counts twice."""
 
 STORAGES: dict[str, tuple[str, int]] = {
     "FloatStorage": ("F32", 4),
@@ -352,19 +352,20 @@ def find_weights(value: Any, depth: int = 3) -> dict[str, Tensor]:
     ModelError
         There are none.
     """
-    found = _find(value, depth)
+    found = _find(value, depth, set())
     if not found:
         raise _Fault("no table of weights in it")
     return found
 
 
-def _find(value: Any, depth: int) -> dict[str, Tensor]:
-    if isinstance(value, Tensor) or depth < 0:
+def _find(value: Any, depth: int, seen: set[int]) -> dict[str, Tensor]:
+    if isinstance(value, Tensor) or depth < 0 or id(value) in seen:
         return {}
+    seen.add(id(value))  # a table may be in a file once, and be referred to from a million places
     if isinstance(value, Call):
         found: dict[str, Tensor] = {}
-        _collect(value, "", found, [MAX_MODULES], 50)
-        return found or _find(value.items, depth - 1)
+        _collect(value, "", found, [MAX_PARTS], 50)
+        return found or _find(value.items, depth - 1, seen)
     if not isinstance(value, dict):
         return {}
     arrays = {name: tensor for name, tensor in value.items() if isinstance(name, str) and isinstance(tensor, Tensor)}
@@ -375,7 +376,7 @@ def _find(value: Any, depth: int) -> dict[str, Tensor]:
         key=lambda key: WHERE.index(key) if key in WHERE else len(WHERE),
     )
     for key in inner[:100]:
-        if found := _find(value[key], depth - 1):
+        if found := _find(value[key], depth - 1, seen):
             return found
     return {}
 
@@ -387,6 +388,9 @@ def _collect(module: Any, prefix: str, found: dict[str, Tensor], left: list[int]
         return
     for kind in ("_parameters", "_buffers"):
         own = module.state.get(kind)
+        left[0] -= len(own) if isinstance(own, dict) else 0
+        if left[0] < 0:
+            return
         for name, tensor in (own if isinstance(own, dict) else {}).items():
             if isinstance(tensor, Tensor):
                 found[f"{prefix}{name}"] = tensor
