@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import timm
 import torch
 import torchvision
 from torch import nn
@@ -13,6 +12,8 @@ def reference(name: str, classes: int) -> nn.Module:
     if name == "resnet20":
         return small_resnet(20, classes)
     if name == "efficientnet_lite0":
+        import timm  # only here: its memory is none of PyTorch's
+
         return timm.create_model(name, num_classes=classes)
     return getattr(torchvision.models, name)(num_classes=classes)
 
