@@ -57,7 +57,7 @@ def import_onnx(path: str | Path, *, input_shape: Iterable[int] | None = None, o
     >>> import tempfile
     >>> from rot180 import export_onnx, network
     >>> path = Path(tempfile.mkdtemp()) / "model.onnx"
-    >>> _ = export_onnx(network("8x8x1 > conv3x3:4 relu > fc10").build(seed=0), path)  # doctest: +ELLIPSIS
+    >>> _ = export_onnx(network("8x8x1 > conv3x3:4 relu > fc10").build(seed=0), path)
     >>> import_onnx(path)
     network('8x8x1 > conv3x3:4 relu > fc10')
     """

@@ -44,8 +44,10 @@ class Message:
 
     Examples
     --------
-    >>> list(Message(memoryview(bytes([0x08, 0x96, 0x01, 0x12, 0x02, 0x68, 0x69])), "model.onnx").fields())
-    [(1, 150), (2, <memory at ...>)]
+    >>> message = Message(memoryview(bytes([0x08, 0x96, 0x01, 0x12, 0x02, 0x68, 0x69])), "model.onnx")
+    >>> (one, number), (two, text) = message.fields()
+    >>> one, number, two, message.text_of(text)
+    (1, 150, 2, 'hi')
     """
 
     def __init__(self, data: memoryview, path: str, left: list[int] | None = None) -> None:
