@@ -62,12 +62,13 @@ LAYER_TEXTS = [
     "7 > softmax",
     "7 > dropout0.4",
     "4x2x2 > droppath0.4",
+    "3x2x5 > slice2:from1",
 ]
 
 EVERY_LAYER = (
     "9x8x2 > conv3x3:4:same gn2 bn relu maxpool2 > conv2x2:6:g2 ln noisyrelu shuffle3 avgpool2:same in prelu > "
     "convt2x2:4:s2 elu up2:bilinear lrn3 hardswish adaptavg3x2 > conv1:3 leakyrelu droppath0.2 "
-    "( conv3:3:same tanh + skip ) ( skip | conv1:2 ) ( skip * conv1:5 sigmoid ) flatten tanh "
+    "( conv3:3:same tanh + skip ) ( skip | conv1:3 slice2:from1 ) ( skip * conv1:5 sigmoid ) flatten tanh "
     "dropout0.3 > fc12 silu > fc6 sigmoid > fc6 gelu relu6 hardsigmoid > fc5 softmax > fc4"
 )
 
