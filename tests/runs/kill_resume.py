@@ -334,7 +334,8 @@ def chain(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) ->
             wait_for(process, run / "history.jsonl")
             # Part of a training at a time, so that several interruptions find it at work.
             process.join(rng.uniform(0, reference.seconds / 3))
-            os.kill(process.pid, number)
+            if process.exitcode is None:
+                os.kill(process.pid, number)
             process.join()
             if process.exitcode == 0:
                 break  # it was over already

@@ -27,25 +27,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     rot180 0.1.0
     0
     """
-    from rot180.cli.speaking import speaking, take_language
-
     try:
+        # Imports take a few tenths of a second in all, during which Ctrl-C may arrive.
+        from rot180.cli.speaking import speaking, take_language
+
         _ready_streams()
         arguments, language = take_language(sys.argv[1:] if argv is None else argv)
+        with speaking(language, translate_output="--json" not in arguments):
+            try:
+                status = _run(arguments)
+            except BaseException as error:
+                return failure.explain(error)
     except BaseException as error:
         return failure.explain(error)
-    with speaking(language, translate_output="--json" not in arguments):
-        try:
-            status = _run(arguments)
-        except BaseException as error:
-            return failure.explain(error)
     return status if isinstance(status, int) else 0
 
 
 def _run(arguments: list[str]) -> object:
     import typer.main
 
-    from rot180.cli.app import app  # takes a few tenths of a second, during which Ctrl-C may arrive
+    from rot180.cli.app import app
     from rot180.cli.help_texts import translate_help
     from rot180.files import quoted
 
