@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
-from rot180.engine.stage import Context, Stage, Value
+from rot180.engine.stage import Context, Gate, Stage, Value
 from rot180.engine.step import Step
 from rot180.kernels.call import Call
 from rot180.kernels.convolution_calls import Convolution
+from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.finishing import Finish, biased
 from rot180.kernels.winograd_calls import tiles_along
@@ -43,6 +44,7 @@ class ConvolutionStage(Stage):
             dilation=conv.dilation, name=conv.name,
         )  # fmt: skip
         self.padding = self.geometry.padding
+        self.keeps_output = relu
 
     @property
     def overwritable(self) -> list[Value]:
@@ -61,10 +63,13 @@ class ConvolutionStage(Stage):
             return 0.0, 6.0
         return (0.0, math.inf) if self.relu else (-math.inf, math.inf)
 
-    def hold(self, context: Context, x: FeatureMap) -> None:
-        """Remember the input, and prepare the calls."""
+    def hold(self, context: Context, x: FeatureMap, y: FeatureMap | None = None) -> None:
+        """Remember the input, and an output of ReLU, behind which delta passes where it is positive; prepare calls."""
         context.keep(x)
         self.x = x
+        if self.relu and y is not None:
+            context.keep(y)
+            self.gate = Gate(GATE, y)
         self.calls = Convolution(
             self.weight, self.geometry, self.groups, count=context.count, threads=context.threads,
             scratch=context.scratch,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from rot180.engine.stage import Context, Gate, Target, Value
+from rot180.engine.stage import Context, Target
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
-from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides
-from rot180.nn.layer import Layer, Shape
 
 
 class DenseConvolutionStage(ConvolutionStage):
@@ -17,17 +15,10 @@ class DenseConvolutionStage(ConvolutionStage):
     from kernel rows instead, and delta may be in any buffer.
     """
 
-    def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
-        super().__init__(layers, inputs, output_shape, relu)
-        self.keeps_output = relu
-
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve straight into the buffer that the next stages read."""
         x, *added = inputs
-        self.hold(context, x)
-        if self.relu:
-            context.keep(y)
-            self.gate = Gate(GATE, y)
+        self.hold(context, x, y)
         # For one image, packing would take longer than it saves.
         finish = self.finish(context, added)
         operand, convolve, pixels = self.calls.forward(x, y, finish, weights_in_place=context.count == 1)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.engine.stage import Context, Gate, Target, Value, has_zeros_around
+from rot180.engine.stage import Context, Target, Value, has_zeros_around
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.depthwise import repeat_channels, sum_repeats
 from rot180.kernels.depthwise_calls import Depthwise
-from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap
 from rot180.nn.layer import Layer, Shape
 
@@ -19,17 +18,13 @@ class DepthwiseStage(ConvolutionStage):
 
     def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
         super().__init__(layers, inputs, output_shape, relu)
-        self.keeps_output = relu
         # Without columns of zeros, pixels at the edges would need tiles of their own; rows are always processed alone.
         self.padding = ((0, 0), self.geometry.padding[1])
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve straight into the buffer that the next stages read."""
         (x,) = inputs
-        self.hold(context, x)
-        if self.relu:
-            context.keep(y)
-            self.gate = Gate(GATE, y)
+        self.hold(context, x, y)
         self.depthwise = Depthwise(self.weight, self.geometry, scratch=context.scratch)
         repeated, steps = self._repeated(context)
         convolve = self.depthwise.forward(repeated, y, self.finish(context, []))

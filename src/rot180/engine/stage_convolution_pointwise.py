@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from rot180.engine.stage import Context, Gate, Target, Value
+from rot180.engine.stage import Context, Target
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.clearing import clear
-from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.pointwise_calls import Pointwise
-from rot180.nn.layer import Layer, Shape
 
 
 class PointwiseStage(ConvolutionStage):
     """Conv2d with a 1x1 kernel, and ReLU; delta may be in any buffer."""
 
-    def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
-        super().__init__(layers, inputs, output_shape, relu)
-        self.keeps_output = relu
-
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Multiply straight into the buffer that the next stages read."""
         x, *added = inputs
-        self.hold(context, x)
-        if self.relu:
-            context.keep(y)
-            self.gate = Gate(GATE, y)
+        self.hold(context, x, y)
         self.products = Pointwise(self.weight, self.geometry, threads=context.threads, scratch=context.scratch)
         # For one image, packing would take longer than it saves.
         finish = self.finish(context, added)

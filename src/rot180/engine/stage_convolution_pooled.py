@@ -39,6 +39,7 @@ class PooledConvolutionStage(ConvolutionStage):
     ) -> None:
         super().__init__(layers, inputs, output_shape, relu)
         self.pool = pool
+        self.keeps_output = False  # winners say where delta passes
         self._folded: Array | None = None
 
     @property

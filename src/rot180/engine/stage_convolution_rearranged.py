@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rot180.engine.stage import Context, Gate
+from rot180.engine.stage import Context
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.step import Step
-from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.space_to_depth_calls import Rearranged
 
@@ -16,10 +15,7 @@ class RearrangedStage(DenseConvolutionStage):
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Rearrange the input, and convolve it straight into the buffer that the next stages read."""
         x, *added = inputs
-        self.hold(context, x)
-        if self.relu:
-            context.keep(y)
-            self.gate = Gate(GATE, y)
+        self.hold(context, x, y)
         self.rearranged = Rearranged(
             self.weight, self.geometry, count=context.count, threads=context.threads, scratch=context.scratch
         )

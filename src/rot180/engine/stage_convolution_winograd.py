@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.engine.stage import Context, Gate, Target, Value, widest
+from rot180.engine.stage import Context, Target, Value, widest
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.call import Call
-from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap, Sides
 from rot180.kernels.pooling import pool_sizes
 from rot180.kernels.pooling_backward import max_pool_backward
@@ -32,16 +31,12 @@ class WinogradStage(ConvolutionStage):
 
     def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
         super().__init__(layers, inputs, output_shape, relu)
-        self.keeps_output = relu
         self.padding = widest([self.geometry.padding, image_room(self.geometry)])
 
     def forward(self, context: Context, inputs: list[FeatureMap], y: FeatureMap) -> list[Step]:
         """Convolve straight into the buffer that the next stages read."""
         x, *added = inputs
-        self.hold(context, x)
-        if self.relu:
-            context.keep(y)
-            self.gate = Gate(GATE, y)
+        self.hold(context, x, y)
         self.filtering = _filtering(self, context)
         return _steps(self, "convolve in tiles", self.filtering.forward(x, y, self.finish(context, added)))
 

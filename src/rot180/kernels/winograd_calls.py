@@ -18,6 +18,7 @@ from rot180.kernels.winograd import (
     transform_weights,
 )
 from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, OUTPUTS, POINTS, POOL, _cases, transform_address
+from rot180.ops.conv_winograd import applies
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
@@ -44,19 +45,13 @@ would have to be read again and again from further away."""
 _NO_WINNERS = np.zeros((1, 1, 1, 1), np.uint8)
 
 
-def is_filtering(g: Geometry, groups: int) -> bool:
-    """Return whether a convolution can be computed by minimal filtering: 3x3 or 5x5, dense, stride 1."""
-    size = g.kernel[0]
-    return g.kernel == (size, size) and size in (3, 5) and g.stride == g.dilation == (1, 1) and groups == 1
-
-
 def is_filtered(algorithm: str, g: Geometry, groups: int, w_shape: tuple[int, ...]) -> bool:
     """Return whether a convolution with this `algorithm` is computed by minimal filtering.
 
     "auto" does where it pays, which depends on shapes alone, and not on the size of a batch: an image has the same
     outputs in any company.
     """
-    if not is_filtering(g, groups):
+    if not applies(g.kernel, g.stride, g.dilation, groups):
         return False
     return algorithm == "winograd" or (algorithm == "auto" and pays(g, *w_shape[2:]))
 
@@ -111,7 +106,7 @@ class Winograd:
     w : (3, 3, C, F) or (5, 5, C, F)
         With room for a register after its end.
     g : Geometry
-        One for which `is_filtering` holds.
+        Of a convolution to which `rot180.ops.conv_winograd.applies`.
     count : int
         Images of the batch.
     threads : int

@@ -10,9 +10,10 @@ from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import even_blocks, tile_address, tile_strides
-from rot180.kernels.winograd_calls import is_filtering, tiles_along
+from rot180.kernels.winograd_calls import tiles_along
 from rot180.kernels.winograd_transforms import OUTPUTS, POINTS, transform_address
 from rot180.kernels.winograd_weights import Field, TileSizes, correlate_tiles
+from rot180.ops.conv_winograd import applies
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
@@ -44,7 +45,7 @@ def filters_weights(algorithm: str, g: Geometry, groups: int, w_shape: tuple[int
     >>> auto(32, 64, 64), auto(7, 512, 16), auto(7, 512, 1), auto(32, 3, 64)
     (True, True, False, False)
     """
-    if algorithm not in ("auto", "winograd") or not is_filtering(g, groups):
+    if algorithm not in ("auto", "winograd") or not applies(g.kernel, g.stride, g.dilation, groups):
         return False
     taps, _, C, F = w_shape
     tiles = count * tiles_along(g.out_height, taps) * tiles_along(g.out_width, taps)
