@@ -29,6 +29,8 @@ PUBLISHED = {
     "resnet50": "resnet50-0676ba61.pth",
     "mobilenet_v2": "mobilenet_v2-b0353104.pth",
     "mobilenet_v3_small": "mobilenet_v3_small-047dcff4.pth",
+    "efficientnet_b0": "efficientnet_b0_rwightman-7f5810bc.pth",
+    "squeezenet1_1": "squeezenet1_1-b8a52dc0.pth",
     "densenet121": "densenet121-a639ec97.pth",
     "vgg16": "vgg16-397923af.pth",
 }

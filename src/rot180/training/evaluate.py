@@ -290,10 +290,28 @@ def each_output(
     white: float | None = None,
 ) -> Iterator[tuple[tuple[Array, ...], Array]]:
     """Yield the views of each batch, which are its preprocessed images and with `tta` others, and their outputs."""
+    refuse_tta(engine.model, tta)
+    mirrored = tta != "none"
+    for views, found in each_view(
+        engine, images, batch_size, softmax=softmax and not mirrored, mirrored=mirrored, white=white
+    ):
+        outputs = _mean(found)
+        yield views, softmax_of(outputs) if softmax and mirrored else outputs
+
+
+def each_view(
+    engine: Engine,
+    images: Images,
+    batch_size: int,
+    *,
+    softmax: bool = False,
+    mirrored: bool = False,
+    white: float | None = None,
+) -> Iterator[tuple[tuple[Array, ...], list[Array]]]:
+    """Yield the preprocessed images of each batch and, if asked, their mirror images, and the outputs for each."""
     size = whole_number(batch_size, "batch_size")
     model = engine.model
     model.refuse_shape(images.shape)
-    refuse_tta(model, tta)
     # Threads decode images while the network processes the previous ones.
     workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
     pieces = read_ahead(lambda start: images[start : start + size], range(0, len(images), size), workers=workers)
@@ -301,15 +319,14 @@ def each_output(
     first = 0
     for piece in pieces:
         ready = model.preprocessing(piece, dtype=model.dtype, white=white)
-        views = (ready,) if tta == "none" else (ready, ready[:, :, ::-1])
+        views = (ready, ready[:, :, ::-1]) if mirrored else (ready,)
         found = []
         for view in views:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked right below, in one place
-                found.append(engine.forward(view, softmax=softmax and len(views) == 1))
+                found.append(engine.forward(view, softmax=softmax))
             refuse_non_finite_outputs(model, view, first, found[-1])
         first += len(piece)
-        outputs = _mean(found)
-        yield views, softmax_of(outputs) if softmax and len(views) > 1 else outputs
+        yield views, found
 
 
 def refuse_tta(model: Network, tta: str) -> None:

@@ -16,7 +16,7 @@ from rot180.nn.keywords import answering_call
 from rot180.nn.linear import Linear
 from rot180.nn.network import Network
 from rot180.ops.types import Array
-from rot180.training.evaluate import BATCH_SIZE, check_built, each_output, tell_unlike
+from rot180.training.evaluate import BATCH_SIZE, check_built, each_view, tell_unlike
 from rot180.training.inference import inference_engine
 
 
@@ -100,29 +100,34 @@ class FeatureExtractor:
         self,
         images: Images,
         *,
+        mirrored: bool = False,
         white: float | None = None,
         out: Array | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Array:
-        """Return the features (N, n) of images.
+        """Return the features (N, n) of images; with those of their mirror images behind them, (2*N, n).
 
         Parameters
         ----------
         images
             As in `features`.
+        mirrored : bool
+            Whether to add the features of the mirror images.
         white : float, optional
             As in `Preprocessing`.
-        out : (N, n) float, optional
+        out : (N, n) or (2*N, n) float, optional
             Where to put them.
         progress : callable, optional
             Called after each batch with the number of images done.
         """
         images = as_images(images)
-        found = self.empty(len(images)) if out is None else out
-        start = 0
-        for _, outputs in each_output(self._engine, images, self._batch_size, white=white):
-            found[start : start + len(outputs)] = outputs.reshape(len(outputs), -1)
-            start += len(outputs)
+        count, start = len(images), 0
+        found = self.empty((1 + mirrored) * count) if out is None else out
+        for _, outputs in each_view(self._engine, images, self._batch_size, mirrored=mirrored, white=white):
+            size = len(outputs[0])
+            for side, rows in enumerate(outputs):
+                found[side * count + start :][:size] = rows.reshape(size, -1)
+            start += size
             if progress is not None:
                 progress(start)
         return found

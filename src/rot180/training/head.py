@@ -17,23 +17,19 @@ last layer first keeps fine-tuning from destroying what the others have learned.
 
 from __future__ import annotations
 
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rot180 import kernels, ops
-from rot180.data.lazy import Images, LazyImages
-from rot180.data.loader import read_ahead
+from rot180.data.lazy import Images
 from rot180.data.options import Progress
-from rot180.engine import make_engine
-from rot180.errors import ArgumentError, NonFiniteError
+from rot180.errors import ArgumentError
 from rot180.memory import require
 from rot180.nn import Linear, Network
-from rot180.nn.beginning import beginning
 from rot180.nn.graph import INPUT
-from rot180.nn.loss import SquaredErrorLoss
 from rot180.ops.types import Array
+from rot180.training.features import FeatureExtractor
 from rot180.training.streams import stream
 
 DECAYS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -86,30 +82,22 @@ def compute_features(
     TooLargeError
         The features need more memory than is available.
     NonFiniteError
-        A feature is infinite or NaN.
+        A feature is infinite or NaN; the message names the image.
     """
     last = model.nodes[-1]
     if not isinstance(last.layer, Linear) or last.reads[0] == INPUT:
         raise ArgumentError(f"the network must end in a fully connected layer; it ends in {last.layer!r}")
-    body = beginning(model, last.reads[0])
-    count, width = len(images), body.output_shape[-1]
-    require((1 + mirrored) * count * width * 2 * model.dtype.itemsize, "the features of the images")
-    found = np.empty((1 + mirrored, count, width), model.dtype)
-    runner = make_engine(engine, body, SquaredErrorLoss())
-    preprocessing = body.preprocessing.for_training_on(images)
-    white = preprocessing.white_of(images)
-    workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
-    pieces = read_ahead(lambda at: images[at : at + AT_ONCE], range(0, count, AT_ONCE), workers=workers)
-    for at, piece in zip(range(0, count, AT_ONCE), pieces, strict=True):
-        ready = preprocessing(piece, dtype=model.dtype, white=white)
-        for side in range(1 + mirrored):
-            view = ready[:, :, ::-1] if side else ready
-            found[side, at : at + len(piece)] = runner.forward(np.ascontiguousarray(view))
+    extract = FeatureExtractor(model, batch_size=AT_ONCE, engine=engine)
+    count, sides = len(images), 1 + mirrored
+    # Training the layer needs as much again, for the standardized features.
+    require(2 * sides * count * extract.width * model.dtype.itemsize, "the features of the images")
+
+    def tell(done: int) -> None:
         if progress is not None:
-            progress("computing features", min(at + AT_ONCE, count), count)
-    if not np.isfinite(found).all():
-        raise NonFiniteError("a feature of the images is not finite; the weights do not suit these images")
-    return found.reshape(-1, width)
+            progress("computing features", done, count)
+
+    white = model.preprocessing.for_training_on(images).white_of(images)
+    return extract(images, mirrored=mirrored, white=white, progress=tell)
 
 
 def fit_head(
