@@ -102,7 +102,7 @@ def test_a_table_of_predictions(rot180: Call, digits: Path, many: Path, tmp_path
     assert said.status == 2
     assert said.out == f"{tmp_path / 'a.csv'}: predictions for 148 images\n"
     assert said.err.splitlines()[3:] == [
-        "rot180: 2 of 148 images are unlike the training images; the file tells how",
+        "rot180: 2 of 148 images are unlike the training images; the file says how",
         "rot180: 3 of 151 images could not be read and were skipped",
     ]
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:

@@ -509,7 +509,7 @@ def test_the_command_imports_and_compares(tmp_path: Any, capsys: pytest.CaptureF
     printed = capsys.readouterr()
     assert "network: 2 layers of 2 nodes, opset 17 (960 parameters)" in printed.out
     assert "compared with the file's own nodes on a random image: outputs differ by" in printed.out
-    assert "the file does not say how images are prepared" in printed.err
+    assert "the file does not say how images were preprocessed" in printed.err
     assert rot180.load_model(out).notation == "8x8x3 > fc5:nobias"
     assert main(["import", str(path), "--out", str(tmp_path / "b"), "--model", "lenet5"]) == 2
     assert "an ONNX file holds its network" in capsys.readouterr().err

@@ -23,7 +23,7 @@ def export(
         ),
     ],
     opset: Annotated[
-        int, typer.Option("--opset", help="Version of ONNX's set of operators, 13 to 25; older ones run anywhere.")
+        int, typer.Option("--opset", help="Version of the ONNX operator set, 13 to 25; more programs run older ones.")
     ] = 17,
     fold: Annotated[
         bool, typer.Option("--fold", help="Fold each batch normalization into the layer before it.")
@@ -32,7 +32,7 @@ def export(
         bool,
         typer.Option(
             "--with-preprocessing",
-            help="Let the file take images as integers, usually of 0 to 255, and normalize them itself.",
+            help="Include the normalization, so that the file takes integers, usually from 0 to 255.",
         ),
     ] = False,
     softmax: Annotated[

@@ -55,13 +55,13 @@ def features(
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Write what a trained network makes of images before it decides on a class.
+    """Write the features of images: what a trained network's last layer reads.
 
-    These numbers, the features, describe an image well enough for other tasks:
-    a classifier of other classes, a search for similar images, a map. The file
-    holds `features`, a float32 array with a row for each image, and what is known
-    of the images: `files`, `labels`, `class_names`, and `parts` (train,
-    validation, test). numpy.load reads it.
+    Features describe an image well enough for other tasks: a classifier for
+    other classes, a search for similar images, a map. The file holds
+    `features`, a float32 array with a row for each image, and what is known of
+    the images: `files`, `labels`, `class_names`, and `parts` (train, validation,
+    test). numpy.load reads it.
 
     From a folder of images without classes, files that cannot be read are
     reported on stderr and left out, and the exit status is 2.

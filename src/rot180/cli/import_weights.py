@@ -14,7 +14,7 @@ def import_weights(
         typer.Argument(
             metavar="FILE",
             help="A PyTorch checkpoint (.pth, .pt), a .safetensors file with the names of torchvision or timm, or an "
-            "ONNX file. A config.json beside weights, as model hubs keep it, tells how images are prepared and names "
+            "ONNX file. A config.json next to the weights, as in model hubs, specifies the preprocessing and "
             "the classes.",
             show_default=False,
         ),
@@ -47,7 +47,7 @@ def import_weights(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Make a model of weights, or of an ONNX file, that another program wrote.
+    """Convert weights or an ONNX file from another program to a model.
 
     The result is a model file like those of rot180 train, for predict,
     evaluate, explain and the other commands. Nothing in the file is executed.
@@ -136,7 +136,7 @@ def _import_graph(file: Path, out: Path, input_shape: str | None, output: str | 
         return
     if not has_preprocessing:
         warn(
-            f"{visible(file)}: the file does not say how images are prepared; their pixels will be divided by 255; set "
+            f"{visible(file)}: the file does not say how images were preprocessed; pixels will be divided by 255; set "
             f"model.preprocessing in Python if the network was trained otherwise"
         )
     print(

@@ -24,7 +24,7 @@ def predict(
             "subfolders.",
         ),
     ],
-    top: Annotated[int, typer.Option("--top", min=1, help="Classes to name for each image, the likeliest first.")] = 3,
+    top: Annotated[int, typer.Option("--top", min=1, help="Classes to list for each image.")] = 3,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -39,7 +39,7 @@ def predict(
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Print the likeliest classes of each image, with their probabilities.
+    """Print the most likely classes of each image, with their probabilities.
 
     The image is converted to the size and channels of the network's input and
     normalized like the training images. Colors are not inverted: if a network
@@ -128,7 +128,7 @@ def predict(
         else:
             print(f"{visible(out)}: predictions for {predicted:,} images")
         if unlike:
-            warn(f"{unlike:,} of {predicted:,} images are unlike the training images; the file tells how")
+            warn(f"{unlike:,} of {predicted:,} images are unlike the training images; the file says how")
     elif json and (predictions or not failed):
         print_json({"predictions": predictions, "failed": failed})
     if failed:

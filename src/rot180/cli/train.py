@@ -85,7 +85,7 @@ def train(
             "--recipe",
             help="Settings for all options not given. default: suited to the network; fast: few epochs at a high "
             "learning rate, with a small network for 28x28x1 images and a wide one for photographs; best: many epochs, "
-            "for photographs. fast and best mirror photographs.",
+            "for photographs. All of them mirror photographs at random.",
             rich_help_panel=LEARNING,
         ),
     ] = "default",

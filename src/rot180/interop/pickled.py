@@ -111,7 +111,7 @@ class _Machine:
         while self._stack[place] is not _MARK:  # an IndexError below the stack's end
             place -= 1
             if place < 0:
-                raise ValueError("no mark")
+                raise ValueError("there is no mark on the stack")
         values = self._stack[place + 1 :]
         del self._stack[place:]
         return values

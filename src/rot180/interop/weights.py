@@ -289,8 +289,8 @@ def _as_trained(fit: Fit, weights: Weights, architecture: str, notes: list[str],
         if any(isinstance(layer, BatchNorm2d) for layer in fit.network.layers) and ">" not in architecture:
             if plain_name(architecture) not in NAMED_MODELS:
                 notes.append(
-                    "the file does not say whether the weights come from TensorFlow, which pads in another way; they "
-                    "are taken not to; --model with a name that begins with tf_ says that they do"
+                    "the file does not say whether the weights come from TensorFlow, which pads differently; it is "
+                    "assumed that they do not; if they do, give --model a name that begins with tf_"
                 )
         return _refit(fit, weights, re.sub(r"\bbn(:momentum=[\d.]+)?(:eps=[\d.]+)?", "bn", fit.network.notation))
     return fit
@@ -340,11 +340,14 @@ def _describe(model: Network, fit: Fit, name: str, config: HubConfig, notes: lis
         is_lite = fit.naming == PORT and name == "efficientnet_lite0"
         model.preprocessing = LITE if is_lite else IMAGENET
         what = "(x - 127) / 128" if is_lite else "ImageNet's mean and standard deviation"
-        notes.append(f"the file does not say how images are prepared; {what} assumed; a config.json beside it can tell")
+        notes.append(
+            f"the file does not say how images were preprocessed; {what} assumed; a config.json next to it "
+            "can specify it"
+        )
     else:
-        notes.append("the file does not say how images are prepared; they are scaled to 0 ... 1")
+        notes.append("the file does not say how images were preprocessed; pixels are scaled to 0 ... 1")
     if fit.naming == IN_ORDER:
-        notes.append("the names are not known; the layers were taken in the order of the file, and all shapes agree")
+        notes.append("the names are unknown; the layers were matched in the order of the file, and all shapes agree")
 
 
 def _name_classes(model: Network, name: str, config: HubConfig) -> str | None:
@@ -356,7 +359,7 @@ def _name_classes(model: Network, name: str, config: HubConfig) -> str | None:
         model.class_names = config.class_names
     elif name in _photograph_models() and outputs[0] == 1000:
         model.class_names = imagenet_classes()
-        return "the file does not name its 1,000 classes; they are taken to be ImageNet's"
+        return "the file does not name its 1,000 classes; ImageNet's are assumed"
     return None
 
 

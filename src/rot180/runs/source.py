@@ -164,7 +164,10 @@ def adapted(source: Source, dataset: Dataset) -> Network:
     shape = dataset.image_shape
     if len(source.model.input_shape) != 3 or shape[2] != source.model.input_shape[2]:
         takes, has = ("x".join(map(str, size)) for size in (source.model.input_shape, shape))
-        raise ShapeError(f"--from: the network takes images of {takes}, but {dataset.name} has {has}; give others")
+        raise ShapeError(
+            f"--from: the network takes images of {takes}, but {dataset.name} has {has}; give "
+            "images with as many channels"
+        )
     model = with_new_head(source.model, shape, len(dataset.class_names))
     given = source.model.preprocessing
     model.preprocessing = replace(given, resize=dataset.resize, pixels=None)

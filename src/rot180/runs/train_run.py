@@ -169,7 +169,7 @@ def _check_source(settings: RunSettings) -> None:
         if value is not None:
             raise ArgumentError(f"--from brings its own network and preprocessing; leave out --{name}")
     if settings.freeze and settings.epochs:
-        raise ArgumentError("--freeze trains the last layer alone, at once; leave out --epochs")
+        raise ArgumentError("--freeze trains the last layer alone, without epochs; leave out --epochs")
 
 
 def train_last_layer(prepared: Prepared, progress: Progress | None, tell: Callable[[str], None]) -> None:
