@@ -13,7 +13,7 @@ system.py        differences between Linux, macOS and Windows
 from rot180.files import system
 from rot180.files.folder import Folder, make_folder
 from rot180.files.naming import distinct_names, quoted
-from rot180.files.opening import open_descriptor, open_regular, read_bounded
+from rot180.files.opening import open_descriptor, open_regular, read_bounded, reading
 from rot180.files.unfinished import remove_unfinished
 from rot180.files.writing import atomic_files, publish, remove_folder, write_atomically, write_folder_atomically
 
@@ -27,6 +27,7 @@ __all__ = [
     "publish",
     "quoted",
     "read_bounded",
+    "reading",
     "remove_folder",
     "remove_unfinished",
     "system",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -98,6 +100,26 @@ def open_regular(
         raise
 
 
+@contextmanager
+def reading(path: str | Path, fault: type[Rot180Error] = ModelError) -> Iterator[None]:
+    """Raise a one-line error of this package where the system cannot read a file.
+
+    Examples
+    --------
+    >>> with reading("gone"):
+    ...     open_regular("gone")
+    Traceback (most recent call last):
+        ...
+    rot180.errors.ModelError: gone: there is no such file; check the path
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise fault(f"{path}: there is no such file; check the path") from None
+    except OSError as error:
+        raise fault(f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions") from None
+
+
 def read_bounded(
     path: str | Path, limit: int, *, beneath: str | Path | None = None, fault: type[Rot180Error] = ModelError
 ) -> bytes:
@@ -127,13 +149,8 @@ def read_bounded(
     >>> read_bounded(path, 4)
     b'text'
     """
-    try:
-        with open_regular(path, beneath=beneath) as file:
-            data = file.read(limit + 1)
-    except FileNotFoundError:
-        raise fault(f"{path}: there is no such file; check the path") from None
-    except OSError as error:
-        raise fault(f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions") from None
+    with reading(path, fault), open_regular(path, beneath=beneath) as file:
+        data = file.read(limit + 1)
     if len(data) > limit:
         raise fault(f"{path}: expected at most {limit:,} bytes, found more; use another file")
     return data

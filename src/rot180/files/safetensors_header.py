@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rot180.errors import ModelError
-from rot180.files import open_regular
+from rot180.files import open_regular, reading
 
 MAX_HEADER = 1_000_000
 """The longest header that is read, in bytes; a network with a thousand layers needs a tenth of it."""
@@ -80,15 +80,8 @@ def open_checked(
         The file cannot be read, is a link, not a regular file or not a safetensors file, is truncated or too long, its
         header is over 1 MB, or it has more than 10,000 arrays or arrays of types other than floats.
     """
-    try:
-        with open_regular(path, beneath=beneath) as file:
-            yield file, _read_header(path, file, leaves_out_integers)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: there is no such file; check the path") from None
-    except OSError as error:
-        raise ModelError(
-            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
-        ) from None
+    with reading(path), open_regular(path, beneath=beneath) as file:
+        yield file, _read_header(path, file, leaves_out_integers)
 
 
 def read_header(path: str | Path, *, beneath: Path | None = None) -> Header:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from rot180.errors import ModelError
-from rot180.files import open_regular
+from rot180.files import open_regular, reading
 from rot180.ops.types import Array
 
 FLOATS = ("F32", "F64", "F16", "BF16")
@@ -70,27 +70,20 @@ def open_weights(path: str | Path) -> Iterator[Weights]:
         path = Path(path).resolve()
     except (OSError, ValueError, RuntimeError) as error:  # an impossible file name, a loop of links
         raise ModelError(f"{str(path)!r} cannot be read ({error}); check the path") from None
-    try:
-        with open_regular(path) as file:
-            head = file.read(16)
-            file.seek(0)
-            if is_torch_file(path, head):
-                with open_torch_file(path, file) as arrays:
-                    yield Weights(path, _floats(arrays), {}, True)
-            elif head[8:9] == b"{":
-                with _open_safetensors(path) as weights:
-                    yield weights
-            else:
-                raise ModelError(
-                    f"{path}: expected weights in a .safetensors file or a PyTorch checkpoint (.pth, .pt), found "
-                    f"something else"
-                )
-    except FileNotFoundError:
-        raise ModelError(f"{path}: there is no such file; check the path") from None
-    except OSError as error:
-        raise ModelError(
-            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
-        ) from None
+    with reading(path), open_regular(path) as file:
+        head = file.read(16)
+        file.seek(0)
+        if is_torch_file(path, head):
+            with open_torch_file(path, file) as arrays:
+                yield Weights(path, _floats(arrays), {}, True)
+        elif head[8:9] == b"{":
+            with _open_safetensors(path) as weights:
+                yield weights
+        else:
+            raise ModelError(
+                f"{path}: expected weights in a .safetensors file or a PyTorch checkpoint (.pth, .pt), found something "
+                f"else"
+            )
 
 
 @contextmanager

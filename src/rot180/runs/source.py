@@ -11,7 +11,7 @@ from pathlib import Path
 from rot180.data import Dataset
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, ModelError, ShapeError
-from rot180.files import open_regular
+from rot180.files import open_regular, reading
 from rot180.interop.onnx.importing import import_onnx
 from rot180.interop.weights import import_weights
 from rot180.nn import MODELS, BatchNorm2d, GlobalAvgPool2d, Linear, Network, Node
@@ -105,13 +105,8 @@ def _missing(text: str) -> str:
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with open_regular(path.resolve()) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-    except OSError as error:
-        raise ModelError(
-            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
-        ) from None
+    with reading(path), open_regular(path.resolve()) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def with_new_head(source: Network, shape: tuple[int, int, int], classes: int) -> Network:
