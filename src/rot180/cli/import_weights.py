@@ -13,9 +13,10 @@ def import_weights(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A PyTorch checkpoint (.pth, .pt), a .safetensors file with the names of torchvision or timm, or an "
-            "ONNX file. A config.json next to the weights, as in model hubs, specifies the preprocessing and "
-            "the classes.",
+            help="A PyTorch checkpoint (.pth, .pt), a .safetensors file with the names of torchvision or timm, an "
+            "ONNX file, or a Keras file (.keras, .h5). A config.json next to the weights, as in model hubs, specifies "
+            "the preprocessing and the classes. If there is no such file: a network whose weights are published, such "
+            "as resnet18, or owner/name of a model hub; they are downloaded.",
             show_default=False,
         ),
     ],
@@ -56,6 +57,8 @@ def import_weights(
 
       rot180 import resnet18.pth --out resnet18.safetensors
 
+      rot180 import timm/resnet18.a1_in1k --out resnet18.safetensors
+
       rot180 import pytorch_model.bin --model tf_efficientnet_lite0
 
       rot180 import net.pth --model "28x28x1 > conv5x5:8 relu maxpool2 > fc10"
@@ -66,6 +69,7 @@ def import_weights(
 
     from rot180.cli.failure import warn
     from rot180.cli.output import print_json, visible
+    from rot180.cli.reading import reading_bar
     from rot180.errors import ArgumentError
     from rot180.interop.onnx.importing import is_onnx
     from rot180.interop.weights import import_weights
@@ -80,7 +84,8 @@ def import_weights(
         return
     if input_shape is not None or output is not None:
         raise ArgumentError("--input and --output are for ONNX files; this file holds weights; leave them out")
-    imported = import_weights(file, model)
+    with reading_bar() as progress:
+        imported = import_weights(file, model, progress=progress)
     network = imported.model
     save_model(out, network)
     parameters = sum(array.size for array in network.parameters.values())
@@ -89,6 +94,8 @@ def import_weights(
         print_json(
             {
                 "model": out,
+                "origin": imported.origin,
+                "license": imported.license,
                 "architecture": imported.architecture,
                 "names": imported.naming,
                 "network": network.notation,
@@ -101,6 +108,9 @@ def import_weights(
         return
     for note in notes:
         warn(f"{visible(file)}: {note}")
+    if imported.origin != str(imported.path):
+        license_ = f", license {visible(imported.license)}" if imported.license else ""
+        print(f"weights: {visible(imported.origin)}{license_}")
     print(f"network: {visible(imported.architecture)} ({parameters:,} parameters), named as by {imported.naming}")
     print(f"written to {visible(out)}")
 

@@ -38,6 +38,9 @@ PIECE = 64 * 1024
 REDIRECTIONS = 10
 """How many redirects are followed."""
 
+MAX_ANNOUNCED = 2 * 1024**3
+"""The most bytes that a file of unknown size may have."""
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -46,7 +49,8 @@ class RemoteFile:
     name: str
     urls: Sequence[str]
     """Mirrors, tried in this order."""
-    size: int
+    size: int | None
+    """In bytes; None if it is unknown, so that the server says it."""
     sha256: str
 
 
@@ -96,7 +100,8 @@ def download(
         if _is_right(path, remote):
             return path
         make_folder(folder)
-        with _alone(part, lambda: progress(remote.name, min(_size(part), remote.size - 1), remote.size)) as file:
+        total = remote.size or MAX_ANNOUNCED
+        with _alone(part, lambda: progress(remote.name, min(_size(part), total - 1), total)) as file:
             there = _is_right(path, remote)  # downloaded by another process in the meantime
             for url in () if there else remote.urls:
                 problem = _try_mirror(url, remote, file, progress, timeout, attempts)
@@ -151,14 +156,14 @@ def _try_mirror(
     for _ in range(attempts):
         began = file.seek(0, os.SEEK_END)
         try:
-            if began < remote.size:
+            if remote.size is None or began < remote.size:
                 _receive(url, remote, file, progress, timeout)
         except _Useless as error:
             return str(error)
         except _Broken as error:
             problem = str(error)
             continue
-        if file.seek(0, os.SEEK_END) == remote.size and _sha256(file) == remote.sha256:
+        if remote.size in (None, file.seek(0, os.SEEK_END)) and _sha256(file) == remote.sha256:
             return None
         file.truncate(0)
         problem = "the checksum does not match"
@@ -184,15 +189,59 @@ def _receive(url: str, remote: RemoteFile, file: BinaryIO, progress: Progress, t
         elif offset:  # the server cannot resume: start over
             offset = file.seek(0)
             file.truncate()
-        while offset < remote.size:
-            wanted = min(PIECE, remote.size - offset)
+        size = _announced(response, offset) if remote.size is None else remote.size
+        while offset < size:
+            wanted = min(PIECE, size - offset)
             with _network(timeout):
                 piece = response.read1(wanted)[:wanted]  # what has arrived; `read` would lose it on a timeout
             if not piece:
-                raise _Broken(f"ended after {offset} of {remote.size} bytes")
+                raise _Broken(f"ended after {offset} of {size} bytes")
             file.write(piece)
             offset += len(piece)
-            progress(remote.name, offset, remote.size)
+            progress(remote.name, offset, size)
+
+
+def _announced(response: Any, offset: int) -> int:
+    """Return the size of a file as the server says it."""
+    length = response.headers.get("Content-Length", "")
+    if not re.fullmatch("[0-9]{1,15}", length):
+        raise _Useless("the server does not say how long the file is")
+    if offset + int(length) > MAX_ANNOUNCED:
+        raise _Useless(f"the file would have {offset + int(length):,} bytes; at most {MAX_ANNOUNCED:,} are received")
+    return offset + int(length)
+
+
+def read_url(url: str, limit: int, *, timeout: float = TIMEOUT, attempts: int = ATTEMPTS) -> bytes:
+    """Return what an address answers, without keeping it.
+
+    Raises
+    ------
+    DataError
+        There is no answer, or it is longer than `limit` bytes.
+    """
+    problem = ""
+    for _ in range(attempts):
+        try:
+            content = b""
+            with _open(url, 0, timeout) as response:
+                while len(content) <= limit:
+                    with _network(timeout):
+                        piece = response.read1(limit + 1 - len(content))
+                    if not piece:
+                        break
+                    content += piece
+            if len(content) > limit:
+                raise _Useless(f"answered more than {limit:,} bytes")
+            length = response.headers.get("Content-Length")
+            if length is not None and length != str(len(content)):
+                raise _Broken(f"ended after {len(content)} bytes")
+            return content
+        except _Useless as error:
+            problem = str(error)
+            break
+        except _Broken as error:
+            problem = str(error)
+    raise DataError(f"{urlsplit(url).netloc}: {problem}")
 
 
 def _open(url: str, offset: int, timeout: float) -> Any:
@@ -265,7 +314,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _is_right(path: Path, remote: RemoteFile) -> bool:
-    if _size(path) != remote.size:
+    if not path.exists() or remote.size not in (None, _size(path)):
         return False
     with path.open("rb") as file:
         return _sha256(file) == remote.sha256

@@ -40,8 +40,8 @@ class HubConfig:
     license: str | None = None
 
 
-def read_hub_config(folder: Path) -> HubConfig:
-    """Read the `config.json` in a folder; return an empty one if there is none.
+def read_hub_config(folder: Path) -> HubConfig | None:
+    """Read the `config.json` in a folder; return None if there is none.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def read_hub_config(folder: Path) -> HubConfig:
     """
     path = folder / "config.json"
     if not path.is_file():
-        return HubConfig()
+        return None
     try:
         values = json.loads(read_bounded(path, MAX_BYTES))
     except (ValueError, RecursionError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rot180.data.options import Progress, _silent
 from rot180.errors import ArgumentError, ModelError, did_you_mean
 from rot180.files import write_atomically
 from rot180.files.safetensors_file import serialize
@@ -26,6 +27,8 @@ from rot180.interop.fitting import (
     require_complete,
 )
 from rot180.interop.hub_config import HubConfig, read_hub_config
+from rot180.interop.origin import find_weights
+from rot180.interop.published import IMAGENET, LITE, known_config
 from rot180.interop.stored import Weights, open_weights
 from rot180.interop.torch_layout import from_torch, to_torch
 from rot180.interop.torch_names import NAMINGS, PORT, TIMM, TORCHVISION
@@ -33,18 +36,10 @@ from rot180.memory import require
 from rot180.nn import NAMED_MODELS, BatchNorm2d, Network, network
 from rot180.nn.keywords import answering_call
 from rot180.nn.models import PHOTOGRAPHS, adapted_model
-from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.weighted import Weighted, build_with_zeros
 
 OTHER_NAMES = {"mobilenetv2_100": "mobilenet_v2", "mobilenetv3_small_100": "mobilenet_v3_small"}
 """timm's names of networks that are called otherwise here."""
-
-IMAGENET = Preprocessing("dataset", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), resize="crop:0.875")
-"""What networks trained on ImageNet are given, if nothing else is known: torchvision's and timm's default."""
-
-LITE = Preprocessing("dataset", (127 / 255,) * 3, (128 / 255,) * 3, resize="crop:0.875:bicubic")
-"""What the lite networks of TensorFlow are given: (x - 127) / 128."""
-
 
 @dataclass(frozen=True)
 class Imported:
@@ -54,6 +49,10 @@ class Imported:
     ----------
     model : Network
         Built, with the weights, preprocessing and class names.
+    path : Path
+        The file of weights.
+    origin : str
+        What finds the same weights again: the path, the name of published weights, or `owner/name@revision`.
     architecture : str
         The named model, or the notation.
     naming : str
@@ -63,10 +62,12 @@ class Imported:
     class_note : str or None
         Likewise, about the names of the classes.
     license : str or None
-        As the `config.json` beside the file says.
+        As the `config.json` beside the file says, or whoever published it.
     """
 
     model: Network
+    path: Path
+    origin: str
     architecture: str
     naming: str
     notes: tuple[str, ...]
@@ -75,7 +76,7 @@ class Imported:
 
 
 @answering_call
-def import_weights(path: str | Path, model: str | None = None) -> Imported:
+def import_weights(path: str | Path, model: str | None = None, *, progress: Progress = _silent) -> Imported:
     """Make a network from a file of weights that another program wrote.
 
     Parameters
@@ -83,9 +84,13 @@ def import_weights(path: str | Path, model: str | None = None) -> Imported:
     path : str or Path
         A PyTorch checkpoint (`.pth`, `.pt`), or a `.safetensors` file with the names of torchvision, of timm, of the
         networks here, or of a `torch.nn.Sequential`. A `config.json` beside it, as model hubs keep it, tells how images
-        are prepared and the names of the classes.
+        are prepared and the names of the classes. If there is no such file: the name of published weights, such as
+        "resnet18", or a repository "owner/name" of a model hub, at its newest revision or at "owner/name@revision";
+        they are downloaded once, and then read from the cache folder.
     model : str, optional
         A named model, timm's name of one, or a notation; recognized from names and shapes by default.
+    progress : callable, optional
+        Called with the progress of a download.
 
     Returns
     -------
@@ -101,14 +106,14 @@ def import_weights(path: str | Path, model: str | None = None) -> Imported:
     TooLargeError
         The network needs more memory than is available.
     """
-    path = Path(path)
-    with open_weights(path) as weights:
+    origin = find_weights(path, progress)
+    with open_weights(origin.path) as weights:
         if not weights.arrays:
-            raise ModelError(f"{path}: expected weights, found no array of floats")
-        config = read_hub_config(weights.path.parent)
+            raise ModelError(f"{origin.path}: expected weights, found no array of floats")
+        config = _config(weights.path)
         asked = model or config.architecture
         fit, name = _recognized(weights) if model is None else _asked(weights, model)
-        notes: list[str] = []
+        notes = [] if origin.note is None else [origin.note]
         fit = _as_trained(fit, weights, asked or weights.path.stem, notes, is_named=name in NAMED_MODELS)
         if config.input_shape is not None and name in NAMED_MODELS:
             fit = _refit(fit, weights, re.sub(r"^\S+", "x".join(map(str, config.input_shape)), fit.network.notation))
@@ -117,7 +122,21 @@ def import_weights(path: str | Path, model: str | None = None) -> Imported:
         _load(network_, fit, weights, build=True)
     _describe(network_, fit, name, config, notes)
     class_note = _name_classes(network_, name, config)
-    return Imported(network_, name, fit.naming, tuple(notes), class_note, config.license)
+    return Imported(
+        network_,
+        origin.path,
+        origin.text,
+        name,
+        fit.naming,
+        tuple(notes),
+        class_note,
+        config.license or origin.license,
+    )
+
+
+def _config(path: Path) -> HubConfig:
+    """Return what the `config.json` beside a file of weights says, or what is known of published weights."""
+    return read_hub_config(path.parent) or known_config(path) or HubConfig()
 
 
 @answering_call
@@ -131,7 +150,7 @@ def load_weights(model: Network, path: str | Path) -> None:
     model : Network
         Built for its input shape if it is not built yet; all its weights and statistics are replaced.
     path : str or Path
-        As in `import_weights`.
+        As in `import_weights`: a file, a name of published weights, or a repository of a model hub.
 
     Raises
     ------
@@ -153,8 +172,8 @@ def load_weights(model: Network, path: str | Path) -> None:
     """
     if not model.is_built:
         model.build()
-    with open_weights(path) as weights:
-        config = read_hub_config(weights.path.parent)
+    with open_weights(find_weights(path).path) as weights:
+        config = _config(weights.path)
         fit = best_fit(model, weights)
         require_complete(fit, weights, "this network", _hint(fit, weights))
         if fit.is_tf and _for_tf(model.notation) != model.notation:

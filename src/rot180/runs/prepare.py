@@ -10,7 +10,7 @@ from typing import Any
 
 from rot180 import __version__
 from rot180.data import Dataset, load_data, preprocessing_for
-from rot180.data.options import ImageOptions, Progress
+from rot180.data.options import ImageOptions, Progress, _silent
 from rot180.errors import DataError, NotationError, ShapeError
 from rot180.language import translate
 from rot180.nn import MODELS, Network
@@ -78,7 +78,8 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
     """
     settings.check_names()
     if settings.source is not None:
-        return _prepare_from(open_source(settings.source), settings, progress)
+        source = open_source(settings.source, progress or _silent)
+        return _prepare_from(source, replace(settings, source=source.text), progress)
     model = None if settings.model is None else make_model(settings.model)
     dataset = _load(settings, settings.image_options(progress))
     name = settings.model or default_model(dataset, settings.recipe)

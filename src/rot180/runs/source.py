@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rot180.data import Dataset
-from rot180.data.options import Progress
-from rot180.errors import ArgumentError, ModelError, ShapeError
-from rot180.files import open_regular, reading
-from rot180.interop.onnx.importing import import_onnx
+from rot180.data.options import Progress, _silent
+from rot180.errors import ArgumentError, ShapeError
+from rot180.interop.onnx.importing import import_onnx, is_onnx
+from rot180.interop.published import sha256_of
 from rot180.interop.weights import import_weights
-from rot180.nn import MODELS, BatchNorm2d, GlobalAvgPool2d, Linear, Network, Node
+from rot180.nn import BatchNorm2d, GlobalAvgPool2d, Linear, Network, Node
 from rot180.nn.weighted import Weighted, build_with_zeros
 from rot180.runs.folder import load_run
 from rot180.runs.model_file import is_model_file, model_bytes
@@ -23,20 +23,6 @@ from rot180.training.head import compute_features, fit_head
 EARLIEST = 0.01
 """The learning rate of the layer next to the image, as a share of the last one's; in between it grows evenly."""
 
-PUBLISHED = {
-    "resnet18": "resnet18-f37072fd.pth",
-    "resnet34": "resnet34-b627a593.pth",
-    "resnet50": "resnet50-0676ba61.pth",
-    "mobilenet_v2": "mobilenet_v2-b0353104.pth",
-    "mobilenet_v3_small": "mobilenet_v3_small-047dcff4.pth",
-    "efficientnet_b0": "efficientnet_b0_rwightman-7f5810bc.pth",
-    "squeezenet1_1": "squeezenet1_1-b8a52dc0.pth",
-    "densenet121": "densenet121-a639ec97.pth",
-    "vgg16": "vgg16-397923af.pth",
-}
-"""The files in which torchvision publishes weights, at https://download.pytorch.org/models/."""
-
-
 @dataclass(frozen=True)
 class Source:
     """A network to start from.
@@ -44,6 +30,8 @@ class Source:
     Attributes
     ----------
     path : Path
+    text : str
+        What finds it again: the path, a name of published weights, or a hub's repository with its revision.
     model : Network
         As it was trained, with its own last layer.
     name : str
@@ -56,6 +44,7 @@ class Source:
     """
 
     path: Path
+    text: str
     model: Network
     name: str
     sha256: str
@@ -64,49 +53,32 @@ class Source:
 
     def facts(self) -> dict[str, str]:
         """Return what `environment.json` records."""
-        known = {"source": self.name, "source_sha256": self.sha256}
+        known = {"source": self.name, "source_origin": self.text, "source_sha256": self.sha256}
         return known if self.license is None else {**known, "source_license": self.license}
 
 
-def open_source(text: str) -> Source:
-    """Read the network that `--from` names.
+def open_source(text: str, progress: Progress = _silent) -> Source:
+    """Read the network that `--from` names: a run, a file, published weights, or a repository of a model hub.
 
     Raises
     ------
     ModelError
-        There is no such file or run, or it cannot be used.
+        There is no such file, run or name, or it cannot be used.
     """
     path = Path(text)
-    if not path.exists():
-        raise ModelError(_missing(text))
     if path.is_dir() or is_model_file(path):
         run = load_run(path)
         if run.folder is None:
-            return Source(path, run.model, run.model.notation, _sha256(path), None, ())
+            return Source(path, text, run.model, run.model.notation, sha256_of(path), None, ())
         name = str(run.config.get("model", run.model.notation))
         # The newest weights of a run that was interrupted are in a checkpoint.
-        return Source(path, run.model, name, hashlib.sha256(model_bytes(run.model)).hexdigest(), None, ())
-    if path.suffix.lower() == ".onnx":
+        return Source(path, text, run.model, name, hashlib.sha256(model_bytes(run.model)).hexdigest(), None, ())
+    if is_onnx(path):
         model = import_onnx(path)
-        return Source(path, model, model.notation, _sha256(path), None, ())
-    imported = import_weights(path)
-    return Source(path, imported.model, imported.architecture, _sha256(path), imported.license, imported.notes)
-
-
-def _missing(text: str) -> str:
-    if text in PUBLISHED:
-        return (
-            f"--from {text}: there is no such file; download {PUBLISHED[text]} from "
-            f"https://download.pytorch.org/models/ and give its path"
-        )
-    if text in MODELS:
-        return f"--from {text}: there is no such file; give the path of a file with the weights of {text}"
-    return f"--from {text}: there is no such file or run; give a run's folder, a model file or a PyTorch checkpoint"
-
-
-def _sha256(path: Path) -> str:
-    with reading(path), open_regular(path.resolve()) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return Source(path, text, model, model.notation, sha256_of(path), None, ())
+    found = import_weights(text, progress=progress)
+    sha256 = sha256_of(found.path)
+    return Source(found.path, found.origin, found.model, found.architecture, sha256, found.license, found.notes)
 
 
 def with_new_head(source: Network, shape: tuple[int, int, int], classes: int) -> Network:

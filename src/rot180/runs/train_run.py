@@ -177,6 +177,9 @@ def train_last_layer(prepared: Prepared, progress: Progress | None, tell: Callab
     settings, dataset = prepared.settings, prepared.dataset
     if prepared.source is None:
         return
+    if prepared.source.text != str(prepared.source.path):
+        license_ = prepared.source.license or "not stated"
+        tell(f"the network to start from: {prepared.source.text}; license: {translate(license_)}")
     for note in prepared.source.notes:
         tell(f"{prepared.source.path}: {translate(note)}")
     train_head(
