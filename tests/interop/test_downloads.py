@@ -192,7 +192,9 @@ def test_without_a_network_it_says_how_to_go_on(server, monkeypatch, name) -> No
     remote = replace(known.remote, urls=("http://127.0.0.1:9/file",))
     monkeypatch.setitem(PUBLISHED, name, replace(known, remote=remote))
     folder = named.cache_folder() / "weights"
-    with pytest.raises(ModelError, match=rf"{name}: .*no connection.*copy http.*to this computer.* put it into {folder}"):
+    with pytest.raises(
+        ModelError, match=rf"{name}: .*no connection.*copy http.*to this computer.* put it into {folder}"
+    ):
         open_source(name)
 
 

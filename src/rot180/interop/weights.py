@@ -41,6 +41,7 @@ from rot180.nn.weighted import Weighted, build_with_zeros
 OTHER_NAMES = {"mobilenetv2_100": "mobilenet_v2", "mobilenetv3_small_100": "mobilenet_v3_small"}
 """timm's names of networks that are called otherwise here."""
 
+
 @dataclass(frozen=True)
 class Imported:
     """A network made from a file of weights.

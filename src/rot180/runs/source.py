@@ -23,6 +23,7 @@ from rot180.training.head import compute_features, fit_head
 EARLIEST = 0.01
 """The learning rate of the layer next to the image, as a share of the last one's; in between it grows evenly."""
 
+
 @dataclass(frozen=True)
 class Source:
     """A network to start from.
