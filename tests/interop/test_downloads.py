@@ -203,7 +203,7 @@ def test_names_that_nobody_knows(server) -> None:
         open_source("resnet81")
     with pytest.raises(ModelError, match="lenet5: no weights of this network are published"):
         import_weights("lenet5")
-    with pytest.raises(ModelError, match="weights.pth: there is no such file"):
+    with pytest.raises(ModelError, match=r"weights\.pth: there is no such file"):
         import_weights("weights.pth")
     assert not server.asked
 
@@ -300,7 +300,7 @@ def test_repositories_that_cannot_be_used(server, content) -> None:
 )
 def test_a_hub_that_lies(server, answer) -> None:
     server.files["/api/models/maker/net/revision/main?blobs=true"] = answer
-    with pytest.raises(ModelError, match="^maker/net: "):
+    with pytest.raises(ModelError, match=r"^maker/net: "):
         import_weights("maker/net")
 
 

@@ -70,8 +70,8 @@ def train(
             metavar="RUN|FILE|NAME",
             help="Start from a trained network: a run, a model file, a PyTorch checkpoint (.pth), ONNX, Keras, or "
             "weights with the names of torchvision or timm; or, downloaded, a network whose weights are published, "
-            "such as resnet18, or owner/name of a model hub. It gets a new last layer, which is trained first; then all "
-            "layers learn, those near the image more slowly.",
+            "such as resnet18, or owner/name of a model hub. It gets a new last layer, which is trained first; then "
+            "all layers learn, those near the image more slowly.",
             rich_help_panel=NETWORK,
             show_default=False,
         ),
