@@ -28,6 +28,7 @@ GUIDES = (
     "weights",
     "export",
     "onnx",
+    "explore",
 )
 
 

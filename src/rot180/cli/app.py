@@ -17,6 +17,7 @@ from rot180.cli.cost import cost
 from rot180.cli.data import data
 from rot180.cli.evaluate import evaluate
 from rot180.cli.explain import explain
+from rot180.cli.explore import explore
 from rot180.cli.export import export
 from rot180.cli.features import features
 from rot180.cli.find_lr import find_lr
@@ -89,6 +90,7 @@ app.command("import")(import_weights)
 app.command()(show)
 app.command()(journey)
 app.command()(explain)
+app.command()(explore)
 app.command()(check)
 app.command()(health)
 app.command()(cost)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from rot180.language.visible import visible, visible_json
+from rot180.language.visible import json_ready, visible, visible_json
 
 __all__ = ["percent", "print_json", "visible"]
 
@@ -19,26 +17,13 @@ def print_json(values: Mapping[str, Any]) -> None:
 
     Infinities and NaN, which JSON lacks, become null. Characters that act on a terminal are escaped within strings.
 
+    >>> from pathlib import Path
     >>> print_json({"loss": float("nan"), "run": Path("runs") / "a", "classes": ("cat", "dog")})
     {"loss": null, "run": "runs/a", "classes": ["cat", "dog"]}
     """
     # If the terminal cannot show every character, JSON's own escapes are what a parser understands.
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    print(visible_json(json.dumps(_plain(values), ensure_ascii=not unicode, allow_nan=False)))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return value.as_posix()
-    if hasattr(value, "tolist"):  # NumPy's arrays and scalars
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    print(visible_json(json.dumps(json_ready(values), ensure_ascii=not unicode, allow_nan=False)))
 
 
 def percent(share: float) -> str:

@@ -59,9 +59,14 @@ def preferred_language(environment: Mapping[str, str] = os.environ) -> str:
     return "en"
 
 
-def translate(text: str) -> str:
-    """Return a text in the current language, or the text itself if the catalog has no entry for it."""
-    return text if _in_use == "en" else _catalog(_in_use).translate(text)
+def translate(text: str, code: str | None = None) -> str:
+    """Return a text in a language, by default the current one, or the text itself if the catalog has no entry for it.
+
+    >>> translate("interrupted", "zh")
+    '已中断'
+    """
+    code = code or _in_use
+    return text if code == "en" else _catalog(code).translate(text)
 
 
 @cache

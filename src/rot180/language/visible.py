@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _MARKS = {"\u061c", "\u200e", "\u200f"}
@@ -33,6 +37,25 @@ def visible_json(text: str) -> str:
     ["\\u009b2J", "\\u202e", "\u732b"]
     """
     return _OTHER_THAN_ASCII.sub(lambda one: json.dumps(one[0])[1:-1] if _acts(one[0]) else one[0], text)
+
+
+def json_ready(value: Any) -> Any:
+    """Return a value in the types that JSON has; infinities and NaN, which it lacks, become None.
+
+    >>> json_ready({"loss": float("nan"), "classes": ("cat", "dog")})
+    {'loss': None, 'classes': ['cat', 'dog']}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_ready(item) for item in value]
+    if isinstance(value, Path):
+        return value.as_posix()
+    if hasattr(value, "tolist"):  # NumPy's arrays and scalars
+        return json_ready(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _acts(letter: str) -> bool:

@@ -30,6 +30,7 @@ from rot180.runs.tensorboard import TensorBoardWriter, require_tensorboard
 from rot180.training import Evaluation, History, Subscriber, evaluate, fit
 from rot180.training.inference import inference_engine
 from rot180.training.interrupt import interruptible
+from rot180.training.state import TrainingState
 
 __all__ = ["RunSettings", "TrainedRun", "default_model", "draw_run", "run_training", "train_run"]
 
@@ -205,20 +206,13 @@ def run_training(
 ) -> TrainedRun:
     """Train, test and draw; an interrupted training only writes weights and report, as the user is waiting."""
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
-    options = {key: value for key, value in asdict(settings).items() if key not in NOT_OF_FIT}
-    if isinstance(settings.validation, str):
-        options["validation"] = None  # the images are already in the data set
     if tensorboard:
         require_tensorboard()
         subscribers = [*subscribers, TensorBoardWriter(lambda: recorder.opened.make(recorder.opened.tensorboard))]
     try:
         with interruptible(recorder.stop, system.ending_signals()):
-            history = fit(
-                model,
-                dataset,
-                **options,
-                subscribers=[recorder, *subscribers],
-                resume=None if checkpoint is None else checkpoint.state,
+            history = fit_prepared(
+                prepared, [recorder, *subscribers], resume=None if checkpoint is None else checkpoint.state
             )
         folder = recorder.opened
         folder.save_model(model, recorder.steps)
@@ -241,6 +235,16 @@ def run_training(
     pictures = draw_run(folder.pictures, model, history, dataset, test, tta=tta) if draw else []
     write_report(folder, model)
     return TrainedRun(folder, model, dataset, settings, history, test, tuple(pictures))
+
+
+def fit_prepared(
+    prepared: Prepared, subscribers: Iterable[Subscriber], *, resume: TrainingState | None = None
+) -> History:
+    """Train what was prepared: the part of a run between its preparation and its test."""
+    options = {key: value for key, value in asdict(prepared.settings).items() if key not in NOT_OF_FIT}
+    if isinstance(prepared.settings.validation, str):
+        options["validation"] = None  # the images are already in the data set
+    return fit(prepared.model, prepared.dataset, **options, subscribers=subscribers, resume=resume)
 
 
 def draw_run(

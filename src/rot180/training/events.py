@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rot180.ops.types import Array
     from rot180.training.loop import Progress, Settings
+    from rot180.training.schedule import Schedule
     from rot180.training.trainer import Trainer
 
 
@@ -29,6 +31,10 @@ class TrainingStarted:
     images: int
     """Images in an epoch."""
     validation_images: int
+    batch_of: Callable[[int, int], tuple[Array, Array]]
+    """Returns the images and labels of a batch, as they are trained on, by epoch and batch, both from 0."""
+    rate: Schedule
+    """The learning rate as a function of the updates done."""
 
 
 @dataclass(frozen=True)

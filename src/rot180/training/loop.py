@@ -157,9 +157,17 @@ def train(
         for subscriber in subscribers:
             subscriber(event)
 
+    def batch_of(epoch: int, batch: int) -> tuple[Array, Array]:
+        order = epoch_order(trainer.seed, epoch, len(images))
+        flips = epoch_flips(trainer.seed, epoch, len(images))
+        return _batch(images, labels, order, flips, settings, trainer, epoch, batch)
+
     held_out = len(validation[0]) if validation else 0
     with interruptible(lambda: trainer.stop("interrupted")):
-        emit(TrainingStarted(trainer, settings, progress, settings.epochs, batches, len(images), held_out))
+        started = TrainingStarted(
+            trainer, settings, progress, settings.epochs, batches, len(images), held_out, batch_of, rate
+        )
+        emit(started)
 
         while progress.epoch < settings.epochs and not trainer.stop_reason:
             # checked here, not after an epoch: a training resumed at that point must end the same way

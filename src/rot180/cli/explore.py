@@ -1,0 +1,97 @@
+"""`rot180 explore`: a page on which a network trains, is looked at, and is taken apart."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def explore(
+    network: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN|MODEL]",
+            help="A run folder or weights file; or an untrained network: a name from rot180 models, or a notation. By "
+            "default the network that rot180 train would train.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="Data to look at and to train on; by default the run's own, or the bundled digits.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of an untrained network and of its training.")] = 0,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host", help="Address to serve on. Others than this machine's are unencrypted; use an SSH tunnel."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to serve on; 0 for a free one.")] = 0,
+    browser: Annotated[
+        bool | None,
+        typer.Option(
+            "--browser/--no-browser",
+            help="Open the page in a browser, or not; by default if the output is a terminal.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the address as one JSON object and nothing else.")
+    ] = False,
+) -> None:
+    """Serve a page on this machine on which a network is taken apart.
+
+    Train it step by step, follow an image through every layer and back, and
+    see each number of the network with all the products whose sum it is,
+    forward and backward. Needs the extra explore:
+    pip install 'rot180[explore]'. Ctrl-C ends it.
+
+    The printed address is good for one browser, and for this machine only.
+
+    Examples:
+
+      rot180 explore
+
+      rot180 explore runs/first
+
+      rot180 explore lenet5 --data path/to/mnist
+
+      rot180 explore "8x8x1 > conv3x3:4 relu maxpool2 > fc10"
+    """
+    import sys
+
+    from rot180.cli.failure import warn
+    from rot180.cli.output import print_json
+    from rot180.cli.reading import reading_bar
+    from rot180.errors import ArgumentError
+
+    try:
+        from rot180.explore import explore as serve
+        from rot180.explore import open_subject
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn"):
+            raise
+        raise ArgumentError("explore needs the extra explore: pip install 'rot180[explore]'") from None
+
+    with reading_bar() as progress:
+        subject = open_subject(network, data=data, seed=seed, progress=progress, tell=warn)
+
+    def ready(address: str) -> None:
+        if json:
+            print_json({"address": address})
+        else:
+            print(f"open in a browser: {address}")
+            print("Ctrl-C ends it")
+        sys.stdout.flush()
+        if browser or (browser is None and sys.stdout.isatty() and not json):
+            import webbrowser
+
+            webbrowser.open(address)
+
+    serve(subject, host=host, port=port, ready=ready, tell=warn)

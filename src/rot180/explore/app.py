@@ -1,0 +1,289 @@
+"""The requests of the page, and their answers.
+
+GET   /                         the page; a file of it
+GET   /api/subject              what is explored: layers, images, classes
+GET   /api/images/FIRST         some images with their labels, in the safetensors layout
+GET   /api/pass/NUMBER          a pass: its image, its probabilities, the ends of the color scales
+GET   /api/pass/NUMBER/LAYER    the arrays around a layer, in the safetensors layout; never changes
+GET   /api/events               the training, as server-sent events, at most ten a second
+POST  /api/pass                 {"image": 7}: send an image through the network as it is now
+POST  /api/ledger               {"pass": 3, "cell": "conv1.output[3,5,1]"}: where a number comes from
+POST  /api/journey              {"image": 7} or {}: every array of an image's journey, or of the next batch's
+POST  /api/train                {"command": "run"}: begin, run, pause, step, restart
+POST  /api/health               {}: what `rot180 health` finds in the network as it is now
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from rot180.errors import ArgumentError, Rot180Error
+from rot180.explore.guard import BodyTooLarge
+from rot180.explore.owner import Owner
+from rot180.explore.passes import Pass, Passes, describe_layers, place_of
+from rot180.explore.subject import Subject
+from rot180.explore.training import Training
+from rot180.files.safetensors_file import serialize
+from rot180.inside import journey
+from rot180.language import LANGUAGES, language, translate
+from rot180.language.visible import json_ready
+
+PAGE = files("rot180.explore") / "page"
+
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+"""The kinds of files that the page consists of."""
+
+IMAGES = 24
+"""Images that are sent at once, as the page shows them in a strip."""
+
+BETWEEN_EVENTS = 0.1
+"""Seconds."""
+
+Result = TypeVar("Result")
+
+
+class Explorer:
+    """The requests about one subject."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.owner = Owner()
+        self.training = Training(self.owner, subject)
+        self.passes = Passes()
+        self.is_closing = False
+        self.app = Starlette(
+            routes=[
+                Route("/", self._file),
+                Route("/api/subject", self._subject),
+                Route("/api/images/{first:int}", self._images),
+                Route("/api/pass/{number:int}", self._describe),
+                Route("/api/pass/{number:int}/{layer}", self._layer),
+                Route("/api/events", self._events),
+                Route("/api/pass", self._make, methods=["POST"]),
+                Route("/api/ledger", self._ledger, methods=["POST"]),
+                Route("/api/journey", self._journey, methods=["POST"]),
+                Route("/api/train", self._train, methods=["POST"]),
+                Route("/api/health", self._health, methods=["POST"]),
+                Route("/{name}", self._file),
+            ],
+            exception_handlers={
+                Rot180Error: _explain_error,
+                MemoryError: _explain_error,
+                BodyTooLarge: _explain_length,
+            },
+        )
+
+    def close(self) -> None:
+        """End the training and the owner of the network."""
+        self.is_closing = True
+        self.training.stop()
+        self.owner.close()
+
+    async def _ask(self, command: Callable[[], Result]) -> Result:
+        """Have the owner of the network carry out a command between two steps."""
+        return await asyncio.wrap_future(self.owner.ask(command))
+
+    async def _file(self, request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        file, kind = PAGE / name, TYPES.get("." + name.rpartition(".")[2])
+        # The router allows no slash in a name, so it stays in the folder.
+        if kind is None or not file.is_file():
+            return Response(status_code=404)
+        return Response(file.read_bytes(), media_type=kind)
+
+    async def _subject(self, request: Request) -> Response:
+        subject, model = self.subject, self.training.model
+        return _answer(
+            {
+                "name": subject.name,
+                "notation": model.notation,
+                "input": model.input_shape,
+                "dataset": subject.dataset,
+                "part": subject.part,
+                "count": len(subject.images),
+                "classes": model.class_names or [str(k) for k in range(model.output_shape[-1])],
+                "can_train": subject.prepare is not None,
+                "is_trained": subject.is_trained,
+                "layers": describe_layers(model),
+                "language": language(),
+                "languages": LANGUAGES,
+            }
+        )
+
+    async def _images(self, request: Request) -> Response:
+        first = request.path_params["first"]
+        count = len(self.subject.images)
+        if first >= count:
+            raise ArgumentError(f"there are {count:,} images, counted from 0; there is no number {first}")
+        chosen = slice(first, min(first + IMAGES, count))
+
+        def read() -> bytes:
+            images = np.asarray(self.subject.images[chosen])
+            white = 255.0 if images.dtype == np.uint8 else max(float(images.max(initial=0)), 1e-30)
+            labels = np.asarray(self.subject.labels[chosen])
+            return serialize({"images": (images / white).astype(np.float32)}, {"labels": json.dumps(labels.tolist())})
+
+        return _binary(await asyncio.to_thread(read))
+
+    async def _make(self, request: Request) -> Response:
+        number = await _whole(request, "image", len(self.subject.images))
+
+        def make() -> Pass:
+            image, label = np.asarray(self.subject.images[number]), int(self.subject.labels[number])
+            training = self.training
+            return self.passes.make(training.model, training.step, image, number, label, training.optimizer)
+
+        made = await self._ask(make)
+        return _answer(await asyncio.to_thread(made.describe))
+
+    def _find(self, number: int) -> Pass:
+        found = self.passes.find(number)
+        if found is None:
+            raise ArgumentError(f"pass {number} is no longer kept; choose the image again")
+        return found
+
+    async def _describe(self, request: Request) -> Response:
+        return _answer(await asyncio.to_thread(self._find(request.path_params["number"]).describe))
+
+    async def _layer(self, request: Request) -> Response:
+        found, name = self._find(request.path_params["number"]), request.path_params["layer"]
+        place_of(found.trace.model, name)
+        return _binary(await asyncio.to_thread(found.layer, name))
+
+    async def _ledger(self, request: Request) -> Response:
+        asked = await _body(request)
+        cell = asked.get("cell")
+        if not isinstance(cell, str) or len(cell) > 200:
+            raise ArgumentError("cell must be the name of a number, such as conv1.output[3,5,1]")
+        found = self._find(_whole_in(asked, "pass", 1 << 53))
+        ledger = await asyncio.to_thread(found.ledger, cell)
+        into = _language(request)
+        told = ledger.to_dict()
+        told["rule"] = translate(told["rule"], into)
+        told["notes"] = [translate(note, into) for note in told["notes"]]
+        for step in told["steps"]:
+            step["name"], step["formula"] = translate(step["name"], into), translate(step["formula"], into)
+        return _answer(told)
+
+    async def _journey(self, request: Request) -> Response:
+        asked = await _body(request)
+        if "image" not in asked:
+            return _answer((await self._ask(self.training.next_batch)).to_dict())
+        number = _whole_in(asked, "image", len(self.subject.images))
+
+        def travel() -> dict[str, Any]:
+            images, labels = np.asarray(self.subject.images[number])[None], self.subject.labels[number : number + 1]
+            rule = self.training.optimizer
+            return journey(self.training.model, images, labels, optimizer=rule or "adam").to_dict()
+
+        return _answer(await self._ask(travel))
+
+    async def _train(self, request: Request) -> Response:
+        asked = await _body(request)
+        self.training.command(str(asked.get("command")), _whole_in(asked, "steps", 1_000_000, 1))
+        return _answer({})
+
+    async def _health(self, request: Request) -> Response:
+        await _body(request)
+        found = (await self._ask(self.training.health)).to_dict()
+        into = _language(request)
+        for finding in found["findings"]:
+            for key in ("what", "evidence", "advice"):
+                finding[key] = translate(finding[key], into)
+        return _answer(found)
+
+    async def _events(self, request: Request) -> Response:
+        generation, point = _last_event(request.headers.get("last-event-id", ""))
+        return StreamingResponse(
+            self._stream(request, generation, point),
+            media_type="text/event-stream",
+            headers={"x-accel-buffering": "no"},
+        )
+
+    async def _stream(self, request: Request, generation: int, point: int) -> AsyncIterator[str]:
+        """Yield what is new about the training; the id of an event tells how far a page has got."""
+        before: Mapping[str, Any] = {}
+        quiet = 0.0
+        while not self.is_closing and not await request.is_disconnected():
+            found = self.training.since(generation, point)
+            told = {key: value for key, value in found.items() if key not in ("points", "is_new")}
+            if found["points"] or found["is_new"] or told != before or quiet > 10:
+                point = len(found["points"]) + (0 if found["is_new"] else point)
+                generation, before, quiet = found["generation"], {**told, "epochs": list(told["epochs"])}, 0.0
+                data = json.dumps(json_ready(found), separators=(",", ":"), allow_nan=False)
+                yield f"id: {generation}.{point}\ndata: {data}\n\n"
+            quiet += BETWEEN_EVENTS
+            await asyncio.sleep(BETWEEN_EVENTS)
+
+
+def _last_event(text: str) -> tuple[int, int]:
+    """Return the generation and the point of an event's id; those of nothing if it is none of ours.
+
+    >>> _last_event("2.17"), _last_event("x")
+    ((2, 17), (-1, 0))
+    """
+    generation, _, point = text.partition(".")
+    if all(part.isascii() and part.isdigit() and len(part) < 16 for part in (generation, point)):
+        return int(generation), int(point)
+    return -1, 0
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """Return the JSON object of a command."""
+    try:
+        found = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ArgumentError("a command is one JSON object")
+    return found
+
+
+async def _whole(request: Request, name: str, below: int) -> int:
+    return _whole_in(await _body(request), name, below)
+
+
+def _whole_in(asked: Mapping[str, Any], name: str, below: int, default: int | None = None) -> int:
+    """Return a whole number of a command, from 0."""
+    found = asked.get(name, default)
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < below:
+        raise ArgumentError(f"{name} must be a whole number from 0 to {below - 1}")
+    return found
+
+
+def _language(request: Request) -> str:
+    wanted = request.headers.get("accept-language", "")[:2].lower()
+    return wanted if wanted in LANGUAGES else "en"
+
+
+def _answer(values: Mapping[str, Any]) -> Response:
+    return JSONResponse(json_ready(values))
+
+
+def _binary(data: bytes) -> Response:
+    headers = {"cache-control": "private, max-age=31536000, immutable"}
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+async def _explain_error(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": translate(str(error), _language(request))}, status_code=400)
+
+
+async def _explain_length(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": translate("a command is too long", _language(request))}, status_code=413)

@@ -1,0 +1,72 @@
+"""The one thread that runs the network; commands are carried out between two steps."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Owner(threading.Thread):
+    """A thread that carries out commands, one after the other.
+
+    A command that takes long, such as a training, calls `pause_for_commands` between two of its steps: the others are
+    carried out there, so that nobody ever sees half an update.
+
+    Examples
+    --------
+    >>> owner = Owner()
+    >>> owner.start()
+    >>> owner.ask(lambda: 6 * 7).result()
+    42
+    >>> owner.close()
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="rot180-owner", daemon=True)
+        self._commands: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self.is_closing = False
+
+    def ask(self, command: Callable[[], Result]) -> Future[Result]:
+        """Have a command carried out; its result or exception is in the future."""
+        future: Future[Result] = Future()
+        self._commands.put((command, future))
+        return future
+
+    def run(self) -> None:
+        """Carry out commands until the end."""
+        while not self.is_closing:
+            self._carry_out(self._commands.get())
+
+    def pause_for_commands(self, *, wait: Callable[[], bool]) -> None:
+        """Carry out what has been asked for, and go on waiting for more while `wait` returns True.
+
+        Called by a command, between two of its steps.
+        """
+        while not self.is_closing:
+            try:
+                found = self._commands.get(block=wait())
+            except queue.Empty:
+                return
+            self._carry_out(found)
+
+    def close(self) -> None:
+        """End the thread after the command in progress, and wait for it."""
+        self.is_closing = True
+        self._commands.put(None)
+        self.join(timeout=10)
+
+    def _carry_out(self, found: tuple[Callable[[], Any], Future[Any]] | None) -> None:
+        if found is None:
+            return
+        command, future = found
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(command())
+        except BaseException as error:  # it belongs to whoever asked
+            future.set_exception(error)

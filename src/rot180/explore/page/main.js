@@ -1,0 +1,104 @@
+// The frame of all pages: what there is, in which language, light or dark, and whether the program still answers.
+
+import { address, link } from "./address.js";
+import { forgetColors } from "./colors.js";
+import { el } from "./dom.js";
+import { journey } from "./journey.js";
+import { microscope } from "./microscope.js";
+import { get } from "./server.js";
+import { speak, t } from "./texts.js";
+import { train } from "./train.js";
+import { Training } from "./training.js";
+
+const PAGES = { train, journey, microscope };
+
+const app = { subject: null, training: null };
+let leave = () => {};
+let shown = 0;
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function useTheme() {
+  const theme = localStorage.getItem("theme") ?? "auto";
+  document.documentElement.dataset.theme = theme === "auto" ? (dark.matches ? "dark" : "light") : theme;
+  forgetColors();
+}
+
+function header(page) {
+  const { subject, training } = app;
+  const pages = Object.keys(PAGES).filter((name) => name !== "train" || subject.can_train);
+  const choose = (name, options, chosen, label, take) =>
+    el("select", { "aria-label": label, name, onchange: (event) => take(event.target.value) },
+      options.map(([code, text]) => el("option", { value: code, selected: code === chosen }, text)));
+  const state = el("span", { role: "status" });
+  const tell = () => {
+    state.className = training.isConnected ? "" : "lost";
+    const isPreparing = training.state === "running" && !training.points.length;
+    state.textContent = t(!training.isConnected ? "connection-lost" : isPreparing ? "state.preparing" : `state.${training.state}`);
+  };
+  app.stopTelling?.();
+  app.stopTelling = training.listen(tell);
+  tell();
+  document.querySelector("#skip").textContent = t("skip");
+  document.querySelector("#header").replaceChildren(
+    el("a", { class: "brand", href: link("") }, "rot180"),
+    el("nav", { "aria-label": t("pages") }, pages.map((name) => el("a", { href: link(name), "aria-current": name === page ? "page" : null }, t(`page.${name}`)))),
+    el("div", { class: "tools" },
+      el("span", { class: "name", title: subject.notation }, subject.name), state,
+      choose("language", Object.entries(subject.languages), document.documentElement.lang, t("language"), async (code) => {
+        localStorage.setItem("language", code);
+        await speak(code);
+        await show();
+      }),
+      choose("theme", ["auto", "light", "dark"].map((name) => [name, t(`theme.${name}`)]), localStorage.getItem("theme") ?? "auto", t("theme"), (theme) => {
+        localStorage.setItem("theme", theme);
+        useTheme();
+        show();
+      })));
+}
+
+function front(main) {
+  const { subject } = app;
+  const pages = Object.keys(PAGES).filter((name) => name !== "train" || subject.can_train);
+  main.replaceChildren(
+    el("h1", { tabindex: "-1" }, t("front.title")),
+    el("p", {}, t(`front.${subject.is_trained ? "trained" : "untrained"}`, { name: subject.name }), " ", subject.dataset ? t("front.data", { name: subject.dataset }) : t("front.noise")),
+    el("p", { class: "number small pale" }, subject.notation),
+    el("ul", { class: "cards" }, pages.map((name) => el("li", {}, el("a", { class: "card", href: link(name) }, el("h2", {}, t(`page.${name}`)), el("p", { class: "small" }, t(`front.${name}`)))))));
+}
+
+async function show() {
+  const turn = ++shown;
+  leave();
+  leave = () => {};
+  const main = document.querySelector("#main");
+  const { page } = address();
+  app.subject = await get("/api/subject");
+  if (turn !== shown) return;
+  header(page);
+  document.title = page in PAGES ? `${t(`page.${page}`)} · rot180` : "rot180";
+  try {
+    if (page in PAGES) leave = (await PAGES[page](main, app)) ?? leave;
+    else front(main);
+  } catch (error) {
+    main.replaceChildren(el("h1", {}, t("refused")), el("p", { class: "notice bad" }, error.message));
+  }
+  document.body.dataset.shown = page || "front";
+}
+
+addEventListener("hashchange", async () => {
+  delete document.body.dataset.shown;
+  await show();
+  document.querySelector("#main h1")?.focus({ preventScroll: true });
+  scrollTo(0, 0);
+});
+dark.addEventListener("change", () => {
+  useTheme();
+  show();
+});
+
+useTheme();
+app.subject = await get("/api/subject");
+await speak(localStorage.getItem("language") ?? app.subject.language);
+app.training = new Training();
+await show();

@@ -1,0 +1,102 @@
+// A map of numbers as a grid: colors in a canvas, marks in SVG, and one cell that the keyboard moves.
+
+import { paint } from "./colors.js";
+import { el, svg } from "./dom.js";
+import { number, t } from "./texts.js";
+
+const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+export class Map2d {
+  /**
+   * @param {{ label: string, move?: (row: number, column: number) => void, choose?: (row: number, column: number) => void,
+   *           leave?: () => void }} listeners
+   */
+  constructor({ label, move, choose, leave }) {
+    this.move = move;
+    this.choose = choose;
+    this.canvas = el("canvas", { "aria-hidden": "true" });
+    this.overlay = svg("svg", { "aria-hidden": "true" });
+    this.cell = el("div", { class: "cell idle", role: "gridcell", tabindex: "0" });
+    this.row = el("div", { role: "row" }, this.cell);
+    this.element = el("div", { class: choose ? "map live" : "map", role: "grid", "aria-label": label }, this.canvas, this.overlay, this.row);
+    this.at = [0, 0];
+    this.element.addEventListener("pointermove", (event) => this.point(event, move));
+    this.element.addEventListener("click", (event) => {
+      this.point(event, choose, true);
+      this.cell.focus({ preventScroll: true });
+    });
+    if (leave) this.element.addEventListener("pointerleave", leave);
+    this.element.addEventListener("keydown", (event) => this.press(event));
+  }
+
+  /** @param {ArrayLike<number>} values row by row @param {number} rows @param {number} columns */
+  show(values, rows, columns, largest, space) {
+    Object.assign(this, { values, rows, columns });
+    this.size = Math.max(Math.min(Math.floor(space / Math.max(columns, rows)), 40), 1);
+    const [width, height] = [columns * this.size, rows * this.size];
+    paint(this.canvas, values, rows, columns, largest);
+    for (const part of [this.canvas, this.element]) {
+      part.style.width = `${width}px`;
+      part.style.height = `${height}px`;
+    }
+    this.overlay.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this.overlay.setAttribute("width", width);
+    this.overlay.setAttribute("height", height);
+    this.element.setAttribute("aria-rowcount", rows);
+    this.element.setAttribute("aria-colcount", columns);
+    this.place(Math.min(this.at[0], rows - 1), Math.min(this.at[1], columns - 1));
+  }
+
+  get width() {
+    return this.columns * this.size;
+  }
+
+  /** Put the one cell of the grid somewhere; `chosen` shows it. */
+  place(row, column, chosen = false) {
+    this.at = [row, column];
+    this.cell.classList.toggle("idle", !chosen);
+    Object.assign(this.cell.style, {
+      left: `${column * this.size}px`, top: `${row * this.size}px`, width: `${this.size}px`, height: `${this.size}px`,
+    });
+    this.row.setAttribute("aria-rowindex", row + 1);
+    this.cell.setAttribute("aria-colindex", column + 1);
+    this.cell.textContent = t("cell-says", { row, column, value: number(this.values[row * this.columns + column]) });
+  }
+
+  /** Outline cells and number them. @param {{ row: number, column: number, text?: string }[]} cells */
+  mark(cells) {
+    const size = this.size;
+    const path = cells.map(({ row, column }) => `M${column * size} ${row * size}h${size}v${size}h${-size}z`).join("");
+    const parts = [svg("path", { class: "under", d: path }), svg("path", { class: "mark", d: path })];
+    if (size >= 17) {
+      for (const { row, column, text } of cells) {
+        if (text) parts.push(svg("text", { class: "order", x: (column + 0.5) * size, y: (row + 0.5) * size }, text));
+      }
+    }
+    this.overlay.replaceChildren(...(cells.length ? parts : []));
+  }
+
+  point(event, tell, always = false) {
+    if (!tell) return;
+    const box = this.canvas.getBoundingClientRect();
+    const row = Math.floor((event.clientY - box.top) / this.size);
+    const column = Math.floor((event.clientX - box.left) / this.size);
+    if (row < 0 || column < 0 || row >= this.rows || column >= this.columns) return;
+    const key = `${row} ${column}`;
+    if (always || key !== this.pointed) tell(row, column);
+    this.pointed = key;
+  }
+
+  press(event) {
+    const [down, right] = MOVES[event.key] ?? [0, 0];
+    if (down || right) {
+      const row = Math.min(Math.max(this.at[0] + down, 0), this.rows - 1);
+      const column = Math.min(Math.max(this.at[1] + right, 0), this.columns - 1);
+      this.place(row, column, !this.cell.classList.contains("idle"));
+      this.move?.(row, column);
+    } else if (event.key === "Enter" || event.key === " ") {
+      this.choose?.(...this.at);
+    } else return;
+    event.preventDefault();
+  }
+}

@@ -1,0 +1,199 @@
+"""The training that the page shows: the one that `fit` runs, to the same bits as `rot180 train`.
+
+It runs in the thread that owns the network. Between two batches its subscriber carries out commands, and waits there
+while the training is paused.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rot180.errors import ArgumentError, Rot180Error
+from rot180.explore.owner import Owner
+from rot180.explore.subject import Subject
+from rot180.inside import Journey, journey
+from rot180.inside.health import IMAGES, HealthReport, health
+from rot180.nn import Network
+from rot180.runs.prepare import Prepared
+from rot180.runs.train_run import fit_prepared, train_last_layer
+from rot180.training import History, Optimizer
+from rot180.training.events import EpochDone, Event, StepDone, TrainingEnded, TrainingStarted
+
+IDLE, RUNNING, PAUSED, ENDED, FAILED = "idle", "running", "paused", "ended", "failed"
+
+
+class Training:
+    """The training of a subject's network.
+
+    Parameters
+    ----------
+    owner : Owner
+    subject : Subject
+
+    Attributes
+    ----------
+    model : Network
+        The network as it is now: the subject's before the training, then the one in training.
+    state : str
+        `idle`, `running`, `paused`, `ended` or `failed`.
+    reason : str
+        Why it ended or failed.
+    generation : int
+        How many trainings were started.
+    points : list
+        After each batch: the number of batches so far, loss, correct images, images, learning rate.
+    epochs : list
+        After each epoch: the number of batches so far, and the losses and accuracies of training and validation.
+    """
+
+    def __init__(self, owner: Owner, subject: Subject) -> None:
+        self._owner, self._subject = owner, subject
+        self._prepared: Prepared | None = None
+        self._started: TrainingStarted | None = None
+        self._history = History()
+        self._left: int | None = 0
+        self._is_given_up = False
+        self.model: Network = subject.model
+        self.state, self.reason, self.generation = IDLE, "", 0
+        self.points: list[tuple[int, float, int, int, float]] = []
+        self.epochs: list[dict[str, Any]] = []
+
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return 0 if self._started is None else self._started.progress.step
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer with its state."""
+        return self._subject.optimizer if self._started is None else self._started.trainer.optimizer
+
+    def command(self, what: str, steps: int = 1) -> None:
+        """Carry out a command: `begin` (and wait before the first batch), `run`, `pause`, `step` or `restart`.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such command, or nothing to train on.
+        """
+        if self._subject.prepare is None:
+            raise ArgumentError("this network has no data to train on; start rot180 explore with --data")
+        if what == "restart":
+            self._owner.ask(self._give_up)
+        elif what in ("run", "step", "begin", "pause"):
+            left = {"run": None, "step": steps}.get(what, 0)
+            self._owner.ask(lambda: self._go_on(left, begins=what != "pause"))
+        else:
+            raise ArgumentError(f"unknown command {what[:40]!r}; known: begin, run, pause, step, restart")
+
+    def next_batch(self) -> Journey:
+        """Return the journey of the batch that comes next; called by the owner.
+
+        Raises
+        ------
+        ArgumentError
+            No training has started, or it has ended.
+        """
+        started = self._started
+        if started is None or self.state not in (RUNNING, PAUSED):
+            raise ArgumentError("there is no next batch: the training has not started, or has ended")
+        progress, trainer = started.progress, started.trainer
+        images, labels = started.batch_of(progress.epoch, progress.batch)
+        rule = copy.deepcopy(trainer.optimizer)
+        rule.lr = started.rate(progress.step)
+        return journey(trainer.model, images, labels, optimizer=rule, loss=trainer.loss, seed=trainer.seed)
+
+    def health(self) -> HealthReport:
+        """Examine the network as it is now; called by the owner."""
+        subject = self._subject
+        images, labels = np.asarray(subject.images[:IMAGES]), subject.labels[:IMAGES]
+        history = self._history if self._history.epochs else None
+        return health(self.model, history, images, labels, optimizer=self.optimizer, of=f"{subject.part} images")
+
+    def since(self, generation: int, point: int) -> dict[str, Any]:
+        """Return what is new after a point of a generation of the training."""
+        is_same = generation == self.generation
+        points = self.points[point if is_same else 0 :]
+        return {
+            "generation": self.generation,
+            "is_new": not is_same,
+            "state": self.state,
+            "reason": self.reason,
+            "step": self.step,
+            "batches": 0 if self._started is None else self._started.batches,
+            "of_epochs": 0 if self._started is None else self._started.epochs,
+            "points": points,
+            "epochs": self.epochs,
+        }
+
+    def stop(self) -> None:
+        """End the training after its batch, as the program ends."""
+        self._is_given_up = True
+        self._left = None
+
+    def _go_on(self, steps: int | None, *, begins: bool) -> None:
+        """Run so many batches, or all; with `begins`, of a training that has not begun. Carried out by the owner."""
+        if self.state in (RUNNING, PAUSED):
+            self._left = steps
+            self.state = PAUSED if steps == 0 else RUNNING
+        elif begins and self.state == IDLE:
+            self._left, self.state = steps, RUNNING
+            self._owner.ask(self._train)
+
+    def _give_up(self) -> None:
+        """Return to the network before its training."""
+        if self.state in (RUNNING, PAUSED):
+            self._is_given_up = True
+            self._owner.ask(self._forget)  # carried out after the training has returned
+        else:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.generation += 1
+        self._is_given_up, self._left = False, 0
+        self.points, self.epochs, self._history, self._started = [], [], History(), None
+        self.model, self.state, self.reason = self._subject.model, IDLE, ""
+
+    def _train(self) -> None:
+        if self._subject.prepare is None or self._is_given_up:
+            return
+        try:
+            prepared = self._prepared = self._subject.prepare()
+            train_last_layer(prepared, None, warnings.warn)
+            if not prepared.model.is_built:
+                prepared.model.build(seed=prepared.settings.seed)
+            self.model = prepared.model
+            history = fit_prepared(prepared, [self._history, self._listen])
+        except Rot180Error as error:
+            self.state, self.reason = FAILED, str(error)
+        else:
+            self.state, self.reason = ENDED, history.stopped
+
+    def _listen(self, event: Event) -> None:
+        if isinstance(event, TrainingStarted):
+            self._started = event
+        elif isinstance(event, StepDone):
+            self.points.append((len(self.points) + 1, event.loss, event.correct, event.images, event.learning_rate))
+            if self._left is not None:
+                self._left -= 1
+        elif isinstance(event, EpochDone):
+            self.epochs.append(
+                {
+                    "at": len(self.points),
+                    "train_loss": event.train_loss,
+                    "train_accuracy": event.train_accuracy,
+                    "validation_loss": event.validation_loss,
+                    "validation_accuracy": event.validation_accuracy,
+                }
+            )
+        if isinstance(event, TrainingEnded) or self._started is None:
+            return
+        if self._left is not None and self._left <= 0:
+            self._left, self.state = 0, PAUSED
+        self._owner.pause_for_commands(wait=lambda: self._left == 0 and not self._is_given_up)
+        if self._is_given_up or self._owner.is_closing:
+            self._started.trainer.stop("given up")

@@ -1,0 +1,161 @@
+"""What the explorer answers, against the same questions asked directly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load
+from serving import NETWORK, Served, end, start
+
+import rot180
+from rot180.errors import ArgumentError, ModelError
+from rot180.explore import open_subject
+from rot180.explore.owner import Owner
+from rot180.explore.training import Training
+from rot180.inside.explain import Trace, explain_in
+from rot180.inside.explain.arrays import layer_arrays
+from rot180.runs.train_run import RunSettings, train_run
+
+
+def test_maps_and_ledgers_are_those_of_the_network(served: Served) -> None:
+    subject = open_subject(NETWORK, data="digits")
+    trace = Trace(subject.model, subject.images[5], int(subject.labels[5]))
+    made = served.post("/api/pass", {"image": 5})
+    assert made["label"] == subject.labels[5]
+    assert made["loss"] == trace.loss_value
+    for place, layer in enumerate(subject.model.layers):
+        status, headers, body = served.ask("GET", f"/api/pass/{made['pass']}/{layer.name}")
+        assert status == 200
+        assert "immutable" in headers["cache-control"]
+        found, expected = load(body), layer_arrays(trace, place)
+        assert found.keys() == expected.keys()
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array, err_msg=f"{layer.name}.{name}")
+    for cell in ("conv1.output[3,5,1]", "bn1.output[3,5,1]", "add1.input2.grad[0,1,2]", "fc1.weight.grad[3,7]", "loss"):
+        ledger = served.post("/api/ledger", {"pass": made["pass"], "cell": cell})
+        assert ledger == json.loads(json.dumps(explain_in(trace, cell).to_dict()))
+
+
+def test_a_ledger_speaks_the_language_of_the_page(served: Served) -> None:
+    made = served.post("/api/pass", {"image": 0})
+    asked = json.dumps({"pass": made["pass"], "cell": "conv1.output[3,5,1]"}).encode()
+    told = json.loads(served.ask("POST", "/api/ledger", asked, Accept_Language="zh")[2])
+    assert told["rule"].startswith("卷积")
+
+
+def test_the_journey_is_that_of_inside(served: Served) -> None:
+    subject = open_subject(NETWORK, data="digits")
+    found = served.post("/api/journey", {"image": 2})
+    expected = rot180.inside.journey(subject.model, subject.images[2:3], subject.labels[2:3])
+    assert [array["name"] for array in found["arrays"]] == [step.name for step in expected.steps]
+    assert found["loss"] == pytest.approx(expected.loss)
+
+
+def _settle(served: Served, *states: str) -> dict[str, object]:
+    for _ in range(600):
+        status, _, body = _first_event(served)
+        assert status == 200
+        found: dict[str, object] = json.loads(body)
+        if found["state"] in states:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(found)
+
+
+def _first_event(served: Served) -> tuple[int, str, str]:
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    try:
+        connection.request("GET", "/api/events", headers={"Host": served.host, "Cookie": served.cookie})
+        answer = connection.getresponse()
+        identifier, data = answer.readline().decode(), answer.readline().decode()
+        return answer.status, identifier.removeprefix("id: ").strip(), data.removeprefix("data: ")
+    finally:
+        connection.close()
+
+
+def test_training_pauses_between_steps_and_events_go_on_where_a_page_stopped(served: Served) -> None:
+    served.post("/api/train", {"command": "step", "steps": 3})
+    found = _settle(served, "paused")
+    assert [point[0] for point in found["points"]] == [1, 2, 3]  # type: ignore[attr-defined]
+    assert found["step"] == 3
+    ahead = served.post("/api/journey", {})
+    served.post("/api/train", {"command": "step"})
+    for _ in range(200):
+        found = _settle(served, "paused")
+        if found["step"] == 4:
+            break
+    # The journey of the next batch was the step that came.
+    assert found["points"][3][1] == pytest.approx(ahead["loss"], rel=1e-4)  # type: ignore[index]
+    made = served.post("/api/pass", {"image": 0})
+    assert made["step"] == 4
+    assert served.post("/api/health", {})["layers"]
+    served.post("/api/train", {"command": "restart"})
+    found = _settle(served, "idle")
+    assert found["points"] == []
+    assert served.post("/api/pass", {"image": 0})["step"] == 0
+
+
+def test_the_training_has_the_bits_of_train(tmp_path: Path) -> None:
+    settings = RunSettings(model="8x8x1 > conv3x3:4 relu maxpool2 > fc10", epochs=1, seed=3)
+    run = train_run(settings, out=tmp_path / "run", draw=False)
+    subject = open_subject(str(tmp_path / "run"))
+    owner = Owner()
+    training = Training(owner, subject)
+    owner.start()
+    training.command("step", 2)
+    _wait(lambda: training.state == "paused")
+    training.command("run")
+    _wait(lambda: training.state == "ended")
+    owner.close()
+    assert training.model is not subject.model
+    assert len(training.points) == len(run.history.epochs) * -(-len(run.dataset.train_images) // 32)
+
+    def digest(model: rot180.Network) -> str:
+        return hashlib.sha256(b"".join(array.tobytes() for array in model.state.values())).hexdigest()
+
+    assert digest(training.model) == digest(run.model)
+
+
+def _wait(condition: object) -> None:
+    for _ in range(2000):
+        if condition():  # type: ignore[operator]
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come to that")
+
+
+def test_a_network_without_data_is_shown_noise_and_cannot_train() -> None:
+    subject = open_subject("5x5x2 > conv3x3:2 relu > fc3")
+    assert subject.part == "noise"
+    assert subject.images.shape == (16, 5, 5, 2)
+    with pytest.raises(ArgumentError, match="no data to train on; start rot180 explore with --data"):
+        Training(Owner(), subject).command("run")
+
+
+def test_what_does_not_exist_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such run"):
+        open_subject(str(tmp_path / "none"))
+    with pytest.raises(ArgumentError, match="lenet55"):
+        open_subject("lenet55")
+
+
+def test_ctrl_c_ends_it_while_it_trains_and_a_taken_port_is_told() -> None:
+    process, served = start("8x8x1 > conv3x3:8 relu > fc10", "--data", "digits")
+    served.open()
+    served.post("/api/train", {"command": "run"})
+    other, error = None, None
+    try:
+        other = start("8x8x1 > fc10", "--port", str(served.port))
+    except AssertionError as failed:
+        error = str(failed)
+    assert other is None
+    assert error is not None
+    assert "choose another port" in error
+    assert end(process) == 0

@@ -1,0 +1,63 @@
+"""The files of the page: small, without the network, and with equal texts in both languages."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from rot180.explore.app import PAGE, TYPES
+from rot180.language import LANGUAGES
+
+FILES = sorted(Path(str(PAGE)).iterdir())
+SCRIPTS = [file for file in FILES if file.suffix == ".js"]
+
+
+def _catalog(code: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads((Path(str(PAGE)) / f"{code}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_all_files_together_are_small_and_of_known_kinds() -> None:
+    assert {file.suffix for file in FILES} <= set(TYPES)
+    assert sum(file.stat().st_size for file in FILES) < 300_000
+
+
+def test_nothing_is_fetched_from_elsewhere_and_no_text_becomes_html_or_code() -> None:
+    for file in FILES:
+        text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://", text), file.name
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), (
+            file.name
+        )
+    page = (Path(str(PAGE)) / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\bon\w+=|style=", page)
+
+
+def test_the_catalogs_have_equal_keys_and_gaps_and_nothing_is_left_in_english() -> None:
+    english = _catalog("en")
+    for code in LANGUAGES:
+        other = _catalog(code)
+        assert list(other) == list(english)
+        for key, text in english.items():
+            assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", other[key])), key
+            assert other[key].strip()
+    same = {key for key, text in english.items() if _catalog("zh")[key] == text}
+    assert same == set()
+
+
+def test_every_text_that_a_script_asks_for_exists_and_every_text_is_asked_for() -> None:
+    english = _catalog("en")
+    asked: set[str] = set()
+    beginnings: set[str] = set()
+    for script in SCRIPTS:
+        text = script.read_text(encoding="utf-8")
+        # Keys are literal, or begin so: t("a"), t(b ? "a" : "c"), t(`mode.${mode}`), term("delta"), sum("stored", ...).
+        asked |= {key for key in re.findall(r'"([a-z][\w.-]*)"', text) if key in english}
+        beginnings |= set(re.findall(r"`([a-z-]+\.)\$\{", text))
+        for call in re.findall(r'\bt\("([^"]+)"', text):
+            assert call in english, f"{script.name}: {call}"
+        for name in re.findall(r'\bterm\("([^"]+)"', text):
+            assert {f"term.{name}", f"explain.{name}"} <= english.keys(), f"{script.name}: {name}"
+    unused = [key for key in english if key not in asked and not any(key.startswith(start) for start in beginnings)]
+    assert unused == []
