@@ -57,7 +57,7 @@ export function legend(largest, width) {
   paint(canvas, values, 1, values.length, largest || 1);
   canvas.style.width = `${width}px`;
   canvas.style.height = "6px";
-  const ticks = width >= 150 ? [-1, -0.25, 0, 0.25, 1] : [-1, 0, 1];
+  const ticks = width >= 200 ? [-1, -0.25, 0, 0.25, 1] : [-1, 0, 1];
   const box = el("div", { class: "legend" }, canvas, el("div", {}, ticks.map((tick) => el("span", {}, brief(tick * largest)))));
   box.style.width = `${width}px`;
   return box;

@@ -3,19 +3,19 @@
 import { svg } from "./dom.js";
 import { brief, count, t } from "./texts.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [900, 260, 56, 26, 14];
+const [HEIGHT, LEFT, BOTTOM, TOP] = [260, 56, 26, 14];
 const MOST = 450;
 
 /**
- * @param {import("./training.js").Training} training
+ * @param {import("./training.js").Training} training @param {number} width in pixels
  */
-export function curve(training) {
+export function curve(training, width) {
   const { points, epochs } = training;
   const total = Math.max(training.batches * training.of_epochs, points.length, 1);
   const buckets = bucket(points);
   const values = buckets.flatMap(({ low, high }) => [low, high]).concat(epochs.map(({ validation_loss }) => validation_loss)).filter((value) => Number.isFinite(value) && value !== null);
   const top = niceTop(Math.max(...values, 0));
-  const x = (at) => LEFT + ((WIDTH - LEFT - 12) * at) / total;
+  const x = (at) => LEFT + ((width - LEFT - 12) * at) / total;
   const y = (loss) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * Math.min(loss, top)) / top;
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => share * top);
   const mean = smooth(buckets);
@@ -23,9 +23,9 @@ export function curve(training) {
   const label = last
     ? t("curve.says", { batches: count(last[0]), loss: brief(mean.at(-1).loss), first: brief(mean[0].loss) })
     : t("curve.empty");
-  return svg("svg", { class: "curve", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label },
+  return svg("svg", { class: "curve", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label },
     ticks.map((tick) => [
-      svg("line", { class: "axis", x1: LEFT, x2: WIDTH - 12, y1: y(tick), y2: y(tick) }),
+      svg("line", { class: "axis", x1: LEFT, x2: width - 12, y1: y(tick), y2: y(tick) }),
       svg("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, brief(tick)),
     ]),
     epochs.map(({ at }, epoch) => svg("text", { x: x(at), y: HEIGHT - 8, "text-anchor": "end" }, count(epoch + 1))),

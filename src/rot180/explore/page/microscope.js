@@ -194,7 +194,11 @@ class Microscope {
   /** Draw the panels anew and open the ledger of the chosen cell. */
   draw() {
     const { primary, sources } = this.drawn;
-    const order = this.mode === "forward" || this.mode === "weight" ? [...sources, primary] : [...sources, primary];
+    const order = [...sources, primary];
+    const maps = order.filter(({ shape }) => shape.length < 4).length;
+    const kernels = order.length - maps;
+    const inRow = Math.floor((this.panels.clientWidth - 150 * kernels) / maps) - 22;
+    this.space = Math.min(290, inRow >= 150 ? inRow : innerWidth - 48);
     for (const panel of order) this.makePanel(panel, panel === primary);
     this.panels.replaceChildren(...order.map(({ figure }) => figure));
     this.open(this.cell);
@@ -216,7 +220,7 @@ class Microscope {
       parts.push(el("p", { class: "small pale" }, t("too-large", { count: count((this.tooLarge[panel.key] ?? []).reduce((a, b) => a * b, 1)) })));
     }
     const shape = `${panel.shape.join(" × ")}`;
-    panel.figure = el("figure", {}, el("figcaption", {}, panel.title, el("span", { class: "number" }, shape, panel.title2)), parts);
+    panel.figure = el("figure", { class: isPrimary ? "primary" : null }, el("figcaption", {}, panel.title, el("span", { class: "number" }, shape, panel.title2)), parts);
     panel.slice = null;
   }
 
@@ -293,7 +297,7 @@ class Microscope {
     panel.slice = slice(panel.tensor, panel.shape, fixed);
     const { values, rows, columns } = panel.slice;
     const isKernel = panel.key === "weight" && panel.shape.length === 4;
-    const space = Math.min(isKernel ? 170 : 290, innerWidth - 48);
+    const space = isKernel ? 130 : this.space;
     const largest = this.largest(panel);
     panel.map.show(values, rows, columns, largest, space);
     panel.title2.textContent = fixed.length ? `  [${panel.shape.length === 4 ? "·,·," : panel.shape.length === 3 ? "·,·," : "·,"}${fixed.join(",")}]` : "";

@@ -105,7 +105,7 @@ export async function train(main, app) {
       tile("accuracy-recent", images ? `${(100 * mean(2)).toFixed(1)}%` : "–"),
       tile("validation", last?.validation_accuracy === null || !last ? "–" : `${(100 * last.validation_accuracy).toFixed(2)}%`),
       tile("learning-rate", points.length ? brief(points.at(-1)[4]) : "–"));
-    figure.replaceChildren(curve(training), el("figcaption", { class: "pale" }, t("curve.caption")));
+    figure.replaceChildren(curve(training, Math.max(main.clientWidth - 48, 280)), el("figcaption", { class: "pale" }, t("curve.caption")));
     if (state === "failed") {
       error.textContent = training.reason;
       error.hidden = false;
