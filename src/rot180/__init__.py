@@ -14,6 +14,7 @@
 | losses | `CrossEntropyLoss`, `SquaredErrorLoss` |
 | training | `Trainer`, `fit`, `find_lr`, `evaluate`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
 | using a model | `predict`, `features` |
+| scikit-learn | `CNNClassifier` |
 | speed | `set_threads`, `threads` |
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         Rot180Error,
         ShapeError,
     )
+    from rot180.estimator import CNNClassifier
     from rot180.interop.export import export_onnx
     from rot180.interop.onnx.importing import import_onnx
     from rot180.interop.weights import import_weights, load_weights, save_weights
@@ -108,6 +110,7 @@ __all__ = [
     "ArgumentError",
     "AvgPool2d",
     "BatchNorm2d",
+    "CNNClassifier",
     "ChannelShuffle",
     "ChannelSlice",
     "Concatenate",
@@ -187,6 +190,7 @@ _HOMES = {
         "Rot180Error",
         "ShapeError",
     ),
+    "rot180.estimator": ("CNNClassifier",),
     "rot180.interop.export": ("export_onnx",),
     "rot180.interop.onnx.importing": ("import_onnx",),
     "rot180.interop.weights": ("import_weights", "load_weights", "save_weights"),

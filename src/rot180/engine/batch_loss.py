@@ -13,7 +13,7 @@ from rot180.kernels.loss import (
     squared_error_of_labels,
     squared_error_of_values,
 )
-from rot180.nn.loss import CrossEntropyLoss, Loss, SquaredErrorLoss
+from rot180.nn.loss import CrossEntropyLoss, Loss, SquaredErrorLoss, weighted_forward
 from rot180.ops.loss import _check_labels, _check_target, _values, image_weights
 from rot180.ops.types import Array
 
@@ -31,14 +31,16 @@ class BatchLoss:
         self._losses = np.zeros(count, np.float64)
         self._hits = np.zeros(count, np.int64)
 
-    def __call__(self, loss: Loss, outputs: Array, target: Array, dy: Array) -> StepResult:
+    def __call__(
+        self, loss: Loss, outputs: Array, target: Array, dy: Array, sample_weights: Array | None = None
+    ) -> StepResult:
         """Fill dy from the outputs, in the network's output shape, and the target."""
         if type(loss) not in (CrossEntropyLoss, SquaredErrorLoss) or outputs.ndim != 2:
-            value, saved = loss.forward(outputs, target)
+            value, saved = weighted_forward(loss, outputs, target, sample_weights)
             np.copyto(dy, loss.backward(saved))
             return StepResult(value, correct_count(outputs, target))
         wanted = self._held(loss, outputs, target)
-        weights = image_weights(outputs, wanted, getattr(loss, "class_weights", None), loss.name)
+        weights = image_weights(outputs, wanted, getattr(loss, "class_weights", None), loss.name, sample_weights)
         results = (dy, self._losses, self._hits)
         if isinstance(loss, CrossEntropyLoss):
             of_labels, of_rows = cross_entropy_of_labels, cross_entropy_of_probabilities

@@ -158,6 +158,7 @@ class CompiledEngine:
         generator: np.random.Generator | None = None,
         *,
         update: bool = True,
+        sample_weights: Array | None = None,
     ) -> StepResult:
         """Run the forward and backward passes of one batch; with `update`, also update the parameters.
 
@@ -169,10 +170,16 @@ class CompiledEngine:
         if len(images) == 0:
             raise ShapeError("a training step needs at least one image; the batch is empty")
         with self._lock, self._governor.running((len(images), update)):
-            return self._train_step(images, target, optimizer, generator, update)
+            return self._train_step(images, target, optimizer, generator, update, sample_weights)
 
     def _train_step(
-        self, images: Array, target: Array, optimizer: Updater, generator: np.random.Generator | None, update: bool
+        self,
+        images: Array,
+        target: Array,
+        optimizer: Updater,
+        generator: np.random.Generator | None,
+        update: bool,
+        sample_weights: Array | None = None,
     ) -> StepResult:
         self._look()
         self.model.require_writeable()
@@ -186,7 +193,7 @@ class CompiledEngine:
         if plan.dy is None or plan.loss is None:
             raise TypeError("a plan for training has a loss")
         axes = 1 + len(self.model.output_shape)
-        result = plan.loss(self.loss, plan.y.batch(axes), target, plan.dy.batch(axes))
+        result = plan.loss(self.loss, plan.y.batch(axes), target, plan.dy.batch(axes), sample_weights)
         if not math.isfinite(result.loss) or (fuse and not all_finite(plan.x.array.reshape(-1))):
             return result._replace(finite=False)
         if fuse:

@@ -79,11 +79,13 @@ class Engine(Protocol):
         generator: np.random.Generator | None = None,
         *,
         update: bool = True,
+        sample_weights: Array | None = None,
     ) -> StepResult:
         """Run the forward and backward passes of one batch; with `update`, also update the parameters.
 
         `images` are already preprocessed; `target` is what the loss takes. Gradients of batches with `update=False` are
         kept and averaged, each image counting equally, into the next update. `generator` supplies noise and dropout.
+        `sample_weights` (N,) multiply the loss of each image.
         """
 
     def forward(self, images: Array, *, softmax: bool = False) -> Array:

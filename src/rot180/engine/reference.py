@@ -8,7 +8,7 @@ import numpy as np
 
 from rot180.engine.interface import StepResult, Updater
 from rot180.errors import ShapeError
-from rot180.nn.loss import Loss
+from rot180.nn.loss import Loss, weighted_forward
 from rot180.nn.network import Network
 from rot180.ops.softmax import softmax as softmax_of
 from rot180.ops.types import Array
@@ -56,6 +56,7 @@ class ReferenceEngine:
         generator: np.random.Generator | None = None,
         *,
         update: bool = True,
+        sample_weights: Array | None = None,
     ) -> StepResult:
         """Run the forward and backward passes of one batch; with `update`, also update the parameters.
 
@@ -71,6 +72,8 @@ class ReferenceEngine:
             Supplies noise and dropout.
         update : bool
             If False, keep the gradients for the next update.
+        sample_weights : (N,), optional
+            How much each image counts in the loss.
 
         Returns
         -------
@@ -83,7 +86,7 @@ class ReferenceEngine:
         self.model.require_writeable()
         self.prepare(optimizer)
         outputs, saved = self.model.forward(images, training=True, generator=generator)
-        loss, loss_saved = self.loss.forward(outputs, target)
+        loss, loss_saved = weighted_forward(self.loss, outputs, target, sample_weights)
         # There is nothing below the first layer: its dx would cost a convolution and be discarded.
         _, gradients = self.model.backward(self.loss.backward(loss_saved), saved, needs_dx=False)
         if not (np.isfinite(loss) and all(is_finite(gradient) for gradient in gradients.values())):

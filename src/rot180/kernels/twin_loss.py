@@ -38,7 +38,12 @@ def log_softmax_backward(dy: Array, y: Array, axis: int = -1) -> Array:
 
 
 def cross_entropy(
-    logits: Array, target: Array, *, label_smoothing: float = 0.0, class_weights: Array | None = None
+    logits: Array,
+    target: Array,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Array | None = None,
+    sample_weights: Array | None = None,
 ) -> tuple[float, Array]:
     """Compiled twin of `rot180.ops.cross_entropy`."""
     _check_target(logits, target, label_smoothing, "cross_entropy")
@@ -55,19 +60,24 @@ def cross_entropy(
             logits, wanted, float(label_smoothing), count, probabilities, losses, hits
         )
     rows.softmax_rows(logits, probabilities)
-    weights = image_weights(logits, target, class_weights, "cross_entropy")
+    weights = image_weights(logits, target, class_weights, "cross_entropy", sample_weights)
     if weights is not None:
         losses *= weights
     return kernels.mean_loss(losses, hits, count)[0], probabilities
 
 
 def cross_entropy_backward(
-    probabilities: Array, target: Array, *, label_smoothing: float = 0.0, class_weights: Array | None = None
+    probabilities: Array,
+    target: Array,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Array | None = None,
+    sample_weights: Array | None = None,
 ) -> Array:
     """Compiled twin of `rot180.ops.cross_entropy_backward`."""
     _check_target(probabilities, target, label_smoothing, "cross_entropy_backward")
     dtype = float_type("cross_entropy_backward", probabilities=probabilities)
-    weights = image_weights(probabilities, target, class_weights, "cross_entropy_backward")
+    weights = image_weights(probabilities, target, class_weights, "cross_entropy_backward", sample_weights)
     if target.ndim == 1:
         target = np.eye(probabilities.shape[1], dtype=dtype)[target]
     dlogits = np.empty(probabilities.shape, dtype)
@@ -77,21 +87,27 @@ def cross_entropy_backward(
     return dlogits if weights is None else dlogits * weights[:, np.newaxis]
 
 
-def squared_error(y: Array, target: Array, *, class_weights: Array | None = None) -> float:
+def squared_error(
+    y: Array, target: Array, *, class_weights: Array | None = None, sample_weights: Array | None = None
+) -> float:
     """Compiled twin of `rot180.ops.squared_error`."""
-    loss, _ = _squared_error("squared_error", y, target, class_weights)
+    loss, _ = _squared_error("squared_error", y, target, class_weights, sample_weights)
     return loss
 
 
-def squared_error_backward(y: Array, target: Array, *, class_weights: Array | None = None) -> Array:
+def squared_error_backward(
+    y: Array, target: Array, *, class_weights: Array | None = None, sample_weights: Array | None = None
+) -> Array:
     """Compiled twin of `rot180.ops.squared_error_backward`."""
-    _, dy = _squared_error("squared_error_backward", y, target, class_weights)
+    _, dy = _squared_error("squared_error_backward", y, target, class_weights, sample_weights)
     return dy
 
 
-def _squared_error(name: str, y: Array, target: Array, class_weights: Array | None) -> tuple[float, Array]:
+def _squared_error(
+    name: str, y: Array, target: Array, class_weights: Array | None, sample_weights: Array | None
+) -> tuple[float, Array]:
     values = _values(y, target, name)
-    weights = image_weights(y, target, class_weights, name)
+    weights = image_weights(y, target, class_weights, name, sample_weights)
     dtype = float_type(name, y=y)
     flat = contiguous(y, dtype).reshape(len(y), -1)
     dy, losses, hits = np.empty_like(flat), np.empty(len(y)), np.empty(len(y), np.int64)

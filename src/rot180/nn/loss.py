@@ -14,6 +14,9 @@ from rot180.nn.validation import real_number
 from rot180.ops.loss import cross_entropy, cross_entropy_backward, squared_error, squared_error_backward
 from rot180.ops.types import Array
 
+Saved = tuple[Array, Array, Array | None]
+"""What the backward pass of a built-in loss needs: outputs or probabilities, target and sample weights."""
+
 
 class Loss(Protocol):
     """The interface of a loss: a forward pass that also returns what the backward pass needs.
@@ -73,16 +76,27 @@ class CrossEntropyLoss(_ClassWeighted):
         self.label_smoothing = label_smoothing
         self.class_weights = class_weights
 
-    def forward(self, outputs: Array, target: Array) -> tuple[float, tuple[Array, Array]]:
+    def forward(self, outputs: Array, target: Array, sample_weights: Array | None = None) -> tuple[float, Saved]:
         """Return the mean over the batch; target is integer labels (N,) or probabilities (N, K)."""
         loss, probabilities = cross_entropy(
-            outputs, target, label_smoothing=self.label_smoothing, class_weights=self.class_weights
+            outputs,
+            target,
+            label_smoothing=self.label_smoothing,
+            class_weights=self.class_weights,
+            sample_weights=sample_weights,
         )
-        return float(loss), (probabilities, target)
+        return float(loss), (probabilities, target, sample_weights)
 
-    def backward(self, saved: tuple[Array, Array]) -> Array:
+    def backward(self, saved: Saved) -> Array:
         """Return (softmax(outputs) - target) / N, times the weight of each image."""
-        return cross_entropy_backward(*saved, label_smoothing=self.label_smoothing, class_weights=self.class_weights)
+        probabilities, target, sample_weights = saved
+        return cross_entropy_backward(
+            probabilities,
+            target,
+            label_smoothing=self.label_smoothing,
+            class_weights=self.class_weights,
+            sample_weights=sample_weights,
+        )
 
 
 class SquaredErrorLoss(_ClassWeighted):
@@ -106,13 +120,15 @@ class SquaredErrorLoss(_ClassWeighted):
     def __init__(self, class_weights: Iterable[float] | None = None) -> None:
         self.class_weights = class_weights
 
-    def forward(self, outputs: Array, target: Array) -> tuple[float, tuple[Array, Array]]:
+    def forward(self, outputs: Array, target: Array, sample_weights: Array | None = None) -> tuple[float, Saved]:
         """Return the mean over the batch; target is integer labels (N,) or values (N, K)."""
-        return squared_error(outputs, target, class_weights=self.class_weights), (outputs, target)
+        loss = squared_error(outputs, target, class_weights=self.class_weights, sample_weights=sample_weights)
+        return loss, (outputs, target, sample_weights)
 
-    def backward(self, saved: tuple[Array, Array]) -> Array:
+    def backward(self, saved: Saved) -> Array:
         """Return (outputs - target) / N, times the weight of each image."""
-        return squared_error_backward(*saved, class_weights=self.class_weights)
+        outputs, target, sample_weights = saved
+        return squared_error_backward(outputs, target, class_weights=self.class_weights, sample_weights=sample_weights)
 
 
 def read_class_weights(value: Any, name: str) -> Array:
@@ -131,6 +147,24 @@ def read_class_weights(value: Any, name: str) -> Array:
         raise ArgumentError(f"{name} must not all be 0; nothing would be learned")
     weights.flags.writeable = False
     return weights
+
+
+def weighted_forward(loss: Loss, outputs: Array, target: Array, sample_weights: Array | None) -> tuple[float, Any]:
+    """Return what `loss.forward` does, with a weight for each image, if any.
+
+    Raises
+    ------
+    ArgumentError
+        There are weights, but the loss is a user's own, which takes none.
+    """
+    if sample_weights is None:
+        return loss.forward(outputs, target)
+    if not isinstance(loss, CrossEntropyLoss | SquaredErrorLoss):
+        raise ArgumentError(
+            f"sample_weights are for cross_entropy and squared_error; the loss is {loss!r}: leave them out, or weight "
+            f"the images in your own loss"
+        )
+    return loss.forward(outputs, target, sample_weights)
 
 
 LOSSES: dict[str, type[CrossEntropyLoss] | type[SquaredErrorLoss]] = {

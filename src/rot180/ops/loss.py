@@ -28,6 +28,8 @@ negative, the direction of descent.
 so each image's gradient is the one above times s_n: dlogits_n = s_n * (p_n - t_n) / N. The sum is divided by N, as in
 Keras, and not by the sum of the s_n, as in PyTorch: only then is the gradient of a large batch the mean of those of its
 parts. With weights whose mean over the training images is 1, as balanced ones are, the two agree on average.
+
+**Sample weights** say how much each image counts by itself: s_n is multiplied by the image's own weight v_n >= 0.
 """
 
 from __future__ import annotations
@@ -43,7 +45,12 @@ __all__ = ["cross_entropy", "cross_entropy_backward", "squared_error", "squared_
 
 
 def cross_entropy(
-    logits: Array, target: Array, *, label_smoothing: float = 0.0, class_weights: Array | None = None
+    logits: Array,
+    target: Array,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Array | None = None,
+    sample_weights: Array | None = None,
 ) -> tuple[float, Array]:
     r"""Return the mean of -sum_k t_k log p_k over the batch, and the probabilities p = softmax(logits).
 
@@ -57,6 +64,8 @@ def cross_entropy(
         The fraction eps of the target, from 0 to 1, that is spread over all classes.
     class_weights : (K,) float, optional
         How much an image of each class counts, at least 0; equation (3) of the module's docstring.
+    sample_weights : (N,) float, optional
+        How much each image counts, at least 0.
 
     Returns
     -------
@@ -92,22 +101,27 @@ def cross_entropy(
     per_image = (1 - label_smoothing) * per_image.astype(np.float64)
     if label_smoothing:
         per_image -= label_smoothing / k * log_p.sum(axis=1, dtype=np.float64)
-    weights = image_weights(logits, target, class_weights, "cross_entropy")
+    weights = image_weights(logits, target, class_weights, "cross_entropy", sample_weights)
     loss = float((per_image if weights is None else weights * per_image).mean())
     record("probabilities", probabilities)
     return loss, probabilities
 
 
 def cross_entropy_backward(
-    probabilities: Array, target: Array, *, label_smoothing: float = 0.0, class_weights: Array | None = None
+    probabilities: Array,
+    target: Array,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Array | None = None,
+    sample_weights: Array | None = None,
 ) -> Array:
-    r"""Return dlogits = s * (p - t) / N, equations (2) and (3) of the module's docstring; s is 1 without class weights.
+    r"""Return dlogits = s * (p - t) / N, equations (2) and (3) of the module's docstring; s is 1 without weights.
 
     Parameters
     ----------
     probabilities : (N, K)
         From `cross_entropy`.
-    target, label_smoothing, class_weights
+    target, label_smoothing, class_weights, sample_weights
         As in `cross_entropy`.
 
     Returns
@@ -134,14 +148,16 @@ def cross_entropy_backward(
     else:
         dlogits -= (1 - label_smoothing) * target
     dlogits /= n
-    weights = image_weights(probabilities, target, class_weights, "cross_entropy_backward")
+    weights = image_weights(probabilities, target, class_weights, "cross_entropy_backward", sample_weights)
     if weights is not None:
         dlogits *= weights[:, np.newaxis]
     record("dlogits", dlogits)
     return dlogits
 
 
-def squared_error(y: Array, target: Array, *, class_weights: Array | None = None) -> float:
+def squared_error(
+    y: Array, target: Array, *, class_weights: Array | None = None, sample_weights: Array | None = None
+) -> float:
     r"""Return half the squared distance to the target, 1/2 * sum_k (y_k - t_k)^2, averaged over the batch.
 
     Parameters
@@ -152,6 +168,8 @@ def squared_error(y: Array, target: Array, *, class_weights: Array | None = None
         The desired outputs, in the same unit; labels stand for rows with a one at the label.
     class_weights : (K,) float, optional
         As in `cross_entropy`; each row of target then holds the shares of the classes, at least 0.
+    sample_weights : (N,) float, optional
+        As in `cross_entropy`.
 
     Returns
     -------
@@ -172,19 +190,21 @@ def squared_error(y: Array, target: Array, *, class_weights: Array | None = None
     (2.5, 2.0)
     """
     difference = y - _values(y, target, "squared_error")
-    weights = image_weights(y, target, class_weights, "squared_error")
+    weights = image_weights(y, target, class_weights, "squared_error", sample_weights)
     squares = np.square(difference)
     if weights is not None:
-        squares *= weights[:, np.newaxis]
+        squares *= per_image(weights, y)
     return 0.5 * float(squares.sum(dtype=np.float64)) / len(y)
 
 
-def squared_error_backward(y: Array, target: Array, *, class_weights: Array | None = None) -> Array:
-    r"""Return dy = s * (y - t) / N; s is 1 without class weights.
+def squared_error_backward(
+    y: Array, target: Array, *, class_weights: Array | None = None, sample_weights: Array | None = None
+) -> Array:
+    r"""Return dy = s * (y - t) / N; s is 1 without weights.
 
     Parameters
     ----------
-    y, target, class_weights
+    y, target, class_weights, sample_weights
         As in `squared_error`.
 
     Returns
@@ -204,15 +224,26 @@ def squared_error_backward(y: Array, target: Array, *, class_weights: Array | No
            [1.5, 1.5]])
     """
     dy: Array = (y - _values(y, target, "squared_error_backward")) / len(y)
-    weights = image_weights(y, target, class_weights, "squared_error_backward")
+    weights = image_weights(y, target, class_weights, "squared_error_backward", sample_weights)
     if weights is not None:
-        dy *= weights[:, np.newaxis]
+        dy *= per_image(weights, y)
     record("dy", dy)
     return dy
 
 
-def image_weights(scores: Array, target: Array, class_weights: Array | None, name: str) -> Array | None:
-    """Return each image's weight (N,), equation (3), for a target that has been checked; None without class weights."""
+def image_weights(
+    scores: Array, target: Array, class_weights: Array | None, name: str, sample_weights: Array | None = None
+) -> Array | None:
+    """Return each image's weight (N,), that of its class times its own; None without weights. The target is checked."""
+    if sample_weights is not None:
+        own = np.asarray(sample_weights, scores.dtype)
+        if own.shape != scores.shape[:1] or not np.isfinite(own).all() or (own < 0).any():
+            raise ShapeError(
+                f"{name}: sample_weights must hold one number for each of the {len(scores)} images, finite and at "
+                f"least 0; they are {own.shape}{f', the smallest {own.min():g}' if own.size else ''}"
+            )
+        of_classes = image_weights(scores, target, class_weights, name)
+        return own if of_classes is None else own * of_classes
     if class_weights is None:
         return None
     if scores.ndim != 2 or np.shape(class_weights) != scores.shape[1:]:
@@ -228,6 +259,11 @@ def image_weights(scores: Array, target: Array, class_weights: Array | None, nam
             f"{weights.min():g} and {target.min():g}"
         )
     return of_images
+
+
+def per_image(weights: Array, scores: Array) -> Array:
+    """Return weights (N,) in a form that multiplies scores (N, ...)."""
+    return weights.reshape(-1, *(1,) * (scores.ndim - 1))
 
 
 def _check_target(scores: Array, target: Array, label_smoothing: float, name: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rot180.engine.reference import is_finite
 from rot180.errors import NonFiniteError
-from rot180.nn.loss import Loss
+from rot180.nn.loss import Loss, weighted_forward
 from rot180.nn.network import Network
 from rot180.nn.pixel_range import as_pixels, extremes
 from rot180.ops.types import Array
@@ -93,7 +93,13 @@ def refuse_non_finite_weights(model: Network, begin: str) -> None:
 
 
 def find_origin(
-    model: Network, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None, lr: float
+    model: Network,
+    loss: Loss,
+    images: Array,
+    labels: Array,
+    generator: np.random.Generator | None,
+    lr: float,
+    sample_weights: Array | None = None,
 ) -> Origin:
     """Run a batch forward and backward through the layers one by one and return the first non-finite array.
 
@@ -118,7 +124,7 @@ def find_origin(
     ('fc1', 'fc1.weight', '1 of 12 values')
     """
     with np.errstate(all="ignore"):
-        for layer, name, array in _arrays(model, loss, images, labels, generator):
+        for layer, name, array in _arrays(model, loss, images, labels, generator, sample_weights):
             bad = array.size - int(np.count_nonzero(np.isfinite(array)))
             if bad:
                 detail = f"{bad} of {array.size} values" if array.size > 1 else str(float(array.reshape(-1)[0]))
@@ -128,7 +134,12 @@ def find_origin(
 
 
 def _arrays(
-    model: Network, loss: Loss, images: Array, labels: Array, generator: np.random.Generator | None
+    model: Network,
+    loss: Loss,
+    images: Array,
+    labels: Array,
+    generator: np.random.Generator | None,
+    sample_weights: Array | None,
 ) -> Iterator[tuple[str, str, Array]]:
     """Yield (layer, name, array) in the order in which a step computes them."""
     yield "", "the images", images
@@ -139,7 +150,7 @@ def _arrays(
     for step in model.walk(images, training=True, generator=generator):
         saved.append(step.saved)
         yield step.layer.name, f"the output of {step.layer.name}", step.y
-    value, loss_saved = loss.forward(step.y, labels)
+    value, loss_saved = weighted_forward(loss, step.y, labels, sample_weights)
     yield "", "the loss", np.asarray(value)
     delta = loss.backward(loss_saved)
     yield "", "the gradient of the outputs", delta

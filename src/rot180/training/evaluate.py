@@ -19,7 +19,7 @@ from rot180.language import translate
 from rot180.memory import require
 from rot180.nn.activation import shares
 from rot180.nn.keywords import answering_call
-from rot180.nn.loss import Loss
+from rot180.nn.loss import Loss, weighted_forward
 from rot180.nn.network import Network
 from rot180.nn.validation import whole_number
 from rot180.ops.softmax import softmax as softmax_of
@@ -158,8 +158,9 @@ def run_evaluation(
     batch_size: int = BATCH_SIZE,
     tta: str = "none",
     stop: Callable[[], object] | None = None,
+    sample_weights: Array | None = None,
 ) -> Evaluation:
-    """Evaluate like `evaluate`, with an existing engine.
+    """Evaluate like `evaluate`, with an existing engine; `sample_weights` (N,) multiply the loss of each image.
 
     Raises
     ------
@@ -174,7 +175,8 @@ def run_evaluation(
     for _, outputs in each_output(engine, images, batch_size, tta=tta):
         end = start + len(outputs)
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
-            batch_loss = float(loss.forward(outputs, labels[start:end])[0])
+            weights = None if sample_weights is None else sample_weights[start:end]
+            batch_loss = float(weighted_forward(loss, outputs, labels[start:end], weights)[0])
         if not math.isfinite(batch_loss):
             raise NonFiniteError(
                 f"images {start} to {end - 1}: the loss is {batch_loss}; the outputs reach "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterable
@@ -24,10 +25,11 @@ from rot180.training.class_weights import ClassWeights, class_weights_of
 from rot180.training.evaluate import refuse_tta, tell_unlike
 from rot180.training.events import Subscriber
 from rot180.training.history import History
-from rot180.training.loop import Progress, Settings, train
+from rot180.training.loop import Examples, Progress, Settings, train
 from rot180.training.metrics import check_labels, class_count
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as optimizer_by_name
+from rot180.training.sample_weights import read_sample_weights
 from rot180.training.schedule import Schedule
 from rot180.training.schedule import schedule as schedule_by_name
 from rot180.training.state import TrainingState, history_so_far, restore
@@ -74,6 +76,7 @@ def fit(
     ema: float | None = None,
     tta: str = "none",
     class_weights: ClassWeights | None = None,
+    sample_weights: Array | None = None,
     engine: str = "auto",
     subscribers: Iterable[Subscriber] = (),
     resume: TrainingState | None = None,
@@ -144,6 +147,10 @@ def fit(
         Weight of each class in the loss: "balanced" (all classes equal, whatever their number of images), weights by
         class name or number such as {"cat": 2} (1 for classes left out), or one weight per class. The validation loss
         is weighted likewise; accuracies never are.
+    sample_weights : (N,) float, optional
+        How much each training image counts in the loss, at least 0. The sum over a batch is divided by its number of
+        images: weights with a mean of 1 leave the learning rate as it is. They apply to the validation loss, too, if
+        the validation images are a share of the training images.
     subscribers : iterable of callables
         Called with every event (`rot180.training.events`); `rot180.ProgressBar()` shows the progress.
     resume : TrainingState, optional
@@ -171,6 +178,8 @@ def fit(
     ('finished', 1.0)
     """
     whole_number(seed, "fit: seed", 0)
+    images, labels = read_data(data)
+    weights = None if sample_weights is None else read_sample_weights(sample_weights, len(images), augment)
     settings = Settings(
         epochs=whole_number(epochs, "fit: epochs", 0),
         batch_size=whole_number(batch_size, "fit: batch_size"),
@@ -180,6 +189,7 @@ def fit(
         tta=tta,
         schedule="a function" if callable(schedule) else schedule,
         warmup=warmup,
+        sample_weights=None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
     )
     if isinstance(validation, Dataset):
         validation = validation.for_validation(getattr(data, "class_names", None))
@@ -188,16 +198,15 @@ def fit(
     if early_stopping is not None and validation is None:
         raise ArgumentError("early_stopping watches the validation loss; give validation, such as validation=0.1")
 
-    images, labels = read_data(data)
     if settings.augment is not None and images.ndim != 4:
         raise ShapeError(f"augmentation needs images (N, H, W, C); these are {images.shape}")
     if workers is None:
         workers = min(os.cpu_count() or 1, 4) if settings.augment or isinstance(images, LazyImages) else 0
     held_out = None
     if isinstance(validation, (int, float)):
-        images, labels, held_out = _split(images, labels, validation, seed)
+        (images, labels, weights), held_out = _split(Examples(images, labels, weights), validation, seed)
     elif validation is not None:
-        held_out = read_data(validation)
+        held_out = Examples(*read_data(validation))
 
     chosen = _optimizer(
         optimizer,
@@ -216,12 +225,12 @@ def fit(
     trainer = Trainer(model, optimizer=chosen, loss=loss, engine=engine, seed=seed, ema=ema)
     trainer.prepare(images.shape[1:])
     classes = class_count(model.output_shape)
-    if held_out is not None and held_out[0].shape[1:] != images.shape[1:]:
+    if held_out is not None and held_out.images.shape[1:] != images.shape[1:]:
         raise ShapeError(
             f"validation images must have the shape of the training images, {images.shape[1:]}; they have "
-            f"{held_out[0].shape[1:]}"
+            f"{held_out.images.shape[1:]}"
         )
-    for some in (labels, *((held_out[1],) if held_out else ())):
+    for some in (labels, *((held_out.labels,) if held_out else ())):
         check_labels(some, len(some), classes)
     refuse_tta(model, tta)
     if label_smoothing:
@@ -238,8 +247,8 @@ def fit(
     trainer.white, trainer.limits = model.preprocessing.white_of(images), model.preprocessing.limits_of(images)
     model.image_statistics = ImageStatistics.of(images, trainer.limits, getattr(data, "stored", None))
     if held_out:
-        model.preprocessing.white_of(held_out[0])
-        tell_unlike(model, held_out[0], "validation images")
+        model.preprocessing.white_of(held_out.images)
+        tell_unlike(model, held_out.images, "validation images")
 
     history, progress = History(), Progress()
     if resume is not None:
@@ -258,6 +267,7 @@ def fit(
             workers=whole_number(workers, "fit: workers", 0),
             progress=progress,
             validation=held_out,
+            sample_weights=weights,
             subscribers=(history, *listening),
         )
     return history
@@ -291,16 +301,20 @@ def _smooth(loss: Loss, label_smoothing: float, asked: str | Loss) -> None:
     loss.label_smoothing = label_smoothing
 
 
-def _split(images: Any, labels: Array, share: float, seed: int) -> tuple[Any, Array, tuple[Any, Array]]:
+def _split(given: Examples, share: float, seed: int) -> tuple[Examples, Examples]:
     """Split the data at random; the share is rounded to whole images, and both parts have at least one."""
     if isinstance(share, bool) or not math.isfinite(share) or not 0 < share < 1:
         raise ArgumentError(f"validation must be a share above 0 and below 1, or (images, labels); it is {share!r}")
+    images = given.images
     if len(images) < 2:
         raise ArgumentError("validation holds out some of the training images, but there is only 1; give more images")
     order = stream(seed, "split").permutation(len(images))
     count = min(max(round(share * len(images)), 1), len(images) - 1)
-    kept, held_out = np.sort(order[count:]), np.sort(order[:count])
-    return select(images, kept), labels[kept], (select(images, held_out), labels[held_out])
+    kept, held_out = (
+        Examples(select(images, chosen), given.labels[chosen], None if given.weights is None else given.weights[chosen])
+        for chosen in (np.sort(order[count:]), np.sort(order[:count]))
+    )
+    return kept, held_out
 
 
 def _own_schedule(given: Schedule) -> Schedule:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
+from typing import NamedTuple
 
 from rot180.data.augment import Augmentation
 from rot180.data.lazy import Images
@@ -25,6 +26,14 @@ from rot180.training.interrupt import interruptible
 from rot180.training.schedule import Schedule
 from rot180.training.streams import epoch_flips, epoch_order, stream
 from rot180.training.trainer import Trainer
+
+
+class Examples(NamedTuple):
+    """Images, their labels, and how much each of them counts in the loss; None for all alike."""
+
+    images: Images
+    labels: Array
+    weights: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,8 @@ class Settings:
         How the validation images are evaluated; see `rot180.training.evaluate`.
     schedule, warmup
         The origin of the learning rates, kept for comparing trainings: the loop itself takes the rates.
+    sample_weights : str or None
+        The fingerprint of the images' weights, kept for comparing trainings.
     """
 
     epochs: int
@@ -55,6 +66,7 @@ class Settings:
     tta: str = "none"
     schedule: str = "constant"
     warmup: int | float = 0
+    sample_weights: str | None = None
 
     def batches(self, images: int) -> int:
         """Return the number of batches in an epoch."""
@@ -115,7 +127,8 @@ def train(
     *,
     workers: int = 0,
     progress: Progress | None = None,
-    validation: tuple[Images, Array] | None = None,
+    validation: Examples | None = None,
+    sample_weights: Array | None = None,
     subscribers: Iterable[Subscriber] = (),
 ) -> str:
     """Run the loop from `progress` to its end and return why it ended.
@@ -133,8 +146,10 @@ def train(
         Threads that prepare batches ahead; with 0, each is prepared when needed. Never changes the result.
     progress : Progress, optional
         Where to continue, between two updates; updated as the loop runs. By default the start.
-    validation : (images, labels), optional
+    validation : Examples, optional
         Evaluated after every epoch.
+    sample_weights : (N,), optional
+        How much each image counts in the loss.
     subscribers : iterable of callables
         Called with every event.
 
@@ -157,12 +172,14 @@ def train(
         for subscriber in subscribers:
             subscriber(event)
 
+    given = Examples(images, labels, sample_weights)
+
     def batch_of(epoch: int, batch: int) -> tuple[Array, Array]:
         order = epoch_order(trainer.seed, epoch, len(images))
         flips = epoch_flips(trainer.seed, epoch, len(images))
-        return _batch(images, labels, order, flips, settings, trainer, epoch, batch)
+        return _batch(given, order, flips, settings, trainer, epoch, batch)[:2]
 
-    held_out = len(validation[0]) if validation else 0
+    held_out = len(validation.images) if validation else 0
     with interruptible(lambda: trainer.stop("interrupted")):
         started = TrainingStarted(
             trainer, settings, progress, settings.epochs, batches, len(images), held_out, batch_of, rate
@@ -177,17 +194,17 @@ def train(
             order = epoch_order(trainer.seed, progress.epoch, len(images))
             flips = epoch_flips(trainer.seed, progress.epoch, len(images))
 
-            make = partial(_batch, images, labels, order, flips, settings, trainer, progress.epoch)
+            make = partial(_batch, given, order, flips, settings, trainer, progress.epoch)
             made = read_ahead(make, range(progress.batch, batches), workers=workers)
 
             # one pass over the images, or the rest of one
             while progress.batch < batches:
                 start = perf_counter()
-                batch_images, batch_labels = next(made)
+                batch_images, batch_labels, weights = next(made)
                 update = (progress.batch + 1) % settings.accumulate == 0 or progress.batch + 1 == batches
                 trainer.optimizer.lr = learning_rate = rate(progress.step)
                 try:
-                    result = trainer.run_batch(batch_images, batch_labels, update=update)
+                    result = trainer.run_batch(batch_images, batch_labels, weights, update=update)
                 except NonFiniteError as error:
                     place = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {batches}"
                     raise NonFiniteError(
@@ -233,9 +250,11 @@ def train(
                         measured = run_evaluation(
                             trainer.engine,
                             trainer.loss,
-                            *validation,
+                            validation.images,
+                            validation.labels,
                             tta=settings.tta,
                             stop=lambda: trainer.stop_reason,
+                            sample_weights=validation.weights,
                         )
             except EvaluationStopped:
                 break
@@ -288,25 +307,26 @@ def train(
 
 
 def _batch(
-    images: Images,
-    labels: Array,
+    given: Examples,
     order: Array,
     flips: Array,
     settings: Settings,
     trainer: Trainer,
     epoch: int,
     batch: int,
-) -> tuple[Array, Array]:
-    """Return the images and labels of one batch, which depend only on the order, the seed, the epoch and the batch."""
+) -> tuple[Array, Array, Array | None]:
+    """Return the images, labels and weights of one batch, which depend only on the order, the seed, the epoch and the batch."""
     chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
+    weights = None if given.weights is None else given.weights[chosen]
     if settings.augment is None:
-        return images[chosen], labels[chosen]
-    return settings.augment(
-        images,
-        labels,
+        return given.images[chosen], given.labels[chosen], weights
+    images, labels = settings.augment(
+        given.images,
+        given.labels,
         stream(trainer.seed, "augment", epoch, batch),
         trainer.model.output_shape[0],
         trainer.limits,
         chosen=chosen,
         flips=flips,
     )
+    return images, labels, weights

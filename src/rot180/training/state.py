@@ -24,7 +24,7 @@ COUNTERS = ("epoch", "batch", "step", "loss_sum", "correct", "images", "seconds"
 ADDED_COUNTERS = ("gradient_norms", "clipped")
 """Those that the first checkpoints lack; 0 there."""
 
-ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup", "ema", "tta")
+ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup", "ema", "tta", "sample_weights")
 """Parts of a plan that the first checkpoints lack; they are not compared with those."""
 
 
@@ -200,6 +200,7 @@ def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]
         "optimizer": trainer.optimizer.to_dict(),
         "schedule": settings.schedule,
         "warmup": settings.warmup,
+        "sample_weights": settings.sample_weights,
     }
     return dict(json.loads(json.dumps(plan)))
 

@@ -133,7 +133,7 @@ class Trainer:
         return self._engine
 
     @answering_call
-    def step(self, images: Array, labels: Array) -> float:
+    def step(self, images: Array, labels: Array, sample_weights: Array | None = None) -> float:
         """Train on one batch.
 
         Parameters
@@ -142,6 +142,8 @@ class Trainer:
             Raw images, uint8 or float; the model's preprocessing is applied.
         labels : (N,) integer or (N, K) float
             Classes, or probabilities of the classes; for a loss of your own, whatever it takes, such as (N, H, W).
+        sample_weights : (N,) float, optional
+            How much each image counts in the loss, at least 0.
 
         Returns
         -------
@@ -155,10 +157,12 @@ class Trainer:
         NonFiniteError
             The loss or a gradient is infinite or NaN; the message names the first non-finite array.
         """
-        return self.run_batch(np.asarray(images), np.asarray(labels)).loss
+        return self.run_batch(np.asarray(images), np.asarray(labels), sample_weights).loss
 
     @answering_call
-    def run_batch(self, images: Array, labels: Array, *, update: bool = True) -> StepResult:
+    def run_batch(
+        self, images: Array, labels: Array, sample_weights: Array | None = None, *, update: bool = True
+    ) -> StepResult:
         """Train on one batch of raw images; `update=False` keeps the gradients for the next update."""
         if len(images) != len(labels) or len(images) == 0:
             raise ShapeError(
@@ -173,11 +177,13 @@ class Trainer:
         before = generator.bit_generator.state if self._draws else None
         step = self.optimizer.step_count  # an engine that detects it late has already counted this step
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked below, in one place
-            result = engine.train_step(ready, labels, self.optimizer, generator, update=update)
+            result = engine.train_step(
+                ready, labels, self.optimizer, generator, update=update, sample_weights=sample_weights
+            )
         if not (result.finite and math.isfinite(result.loss)):
             if before is not None:
                 generator.bit_generator.state = before
-            raise self._non_finite(result, ready, labels, step)
+            raise self._non_finite(result, ready, labels, sample_weights, step)
         if update and self.average is not None:
             self.average.update()
         return result
@@ -191,8 +197,11 @@ class Trainer:
         if self.average is not None and self.average.updates:
             self.average.adopt()
 
-    def _non_finite(self, result: StepResult, ready: Array, labels: Array, step: int) -> NonFiniteError:
-        found = find_origin(self.model, self.loss, ready, labels, self.generators["noise"], self.optimizer.lr)
+    def _non_finite(
+        self, result: StepResult, ready: Array, labels: Array, sample_weights: Array | None, step: int
+    ) -> NonFiniteError:
+        generator, lr = self.generators["noise"], self.optimizer.lr
+        found = find_origin(self.model, self.loss, ready, labels, generator, lr, sample_weights)
         what = "a gradient is not finite" if math.isfinite(result.loss) else f"the loss is {result.loss}"
         return NonFiniteError(
             f"step {step + 1}: {what}; the first non-finite array: {found.array} ({found.detail}); "
