@@ -87,7 +87,7 @@ def test_held_out_images_keep_their_weights():
         (np.full(30, -1), {}, "at least 0, for each of the 30 training images; their shape is .30,., the smallest -1"),
         (np.full(30, np.nan), {}, "one finite number"),
         ("abc", {}, "one finite number"),
-        (np.zeros(30), {}, "must not all be 0"),
+        (np.zeros(30), {}, "must not all be zero"),
         (WEIGHTS, {"augment": "mixup:0.2"}, "mixup mixes pairs"),
     ],
 )

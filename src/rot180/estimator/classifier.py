@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from rot180.errors import ArgumentError, ShapeError
 from rot180.estimator.one_thread import one_thread_in_jobs
 from rot180.estimator.samples import Samples, with_class_weights
-from rot180.estimator.starting import new_network, recipe_of, shape_of, trained_before
+from rot180.estimator.starting import Shape, new_network, recipe_of, shape_of, trained_before
 from rot180.nn import Network, Preprocessing
 from rot180.nn.validation import image_shape as checked_shape
 from rot180.ops.types import Array
@@ -160,7 +160,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             A parameter is invalid, samples and model do not match, or as from `rot180.fit`.
         """
         before = getattr(self, "classes_", None) if self.warm_start and hasattr(self, "model_") else None
-        rows, y, weights, shape = self._read(X, y, sample_weight, reset=before is None)
+        rows, y, weights, shape = self._read_samples(X, y, sample_weight, reset=before is None)
         if weights is not None:  # a weight of 0 is no sample
             rows, y, weights = rows[weights > 0], y[weights > 0], weights[weights > 0]
         classes, labels = np.unique(y, return_inverse=True)
@@ -212,7 +212,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         is_first = not hasattr(self, "model_")
         if is_first and classes is None:
             raise ArgumentError("the first call of partial_fit needs classes, the labels of all classes to come")
-        rows, y, weights, shape = self._read(X, y, sample_weight, reset=is_first)
+        rows, y, weights, shape = self._read_samples(X, y, sample_weight, reset=is_first)
         known = np.unique(classes) if is_first else self.classes_
         if not is_first and classes is not None and not np.array_equal(np.unique(classes), known):
             raise ArgumentError(f"classes must be those of the first call of partial_fit, {known.tolist()}")
@@ -243,7 +243,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, (n, K), in the order of `classes_`."""
         check_is_fitted(self)
-        inputs = self._inputs(self._read(X)[0])
+        X, shape = _as_rows(X)
+        rows = validate_data(self, X, reset=False, dtype="numeric")
+        self._require_shape(shape)
+        inputs = self._inputs(rows)
         pixels = self.model_.preprocessing.pixels
         # Features may be anything; images must be in the range of the training images.
         white = pixels.white if self.image_shape_ is None and pixels is not None else None
@@ -254,7 +257,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """Return the most probable class of each sample, (n,)."""
-        found: Array = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        found: Array = self.classes_[best]
         return found
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -285,25 +289,23 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             settings["decay_bias_and_norm"] = chosen.decay_bias_and_norm
         return settings
 
-    def _read(
-        self, X: Any, y: Any = None, sample_weight: Any = None, *, reset: bool = False
-    ) -> tuple[Array, Array, Array | None, tuple[int, ...] | None]:
+    def _read_samples(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Array, Array, Array | None, Shape | None]:
         """Return checked rows, labels and weights, and the shape of X if it holds images."""
-        shape: tuple[int, ...] | None = None
-        if getattr(X, "ndim", 0) in (3, 4) and isinstance(X, np.ndarray) and len(X):
-            shape = X.shape[1:] if X.ndim == 4 else (*X.shape[1:], 1)
-            X = X.reshape(len(X), -1)
-        if y is None:
-            rows = validate_data(self, X, reset=False, dtype="numeric")
-        else:
-            rows, y = validate_data(self, X, y, reset=reset, dtype="numeric")
-            check_classification_targets(y)
-        if not reset and shape is not None and self.image_shape_ is not None and shape != self.image_shape_:
-            raise ShapeError(f"the images must be {self.image_shape_}, like those of fit; they are {shape}")
+        X, shape = _as_rows(X)
+        rows, y = validate_data(self, X, y, reset=reset, dtype="numeric")
+        check_classification_targets(y)
+        if not reset:
+            self._require_shape(shape)
         weights = None if sample_weight is None else read_sample_weights(sample_weight, len(rows), self.augment)
         return rows, y, weights, shape
 
-    def _begin(self, samples: Samples, classes: Array, shape: tuple[int, ...] | None, seed: int) -> None:
+    def _require_shape(self, shape: Shape | None) -> None:
+        if shape is not None and self.image_shape_ is not None and shape != self.image_shape_:
+            raise ShapeError(f"the images must be {self.image_shape_}, like those of fit; they are {shape}")
+
+    def _begin(self, samples: Samples, classes: Array, shape: Shape | None, seed: int) -> None:
         """Decide what the rows are, and create the network."""
         count = samples.x.shape[1]
         shape = shape or self._declared_shape(count)
@@ -333,7 +335,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 )
         self.model_.class_names = tuple(map(str, classes.tolist()))
 
-    def _declared_shape(self, count: int) -> tuple[int, ...] | None:
+    def _declared_shape(self, count: int) -> Shape | None:
         """Return the shape of the images that rows are; None if they are features."""
         if self.image_shape is None:
             made_for = shape_of(self.model)
@@ -353,6 +355,14 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return rows.reshape(len(rows), *self.image_shape_)
         standardized: Array = ((rows - self.mean_) / self.scale_).astype(np.float32)
         return standardized
+
+
+def _as_rows(X: Any) -> tuple[Any, Shape | None]:
+    """Return images as rows, and their shape; anything else unchanged."""
+    if not isinstance(X, np.ndarray) or X.ndim not in (3, 4) or not len(X):
+        return X, None
+    shape = X.shape[1:] if X.ndim == 4 else (*X.shape[1:], 1)
+    return X.reshape(len(X), -1), shape
 
 
 def _optimizer_of(settings: dict[str, Any]) -> Optimizer:

@@ -315,7 +315,10 @@ def _batch(
     epoch: int,
     batch: int,
 ) -> tuple[Array, Array, Array | None]:
-    """Return the images, labels and weights of one batch, which depend only on the order, the seed, the epoch and the batch."""
+    """Return the images, labels and weights of one batch.
+
+    They depend only on the order, the seed, the epoch and the batch.
+    """
     chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
     weights = None if given.weights is None else given.weights[chosen]
     if settings.augment is None:

@@ -33,7 +33,7 @@ def read_sample_weights(given: Any, count: int, augment: Any = None) -> Array:
             f"shape is {np.shape(given)}{f', the smallest {weights.min():g}' if weights.size else ''}"
         )
     if not weights.any():
-        raise ArgumentError("sample_weights must not all be 0; nothing would be learned")
+        raise ArgumentError("sample_weights must not all be zero; nothing would be learned")
     mixing = [name for name in ("mixup", "cutmix") if name in str(augment or "")]
     if mixing:
         raise ArgumentError(f"sample_weights count single images, but {mixing[0]} mixes pairs; leave one of them out")

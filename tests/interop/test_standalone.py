@@ -1,0 +1,152 @@
+"""Programs of one file: every layer, what they hold, and what they refuse."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import rot180
+from rot180.errors import ArgumentError, ModelError, TooLargeError
+from rot180.interop.standalone import export_python, python_file
+from rot180.interop.standalone.examples import TOLERANCE, example_images
+from rot180.interop.standalone.layers import WRITERS
+from rot180.interop.standalone.operation import program_of
+from rot180.nn.registry import LAYERS
+
+NETWORKS = {
+    "convolutions": "9x8x3 > conv3x3:4:same relu > conv3x2:6:s2x1:pad1,0,2,1 tanh > conv1x1:4:nobias relu6 > fc5",
+    "dilated groups": "11x10x4 > conv3x3:8:d2:g2 leakyrelu > conv3x3:8:g8:pad1 bn prelu > conv3x3:8:same:s2:g4 > fc3",
+    "transposed": "5x6x4 > convt3x2:6:s2x3:pad1x0:outpad1x2:g2 elu:alpha=0.7 > convt2x2:4:d2 silu > gap fc3",
+    "pooling": "11x9x2 > maxpool3x2:s2:pad1x0:ceil > avgpool2:s1:pad1 > avgpool3:s2:ceil:pad1:excludepad > fc4",
+    "padded means": "7x8x3 > avgpool3:s2:ceil:pad1 > maxpool2:same:s1 > adaptavg3x2 > fc4",
+    "resizing": "5x6x3 > up2x3 conv3x3:4 gelu > up2:bilinear gelu:tanh > adaptavg5x4 hardswish > gmp fc3",
+    "normalization": "6x5x8 > gn4 > ln hardsigmoid > ln:axes=3 > in:affine > lrn5:alpha=0.1:beta=0.7:k=1.5 > in > fc4",
+    "rows": "12 > fc16 bn relu > gn4 prelu:shared > ln sigmoid > bn:noaffine > fc5",
+    "channels": "6x6x8 > shuffle4 > slice4:from2 > noisyrelu dropout0.3 droppath0.2 > conv3x3:4:same softmax > fc3",
+    "joins": "6x6x4 > ( conv3x3:4:same bn + skip ) relu > ( skip | conv1x1:3 ) > ( skip * gap fc7 sigmoid ) > gap fc4",
+    "maps": "6x6x3 > conv3x3:4:same > convt2x2:2:s2",
+    "sigmoids": "6x6x1 > fc8 sigmoid > fc3 sigmoid",
+    "hard sigmoids": "6x6x1 > fc8 tanh > fc3 hardsigmoid",
+    "probabilities": "6x6x1 > fc3 softmax",
+    "one number": "1 > fc2",
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS, ids=lambda name: name.replace(" ", "-"))
+def model(request):
+    made = rot180.network(NETWORKS[request.param]).build(seed=1)
+    generator = np.random.default_rng(2)
+    for name, array in made.state.items():  # whatever begins as 0 or 1
+        array += (0.3 * generator.uniform(0 if name.endswith("var") else -1, 1, array.shape)).astype(array.dtype)
+    return made
+
+
+def test_every_layer_is_written():
+    assert set(WRITERS) == set(LAYERS.values())
+    words = " ".join(NETWORKS.values())
+    used = {type(layer) for text in NETWORKS.values() for layer in rot180.network(text).layers}
+    assert used == set(LAYERS.values()), words
+
+
+def loaded(path):
+    spec = importlib.util.spec_from_file_location(f"exported_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def compared(module, model, count=100):
+    images, _ = example_images(model, count, seed=5)
+    expected = rot180.predict(model, images)
+    return np.abs(module.predict(images) - expected).max() / max(1, np.abs(expected).max())
+
+
+@pytest.mark.filterwarnings("ignore::rot180.errors.PixelWarning")
+def test_the_python_file_computes_what_the_network_does(model, tmp_path):
+    path = tmp_path / "predict.py"
+    program = program_of(model, "test")
+    from rot180.interop.standalone.examples import examples_of
+
+    path.write_text(python_file.python_text(program, examples_of(model)), encoding="ascii")
+    module = loaded(path)
+    assert module.verify() <= module.PROGRAM["tolerance"]
+    assert compared(module, model) <= TOLERANCE
+
+
+def test_a_trained_model_keeps_its_preprocessing_and_classes(tmp_path):
+    generator = np.random.default_rng(0)
+    names = ('it\'s "quoted" \\', "\u732b\u2603", "\U0001f431")
+    for images in (
+        generator.integers(256, size=(20, 6, 6, 3), dtype=np.uint8),
+        generator.integers(1024, size=(20, 6, 6, 3), dtype=np.uint16),
+        generator.uniform(size=(20, 6, 6, 3)).astype(np.float32),
+        generator.normal(size=(20, 6, 6, 3)).astype(np.float32),
+    ):
+        for kind in ("scale", "image", "dataset", "none"):
+            model = rot180.network("6x6x3 > conv3x3:4 bn relu > fc3")
+            model.class_names = names
+            is_dataset = kind == "dataset"
+            of = rot180.Preprocessing.of_dataset
+            model.preprocessing = of(images) if is_dataset else rot180.Preprocessing(kind)
+            rot180.fit(model, (images, np.arange(20) % 3), epochs=1, lr=1e-4)
+            path = tmp_path / f"{images.dtype}_{kind}.py"
+            text = python_file.python_text(program_of(model, "test"), python_file.examples_of(model))
+            path.write_text(text, encoding="ascii")
+            module = loaded(path)
+            assert module.verify() <= TOLERANCE
+            assert tuple(module.PROGRAM["class_names"]) == names
+            np.testing.assert_allclose(module.predict(images), rot180.predict(model, images), atol=TOLERANCE)
+
+
+def test_the_file_verifies_itself_without_rot180(tmp_path):
+    model = rot180.network("8x8x1 > conv3x3:4 relu > fc3").build(seed=0)
+    model.class_names = ("cat", "dog", "owl")
+    path = tmp_path / "predict.py"
+    written = export_python(model, path)
+    assert written.difference <= written.tolerance
+    assert written.size == path.stat().st_size
+    np.save(tmp_path / "one.npy", np.full((8, 8, 1), 200, np.uint8))
+    code = (
+        f"import sys; sys.modules['rot180'] = None; sys.argv = {[str(path), '--json', str(tmp_path / 'one.npy')]!r}; "
+    )
+    code += f"import runpy; runpy.run_path({str(path)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["classes"] == ["cat", "dog", "owl"]
+    np.testing.assert_allclose(
+        found["outputs"], rot180.predict(model, np.full((2, 8, 8, 1), 200, np.uint8))[:1], atol=TOLERANCE
+    )
+    # a file in which a weight has changed does not verify
+    text = path.read_text(encoding="ascii")
+    changed = text.replace("'tolerance': 1e-05", "'tolerance': 1e-12")
+    (tmp_path / "changed.py").write_text(changed, encoding="ascii")
+    done = subprocess.run([sys.executable, tmp_path / "changed.py", "--verify"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "largest difference for 4 examples" in done.stdout
+
+
+def test_what_cannot_be_written(tmp_path, monkeypatch):
+    path = tmp_path / "predict.py"
+    with pytest.raises(ArgumentError, match="export_python: the model has no parameters yet"):
+        export_python(rot180.network("8x8x1 > fc3"), path)
+
+    class Own(rot180.ReLU):
+        """A layer of a user's own."""
+
+    own = rot180.Sequential([rot180.Flatten(), Own()], input_shape=(2, 2, 1)).build()
+    with pytest.raises(ArgumentError, match="a layer of your own, Own"):
+        export_python(own, path)
+    model = rot180.network("8x8x1 > fc3").build(seed=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(python_file, "MAX_WEIGHTS", 100)
+        with pytest.raises(TooLargeError, match="holds at most 100 weights"):
+            export_python(model, path)
+    monkeypatch.setattr("rot180.interop.standalone.examples.predict", lambda *_: np.ones((4, 3), np.float32))
+    with pytest.raises(ModelError, match="differ from the network's by"):
+        export_python(model, path)
+    assert not path.exists()
