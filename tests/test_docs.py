@@ -28,6 +28,7 @@ GUIDES = (
     "weights",
     "export",
     "onnx",
+    "scikit-learn",
     "explore",
 )
 
@@ -75,6 +76,12 @@ def test_the_page_on_other_programs_runs() -> None:
     names: dict[str, object] = {}
     for block in blocks(DOCS / "export.md", "python"):
         exec(compile(block, "export.md", "exec"), names)
+
+
+def test_the_page_on_scikit_learn_runs() -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    for block in blocks(DOCS / "scikit-learn.md", "python"):
+        exec(compile(block, "scikit-learn.md", "exec"), {})
 
 
 def test_the_page_on_training_runs(capsys: pytest.CaptureFixture[str]) -> None:

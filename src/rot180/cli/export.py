@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rot180.interop.export import OnnxFile
     from rot180.interop.export.export import Port
+    from rot180.interop.standalone import PythonFile
 
 
 def export(
@@ -19,7 +20,8 @@ def export(
         typer.Option(
             "--to",
             metavar="FILE",
-            help="The file to write, which must not exist: model.onnx, or weights.safetensors for PyTorch.",
+            help="The file to write, which must not exist: model.onnx; predict.py, a program that "
+            "needs NumPy alone; or weights.safetensors for PyTorch.",
         ),
     ],
     opset: Annotated[
@@ -57,12 +59,16 @@ def export(
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Write a trained network for other programs: as an ONNX file, or its weights for PyTorch.
+    """Write a trained network for other programs: as an ONNX file, as a program, or its weights for PyTorch.
 
     An ONNX file is checked before it gets its name: its form, and, if ONNX
     Runtime is installed, its outputs against the network's. It takes any number
     of images at once. Preprocessing and class names are in its metadata. This
     needs a package: pip install "rot180[onnx]"
+
+    A .py file is a program that needs NumPy alone, with weights, preprocessing
+    and class names. It has run, and given the network's outputs for the examples
+    in it, before it gets its name; python predict.py --verify shows that again.
 
     A .safetensors file holds the weights alone, as load_state_dict takes them.
 
@@ -74,6 +80,8 @@ def export(
 
       rot180 export runs/photos --to photos.onnx --fold --opset 13 --json
 
+      rot180 export runs/first --to predict.py
+
       rot180 export runs/photos --to photos.safetensors
     """
     from rot180.cli.new_file import new_file
@@ -81,10 +89,11 @@ def export(
     from rot180.cli.reading import reading_bar
     from rot180.errors import ArgumentError
     from rot180.interop.export import export_onnx
+    from rot180.interop.standalone import export_python
     from rot180.interop.weights import save_weights
     from rot180.runs import load_run
 
-    suffix = new_file(to, "--to", ".onnx", ".safetensors")
+    suffix = new_file(to, "--to", ".onnx", ".py", ".safetensors")
     for option, given, needed in (
         ("--opset", opset != 17, ".onnx"),
         ("--fold", fold, ".onnx"),
@@ -103,6 +112,14 @@ def export(
             print_json({"path": to, "parameters": parameters, "names": names})
         else:
             print(f"{visible(to)}: {parameters:,} weights, as load_state_dict of PyTorch takes them")
+        return
+    if suffix == ".py":
+        with reading_bar() as progress:
+            program = export_python(model, to, progress=progress)
+        if json:
+            print_json(program.to_dict())
+        else:
+            _tell_program(program)
         return
     with reading_bar() as progress:
         written = export_onnx(
@@ -136,6 +153,17 @@ def _tell(written: OnnxFile) -> None:
         )
     for note in written.notes:
         print(note)
+
+
+def _tell_program(program: PythonFile) -> None:
+    from rot180.cli.output import visible
+    from rot180.cli.quantity import memory
+
+    print(f"{visible(program.path)}: {memory(program.size)}, {program.weights:,} weights, NumPy alone")
+    print(
+        f"its outputs for {program.examples} examples differ from the network's by at most {program.difference:.1e}; "
+        f"they are in the file: python {visible(program.path)} --verify"
+    )
 
 
 def _described(port: Port) -> str:
