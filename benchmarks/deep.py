@@ -32,6 +32,8 @@ class DeepWorkload:
     """Rows and columns of the images."""
     target: float = 1.0
     optimizer: str = "adam"
+    frozen: bool = False
+    """Whether normalizations keep their running statistics, as in fine-tuning."""
     threads: int = 2
     batches: int = 2
     compared_steps: int = 1
@@ -83,6 +85,10 @@ DEEP = (
     DeepWorkload("deep-train-resnet20-b128", "train", "resnet20", 128, 32, target=1.5),
     DeepWorkload("deep-train-resnet18-b16", "train", "resnet18", 16, 224, target=1.2),
     DeepWorkload("deep-train-mobilenet_v2-b16", "train", "mobilenet_v2", 16, 224, target=1.3),
+    *(
+        DeepWorkload(f"deep-tune-{model}-b16", "train", model, 16, 224, target=1.3, optimizer="adamw", frozen=True)
+        for model in ("resnet18", "efficientnet_lite0")
+    ),
     *(
         DeepWorkload(f"deep-infer-{model}-b{batch}", "infer", model, batch, 224)
         for model in ("resnet18", "mobilenet_v2", "efficientnet_lite0")

@@ -32,6 +32,9 @@ class Contender:
             raise ValueError(f"the arrays are {sorted(state)}, the workload has {sorted(weights)}")
         for name, value in weights.items():
             state[name][...] = value
+        for layer in self.model.layers:
+            if isinstance(layer, rot180.BatchNorm2d):
+                layer.frozen = isinstance(workload, DeepWorkload) and workload.frozen
         self.trainer = rot180.Trainer(self.model, optimizer=workload.optimizer, engine=engine)
         self.trainer.optimizer.lr = LEARNING_RATE
         self.step = self._infer if workload.task == "infer" else self._train

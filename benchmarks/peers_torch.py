@@ -73,7 +73,11 @@ class Contender:
             self.model.eval()
             self.step = self._infer
         else:
-            kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[workload.optimizer]
+            if isinstance(workload, DeepWorkload) and workload.frozen:
+                for module in self.model.modules():
+                    if isinstance(module, nn.BatchNorm2d):
+                        module.eval()
+            kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[workload.optimizer]
             self.optimizer = kind(self.model.parameters(), LEARNING_RATE, fused=True)
             self.loss = self._loss
             self.step = self._train

@@ -3,6 +3,7 @@
     python tests/runs/kill_resume.py kill --count 200      kill -9, every fifth inside a checkpoint's write
     python tests/runs/kill_resume.py terminate --count 50  SIGTERM: saved and gone in how many seconds?
     python tests/runs/kill_resume.py chain --count 300     SIGINT, SIGTERM and kill -9 in drawn order
+    python tests/runs/kill_resume.py tune --count 30       kill -9 of fine-tuning, at first in the last layer's training
 
 `--model resnet20` trains a named model on the compiled engine instead of a small network in NumPy.
 Prints one JSON object; the exit status is 1 if anything was not as it must be.
@@ -27,20 +28,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rot180.cli import main as rot180
 from rot180.data import load_data
-from rot180.runs import load_model, load_run
+from rot180.nn import network
+from rot180.runs import load_model, load_run, save_model
 from rot180.runs.checkpoint import list_checkpoints, load_newest
 from rot180.runs.history_file import read_history
 from rot180.training import evaluate as measure
 
-SETTINGS = [
-    *("--model", "8x8x1 > conv3x3:4 relu maxpool2 > fc16 relu dropout0.2 > fc10", "--limit", "200"),
-    *("--epochs", "3", "--batch-size", "8", "--validation", "0.1", "--engine", "numpy"),
-]
+SHORT = ["--limit", "200", "--epochs", "3", "--batch-size", "8", "--validation", "0.1", "--engine", "numpy"]
+SETTINGS = [*SHORT, "--model", "8x8x1 > conv3x3:4 relu maxpool2 > fc16 relu dropout0.2 > fc10"]
+NORMALIZED = "8x8x1 > conv3x3:4 bn relu maxpool2 > fc16 relu dropout0.2 > fc10"
 MORE_STATE = [
-    *SETTINGS,
-    *("--model", "8x8x1 > conv3x3:4 bn relu maxpool2 > fc16 relu dropout0.2 > fc10", "--augment", "shift:1,mixup:0.2"),
+    *SHORT,
+    *("--augment", "shift:1,mixup:0.2"),
     *("--ema", "0.9", "--clip-norm", "1", "--optimizer", "adamw", "--no-decay-bias-and-norm"),
     *("--label-smoothing", "0.1", "--early-stopping", "3"),
 ]
@@ -114,6 +117,8 @@ class Reference:
     losses: list[float]
     validation: list[float | None]
     seconds: float
+    head_seconds: float
+    """From the configuration to the first step; with `--from`, the last layer is trained in between."""
 
 
 def checksum(run: Path) -> str:
@@ -123,17 +128,21 @@ def checksum(run: Path) -> str:
 
 def uninterrupted(folder: Path, settings: list[str] = SETTINGS) -> Reference:
     """Train without a break, and measure how long that takes."""
-    seconds = []
+    seconds, head_seconds = [], []
     for number in range(2):  # the first also warms up
         run = folder / f"reference-{number}"
         began = time.monotonic()
         process = start(["train", *settings, *EVERY, "--out", str(run)])
+        wait_for(process, run / "config.toml")
+        configured = time.monotonic()
+        wait_for(process, run / "history.jsonl")
+        head_seconds.append(time.monotonic() - configured)
         process.join()
         seconds.append(time.monotonic() - began)
         if process.exitcode:
             raise SystemExit(f"the uninterrupted training ended with {process.exitcode}")
     history = read_history(run / "history.jsonl")
-    return Reference(checksum(run), history.losses, history.column("validation_loss"), min(seconds))
+    return Reference(checksum(run), history.losses, history.column("validation_loss"), min(seconds), min(head_seconds))
 
 
 @dataclass
@@ -178,10 +187,10 @@ def look_at(run: Path, tally: Tally) -> None:
     tally.lost_epochs += max(0, told - len(checkpoint.state.history.epochs))
 
 
-def killed(process: Any, run: Path, reference: Reference, rng: random.Random) -> bool:
-    """Kill a process at a random moment after it began to write; say whether that came before its end."""
+def killed(process: Any, run: Path, seconds: float, rng: random.Random) -> bool:
+    """Kill a process within so many seconds after it began to write; say whether that came before its end."""
     wait_for(process, run / "config.toml")
-    process.join(rng.uniform(0, reference.seconds))
+    process.join(rng.uniform(0, seconds))
     process.kill()
     process.join()
     return bool(process.exitcode == -signal.SIGKILL)
@@ -216,7 +225,19 @@ def finish(run: Path, reference: Reference, tally: Tally) -> None:
 
 def kill(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> Tally:
     """Kill trainings so many times in all, one to three times each, and finish them."""
-    settings = [*MORE_STATE, *other]
+    return _kill(count, folder, seed, [*MORE_STATE, "--model", NORMALIZED, *other])
+
+
+def tune(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> Tally:
+    """Kill fine-tunings likewise, each for the first time before its first step, while the last layer is trained."""
+    source, generator = network(NORMALIZED).build(seed=1), np.random.default_rng(1)
+    for array in source.statistics.values():
+        array[...] = 0.5 + generator.random(array.shape)
+    save_model(folder / "source.safetensors", source)
+    return _kill(count, folder, seed, [*MORE_STATE, "--from", str(folder / "source.safetensors"), *other])
+
+
+def _kill(count: int, folder: Path, seed: int, settings: list[str]) -> Tally:
     rng, tally, reference = random.Random(seed), Tally(), uninterrupted(folder, settings)
     while tally.interruptions < count:
         run = folder / f"run-{tally.trainings}-{tally.interruptions}"
@@ -234,7 +255,8 @@ def kill(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> 
                 if process.exitcode not in (0, -signal.SIGKILL):
                     raise SystemExit(f"a training that was to be killed inside a write ended with {process.exitcode}")
             else:
-                hit = killed(start(arguments), run, reference, rng)
+                early = "--from" in settings and not began
+                hit = killed(start(arguments), run, reference.head_seconds if early else reference.seconds, rng)
             if not (run / "config.toml").exists():
                 continue
             began = True
@@ -371,7 +393,7 @@ def main() -> int:
     return 0 if tally.is_right else 1
 
 
-MODES = {"kill": kill, "terminate": terminate, "chain": chain}
+MODES = {"kill": kill, "terminate": terminate, "chain": chain, "tune": tune}
 
 
 if __name__ == "__main__":

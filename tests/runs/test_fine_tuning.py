@@ -16,7 +16,9 @@ from rot180.runs.resume import resume_run
 from rot180.runs.source import open_source, with_new_head
 from rot180.runs.train_run import RunSettings, train_run
 from rot180.training import StepDone
-from rot180.training.head import compute_features, fit_head
+from rot180.training.fit import hold_out
+from rot180.training.head import _Problem, compute_features, fit_head
+from rot180.training.loop import Examples
 
 NETWORK = "12x12x3 > conv3x3:6:pad1:nobias bn relu maxpool2 > conv3x3:8:pad1:nobias bn relu > gap dropout0.2 fc4"
 
@@ -73,7 +75,10 @@ def test_a_frozen_body(photos, source, tmp_path):
     with pytest.raises(ArgumentError, match="the run was started with --freeze"):
         resume_run(tmp_path / "run", epochs=3, draw=False, tell=str)
     assert run.test.accuracy > 0.8
-    assert (tmp_path / "run" / "report.html").exists()
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "<dt>accuracy of the last layer alone</dt>" in report
+    assert "on a fifth of 36 images, held out to choose its weight decay" in report
+    assert "<dt>epochs</dt>" not in report
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["source_sha256"] == open_source(str(source)).sha256
     assert f'source = "{source}"' in (tmp_path / "run" / "config.toml").read_text()
@@ -123,9 +128,10 @@ def test_a_source_that_has_changed(photos, source, tmp_path):
         if what == "computing features":
             raise KeyboardInterrupt
 
-    given = RunSettings(data=str(photos), source=str(other), engine="numpy", freeze=True)
+    given, said = RunSettings(data=str(photos), source=str(other), engine="numpy", freeze=True), []
     with pytest.raises(KeyboardInterrupt):
-        train_run(given, out=tmp_path / "run", draw=False, tell=str, progress=progress)
+        train_run(given, out=tmp_path / "run", draw=False, tell=said.append, progress=progress)
+    assert said[-1].startswith("interrupted while the last layer was trained; start again with: rot180 train --resume")
     model = rot180.load_model(source)
     model.state["conv1.weight"][...] *= 2
     rot180.save_model(other, model)
@@ -169,6 +175,37 @@ def test_the_head_is_the_minimum_of_its_loss():
     np.testing.assert_allclose(z - z.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=2e-3)
 
 
+def test_images_that_are_held_out_are_not_trained_on_in_either_phase(photos, source, tmp_path):
+    run, said = train(photos, source, tmp_path / "run", epochs=1, validation=0.25)
+    assert run.history.epochs[0].validation_accuracy is not None
+    assert "the features of 27 images" in said[-1]  # 3 * 12 without a quarter
+    (images, labels, _), _ = hold_out(Examples(run.dataset.train_images, run.dataset.train_labels), 0.25, seed=0)
+    frozen = train(photos, source, tmp_path / "frozen", freeze=True, validation=0.25)[0].model
+    features = compute_features(frozen, images, mirrored=True, engine="numpy")
+    expected = fit_head(features, labels, 3, engine="numpy")
+    np.testing.assert_array_equal(frozen.state["fc1.weight"], expected.weight)
+
+
+def test_class_weights_count_images_as_often_as_they_say():
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, 40)
+    features = generator.normal(size=(40, 3)) + labels[:, None]
+    shares = np.array([1.0, 3.0])
+    problem = _Problem(features, labels, shares, "numpy")
+    often = np.repeat(np.arange(40), shares[labels].astype(int))
+    point = generator.normal(size=(4, 2))
+    loss, gradient = problem._value(point, 0.0)
+    # The same standardization, and each image as often as it counts.
+    problem._x, problem._labels, problem._shares = problem._x[often], labels[often], np.full(len(often), 1 / 40)
+    expected, expected_gradient = problem._value(point, 0.0)
+    np.testing.assert_allclose(loss, expected)
+    np.testing.assert_allclose(gradient, expected_gradient)
+    # A class that counts much more is preferred.
+    plain, weighted = (fit_head(features, labels, 2, class_weights=w, engine="numpy") for w in (None, [1.0, 50.0]))
+    counts = [((features @ head.weight + head.bias).argmax(1) == 1).sum() for head in (plain, weighted)]
+    assert counts[1] > counts[0]
+
+
 def test_a_head_that_is_a_convolution():
     model = rot180.network("8x8x3 > conv3x3:4 relu dropout > conv1x1:10 relu gap").build(seed=1)
     made = with_new_head(model, (9, 9, 3), 2)
@@ -181,9 +218,14 @@ def test_what_cannot_be_fine_tuned(photos, source, tmp_path):
         open_source("nothing")
     with pytest.raises(ArgumentError, match="--freeze needs --from"):
         train_run(RunSettings(freeze=True), out=tmp_path / "run")
-    for setting in ({"model": "lenet5"}, {"normalize": "image"}, {"epochs": 3, "freeze": True}):
+    for setting in (
+        *({"model": "lenet5"}, {"normalize": "image"}, {"recipe": "fast"}),
+        *({"epochs": 3, "freeze": True}, {"augment": "flip", "freeze": True}, {"optimizer": "sgd", "freeze": True}),
+    ):
         with pytest.raises(ArgumentError, match=f"leave out --{next(iter(setting))}"):
             train(photos, source, tmp_path / "run", **setting)
+    with pytest.raises(ArgumentError, match="without epochs; leave out --learning-rate"):
+        train(photos, source, tmp_path / "run", lr=0.1, freeze=True)
     with pytest.raises(ShapeError, match="--from: the network takes images of 12x12x3, but digits has 8x8x1"):
         train("digits", source, tmp_path / "run")
     with pytest.raises(ArgumentError, match="epochs must be an int, at least 1"):

@@ -58,7 +58,7 @@ def say_start(asked: str | None, read: list[Dataset], event: Event) -> None:
             print(f"data: {visible(dataset.sources)}")
         if asked in MODELS and make_model(asked).notation != model.notation:
             print(f"{asked} is made for other images or classes: its first and last parts are adapted")
-        print(f"network: {model} ({model.summary().parameters:,} parameters)")
+        print(f"network: {_short(str(model))} ({model.summary().parameters:,} parameters)")
         print(f"training on {event.images:,} images{held_out}, epochs: {event.epochs}", flush=True)
         if augment := event.settings.augment:
             print(f"augmentation: {augment}", flush=True)
@@ -69,6 +69,23 @@ def say_start(asked: str | None, read: list[Dataset], event: Event) -> None:
             names = model.class_names or range(len(weights))
             told = [f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True)]
             print(f"class weights: {', '.join(told[:12])}{', ...' if len(told) > 12 else ''}", flush=True)
+
+
+def _short(notation: str, most: int = 400) -> str:
+    """Return a notation whose middle is left out if it is long, as that of a published network is.
+
+    >>> _short("32x32x3 > conv3x3:16 relu > fc10"), _short("32x32x3 > conv3x3:16 relu > fc10", most=24)
+    ('32x32x3 > conv3x3:16 relu > fc10', '32x32x3 > ... > fc10')
+    """
+    if len(notation) <= most:
+        return notation
+    blocks = notation.split(" > ")
+    first, last = [blocks[0]], [blocks[-1]]
+    for block in blocks[1:-1]:
+        if len(" > ".join([*first, block, "...", *last])) > most:
+            break
+        first.append(block)
+    return " > ".join([*first, "...", *last])
 
 
 def say_notes(read: list[Dataset], event: Event) -> None:

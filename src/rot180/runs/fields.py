@@ -100,6 +100,7 @@ EPOCH = {
 
 HISTORY: dict[str, Mapping[str, Kind]] = {
     "started": {"epochs": COUNT, "batches": COUNT, "images": COUNT},
+    "head": {"images": COUNT, "decay": NUMBER, "accuracy": NUMBER, "seconds": NUMBER},
     "resumed": {"epoch": COUNT, "batch": COUNT},
     "extended": {"epochs": COUNT, "before": COUNT},
     "step": {

@@ -59,6 +59,11 @@ class RunRecorder:
     policy : CheckpointPolicy
     resumed : Checkpoint, optional
         The checkpoint that the training continues from.
+
+    Attributes
+    ----------
+    head : dict
+        What is known of the training of the last layer before the first step, for the history; empty if there was none.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class RunRecorder:
     ) -> None:
         self.folder: RunFolder | None = None
         self._open_folder, self._policy, self._resumed = open_folder, policy, resumed
+        self.head: dict[str, float] = {}
         self._history = History() if resumed is None else history_so_far(resumed.state.history)
         self._started: TrainingStarted | None = None
         self._writer: HistoryWriter | None = None
@@ -137,6 +143,8 @@ class RunRecorder:
         self._writer = self.folder.history_writer()
         if self._resumed is None:
             self._writer(event)
+            if self.head:
+                self._writer.write("head", **self.head)
         else:
             pending = self._resumed.extra["epoch_pending"]
             self._writer.restore(self._resumed.extra["history_file"], len(self._history.epochs) - bool(pending))

@@ -111,7 +111,11 @@ def _results(
         if "mix" in str(augment):
             remark = f"{remark}, of mixed images"
         yield "training accuracy", _percent(kept.get("train_accuracy")), remark
-    if started := last.get("started"):
+    head = last.get("head", {})
+    if head:
+        remark = f"on a fifth of {head.get('images'):,} images, held out to choose its weight decay {head.get('decay'):g}"
+        yield "accuracy of the last layer alone", _percent(head.get("accuracy")), remark
+    if (started := last.get("started")) and (epochs or started.get("epochs")):
         remark = f"{started.get('images') or 0:,} training images"
         if ended.get("reason") == "early_stopping":
             remark = f"stopped early; weights of epoch {kept.get('epoch')}"
@@ -120,7 +124,7 @@ def _results(
             planned, remark = extended.get("epochs"), f"{remark}; extended from {extended.get('before')} epochs"
         yield "epochs", f"{len(epochs)} / {planned}", remark
     if ended:
-        yield "training time", _duration(ended.get("seconds")), ""
+        yield "training time", _duration(ended.get("seconds", 0) + head.get("seconds", 0)), ""
     yield "parameters", f"{parameters:,}", ""
 
 

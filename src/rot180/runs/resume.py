@@ -126,9 +126,10 @@ def resume_run(
             # Values computed from the data at the start, such as their mean, come from there.
             prepared.model.preprocessing = checkpoint.model.preprocessing
 
+        head: dict[str, float] = {}
         if prepared.source is not None and checkpoint is None:
             _check_same_source(prepared.source, folder)
-            train_last_layer(prepared, progress, tell)
+            head = train_last_layer(prepared, folder, progress, tell)
 
         def open_folder(event: TrainingStarted) -> RunFolder:
             then = folder.read_environment()
@@ -150,6 +151,7 @@ def resume_run(
             return folder
 
         recorder = RunRecorder(open_folder, checkpoints or CheckpointPolicy(), checkpoint)
+        recorder.head = head
         return run_training(
             prepared,
             recorder,

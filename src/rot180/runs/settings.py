@@ -33,6 +33,12 @@ NOT_OF_FIT = (
 )
 """Settings that are used before the training."""
 
+OF_STEPS = (
+    *("epochs", "batch_size", "optimizer", "lr", "momentum", "nesterov", "weight_decay", "decay_bias_and_norm"),
+    *("clip_norm", "schedule", "warmup", "label_smoothing", "ema", "early_stopping", "accumulate", "augment"),
+)
+"""Settings that only the steps of a training use."""
+
 
 @dataclass(frozen=True)
 class RunSettings:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 
 from rot180.data import Dataset
 from rot180.data.options import Progress, _silent
@@ -18,7 +19,10 @@ from rot180.nn import BatchNorm2d, GlobalAvgPool2d, Linear, Network, Node
 from rot180.nn.weighted import Weighted, build_with_zeros
 from rot180.runs.folder import load_run
 from rot180.runs.model_file import is_model_file, model_bytes
+from rot180.training.class_weights import class_weights_of
+from rot180.training.fit import hold_out
 from rot180.training.head import compute_features, fit_head
+from rot180.training.loop import Examples
 
 EARLIEST = 0.01
 """The learning rate of the layer next to the image, as a share of the last one's; in between it grows evenly."""
@@ -147,15 +151,36 @@ def train_head(
     dataset: Dataset,
     *,
     mirrored: bool,
+    validation: float | str | None = None,
+    class_weights: str | None = None,
     seed: int,
     engine: str,
     progress: Progress | None = None,
     tell: Callable[[str], None],
-) -> None:
-    """Train the last layer of a network on the features of the training images."""
+) -> dict[str, float]:
+    """Train the last layer of a network on the features of the training images, without those that `fit` holds out.
+
+    Returns
+    -------
+    dict
+        What the run's history records: images, the weight decay chosen, the accuracy on the images that were held out
+        for that, and the seconds.
+    """
+    began = perf_counter()
     images, labels = dataset.train_images, dataset.train_labels
+    if isinstance(validation, (int, float)):
+        (images, labels, _), _ = hold_out(Examples(images, labels), validation, seed)
+    weights = None if class_weights is None else class_weights_of(class_weights, labels, dataset.class_names)
     features = compute_features(model, images, mirrored=mirrored, engine=engine, progress=progress)
-    head = fit_head(features, labels, model.output_shape[0], seed=seed, engine=engine, progress=progress)
+    head = fit_head(
+        features,
+        labels,
+        model.output_shape[0],
+        class_weights=weights,
+        seed=seed,
+        engine=engine,
+        progress=progress,
+    )
     last = model.layers[-1]
     model.state[f"{last.name}.weight"][...] = head.weight
     model.state[f"{last.name}.bias"][...] = head.bias
@@ -163,3 +188,9 @@ def train_head(
         f"the last layer was trained on the features of {len(labels):,} images: accuracy {100 * head.accuracy:.2f}% "
         f"on a fifth of them, held out to choose the weight decay {head.decay:g}"
     )
+    return {
+        "images": len(labels),
+        "decay": head.decay,
+        "accuracy": head.accuracy,
+        "seconds": perf_counter() - began,
+    }

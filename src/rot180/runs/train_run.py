@@ -13,7 +13,7 @@ from typing import Any
 from rot180.data import Dataset
 from rot180.data.options import Progress
 from rot180.errors import ArgumentError, NonFiniteError, Rot180Error
-from rot180.files import remove_folder, system
+from rot180.files import quoted, remove_folder, system
 from rot180.language import translate
 from rot180.nn import MODELS, Network
 from rot180.runs.checkpoint import Checkpoint
@@ -24,7 +24,7 @@ from rot180.runs.lock import RunLock
 from rot180.runs.prepare import Prepared, are_photographs, default_model, doubts, prepare
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
 from rot180.runs.report import write_report
-from rot180.runs.settings import NOT_OF_FIT, RunSettings
+from rot180.runs.settings import NOT_OF_FIT, OF_STEPS, RunSettings
 from rot180.runs.source import train_head
 from rot180.runs.tensorboard import TensorBoardWriter, require_tensorboard
 from rot180.training import Evaluation, History, Subscriber, evaluate, fit
@@ -150,7 +150,7 @@ def train_run(
         try:
             if prepared.source is not None:  # the last layer comes first: if that is interrupted, it can be resumed
                 made = open_folder(inference_engine(settings.engine, prepared.model).name)
-                train_last_layer(prepared, progress, tell)
+                recorder.head = train_last_layer(prepared, made, progress, tell)
             return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, examine=examine)
         except Rot180Error as error:
             # What only the first step shows, such as a lack of memory. Numbers that are not finite have a report.
@@ -169,29 +169,44 @@ def _check_source(settings: RunSettings) -> None:
     for name, value in (("model", settings.model), ("normalize", settings.normalize)):
         if value is not None:
             raise ArgumentError(f"--from brings its own network and preprocessing; leave out --{name}")
-    if settings.freeze and settings.epochs:
-        raise ArgumentError("--freeze trains the last layer alone, without epochs; leave out --epochs")
+    if settings.recipe != RunSettings.recipe:
+        raise ArgumentError("--from has its own recipe; leave out --recipe")
+    for name in OF_STEPS if settings.freeze else ():
+        if getattr(settings, name) != getattr(RunSettings, name):
+            option = {"lr": "learning-rate"}.get(name, name.replace("_", "-"))
+            raise ArgumentError(f"--freeze trains the last layer alone, without epochs; leave out --{option}")
 
 
-def train_last_layer(prepared: Prepared, progress: Progress | None, tell: Callable[[str], None]) -> None:
-    """Train the new last layer of a network that was trained before."""
+def train_last_layer(
+    prepared: Prepared, folder: RunFolder, progress: Progress | None, tell: Callable[[str], None]
+) -> dict[str, float]:
+    """Train the new last layer of a network that was trained before; return what the history records of it."""
     settings, dataset = prepared.settings, prepared.dataset
     if prepared.source is None:
-        return
+        return {}
     if prepared.source.text != str(prepared.source.path):
         license_ = prepared.source.license or "not stated"
         tell(f"the network to start from: {prepared.source.text}; license: {translate(license_)}")
     for note in prepared.source.notes:
         tell(f"{prepared.source.path}: {translate(note)}")
-    train_head(
-        prepared.model,
-        dataset,
-        mirrored=are_photographs(dataset),
-        seed=settings.seed,
-        engine=settings.engine,
-        progress=progress,
-        tell=tell,
-    )
+    try:
+        return train_head(
+            prepared.model,
+            dataset,
+            mirrored=are_photographs(dataset),
+            validation=settings.validation,
+            class_weights=settings.class_weights,
+            seed=settings.seed,
+            engine=settings.engine,
+            progress=progress,
+            tell=tell,
+        )
+    except KeyboardInterrupt:
+        tell(
+            f"interrupted while the last layer was trained; start again with: "
+            f"rot180 train --resume {quoted(folder.path)}"
+        )
+        raise
 
 
 def run_training(

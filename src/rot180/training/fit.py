@@ -204,7 +204,7 @@ def fit(
         workers = min(os.cpu_count() or 1, 4) if settings.augment or isinstance(images, LazyImages) else 0
     held_out = None
     if isinstance(validation, (int, float)):
-        (images, labels, weights), held_out = _split(Examples(images, labels, weights), validation, seed)
+        (images, labels, weights), held_out = hold_out(Examples(images, labels, weights), validation, seed)
     elif validation is not None:
         held_out = Examples(*read_data(validation))
 
@@ -301,8 +301,15 @@ def _smooth(loss: Loss, label_smoothing: float, asked: str | Loss) -> None:
     loss.label_smoothing = label_smoothing
 
 
-def _split(given: Examples, share: float, seed: int) -> tuple[Examples, Examples]:
-    """Split the data at random; the share is rounded to whole images, and both parts have at least one."""
+def hold_out(given: Examples, share: float, seed: int) -> tuple[Examples, Examples]:
+    """Split data at random, as `fit` does with `validation=share`; return what is left, and what is held out.
+
+    The share is rounded to whole images, and both parts have at least one.
+
+    >>> kept, held_out = hold_out(Examples(np.zeros((10, 2, 2, 1)), np.arange(10) % 2), 0.2, seed=0)
+    >>> len(kept.images), len(held_out.labels)
+    (8, 2)
+    """
     if isinstance(share, bool) or not math.isfinite(share) or not 0 < share < 1:
         raise ArgumentError(f"validation must be a share above 0 and below 1, or (images, labels); it is {share!r}")
     images = given.images
