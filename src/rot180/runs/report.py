@@ -113,7 +113,9 @@ def _results(
         yield "training accuracy", _percent(kept.get("train_accuracy")), remark
     head = last.get("head", {})
     if head:
-        remark = f"on a fifth of {head.get('images'):,} images, held out to choose its weight decay {head.get('decay'):g}"
+        remark = (
+            f"on a fifth of {head.get('images'):,} images, held out to choose its weight decay {head.get('decay'):g}"
+        )
         yield "accuracy of the last layer alone", _percent(head.get("accuracy")), remark
     if (started := last.get("started")) and (epochs or started.get("epochs")):
         remark = f"{started.get('images') or 0:,} training images"
