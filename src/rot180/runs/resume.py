@@ -129,7 +129,7 @@ def resume_run(
         head: dict[str, float] = {}
         if prepared.source is not None and checkpoint is None:
             _check_same_source(prepared.source, folder)
-            head = train_last_layer(prepared, folder, progress, tell)
+            head = train_last_layer(prepared, progress, tell, folder)
 
         def open_folder(event: TrainingStarted) -> RunFolder:
             then = folder.read_environment()

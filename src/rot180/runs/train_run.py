@@ -150,7 +150,7 @@ def train_run(
         try:
             if prepared.source is not None:  # the last layer comes first: if that is interrupted, it can be resumed
                 made = open_folder(inference_engine(settings.engine, prepared.model).name)
-                recorder.head = train_last_layer(prepared, made, progress, tell)
+                recorder.head = train_last_layer(prepared, progress, tell, made)
             return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, examine=examine)
         except Rot180Error as error:
             # What only the first step shows, such as a lack of memory. Numbers that are not finite have a report.
@@ -178,9 +178,12 @@ def _check_source(settings: RunSettings) -> None:
 
 
 def train_last_layer(
-    prepared: Prepared, folder: RunFolder, progress: Progress | None, tell: Callable[[str], None]
+    prepared: Prepared, progress: Progress | None, tell: Callable[[str], None], folder: RunFolder | None = None
 ) -> dict[str, float]:
-    """Train the new last layer of a network that was trained before; return what the history records of it."""
+    """Train the new last layer of a network that was trained before; return what the history records of it.
+
+    With the folder of a run, an interruption tells how to resume it.
+    """
     settings, dataset = prepared.settings, prepared.dataset
     if prepared.source is None:
         return {}
@@ -202,10 +205,11 @@ def train_last_layer(
             tell=tell,
         )
     except KeyboardInterrupt:
-        tell(
-            f"interrupted while the last layer was trained; start again with: "
-            f"rot180 train --resume {quoted(folder.path)}"
-        )
+        if folder is not None:
+            tell(
+                f"interrupted while the last layer was trained; start again with: "
+                f"rot180 train --resume {quoted(folder.path)}"
+            )
         raise
 
 
