@@ -38,7 +38,7 @@ def import_weights(
         typer.Option(
             "--input",
             metavar="HxWxC",
-            help="The size of the images, such as 224x224x3, where an ONNX file leaves it open.",
+            help="The size of the images, such as 224x224x3, where an ONNX or Keras file leaves it open.",
             show_default=False,
         ),
     ] = None,
@@ -82,10 +82,10 @@ def import_weights(
             raise ArgumentError("--model is for files of weights; an ONNX file holds its network; leave it out")
         _import_graph(file, out, input_shape, output, json)
         return
-    if input_shape is not None or output is not None:
-        raise ArgumentError("--input and --output are for ONNX files; this file holds weights; leave them out")
+    if output is not None:
+        raise ArgumentError("--output is for ONNX files; leave it out")
     with reading_bar() as progress:
-        imported = import_weights(file, model, progress=progress)
+        imported = import_weights(file, model, input_shape=_shape(input_shape), progress=progress)
     network = imported.model
     save_model(out, network)
     parameters = sum(array.size for array in network.parameters.values())

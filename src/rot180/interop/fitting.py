@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from rot180.errors import ModelError
 from rot180.interop.stored import Weights
-from rot180.interop.torch_layout import Shape, flattened_maps, torch_shapes
+from rot180.interop.torch_layout import Shape, flattened_maps, own_shapes, torch_shapes
 from rot180.interop.torch_names import NAMINGS
-from rot180.nn import Network
+from rot180.nn import BatchNorm2d, Conv2d, ConvTranspose2d, GroupNorm, Layer, LayerNorm, Linear, Network, PReLU
 
 OWN = "rot180"
 """The names used here, such as `conv1.weight`."""
@@ -150,7 +150,7 @@ def _names(network: Network) -> Iterator[tuple[str, dict[str, str], bool]]:
 
 
 def _fits(network: Network, weights: Weights, naming: str, names: dict[str, str], is_tf: bool) -> Iterator[Fit]:
-    places = places_of(network, names, keeps_layout=naming == OWN and "rot180_format" in weights.metadata)
+    places = places_of(network, names, keeps_layout=weights.keeps_layout)
     for stored in cleaned(weights.arrays):
         shapes = {name: weights.arrays[original].shape for name, original in stored.items()}
         yield Fit(network, naming, is_tf, places, stored, shapes)
@@ -174,7 +174,7 @@ def places_of(network: Network, names: dict[str, str], *, keeps_layout: bool = F
         arrays = {**layer.parameter_shapes(shapes.input), **layer.statistic_shapes(shapes.input)}
         for key, shape in arrays.items():
             maps = flattened.get(layer.name)
-            there = (shape,) if keeps_layout else torch_shapes(key, shape, maps)
+            there = own_shapes(layer, key, shape) if keeps_layout else torch_shapes(key, shape, maps)
             found[f"{names[layer.name]}.{key}"] = Place(f"{layer.name}.{key}", shape, there, maps)
     return found
 
@@ -196,20 +196,44 @@ def cleaned(names: Iterable[str]) -> Iterator[dict[str, str]]:
 
 def _in_order(network: Network, weights: Weights) -> Fit | None:
     """Return the fit of the layers in the order in which both have them; None unless every name and shape agrees."""
-    if not weights.is_ordered:
+    if not weights.is_ordered and not weights.kinds:
         return None
-    found = list(dict.fromkeys(name.rpartition(".")[0] for name in weights.arrays))
-    own = [
-        layer.name
+    layers = [
+        layer
         for layer, shapes in zip(network.layers, network.layer_shapes, strict=True)
         if layer.parameter_shapes(shapes.input) or layer.statistic_shapes(shapes.input)
     ]
-    if len(found) != len(own):
+    found = list(dict.fromkeys(name.rpartition(".")[0] for name in weights.arrays))
+    if weights.kinds:
+        of_kind = {kind: [name for name in found[::-1] if weights.kinds[name] == kind] for kind in KINDS}
+        found = [of_kind[kind].pop() for kind in map(_kind, layers) if of_kind.get(kind)]
+    if len(found) != len(layers):
         return None
-    places = places_of(network, dict(zip(own, found, strict=True)))
+    own = [layer.name for layer in layers]
+    places = places_of(network, dict(zip(own, found, strict=True)), keeps_layout=weights.keeps_layout)
     shapes = {name: array.shape for name, array in weights.arrays.items()}
     fit = Fit(network, IN_ORDER, False, places, {name: name for name in weights.arrays}, shapes)
     return fit if fit.is_complete else None
+
+
+KINDS = {
+    "batch_normalization": BatchNorm2d,
+    "conv2d": Conv2d,
+    "conv2d_transpose": ConvTranspose2d,
+    "dense": Linear,
+    "group_normalization": GroupNorm,
+    "layer_normalization": LayerNorm,
+    "p_re_lu": PReLU,
+    "depthwise_conv2d": Conv2d,
+}
+"""Our layers by Keras's name of their class."""
+
+
+def _kind(layer: Layer) -> str:
+    """Return Keras's name of a layer's class."""
+    if isinstance(layer, Conv2d) and layer.groups > 1:
+        return "depthwise_conv2d"
+    return next((kind for kind, own in KINDS.items() if type(layer) is own), "")
 
 
 def require_complete(fit: Fit, weights: Weights, what: str, hint: str = "") -> None:

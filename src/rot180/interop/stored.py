@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from rot180.errors import ModelError
 from rot180.files import open_regular, reading
+from rot180.nn import Network
+from rot180.nn.layer import Shape
+from rot180.nn.preprocessing import Preprocessing
 from rot180.ops.types import Array
 
 FLOATS = ("F32", "F64", "F16", "BF16")
@@ -44,26 +48,47 @@ class Weights:
     arrays : dict of str to StoredArray
         In the order of the file.
     metadata : dict of str to str
-        What a safetensors file says about itself.
     is_ordered : bool
-        Whether the order is that in which the network's author defined the layers; safetensors sorts them.
+        Whether the order is that in which the author of the network defined its layers.
+    keeps_layout : bool
+        Whether the arrays are stored in the layout used here, not in PyTorch's.
+    kinds : dict of str to str
+        For a file that keeps the layers of each class in order, but not the classes: the class of each layer.
+    network : Network or None
+        The network that the file describes, not built; the arrays then have its names.
+    preprocessing : Preprocessing or None
+        What this network does with pixels first.
+    notes : tuple of str
+        What was left out of it.
     """
 
     path: Path
     arrays: dict[str, StoredArray]
     metadata: dict[str, str]
     is_ordered: bool
+    keeps_layout: bool = False
+    kinds: dict[str, str] = field(default_factory=dict)
+    network: Network | None = None
+    preprocessing: Preprocessing | None = None
+    notes: tuple[str, ...] = ()
 
 
 @contextmanager
-def open_weights(path: str | Path) -> Iterator[Weights]:
+def open_weights(path: str | Path, input_shape: Shape | None = None) -> Iterator[Weights]:
     """Open a file of weights, by its content, not by its name.
+
+    Parameters
+    ----------
+    path : str or Path
+    input_shape : tuple of int, optional
+        The shape of one image, for a file that describes a network and leaves it open.
 
     Raises
     ------
     ModelError
         It cannot be read, is damaged, or is of no format that is known.
     """
+    from rot180.interop.keras.container import is_keras_file
     from rot180.interop.torch_file import is_torch_file, open_torch_file
 
     try:
@@ -73,7 +98,9 @@ def open_weights(path: str | Path) -> Iterator[Weights]:
     with reading(path), open_regular(path) as file:
         head = file.read(16)
         file.seek(0)
-        if is_torch_file(path, head):
+        if is_keras_file(file, head):
+            yield _open_keras(path, file, input_shape)
+        elif is_torch_file(path, head):
             with open_torch_file(path, file) as arrays:
                 yield Weights(path, _floats(arrays), {}, True)
         elif head[8:9] == b"{":
@@ -81,9 +108,30 @@ def open_weights(path: str | Path) -> Iterator[Weights]:
                 yield weights
         else:
             raise ModelError(
-                f"{path}: expected weights in a .safetensors file or a PyTorch checkpoint (.pth, .pt), found something "
-                f"else"
+                f"{path}: expected weights in a .safetensors file, a PyTorch checkpoint (.pth, .pt) or a Keras file "
+                f"(.keras, .h5), found something else"
             )
+
+
+def _open_keras(path: Path, file: BinaryIO, input_shape: Shape | None) -> Weights:
+    from rot180.interop.keras.container import read_keras_file
+    from rot180.interop.keras.lifting import lift, plain_arrays
+
+    found = read_keras_file(path, file)
+    if found.config is None:
+        arrays, kinds = plain_arrays(found)
+        return Weights(path, arrays, {}, not kinds, keeps_layout=True, kinds=kinds)
+    model = lift(found, input_shape)
+    return Weights(
+        path,
+        model.arrays,
+        {},
+        True,
+        keeps_layout=True,
+        network=model.network,
+        preprocessing=model.preprocessing,
+        notes=model.notes,
+    )
 
 
 @contextmanager
@@ -95,7 +143,8 @@ def _open_safetensors(path: Path) -> Iterator[Weights]:
             name: StoredArray(entry.shape, entry.dtype, partial(stored.read_one, name))
             for name, entry in sorted(stored.header.arrays.items(), key=lambda item: stored.header.places[item[0]])
         }
-        yield Weights(path, arrays, stored.header.metadata, False)
+        metadata = stored.header.metadata
+        yield Weights(path, arrays, metadata, False, keeps_layout="rot180_format" in metadata)
 
 
 def _floats(arrays: dict[str, StoredArray]) -> dict[str, StoredArray]:

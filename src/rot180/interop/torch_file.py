@@ -18,8 +18,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,13 +29,11 @@ import numpy as np
 from rot180.errors import ModelError
 from rot180.interop.pickled import Call, Name, read_pickle
 from rot180.interop.stored import StoredArray
+from rot180.interop.stored_zip import LOCAL, MAX_ENTRIES, Fault, StoredZip
 from rot180.ops.types import Array
 
 MAX_OBJECT = 16 * 1024**2
 """The longest pickle, in bytes; that of a network with a thousand layers is a twentieth of it."""
-
-MAX_STORAGES = 20_000
-"""The most storages in a file."""
 
 MAX_PARTS = 50_000
 """The most parts and arrays of a network that was saved as a whole; one that occurs twice counts twice."""
@@ -59,7 +55,6 @@ STORAGES: dict[str, tuple[str, int]] = {
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 
-ENTRY, LOCAL, END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"
 
 WHERE = (
     "state_dict",
@@ -123,95 +118,32 @@ def open_torch_file(path: Path, file: BinaryIO) -> Iterator[dict[str, StoredArra
             name: StoredArray(tensor.shape, tensor.storage.dtype, _reader(path, container, tensor))
             for name, tensor in weights.items()
         }
-    except _Fault as fault:
+    except Fault as fault:
         raise ModelError(f"{path}: {fault}; the file is damaged or not a PyTorch checkpoint") from None
 
 
-class _Fault(ModelError):
-    """What is wrong with a file, without its name."""
-
-
-class _Zip:
-    """The newer container. Python's `zipfile` would read a directory of any length, and unpack entries."""
+class _Zip(StoredZip):
+    """The newer container."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._places = self._directory()
-        name = next((name for name in self._places if name.endswith("/data.pkl")), None)
+        super().__init__(file)
+        name = next((name for name in self.places if name.endswith("/data.pkl")), None)
         if name is None:
-            raise _Fault("no data.pkl in it")
+            raise Fault("no data.pkl in it")
         self._folder = name.removesuffix("data.pkl")
-        if self._folder + "byteorder" in self._places and self._bytes(self._folder + "byteorder", 16) != b"little":
-            raise _Fault("expected little-endian numbers")
-        self.object = _read_object(io.BytesIO(self._bytes(name, MAX_OBJECT)))
-
-    def _directory(self) -> dict[str, tuple[int, int, int]]:
-        """Return the offset of the local header, the size and the checksum of each entry."""
-        size = os.fstat(self._file.fileno()).st_size
-        self._file.seek(max(size - 65_557, 0))
-        tail = self._file.read(65_557)
-        place = tail.rfind(END)
-        if place < 0 or len(tail) - place < 22:
-            raise _Fault("the zip file's directory is missing")
-        count, length, start = struct.unpack_from("<HII", tail, place + 10)
-        if count > MAX_STORAGES or length > count * 400 or start + length > size:
-            raise _Fault(f"expected a directory of at most {MAX_STORAGES:,} entries within the file")
-        self._file.seek(start)
-        directory, found, at = self._file.read(length), {}, 0
-        for _ in range(count):
-            if directory[at : at + 4] != ENTRY or at + 46 > length:
-                raise _Fault("the zip file's directory is damaged")
-            flags, method = struct.unpack_from("<HH", directory, at + 8)
-            checksum, packed, unpacked, name, extra, comment = struct.unpack_from("<IIIHHH", directory, at + 16)
-            header = struct.unpack_from("<I", directory, at + 42)[0]
-            if method or packed != unpacked or flags & 1:
-                raise _Fault("expected entries that are stored as they are")
-            text = directory[at + 46 : at + 46 + name].decode("utf-8", "replace")
-            if text in found:
-                raise _Fault("two entries have the same name")
-            found[text] = (header, unpacked, checksum)
-            at += 46 + name + extra + comment
-        return found
-
-    def _start(self, name: str) -> int:
-        header = self._places[name][0]
-        self._file.seek(header)
-        local = self._file.read(30)
-        if len(local) < 30 or not local.startswith(LOCAL):
-            raise _Fault("an entry of the zip file does not begin where its directory says")
-        name_length, extra_length = struct.unpack_from("<HH", local, 26)
-        return header + 30 + int(name_length) + int(extra_length)
-
-    def _bytes(self, name: str, limit: int) -> bytes:
-        _, size, checksum = self._places[name]
-        if size > limit:
-            raise _Fault(f"expected at most {limit:,} bytes in {name[-40:]!r}, found {size:,}")
-        self._file.seek(self._start(name))
-        data = self._file.read(size)
-        self._compare(data, size, checksum)
-        return data
-
-    @staticmethod
-    def _compare(data: Any, size: int, checksum: int) -> None:
-        if len(data) != size:
-            raise _Fault("an entry is cut off")
-        if checksum and zlib.crc32(data) != checksum:  # PyTorch can leave it out
-            raise _Fault("the checksum of an entry does not match its content")
+        if self._folder + "byteorder" in self.places and self.bytes(self._folder + "byteorder", 16) != b"little":
+            raise Fault("expected little-endian numbers")
+        self.object = _read_object(io.BytesIO(self.bytes(name, MAX_OBJECT)))
 
     def read(self, storage: Storage) -> Array:
         """Return the bytes of a storage."""
         name = f"{self._folder}data/{storage.key}"
-        if name not in self._places:
-            raise _Fault(f"the storage {storage.key[:20]!r} is missing")
-        _, size, checksum = self._places[name]
+        if name not in self.places:
+            raise Fault(f"the storage {storage.key[:20]!r} is missing")
+        size = self.places[name][1]
         if size != storage.count * storage.item_bytes:
-            raise _Fault(f"expected {storage.count * storage.item_bytes:,} bytes in a storage, found {size:,}")
-        self._file.seek(self._start(name))
-        if self._file.tell() + size > os.fstat(self._file.fileno()).st_size:
-            raise _Fault("an entry is cut off")
-        data = np.fromfile(self._file, np.uint8, size)
-        self._compare(data, size, checksum)
-        return data
+            raise Fault(f"expected {storage.count * storage.item_bytes:,} bytes in a storage, found {size:,}")
+        return self.array(name)
 
 
 class _Sequence:
@@ -224,14 +156,14 @@ class _Sequence:
         head = io.BytesIO(file.read(MAX_OBJECT))
         sizes: dict[str, tuple[int, int]] = {}
         if _read_object(head) != MAGIC or _read_object(head) != PROTOCOL:
-            raise _Fault("expected PyTorch's magic number and protocol")
+            raise Fault("expected PyTorch's magic number and protocol")
         system = _read_object(head)
         if isinstance(system, dict) and system.get("little_endian") is False:
-            raise _Fault("expected little-endian numbers")
+            raise Fault("expected little-endian numbers")
         self.object = _read_object(head, sizes)
         keys = _read_object(head)
-        if not isinstance(keys, list) or len(keys) > MAX_STORAGES or not all(isinstance(key, str) for key in keys):
-            raise _Fault("expected the keys of the storages")
+        if not isinstance(keys, list) or len(keys) > MAX_ENTRIES or not all(isinstance(key, str) for key in keys):
+            raise Fault("expected the keys of the storages")
         self._places: dict[str, tuple[int, int]] = {}
         at = head.tell()
         for key in keys:
@@ -239,19 +171,19 @@ class _Sequence:
             count = int.from_bytes(file.read(8), "little", signed=True)
             declared, item_bytes = sizes.get(key, (count, 1))
             if count != declared or count < 0 or at + 8 + count * item_bytes > self._size:
-                raise _Fault(f"expected {declared:,} numbers in a storage, found {count:,}")
+                raise Fault(f"expected {declared:,} numbers in a storage, found {count:,}")
             self._places[key] = (at + 8, count * item_bytes)
             at += 8 + count * item_bytes
 
     def read(self, storage: Storage) -> Array:
         """Return the bytes of a storage."""
         if storage.key not in self._places:
-            raise _Fault(f"the storage {storage.key[:20]!r} is missing")
+            raise Fault(f"the storage {storage.key[:20]!r} is missing")
         place, size = self._places[storage.key]
         self._file.seek(place)
         data = np.fromfile(self._file, np.uint8, size)
         if len(data) != size:
-            raise _Fault("a storage is cut off")
+            raise Fault("a storage is cut off")
         return data
 
 
@@ -264,25 +196,25 @@ def _read_object(file: io.BytesIO, sizes: dict[str, tuple[int, int]] | None = No
             storage.count,
             storage.item_bytes,
         ):
-            raise _Fault("a storage has two sizes")
+            raise Fault("a storage has two sizes")
         return storage
 
     try:
         return read_pickle(file, make=_make, persistent=persistent)
-    except _Fault:
+    except Fault:
         raise
     except ModelError as error:
-        raise _Fault(str(error)) from None
+        raise Fault(str(error)) from None
 
 
 def _storage(value: Any) -> Storage:
     if not isinstance(value, tuple) or len(value) not in (5, 6) or value[0] != "storage":
-        raise _Fault("expected the description of a storage")
+        raise Fault("expected the description of a storage")
     kind, key, count = value[1], value[2], value[4]
     if not isinstance(kind, Name) or kind.name not in STORAGES or kind.module not in ("torch", "torch.cuda"):
-        raise _Fault(f"numbers of the type {str(getattr(kind, 'name', kind))[:40]!r} are not read")
+        raise Fault(f"numbers of the type {str(getattr(kind, 'name', kind))[:40]!r} are not read")
     if not isinstance(key, str) or not _is_count(count) or (len(value) == 6 and value[5] is not None):
-        raise _Fault("expected the key and the size of a storage")
+        raise Fault("expected the key and the size of a storage")
     return Storage(*STORAGES[kind.name], key, count)
 
 
@@ -304,15 +236,15 @@ def _make(function: Name, arguments: tuple[Any, ...]) -> Any:
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
     if not isinstance(storage, Storage) or not _is_count(offset):
-        raise _Fault("expected an array of a storage")
+        raise Fault("expected an array of a storage")
     for counts in (shape, strides):
         if not isinstance(counts, tuple) or len(counts) > 8 or not all(_is_count(count) for count in counts):
-            raise _Fault("expected the shape and the strides of an array")
+            raise Fault("expected the shape and the strides of an array")
     if len(shape) != len(strides):
-        raise _Fault(f"an array has {len(shape)} axes and {len(strides)} strides")
+        raise Fault(f"an array has {len(shape)} axes and {len(strides)} strides")
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if math.prod(shape) and (last >= storage.count or math.prod(shape) > storage.count):
-        raise _Fault(f"an array of the shape {shape} is not within its storage of {storage.count:,} numbers")
+        raise Fault(f"an array of the shape {shape} is not within its storage of {storage.count:,} numbers")
     return Tensor(storage, offset, shape, strides)
 
 
@@ -324,7 +256,7 @@ def _reader(path: Path, container: _Zip | _Sequence, tensor: Tensor) -> Callable
     def read() -> Array:
         try:
             data = container.read(tensor.storage)
-        except _Fault as fault:
+        except Fault as fault:
             raise ModelError(f"{path}: {fault}; the file is damaged or not a PyTorch checkpoint") from None
         dtype = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "<u2"}[tensor.storage.dtype]
         values = data.view(dtype)[tensor.offset :]
@@ -354,7 +286,7 @@ def find_weights(value: Any, depth: int = 3) -> dict[str, Tensor]:
     """
     found = _find(value, depth, set())
     if not found:
-        raise _Fault("no table of weights in it")
+        raise Fault("no table of weights in it")
     return found
 
 

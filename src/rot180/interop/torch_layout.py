@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.nn import Flatten, Linear, Network
+from rot180.nn import Conv2d, Flatten, Layer, Linear, Network
 from rot180.ops.types import Array
 
 Shape = tuple[int, ...]
@@ -60,6 +60,19 @@ def torch_shapes(name: str, shape: Shape, flattened: Shape | None) -> tuple[Shap
     if len(shape) == 2:
         height, width, channels = flattened or (1, 1, shape[0])
         return ((shape[1], shape[0]), (shape[1], channels, height, width))
+    return (shape,)
+
+
+def own_shapes(layer: Layer, name: str, shape: Shape) -> tuple[Shape, ...]:
+    """Return the shapes that an array may have in a file with the layout used here.
+
+    Keras has (KH, KW, C, M) for a depthwise convolution with M filters a channel: the same numbers in the same order.
+
+    >>> own_shapes(Conv2d(6, 3, groups=3), "weight", (3, 3, 1, 6))
+    ((3, 3, 1, 6), (3, 3, 3, 2))
+    """
+    if isinstance(layer, Conv2d) and name == "weight" and shape[2] == 1 and layer.groups > 1:
+        return shape, (*shape[:2], layer.groups, shape[3] // layer.groups)
     return (shape,)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -36,6 +37,7 @@ from rot180.memory import require
 from rot180.nn import NAMED_MODELS, BatchNorm2d, Network, network
 from rot180.nn.keywords import answering_call
 from rot180.nn.models import PHOTOGRAPHS, adapted_model
+from rot180.nn.validation import image_shape
 from rot180.nn.weighted import Weighted, build_with_zeros
 
 OTHER_NAMES = {"mobilenetv2_100": "mobilenet_v2", "mobilenetv3_small_100": "mobilenet_v3_small"}
@@ -77,19 +79,28 @@ class Imported:
 
 
 @answering_call
-def import_weights(path: str | Path, model: str | None = None, *, progress: Progress = _silent) -> Imported:
+def import_weights(
+    path: str | Path,
+    model: str | None = None,
+    *,
+    input_shape: Iterable[int] | None = None,
+    progress: Progress = _silent,
+) -> Imported:
     """Make a network from a file of weights that another program wrote.
 
     Parameters
     ----------
     path : str or Path
-        A PyTorch checkpoint (`.pth`, `.pt`), or a `.safetensors` file with the names of torchvision, of timm, of the
-        networks here, or of a `torch.nn.Sequential`. A `config.json` beside it, as model hubs keep it, tells how images
+        A PyTorch checkpoint (`.pth`, `.pt`); a `.safetensors` file with the names of torchvision, of timm, of the
+        networks here, or of a `torch.nn.Sequential`; or a file of Keras (`.keras`, `.h5`), whose network is read, too,
+        if it is there. A `config.json` beside it, as model hubs keep it, tells how images
         are prepared and the names of the classes. If there is no such file: the name of published weights, such as
         "resnet18", or a repository "owner/name" of a model hub, at its newest revision or at "owner/name@revision";
         they are downloaded once, and then read from the cache folder.
     model : str, optional
         A named model, timm's name of one, or a notation; recognized from names and shapes by default.
+    input_shape : (H, W, C), optional
+        The shape of one image, where a file of Keras leaves it open.
     progress : callable, optional
         Called with the progress of a download.
 
@@ -108,19 +119,26 @@ def import_weights(path: str | Path, model: str | None = None, *, progress: Prog
         The network needs more memory than is available.
     """
     origin = find_weights(path, progress)
-    with open_weights(origin.path) as weights:
+    shape = None if input_shape is None else image_shape(input_shape)
+    with open_weights(origin.path, shape) as weights:
+        if shape is not None and weights.network is None:
+            raise ArgumentError(f"{origin.path}: input_shape is for files that hold a network; leave it out")
+        if shape is not None and weights.network is not None and weights.network.input_shape != shape:
+            fixed = "x".join(map(str, weights.network.input_shape))
+            raise ArgumentError(f"{origin.path}: its network takes images of {fixed}; leave out input_shape")
         if not weights.arrays:
             raise ModelError(f"{origin.path}: expected weights, found no array of floats")
         config = _config(weights.path)
         asked = model or config.architecture
         fit, name = _recognized(weights) if model is None else _asked(weights, model)
-        notes = [] if origin.note is None else [origin.note]
+        notes = [*filter(None, [origin.note]), *weights.notes]
         fit = _as_trained(fit, weights, asked or weights.path.stem, notes, is_named=name in NAMED_MODELS)
         if config.input_shape is not None and name in NAMED_MODELS:
             fit = _refit(fit, weights, re.sub(r"^\S+", "x".join(map(str, config.input_shape)), fit.network.notation))
         require_complete(fit, weights, name if name in NAMED_MODELS else "this network")
         network_ = fit.network
         _load(network_, fit, weights, build=True)
+    config = config if config.preprocessing else replace(config, preprocessing=weights.preprocessing)
     _describe(network_, fit, name, config, notes)
     class_note = _name_classes(network_, name, config)
     return Imported(
@@ -128,7 +146,7 @@ def import_weights(path: str | Path, model: str | None = None, *, progress: Prog
         origin.path,
         origin.text,
         name,
-        fit.naming,
+        fit.naming if weights.network is None else "Keras",
         tuple(notes),
         class_note,
         config.license or origin.license,
@@ -173,7 +191,7 @@ def load_weights(model: Network, path: str | Path) -> None:
     """
     if not model.is_built:
         model.build()
-    with open_weights(find_weights(path).path) as weights:
+    with open_weights(find_weights(path).path, model.input_shape) as weights:
         config = _config(weights.path)
         fit = best_fit(model, weights)
         require_complete(fit, weights, "this network", _hint(fit, weights))
@@ -226,6 +244,10 @@ def save_weights(model: Network, path: str | Path, names: str = "auto") -> None:
 
 def _recognized(weights: Weights) -> tuple[Fit, str]:
     """Return the fit of the named model that the file's names and shapes are those of."""
+    if weights.network is not None:
+        return best_fit(weights.network, weights), weights.network.notation
+    if weights.keeps_layout and "rot180_format" not in weights.metadata:
+        raise ModelError(f"{weights.path}: the file holds weights alone; give --model with the network in the notation")
     name, _ = _nearest(weights)
     fit = best_fit(_named(name, weights), weights)
     if not fit.is_complete:
@@ -344,8 +366,8 @@ def _load(model: Network, fit: Fit, weights: Weights, *, build: bool = False) ->
         if name.endswith("running_var") and array.size and array.min() < 0:
             raise ModelError(f"{weights.path}: {name} contains a negative variance; use another copy")
         if place.shape != fit.shapes[name] or len(place.shapes) > 1 or len(place.shape) > 1:
-            keeps = fit.naming == OWN and "rot180_format" in weights.metadata
-            array = array if keeps else from_torch(array, place.shape, place.flattened)
+            keeps = weights.keeps_layout
+            array = array.reshape(place.shape) if keeps else from_torch(array, place.shape, place.flattened)
         arrays[place.name] = array
     if build:
         build_with_zeros(model, np.float64 if is_double else np.float32)

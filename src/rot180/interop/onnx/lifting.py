@@ -59,9 +59,9 @@ from rot180.interop.onnx.lift_shape import (
 from rot180.interop.onnx.operators import operator_of
 from rot180.interop.onnx.patterns import fuse
 from rot180.interop.onnx.value import MAPS, VECTOR, Lifted, Operand, Value
+from rot180.interop.pixel_scale import preprocessing_of
 from rot180.nn import Network, Node
 from rot180.nn.layer import Shape
-from rot180.nn.preprocessing import Preprocessing
 from rot180.nn.weighted import build_with_zeros
 from rot180.ops.types import Array
 
@@ -346,20 +346,5 @@ def _network(net: Lifted, last: int, graph: OnnxGraph) -> Network:
     except Rot180Error as error:
         raise ModelError(f"{graph.path}: its layers do not make a network ({error})") from None
     if net.pixels is not None:
-        model.preprocessing = _preprocessing(net.pixels, graph.path)
+        model.preprocessing = preprocessing_of(*net.pixels, graph.path)
     return model
-
-
-def _preprocessing(pixels: tuple[Array, Array], path: str) -> Preprocessing:
-    """Return what brings integers from 0 to 255 to scale * pixels + shift: (pixels / 255 - mean) / deviation."""
-    scale, shift = pixels
-    if not (scale > 0).all() or not np.isfinite(shift).all():
-        raise ModelError(f"{path}: it scales pixels by {scale.tolist()}; only positive numbers are supported")
-    mean, deviation = -shift / scale / 255, 1 / (scale * 255)
-    if not mean.any() and np.allclose(deviation, 1):
-        return Preprocessing("scale")
-    return Preprocessing("dataset", tuple(_plain(mean)), tuple(_plain(deviation)))
-
-
-def _plain(numbers: Array) -> list[float]:
-    return [float(f"{number:.7g}") for number in numbers]

@@ -1,0 +1,217 @@
+"""The network that is built from the layers of a Keras model: its nodes, shapes and arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rot180.errors import ModelError, Rot180Error, short
+from rot180.interop.keras.container import Variables
+from rot180.interop.keras.graph import LayerCall
+from rot180.interop.stored import StoredArray
+from rot180.nn import Layer, Node
+from rot180.nn.layer import Shape
+from rot180.nn.notation_items import MAX_LAYERS
+from rot180.ops.types import Array
+
+NO_PADDING = ((0, 0), (0, 0))
+
+MAX_MADE = 2**20
+"""The most values of an array that a file leaves out, as a normalization without a scale does."""
+
+
+class Value(NamedTuple):
+    """The output of a layer, as Keras sees it.
+
+    Attributes
+    ----------
+    place : int
+        The place of the node; -1 is the network's input.
+    shape : (H, W, C) or (n,)
+        Of one image.
+    is_pooled : bool
+        Whether the vector is a map of a single pixel for Keras.
+    padding : ((top, bottom), (left, right))
+        Zeros that Keras has added around the map, and the next layer has to.
+    scaling : int
+        How many layers have scaled it, if it is the network's input.
+    """
+
+    place: int
+    shape: Shape
+    is_pooled: bool = False
+    padding: tuple[tuple[int, int], tuple[int, int]] = NO_PADDING
+    scaling: int = 0
+
+    @property
+    def is_maps(self) -> bool:
+        """Whether it is feature maps."""
+        return len(self.shape) == 3
+
+
+class Call:
+    """A layer of Keras, with the values that it reads and its variables.
+
+    Attributes
+    ----------
+    layer : LayerCall
+    inputs : list of Value
+    variables : dict of str to StoredArray
+    version : int
+        The first number of Keras's version.
+    """
+
+    def __init__(self, layer: LayerCall, inputs: list[Value], variables: Variables, version: int) -> None:
+        self.layer, self.inputs, self.variables, self.version = layer, inputs, variables, version
+
+    def error(self, why: str) -> ModelError:
+        """Return an error that names the layer; the file's name is put before it."""
+        return ModelError(f"{self.layer.label}: {why}")
+
+    def input(self) -> Value:
+        """Return the only input, without zeros around it."""
+        found = self.padded_input()
+        if found.padding != NO_PADDING:
+            raise self.error("zeros are added before it; that is supported before convolutions and pooling only")
+        return found
+
+    def padded_input(self) -> Value:
+        """Return the only input."""
+        if len(self.inputs) != 1:
+            raise self.error(f"it reads {len(self.inputs)} values; it must read one")
+        return self.inputs[0]
+
+    def joined(self) -> list[Value]:
+        """Return the inputs of a join."""
+        if any(value.padding != NO_PADDING for value in self.inputs) or len(self.inputs) < 2:
+            raise self.error("it must read two values or more, with no zeros added around them")
+        return self.inputs
+
+    def get(self, name: str, otherwise: Any = None) -> Any:
+        """Return a setting; `otherwise` if it is not given or None."""
+        found = self.layer.config.get(name)
+        return otherwise if found is None else found
+
+    def number(self, name: str, otherwise: float) -> float:
+        """Return a setting that must be a finite number."""
+        found = self.get(name, otherwise)
+        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+            raise self.error(f"{name} must be a number; it is {short(found)}")
+        return float(f"{float(found):.7g}")  # some are stored as the nearest float32
+
+    def whole(self, name: str, otherwise: int = 0) -> int:
+        """Return a setting that must be a whole number from 0 to 2**20."""
+        found = self.get(name, otherwise)
+        if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= 2**20:
+            raise self.error(f"{name} must be a whole number; it is {short(found)}")
+        return found
+
+    def pair(self, name: str, otherwise: int | list[int] = 1) -> tuple[int, int]:
+        """Return a setting of one or two whole numbers."""
+        found = self.get(name, otherwise)
+        numbers = [found, found] if isinstance(found, int) else list(found)
+        if len(numbers) != 2 or not all(type(number) is int and 0 <= number <= 2**20 for number in numbers):
+            raise self.error(f"{name} must be two whole numbers; it is {short(found)}")
+        return numbers[0], numbers[1]
+
+    def require(self, name: str, *allowed: Any) -> None:
+        """Raise an error unless a setting is missing or has one of some values."""
+        if self.get(name, allowed[0]) not in allowed:
+            raise self.error(f"{name}={short(self.get(name))} is not supported")
+
+    def variable(self, name: str) -> StoredArray:
+        """Return a variable."""
+        if name not in self.variables:
+            raise self.error(f"the file has no {name} of it; use another copy")
+        return self.variables[name]
+
+    def bias(self, name: str = "bias") -> StoredArray | None:
+        """Return the bias, if the layer has one."""
+        return self.variable(name) if self.get("use_bias", True) else None
+
+
+@dataclass
+class Building:
+    """The nodes of the network so far.
+
+    Attributes
+    ----------
+    input_shape : tuple
+    nodes : list of Node
+    shapes : list of tuple
+        The output of each node, for one image.
+    arrays : list of dict
+        The stored parameters and statistics of each node's layer, in the layout used here.
+    pixels : tuple of (array, array) or None
+        Scale and shift that the model applies to pixels first, for each channel.
+    scaling : int
+        How many layers have scaled the network's input.
+    notes : list of str
+        What was left out.
+    """
+
+    input_shape: Shape
+    nodes: list[Node] = field(default_factory=list)
+    shapes: list[Shape] = field(default_factory=list)
+    arrays: list[dict[str, StoredArray]] = field(default_factory=list)
+    pixels: tuple[Array, Array] | None = None
+    scaling: int = 0
+    notes: list[str] = field(default_factory=list)
+    read_after: set[int] = field(default_factory=set)
+
+    def shape_of(self, place: int) -> Shape:
+        """Return the output shape of a node, or the input shape."""
+        return self.input_shape if place < 0 else self.shapes[place]
+
+    def layer_of(self, place: int) -> Layer | None:
+        """Return the layer of a node; None for the input."""
+        return None if place < 0 else self.nodes[place].layer
+
+    def add(self, call: Call, layer: Layer, *read: Value, **arrays: StoredArray | None) -> Value:
+        """Append a node with the arrays of its layer, and return its value; raise ModelError if it does not fit."""
+        if len(self.nodes) >= MAX_LAYERS:
+            raise call.error(f"a network has at most {MAX_LAYERS:,} layers; this model needs more")
+        self.read_after |= {value.scaling for value in read if value.place < 0}
+        given = {name: array for name, array in arrays.items() if array is not None}
+        inputs = [self.shape_of(source.place) for source in read]
+        try:
+            shape = layer.output_shape(*inputs)
+            wanted = {**layer.parameter_shapes(inputs[0]), **layer.statistic_shapes(inputs[0])}
+        except Rot180Error as error:
+            raise call.error(f"as a layer it does not fit ({error})") from None
+        found = {name: array.shape for name, array in given.items()}
+        if found != wanted:
+            raise call.error(f"its arrays have the shapes {found}, but the layer needs {wanted}")
+        self.nodes.append(Node(layer, tuple(source.place for source in read)))
+        self.shapes.append(shape)
+        self.arrays.append(given)
+        return Value(len(self.nodes) - 1, shape)
+
+    def same(self, call: Call, layer: Layer, source: Value, **arrays: StoredArray | None) -> Value:
+        """Append a layer that keeps the shape, and return its value."""
+        return self.add(call, layer, source, **arrays)._replace(is_pooled=source.is_pooled)
+
+
+def reshaped(array: StoredArray, shape: Shape, axes: tuple[int, ...] | None = None) -> StoredArray:
+    """Return a stored array with its axes in another order, and then another shape of as many numbers."""
+    if math.prod(array.shape) != math.prod(shape):
+        return array  # which is refused when it is compared with what the layer needs
+
+    def read(read_stored: Callable[[], Array]) -> Array:
+        found = read_stored()
+        found = found if axes is None else found.transpose(axes)
+        return np.ascontiguousarray(found).reshape(shape)
+
+    return StoredArray(shape, array.dtype, partial(read, array.read))
+
+
+def made(call: Call, count: int, number: float) -> StoredArray:
+    """Return an array of one number for what the file leaves out."""
+    if count > MAX_MADE:
+        raise call.error(f"at most {MAX_MADE:,} channels are supported here; these are {count:,}")
+    return StoredArray((count,), "F32", partial(np.full, count, number, np.float32))
