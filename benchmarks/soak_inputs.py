@@ -8,8 +8,10 @@ import json
 import math
 import struct
 import tarfile
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,11 @@ WEIGHTS = ("torch", "torch-old", "foreign-safetensors", "hub-config")
 GRAPHS = ("onnx", "onnx-nodes")
 """The reader of ONNX files, and the evaluator of their nodes."""
 
+KERAS = ("keras", "keras-h5", "keras-weights", "keras-config")
+"""The readers of the three containers of Keras, and of the configuration in them."""
+
+KERAS_FILES = Path(__file__).parents[1] / "tests" / "interop" / "keras_files.npz"
+
 if features.check("avif"):
     IMAGES["avif"] = "RGB RGBA"
 
@@ -77,6 +84,7 @@ def make_seeds(folder: Path) -> dict[str, list[bytes]]:
         "hub-config": [json.dumps(_HUB_CONFIG).encode()],
         "onnx": _graphs(folder),
         "onnx-nodes": _nodes(),
+        **_keras(),
         "config": _config(folder),
         "history": _history(),
         "state": [json.dumps(_STATE).encode()],
@@ -136,6 +144,10 @@ def parsers(folder: Path) -> dict[str, Parse]:
         "hub-config": from_file("hub/config.json", lambda path: read_hub_config(path.parent)),
         "onnx": from_file("a.onnx", import_onnx),
         "onnx-nodes": _evaluated,
+        "keras": from_file("a.keras", import_weights),
+        "keras-h5": from_file("a.h5", import_weights),
+        "keras-weights": from_file("a.weights.h5", lambda path: import_weights(path, _CHAIN)),
+        "keras-config": from_file("config/config.json", _configured),
         "config": from_file("a.toml", lambda path: settings_from(read_config(path), path)),
         "history": from_file("history.jsonl", read_history),
         "state": from_file("checkpoints/000042/state.json", lambda path: steps_done(path.parent)),
@@ -215,6 +227,44 @@ def _evaluated(content: bytes) -> object:
 
 def _import(path: Path) -> object:
     return import_weights(path, _SMALL)
+
+
+_CHAIN = (
+    "9x8x3 > conv3x3:4:pad0,1,1,0:s2:nobias bn relu6 maxpool3:pad1:s1 > conv3x3:8:same:g4:nobias > conv1x1:6 relu > "
+    "fc5 > fc3"
+)
+"""A network that has the weights of the sequential model of Keras."""
+
+
+def _keras() -> dict[str, list[bytes]]:
+    with np.load(KERAS_FILES) as stored:
+        files = {name: stored[name].tobytes() for name in stored if name[-2:] not in (".x", ".y")}
+    configurations = []
+    for name in ("chain.keras", "graph.keras", "nested.keras"):
+        with zipfile.ZipFile(io.BytesIO(files[name])) as archive:
+            configurations.append(archive.read("config.json"))
+    return {
+        "keras": [files["chain.keras"], files["nested.keras"]],
+        "keras-h5": [files["chain.h5"], files["nested.h5"]],
+        "keras-weights": [files["chain.weights.h5"]],
+        "keras-config": configurations,
+    }
+
+
+def _configured(path: Path) -> object:
+    """Import a model with this configuration and the arrays of the one that it was made of."""
+    content, target = path.read_bytes(), path.parent / "a.keras"
+    name = next((name for name in ("graph", "nested") if b'"name": "%s"' % name.encode() in content), "chain")
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("config.json", content)
+        archive.writestr("model.weights.h5", _arrays(name))
+    return import_weights(target)
+
+
+@cache
+def _arrays(name: str) -> bytes:
+    with np.load(KERAS_FILES) as stored, zipfile.ZipFile(io.BytesIO(stored[f"{name}.keras"].tobytes())) as archive:
+        return archive.read("model.weights.h5")
 
 
 def _checkpoints() -> list[tuple[object, dict[str, np.ndarray]]]:

@@ -27,7 +27,7 @@ from random import Random
 from types import FrameType
 
 from rot180.errors import Rot180Error
-from soak_inputs import GRAPHS, IMAGES, WEIGHTS, make_seeds, parsers
+from soak_inputs import GRAPHS, IMAGES, KERAS, WEIGHTS, make_seeds, parsers
 
 MAX_MEMORY, MAX_SECONDS = 256 * 1024**2, 2.0
 
@@ -63,6 +63,10 @@ WORDS = {
     "history": _JSON,
     "state": _JSON,
     "hub-config": _JSON,
+    "keras-config": [
+        *_JSON,
+        *b"Conv2D Dense Reshape Add Concatenate Multiply Flatten Functional Sequential InputLayer units".split(b" "),
+    ],
     "onnx": _ONNX,
     "onnx-nodes": _ONNX,
 }
@@ -222,7 +226,7 @@ def _in_a_process(parser: str, count: int, seed: int, save: Path | None) -> Tall
 def main() -> int:
     """Run the soak from the command line."""
     names = ["idx", "csv", "listing", "npy", "npz", "parquet", "cifar", *IMAGES, "safetensors", "config", "history",
-             "state", "notation", *WEIGHTS, *GRAPHS]  # fmt: skip
+             "state", "notation", *WEIGHTS, *GRAPHS, *KERAS]  # fmt: skip
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--count", type=int, default=100_000, help="inputs for each reader")
     arguments.add_argument("--seed", type=int, default=0)

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("pyarrow")
+pytest.importorskip("pyfive")
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TABLES = ["idx", "csv", "listing", "npy", "npz", "parquet", "cifar"]
 IMAGES = ["png", "jpeg", "gif", "bmp", "webp", "tiff", "ppm"]
 WEIGHTS = ["torch", "torch-old", "foreign-safetensors", "hub-config"]
 GRAPHS = ["onnx", "onnx-nodes"]
-READERS = [*TABLES, *IMAGES, "safetensors", "config", "history", "state", "notation", *WEIGHTS, *GRAPHS]
+KERAS = ["keras", "keras-h5", "keras-weights", "keras-config"]
+READERS = [*TABLES, *IMAGES, "safetensors", "config", "history", "state", "notation", *WEIGHTS, *GRAPHS, *KERAS]
 COUNT = 10_000 // len(READERS) + 1
 
 

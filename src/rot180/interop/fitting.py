@@ -199,17 +199,18 @@ def _in_order(network: Network, weights: Weights) -> Fit | None:
     if not weights.is_ordered and not weights.kinds:
         return None
     layers = [
-        layer
+        (layer, shapes.input[-1])
         for layer, shapes in zip(network.layers, network.layer_shapes, strict=True)
         if layer.parameter_shapes(shapes.input) or layer.statistic_shapes(shapes.input)
     ]
     found = list(dict.fromkeys(name.rpartition(".")[0] for name in weights.arrays))
     if weights.kinds:
         of_kind = {kind: [name for name in found[::-1] if weights.kinds[name] == kind] for kind in KINDS}
-        found = [of_kind[kind].pop() for kind in map(_kind, layers) if of_kind.get(kind)]
+        left = ([of_kind[kind] for kind in _kinds(*layer) if of_kind[kind]] for layer in layers)
+        found = [lists[0].pop() for lists in left if lists]
     if len(found) != len(layers):
         return None
-    own = [layer.name for layer in layers]
+    own = [layer.name for layer, _ in layers]
     places = places_of(network, dict(zip(own, found, strict=True)), keeps_layout=weights.keeps_layout)
     shapes = {name: array.shape for name, array in weights.arrays.items()}
     fit = Fit(network, IN_ORDER, False, places, {name: name for name in weights.arrays}, shapes)
@@ -218,22 +219,22 @@ def _in_order(network: Network, weights: Weights) -> Fit | None:
 
 KINDS = {
     "batch_normalization": BatchNorm2d,
+    "depthwise_conv2d": Conv2d,
     "conv2d": Conv2d,
     "conv2d_transpose": ConvTranspose2d,
     "dense": Linear,
     "group_normalization": GroupNorm,
     "layer_normalization": LayerNorm,
     "p_re_lu": PReLU,
-    "depthwise_conv2d": Conv2d,
 }
 """Our layers by Keras's name of their class."""
 
 
-def _kind(layer: Layer) -> str:
-    """Return Keras's name of a layer's class."""
-    if isinstance(layer, Conv2d) and layer.groups > 1:
-        return "depthwise_conv2d"
-    return next((kind for kind, own in KINDS.items() if type(layer) is own), "")
+def _kinds(layer: Layer, channels: int) -> list[str]:
+    """Return Keras's names of the classes that a layer may have there, given the channels of its input."""
+    kinds = [kind for kind, own in KINDS.items() if type(layer) is own]
+    is_depthwise = isinstance(layer, Conv2d) and layer.groups == channels > 1
+    return kinds if is_depthwise else [kind for kind in kinds if kind != "depthwise_conv2d"]
 
 
 def require_complete(fit: Fit, weights: Weights, what: str, hint: str = "") -> None:

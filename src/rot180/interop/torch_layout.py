@@ -1,7 +1,7 @@
 """The arrays of a layer as PyTorch stores them, and back.
 
     convolution             (F, C/groups, KH, KW)      here (KH, KW, C/groups, F)
-    transposed convolution  (C, F/groups, KH, KW)      here (KH, KW, C, F/groups)
+    transposed convolution  (C, F/groups, KH, KW)      here (KH, KW, F/groups, C)
     fully connected         (n_out, n_in)              here (n_in, n_out)
 
 A fully connected layer after a flattened feature map counts its inputs as (C, H, W) in PyTorch and as (H, W, C) here;

@@ -96,8 +96,6 @@ def conv2d_transpose(call: Call, net: Building) -> Value:
         groups=call.whole("groups", 1),
         bias=bool(call.get("use_bias", True)),
     )
-    if len(w.shape) == 4:  # (KH, KW, F, C) -> (KH, KW, C, F)
-        w = reshaped(w, (*w.shape[:2], w.shape[3], w.shape[2]), (0, 1, 3, 2))
     return activated(call, net, net.add(call, layer, x, weight=w, bias=call.bias()))
 
 

@@ -148,9 +148,6 @@ def _own(kind: str, variables: Variables) -> list[tuple[str, str, dict[str, Stor
     if "pointwise_kernel" in given and "depthwise_kernel" in given:
         depthwise, pointwise = given.pop("depthwise_kernel"), {"weight": given.pop("pointwise_kernel")}
         return [("/depthwise", "depthwise_conv2d", {"weight": depthwise}), ("/pointwise", "conv2d", pointwise | given)]
-    if kind == "conv2d_transpose" and len(given["kernel"].shape) == 4:
-        rows, columns, filters, channels = given["kernel"].shape
-        given["kernel"] = reshaped(given["kernel"], (rows, columns, channels, filters), (0, 1, 3, 2))
     if "alpha" in given:
         given["alpha"] = reshaped(given["alpha"], (math.prod(given["alpha"].shape),))
     return [("", kind, {KEYS.get(name, name): array for name, array in given.items()})]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -197,17 +196,11 @@ class Building:
         return self.add(call, layer, source, **arrays)._replace(is_pooled=source.is_pooled)
 
 
-def reshaped(array: StoredArray, shape: Shape, axes: tuple[int, ...] | None = None) -> StoredArray:
-    """Return a stored array with its axes in another order, and then another shape of as many numbers."""
+def reshaped(array: StoredArray, shape: Shape) -> StoredArray:
+    """Return a stored array with another shape of as many numbers; itself if they are not as many."""
     if math.prod(array.shape) != math.prod(shape):
         return array  # which is refused when it is compared with what the layer needs
-
-    def read(read_stored: Callable[[], Array]) -> Array:
-        found = read_stored()
-        found = found if axes is None else found.transpose(axes)
-        return np.ascontiguousarray(found).reshape(shape)
-
-    return StoredArray(shape, array.dtype, partial(read, array.read))
+    return StoredArray(shape, array.dtype, lambda: array.read().reshape(shape))
 
 
 def made(call: Call, count: int, number: float) -> StoredArray:
