@@ -232,9 +232,13 @@ KINDS = {
 
 def _kinds(layer: Layer, channels: int) -> list[str]:
     """Return Keras's names of the classes that a layer may have there, given the channels of its input."""
-    kinds = [kind for kind, own in KINDS.items() if type(layer) is own]
-    is_depthwise = isinstance(layer, Conv2d) and layer.groups == channels > 1
-    return kinds if is_depthwise else [kind for kind in kinds if kind != "depthwise_conv2d"]
+    if isinstance(layer, Linear):
+        return ["dense", "conv2d"]  # a 1 x 1 convolution after global pooling
+    if isinstance(layer, Conv2d):
+        first = ["depthwise_conv2d"] if layer.groups == channels > 1 else []
+        last = ["dense"] if layer.kernel_size == (1, 1) else []  # which Keras applies to maps, too
+        return [*first, "conv2d", *last]
+    return [kind for kind, own in KINDS.items() if type(layer) is own]
 
 
 def require_complete(fit: Fit, weights: Weights, what: str, hint: str = "") -> None:

@@ -66,13 +66,20 @@ def torch_shapes(name: str, shape: Shape, flattened: Shape | None) -> tuple[Shap
 def own_shapes(layer: Layer, name: str, shape: Shape) -> tuple[Shape, ...]:
     """Return the shapes that an array may have in a file with the layout used here.
 
-    Keras has (KH, KW, C, M) for a depthwise convolution with M filters a channel: the same numbers in the same order.
+    The same numbers in the same order: Keras has (KH, KW, C, M) for a depthwise convolution with M filters a channel,
+    and a fully connected layer of it may be a 1 x 1 convolution here, or the reverse.
 
-    >>> own_shapes(Conv2d(6, 3, groups=3), "weight", (3, 3, 1, 6))
-    ((3, 3, 1, 6), (3, 3, 3, 2))
+    >>> own_shapes(Conv2d(6, 3, groups=3), "weight", (3, 3, 1, 6)), own_shapes(Linear(5), "weight", (4, 5))
+    (((3, 3, 1, 6), (3, 3, 3, 2)), ((4, 5), (1, 1, 4, 5)))
     """
-    if isinstance(layer, Conv2d) and name == "weight" and shape[2] == 1 and layer.groups > 1:
+    if name != "weight":
+        return (shape,)
+    if isinstance(layer, Linear):
+        return shape, (1, 1, *shape)
+    if isinstance(layer, Conv2d) and layer.groups > 1 and shape[2] == 1:
         return shape, (*shape[:2], layer.groups, shape[3] // layer.groups)
+    if isinstance(layer, Conv2d) and shape[:2] == (1, 1):
+        return shape, shape[2:]
     return (shape,)
 
 

@@ -8,7 +8,6 @@ stored in one piece inside the file, neither packed nor in chunks, as Keras stor
 from __future__ import annotations
 
 import math
-import struct
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -33,23 +32,6 @@ TYPES = {"f2": "F16", "f4": "F32", "f8": "F64"}
 
 SKIPPED = ("optimizer", "optimizer_weights", "_optimizer")
 """Groups that hold no weights."""
-
-FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What pyfive raises for damaged files."""
 
 
 class _Bounded:
@@ -139,7 +121,7 @@ def read_hdf5(path: Path, file: BinaryIO, start: int, size: int) -> Hdf5:
             return _Walk(path, file, start, size).walk(pyfive.File(_Bounded(file, start, size)))
     except ModelError:
         raise
-    except FAULTS as error:
+    except Exception as error:  # whatever pyfive meets in a damaged file, its own errors and Python's
         why = " ".join(str(error).split())[:80] or type(error).__name__
         raise ModelError(f"{path}: the HDF5 file is damaged, or uses what Keras does not ({why})") from None
 
