@@ -119,6 +119,15 @@ def _packed(path: Path) -> np.ndarray:
     return np.frombuffer(path.read_bytes(), np.uint8)
 
 
+def _loop(path: Path) -> np.ndarray:
+    """Return a file with a group that is inside itself."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["layers"] = file["/"]
+    return np.frombuffer(path.read_bytes(), np.uint8)
+
+
 def main() -> int:
     """Write the archive that the command line names."""
     found: dict[str, np.ndarray] = {}
@@ -135,6 +144,7 @@ def main() -> int:
             found[f"{name}.x"] = x
             found[f"{name}.y"] = np.asarray(model.predict(x.astype(np.float32), verbose=0))
         found["packed.h5"] = _packed(Path(folder) / "packed.h5")
+        found["loop.h5"] = _loop(Path(folder) / "loop.h5")
     np.savez_compressed(sys.argv[1], **found)
     return 0
 

@@ -179,6 +179,8 @@ def test_packed_arrays_are_refused(files):
 
 
 def test_structures_without_end(monkeypatch, files):
+    with pytest.raises(ModelError, match="more than 20,000 parts, or 12 levels"):
+        import_weights(files / "loop.h5")
     monkeypatch.setattr(hdf5, "MAX_OBJECTS", 10)
     with pytest.raises(ModelError, match="more than 10 parts"):
         import_weights(files / "chain.h5")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -80,6 +80,7 @@ class KerasFile:
     version: int
     hdf5: Hdf5
     prefix: str | None
+    _groups: dict[str, dict[str, Variables]] = field(default_factory=dict, compare=False, repr=False)
 
     def variables(self, names: tuple[str, ...], place: str, kind: str, config: dict[str, Any]) -> Variables:
         """Return the variables of a layer.
@@ -100,12 +101,7 @@ class KerasFile:
                 name for name in VARIABLES.get(snake_case(kind), ()) if config.get(OPTIONAL.get(name, ""), True) is True
             ]
             return dict(zip(known, self._numbered(place), strict=False))
-        found = {}
-        for name, array in self._named(names[0]):
-            *within, own = name.split("/")
-            if len(names) == 1 or within[-1:] == [names[-1]]:
-                found[own.partition(":")[0]] = array
-        return found
+        return self._grouped(names[0]).get("" if len(names) == 1 else names[-1], {})
 
     def layers(self) -> list[tuple[str, str, Variables]]:
         """Return the layers that have variables, in the order of the file: name, class if known, and variables."""
@@ -131,6 +127,17 @@ class KerasFile:
         while (array := self.hdf5.arrays.get(f"{place}/vars/{len(found)}")) is not None:
             found.append(array)
         return found
+
+    def _grouped(self, layer: str) -> dict[str, Variables]:
+        """Return the variables in a layer's group by the layer inside it that they belong to, and by "" all of them."""
+        if layer not in self._groups:
+            found: dict[str, Variables] = {"": {}}
+            for name, array in self._named(layer):
+                within, _, own = name.rpartition("/")
+                for key in ("", within.rpartition("/")[2]):
+                    found.setdefault(key, {})[own.partition(":")[0]] = array
+            self._groups[layer] = found
+        return self._groups[layer]
 
     def _named(self, layer: str) -> list[tuple[str, StoredArray]]:
         group = f"{self.prefix}{layer}"

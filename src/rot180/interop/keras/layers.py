@@ -83,8 +83,8 @@ def flatten(call: Call, net: Building) -> Value:
 def reshape(call: Call, net: Building) -> Value:
     """Flatten; or a vector as a map of one pixel, and back."""
     x, shape = call.input(), call.get("target_shape")
-    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
-        raise call.error(f"target_shape must be whole numbers; it is {short(shape)}")
+    if not isinstance(shape, list) or len(shape) > 4 or not all(type(size) is int for size in shape):
+        raise call.error(f"target_shape must be at most four whole numbers; it is {short(shape)}")
     count = math.prod(x.shape)
     if shape.count(-1) == 1 and (known := -math.prod(shape)) > 0 and count % known == 0:
         shape = [count // known if size == -1 else size for size in shape]
