@@ -239,7 +239,7 @@ def test_a_repository_of_a_hub(server, content, tmp_path) -> None:
     assert imported.license == "mit"
     assert imported.model.preprocessing.mean == (0.5, 0.5, 0.5)
     assert imported.model.class_names == tuple("abcde")
-    assert imported.path.parent == tmp_path / "cache" / "hub" / "maker--net" / REVISION
+    assert imported.path.parent == tmp_path / "cache" / "hub" / "maker" / "net" / REVISION
     facts = open_source("maker/net").facts()
     assert facts["source_origin"] == f"maker/net@{REVISION}"
     assert facts["source_license"] == "mit"

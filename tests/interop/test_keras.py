@@ -78,6 +78,7 @@ def test_weights_alone_need_a_network(files):
         import_weights(files / "chain.weights.h5")
     notation = import_weights(files / "chain.keras").model.notation
     found = import_weights(files / "chain.weights.h5", notation)
+    assert found.notes[0] == "the file tells neither padding nor epsilon; those of the given network are used"
     assert "the layers were matched in the order of the file" in found.notes[-1]
     with pytest.raises(ModelError, match=r"the weights are not those of .*missing"):
         import_weights(files / "chain.weights.h5", "9x8x3 > conv3x3:4 relu > fc3")
@@ -236,6 +237,20 @@ def test_the_words_of_keras_2():
     assert found.network.notation == "6x6x3 > ( conv3x3:3:same relu + skip ) gap > fc2:nobias softmax"
     assert set(found.arrays) == {"conv1.weight", "conv1.bias", "fc1.weight"}
     assert [name for name, _, _ in old_model().layers()] == ["a/a_1", "out/out_1"]
+
+
+def test_layers_inside_a_model_that_have_one_name():
+    file = old_model()
+    names = ["one/b/kernel:0", "two/b/kernel:0"]
+    file.hdf5.groups["model_weights/base"] = hdf5.Group({"weight_names": names})
+    file.hdf5.arrays.update({f"model_weights/base/{name}": StoredArray((1,), "F32", list) for name in names})
+    with pytest.raises(ModelError, match="two layers inside 'base' have the name 'b'; save the model as"):
+        file.variables(("base", "one", "b"), "", "Dense", {})
+    file.hdf5.groups["model_weights"].attributes["layer_names"] = ["base"]
+    with pytest.raises(
+        ModelError, match="'base' is a model inside the model, and the order of its layers is not known"
+    ):
+        file.layers()
 
 
 @pytest.mark.parametrize(

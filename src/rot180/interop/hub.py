@@ -85,7 +85,7 @@ def fetch_repository(text: str, progress: Progress = _silent) -> HubFile:
         There is no such repository or revision, it has no weights that can be read, or the network fails.
     """
     name, _, revision = text.partition("@")
-    folder = cache_folder() / "hub" / name.replace("/", "--")
+    folder = cache_folder() / "hub" / name
     if re.fullmatch("[0-9a-f]{40}", revision) and (found := _cached(folder / revision, name)) is not None:
         return found
     try:

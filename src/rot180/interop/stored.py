@@ -120,7 +120,8 @@ def _open_keras(path: Path, file: BinaryIO, input_shape: Shape | None) -> Weight
     found = read_keras_file(path, file)
     if found.config is None:
         arrays, kinds = plain_arrays(found)
-        return Weights(path, arrays, {}, not kinds, keeps_layout=True, kinds=kinds)
+        note = "the file tells neither padding nor epsilon; those of the given network are used"
+        return Weights(path, arrays, {}, not kinds, keeps_layout=True, kinds=kinds, notes=(note,))
     model = lift(found, input_shape)
     return Weights(
         path,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rot180.errors import ModelError
+from rot180.errors import ModelError, short
 from rot180.interop.keras.hdf5 import SIGNATURE, Hdf5, read_hdf5
 from rot180.interop.stored import StoredArray
 from rot180.interop.stored_zip import LOCAL, Fault, StoredZip
@@ -112,6 +112,11 @@ class KerasFile:
                 for name, array in self._named(layer):
                     within, _, own = name.rpartition("/")
                     groups.setdefault(f"{layer}/{within}", {})[own.partition(":")[0]] = array
+                if len(groups) > 1:  # those that were trained come first
+                    raise ModelError(
+                        f"{self.path}: {short(layer)} is a model inside the model, and the order of its layers is not "
+                        f"known; save the whole model"
+                    )
                 found += [(name, "", variables) for name, variables in groups.items()]
             return found
         places = {path.removesuffix("/vars") for path in self.hdf5.groups if path.endswith("/vars")}
@@ -134,8 +139,14 @@ class KerasFile:
             found: dict[str, Variables] = {"": {}}
             for name, array in self._named(layer):
                 within, _, own = name.rpartition("/")
-                for key in ("", within.rpartition("/")[2]):
-                    found.setdefault(key, {})[own.partition(":")[0]] = array
+                inner, own = within.rpartition("/")[2], own.partition(":")[0]
+                if own in found.get(inner, {}) and inner:
+                    raise ModelError(
+                        f"{self.path}: two layers inside {short(layer)} have the name {short(inner)}; save the model "
+                        f"as .keras, where they are numbered"
+                    )
+                found[""][own] = array
+                found.setdefault(inner, {})[own] = array
             self._groups[layer] = found
         return self._groups[layer]
 

@@ -64,7 +64,7 @@ def lift(file: KerasFile, input_shape: Shape | None = None) -> LiftedModel:
     found = values[output] if calls else None
     if found is None or found.place < 0 or found.padding != NO_PADDING:
         raise ModelError(f"{file.path}: the output of the model is not computed from its input by any layer")
-    if net.read_after - {net.scaling}:
+    if net.scalings_read - {net.scaling}:
         raise ModelError(f"{file.path}: the model uses pixels both before and after it scales them")
     return _network(net, found.place, file)
 

@@ -152,6 +152,8 @@ class Building:
         How many layers have scaled the network's input.
     notes : list of str
         What was left out.
+    scalings_read : set of int
+        After how many of these layers the input was read by other layers.
     """
 
     input_shape: Shape
@@ -161,7 +163,7 @@ class Building:
     pixels: tuple[Array, Array] | None = None
     scaling: int = 0
     notes: list[str] = field(default_factory=list)
-    read_after: set[int] = field(default_factory=set)
+    scalings_read: set[int] = field(default_factory=set)
 
     def shape_of(self, place: int) -> Shape:
         """Return the output shape of a node, or the input shape."""
@@ -175,7 +177,7 @@ class Building:
         """Append a node with the arrays of its layer, and return its value; raise ModelError if it does not fit."""
         if len(self.nodes) >= MAX_LAYERS:
             raise call.error(f"a network has at most {MAX_LAYERS:,} layers; this model needs more")
-        self.read_after |= {value.scaling for value in read if value.place < 0}
+        self.scalings_read |= {value.scaling for value in read if value.place < 0}
         given = {name: array for name, array in arrays.items() if array is not None}
         inputs = [self.shape_of(source.place) for source in read]
         try:
