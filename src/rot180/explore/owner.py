@@ -58,7 +58,7 @@ class Owner(threading.Thread):
         """End the thread after the command in progress, and wait for it."""
         self.is_closing = True
         self._commands.put(None)
-        self.join(timeout=10)
+        self.join(timeout=3)
 
     def _carry_out(self, found: tuple[Callable[[], Any], Future[Any]] | None) -> None:
         if found is None:

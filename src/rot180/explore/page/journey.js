@@ -2,6 +2,7 @@
 
 import { address, link, note } from "./address.js";
 import { el } from "./dom.js";
+import { picker } from "./pictures.js";
 import { post } from "./server.js";
 import { brief, count, t, term } from "./texts.js";
 
@@ -14,12 +15,11 @@ export async function journey(main, app) {
   let isBackward = values.way === "backward";
   let found;
   const body = el("div", { class: "phase" });
-  const imageBox = el("input", { type: "number", id: "image", min: 0, max: subject.count - 1, value: image, onchange: () => look(Number(imageBox.value)) });
+  const { label, strip } = picker(subject, image, look);
   const buttons = ["forward", "backward"].map((way) => el("button", { type: "button", onclick: () => turn(way === "backward") }, t(`way.${way}`)));
 
-  async function look(number) {
-    image = Math.min(Math.max(Math.trunc(number) || 0, 0), subject.count - 1);
-    imageBox.value = image;
+  async function look(chosen) {
+    image = chosen;
     found = await post("/api/journey", { image });
     draw();
   }
@@ -44,9 +44,9 @@ export async function journey(main, app) {
     el("h1", { tabindex: "-1" }, t("page.journey")),
     el("p", { class: "pale" }, t("journey.about"), " ", el("span", { class: "terms" }, term("multiply-add"), term("delta"), term("winner"))),
     el("div", { class: "controls" },
-      el("label", { for: "image" }, t(`image.${subject.part}`), imageBox),
+      label,
       el("div", { class: "switch", role: "group", "aria-label": t("way") }, buttons), el("span", { class: "small pale" }, t("turn-round"), " ", el("kbd", {}, "B"))),
-    body);
+    strip, body);
   document.addEventListener("keydown", press);
   await look(image);
   return () => document.removeEventListener("keydown", press);

@@ -1,11 +1,12 @@
 // The microscope: the maps around one layer, and the ledger of one of their numbers, forward, backward, or of a weight.
 
-import { note, address, link } from "./address.js";
+import { address, note } from "./address.js";
 import { legend, paint } from "./colors.js";
 import { el } from "./dom.js";
 import { ledgerView } from "./ledger.js";
 import { Map2d } from "./map.js";
-import { arrays, get, post, remembering } from "./server.js";
+import { picker } from "./pictures.js";
+import { arrays, post, remembering } from "./server.js";
 import { fixedAxes, parse, slice } from "./slices.js";
 import { count, number, t, term } from "./texts.js";
 
@@ -48,10 +49,10 @@ class Microscope {
   }
 
   build() {
-    const { layers, part, count: images } = this.subject;
+    const { layers } = this.subject;
     this.age = el("p", { class: "notice", hidden: true });
     this.says = el("span", { class: "pale" });
-    this.imageBox = el("input", { type: "number", id: "image", min: 0, max: images - 1, value: this.image, onchange: () => this.choose(Number(this.imageBox.value)) });
+    const { label, strip } = picker(this.subject, this.image, (image) => this.choose(image));
     this.layerBox = el("select", { id: "layer", onchange: () => this.turn({ layer: this.layerBox.value }) },
       layers.map(({ name, word }) => el("option", { value: name }, word === name ? name : `${name}   ${word}`)));
     this.modeBox = el("div", { class: "switch", role: "group", "aria-label": t("ledger-of") }, MODES.map((mode) =>
@@ -65,9 +66,10 @@ class Microscope {
       el("h1", { tabindex: "-1" }, t("page.microscope")),
       el("p", { class: "pale" }, t("microscope.about"), " ", el("span", { class: "terms" }, term("ledger"), term("delta"), term("rotation"))),
       el("div", { class: "controls" },
-        el("label", { for: "image" }, t(`image.${part}`), this.imageBox), this.says,
+        label, this.says,
         el("label", { for: "layer" }, t("layer"), this.layerBox), this.modeBox, this.choices,
         el("label", { for: "shared" }, this.scaleBox, t("shared-scale"))),
+      strip,
       this.age,
       el("div", { class: "bench" },
         el("div", {}, this.panels, el("p", { class: "small pale keys" }, t("microscope.keys"), " ", el("kbd", {}, "B"))),
@@ -100,8 +102,7 @@ class Microscope {
   }
 
   async choose(image) {
-    this.image = Math.min(Math.max(Math.trunc(image) || 0, 0), this.subject.count - 1);
-    this.imageBox.value = this.image;
+    this.image = image;
     await this.look();
   }
 

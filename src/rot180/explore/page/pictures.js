@@ -1,0 +1,73 @@
+// Images as a person sees them: gray or in color, without a scale; and a strip of them to choose from.
+
+import { el } from "./dom.js";
+import { arrays, remembering } from "./server.js";
+import { t } from "./texts.js";
+
+const AT_ONCE = 24;
+
+const load = remembering(20, async (first) => {
+  const { arrays: { images }, metadata } = await arrays(`/api/images/${first}`);
+  return { images, labels: JSON.parse(metadata.labels) };
+});
+
+/** Draw one image of a tensor (N, H, W, C) with values in [0, 1]. */
+export function picture(canvas, { shape, data }, at) {
+  const [, height, width, channels] = shape;
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d");
+  const drawn = context.createImageData(width, height);
+  const start = at * height * width * channels;
+  for (let pixel = 0; pixel < height * width; pixel++) {
+    const of = (channel) => 255 * data[start + pixel * channels + (channels < 3 ? 0 : channel)];
+    drawn.data.set([of(0), of(1), of(2), 255], 4 * pixel);
+  }
+  context.putImageData(drawn, 0, 0);
+  return canvas;
+}
+
+/** A labeled picture as large as `space` allows. */
+export function thumbnail(tensor, at, space, attributes = {}) {
+  const canvas = picture(el("canvas", { "aria-hidden": "true", ...attributes }), tensor, at);
+  const [, height, width] = tensor.shape;
+  const scale = space / Math.max(height, width);
+  canvas.style.width = `${Math.round(width * scale)}px`;
+  canvas.style.height = `${Math.round(height * scale)}px`;
+  return canvas;
+}
+
+/**
+ * A number to type, and the images around it to click.
+ * @param {any} subject @param {number} image @param {(image: number) => void} choose
+ */
+export function picker(subject, image, choose) {
+  const last = subject.count - 1;
+  const box = el("input", { type: "number", id: "image", min: 0, max: last, value: image, onchange: () => take(Number(box.value)) });
+  const strip = el("div", { class: "strip", role: "group", "aria-label": t("images") });
+  let shown = -1;
+
+  function take(number) {
+    const chosen = Math.min(Math.max(Math.trunc(number) || 0, 0), last);
+    box.value = chosen;
+    draw(chosen);
+    choose(chosen);
+  }
+
+  async function draw(chosen) {
+    const first = Math.floor(chosen / AT_ONCE) * AT_ONCE;
+    if (first !== shown) {
+      shown = first;
+      const { images, labels } = await load(first);
+      if (shown !== first) return;
+      strip.replaceChildren(...labels.map((label, at) => el("button", {
+        type: "button", class: "thumbnail", "data-image": first + at, onclick: () => take(first + at),
+        "aria-label": t("image-says", { image: first + at, label: subject.classes[label] ?? label }),
+      }, thumbnail(images, at, 32))));
+    }
+    for (const button of strip.children) button.setAttribute("aria-pressed", String(Number(button.dataset.image) === Number(box.value)));
+  }
+
+  draw(image);
+  return { label: el("label", { for: "image" }, t(`image.${subject.part}`), box), strip };
+}

@@ -1,0 +1,128 @@
+"""The pages in a real browser: reached by keyboard, readable by all, quiet on the network, and true to the digit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from browser import Tab, browser, missing, open_tab
+from ledgers_in_page import differences
+from serving import NETWORK, Served
+
+from rot180.explore import open_subject
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+
+PAGES = ("", "train", "journey", "microscope")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Any, served: Served) -> Tab:
+    return open_tab(chromium, served)
+
+
+def test_the_printed_ledgers_are_those_of_the_network_and_add_up(tab: Tab) -> None:
+    assert differences(tab, open_subject(NETWORK), 14) == []
+    assert tab.faults == []
+
+
+def test_turning_round_reverses_the_kernel_by_keyboard_alone(tab: Tab) -> None:
+    tab.go("microscope", "image=5&layer=conv1&cell=3,3,1")
+    tab.ledger("conv1.output[3,3,1]")
+    page = tab.page
+
+    def orders() -> list[list[str]]:
+        found: list[list[str]] = page.evaluate(
+            "[...document.querySelectorAll('.panels figure:not(.primary) svg')].map((map) => "
+            "[...map.querySelectorAll('text')].map((text) => [+text.getAttribute('y'), +text.getAttribute('x'), "
+            "text.textContent]).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map((one) => one[2]))"
+        )
+        return found
+
+    forward = list("123456789")
+    assert orders() == [forward, forward]
+    page.locator("#image").focus()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('figure.primary') !== null"):
+            break
+    page.keyboard.press("ArrowRight")
+    tab.ledger("conv1.output[3,4,1]")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => location.hash.includes('3%2C4%2C1')")
+    page.keyboard.press("b")
+    tab.ledger("conv1.input.grad[3,4,0]")
+    page.wait_for_function("() => document.querySelectorAll('.panels figure:not(.primary) svg text').length === 18")
+    assert orders() == [forward, forward[::-1]]
+    page.keyboard.press("b")
+    tab.ledger("conv1.output[3,4,1]")
+
+
+def test_a_source_leads_to_its_own_ledger_and_a_click_on_a_map_turns_round(tab: Tab) -> None:
+    tab.go("microscope", "image=5&layer=conv1&cell=3,3,1")
+    tab.ledger("conv1.output[3,3,1]")
+    tab.page.get_by_role("button", name="conv1.weight[0,0,0,1]").click()
+    tab.ledger("conv1.weight.grad[0,0,0,1]")
+    tab.go("microscope", "image=5&layer=conv1&cell=3,3,1")
+    tab.ledger("conv1.output[3,3,1]")
+    box = tab.page.locator(".panels figure .map").first.bounding_box()
+    tab.page.mouse.click(box["x"] + box["width"] * 2.5 / 8, box["y"] + box["height"] * 4.5 / 8)
+    tab.ledger("conv1.input.grad[4,2,0]")
+
+
+def test_training_runs_and_pauses_and_the_microscope_tells_that_it_is_older(tab: Tab) -> None:
+    page = tab.page
+    tab.go("train")
+    page.get_by_role("button", name="One step").click()
+    page.wait_for_function("() => document.querySelector('[role=status]').textContent === 'paused'", timeout=60_000)
+    page.get_by_role("button", name="Part of a step").click()
+    page.get_by_text("images went forward").wait_for()
+    page.get_by_role("button", name="Part of a step").click()
+    page.get_by_text("went back through the network").wait_for()
+    tab.go("microscope", "image=5")
+    page.wait_for_selector(".ledger .value")
+    assert page.locator(".notice").is_hidden()
+    tab.go("train")
+    page.get_by_role("button", name="One step").click()
+    page.wait_for_function("() => document.querySelector('.tiles div:nth-child(2) dd').textContent === '2'")
+    page.get_by_role("button", name="Start over").click()
+    page.wait_for_function("() => document.querySelector('[role=status]').textContent === 'not in training'")
+    assert tab.faults == []
+
+
+@pytest.mark.parametrize(("language", "width", "scheme"), [("en", 1440, "light"), ("zh", 360, "dark")])
+def test_every_page_is_accessible_fits_and_asks_no_other_machine(
+    chromium: Any, served: Served, language: str, width: int, scheme: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab = open_tab(chromium, served, color_scheme=scheme, reduced_motion="reduce")
+    page = tab.page
+    page.set_viewport_size({"width": width, "height": 800})
+    page.get_by_role("combobox").first.select_option(language)
+    page.wait_for_function("code => document.documentElement.lang === code", arg=language)
+    for name in PAGES:
+        tab.go(name)
+        if name == "microscope":
+            page.wait_for_selector(".ledger .value")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        found = Axe().run(page).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == [], name
+    assert tab.faults == []
+
+
+def test_forced_colors_keep_the_marks(chromium: Any, served: Served) -> None:
+    tab = open_tab(chromium, served, forced_colors="active")
+    tab.go("microscope", "image=5&layer=conv1&cell=3,3,1")
+    tab.ledger("conv1.output[3,3,1]")
+    stroke = tab.page.evaluate("getComputedStyle(document.querySelector('.panels .mark')).stroke")
+    ground = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert stroke not in ("none", ground)
+    assert tab.faults == []
