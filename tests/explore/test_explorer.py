@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import time
@@ -56,6 +57,20 @@ def test_the_journey_is_that_of_inside(served: Served) -> None:
     assert found["loss"] == pytest.approx(expected.loss)
 
 
+def test_an_image_from_the_page_is_taken_byte_by_byte_and_attributed(served: Served) -> None:
+    subject = open_subject(NETWORK, data="digits")
+    image = np.asarray(subject.images[4])
+    pixels = base64.b64encode(image.tobytes()).decode()
+    own, known = served.post("/api/pass", {"pixels": pixels}), served.post("/api/pass", {"image": 4})
+    assert own["probabilities"] == known["probabilities"]
+    assert own["image"] is None
+    found = served.post("/api/attribution", {"pixels": pixels, "class": 3})
+    expected = rot180.inside.attribution(subject.model, image, 3)
+    np.testing.assert_allclose(found["saliency"], expected.saliency, rtol=1e-6)
+    np.testing.assert_allclose(found["occlusion"], expected.occlusion, atol=1e-6)
+    assert found["layer"] == expected.layer
+
+
 def _settle(served: Served, *states: str) -> dict[str, object]:
     for _ in range(600):
         status, _, body = _first_event(served)
@@ -86,6 +101,9 @@ def test_training_pauses_between_steps_and_events_go_on_where_a_page_stopped(ser
     assert [point[0] for point in found["points"]] == [1, 2, 3]  # type: ignore[attr-defined]
     assert found["step"] == 3
     ahead = served.post("/api/journey", {})
+    batch = load(served.ask("GET", "/api/batch")[2])["images"]
+    assert batch.shape == (32, 8, 8, 1)
+    assert 0 <= batch.min() < batch.max() <= 1
     served.post("/api/train", {"command": "step"})
     for _ in range(200):
         found = _settle(served, "paused")

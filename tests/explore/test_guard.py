@@ -86,6 +86,10 @@ def test_a_body_that_is_too_long_is_refused_by_its_header_and_by_its_bytes(serve
         ("/api/pass", {"image": -1}, "image must be a whole number from 0 to"),
         ("/api/pass", {"image": True}, "image must be a whole number from 0 to"),
         ("/api/pass", {"image": 1e3}, "image must be a whole number from 0 to"),
+        ("/api/pass", {"pixels": "AAAA"}, "pixels must be 64 bytes in base64, one for each pixel and channel; got 3"),
+        ("/api/pass", {"pixels": "not base64"}, "pixels must be 64 bytes in base64"),
+        ("/api/pass", {"pixels": [1, 2]}, "pixels must be 64 bytes in base64"),
+        ("/api/attribution", {"image": 0, "class": 10}, "class must be a whole number from 0 to 9"),
         ("/api/pass", [], "a command is one JSON object"),
         ("/api/ledger", {"pass": 999, "cell": "loss"}, "pass 999 is no longer kept; choose the image again"),
         ("/api/ledger", {"pass": 1, "cell": 7}, "cell must be the name of a number"),
@@ -103,11 +107,20 @@ def test_a_command_that_cannot_be_carried_out_is_answered_with_the_reason(
 
 def test_generated_requests_never_bring_it_down(served: Served) -> None:
     draw = random.Random(0)
-    paths = ("/api/pass", "/api/ledger", "/api/journey", "/api/train", "/api/health", "/", "/api/pass/1/conv1")
+    paths = (
+        "/api/pass",
+        "/api/ledger",
+        "/api/journey",
+        "/api/train",
+        "/api/health",
+        "/",
+        "/api/attribution",
+        "/api/pass/1/x",
+    )
     values: list[object] = [None, True, -1, 10**30, 1.5, "x" * 300, [], {"a": []}, "conv1.output[9,9,9]", "\u0000"]
     for _ in range(150):
         path = draw.choice(paths)
-        names = ("image", "pass", "cell", "command", "steps")
+        names = ("image", "pass", "pixels", "class", "cell", "command", "steps")
         command: object = {name: draw.choice(values) for name in names if draw.random() < 0.5}
         text = json.dumps(draw.choice([command, [command], "text", None])).encode()
         body = text if draw.random() < 0.7 else draw.randbytes(draw.randrange(200))

@@ -43,7 +43,7 @@ def test_the_catalogs_have_equal_keys_and_gaps_and_nothing_is_left_in_english() 
             assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", other[key])), key
             assert other[key].strip()
     same = {key for key, text in english.items() if _catalog("zh")[key] == text}
-    assert same == set()
+    assert same <= {"term.grad-cam"}  # a name
 
 
 def test_every_text_that_a_script_asks_for_exists_and_every_text_is_asked_for() -> None:

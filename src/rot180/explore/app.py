@@ -6,7 +6,10 @@ GET   /api/images/FIRST         some images with their labels, in the safetensor
 GET   /api/pass/NUMBER          a pass: its image, its probabilities, the ends of the color scales
 GET   /api/pass/NUMBER/LAYER    the arrays around a layer, in the safetensors layout; never changes
 GET   /api/events               the training, as server-sent events, at most ten a second
-POST  /api/pass                 {"image": 7}: send an image through the network as it is now
+GET   /api/batch                the images and labels that the training takes next, in the safetensors layout
+POST  /api/pass                 {"image": 7}, or {"pixels": BASE64} of H x W x C bytes: send an image through the
+                                network as it is now
+POST  /api/attribution          likewise, with {"class": 3}: which part of the image that class rests on
 POST  /api/ledger               {"pass": 3, "cell": "conv1.output[3,5,1]"}: where a number comes from
 POST  /api/journey              {"image": 7} or {}: every array of an image's journey, or of the next batch's
 POST  /api/train                {"command": "run"}: begin, run, pause, step, restart
@@ -16,8 +19,11 @@ POST  /api/health               {}: what `rot180 health` finds in the network as
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -34,9 +40,11 @@ from rot180.explore.passes import Pass, Passes, describe_layers, place_of
 from rot180.explore.subject import Subject
 from rot180.explore.training import Training
 from rot180.files.safetensors_file import serialize
-from rot180.inside import journey
+from rot180.inside import attribution, journey
 from rot180.language import LANGUAGES, language, translate
 from rot180.language.visible import json_ready
+from rot180.nn.pixel_range import PixelRange, to_show
+from rot180.ops.types import Array
 
 PAGE = files("rot180.explore") / "page"
 
@@ -51,6 +59,9 @@ TYPES = {
 
 IMAGES = 24
 """Images that are sent at once, as the page shows them in a strip."""
+
+MOST_OF_A_BATCH = 64
+"""Images of a batch that are shown."""
 
 BETWEEN_EVENTS = 0.1
 """Seconds."""
@@ -67,6 +78,7 @@ class Explorer:
         self.training = Training(self.owner, subject)
         self.passes = Passes()
         self.is_closing = False
+        self.limits = PixelRange.of(np.asarray(subject.images[:MOST_OF_A_BATCH])).limits
         self.app = Starlette(
             routes=[
                 Route("/", self._file),
@@ -75,7 +87,9 @@ class Explorer:
                 Route("/api/pass/{number:int}", self._describe),
                 Route("/api/pass/{number:int}/{layer}", self._layer),
                 Route("/api/events", self._events),
+                Route("/api/batch", self._batch),
                 Route("/api/pass", self._make, methods=["POST"]),
+                Route("/api/attribution", self._attribution, methods=["POST"]),
                 Route("/api/ledger", self._ledger, methods=["POST"]),
                 Route("/api/journey", self._journey, methods=["POST"]),
                 Route("/api/train", self._train, methods=["POST"]),
@@ -134,23 +148,49 @@ class Explorer:
         chosen = slice(first, min(first + IMAGES, count))
 
         def read() -> bytes:
-            images = np.asarray(self.subject.images[chosen])
-            white = 255.0 if images.dtype == np.uint8 else max(float(images.max(initial=0)), 1e-30)
-            labels = np.asarray(self.subject.labels[chosen])
-            return serialize({"images": (images / white).astype(np.float32)}, {"labels": json.dumps(labels.tolist())})
+            return self._shown(np.asarray(self.subject.images[chosen]), np.asarray(self.subject.labels[chosen]))
 
         return _binary(await asyncio.to_thread(read))
 
+    def _shown(self, images: Array, labels: Array) -> bytes:
+        """Return images as the page draws them, from black 0 to white 1, with their labels."""
+        shown = to_show(images, self.limits)
+        if shown.dtype == np.uint8:
+            shown = shown / np.float32(255)
+        labels = labels if labels.ndim == 1 else labels.argmax(axis=1)  # mixed images have shares of several classes
+        return serialize({"images": shown.astype(np.float32)}, {"labels": json.dumps(labels.tolist())})
+
+    async def _batch(self, request: Request) -> Response:
+        images, labels = await self._ask(self.training.next_images)
+        data = await asyncio.to_thread(self._shown, images[:MOST_OF_A_BATCH], labels[:MOST_OF_A_BATCH])
+        return Response(data, media_type="application/octet-stream")
+
+    def _image(self, asked: Mapping[str, Any]) -> tuple[Array, int | None, int | None]:
+        """Return the image that a command names or holds, its number, and its label."""
+        if "pixels" in asked:
+            return _pixels(asked["pixels"], self.subject.model.input_shape), None, None
+        number = _whole_in(asked, "image", len(self.subject.images))
+        return np.asarray(self.subject.images[number]), number, int(self.subject.labels[number])
+
     async def _make(self, request: Request) -> Response:
-        number = await _whole(request, "image", len(self.subject.images))
+        asked = await _body(request)
 
         def make() -> Pass:
-            image, label = np.asarray(self.subject.images[number]), int(self.subject.labels[number])
+            image, number, label = self._image(asked)
             training = self.training
             return self.passes.make(training.model, training.step, image, number, label, training.optimizer)
 
         made = await self._ask(make)
         return _answer(await asyncio.to_thread(made.describe))
+
+    async def _attribution(self, request: Request) -> Response:
+        asked = await _body(request)
+        label = _whole_in(asked, "class", self.subject.model.output_shape[-1])
+
+        def attribute() -> dict[str, Any]:
+            return asdict(attribution(self.training.model, self._image(asked)[0], label))
+
+        return _answer(await self._ask(attribute))
 
     def _find(self, number: int) -> Pass:
         found = self.passes.find(number)
@@ -255,8 +295,16 @@ async def _body(request: Request) -> dict[str, Any]:
     return found
 
 
-async def _whole(request: Request, name: str, below: int) -> int:
-    return _whole_in(await _body(request), name, below)
+def _pixels(given: object, shape: tuple[int, ...]) -> Array:
+    """Return the image that the page has drawn or decoded: exactly as many bytes as the network takes."""
+    size = math.prod(shape)
+    try:
+        data = base64.b64decode(given, validate=True) if isinstance(given, str) else b""
+    except ValueError:
+        data = b""
+    if len(data) != size:
+        raise ArgumentError(f"pixels must be {size} bytes in base64, one for each pixel and channel; got {len(data)}")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _whole_in(asked: Mapping[str, Any], name: str, below: int, default: int | None = None) -> int:

@@ -40,17 +40,18 @@ class Pass:
     number : int
         Names the pass; never used again.
     trace : Trace
-    image : int
-        The image's number among those of the subject.
-    label : int
+    image : int or None
+        The image's number among those of the subject; None for an image from the page.
+    label : int or None
+        None for an image from the page, whose loss is that of the likeliest class.
     step : int
         Updates done before.
     """
 
     number: int
     trace: Trace
-    image: int
-    label: int
+    image: int | None
+    label: int | None
     step: int
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -115,13 +116,20 @@ class Passes:
         self._copy: tuple[Network, int, Network] | None = None
 
     def make(
-        self, model: Network, step: int, image: Array, number: int, label: int, optimizer: Optimizer | None
+        self,
+        model: Network,
+        step: int,
+        image: Array,
+        number: int | None,
+        label: int | None,
+        optimizer: Optimizer | None,
     ) -> Pass:
         """Send an image through the network as it is now; called by the owner."""
         if self._copy is None or self._copy[0] is not model or self._copy[1] != step:
             self._copy = model, step, copy.deepcopy(model)
         self._made += 1
-        trace = Trace(self._copy[2], image, label if len(model.output_shape) == 1 else None, optimizer=optimizer)
+        target = label if len(model.output_shape) == 1 else None
+        trace = Trace(self._copy[2], image, target, optimizer=optimizer)
         made = self._kept[self._made] = Pass(self._made, trace, number, label, step)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)

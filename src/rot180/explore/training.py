@@ -18,6 +18,7 @@ from rot180.explore.subject import Subject
 from rot180.inside import Journey, journey
 from rot180.inside.health import IMAGES, HealthReport, health
 from rot180.nn import Network
+from rot180.ops.types import Array
 from rot180.runs.prepare import Prepared
 from rot180.runs.train_run import fit_prepared, train_last_layer
 from rot180.training import History, Optimizer
@@ -98,14 +99,33 @@ class Training:
         ArgumentError
             No training has started, or it has ended.
         """
-        started = self._started
-        if started is None or self.state not in (RUNNING, PAUSED):
-            raise ArgumentError("there is no next batch: the training has not started, or has ended")
+        started, (images, labels) = self._under_way(), self.next_images()
         progress, trainer = started.progress, started.trainer
-        images, labels = started.batch_of(progress.epoch, progress.batch)
         rule = copy.deepcopy(trainer.optimizer)
         rule.lr = started.rate(progress.step)
         return journey(trainer.model, images, labels, optimizer=rule, loss=trainer.loss, seed=trainer.seed)
+
+    def next_images(self) -> tuple[Array, Array]:
+        """Return the images and labels of the batch that comes next; called by the owner.
+
+        Raises
+        ------
+        ArgumentError
+            As from `next_batch`.
+        """
+        started = self._under_way()
+        # Between two epochs, the position is that after the last batch of the one before.
+        epoch, batch = started.progress.epoch, started.progress.batch
+        if batch == started.batches:
+            epoch, batch = epoch + 1, 0
+        if epoch >= started.epochs:
+            raise ArgumentError("there is no next batch: the training has not started, or has ended")
+        return started.batch_of(epoch, batch)
+
+    def _under_way(self) -> TrainingStarted:
+        if self._started is None or self.state not in (RUNNING, PAUSED):
+            raise ArgumentError("there is no next batch: the training has not started, or has ended")
+        return self._started
 
     def health(self) -> HealthReport:
         """Examine the network as it is now; called by the owner."""

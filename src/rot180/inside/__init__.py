@@ -5,9 +5,11 @@
 | the path of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
 | the cost of a network before it runs | `cost`, `Cost`, `LayerCost`; `compiled_cost`, `CompiledCost`, `StepCost` |
 | whether an optimizer follows its equations | `check_optimizer`, `OptimizerReport` |
+| which part of an image a decision rests on | `attribution`, `Attribution` |
 | the convolution algorithms on this machine | `compare`, `Comparison`, `Way` |
 """
 
+from rot180.inside.attribution import Attribution, attribution
 from rot180.inside.comparison import Comparison, Way, compare
 from rot180.inside.compiled_cost import CompiledCost, StepCost, compiled_cost
 from rot180.inside.costs import Cost, LayerCost, cost
@@ -16,6 +18,7 @@ from rot180.inside.optimizer_check import OptimizerReport, check_optimizer
 from rot180.inside.watcher import Source, Step
 
 __all__ = [
+    "Attribution",
     "Comparison",
     "CompiledCost",
     "Cost",
@@ -26,6 +29,7 @@ __all__ = [
     "Step",
     "StepCost",
     "Way",
+    "attribution",
     "check_optimizer",
     "compare",
     "compiled_cost",

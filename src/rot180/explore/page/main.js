@@ -8,9 +8,10 @@ import { microscope } from "./microscope.js";
 import { get } from "./server.js";
 import { speak, t } from "./texts.js";
 import { train } from "./train.js";
+import { tryIt } from "./try.js";
 import { Training } from "./training.js";
 
-const PAGES = { train, journey, microscope };
+const PAGES = { train, journey, microscope, try: tryIt };
 
 const app = { subject: null, training: null };
 let leave = () => {};

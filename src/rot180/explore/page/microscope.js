@@ -5,6 +5,7 @@ import { legend, paint } from "./colors.js";
 import { el } from "./dom.js";
 import { ledgerView } from "./ledger.js";
 import { Map2d } from "./map.js";
+import { named, own } from "./own.js";
 import { picker } from "./pictures.js";
 import { arrays, post, remembering } from "./server.js";
 import { fixedAxes, parse, slice } from "./slices.js";
@@ -27,7 +28,7 @@ class Microscope {
     this.subject = app.subject;
     const layers = this.subject.layers;
     const first = layers.find(({ parameters }) => Object.keys(parameters).length) ?? layers[0];
-    this.image = Math.min(Number(image) || 0, this.subject.count - 1);
+    this.image = image === "own" && own.bytes ? null : Math.min(Number(image) || 0, this.subject.count - 1);
     this.layer = layers.find(({ name }) => name === layer) ?? first;
     this.mode = MODES.includes(view) ? view : "forward";
     this.cell = cell ? cell.split(",").map(Number) : null;
@@ -79,14 +80,14 @@ class Microscope {
 
   /** Send the image through the network as it is now. */
   async look() {
-    this.pass = await post("/api/pass", { image: this.image });
+    this.pass = await post("/api/pass", named(this.image));
     const number = this.pass.pass;
     this.arraysOf = remembering(8, (layer) => arrays(`/api/pass/${number}/${encodeURIComponent(layer)}`));
     this.ledgerOf = remembering(500, (cell) => post("/api/ledger", { pass: number, cell }));
     const { label, classes, likeliest, probabilities } = this.pass;
-    this.says.textContent = probabilities
-      ? t("label-and-answer", { label: classes[label] ?? label, answer: classes[likeliest], share: (100 * probabilities[likeliest]).toFixed(1) })
-      : "";
+    this.says.textContent = !probabilities ? "" : label === null
+      ? t("own-and-answer", { answer: classes[likeliest], share: (100 * probabilities[likeliest]).toFixed(1) })
+      : t("label-and-answer", { label: classes[label] ?? label, answer: classes[likeliest], share: (100 * probabilities[likeliest]).toFixed(1) });
     this.tellAge();
     await this.enter();
   }
@@ -275,7 +276,7 @@ class Microscope {
 
   where() {
     return {
-      image: this.image, layer: this.layer.name, view: this.mode, cell: this.cell.join(","), channel: this.source || null,
+      image: this.image ?? "own", layer: this.layer.name, view: this.mode, cell: this.cell.join(","), channel: this.source || null,
       slot: this.slot || null, parameter: this.mode === "weight" ? this.parameter : null, scale: this.shared ? null : "own",
     };
   }

@@ -39,11 +39,11 @@ export function thumbnail(tensor, at, space, attributes = {}) {
 
 /**
  * A number to type, and the images around it to click.
- * @param {any} subject @param {number} image @param {(image: number) => void} choose
+ * @param {any} subject @param {number | null} image null for one's own @param {(image: number) => void} choose
  */
 export function picker(subject, image, choose) {
   const last = subject.count - 1;
-  const box = el("input", { type: "number", id: "image", min: 0, max: last, value: image, onchange: () => take(Number(box.value)) });
+  const box = el("input", { type: "number", id: "image", min: 0, max: last, value: image ?? "", onchange: () => take(Number(box.value)) });
   const strip = el("div", { class: "strip", role: "group", "aria-label": t("images") });
   let shown = -1;
 
@@ -65,9 +65,9 @@ export function picker(subject, image, choose) {
         "aria-label": t("image-says", { image: first + at, label: subject.classes[label] ?? label }),
       }, thumbnail(images, at, 32))));
     }
-    for (const button of strip.children) button.setAttribute("aria-pressed", String(Number(button.dataset.image) === Number(box.value)));
+    for (const button of strip.children) button.setAttribute("aria-pressed", String(button.dataset.image === box.value));
   }
 
-  draw(image);
+  draw(image ?? 0);
   return { label: el("label", { for: "image" }, t(`image.${subject.part}`), box), strip };
 }

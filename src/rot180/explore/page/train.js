@@ -2,7 +2,8 @@
 
 import { curve } from "./curve.js";
 import { el } from "./dom.js";
-import { post } from "./server.js";
+import { thumbnail } from "./pictures.js";
+import { arrays, post } from "./server.js";
 import { brief, count, t, term } from "./texts.js";
 
 const PARTS = ["forward", "backward"];
@@ -41,6 +42,7 @@ export async function train(main, app) {
     }
     if (next.at !== training.points.length) {
       next.found = await post("/api/journey", {});
+      next.batch = await arrays("/api/batch");
       next.at = training.points.length;
       next.shown = 0;
     }
@@ -72,6 +74,7 @@ export async function train(main, app) {
     nextBox.replaceChildren(
       el("h2", {}, t("next-step")),
       el("p", { class: "small pale" }, t(`next.${shown.at(-1)}`, { batch: count(next.at + 1), images: count(next.found.batch_size), loss: brief(next.found.loss) })),
+      batchList(next.batch, app.subject.classes),
       ...shown.map((phase) => phaseTable(next.found, phase)));
   }
 
@@ -134,6 +137,12 @@ export async function train(main, app) {
     stop();
     document.removeEventListener("keydown", press);
   };
+}
+
+/** The images of a batch, as they are trained on, with their labels. */
+function batchList({ arrays: { images }, metadata }, classes) {
+  const labels = JSON.parse(metadata.labels);
+  return el("ul", { class: "batch", "aria-label": t("term.batch") }, labels.map((label, at) => el("li", {}, thumbnail(images, at, 40), classes[label] ?? label)));
 }
 
 /** Each layer's results of one phase: what came out of it; or what went back to its input, and to its parameters. */
