@@ -71,6 +71,41 @@ def test_an_image_from_the_page_is_taken_byte_by_byte_and_attributed(served: Ser
     assert found["layer"] == expected.layer
 
 
+@pytest.mark.parametrize("kind", ["convolution", "transposed", "max-pooling"])
+def test_the_shape_lab_counts_the_readers_of_each_pixel(served: Served, kind: str) -> None:
+    settings = {"kind": kind, "height": 7, "width": 6, "kernel": 3, "stride": 2, "padding": 1, "dilation": 1}
+    made = served.post("/api/lab", settings)
+    found = load(served.ask("GET", f"/api/pass/{made['pass']}/{made['layer']}")[2])
+    assert list(found["output"].shape[1:]) == made["output"]
+    assert (found["output"] == found["output"].round()).all()
+    assert (found["output.grad"] == 1).all()
+    counted = np.zeros((7, 6))
+    rows, columns = made["output"][:2]
+    for i in range(rows):
+        for j in range(columns):
+            if kind == "transposed":
+                continue
+            for u in range(3):
+                for v in range(3):
+                    row, column = 2 * i + u - 1, 2 * j + v - 1
+                    if 0 <= row < 7 and 0 <= column < 6:
+                        counted[row, column] += 1
+    if kind != "transposed":
+        np.testing.assert_array_equal(made["readers"], counted)
+    else:  # padding crops what the kernel of a pixel at the edge would reach
+        assert made["readers"][0][0] == 4
+        assert made["readers"][3][3] == 9
+
+
+def test_a_setting_of_the_lab_that_cannot_be_is_told(served: Served) -> None:
+    settings = {"kind": "convolution", "height": 2, "width": 2, "kernel": 5, "stride": 1, "padding": 0, "dilation": 1}
+    status, _, body = served.ask("POST", "/api/lab", json.dumps(settings).encode())
+    assert status == 400
+    assert "window" in json.loads(body)["error"]
+    status, _, body = served.ask("POST", "/api/lab", json.dumps({**settings, "kernel": 99}).encode())
+    assert "kernel must be a whole number from 1 to 7" in json.loads(body)["error"]
+
+
 def _settle(served: Served, *states: str) -> dict[str, object]:
     for _ in range(600):
         status, _, body = _first_event(served)

@@ -4,6 +4,7 @@ subject.py    what is explored: a network, its images, and the settings of its t
 owner.py      the one thread that runs the network; commands are carried out between two steps
 training.py   the training that the page shows: the one that `fit` runs
 passes.py     passes of single images, kept unchanged, from which maps and ledgers are read
+lab.py        a convolution of small whole numbers
 guard.py      who may ask: this machine's browser, with the cookie that the printed address gives
 app.py        the requests and their answers
 server.py     the address, the browser, the end

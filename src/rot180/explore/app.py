@@ -12,6 +12,7 @@ POST  /api/pass                 {"image": 7}, or {"pixels": BASE64} of H x W x C
 POST  /api/attribution          likewise, with {"class": 3}: which part of the image that class rests on
 POST  /api/ledger               {"pass": 3, "cell": "conv1.output[3,5,1]"}: where a number comes from
 POST  /api/journey              {"image": 7} or {}: every array of an image's journey, or of the next batch's
+POST  /api/lab                  {"kind": "convolution", "height": 7, ...}: a pass of small whole numbers
 POST  /api/train                {"command": "run"}: begin, run, pause, step, restart
 POST  /api/health               {}: what `rot180 health` finds in the network as it is now
 """
@@ -34,6 +35,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from rot180.errors import ArgumentError, Rot180Error
+from rot180.explore import lab
 from rot180.explore.guard import BodyTooLarge
 from rot180.explore.owner import Owner
 from rot180.explore.passes import Pass, Passes, describe_layers, place_of
@@ -92,6 +94,7 @@ class Explorer:
                 Route("/api/attribution", self._attribution, methods=["POST"]),
                 Route("/api/ledger", self._ledger, methods=["POST"]),
                 Route("/api/journey", self._journey, methods=["POST"]),
+                Route("/api/lab", self._lab, methods=["POST"]),
                 Route("/api/train", self._train, methods=["POST"]),
                 Route("/api/health", self._health, methods=["POST"]),
                 Route("/{name}", self._file),
@@ -191,6 +194,15 @@ class Explorer:
             return asdict(attribution(self.training.model, self._image(asked)[0], label))
 
         return _answer(await self._ask(attribute))
+
+    async def _lab(self, request: Request) -> Response:
+        asked = await _body(request)
+
+        def make() -> dict[str, Any]:
+            trace, told = lab.build(asked)
+            return {"pass": self.passes.keep(trace).number, **told}
+
+        return _answer(await self._ask(make))
 
     def _find(self, number: int) -> Pass:
         found = self.passes.find(number)

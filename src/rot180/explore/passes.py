@@ -127,9 +127,12 @@ class Passes:
         """Send an image through the network as it is now; called by the owner."""
         if self._copy is None or self._copy[0] is not model or self._copy[1] != step:
             self._copy = model, step, copy.deepcopy(model)
-        self._made += 1
         target = label if len(model.output_shape) == 1 else None
-        trace = Trace(self._copy[2], image, target, optimizer=optimizer)
+        return self.keep(Trace(self._copy[2], image, target, optimizer=optimizer), number, label, step)
+
+    def keep(self, trace: Trace, number: int | None = None, label: int | None = None, step: int = 0) -> Pass:
+        """Keep a pass, and forget the oldest one."""
+        self._made += 1
         made = self._kept[self._made] = Pass(self._made, trace, number, label, step)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)

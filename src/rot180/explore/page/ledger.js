@@ -29,7 +29,7 @@ export function amount(units, decimals) {
 
 /**
  * @param {any} found the answer of /api/ledger
- * @param {{ follow: (cell: string) => void, point: (at: number | null) => void, all: boolean, showAll: () => void }} listeners
+ * @param {{ follow: (cell: string) => void, point: (at: number | null) => void, all: boolean, showAll: (() => void) | null }} listeners
  */
 export function ledgerView(found, { follow, point, all, showAll }) {
   const terms = found.terms;
@@ -64,7 +64,7 @@ export function ledgerView(found, { follow, point, all, showAll }) {
           sum("left-over", brief(difference), {})))),
     el("p", { class: "small pale" },
       t(Math.abs(difference) <= found.allowed ? "rounding-explains" : "more-than-rounding", { allowed: brief(found.allowed) }), " ", term("rounding")),
-    isLong ? el("div", {}, el("button", { type: "button", onclick: showAll, "aria-pressed": String(all) }, t("all-entries", { count: count(terms.length) }))) : null,
+    isLong && showAll ? el("div", {}, el("button", { type: "button", onclick: showAll, "aria-pressed": String(all) }, t("all-entries", { count: count(terms.length) }))) : null,
   ];
 }
 

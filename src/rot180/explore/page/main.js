@@ -4,6 +4,7 @@ import { address, link } from "./address.js";
 import { forgetColors } from "./colors.js";
 import { el } from "./dom.js";
 import { journey } from "./journey.js";
+import { lab } from "./lab.js";
 import { microscope } from "./microscope.js";
 import { get } from "./server.js";
 import { speak, t } from "./texts.js";
@@ -11,7 +12,7 @@ import { train } from "./train.js";
 import { tryIt } from "./try.js";
 import { Training } from "./training.js";
 
-const PAGES = { train, journey, microscope, try: tryIt };
+const PAGES = { train, journey, microscope, try: tryIt, lab };
 
 const app = { subject: null, training: null };
 let leave = () => {};

@@ -2,7 +2,7 @@
 
 import { paint } from "./colors.js";
 import { el, svg } from "./dom.js";
-import { number, t } from "./texts.js";
+import { brief, number, t } from "./texts.js";
 
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -29,8 +29,11 @@ export class Map2d {
     this.element.addEventListener("keydown", (event) => this.press(event));
   }
 
-  /** @param {ArrayLike<number>} values row by row @param {number} rows @param {number} columns */
-  show(values, rows, columns, largest, space) {
+  /**
+   * @param {ArrayLike<number>} values row by row @param {number} rows @param {number} columns
+   * @param {number} largest the end of the color scale @param {number} space pixels @param {boolean} [digits] print values
+   */
+  show(values, rows, columns, largest, space, digits = false) {
     Object.assign(this, { values, rows, columns });
     this.size = Math.max(Math.min(Math.floor(space / Math.max(columns, rows)), 40), 1);
     const [width, height] = [columns * this.size, rows * this.size];
@@ -44,6 +47,9 @@ export class Map2d {
     this.overlay.setAttribute("height", height);
     this.element.setAttribute("aria-rowcount", rows);
     this.element.setAttribute("aria-colcount", columns);
+    this.digits = !digits ? [] : Array.from(values, (value, at) =>
+      svg("text", { class: "digit", x: ((at % columns) + 0.5) * this.size, y: (Math.floor(at / columns) + 0.5) * this.size }, brief(value)));
+    this.mark([]);
     this.place(Math.min(this.at[0], rows - 1), Math.min(this.at[1], columns - 1));
   }
 
@@ -73,7 +79,7 @@ export class Map2d {
         if (text) parts.push(svg("text", { class: "order", x: (column + 0.5) * size, y: (row + 0.5) * size }, text));
       }
     }
-    this.overlay.replaceChildren(...(cells.length ? parts : []));
+    this.overlay.replaceChildren(...this.digits, ...(cells.length ? parts : []));
   }
 
   point(event, tell, always = false) {
