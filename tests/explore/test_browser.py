@@ -118,6 +118,25 @@ def test_every_page_is_accessible_fits_and_asks_no_other_machine(
     assert tab.faults == []
 
 
+def test_the_tour_leads_from_a_pixel_to_its_gradient(tab: Tab) -> None:
+    page = tab.page
+    tab.go("")
+    page.get_by_role("button", name="Take the tour").click()
+    seen = []
+    for step in range(1, 11):
+        page.get_by_text(f"Step {step} of 10").wait_for()
+        page.wait_for_selector(".ledger .value")
+        seen.append(page.locator(".tour p").nth(1).text_content())
+        if step < 10:
+            page.get_by_role("button", name="Next").click()
+    assert len(set(seen)) == 10
+    assert "rotation by 180 degrees" in seen[-1]
+    page.wait_for_function("() => document.querySelector('.ledger h2')?.textContent.startsWith('conv1.input.grad')")
+    page.get_by_role("button", name="Finish").click()
+    assert page.locator(".tour").is_hidden()
+    assert tab.faults == []
+
+
 def test_forced_colors_keep_the_marks(chromium: Any, served: Served) -> None:
     tab = open_tab(chromium, served, forced_colors="active")
     tab.go("microscope", "image=5&layer=conv1&cell=3,3,1")

@@ -48,6 +48,8 @@ class Subject:
         Returns what a training from the start needs, with a network of its own; None if the network has no data.
     optimizer : Optimizer or None
         The training's, before its first update; None if it is unknown.
+    is_trained : bool
+        Whether the weights are those of a run.
     """
 
     name: str
@@ -58,11 +60,7 @@ class Subject:
     dataset: str = ""
     prepare: Callable[[], Prepared] | None = None
     optimizer: Optimizer | None = None
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the network is that of a run, with its newest weights."""
-        return self.part != "noise" and Path(self.name).exists()
+    is_trained: bool = False
 
 
 def open_subject(
@@ -133,7 +131,7 @@ def _open_run(path: Path, data: str | None, progress: Progress | None, tell: Cal
         if data is not None:
             raise
         tell(f"{error}; until then images of noise are shown")
-        return _without_data(str(path), run.model, 0)
+        return replace(_without_data(str(path), run.model, 0), is_trained=True)
     images, labels, part = _looked_at(dataset)
     can_train = settings is not None and data is None and not is_gone(settings.source)
     return Subject(
@@ -145,6 +143,7 @@ def _open_run(path: Path, data: str | None, progress: Progress | None, tell: Cal
         dataset.name,
         None if settings is None or not can_train else lambda: prepare(settings, progress),
         optimizer_of(run.config.get("training", {})),
+        is_trained=True,
     )
 
 

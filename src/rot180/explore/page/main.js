@@ -7,7 +7,8 @@ import { journey } from "./journey.js";
 import { lab } from "./lab.js";
 import { microscope } from "./microscope.js";
 import { get } from "./server.js";
-import { speak, t } from "./texts.js";
+import { count, speak, t } from "./texts.js";
+import { goTo, showTour, stops } from "./tour.js";
 import { train } from "./train.js";
 import { tryIt } from "./try.js";
 import { Training } from "./training.js";
@@ -64,8 +65,9 @@ function front(main) {
   const pages = Object.keys(PAGES).filter((name) => name !== "train" || subject.can_train);
   main.replaceChildren(
     el("h1", { tabindex: "-1" }, t("front.title")),
-    el("p", {}, t(`front.${subject.is_trained ? "trained" : "untrained"}`, { name: subject.name }), " ", subject.dataset ? t("front.data", { name: subject.dataset }) : t("front.noise")),
+    el("p", {}, t(app.training.step ? "front.in-training" : subject.is_trained ? "front.trained" : "front.untrained", { name: subject.name, updates: count(app.training.step) }), " ", subject.dataset ? t("front.data", { name: subject.dataset }) : t("front.noise")),
     el("p", { class: "number small pale" }, subject.notation),
+    el("p", {}, el("button", { type: "button", class: "primary", onclick: () => goTo(subject, 0) }, t("tour.begin", { steps: stops(subject).length }))),
     el("ul", { class: "cards" }, pages.map((name) => el("li", {}, el("a", { class: "card", href: link(name) }, el("h2", {}, t(`page.${name}`)), el("p", { class: "small" }, t(`front.${name}`)))))));
 }
 
@@ -78,6 +80,7 @@ async function show() {
   app.subject = await get("/api/subject");
   if (turn !== shown) return;
   header(page);
+  showTour(app.subject);
   document.title = page in PAGES ? `${t(`page.${page}`)} · rot180` : "rot180";
   try {
     if (page in PAGES) leave = (await PAGES[page](main, app)) ?? leave;
