@@ -13,6 +13,8 @@ POST  /api/attribution          likewise, with {"class": 3}: which part of the i
 POST  /api/ledger               {"pass": 3, "cell": "conv1.output[3,5,1]"}: where a number comes from
 POST  /api/journey              {"image": 7} or {}: every array of an image's journey, or of the next batch's
 POST  /api/lab                  {"kind": "convolution", "height": 7, ...}: a pass of small whole numbers
+GET   /api/bugs                 the mistakes that the bug bench makes
+POST  /api/bench                {"bug": "no-rotation"}: a training with this mistake, and the check that finds it
 POST  /api/train                {"command": "run"}: begin, run, pause, step, restart
 POST  /api/health               {}: what `rot180 health` finds in the network as it is now
 """
@@ -43,6 +45,7 @@ from rot180.explore.subject import Subject
 from rot180.explore.training import Training
 from rot180.files.safetensors_file import serialize
 from rot180.inside import attribution, journey
+from rot180.inside.bug_bench import BUGS, bug_bench
 from rot180.language import LANGUAGES, language, translate
 from rot180.language.visible import json_ready
 from rot180.nn.pixel_range import PixelRange, to_show
@@ -79,6 +82,7 @@ class Explorer:
         self.owner = Owner()
         self.training = Training(self.owner, subject)
         self.passes = Passes()
+        self.bench = asyncio.Lock()
         self.is_closing = False
         self.limits = PixelRange.of(np.asarray(subject.images[:MOST_OF_A_BATCH])).limits
         self.app = Starlette(
@@ -95,6 +99,8 @@ class Explorer:
                 Route("/api/ledger", self._ledger, methods=["POST"]),
                 Route("/api/journey", self._journey, methods=["POST"]),
                 Route("/api/lab", self._lab, methods=["POST"]),
+                Route("/api/bugs", self._bugs),
+                Route("/api/bench", self._bench, methods=["POST"]),
                 Route("/api/train", self._train, methods=["POST"]),
                 Route("/api/health", self._health, methods=["POST"]),
                 Route("/{name}", self._file),
@@ -203,6 +209,21 @@ class Explorer:
             return {"pass": self.passes.keep(trace).number, **told}
 
         return _answer(await self._ask(make))
+
+    async def _bugs(self, request: Request) -> Response:
+        return _answer({name: translate(bug.says, _language(request)) for name, bug in BUGS.items()})
+
+    async def _bench(self, request: Request) -> Response:
+        asked, into = await _body(request), _language(request)
+        async with self.bench:  # one at a time: it takes the processors for some seconds
+            found = (await asyncio.to_thread(bug_bench, str(asked.get("bug"))[:40])).to_dict()
+        found["says"] = translate(found["says"], into)
+        found["optimizer"]["mistakes"] = [translate(mistake, into) for mistake in found["optimizer"]["mistakes"]]
+        for part in found["gradients"]["parts"]:
+            for gradient in part["gradients"]:
+                for key in ("mistake", "advice"):
+                    gradient[key] = gradient[key] and translate(gradient[key], into)
+        return _answer(found)
 
     def _find(self, number: int) -> Pass:
         found = self.passes.find(number)

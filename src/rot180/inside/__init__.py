@@ -3,6 +3,7 @@
 | what | names |
 |---|---|
 | the path of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
+| mistakes made on purpose, and the check that finds them | `bug_bench`, `BenchResult`, `BUGS` |
 | the cost of a network before it runs | `cost`, `Cost`, `LayerCost`; `compiled_cost`, `CompiledCost`, `StepCost` |
 | whether an optimizer follows its equations | `check_optimizer`, `OptimizerReport` |
 | which part of an image a decision rests on | `attribution`, `Attribution` |
@@ -10,6 +11,7 @@
 """
 
 from rot180.inside.attribution import Attribution, attribution
+from rot180.inside.bug_bench import BUGS, BenchResult, bug_bench
 from rot180.inside.comparison import Comparison, Way, compare
 from rot180.inside.compiled_cost import CompiledCost, StepCost, compiled_cost
 from rot180.inside.costs import Cost, LayerCost, cost
@@ -18,7 +20,9 @@ from rot180.inside.optimizer_check import OptimizerReport, check_optimizer
 from rot180.inside.watcher import Source, Step
 
 __all__ = [
+    "BUGS",
     "Attribution",
+    "BenchResult",
     "Comparison",
     "CompiledCost",
     "Cost",
@@ -30,6 +34,7 @@ __all__ = [
     "StepCost",
     "Way",
     "attribution",
+    "bug_bench",
     "check_optimizer",
     "compare",
     "compiled_cost",

@@ -1,6 +1,7 @@
 // The frame of all pages: what there is, in which language, light or dark, and whether the program still answers.
 
 import { address, link } from "./address.js";
+import { bench } from "./bench.js";
 import { forgetColors } from "./colors.js";
 import { el } from "./dom.js";
 import { journey } from "./journey.js";
@@ -13,7 +14,7 @@ import { train } from "./train.js";
 import { tryIt } from "./try.js";
 import { Training } from "./training.js";
 
-const PAGES = { train, journey, microscope, try: tryIt, lab };
+const PAGES = { train, journey, microscope, try: tryIt, lab, bench };
 
 const app = { subject: null, training: null };
 let leave = () => {};
