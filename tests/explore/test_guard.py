@@ -93,7 +93,11 @@ def test_a_body_that_is_too_long_is_refused_by_its_header_and_by_its_bytes(serve
         ("/api/pass", [], "a command is one JSON object"),
         ("/api/ledger", {"pass": 999, "cell": "loss"}, "pass 999 is no longer kept; choose the image again"),
         ("/api/ledger", {"pass": 1, "cell": 7}, "cell must be the name of a number"),
-        ("/api/train", {"command": "fly"}, "unknown command 'fly'; known: begin, run, pause, step, restart"),
+        (
+            "/api/train",
+            {"command": "fly"},
+            "unknown command 'fly'; known: begin, run, pause, step, restart, watch, ignore",
+        ),
         ("/api/train", {"command": "step", "steps": "x"}, "steps must be a whole number"),
     ],
 )

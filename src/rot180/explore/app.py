@@ -15,7 +15,7 @@ POST  /api/journey              {"image": 7} or {}: every array of an image's jo
 POST  /api/lab                  {"kind": "convolution", "height": 7, ...}: a pass of small whole numbers
 GET   /api/bugs                 the mistakes that the bug bench makes
 POST  /api/bench                {"bug": "no-rotation"}: a training with this mistake, and the check that finds it
-POST  /api/train                {"command": "run"}: begin, run, pause, step, restart
+POST  /api/train                {"command": "run"}: begin, run, pause, step, restart, watch, ignore
 POST  /api/health               {}: what `rot180 health` finds in the network as it is now
 """
 
@@ -283,18 +283,20 @@ class Explorer:
 
     async def _events(self, request: Request) -> Response:
         generation, point = _last_event(request.headers.get("last-event-id", ""))
+        into = _language(request)
         return StreamingResponse(
-            self._stream(request, generation, point),
+            self._stream(request, generation, point, into),
             media_type="text/event-stream",
             headers={"x-accel-buffering": "no"},
         )
 
-    async def _stream(self, request: Request, generation: int, point: int) -> AsyncIterator[str]:
+    async def _stream(self, request: Request, generation: int, point: int, into: str) -> AsyncIterator[str]:
         """Yield what is new about the training; the id of an event tells how far a page has got."""
         before: Mapping[str, Any] = {}
         quiet = 0.0
         while not self.is_closing and not await request.is_disconnected():
             found = self.training.since(generation, point)
+            found["reason"] = translate(found["reason"], into)
             told = {key: value for key, value in found.items() if key not in ("points", "is_new")}
             if found["points"] or found["is_new"] or told != before or quiet > 10:
                 point = len(found["points"]) + (0 if found["is_new"] else point)
@@ -349,7 +351,7 @@ def _whole_in(asked: Mapping[str, Any], name: str, below: int, default: int | No
 
 
 def _language(request: Request) -> str:
-    wanted = request.headers.get("accept-language", "")[:2].lower()
+    wanted = request.query_params.get("language") or request.headers.get("accept-language", "")[:2].lower()
     return wanted if wanted in LANGUAGES else "en"
 
 

@@ -16,6 +16,7 @@ from rot180.errors import ArgumentError, Rot180Error
 from rot180.explore.owner import Owner
 from rot180.explore.subject import Subject
 from rot180.inside import Journey, journey
+from rot180.inside.alarm import Alarm
 from rot180.inside.health import IMAGES, HealthReport, health
 from rot180.nn import Network
 from rot180.ops.types import Array
@@ -42,7 +43,9 @@ class Training:
     state : str
         `idle`, `running`, `paused`, `ended` or `failed`.
     reason : str
-        Why it ended or failed.
+        Why it ended, failed, or was paused by itself.
+    is_watched : bool
+        Whether it is paused when it needs a look.
     generation : int
         How many trainings were started.
     points : list
@@ -57,9 +60,11 @@ class Training:
         self._started: TrainingStarted | None = None
         self._history = History()
         self._left: int | None = 0
+        self._alarm: Alarm | None = None
         self._is_given_up = False
         self.model: Network = subject.model
         self.state, self.reason, self.generation = IDLE, "", 0
+        self.is_watched = False
         self.points: list[tuple[int, float, int, int, float]] = []
         self.epochs: list[dict[str, Any]] = []
 
@@ -76,6 +81,8 @@ class Training:
     def command(self, what: str, steps: int = 1) -> None:
         """Carry out a command: `begin` (and wait before the first batch), `run`, `pause`, `step` or `restart`.
 
+        `watch` pauses the training as soon as it needs a look (`rot180.inside.alarm`), `ignore` does not.
+
         Raises
         ------
         ArgumentError
@@ -85,11 +92,15 @@ class Training:
             raise ArgumentError("this network has no data to train on; start rot180 explore with --data")
         if what == "restart":
             self._owner.ask(self._give_up)
+        elif what in ("watch", "ignore"):
+            self.is_watched = what == "watch"
         elif what in ("run", "step", "begin", "pause"):
             left = {"run": None, "step": steps}.get(what, 0)
             self._owner.ask(lambda: self._go_on(left, begins=what != "pause"))
         else:
-            raise ArgumentError(f"unknown command {what[:40]!r}; known: begin, run, pause, step, restart")
+            raise ArgumentError(
+                f"unknown command {what[:40]!r}; known: begin, run, pause, step, restart, watch, ignore"
+            )
 
     def next_batch(self) -> Journey:
         """Return the journey of the batch that comes next; called by the owner.
@@ -143,6 +154,7 @@ class Training:
             "is_new": not is_same,
             "state": self.state,
             "reason": self.reason,
+            "is_watched": self.is_watched,
             "step": self.step,
             "batches": 0 if self._started is None else self._started.batches,
             "of_epochs": 0 if self._started is None else self._started.epochs,
@@ -158,7 +170,7 @@ class Training:
     def _go_on(self, steps: int | None, *, begins: bool) -> None:
         """Run so many batches, or all; with `begins`, of a training that has not begun. Carried out by the owner."""
         if self.state in (RUNNING, PAUSED):
-            self._left = steps
+            self._left, self.reason = steps, ""
             self.state = PAUSED if steps == 0 else RUNNING
         elif begins and self.state == IDLE:
             self._left, self.state = steps, RUNNING
@@ -167,8 +179,7 @@ class Training:
     def _give_up(self) -> None:
         """Return to the network before its training."""
         if self.state in (RUNNING, PAUSED):
-            self._is_given_up = True
-            self._owner.ask(self._forget)  # carried out after the training has returned
+            self._is_given_up = True  # `_train` forgets it once `fit` has returned
         else:
             self._forget()
 
@@ -179,7 +190,7 @@ class Training:
         self.model, self.state, self.reason = self._subject.model, IDLE, ""
 
     def _train(self) -> None:
-        if self._subject.prepare is None or self._is_given_up:
+        if self._subject.prepare is None:
             return
         try:
             prepared = self._prepared = self._subject.prepare()
@@ -187,11 +198,14 @@ class Training:
             if not prepared.model.is_built:
                 prepared.model.build(seed=prepared.settings.seed)
             self.model = prepared.model
+            self._alarm = Alarm(self._subject.images, self._subject.labels)
             history = fit_prepared(prepared, [self._history, self._listen])
         except Rot180Error as error:
             self.state, self.reason = FAILED, str(error)
         else:
             self.state, self.reason = ENDED, history.stopped
+        if self._is_given_up:
+            self._forget()
 
     def _listen(self, event: Event) -> None:
         if isinstance(event, TrainingStarted):
@@ -212,6 +226,10 @@ class Training:
             )
         if isinstance(event, TrainingEnded) or self._started is None:
             return
+        if self._alarm is not None and (self.is_watched or not isinstance(event, EpochDone)):
+            reason = self._alarm(event)  # to look after each epoch takes a moment, and is left out if nobody watches
+            if reason and self.is_watched:
+                self._left, self.reason = 0, reason
         if self._left is not None and self._left <= 0:
             self._left, self.state = 0, PAUSED
         self._owner.pause_for_commands(wait=lambda: self._left == 0 and not self._is_given_up)

@@ -52,6 +52,7 @@ function header(page) {
       choose("language", Object.entries(subject.languages), document.documentElement.lang, t("language"), async (code) => {
         localStorage.setItem("language", code);
         await speak(code);
+        training.connect();
         await show();
       }),
       choose("theme", ["auto", "light", "dark"].map((name) => [name, t(`theme.${name}`)]), localStorage.getItem("theme") ?? "auto", t("theme"), (theme) => {

@@ -6,6 +6,21 @@ import { brief, number, t } from "./texts.js";
 
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
+const MOST_FRAMED = 64;
+
+/** The edges around many cells together: frames around each of them would hide what they frame. */
+function outline(cells, size) {
+  const inside = new Set(cells.map(({ row, column }) => `${row} ${column}`));
+  const has = (row, column) => inside.has(`${row} ${column}`);
+  return cells.map(({ row, column }) => {
+    const [x, y] = [column * size, row * size];
+    return [
+      has(row - 1, column) ? "" : `M${x} ${y}h${size}`, has(row + 1, column) ? "" : `M${x} ${y + size}h${size}`,
+      has(row, column - 1) ? "" : `M${x} ${y}v${size}`, has(row, column + 1) ? "" : `M${x + size} ${y}v${size}`,
+    ].join("");
+  }).join("");
+}
+
 export class Map2d {
   /**
    * @param {{ label: string, move?: (row: number, column: number) => void, choose?: (row: number, column: number) => void,
@@ -72,9 +87,10 @@ export class Map2d {
   /** Outline cells and number them. @param {{ row: number, column: number, text?: string }[]} cells */
   mark(cells) {
     const size = this.size;
-    const path = cells.map(({ row, column }) => `M${column * size} ${row * size}h${size}v${size}h${-size}z`).join("");
+    const path = cells.length > MOST_FRAMED ? outline(cells, size)
+      : cells.map(({ row, column }) => `M${column * size} ${row * size}h${size}v${size}h${-size}z`).join("");
     const parts = [svg("path", { class: "under", d: path }), svg("path", { class: "mark", d: path })];
-    if (size >= 17) {
+    if (size >= 17 && cells.length <= MOST_FRAMED) {
       for (const { row, column, text } of cells) {
         if (text) parts.push(svg("text", { class: "order", x: (column + 0.5) * size, y: (row + 0.5) * size }, text));
       }

@@ -375,7 +375,7 @@ class Microscope {
       if (pointed !== null && at !== pointed) return;
       for (const [panel, [row, column]] of placed) marks.get(panel).push({ row, column, text: String(order) });
     });
-    for (const [panel, cells] of marks) panel.map?.mark(cells.length > 99 ? cells.map(({ row, column }) => ({ row, column })) : cells);
+    for (const [panel, cells] of marks) panel.map?.mark(cells);
   }
 
   /** Open the ledger of a source. */

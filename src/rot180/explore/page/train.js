@@ -23,6 +23,8 @@ export async function train(main, app) {
   const restart = button("start-over", () => post("/api/train", { command: "restart" }));
   const examine = button("examine", showHealth);
 
+  const watch = el("input", { type: "checkbox", id: "watch", checked: training.is_watched, onchange: () => carryOut(() => post("/api/train", { command: watch.checked ? "watch" : "ignore" })) });
+
   async function carryOut(take) {
     error.hidden = true;
     try {
@@ -95,7 +97,7 @@ export async function train(main, app) {
     run.disabled = isOver;
     step.disabled = part.disabled = isOver || state === "running";
     restart.disabled = state === "idle";
-    examine.disabled = false;
+    watch.checked = Boolean(training.is_watched);
     const recent = points.slice(-20);
     const images = recent.reduce((sum, [, , , of]) => sum + of, 0);
     const mean = (at) => recent.reduce((sum, point) => sum + point[at] * (at === 1 ? point[3] : 1), 0) / images;
@@ -109,7 +111,7 @@ export async function train(main, app) {
       tile("validation", last?.validation_accuracy === null || !last ? "–" : `${(100 * last.validation_accuracy).toFixed(2)}%`),
       tile("learning-rate", points.length ? brief(points.at(-1)[4]) : "–"));
     figure.replaceChildren(curve(training, Math.max(main.clientWidth - 48, 280)), el("figcaption", { class: "pale" }, t("curve.caption")));
-    if (state === "failed") {
+    if (state === "failed" || (state === "paused" && training.reason)) {
       error.textContent = training.reason;
       error.hidden = false;
     }
@@ -127,7 +129,7 @@ export async function train(main, app) {
   main.replaceChildren(
     el("h1", { tabindex: "-1" }, t("page.train")),
     el("p", { class: "pale" }, t("train.about"), " ", el("span", { class: "terms" }, term("batch"), term("epoch"), term("update-over-weight"))),
-    el("div", { class: "controls" }, run, step, part, restart, examine),
+    el("div", { class: "controls" }, run, step, part, restart, examine, el("label", { for: "watch" }, watch, t("watch"))),
     el("p", { class: "small pale" }, t("train.keys")),
     error, tiles, figure, nextBox, healthBox);
   document.addEventListener("keydown", press);

@@ -1,5 +1,7 @@
 // What the page knows of the training, from the stream of events.
 
+import { language } from "./texts.js";
+
 /** @typedef {[number, number, number, number, number]} Point batches, loss, correct, images, learning rate */
 
 export class Training {
@@ -8,7 +10,13 @@ export class Training {
     /** @type {Point[]} */
     this.points = [];
     this.listeners = new Set();
-    this.source = new EventSource("/api/events");
+    this.connect();
+  }
+
+  /** Listen to the events, in the language of the page; called anew when that changes. */
+  connect() {
+    this.source?.close();
+    this.source = new EventSource(`/api/events?language=${language}`);
     this.source.onopen = () => this.told({ isConnected: true });
     this.source.onerror = () => this.told({ isConnected: false });
     this.source.onmessage = ({ data }) => {
