@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rot180.data.lazy import Images
 from rot180.inside.health import DEAD_FILTERS, IMAGES, health
 from rot180.ops.types import Array
 from rot180.training.events import EpochDone, Event, StepDone, TrainingStarted
@@ -41,7 +42,7 @@ class Alarm:
     False
     """
 
-    def __init__(self, images: Array, labels: Array) -> None:
+    def __init__(self, images: Images, labels: Array) -> None:
         self._images, self._labels = np.asarray(images[:IMAGES]), np.asarray(labels[:IMAGES])
         self._losses: deque[float] = deque(maxlen=BEFORE)
         self._trainer: Trainer | None = None

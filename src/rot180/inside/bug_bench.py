@@ -78,7 +78,8 @@ class TwiceDividedLoss(CrossEntropyLoss):
 
     def backward(self, saved: Any) -> Array:
         delta: Array = super().backward(saved)
-        return delta / delta.dtype.type(len(delta))
+        twice: Array = delta / delta.dtype.type(len(delta))
+        return twice
 
 
 class UncorrectedAdam(Adam):
