@@ -7,7 +7,7 @@ import pytest
 
 import rot180
 from rot180.errors import ArgumentError, ShapeError
-from rot180.inside.attribution import attribution
+from rot180.inside.attributions import attribution
 
 
 def test_saliency_is_the_derivative_of_the_output() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rot180.errors import ArgumentError
-from rot180.inside.bug_bench import BUGS, BenchResult, bug_bench
+from rot180.inside.bugs import BUGS, BenchResult, bug_bench
 
 FOUND = {
     "no-rotation": (("conv1", "conv2"), "rotated"),

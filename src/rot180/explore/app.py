@@ -11,6 +11,7 @@ POST  /api/pass                 {"image": 7}, or {"pixels": BASE64} of H x W x C
                                 network as it is now
 POST  /api/attribution          likewise, with {"class": 3}: which part of the image that class rests on
 POST  /api/ledger               {"pass": 3, "cell": "conv1.output[3,5,1]"}: where a number comes from
+POST  /api/nudge                likewise, of a pixel or parameter: the loss around it
 POST  /api/journey              {"image": 7} or {}: every array of an image's journey, or of the next batch's
 POST  /api/lab                  {"kind": "convolution", "height": 7, ...}: a pass of small whole numbers
 GET   /api/bugs                 the mistakes that the bug bench makes
@@ -45,7 +46,7 @@ from rot180.explore.subject import Subject
 from rot180.explore.training import Training
 from rot180.files.safetensors_file import serialize
 from rot180.inside import attribution, journey
-from rot180.inside.bug_bench import BUGS, bug_bench
+from rot180.inside.bugs import BUGS, bug_bench
 from rot180.language import LANGUAGES, language, translate
 from rot180.language.visible import json_ready
 from rot180.nn.pixel_range import PixelRange, to_show
@@ -97,6 +98,7 @@ class Explorer:
                 Route("/api/pass", self._make, methods=["POST"]),
                 Route("/api/attribution", self._attribution, methods=["POST"]),
                 Route("/api/ledger", self._ledger, methods=["POST"]),
+                Route("/api/nudge", self._nudge, methods=["POST"]),
                 Route("/api/journey", self._journey, methods=["POST"]),
                 Route("/api/lab", self._lab, methods=["POST"]),
                 Route("/api/bugs", self._bugs),
@@ -239,12 +241,19 @@ class Explorer:
         place_of(found.trace.model, name)
         return _binary(await asyncio.to_thread(found.layer, name))
 
-    async def _ledger(self, request: Request) -> Response:
-        asked = await _body(request)
+    def _named(self, asked: Mapping[str, Any]) -> tuple[Pass, str]:
+        """Return the pass and the cell that a command names."""
         cell = asked.get("cell")
         if not isinstance(cell, str) or len(cell) > 200:
             raise ArgumentError("cell must be the name of a number, such as conv1.output[3,5,1]")
-        found = self._find(_whole_in(asked, "pass", 1 << 53))
+        return self._find(_whole_in(asked, "pass", 1 << 53)), cell
+
+    async def _nudge(self, request: Request) -> Response:
+        found, cell = self._named(await _body(request))
+        return _answer(asdict(await asyncio.to_thread(found.nudge, cell)))
+
+    async def _ledger(self, request: Request) -> Response:
+        found, cell = self._named(await _body(request))
         ledger = await asyncio.to_thread(found.ledger, cell)
         into = _language(request)
         told = ledger.to_dict()

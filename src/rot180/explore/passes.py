@@ -16,6 +16,7 @@ from rot180.files.safetensors_file import serialize
 from rot180.inside.explain import Ledger, Trace, explain_in
 from rot180.inside.explain.arrays import largest_magnitudes, layer_arrays
 from rot180.inside.explain.loss import probabilities
+from rot180.inside.nudging import Nudge, nudge
 from rot180.nn import Network
 from rot180.nn.layer import Layer
 from rot180.ops.types import Array
@@ -88,6 +89,11 @@ class Pass:
         sent = {key: np.asarray(array) for key, array in arrays.items() if array.size <= LARGEST}
         too_large = {key: list(array.shape) for key, array in arrays.items() if array.size > LARGEST}
         return serialize(sent, {"too_large": json.dumps(too_large), "layer": name})
+
+    def nudge(self, cell: str) -> Nudge:
+        """Return the loss around one pixel or parameter of this pass; as from `rot180.inside.nudge`."""
+        with self.lock:
+            return nudge(self.trace, cell)
 
     def ledger(self, cell: str) -> Ledger:
         """Explain one number of this pass.

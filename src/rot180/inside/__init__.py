@@ -3,6 +3,7 @@
 | what | names |
 |---|---|
 | the path of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
+| the loss around one pixel or parameter | `nudge`, `Nudge` |
 | mistakes made on purpose, and the check that finds them | `bug_bench`, `BenchResult`, `BUGS` |
 | the cost of a network before it runs | `cost`, `Cost`, `LayerCost`; `compiled_cost`, `CompiledCost`, `StepCost` |
 | whether an optimizer follows its equations | `check_optimizer`, `OptimizerReport` |
@@ -10,12 +11,13 @@
 | the convolution algorithms on this machine | `compare`, `Comparison`, `Way` |
 """
 
-from rot180.inside.attribution import Attribution, attribution
-from rot180.inside.bug_bench import BUGS, BenchResult, bug_bench
+from rot180.inside.attributions import Attribution, attribution
+from rot180.inside.bugs import BUGS, BenchResult, bug_bench
 from rot180.inside.comparison import Comparison, Way, compare
 from rot180.inside.compiled_cost import CompiledCost, StepCost, compiled_cost
 from rot180.inside.costs import Cost, LayerCost, cost
 from rot180.inside.journeys import Journey, journey
+from rot180.inside.nudging import Nudge, nudge
 from rot180.inside.optimizer_check import OptimizerReport, check_optimizer
 from rot180.inside.watcher import Source, Step
 
@@ -28,6 +30,7 @@ __all__ = [
     "Cost",
     "Journey",
     "LayerCost",
+    "Nudge",
     "OptimizerReport",
     "Source",
     "Step",
@@ -40,4 +43,5 @@ __all__ = [
     "compiled_cost",
     "cost",
     "journey",
+    "nudge",
 ]

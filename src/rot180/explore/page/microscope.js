@@ -5,6 +5,7 @@ import { legend, paint } from "./colors.js";
 import { el } from "./dom.js";
 import { ledgerView } from "./ledger.js";
 import { Map2d } from "./map.js";
+import { nudgeView } from "./nudge.js";
 import { named, own } from "./own.js";
 import { picker } from "./pictures.js";
 import { arrays, post, remembering } from "./server.js";
@@ -62,6 +63,7 @@ class Microscope {
     this.scaleBox = el("input", { type: "checkbox", id: "shared", checked: this.shared, onchange: () => { this.shared = this.scaleBox.checked; this.draw(); } });
     this.panels = el("div", { class: "panels" });
     this.ledger = el("section", { class: "ledger", "aria-label": t("ledger") });
+    this.nudge = el("section", { class: "phase nudging", "aria-label": t("nudge") });
     this.live = el("p", { class: "hidden", "aria-live": "polite" });
     this.main.replaceChildren(
       el("h1", { tabindex: "-1" }, t("page.microscope")),
@@ -73,7 +75,7 @@ class Microscope {
       strip,
       this.age,
       el("div", { class: "bench" },
-        el("div", {}, this.panels, el("p", { class: "small pale keys" }, t("microscope.keys"), " ", el("kbd", {}, "B"))),
+        el("div", {}, this.panels, this.nudge, el("p", { class: "small pale keys" }, t("microscope.keys"), " ", el("kbd", {}, "B"))),
         this.ledger),
       this.live);
   }
@@ -271,7 +273,26 @@ class Microscope {
     if (!isPreview) {
       this.live.textContent = `${found.cell} = ${number(found.stored)}`;
       note("microscope", this.where());
+      this.offerNudge(cell);
     }
+  }
+
+  /** Below the ledger of a pixel's or a parameter's gradient: the loss around that number, if asked for. */
+  offerNudge(cell) {
+    const { reads } = this.layer;
+    const isPixel = this.mode === "backward" && reads[this.slot] === "image";
+    if (!isPixel && this.mode !== "weight") {
+      this.nudge.replaceChildren();
+      return;
+    }
+    const name = `${isPixel ? "image" : this.drawn.primary.cell.replace(/\.grad$/, "")}[${cell.join(",")}]`;
+    const { pass } = this.pass;
+    const open = async () => {
+      const view = await nudgeView(pass, name);
+      if (this.nudge.contains(button)) this.nudge.replaceChildren(el("h2", {}, t("nudge.title", { cell: name })), el("p", { class: "small" }, t("nudge.about", { cell: name })), view);
+    };
+    const button = el("button", { type: "button", onclick: open }, t("nudge.open", { cell: name }));
+    this.nudge.replaceChildren(button);
   }
 
   where() {
