@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,8 +13,9 @@ import pytest
 
 import rot180
 from rot180.errors import ArgumentError, ModelError, TooLargeError
-from rot180.interop.standalone import export_python, python_file
-from rot180.interop.standalone.examples import TOLERANCE, example_images
+from rot180.interop.standalone import export_c, export_python, python_file
+from rot180.interop.standalone.c_header import evaluate, quantized
+from rot180.interop.standalone.examples import TOLERANCE, example_images, examples_of
 from rot180.interop.standalone.layers import WRITERS
 from rot180.interop.standalone.operation import program_of
 from rot180.nn.registry import LAYERS
@@ -37,13 +39,18 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(scope="module", params=NETWORKS, ids=lambda name: name.replace(" ", "-"))
-def model(request):
-    made = rot180.network(NETWORKS[request.param]).build(seed=1)
+def varied(made):
+    """Return a network that is built, with other numbers where layers begin with 0 or 1."""
+    made.build(seed=1)
     generator = np.random.default_rng(2)
-    for name, array in made.state.items():  # whatever begins as 0 or 1
+    for name, array in made.state.items():
         array += (0.3 * generator.uniform(0 if name.endswith("var") else -1, 1, array.shape)).astype(array.dtype)
     return made
+
+
+@pytest.fixture(scope="module", params=NETWORKS, ids=lambda name: name.replace(" ", "-"))
+def model(request):
+    return varied(rot180.network(NETWORKS[request.param]))
 
 
 def test_every_layer_is_written():
@@ -70,12 +77,115 @@ def compared(module, model, count=100):
 def test_the_python_file_computes_what_the_network_does(model, tmp_path):
     path = tmp_path / "predict.py"
     program = program_of(model, "test")
-    from rot180.interop.standalone.examples import examples_of
-
     path.write_text(python_file.python_text(program, examples_of(model)), encoding="ascii")
     module = loaded(path)
     assert module.verify() <= module.PROGRAM["tolerance"]
     assert compared(module, model) <= TOLERANCE
+
+
+COMPILER = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-O1")
+
+
+def run_c(source, folder, *options):
+    program = folder / "program"
+    command = [COMPILER, *STRICT, *options, "-x", "c", source, "-lm", "-o", program]
+    subprocess.run(command, check=True, capture_output=True)
+    return subprocess.run([program], capture_output=True, text=True)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler is installed")
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_headers_of_all_layers_in_one_program(weights, tmp_path):
+    """Every network of this file, with names of their own, compared for images that the headers do not hold."""
+    calls = []
+    for number, (name, text) in enumerate(NETWORKS.items()):
+        model = varied(rot180.network(text))
+        written = export_c(model, tmp_path / f"net{number}.h", weights=weights)
+        images, _ = example_images(model, 3, seed=7)
+        expected = rot180.predict(model, images)
+        if weights == "int8":
+            expected = evaluate(quantized(program_of(model, "test")), model, images)
+        scale = max(1, np.abs(expected).max())
+        images.astype(np.float32).tofile(tmp_path / f"in{number}")
+        (expected / scale).astype(np.float32).tofile(tmp_path / f"out{number}")
+        assert written.prefix == f"net{number}", name
+        calls.append(
+            f'  failed |= compare("{tmp_path}", {number}, NET{number}_HEIGHT * NET{number}_WIDTH * '
+            f"NET{number}_CHANNELS, NET{number}_OUTPUTS, {scale!r}f, net{number}_predict);"
+        )
+    source = tmp_path / "all.c"
+    includes = "\n".join(f'#include "net{number}.h"' for number in range(len(NETWORKS)))
+    source.write_text(DRIVER.replace("INCLUDES", includes).replace("CALLS", "\n".join(calls)), encoding="ascii")
+    done = run_c(source, tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+DRIVER = """\
+#include <stdio.h>
+#include <string.h>
+INCLUDES
+static float arena[65536], image[65536], output[65536], expected[65536];
+
+static int compare(const char *folder, int number, int inputs, int outputs, float scale,
+                   void (*predict)(const float *, float *, float *)) {
+  char name[1000];
+  snprintf(name, sizeof name, "%s/in%d", folder, number);
+  FILE *in = fopen(name, "rb");
+  snprintf(name, sizeof name, "%s/out%d", folder, number);
+  FILE *out = fopen(name, "rb");
+  float largest = 0.0f;
+  memset(arena, 0xff, sizeof arena); /* NaN: what is not written must not be read */
+  for (int n = 0; n < 3; n++) {
+    if (fread(image, 4, (size_t)inputs, in) != (size_t)inputs) return 1;
+    if (fread(expected, 4, (size_t)outputs, out) != (size_t)outputs) return 1;
+    predict(image, output, arena);
+    for (int k = 0; k < outputs; k++) {
+      const float apart = fabsf(output[k] / scale - expected[k]);
+      if (!(apart <= largest)) largest = apart;
+    }
+  }
+  fclose(in);
+  fclose(out);
+  printf("%d: %g\\n", number, (double)largest);
+  return !(largest <= 1e-5f);
+}
+
+int main(void) {
+  int failed = 0;
+CALLS
+  return failed;
+}
+"""
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler is installed")
+def test_the_header_verifies_itself(tmp_path):
+    images = np.random.default_rng(0).integers(256, size=(20, 6, 6, 3), dtype=np.uint8)
+    for kind in ("image", "dataset"):
+        model = rot180.network("6x6x3 > conv3x3:4 bn relu > fc3")
+        model.class_names = ('a "b"??/', "\u732b", "1*/")
+        of = rot180.Preprocessing.of_dataset
+        model.preprocessing = of(images) if kind == "dataset" else rot180.Preprocessing(kind)
+        rot180.fit(model, (images, np.arange(20) % 3), epochs=1, lr=1e-4)
+        path = tmp_path / f"{kind}-1.h"
+        assert export_c(model, path).prefix == f"{kind}_1"
+        done = run_c(path, tmp_path, f"-D{kind.upper()}_1_TEST")
+        assert done.returncode == 0, done.stdout
+        text = path.read_text(encoding="ascii")
+        path.write_text(text.replace("largest <= ", "largest < 0 * "), encoding="ascii")
+        assert run_c(path, tmp_path, f"-D{kind.upper()}_1_TEST").returncode == 1
+
+
+def test_int8_weights_hardly_change_a_trained_network(tmp_path):
+    data = rot180.load_data("digits")
+    model = rot180.network("8x8x1 > conv3x3:16:same bn relu maxpool2 > fc10")
+    rot180.fit(model, data, epochs=4)
+    small = evaluate(quantized(program_of(model, "test")), model, data.test_images)
+    accuracy = [
+        (found.argmax(1) == data.test_labels).mean() for found in (rot180.predict(model, data.test_images), small)
+    ]
+    assert accuracy[1] > accuracy[0] - 0.01
 
 
 def test_a_trained_model_keeps_its_preprocessing_and_classes(tmp_path):
@@ -95,7 +205,7 @@ def test_a_trained_model_keeps_its_preprocessing_and_classes(tmp_path):
             model.preprocessing = of(images) if is_dataset else rot180.Preprocessing(kind)
             rot180.fit(model, (images, np.arange(20) % 3), epochs=1, lr=1e-4)
             path = tmp_path / f"{images.dtype}_{kind}.py"
-            text = python_file.python_text(program_of(model, "test"), python_file.examples_of(model))
+            text = python_file.python_text(program_of(model, "test"), examples_of(model))
             path.write_text(text, encoding="ascii")
             module = loaded(path)
             assert module.verify() <= TOLERANCE

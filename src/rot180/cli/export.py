@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rot180.interop.export import OnnxFile
     from rot180.interop.export.export import Port
-    from rot180.interop.standalone import PythonFile
+    from rot180.interop.standalone import CHeader, PythonFile
 
 
 def export(
@@ -21,7 +21,7 @@ def export(
             "--to",
             metavar="FILE",
             help="The file to write, which must not exist: model.onnx; predict.py, a program that "
-            "needs NumPy alone; or weights.safetensors for PyTorch.",
+            "needs NumPy alone; model.h for C; or weights.safetensors for PyTorch.",
         ),
     ],
     opset: Annotated[
@@ -57,6 +57,14 @@ def export(
             "auto, torchvision's if it has such a network.",
         ),
     ] = "auto",
+    weights: Annotated[
+        str,
+        typer.Option(
+            "--weights",
+            metavar="float32|int8",
+            help="How model.h stores the weights: int8 takes a quarter of the memory, and rounds them.",
+        ),
+    ] = "float32",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Write a trained network for other programs: as an ONNX file, as a program, or its weights for PyTorch.
@@ -70,6 +78,10 @@ def export(
     and class names. It has run, and given the network's outputs for the examples
     in it, before it gets its name; python predict.py --verify shows that again.
 
+    A .h file is a C99 header that allocates nothing: weights are constants, and
+    the caller provides the memory. cc -DMODEL_TEST -x c model.h -lm makes a
+    program that compares its outputs with the network's.
+
     A .safetensors file holds the weights alone, as load_state_dict takes them.
 
     Examples:
@@ -82,6 +94,8 @@ def export(
 
       rot180 export runs/first --to predict.py
 
+      rot180 export runs/first --to model.h --weights int8
+
       rot180 export runs/photos --to photos.safetensors
     """
     from rot180.cli.new_file import new_file
@@ -89,11 +103,11 @@ def export(
     from rot180.cli.reading import reading_bar
     from rot180.errors import ArgumentError
     from rot180.interop.export import export_onnx
-    from rot180.interop.standalone import export_python
+    from rot180.interop.standalone import export_c, export_python
     from rot180.interop.weights import save_weights
     from rot180.runs import load_run
 
-    suffix = new_file(to, "--to", ".onnx", ".py", ".safetensors")
+    suffix = new_file(to, "--to", ".onnx", ".py", ".h", ".safetensors")
     for option, given, needed in (
         ("--opset", opset != 17, ".onnx"),
         ("--fold", fold, ".onnx"),
@@ -101,6 +115,7 @@ def export(
         ("--softmax", softmax, ".onnx"),
         ("--input", layout != "nchw", ".onnx"),
         ("--names", names != "auto", ".safetensors"),
+        ("--weights", weights != "float32", ".h"),
     ):
         if given and suffix != needed:
             raise ArgumentError(f"{option} is for a file that ends in {needed}; leave it out, or choose another --to")
@@ -120,6 +135,13 @@ def export(
             print_json(program.to_dict())
         else:
             _tell_program(program)
+        return
+    if suffix == ".h":
+        header = export_c(model, to, weights=weights)
+        if json:
+            print_json(header.to_dict())
+        else:
+            _tell_header(header)
         return
     with reading_bar() as progress:
         written = export_onnx(
@@ -163,6 +185,17 @@ def _tell_program(program: PythonFile) -> None:
     print(
         f"its outputs for {program.examples} examples differ from the network's by at most {program.difference:.1e}; "
         f"they are in the file: python {visible(program.path)} --verify"
+    )
+
+
+def _tell_header(header: CHeader) -> None:
+    from rot180.cli.output import visible
+    from rot180.cli.quantity import memory
+
+    path, name = visible(header.path), header.prefix
+    print(f"{path}: {memory(header.weight_bytes)} of weights, {memory(header.arena_bytes)} of memory to run")
+    print(
+        f"{name}_predict(pixels, output, arena); test: cc -std=c99 -O2 -D{name.upper()}_TEST -x c {path} -lm && ./a.out"
     )
 
 

@@ -100,10 +100,15 @@ def _prepared(images, white):
 
 
 def _run(x):
-    values = {0: x}
-    arrays = iter(_arrays())
-    last = {read: at for at, operation in enumerate(PROGRAM["operations"]) for read in operation["reads"]}
-    for at, operation in enumerate(PROGRAM["operations"]):
+    y = compute(x, PROGRAM["operations"], _arrays())
+    return FINISHES[PROGRAM["finish"]](y).reshape(len(x), *PROGRAM["output_shape"])
+
+
+def compute(x, operations, arrays):
+    """Return the output of the last operation for a batch (N, H, W, C); arrays are those of all operations in turn."""
+    values, arrays = {0: x}, iter(arrays)
+    last = {read: at for at, operation in enumerate(operations) for read in operation["reads"]}
+    for at, operation in enumerate(operations):
         own = {name: next(arrays).reshape(shape) for name, shape in operation["arrays"].items()}
         inputs = [
             values[read].reshape(len(x), *shape)
@@ -113,8 +118,7 @@ def _run(x):
             if last[read] == at:
                 del values[read]
         values[at + 1] = OPERATIONS[operation["kind"]](*inputs, shape=operation["shape"], **operation["numbers"], **own)
-    y = values[len(PROGRAM["operations"])]
-    return FINISHES[PROGRAM["finish"]](y).reshape(len(x), *PROGRAM["output_shape"])
+    return values[len(operations)]
 
 
 _read: list = []
