@@ -106,7 +106,7 @@ def test_headers_of_all_layers_in_one_program(weights, tmp_path):
         expected = rot180.predict(model, images)
         if weights == "int8":
             expected = evaluate(quantized(program_of(model, "test")), model, images)
-        scale = max(1, np.abs(expected).max())
+        scale = max(1.0, float(np.abs(expected).max()))
         images.astype(np.float32).tofile(tmp_path / f"in{number}")
         (expected / scale).astype(np.float32).tofile(tmp_path / f"out{number}")
         assert written.prefix == f"net{number}", name
@@ -177,14 +177,13 @@ def test_the_header_verifies_itself(tmp_path):
         assert run_c(path, tmp_path, f"-D{kind.upper()}_1_TEST").returncode == 1
 
 
-def test_int8_weights_hardly_change_a_trained_network(tmp_path):
+def test_int8_weights_hardly_change_a_trained_network():
     data = rot180.load_data("digits")
     model = rot180.network("8x8x1 > conv3x3:16:same bn relu maxpool2 > fc10")
     rot180.fit(model, data, epochs=4)
     small = evaluate(quantized(program_of(model, "test")), model, data.test_images)
-    accuracy = [
-        (found.argmax(1) == data.test_labels).mean() for found in (rot180.predict(model, data.test_images), small)
-    ]
+    both = (rot180.predict(model, data.test_images), small)
+    accuracy = [(found.argmax(1) == data.test_labels).mean() for found in both]
     assert accuracy[1] > accuracy[0] - 0.01
 
 

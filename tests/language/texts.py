@@ -17,8 +17,8 @@ from typing import Any
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "rot180"
 
-ALONE = ("interop/standalone/numpy_program.py",)
-"""Files that run without rot180, and without its catalogs."""
+ALONE = tuple(f"interop/standalone/{name}.py" for name in ("numpy_program", "c_source", "c_text"))
+"""Files of programs that run without rot180, and without its catalogs."""
 
 _WORDS = re.compile(r"[A-Za-z]{2,},? [A-Za-z]{2,}|; [a-z]{2,}")
 _OURS = {"TypeError", "KeyError", "RuntimeError", "AttributeError", "NotImplementedError"}

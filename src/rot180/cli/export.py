@@ -194,9 +194,7 @@ def _tell_header(header: CHeader) -> None:
 
     path, name = visible(header.path), header.prefix
     print(f"{path}: {memory(header.weight_bytes)} of weights, {memory(header.arena_bytes)} of memory to run")
-    print(
-        f"{name}_predict(pixels, output, arena); test: cc -std=c99 -O2 -D{name.upper()}_TEST -x c {path} -lm && ./a.out"
-    )
+    print(f"test: cc -std=c99 -O2 -D{name.upper()}_TEST -x c {path} -lm && ./a.out")
 
 
 def _described(port: Port) -> str:

@@ -4,7 +4,8 @@ operation.py         a network as a flat list of operations with resolved shapes
 layers.py            layers as operations, and the table of all layers
 examples.py          inputs, and the outputs that a program must give for them
 python_file.py       a Python file that needs NumPy alone; numpy_program.py is what it runs
-c_header.py          a C99 header; c_source.py holds its functions, arena.py says where its values stand
+c_header.py          a C99 header; c_text.py its text, c_source.py its functions,
+                     arena.py where its values stand
 """
 
 from rot180.interop.standalone.c_header import CHeader, export_c
