@@ -17,7 +17,7 @@ from rot180.nn import Conv2d, Flatten, Linear, Sequential
 from rot180.nn.notation import network
 from rot180.runs import create_numbered_run, create_run, load_run, save_model
 from rot180.runs.config import read_config, write_config
-from rot180.runs.draw import draw_model
+from rot180.runs.draw import draw_model, layer_outputs
 from rot180.runs.train_run import RunSettings, train_run
 from rot180.training import History
 
@@ -149,6 +149,16 @@ def test_layers_that_differ_in_case_have_pictures_of_their_own(tmp_path):
     (tmp_path / "run").mkdir()
     drawn = draw_model(tmp_path / "run" / "pictures", Sequential(layers, input_shape=(6, 6, 1)).build(), History())
     assert [path.name for path in drawn] == ["kernels-a.png", "kernels-A-2.png"]
+
+
+def test_of_deep_networks_a_selection_is_drawn():
+    model = network("8x8x3 > " + 30 * "conv3x3:4:same bn relu " + "> gap fc5").build(seed=0)
+    outputs = layer_outputs(model, np.zeros((8, 8, 3), np.uint8))
+    names = [name for name, _ in outputs]
+    assert len(names) == 20
+    assert names[:3] == ["relu1", "relu3", "relu4"]  # what stands before a normalization or an activation is left out
+    assert names[-1] == "fc1"
+    np.testing.assert_allclose(outputs[-1][1], model(model.preprocessing(np.zeros((1, 8, 8, 3), np.uint8)))[0])
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,20 @@ import numpy as np
 from rot180.errors import ArgumentError
 from rot180.files import distinct_names
 from rot180.nn import Conv2d, Flatten, Network
+from rot180.nn.activation import Activation
+from rot180.nn.normalization import Normalization
 from rot180.nn.pixel_range import to_show
 from rot180.ops.types import Array
 from rot180.training import Evaluation, History
 from rot180.training.evaluate import run_prediction
 from rot180.training.metrics import confusion_matrix as count_confusions
 
+MOST = 20
+"""Convolutions whose kernels are drawn, and layers whose outputs are: of more, a selection at even distances."""
+
 
 def draw_model(folder: Path, model: Network, history: History, test: Evaluation | None = None) -> list[Path]:
-    """Draw the pictures that need no images: the curves, and the kernels of each convolution.
+    """Draw the pictures that need no images: the curves, and the kernels of up to 20 convolutions.
 
     Parameters
     ----------
@@ -53,7 +58,7 @@ def draw_model(folder: Path, model: Network, history: History, test: Evaluation 
             kept_epoch=history.restored_epoch,
         )
         drawn.append(_save(figure, folder / "curves"))
-    convolutions = [layer for layer in model.layers if isinstance(layer, Conv2d)]
+    convolutions = _selection([layer for layer in model.layers if isinstance(layer, Conv2d)])
     names = distinct_names(f"kernels-{layer.name}" for layer in convolutions)
     for layer, name in zip(convolutions, names, strict=True):
         weight = layer.parameters["weight"]
@@ -137,13 +142,29 @@ def draw_images(
 def layer_outputs(model: Network, image: Array) -> list[tuple[str, Array]]:
     """Return what each layer puts out for one image, by the layer's name; flattening is left out.
 
+    Of a network with more than 20 layers, those are left out whose output is then normalized or goes through an
+    activation, and a selection of the others is taken.
+
     >>> from rot180.nn import network
     >>> model = network("8x8x1 > conv3x3:4 relu > fc10").build(seed=0)
     >>> [(name, y.shape) for name, y in layer_outputs(model, np.zeros((8, 8, 1), np.uint8))]
     [('conv1', (6, 6, 4)), ('relu1', (6, 6, 4)), ('fc1', (10,))]
     """
     x = model.preprocessing(np.asarray(image)[np.newaxis], dtype=model.dtype)
-    return [(step.layer.name, step.y[0]) for step in model.walk(x) if not isinstance(step.layer, Flatten)]
+    shown = [place for place, layer in enumerate(model.layers) if not isinstance(layer, Flatten)]
+    if len(shown) > MOST:
+        changed = {reads[0] for layer, reads in model.nodes if isinstance(layer, (Normalization, Activation))}
+        shown = _selection([place for place in shown if place not in changed])
+    return [(step.layer.name, step.y[0]) for place, step in enumerate(model.walk(x)) if place in shown]
+
+
+def _selection(items: list[Any]) -> list[Any]:
+    """Return at most 20 items, the first and the last of them and others at even distances.
+
+    >>> _selection(list(range(40)))[:4], len(_selection(list(range(40))))
+    ([0, 2, 4, 6], 20)
+    """
+    return [items[at] for at in np.linspace(0, len(items) - 1, min(len(items), MOST)).round().astype(int)]
 
 
 def _save(figure: Any, base: Path) -> Path:

@@ -93,7 +93,11 @@ FINE_TUNING = Recipe(
     batch_size=16,
     augment="resizedcrop:0.5,flip",
 )
-"""For a network that was trained before, whose last layer has been trained on the new images."""
+"""For a network that was trained before, whose last layer has been trained on the new images.
+
+EfficientNet-Lite0 with 128x128 images, 691 of 3,453 photographs of flowers held out from training, never test images,
+seed 0: 74.5% with the last layer alone, and 75.0%, 78.0% and 79.5% after each of three epochs. At 1e-3, with a tenth of
+it instead of a hundredth for the first layer, the accuracy fell to 71.3% in the first epoch."""
 
 FROZEN = replace(FINE_TUNING, epochs=0, augment="none")
 """For a network of which only the last layer is trained, before the first epoch."""
@@ -102,14 +106,14 @@ FROZEN = replace(FINE_TUNING, epochs=0, augment="none")
 def fine_tuning(images: int, *, freeze: bool) -> Recipe:
     """Return the recipe for a network that was trained before, given the number of training images.
 
-    With fewer than 4,000 there are more epochs, up to 20, so that 12,000 images are seen if possible.
+    With 5,000 or fewer there are more than 3 epochs, up to 20, so that 20,000 images are seen if possible.
 
-    >>> [fine_tuning(images, freeze=False).epochs for images in (4000, 1000, 9)], fine_tuning(9, freeze=True).epochs
-    ([3, 12, 20], 0)
+    >>> [fine_tuning(images, freeze=False).epochs for images in (6000, 4000, 9)], fine_tuning(9, freeze=True).epochs
+    ([3, 5, 20], 0)
     """
     if freeze:
         return FROZEN
-    return replace(FINE_TUNING, epochs=min(max(FINE_TUNING.epochs, 12_000 // max(images, 1)), 20))
+    return replace(FINE_TUNING, epochs=min(max(FINE_TUNING.epochs, 20_000 // max(images, 1)), 20))
 
 
 @dataclass(frozen=True)
