@@ -241,7 +241,7 @@ def read_url(url: str, limit: int, *, timeout: float = TIMEOUT, attempts: int = 
             break
         except _Broken as error:
             problem = str(error)
-    raise DataError(f"{urlsplit(url).netloc}: {problem}")
+    raise DataError(f"the server {urlsplit(url).netloc}: {problem}")
 
 
 def _open(url: str, offset: int, timeout: float) -> Any:

@@ -95,25 +95,25 @@ def fetch_repository(text: str, progress: Progress = _silent) -> HubFile:
         for place in kept:
             if (found := _cached(place, name, f"{error}; the newest revision in the cache is used")) is not None:
                 return found
-        raise ModelError(f"{text}: {_without(name, error)}") from None
+        raise _failure(text, name, error) from None
     try:
         return _fetched(text, folder, name, answer, progress)
     except DataError as error:
-        raise ModelError(f"{text}: {_without(name, error)}") from None
+        raise _failure(text, name, error) from None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(f"{text}: the hub's answer cannot be read ({str(error)[:60]}); try again later") from None
 
 
-def _without(name: str, error: DataError) -> str:
-    """Return why there are no weights, and what to do."""
+def _failure(text: str, name: str, error: DataError) -> ModelError:
+    """Return the error that says why there are no weights, and what to do."""
     if re.search(r"answered 40[134]\b", str(error)):
-        return (
-            f"there is no such file, and no public repository of this name and revision on a hub ({error}); check "
-            f"the name, or download model.safetensors and config.json into one folder and give the path"
+        return ModelError(
+            f"{text}: there is no such file, and no public repository of this name and revision on a hub ({error}); "
+            f"check the name, or download model.safetensors and config.json into one folder and give the path"
         )
-    return (
-        f"{error}; without a network, copy model.safetensors and config.json from {_hub()}/{name} into one folder "
-        f"and give the path of the former"
+    return ModelError(
+        f"{text}: cannot be downloaded ({error}); without a network, copy model.safetensors and config.json from "
+        f"{_hub()}/{name} into one folder and give the path of the former"
     )
 
 
@@ -129,7 +129,7 @@ def _described(name: str, revision: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise DataError(f"{urlsplit(_hub()).netloc}: answered no JSON object")
+        raise DataError(f"the server {urlsplit(_hub()).netloc} answered no JSON object")
     return answer
 
 

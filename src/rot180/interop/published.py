@@ -117,10 +117,14 @@ def fetch_published(name: str, progress: Progress = _silent) -> Path:
     try:
         received = download(known.remote, folder, progress=progress)
     except DataError as error:
-        instead = f"give its path instead of {name!r}, or " if known.member is None else ""
+        url = known.remote.urls[0]
+        if known.member is None:
+            raise ModelError(
+                f"{name}: {error}; without a network, copy {url} to this computer and give the path instead of "
+                f"{name!r}, or put it into {folder}"
+            ) from None
         raise ModelError(
-            f"{name}: {error}; without a network, copy {known.remote.urls[0]} to this computer and {instead}"
-            f"put it into {folder}"
+            f"{name}: {error}; without a network, copy {url} to this computer and put it into {folder}"
         ) from None
     if known.member is None:
         return received

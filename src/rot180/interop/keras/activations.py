@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rot180.errors import short
@@ -47,14 +48,14 @@ def activated(call: Call, net: Building, x: Value, setting: Any = "activation") 
     if isinstance(given, dict):
         kind, config = given.get("class_name"), given.get("config")
         if kind in LAYERS and isinstance(config, dict):
-            inner = Call(call.layer.__class__(kind, call.layer.names, "", config, ()), [x], {}, call.version)
-            return LAYERS[kind](inner, net)
+            inner = replace(call.layer, kind=kind, config=config)
+            return LAYERS[kind](Call(call.file, inner, [x], {}), net)
         given = config if isinstance(config, str) else kind
     if given == "linear":
         return x
     if not isinstance(given, str) or given not in BY_NAME:
         raise call.error(f"no layer stands for its activation {short(given)}")
-    if given == "hard_sigmoid" and call.version < 3:
+    if given == "hard_sigmoid" and call.file.version < 3:
         raise call.error("the hard sigmoid of Keras 2, clip(0.2 x + 0.5, 0, 1), is not supported")
     return net.same(call, BY_NAME[given](), x)
 

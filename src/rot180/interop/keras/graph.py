@@ -45,9 +45,9 @@ class LayerCall:
     inputs: tuple[int, ...]
 
     @property
-    def label(self) -> str:
-        """Its name and class in messages."""
-        return f"the layer {short('/'.join(self.names))} ({self.kind[:40]})"
+    def name(self) -> str:
+        """Its name in messages."""
+        return short("/".join(self.names))
 
 
 class _Fault(Exception):
@@ -68,7 +68,7 @@ def read_calls(path: Path, config: dict[str, Any]) -> tuple[list[LayerCall], int
         output = reader.model(kind, settings, (), "", None, 0)
         return reader.calls, output
     except _Fault as fault:
-        raise ModelError(f"{path}: {fault}") from None
+        raise ModelError(f"{path}: the model cannot be imported: {fault}") from None
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         why = str(error)[:80] or type(error).__name__
         raise ModelError(f"{path}: the configuration of the model cannot be read ({why}); use another copy") from None

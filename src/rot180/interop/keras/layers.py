@@ -151,7 +151,9 @@ def dropout(call: Call, net: Building) -> Value:
 
 def left_out(call: Call, net: Building) -> Value:
     """No layer: it does something in training only."""
-    net.notes.append(f"{call.layer.label} does something in training only, and is left out")
+    net.notes.append(
+        f"the layer {call.layer.name} ({call.layer.kind}) does something in training only, and is left out"
+    )
     return call.padded_input()
 
 

@@ -57,10 +57,7 @@ def lift(file: KerasFile, input_shape: Shape | None = None) -> LiftedModel:
     values: list[Value] = []
     net = Building(())
     for call in calls:
-        try:
-            values.append(_lifted(call, [values[place] for place in call.inputs], net, file, input_shape))
-        except ModelError as error:
-            raise ModelError(f"{file.path}: {error}") from None
+        values.append(_lifted(call, [values[place] for place in call.inputs], net, file, input_shape))
     found = values[output] if calls else None
     if found is None or found.place < 0 or found.padding != NO_PADDING:
         raise ModelError(f"{file.path}: the output of the model is not computed from its input by any layer")
@@ -70,7 +67,7 @@ def lift(file: KerasFile, input_shape: Shape | None = None) -> LiftedModel:
 
 
 def _lifted(layer: LayerCall, inputs: list[Value], net: Building, file: KerasFile, input_shape: Shape | None) -> Value:
-    call = Call(layer, inputs, file.variables(layer.names, layer.place, layer.kind, layer.config), file.version)
+    call = Call(file, layer, inputs, file.variables(layer.names, layer.place, layer.kind, layer.config))
     if layer.kind == "InputLayer":
         if net.input_shape:
             raise call.error("a network has one input")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rot180.errors import ModelError, Rot180Error, short
-from rot180.interop.keras.container import Variables
+from rot180.interop.keras.container import KerasFile, Variables
 from rot180.interop.keras.graph import LayerCall
 from rot180.interop.stored import StoredArray
 from rot180.nn import Layer, Node
@@ -58,19 +58,18 @@ class Call:
 
     Attributes
     ----------
+    file : KerasFile
     layer : LayerCall
     inputs : list of Value
     variables : dict of str to StoredArray
-    version : int
-        The first number of Keras's version.
     """
 
-    def __init__(self, layer: LayerCall, inputs: list[Value], variables: Variables, version: int) -> None:
-        self.layer, self.inputs, self.variables, self.version = layer, inputs, variables, version
+    def __init__(self, file: KerasFile, layer: LayerCall, inputs: list[Value], variables: Variables) -> None:
+        self.file, self.layer, self.inputs, self.variables = file, layer, inputs, variables
 
     def error(self, why: str) -> ModelError:
-        """Return an error that names the layer; the file's name is put before it."""
-        return ModelError(f"{self.layer.label}: {why}")
+        """Return an error that names the file and the layer."""
+        return ModelError(f"{self.file.path}: the layer {self.layer.name} ({self.layer.kind[:40]}): {why}")
 
     def input(self) -> Value:
         """Return the only input, without zeros around it."""
