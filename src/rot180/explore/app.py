@@ -11,6 +11,7 @@ POST  /api/pass                 {"image": 7}, or {"pixels": BASE64} of H x W x C
                                 network as it is now
 POST  /api/attribution          likewise, with {"class": 3}: which part of the image that class rests on
 POST  /api/ledger               {"pass": 3, "cell": "conv1.output[3,5,1]"}: where a number comes from
+POST  /api/river                {"pass": 3}: how much of delta flows through each layer
 POST  /api/nudge                likewise, of a pixel or parameter: the loss around it
 POST  /api/journey              {"image": 7} or {}: every array of an image's journey, or of the next batch's
 POST  /api/lab                  {"kind": "convolution", "height": 7, ...}: a pass of small whole numbers
@@ -98,6 +99,7 @@ class Explorer:
                 Route("/api/pass", self._make, methods=["POST"]),
                 Route("/api/attribution", self._attribution, methods=["POST"]),
                 Route("/api/ledger", self._ledger, methods=["POST"]),
+                Route("/api/river", self._river, methods=["POST"]),
                 Route("/api/nudge", self._nudge, methods=["POST"]),
                 Route("/api/journey", self._journey, methods=["POST"]),
                 Route("/api/lab", self._lab, methods=["POST"]),
@@ -247,6 +249,10 @@ class Explorer:
         if not isinstance(cell, str) or len(cell) > 200:
             raise ArgumentError("cell must be the name of a number, such as conv1.output[3,5,1]")
         return self._find(_whole_in(asked, "pass", 1 << 53)), cell
+
+    async def _river(self, request: Request) -> Response:
+        found = self._find(_whole_in(await _body(request), "pass", 1 << 53))
+        return _answer({"beds": [asdict(bed) for bed in await asyncio.to_thread(found.river)]})
 
     async def _nudge(self, request: Request) -> Response:
         found, cell = self._named(await _body(request))

@@ -17,6 +17,7 @@ from rot180.inside.explain import Ledger, Trace, explain_in
 from rot180.inside.explain.arrays import largest_magnitudes, layer_arrays
 from rot180.inside.explain.loss import probabilities
 from rot180.inside.nudging import Nudge, nudge
+from rot180.inside.rivers import Bed, river
 from rot180.nn import Network
 from rot180.nn.layer import Layer
 from rot180.ops.types import Array
@@ -89,6 +90,11 @@ class Pass:
         sent = {key: np.asarray(array) for key, array in arrays.items() if array.size <= LARGEST}
         too_large = {key: list(array.shape) for key, array in arrays.items() if array.size > LARGEST}
         return serialize(sent, {"too_large": json.dumps(too_large), "layer": name})
+
+    def river(self) -> tuple[Bed, ...]:
+        """Return how much of delta flows through each layer; as from `rot180.inside.river`."""
+        with self.lock:
+            return river(self.trace)
 
     def nudge(self, cell: str) -> Nudge:
         """Return the loss around one pixel or parameter of this pass; as from `rot180.inside.nudge`."""

@@ -4,6 +4,7 @@
 |---|---|
 | the path of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
 | the loss around one pixel or parameter | `nudge`, `Nudge` |
+| how much of delta flows through each layer | `river`, `Bed` |
 | mistakes made on purpose, and the check that finds them | `bug_bench`, `BenchResult`, `BUGS` |
 | the cost of a network before it runs | `cost`, `Cost`, `LayerCost`; `compiled_cost`, `CompiledCost`, `StepCost` |
 | whether an optimizer follows its equations | `check_optimizer`, `OptimizerReport` |
@@ -19,11 +20,13 @@ from rot180.inside.costs import Cost, LayerCost, cost
 from rot180.inside.journeys import Journey, journey
 from rot180.inside.nudging import Nudge, nudge
 from rot180.inside.optimizer_check import OptimizerReport, check_optimizer
+from rot180.inside.rivers import Bed, river
 from rot180.inside.watcher import Source, Step
 
 __all__ = [
     "BUGS",
     "Attribution",
+    "Bed",
     "BenchResult",
     "Comparison",
     "CompiledCost",
@@ -44,4 +47,5 @@ __all__ = [
     "cost",
     "journey",
     "nudge",
+    "river",
 ]

@@ -7,6 +7,7 @@ import { el } from "./dom.js";
 import { journey } from "./journey.js";
 import { lab } from "./lab.js";
 import { microscope } from "./microscope.js";
+import { river } from "./river.js";
 import { get } from "./server.js";
 import { count, speak, t } from "./texts.js";
 import { goTo, showTour, stops } from "./tour.js";
@@ -14,7 +15,7 @@ import { train } from "./train.js";
 import { tryIt } from "./try.js";
 import { Training } from "./training.js";
 
-const PAGES = { train, journey, microscope, try: tryIt, lab, bench };
+const PAGES = { train, journey, microscope, river, try: tryIt, lab, bench };
 
 const app = { subject: null, training: null };
 let leave = () => {};
