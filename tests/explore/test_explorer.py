@@ -17,6 +17,7 @@ import rot180
 from rot180.errors import ArgumentError, ModelError
 from rot180.explore import open_subject
 from rot180.explore.owner import Owner
+from rot180.explore.passes import Passes
 from rot180.explore.training import Training
 from rot180.inside.explain import Trace, explain_in
 from rot180.inside.explain.arrays import layer_arrays
@@ -191,6 +192,14 @@ def test_a_network_without_data_is_shown_noise_and_cannot_train() -> None:
     assert subject.images.shape == (16, 5, 5, 2)
     with pytest.raises(ArgumentError, match="no data to train on; start rot180 explore with --data"):
         Training(Owner(), subject).command("run")
+
+
+def test_a_network_that_returns_maps_has_a_way_back_too() -> None:
+    subject = open_subject("6x6x1 > conv3x3:2:same relu > conv3x3:1:same")
+    made = Passes().make(subject.model, 0, subject.images[0], 0, int(subject.labels[0]), None)
+    assert made.describe()["loss"] > 0
+    assert made.ledger("image.grad[2,3,0]").adds_up
+    assert {"input.grad", "weight.grad"} <= load(made.layer("conv1")).keys()
 
 
 def test_what_does_not_exist_is_told(tmp_path: Path) -> None:

@@ -19,18 +19,11 @@ def read_network(text: str, *, seed: int = 0) -> Network:
     """
     from rot180.nn import model
     from rot180.runs import load_run
+    from rot180.runs.folder import names_a_run
 
-    looks_like_a_path = ">" not in text and ("/" in text or "\\" in text or text.endswith(".safetensors"))
-    if looks_like_a_path or _exists(text):
+    if names_a_run(text):
         return load_run(Path(text)).model
     return model(text).build(seed=seed)
-
-
-def _exists(text: str) -> bool:
-    try:
-        return Path(text).exists()
-    except (OSError, ValueError):  # too long for a file's name, as the notation of a deep network may be
-        return False
 
 
 def random_batch(network: Network, batch_size: int, seed: int) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ training.py   the training that the page shows: the one that `fit` runs
 passes.py     passes of single images, kept unchanged, from which maps and ledgers are read
 lab.py        a convolution of small whole numbers
 guard.py      who may ask: this machine's browser, with the cookie that the printed address gives
+asked.py      reading what a request asks for
 app.py        the requests and their answers
 server.py     the address, the browser, the end
 page/         what the browser shows: HTML, CSS, JavaScript modules, and its texts in each language

@@ -24,9 +24,7 @@ POST  /api/health               {}: what `rot180 health` finds in the network as
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
 from importlib.resources import files
@@ -40,6 +38,7 @@ from starlette.routing import Route
 
 from rot180.errors import ArgumentError, Rot180Error
 from rot180.explore import lab
+from rot180.explore.asked import body, last_event, pixels, wanted_language, whole
 from rot180.explore.guard import BodyTooLarge
 from rot180.explore.owner import Owner
 from rot180.explore.passes import Pass, Passes, describe_layers, place_of
@@ -181,12 +180,12 @@ class Explorer:
     def _image(self, asked: Mapping[str, Any]) -> tuple[Array, int | None, int | None]:
         """Return the image that a command names or holds, its number, and its label."""
         if "pixels" in asked:
-            return _pixels(asked["pixels"], self.subject.model.input_shape), None, None
-        number = _whole_in(asked, "image", len(self.subject.images))
+            return pixels(asked["pixels"], self.subject.model.input_shape), None, None
+        number = whole(asked, "image", len(self.subject.images))
         return np.asarray(self.subject.images[number]), number, int(self.subject.labels[number])
 
     async def _make(self, request: Request) -> Response:
-        asked = await _body(request)
+        asked = await body(request)
 
         def make() -> Pass:
             image, number, label = self._image(asked)
@@ -197,8 +196,8 @@ class Explorer:
         return _answer(await asyncio.to_thread(made.describe))
 
     async def _attribution(self, request: Request) -> Response:
-        asked = await _body(request)
-        label = _whole_in(asked, "class", self.subject.model.output_shape[-1])
+        asked = await body(request)
+        label = whole(asked, "class", self.subject.model.output_shape[-1])
 
         def attribute() -> dict[str, Any]:
             return asdict(attribution(self.training.model, self._image(asked)[0], label))
@@ -206,7 +205,7 @@ class Explorer:
         return _answer(await self._ask(attribute))
 
     async def _lab(self, request: Request) -> Response:
-        asked = await _body(request)
+        asked = await body(request)
 
         def make() -> dict[str, Any]:
             trace, told = lab.build(asked)
@@ -215,10 +214,10 @@ class Explorer:
         return _answer(await self._ask(make))
 
     async def _bugs(self, request: Request) -> Response:
-        return _answer({name: translate(bug.says, _language(request)) for name, bug in BUGS.items()})
+        return _answer({name: translate(bug.says, wanted_language(request)) for name, bug in BUGS.items()})
 
     async def _bench(self, request: Request) -> Response:
-        asked, into = await _body(request), _language(request)
+        asked, into = await body(request), wanted_language(request)
         async with self.bench:  # one at a time: it takes the processors for some seconds
             found = (await asyncio.to_thread(bug_bench, str(asked.get("bug"))[:40])).to_dict()
         found["says"] = translate(found["says"], into)
@@ -248,20 +247,20 @@ class Explorer:
         cell = asked.get("cell")
         if not isinstance(cell, str) or len(cell) > 200:
             raise ArgumentError("cell must be the name of a number, such as conv1.output[3,5,1]")
-        return self._find(_whole_in(asked, "pass", 1 << 53)), cell
+        return self._find(whole(asked, "pass", 1 << 53)), cell
 
     async def _river(self, request: Request) -> Response:
-        found = self._find(_whole_in(await _body(request), "pass", 1 << 53))
+        found = self._find(whole(await body(request), "pass", 1 << 53))
         return _answer({"beds": [asdict(bed) for bed in await asyncio.to_thread(found.river)]})
 
     async def _nudge(self, request: Request) -> Response:
-        found, cell = self._named(await _body(request))
+        found, cell = self._named(await body(request))
         return _answer(asdict(await asyncio.to_thread(found.nudge, cell)))
 
     async def _ledger(self, request: Request) -> Response:
-        found, cell = self._named(await _body(request))
+        found, cell = self._named(await body(request))
         ledger = await asyncio.to_thread(found.ledger, cell)
-        into = _language(request)
+        into = wanted_language(request)
         told = ledger.to_dict()
         told["rule"] = translate(told["rule"], into)
         told["notes"] = [translate(note, into) for note in told["notes"]]
@@ -270,10 +269,10 @@ class Explorer:
         return _answer(told)
 
     async def _journey(self, request: Request) -> Response:
-        asked = await _body(request)
+        asked = await body(request)
         if "image" not in asked:
             return _answer((await self._ask(self.training.next_batch)).to_dict())
-        number = _whole_in(asked, "image", len(self.subject.images))
+        number = whole(asked, "image", len(self.subject.images))
 
         def travel() -> dict[str, Any]:
             images, labels = np.asarray(self.subject.images[number])[None], self.subject.labels[number : number + 1]
@@ -283,22 +282,22 @@ class Explorer:
         return _answer(await self._ask(travel))
 
     async def _train(self, request: Request) -> Response:
-        asked = await _body(request)
-        self.training.command(str(asked.get("command")), _whole_in(asked, "steps", 1_000_000, 1))
+        asked = await body(request)
+        self.training.command(str(asked.get("command")), whole(asked, "steps", 1_000_000, 1))
         return _answer({})
 
     async def _health(self, request: Request) -> Response:
-        await _body(request)
+        await body(request)
         found = (await self._ask(self.training.health)).to_dict()
-        into = _language(request)
+        into = wanted_language(request)
         for finding in found["findings"]:
             for key in ("what", "evidence", "advice"):
                 finding[key] = translate(finding[key], into)
         return _answer(found)
 
     async def _events(self, request: Request) -> Response:
-        generation, point = _last_event(request.headers.get("last-event-id", ""))
-        into = _language(request)
+        generation, point = last_event(request.headers.get("last-event-id", ""))
+        into = wanted_language(request)
         return StreamingResponse(
             self._stream(request, generation, point, into),
             media_type="text/event-stream",
@@ -322,54 +321,6 @@ class Explorer:
             await asyncio.sleep(BETWEEN_EVENTS)
 
 
-def _last_event(text: str) -> tuple[int, int]:
-    """Return the generation and the point of an event's id; those of nothing if it is none of ours.
-
-    >>> _last_event("2.17"), _last_event("x")
-    ((2, 17), (-1, 0))
-    """
-    generation, _, point = text.partition(".")
-    if all(part.isascii() and part.isdigit() and len(part) < 16 for part in (generation, point)):
-        return int(generation), int(point)
-    return -1, 0
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    """Return the JSON object of a command."""
-    try:
-        found = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ArgumentError("a command is one JSON object")
-    return found
-
-
-def _pixels(given: object, shape: tuple[int, ...]) -> Array:
-    """Return the image that the page has drawn or decoded: exactly as many bytes as the network takes."""
-    size = math.prod(shape)
-    try:
-        data = base64.b64decode(given, validate=True) if isinstance(given, str) else b""
-    except ValueError:
-        data = b""
-    if len(data) != size:
-        raise ArgumentError(f"pixels must be {size} bytes in base64, one for each pixel and channel; got {len(data)}")
-    return np.frombuffer(data, np.uint8).reshape(shape)
-
-
-def _whole_in(asked: Mapping[str, Any], name: str, below: int, default: int | None = None) -> int:
-    """Return a whole number of a command, from 0."""
-    found = asked.get(name, default)
-    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < below:
-        raise ArgumentError(f"{name} must be a whole number from 0 to {below - 1}")
-    return found
-
-
-def _language(request: Request) -> str:
-    wanted = request.query_params.get("language") or request.headers.get("accept-language", "")[:2].lower()
-    return wanted if wanted in LANGUAGES else "en"
-
-
 def _answer(values: Mapping[str, Any]) -> Response:
     return JSONResponse(json_ready(values))
 
@@ -380,8 +331,8 @@ def _binary(data: bytes) -> Response:
 
 
 async def _explain_error(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": translate(str(error), _language(request))}, status_code=400)
+    return JSONResponse({"error": translate(str(error), wanted_language(request))}, status_code=400)
 
 
 async def _explain_length(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": translate("a command is too long", _language(request))}, status_code=413)
+    return JSONResponse({"error": translate("a command is too long", wanted_language(request))}, status_code=413)

@@ -139,7 +139,8 @@ class Passes:
         """Send an image through the network as it is now; called by the owner."""
         if self._copy is None or self._copy[0] is not model or self._copy[1] != step:
             self._copy = model, step, copy.deepcopy(model)
-        target = label if len(model.output_shape) == 1 else None
+        # Maps have no label: they are compared with zero, so that there is a loss to go back from.
+        target = label if len(model.output_shape) == 1 else np.zeros((1, *model.output_shape), model.dtype)
         return self.keep(Trace(self._copy[2], image, target, optimizer=optimizer), number, label, step)
 
     def keep(self, trace: Trace, number: int | None = None, label: int | None = None, step: int = 0) -> Pass:

@@ -19,6 +19,7 @@ from rot180.nn import Network
 from rot180.nn import model as make_model
 from rot180.ops.types import Array
 from rot180.runs import load_run
+from rot180.runs.folder import names_a_run
 from rot180.runs.own_data import is_gone, load_own_data
 from rot180.runs.prepare import Prepared, prepare
 from rot180.runs.settings import RunSettings, optimizer_of, settings_from
@@ -97,7 +98,7 @@ def open_subject(
     >>> open_subject("5x5x1 > conv3x3:2 relu > fc3").part
     'noise'
     """
-    if text is not None and _is_path(text):
+    if text is not None and names_a_run(text):
         return _open_run(Path(text), data, progress, tell)
     settings = RunSettings(data=data, model=text, seed=seed)
     try:
@@ -107,16 +108,6 @@ def open_subject(
             raise
         return _without_data(text, make_model(text).build(seed=seed), seed)
     return _prepared(text or prepared.name, prepared)
-
-
-def _is_path(text: str) -> bool:
-    """Return whether a text names a run: something that exists, or that can only be a path."""
-    if ">" not in text and ("/" in text or "\\" in text or text.endswith(".safetensors")):
-        return True
-    try:
-        return Path(text).exists()
-    except (OSError, ValueError):  # too long for a file's name, as the notation of a deep network may be
-        return False
 
 
 def _open_run(path: Path, data: str | None, progress: Progress | None, tell: Callable[[str], None]) -> Subject:

@@ -261,6 +261,20 @@ def load_run(path: str | Path) -> Run:
     return Run(model, config, history, folder)
 
 
+def names_a_run(text: str) -> bool:
+    """Return whether a text names a run, not a network: something that exists, or that can only be a path.
+
+    >>> names_a_run("lenet5"), names_a_run("8x8x1 > fc10"), names_a_run("runs/none"), names_a_run("a.safetensors")
+    (False, False, True, True)
+    """
+    if ">" not in text and ("/" in text or "\\" in text or text.endswith(".safetensors")):
+        return True
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a file's name, as the notation of a deep network may be
+        return False
+
+
 def _slug(name: str) -> str:
     """Return the letters and digits of a name, in any script, joined by hyphens; short enough for any file system.
 
