@@ -90,6 +90,16 @@ def a_convolution(rng: Draw, channels: int) -> Any:
     )
 
 
+def an_inverted_residual(rng: Draw) -> list[Any]:
+    """Convolutions that run as one in inference."""
+    filters = int(rng.choice((1, 16, 33, 70)))
+    deep = rot180.Conv2d(
+        filters, pair(rng, 4), stride=pair(rng, 3), padding=padding(rng, 3), dilation=pair(rng, 2), groups=filters
+    )
+    narrow = rot180.Conv2d(int(rng.choice((9, 24, 40))), 1)
+    return [rot180.Conv2d(filters, 1), rot180.nn.BatchNorm2d(), rot180.ReLU6(), deep, rot180.ReLU(), narrow]
+
+
 def a_pooling(rng: Draw) -> Any:
     stride = None if rng.random() < 0.5 else pair(rng, 4)
     if rng.random() < 0.5:
@@ -123,7 +133,9 @@ def some_layers(rng: Draw, channels: int) -> list[Any]:
     layers: list[Any] = []
     for _ in range(rng.integers(1, 4)):
         kind = rng.random()
-        if kind < 0.5:
+        if kind < 0.05:
+            layers += an_inverted_residual(rng)
+        elif kind < 0.5:
             layers.append(a_convolution(rng, channels if not layers else 1))
         elif kind < 0.8:
             layers.append(a_pooling(rng))

@@ -1,15 +1,16 @@
-"""A 1x1 convolution with the depthwise one that follows, and sums with another map, over drawn shapes."""
+"""A 1x1 convolution with those that follow in inference, and sums with another map, over drawn shapes."""
 
 import numpy as np
 import pytest
 
 from rot180 import ops
-from rot180.kernels import expansion_calls
+from rot180.kernels import expansion_calls, inverted_residual_calls
 from rot180.kernels.call import Call
 from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.expansion_calls import expand_and_convolve_calls
 from rot180.kernels.feature_map import FeatureMap, new_map
 from rot180.kernels.finishing import Finish
+from rot180.kernels.inverted_residual_calls import Convolved, inverted_residual
 from rot180.kernels.memory import aligned
 from rot180.kernels.pointwise_calls import Pointwise
 from rot180.ops.geometry import Geometry, geometry
@@ -85,15 +86,46 @@ def test_expansion(dtype, size, monkeypatch):
         middle = finished(ops.conv2d(x, w), first)
         expected = finished(ops.conv2d(middle, deep, groups=F, **options), second)
         y = padded(np.full(expected.shape, np.nan), ((1, 0), (0, 2)), dtype)
-        calls = expand_and_convolve_calls(
+        call = expand_and_convolve_calls(
             padded(x, ((0, 1), (2, 0)), dtype), roomy(w, dtype), first, roomy(deep, dtype), g, y, second,
-            threads=4, scratch=scratch(dtype), weights_in_place=bool(rng.random() < 0.5),
+            threads=4, scratch=scratch(dtype),
         )  # fmt: skip
-        run(calls)
+        call()
         np.testing.assert_allclose(y.inside, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * 10)
         border = y.array.copy()
         border[:, 1:, : g.out_width] = 0
         assert not border.any()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("image", "some"), [(1 << 24, 0), (0, 0), (0, 1 << 13)])
+def test_an_inverted_residual(dtype, image, some, monkeypatch):
+    """All rows at once, row by row, and a few at a time: the same bits as the separate kernels."""
+    monkeypatch.setattr(inverted_residual_calls, "CACHED_IMAGE", image)
+    monkeypatch.setattr(inverted_residual_calls, "CACHED_ROWS", some)
+    rng = np.random.default_rng(2)
+    for _ in range(8):
+        g, options = a_geometry(rng, rng.integers(1, 20, 2), 5)
+        C, F, N = int(rng.integers(1, 40)), int(rng.choice((1, 16, 24, 33, 96))), int(rng.integers(1, 4))
+        K = int(rng.choice((9, 16, 24, 70)))
+        x = padded(rng.normal(size=(N, g.height, g.width, C)), ((0, 1), (2, 0)), dtype)
+        w, narrow = (roomy(rng.normal(size=(1, 1, a, b)) / np.sqrt(a), dtype) for a, b in ((C, F), (F, K)))
+        deep = roomy(rng.normal(size=(*g.kernel, 1, F)), dtype)
+        middle = finished(ops.conv2d(x.inside, w), first := a_finish(rng, F, dtype))
+        middle = finished(ops.conv2d(middle, deep, groups=F, **options), second := a_finish(rng, F, dtype))
+        sums = ops.conv2d(middle, narrow)
+        shortcut = padded(rng.normal(size=sums.shape), ((0, 1), (0, 2)), dtype) if rng.random() < 0.5 else None
+        third = a_finish(rng, K, dtype, shortcut)
+        around = ((1, 0), (0, 2)) if rng.random() < 0.5 else ((0, 0), (0, 0))
+        y, same = (padded(np.full(sums.shape, np.nan), around, dtype) for _ in "ab")
+        means = {"threads": 4, "scratch": scratch(dtype)}
+        inverted_residual(x, Convolved(w, first), Convolved(deep, second), g, Convolved(narrow, third), y, **means)()
+        np.testing.assert_allclose(y.inside, finished(sums, third), rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * 20)
+        u = padded(np.full(middle.shape, np.nan), ((0, 0), (0, 0)), dtype)
+        expand_and_convolve_calls(x, w, first, deep, g, u, second, **means)()
+        one = geometry(g.out_height, g.out_width, 1)
+        run(Pointwise(narrow, one, **means).forward(u, same, third))
+        np.testing.assert_array_equal(y.array, same.array)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -11,6 +11,7 @@ from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.stage_convolution_dense import DenseConvolutionStage
 from rot180.engine.stage_convolution_depthwise import DepthwiseStage
 from rot180.engine.stage_convolution_expanded import ExpandedDepthwiseStage, expands
+from rot180.engine.stage_convolution_inverted import InvertedResidualStage
 from rot180.engine.stage_convolution_pointwise import PointwiseStage
 from rot180.engine.stage_convolution_pooled import PooledConvolutionStage, fuses_pool
 from rot180.engine.stage_convolution_rearranged import RearrangedStage
@@ -132,7 +133,8 @@ def stages_of(nodes: Sequence[Node], shapes: Sequence[Shape], x: Value, *, infer
 
     Convolution, ReLU and max pooling run as one; linear and activation; sigmoid or tanh and average pooling; batch
     normalization and activation, or the sum with a shortcut and ReLU. In inference, normalization, a sum and ReLU or
-    ReLU6 run with the convolution before them, and a 1x1 convolution with the depthwise one that follows.
+    ReLU6 run with the convolution before them, and a 1x1 convolution with the depthwise one that follows, and with the
+    1x1 convolution after that.
     """
     found = readers(nodes)
     values = {INPUT: x}
@@ -162,8 +164,19 @@ def _convolution(run: Run) -> Stage:
         deep = _one_convolution(following)
         if isinstance(stage, PointwiseStage) and isinstance(deep, DepthwiseStage) and expands(stage, deep):
             run.places += following.places
-            return ExpandedDepthwiseStage(stage, deep)
+            return _reduced(run, following, ExpandedDepthwiseStage(stage, deep))
     return stage
+
+
+def _reduced(run: Run, last: Run, expanded: ExpandedDepthwiseStage) -> Stage:
+    """Let the 1x1 convolution that may follow the last run take part, too."""
+    if isinstance(last.following, Conv2d):
+        following = last.after(expanded.output)
+        reduce = _one_convolution(following)
+        if isinstance(reduce, PointwiseStage) and reduce.geometry.stride == (1, 1):
+            run.places += following.places
+            return InvertedResidualStage(expanded, reduce)
+    return expanded
 
 
 def _one_convolution(run: Run) -> Stage:

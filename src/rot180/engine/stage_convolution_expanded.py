@@ -21,15 +21,17 @@ class ExpandedDepthwiseStage(Stage):
         """Compute y straight from x."""
         (x,) = inputs
         w, deep, geometry = self.expand.weight, self.deep.weight, self.deep.geometry
-        # For one image, packing would take longer than it saves.
-        pack, convolve = expand_and_convolve_calls(
+        convolve = expand_and_convolve_calls(
             x, w, self.expand.finish(context, []), deep, geometry, y, self.deep.finish(context, []),
-            threads=context.threads, scratch=context.scratch, weights_in_place=context.count == 1,
+            threads=context.threads, scratch=context.scratch,
         )  # fmt: skip
-        pixels = context.count * geometry.height * geometry.width
-        products = pixels * w.size + context.count * geometry.out_height * geometry.out_width * deep.size
-        packing = [Step(self.names, "pack weights", *pack)] if pack else []
-        return [*packing, Step(self.names, "multiply and convolve", *convolve, products)]
+        return [Step(self.names, "multiply and convolve", *convolve, self.products(context.count))]
+
+    def products(self, count: int) -> int:
+        """Return the multiply-adds of so many images."""
+        g = self.deep.geometry
+        first, second = self.expand.weight.size, self.deep.weight.size
+        return count * (g.height * g.width * first + g.out_height * g.out_width * second)
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """Raise: there is no backward pass in inference."""

@@ -18,9 +18,9 @@ class PointwiseStage(ConvolutionStage):
         x, *added = inputs
         self.hold(context, x, y)
         self.products = Pointwise(self.weight, self.geometry, threads=context.threads, scratch=context.scratch)
-        # For one image, packing would take longer than it saves.
+        # In inference, packing takes as long as it saves, and with two cores longer.
         finish = self.finish(context, added)
-        pack, multiply = self.products.forward(x, y, finish, weights_in_place=context.count == 1)
+        pack, multiply = self.products.forward(x, y, finish, weights_in_place=not context.training)
         packing = [self.step("pack weights", pack)] if pack else []
         return [*packing, self.step("multiply", multiply, multiplies=True)]
 

@@ -154,7 +154,7 @@ def convolve(address, xp, w, scale, shift, limits, other, out, how, strides, siz
                     address, min(block, OW - x), vectors, pointer(xp, start + x * stride_w * C), taps,
                     pointer(scale, first), pointer(shift, first), pointer(limits, 0),
                     pointer(other, beside + x * pixel), pointer(out, target + x * pixel), count_u,
-                    count - (vectors - 1) * L, how, strides,
+                    count - (vectors - 1) * L, how, taps, strides,
                 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Prefetching of what is written, and of the weights that come next."""
+"""Prefetching of what is written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-
-from rot180.kernels.compiling import subroutine
-from rot180.kernels.simd import lanes, pointer, prefetch
-from rot180.kernels.tile import TILE_VECTORS
 
 
 @intrinsic
@@ -30,12 +26,3 @@ def prefetch_to_write(typingctx, p, offset):
         return context.get_dummy_value()
 
     return signature, codegen
-
-
-@subroutine
-def fetch_panel(w, panel, row_length, begin, end):
-    """Prefetch rows `begin` to `end` - 1 of the panel of w that begins at `panel`."""
-    L = lanes(w)
-    for row in range(begin, end):
-        for v in range(TILE_VECTORS):
-            prefetch(pointer(w, panel + row * row_length), v * L)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from numba import get_thread_id, prange
 
 from rot180.kernels.call import unpacked
-from rot180.kernels.compiling import kernel
-from rot180.kernels.fetching import fetch_panel, prefetch_to_write
+from rot180.kernels.compiling import kernel, subroutine
+from rot180.kernels.fetching import prefetch_to_write
 from rot180.kernels.parts import read, write
 from rot180.kernels.product_tile import product_tile
 from rot180.kernels.simd import advance, lanes, pointer, prefetch
@@ -61,6 +61,41 @@ class PointwiseSizes(NamedTuple):
     other_pixel: int = 0
 
 
+@subroutine
+def multiply_run(
+    address, source, step, pixels, block, begin, end, w, w_panel, scale, shift, limits, other, other_pixel, y, y_pixel,
+    how, strides, upcoming, upcoming_size,
+):  # fmt: skip
+    """Multiply a run of pixels, `step` elements apart, by panels `begin` to `end` - 1 of the matrix.
+
+    `source`, `other` and `y` point to their first pixels. While the first panel is multiplied, as many elements at
+    `upcoming` as the run has are prefetched, if there are that many.
+    """
+    F = scale.size
+    L = lanes(scale)
+    width = TILE_VECTORS * L
+    for b in range(begin, end):
+        first = b * width
+        part = min(width, F - first)
+        vectors = (part + L - 1) // L
+        for q in range(0, pixels, block):
+            if b == begin:
+                for i in range(q * step, min((q + block) * step, upcoming_size), LINE // scale.itemsize):
+                    prefetch(upcoming, i)
+            following = advance(y, (q + block) * y_pixel + first)
+            for i in range(min(block, pixels - q - block)):
+                prefetch_to_write(following, i * y_pixel)
+                prefetch_to_write(following, i * y_pixel + L)
+            # The next panel: with the first tile the first register of each row, then the second.
+            fetched = (b + 1) * w_panel + (L if q > 0 else 0)
+            product_tile(
+                address, min(block, pixels - q), vectors, advance(source, q * step), pointer(w, b * w_panel),
+                pointer(scale, first), pointer(shift, first), pointer(limits, 0),
+                advance(other, q * other_pixel + first), advance(y, q * y_pixel + first),
+                1, part - (vectors - 1) * L, how, pointer(w, fetched), strides,
+            )  # fmt: skip
+
+
 @kernel
 def pointwise(address, x, w, scale, shift, limits, other, y, how, scratch, strides, sizes):
     """Multiply the pixels of x by a matrix.
@@ -92,7 +127,6 @@ def pointwise(address, x, w, scale, shift, limits, other, y, how, scratch, strid
     blocks = (F + width - 1) // width
     groups = (blocks + s.panels - 1) // s.panels
     runs = (s.length + s.run - 1) // s.run
-    line_length = LINE // x.itemsize
     copies = scratch.shape[1] > 0
     for unit in prange(s.images * s.lines * runs * groups):
         first_panel = unit % groups * s.panels
@@ -112,27 +146,10 @@ def pointwise(address, x, w, scale, shift, limits, other, y, how, scratch, strid
                 for c in range(0, C, L):
                     write(copied, q * step + c, read(source, q * s.x_pixel + c, min(L, C - c)), min(L, C - c))
             source = copied
-        for b in range(first_panel, min(blocks, first_panel + s.panels)):
-            first = b * width
-            part = min(width, F - first)
-            vectors = (part + L - 1) // L
-            for q in range(0, pixels, s.block):
-                if b == first_panel:
-                    # The next pixels; of the last run, those of the next line, wherever that begins.
-                    ahead = x_at + (q + s.block) * s.x_pixel
-                    for i in range(0, min(s.block * s.x_pixel, x.size - ahead), line_length):
-                        prefetch(pointer(x, ahead), i)
-                # The next panel, a share of it with every tile.
-                fetch_panel(
-                    w, (b + 1) * s.w_panel, strides[7], C * q // pixels, C * min(q + s.block, pixels) // pixels
-                )  # fmt: skip
-                following = pointer(y, target + (q + s.block) * s.y_pixel + first)
-                for i in range(min(s.block, pixels - q - s.block)):
-                    prefetch_to_write(following, i * s.y_pixel)
-                    prefetch_to_write(following, i * s.y_pixel + L)
-                product_tile(
-                    address, min(s.block, pixels - q), vectors, advance(source, q * step), pointer(w, b * s.w_panel),
-                    pointer(scale, first), pointer(shift, first), pointer(limits, 0),
-                    pointer(other, beside + q * s.other_pixel + first), pointer(y, target + q * s.y_pixel + first),
-                    1, part - (vectors - 1) * L, how, strides,
-                )  # fmt: skip
+        # The next pixels are prefetched; of the last run, those of the next line, wherever that begins.
+        upcoming = x_at + s.block * s.x_pixel
+        multiply_run(
+            address, source, step, pixels, s.block, first_panel, min(blocks, first_panel + s.panels), w, s.w_panel,
+            scale, shift, limits, pointer(other, beside), s.other_pixel, pointer(y, target), s.y_pixel, how, strides,
+            pointer(x, upcoming), x.size - upcoming,
+        )  # fmt: skip

@@ -35,11 +35,11 @@ def product_strides(
 
 
 def _emit(builder, pixels, vectors, operands, dtype):
-    x, w, scale, shift, limits, other, y, count, part, how, packed = operands
+    x, w, scale, shift, limits, other, y, count, part, how, ahead, packed = operands
     strides = [builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(11)]
     x_pixel, y_pixel, other_pixel = strides[8:]
     sums = start_at_zero(builder, pixels, vectors, llvm_vector(dtype))
-    sum_products(builder, sums, x, w, (count, *strides[:2]), strides[2:5], strides[5:8], x_pixel)
+    sum_products(builder, sums, x, w, (count, *strides[:2]), strides[2:5], strides[5:8], x_pixel, ahead)
     finish(builder, sums, scale, shift, limits, part, how, other, other_pixel)
     store_sums(builder, sums, y, y_pixel, part)
 
@@ -47,13 +47,13 @@ def _emit(builder, pixels, vectors, operands, dtype):
 _body = switched(_emit, [(p, v) for p in range(1, TILE_ROWS + 1) for v in range(1, TILE_VECTORS + 1)])
 
 
-def _product_tile(pixels, vectors, x, w, scale, shift, limits, other, y, count, part, how, strides):
-    _body(pixels, vectors, (x, w, scale, shift, limits, other, y, count, part, how, strides))
+def _product_tile(pixels, vectors, x, w, scale, shift, limits, other, y, count, part, how, ahead, strides):
+    _body(pixels, vectors, (x, w, scale, shift, limits, other, y, count, part, how, ahead, strides))
 
 
 def _signature(value):
     intp, address = types.intp, types.CPointer(value)
-    return types.void(intp, intp, *[address] * 7, intp, intp, intp, types.CPointer(types.int64))
+    return types.void(intp, intp, *[address] * 7, intp, intp, intp, address, types.CPointer(types.int64))
 
 
 def product_tile_address(dtype: Any) -> int:
@@ -62,15 +62,18 @@ def product_tile_address(dtype: Any) -> int:
 
 
 @intrinsic
-def product_tile(typingctx, address, pixels, vectors, x, w, scale, shift, limits, other, y, count, part, how, strides):
+def product_tile(
+    typingctx, address, pixels, vectors, x, w, scale, shift, limits, other, y, count, part, how, ahead, strides
+):
     """Call a tile by its address.
 
     `limits` points to the smallest and the largest result, `count` is J; `part` lanes of the last register are read
     from scale, shift and the other map, and written. `how` is one of `rot180.kernels.finishing`, `strides` the array
-    from `product_strides`.
+    from `product_strides`. While it multiplies, it prefetches what is at `ahead`, a line with every row of w, as far
+    apart as these.
     """
     intp = types.intp
-    signature = types.void(intp, intp, intp, x, w, scale, shift, limits, other, y, intp, intp, intp, strides)
+    signature = types.void(intp, intp, intp, x, w, scale, shift, limits, other, y, intp, intp, intp, ahead, strides)
 
     def codegen(context, builder, sig, args):
         address, *rest, strides = args

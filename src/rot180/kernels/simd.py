@@ -219,18 +219,23 @@ def store_bytes(typingctx, p, offset, value, count):
     return signature, codegen
 
 
+def emit_prefetch(builder, address):
+    """Prefetch the cache line of an address into the second-level cache; any address is allowed."""
+    byte = ir.IntType(8).as_pointer()
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32]), "llvm.prefetch.p0"
+    )
+    read, near, data = (ir.Constant(_I32, flag) for flag in (0, 2, 1))
+    builder.call(function, [builder.bitcast(address, byte), read, near, data])
+
+
 @intrinsic
 def prefetch(typingctx, p, offset):
     """Prefetch the cache line of p[offset]; any address is allowed."""
     signature = types.void(p, types.intp)
 
     def codegen(context, builder, sig, args):
-        byte = ir.IntType(8).as_pointer()
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32]), "llvm.prefetch.p0"
-        )
-        read, near, data = (ir.Constant(_I32, flag) for flag in (0, 2, 1))  # near: the second-level cache
-        builder.call(function, [builder.bitcast(builder.gep(args[0], [args[1]]), byte), read, near, data])
+        emit_prefetch(builder, builder.gep(args[0], [args[1]]))
         return context.get_dummy_value()
 
     return signature, codegen

@@ -33,6 +33,7 @@ from rot180.kernels.processor import REGISTERS, TILE_ROWS, TILE_VECTORS
 from rot180.kernels.simd import (
     broadcast,
     call_llvm,
+    emit_prefetch,
     lane_count,
     llvm_vector,
     masked_load,
@@ -79,14 +80,19 @@ def even_blocks(count: int, most: int = TILE_ROWS) -> int:
     return -(-count // blocks) if count else 1
 
 
-def sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row):
-    """Add to the sums, which map (row, register) to where a sum is held, as the tile does: `counts` are J, I, K."""
+def sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row, ahead=None):
+    """Add to the sums, which map (row, register) to where a sum is held, as the tile does: `counts` are J, I, K.
+
+    What is at `ahead` is prefetched, one line with every k, as far apart as the rows of b.
+    """
     rows, vectors = (1 + max(place) for place in zip(*sums, strict=True))
     kind = sums[0, 0].type.pointee
     lanes = kind.count
 
     def constant(n):
         return ir.Constant(_I64, n)
+
+    ahead_now = cgutils.alloca_once_value(builder, ahead) if ahead else None
 
     def nest(level, a, b):
         b_now = cgutils.alloca_once_value(builder, b)
@@ -106,6 +112,10 @@ def sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row):
                     builder.load(vector_pointer(builder, b_here, constant(v * lanes), kind), align=4)
                     for v in range(vectors)
                 ]
+                if ahead:
+                    line = builder.load(ahead_now)
+                    emit_prefetch(builder, line)
+                    builder.store(builder.gep(line, [b_steps[2]]), ahead_now)
                 for p in range(rows):
                     at = builder.gep(a_here[p // 4], [builder.mul(a_row, constant(p % 4))])
                     spread = broadcast(builder, builder.load(at), lanes)
