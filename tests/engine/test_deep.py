@@ -83,8 +83,8 @@ def test_normalization_runs_with_the_convolution(groups: str, after: str) -> Non
 def test_what_runs_with_convolutions_in_inference() -> None:
     """ReLU6, sums and, after a 1x1 convolution, a depthwise one, and the next 1x1 if threads can share whole images."""
     model = built(
-        "9x8x4 > conv3x3:4:same bn relu6 ( conv1x1:24 bn relu6 conv3x3:24:g24:same bn relu6 conv1x1:4 + skip ) relu6 "
-        "( conv3x3:4:same bn + skip ) relu fc3",
+        "9x8x4 > conv3x3:12:same bn relu6 ( conv1x1:24 bn relu6 conv3x3:24:g24:same bn relu6 conv1x1:12 + skip ) relu6 "
+        "( conv3x3:12:same bn + skip ) relu fc3",
         np.float32,
     )
     for name, array in model.parameters.items():
