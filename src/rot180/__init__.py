@@ -19,7 +19,7 @@
 | data | `load_data`, `Dataset` |
 | saved models and runs | `save_model`, `load_model`, `load_run` |
 | other programs | `import_onnx`, `import_weights`, `load_weights`, `save_weights`, `export_onnx`, \
-`export_python`, `export_c` |
+`export_python`, `export_c`, `export_page` |
 | errors | `Rot180Error`, `ArgumentError`, `ShapeError`, `NotationError`, `DataError`, `ModelError`, `NonFiniteError`, \
 `PixelWarning` |
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from rot180.estimator import CNNClassifier
     from rot180.interop.export import export_onnx
     from rot180.interop.onnx.importing import import_onnx
-    from rot180.interop.standalone import export_c, export_python
+    from rot180.interop.standalone import export_c, export_page, export_python
     from rot180.interop.weights import import_weights, load_weights, save_weights
     from rot180.nn import (
         ELU,
@@ -162,6 +162,7 @@ __all__ = [
     "evaluate",
     "export_c",
     "export_onnx",
+    "export_page",
     "export_python",
     "features",
     "find_lr",
@@ -197,7 +198,7 @@ _HOMES = {
     "rot180.estimator": ("CNNClassifier",),
     "rot180.interop.export": ("export_onnx",),
     "rot180.interop.onnx.importing": ("import_onnx",),
-    "rot180.interop.standalone": ("export_c", "export_python"),
+    "rot180.interop.standalone": ("export_c", "export_page", "export_python"),
     "rot180.interop.weights": ("import_weights", "load_weights", "save_weights"),
     "rot180.runs": ("load_model", "load_run", "save_model"),
     "rot180.training.progress_bar": ("ProgressBar",),

@@ -13,7 +13,7 @@ import pytest
 
 import rot180
 from rot180.errors import ArgumentError, ModelError, TooLargeError
-from rot180.interop.standalone import export_c, export_python, python_file
+from rot180.interop.standalone import export_c, export_page, export_python, python_file
 from rot180.interop.standalone.c_header import evaluate, quantized
 from rot180.interop.standalone.examples import TOLERANCE, example_images, examples_of
 from rot180.interop.standalone.layers import WRITERS
@@ -185,6 +185,69 @@ def test_int8_weights_hardly_change_a_trained_network():
     both = (rot180.predict(model, data.test_images), small)
     accuracy = [(found.argmax(1) == data.test_labels).mean() for found in both]
     assert accuracy[1] > accuracy[0] - 0.01
+
+
+def page_of(path):
+    text = path.read_text(encoding="utf-8")
+    return text, json.loads(text.split('id="program">')[1].split("</script>")[0])
+
+
+def test_a_page_holds_everything_and_loads_nothing(tmp_path):
+    model = rot180.network("8x8x3 > conv3x3:4 bn relu > fc3").build(seed=0)
+    model.class_names = ("</script><b>", "\u732b @data@", "@script@")
+    sizes = {}
+    for weights in ("float32", "int8"):
+        written = export_page(model, tmp_path / "page.html", weights=weights)
+        text, program = page_of(tmp_path / "page.html")
+        assert program["class_names"] == list(model.class_names)
+        assert text.count("</script>") == 3
+        assert "default-src 'none'" in text
+        assert "http" not in text.replace("http-equiv", "")
+        assert written.size == (tmp_path / "page.html").stat().st_size
+        sizes[weights] = written.size
+    assert sizes["int8"] < sizes["float32"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("9 > fc3", r"takes \(9,\) and returns \(3,\)"),
+        ("8x8x4 > fc3", "the class of a gray or colored picture"),
+        ("8x8x1 > conv3x3:2", "export it as ONNX, Python or C"),
+    ],
+)
+def test_networks_that_have_no_page(text, message, tmp_path):
+    with pytest.raises(ArgumentError, match=message):
+        export_page(rot180.network(text).build(), tmp_path / "page.html")
+    with pytest.raises(ArgumentError, match="did you mean 'int8'"):
+        export_page(rot180.network(text).build(), tmp_path / "page.html", weights="int9")
+
+
+def test_a_page_computes_what_the_network_does(tmp_path):
+    """In Chromium; `page_in_browser.py` opens pages of all layers, and examines them."""
+    pytest.importorskip("starlette", reason="the explorer's tests, which find the browser, need starlette")
+    import page_in_browser
+    from browser import browser, missing
+
+    if missing():
+        pytest.skip(missing())
+    data = rot180.load_data("digits")
+    model = rot180.network("8x8x1 > conv3x3:8:same bn relu maxpool2 > fc10")
+    rot180.fit(model, data, epochs=1)
+    export_page(model, tmp_path / "page.html")
+    faults = []
+    with browser() as chromium:
+        page = page_in_browser.opened(chromium, tmp_path / "page.html", faults)
+        assert page.get_attribute("html", "data-proof") == "holds"
+        images = data.test_images[:100]
+        unit = model.preprocessing.pixels.high / model.preprocessing.white_of(images)
+        rows = (images * unit).reshape(100, -1).tolist()
+        code = (
+            "async rows => { const all = []; for (const row of rows) all.push([...await predict(row)]); return all; }"
+        )
+        found = np.array(page.evaluate(code, rows))
+    assert np.abs(found - rot180.predict(model, images)).max() <= TOLERANCE
+    assert faults == []
 
 
 def test_a_trained_model_keeps_its_preprocessing_and_classes(tmp_path):

@@ -21,7 +21,7 @@ def export(
             "--to",
             metavar="FILE",
             help="The file to write, which must not exist: model.onnx; predict.py, a program that "
-            "needs NumPy alone; model.h for C; or weights.safetensors for PyTorch.",
+            "needs NumPy alone; model.h for C; page.html to draw on; or weights.safetensors for PyTorch.",
         ),
     ],
     opset: Annotated[
@@ -62,7 +62,7 @@ def export(
         typer.Option(
             "--weights",
             metavar="float32|int8",
-            help="How model.h stores the weights: int8 takes a quarter of the memory, and rounds them.",
+            help="How model.h and page.html store the weights: int8 takes a quarter of the memory, and rounds them.",
         ),
     ] = "float32",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -82,6 +82,9 @@ def export(
     the caller provides the memory. cc -DMODEL_TEST -x c model.h -lm makes a
     program that compares its outputs with the network's.
 
+    A .html file is a page to draw on or drop a picture on. It works from a file,
+    loads and sends nothing, and says whether it gives the network's outputs.
+
     A .safetensors file holds the weights alone, as load_state_dict takes them.
 
     Examples:
@@ -96,18 +99,21 @@ def export(
 
       rot180 export runs/first --to model.h --weights int8
 
+      rot180 export runs/first --to page.html
+
       rot180 export runs/photos --to photos.safetensors
     """
     from rot180.cli.new_file import new_file
     from rot180.cli.output import print_json, visible
+    from rot180.cli.quantity import memory
     from rot180.cli.reading import reading_bar
     from rot180.errors import ArgumentError
     from rot180.interop.export import export_onnx
-    from rot180.interop.standalone import export_c, export_python
+    from rot180.interop.standalone import export_c, export_page, export_python
     from rot180.interop.weights import save_weights
     from rot180.runs import load_run
 
-    suffix = new_file(to, "--to", ".onnx", ".py", ".h", ".safetensors")
+    suffix = new_file(to, "--to", ".onnx", ".py", ".h", ".html", ".safetensors")
     for option, given, needed in (
         ("--opset", opset != 17, ".onnx"),
         ("--fold", fold, ".onnx"),
@@ -115,7 +121,7 @@ def export(
         ("--softmax", softmax, ".onnx"),
         ("--input", layout != "nchw", ".onnx"),
         ("--names", names != "auto", ".safetensors"),
-        ("--weights", weights != "float32", ".h"),
+        ("--weights", weights != "float32", ".html" if suffix == ".html" else ".h"),
     ):
         if given and suffix != needed:
             raise ArgumentError(f"{option} is for a file that ends in {needed}; leave it out, or choose another --to")
@@ -135,6 +141,13 @@ def export(
             print_json(program.to_dict())
         else:
             _tell_program(program)
+        return
+    if suffix == ".html":
+        page = export_page(model, to, weights=weights)
+        if json:
+            print_json(page.to_dict())
+        else:
+            print(f"{visible(to)}: {memory(page.size)}; open it in a browser")
         return
     if suffix == ".h":
         header = export_c(model, to, weights=weights)
