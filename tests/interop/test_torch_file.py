@@ -177,7 +177,7 @@ def test_damaged_containers(tmp_path, torch_files):
 
 
 def test_other_files(tmp_path):
-    with pytest.raises(ModelError, match=r"expected weights in a \.safetensors file or a PyTorch checkpoint"):
+    with pytest.raises(ModelError, match=r"expected weights in a \.safetensors file, a PyTorch checkpoint"):
         read(write(tmp_path, b"<html>not found</html>"))
     with pytest.raises(ModelError, match="there is no such file"):
         read(tmp_path / "missing.pth")
