@@ -5,6 +5,7 @@ container.py    the three containers, and which variables belong to which layer
 graph.py        the configuration of a model as a list of calls of layers
 network.py      the network being built: its nodes, shapes and arrays
 layers.py       which of our layers a layer of Keras stands for
+convolutions.py likewise, for convolutions, pooling and fully connected layers
 activations.py  likewise, for activation functions
 lifting.py      a whole model
 """
