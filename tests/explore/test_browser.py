@@ -14,7 +14,7 @@ from rot180.explore import open_subject
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
-PAGES = ("", "train", "journey", "microscope", "river", "try", "lab", "bench")
+PAGES = ("", "train", "journey", "microscope", "river", "time", "try", "lab", "bench")
 
 
 @pytest.fixture(scope="module")

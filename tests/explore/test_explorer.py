@@ -149,6 +149,10 @@ def test_training_pauses_between_steps_and_events_go_on_where_a_page_stopped(ser
     assert found["points"][3][1] == pytest.approx(ahead["loss"], rel=1e-4)  # type: ignore[index]
     made = served.post("/api/pass", {"image": 0})
     assert made["step"] == 4
+    looked_back = served.post("/api/time", {"image": 0})
+    assert looked_back["steps"] == [0, 1, 2, 3, 4]
+    assert looked_back["probabilities"][4] == pytest.approx(made["probabilities"])
+    assert served.post("/api/pass", {"image": 0, "moment": 2})["step"] == 2
     assert served.post("/api/health", {})["layers"]
     served.post("/api/train", {"command": "restart"})
     found = _settle(served, "idle")

@@ -8,9 +8,10 @@ GET   /api/pass/NUMBER/LAYER    the arrays around a layer, in the safetensors la
 GET   /api/events               the training, as server-sent events, at most ten a second
 GET   /api/batch                the images and labels that the training takes next, in the safetensors layout
 POST  /api/pass                 {"image": 7}, or {"pixels": BASE64} of H x W x C bytes: send an image through the
-                                network as it is now
+                                network as it is now, or as it was at a "moment" of the training
 POST  /api/attribution          likewise, with {"class": 3}: which part of the image that class rests on
 POST  /api/ledger               {"pass": 3, "cell": "conv1.output[3,5,1]"}: where a number comes from
+POST  /api/time                 {"image": 7}: what the network would have answered at each moment of the training
 POST  /api/river                {"pass": 3}: how much of delta flows through each layer
 POST  /api/nudge                likewise, of a pixel or parameter: the loss around it
 POST  /api/journey              {"image": 7} or {}: every array of an image's journey, or of the next batch's
@@ -47,6 +48,7 @@ from rot180.explore.training import Training
 from rot180.files.safetensors_file import serialize
 from rot180.inside import attribution, journey
 from rot180.inside.bugs import BUGS, bug_bench
+from rot180.inside.moments import decision
 from rot180.language import LANGUAGES, language, translate
 from rot180.language.visible import json_ready
 from rot180.nn.pixel_range import PixelRange, to_show
@@ -98,6 +100,7 @@ class Explorer:
                 Route("/api/pass", self._make, methods=["POST"]),
                 Route("/api/attribution", self._attribution, methods=["POST"]),
                 Route("/api/ledger", self._ledger, methods=["POST"]),
+                Route("/api/time", self._time, methods=["POST"]),
                 Route("/api/river", self._river, methods=["POST"]),
                 Route("/api/nudge", self._nudge, methods=["POST"]),
                 Route("/api/journey", self._journey, methods=["POST"]),
@@ -190,6 +193,11 @@ class Explorer:
         def make() -> Pass:
             image, number, label = self._image(asked)
             training = self.training
+            if "moment" in asked:
+                moment = training.moments.kept[whole(asked, "moment", len(training.moments.kept))]
+                return self.passes.make(
+                    moment.of(training.model), moment.step, image, number, label, training.optimizer
+                )
             return self.passes.make(training.model, training.step, image, number, label, training.optimizer)
 
         made = await self._ask(make)
@@ -248,6 +256,15 @@ class Explorer:
         if not isinstance(cell, str) or len(cell) > 200:
             raise ArgumentError("cell must be the name of a number, such as conv1.output[3,5,1]")
         return self._find(whole(asked, "pass", 1 << 53)), cell
+
+    async def _time(self, request: Request) -> Response:
+        number = whole(await body(request), "image", len(self.subject.images))
+        kept, model = list(self.training.moments.kept), self.training.model
+        if not kept or len(model.output_shape) != 1:
+            raise ArgumentError("there are no moments of a training to look back at: start one on the page Train")
+        image, label = np.asarray(self.subject.images[number]), int(self.subject.labels[number])
+        found = await asyncio.to_thread(decision, model, kept, image, label)
+        return _answer({**asdict(found), "label": label})
 
     async def _river(self, request: Request) -> Response:
         found = self._find(whole(await body(request), "pass", 1 << 53))

@@ -18,6 +18,7 @@ from rot180.explore.subject import Subject
 from rot180.inside import Journey, journey
 from rot180.inside.alarm import Alarm
 from rot180.inside.health import IMAGES, HealthReport, health
+from rot180.inside.moments import Moments
 from rot180.nn import Network
 from rot180.ops.types import Array
 from rot180.runs.prepare import Prepared
@@ -48,6 +49,8 @@ class Training:
         Whether it is paused when it needs a look.
     generation : int
         How many trainings were started.
+    moments : Moments
+        Copies of the weights on the way.
     points : list
         After each batch: the number of batches so far, loss, correct images, images, learning rate.
     epochs : list
@@ -65,6 +68,7 @@ class Training:
         self.model: Network = subject.model
         self.state, self.reason, self.generation = IDLE, "", 0
         self.is_watched = False
+        self.moments = Moments()
         self.points: list[tuple[int, float, int, int, float]] = []
         self.epochs: list[dict[str, Any]] = []
 
@@ -186,6 +190,7 @@ class Training:
     def _forget(self) -> None:
         self.generation += 1
         self._is_given_up, self._left = False, 0
+        self.moments = Moments()
         self.points, self.epochs, self._history, self._started = [], [], History(), None
         self.model, self.state, self.reason = self._subject.model, IDLE, ""
 
@@ -199,7 +204,7 @@ class Training:
                 prepared.model.build(seed=prepared.settings.seed)
             self.model = prepared.model
             self._alarm = Alarm(self._subject.images, self._subject.labels)
-            history = fit_prepared(prepared, [self._history, self._listen])
+            history = fit_prepared(prepared, [self._history, self.moments, self._listen])
         except Rot180Error as error:
             self.state, self.reason = FAILED, str(error)
         else:

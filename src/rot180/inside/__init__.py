@@ -4,6 +4,7 @@
 |---|---|
 | the path of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
 | the loss around one pixel or parameter | `nudge`, `Nudge` |
+| one image through a training | `Moments`, `Moment`; `decision`, `Decision` |
 | how much of delta flows through each layer | `river`, `Bed` |
 | mistakes made on purpose, and the check that finds them | `bug_bench`, `BenchResult`, `BUGS` |
 | the cost of a network before it runs | `cost`, `Cost`, `LayerCost`; `compiled_cost`, `CompiledCost`, `StepCost` |
@@ -18,6 +19,7 @@ from rot180.inside.comparison import Comparison, Way, compare
 from rot180.inside.compiled_cost import CompiledCost, StepCost, compiled_cost
 from rot180.inside.costs import Cost, LayerCost, cost
 from rot180.inside.journeys import Journey, journey
+from rot180.inside.moments import Decision, Moment, Moments, decision
 from rot180.inside.nudging import Nudge, nudge
 from rot180.inside.optimizer_check import OptimizerReport, check_optimizer
 from rot180.inside.rivers import Bed, river
@@ -31,8 +33,11 @@ __all__ = [
     "Comparison",
     "CompiledCost",
     "Cost",
+    "Decision",
     "Journey",
     "LayerCost",
+    "Moment",
+    "Moments",
     "Nudge",
     "OptimizerReport",
     "Source",
@@ -45,6 +50,7 @@ __all__ = [
     "compare",
     "compiled_cost",
     "cost",
+    "decision",
     "journey",
     "nudge",
     "river",

@@ -10,12 +10,13 @@ import { microscope } from "./microscope.js";
 import { river } from "./river.js";
 import { get } from "./server.js";
 import { count, speak, t } from "./texts.js";
+import { time } from "./time.js";
 import { goTo, showTour, stops } from "./tour.js";
 import { train } from "./train.js";
 import { tryIt } from "./try.js";
 import { Training } from "./training.js";
 
-const PAGES = { train, journey, microscope, river, try: tryIt, lab, bench };
+const PAGES = { train, journey, microscope, river, time, try: tryIt, lab, bench };
 
 const app = { subject: null, training: null };
 let leave = () => {};
@@ -31,7 +32,7 @@ function useTheme() {
 
 function header(page) {
   const { subject, training } = app;
-  const pages = Object.keys(PAGES).filter((name) => name !== "train" || subject.can_train);
+  const pages = Object.keys(PAGES).filter((name) => subject.can_train || (name !== "train" && name !== "time"));
   const choose = (name, options, chosen, label, take) =>
     el("select", { "aria-label": label, name, onchange: (event) => take(event.target.value) },
       options.map(([code, text]) => el("option", { value: code, selected: code === chosen }, text)));
@@ -65,7 +66,7 @@ function header(page) {
 
 function front(main) {
   const { subject } = app;
-  const pages = Object.keys(PAGES).filter((name) => name !== "train" || subject.can_train);
+  const pages = Object.keys(PAGES).filter((name) => subject.can_train || (name !== "train" && name !== "time"));
   main.replaceChildren(
     el("h1", { tabindex: "-1" }, t("front.title")),
     el("p", {}, t(app.training.step ? "front.in-training" : subject.is_trained ? "front.trained" : "front.untrained", { name: subject.name, updates: count(app.training.step) }), " ", subject.dataset ? t("front.data", { name: subject.dataset }) : t("front.noise")),

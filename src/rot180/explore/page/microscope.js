@@ -23,7 +23,8 @@ export async function microscope(main, app) {
 }
 
 class Microscope {
-  constructor(main, app, { image, layer, view, cell, slot, parameter, scale, channel }) {
+  constructor(main, app, { image, layer, view, cell, slot, parameter, scale, channel, moment }) {
+    this.moment = moment === undefined ? null : Number(moment);
     this.app = app;
     this.main = main;
     this.subject = app.subject;
@@ -82,7 +83,7 @@ class Microscope {
 
   /** Send the image through the network as it is now. */
   async look() {
-    this.pass = await post("/api/pass", named(this.image));
+    this.pass = await post("/api/pass", { ...named(this.image), ...(this.moment === null ? {} : { moment: this.moment }) });
     const number = this.pass.pass;
     this.arraysOf = remembering(8, (layer) => arrays(`/api/pass/${number}/${encodeURIComponent(layer)}`));
     this.ledgerOf = remembering(500, (cell) => post("/api/ledger", { pass: number, cell }));
@@ -99,7 +100,11 @@ class Microscope {
     const isOld = this.pass && now !== this.pass.step;
     this.age.hidden = !isOld;
     if (isOld) {
-      const button = el("button", { type: "button", onclick: () => this.look() }, t("look-again"));
+      const atPresent = () => {
+        this.moment = null;
+        return this.look();
+      };
+      const button = el("button", { type: "button", onclick: atPresent }, t("look-again"));
       this.age.replaceChildren(t("weights-after", { then: count(this.pass.step), now: count(now) }), " ", button);
     }
   }
@@ -298,7 +303,7 @@ class Microscope {
   where() {
     return {
       image: this.image ?? "own", layer: this.layer.name, view: this.mode, cell: this.cell.join(","), channel: this.source || null,
-      slot: this.slot || null, parameter: this.mode === "weight" ? this.parameter : null, scale: this.shared ? null : "own",
+      moment: this.moment, slot: this.slot || null, parameter: this.mode === "weight" ? this.parameter : null, scale: this.shared ? null : "own",
     };
   }
 
