@@ -16,6 +16,7 @@ from serving import NETWORK, Served, end, start
 import rot180
 from rot180.errors import ArgumentError, ModelError
 from rot180.explore import open_subject
+from rot180.explore.app import Explorer
 from rot180.explore.owner import Owner
 from rot180.explore.passes import Passes
 from rot180.explore.training import Training
@@ -70,6 +71,23 @@ def test_an_image_from_the_page_is_taken_byte_by_byte_and_attributed(served: Ser
     np.testing.assert_allclose(found["saliency"], expected.saliency, rtol=1e-6)
     np.testing.assert_allclose(found["occlusion"], expected.occlusion, atol=1e-6)
     assert found["layer"] == expected.layer
+
+
+def test_a_drawing_is_taken_in_the_range_of_the_images(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    images, labels = generator.normal(size=(60, 5, 5)).astype(np.float32), np.arange(60) % 3
+    path = tmp_path / "signed.npz"
+    np.savez(path, x_train=images[:40], y_train=labels[:40], x_test=images[40:], y_test=labels[40:])
+    explorer = Explorer(open_subject("5x5x1 > conv3x3:2 relu > fc3", data=str(path)))
+    black, white = explorer.limits
+    drawn = np.zeros(25, np.uint8)
+    drawn[-1] = 255
+    image, number, label = explorer._image({"pixels": base64.b64encode(drawn.tobytes()).decode()})
+    assert (number, label) == (None, None)
+    assert image.ravel()[0] == pytest.approx(black)
+    assert image.ravel()[-1] == pytest.approx(white)
+    made = explorer.passes.make(explorer.subject.model, 0, image, None, None, None)
+    assert made.describe()["likeliest"] in (0, 1, 2)
 
 
 @pytest.mark.parametrize("kind", ["convolution", "transposed", "max-pooling"])

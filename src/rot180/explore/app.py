@@ -183,7 +183,11 @@ class Explorer:
     def _image(self, asked: Mapping[str, Any]) -> tuple[Array, int | None, int | None]:
         """Return the image that a command names or holds, its number, and its label."""
         if "pixels" in asked:
-            return pixels(asked["pixels"], self.subject.model.input_shape), None, None
+            drawn = pixels(asked["pixels"], self.subject.model.input_shape)
+            black, white = self.limits
+            if black < 0:  # normalized images, whose black and white have no bytes
+                drawn = (black + drawn / np.float32(255) * (white - black)).astype(np.float32)
+            return drawn, None, None
         number = whole(asked, "image", len(self.subject.images))
         return np.asarray(self.subject.images[number]), number, int(self.subject.labels[number])
 
