@@ -106,14 +106,14 @@ FROZEN = replace(FINE_TUNING, epochs=0, augment="none")
 def fine_tuning(images: int, *, freeze: bool) -> Recipe:
     """Return the recipe for a network that was trained before, given the number of training images.
 
-    With 5,000 or fewer there are more than 3 epochs, up to 20, so that 20,000 images are seen if possible.
+    With few there are more than 3 epochs, up to 20, so that about 20,000 images are seen if possible.
 
-    >>> [fine_tuning(images, freeze=False).epochs for images in (6000, 4000, 9)], fine_tuning(9, freeze=True).epochs
-    ([3, 5, 20], 0)
+    >>> [fine_tuning(images, freeze=False).epochs for images in (6000, 3453, 9)], fine_tuning(9, freeze=True).epochs
+    ([3, 6, 20], 0)
     """
     if freeze:
         return FROZEN
-    return replace(FINE_TUNING, epochs=min(max(FINE_TUNING.epochs, 20_000 // max(images, 1)), 20))
+    return replace(FINE_TUNING, epochs=min(max(FINE_TUNING.epochs, round(20_000 / max(images, 1))), 20))
 
 
 @dataclass(frozen=True)
