@@ -82,8 +82,6 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Examples
     --------
-    >>> import pytest
-    >>> _ = pytest.importorskip("sklearn")
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.model_selection import train_test_split
     >>> x, y = load_digits(return_X_y=True)

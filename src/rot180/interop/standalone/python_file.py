@@ -117,10 +117,9 @@ def export_python(model: Network, path: str | Path, *, progress: Progress | None
     require(20 * program.weights, "export_python: the file")
     tell("writing the program", 0, 2)
     examples = examples_of(model)
-    text = python_text(program, examples)
+    data = python_text(program, examples).encode("ascii")
     tell("running the program", 1, 2)
-    difference = _largest_difference(text, examples.tolerance)
-    data = text.encode("ascii")
+    difference = _largest_difference(data, examples.tolerance)
     write_atomically(path, data)
     tell("running the program", 2, 2)
     return PythonFile(
@@ -139,7 +138,6 @@ def python_text(program: Program, examples: Examples) -> str:
     arrays = [array for operation in program.operations for array in operation.arrays.values()]
     arrays += [examples.small, examples.outputs]
     source = files("rot180.interop.standalone").joinpath("numpy_program.py").read_text(encoding="utf-8")
-    body = source.split('"""\n', 2)[1] if source.startswith('"""') else source
     body = source[source.index('"""', 3) + 4 :]
     described = pprint.pformat(description(program, examples, arrays), width=116, compact=True, sort_dicts=False)
     # repr may hold any letters of class names and notations
@@ -198,7 +196,7 @@ def _bytes(array: Array) -> bytes:
     return np.ascontiguousarray(array, "<i4" if array.dtype.kind == "i" else "<f4").tobytes()
 
 
-def _largest_difference(text: str, tolerance: float) -> float:
+def _largest_difference(data: bytes, tolerance: float) -> float:
     """Run the file as a program of its own, and return what `verify` does there.
 
     Raises
@@ -208,7 +206,7 @@ def _largest_difference(text: str, tolerance: float) -> float:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "predict.py"
-        path.write_text(text, encoding="ascii")
+        write_atomically(path, data)
         command = [sys.executable, "-I", str(path), "--verify", "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
