@@ -12,12 +12,12 @@ import argparse
 import time
 from collections.abc import Callable
 
-import numba
 import numpy as np
 
 from rot180.kernels.copying import copy
 from rot180.kernels.elementwise import RELU
 from rot180.kernels.feature_map import FeatureMap, new_map
+from rot180.kernels.launching import most_threads, use_threads
 from rot180.kernels.memory import aligned
 from rot180.kernels.normalization_calls import Normalization
 
@@ -44,14 +44,12 @@ def filled(shape: tuple[int, ...], rng: np.random.Generator) -> FeatureMap:
 
 def main(repetitions: int, threads: int) -> None:
     """Print a table."""
-    numba.set_num_threads(threads)
+    use_threads(threads)
     rng = np.random.default_rng(0)
     for shape in SHAPES:
         x, dy, y, dx = (filled(shape, rng) for _ in range(4))
         gamma, beta, mean, var, dgamma, dbeta = (np.ones(shape[3], np.float32) for _ in range(6))
-        norm = Normalization(
-            gamma, beta, mean, var, 1e-5, kind=RELU, threads=numba.config.NUMBA_NUM_THREADS, scratch=aligned
-        )
+        norm = Normalization(gamma, beta, mean, var, 1e-5, kind=RELU, threads=most_threads(), scratch=aligned)
         sizes = np.array([*shape[1:3], 0, 0, 0, 0, 1, 1])
         passes: dict[str, tuple[Callable[[], None], int]] = {
             "copy": (lambda x=x, y=y, sizes=sizes: copy(x.array, y.array, sizes), 2),
@@ -73,6 +71,6 @@ def main(repetitions: int, threads: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=30)
-    parser.add_argument("--threads", type=int, default=numba.config.NUMBA_NUM_THREADS)
+    parser.add_argument("--threads", type=int, default=most_threads())
     options = parser.parse_args()
     main(options.repetitions, options.threads)

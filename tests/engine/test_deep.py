@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-import numba
 import numpy as np
 import pytest
 from agreement import TOLERANCE, Outcome, assert_agree, assert_close, batches, built, compare, momentum, train
@@ -15,6 +14,7 @@ from rot180.engine import make_engine
 from rot180.engine.compiled import CompiledEngine
 from rot180.engine.threads import most_threads
 from rot180.errors import ShapeError
+from rot180.kernels.launching import threads_in_use, use_threads
 from rot180.nn import Linear, Sequential, Tanh, network
 from rot180.nn.joins import Join
 from rot180.nn.layer import Shape
@@ -141,14 +141,14 @@ def test_the_same_bits_for_any_number_of_threads() -> None:
     """Statistics included."""
     text = "9x9x3 > conv3x3:20:same:nobias bn silu ( conv3x3:20:same:nobias bn + skip ) relu ( skip * gap ) prelu fc5"
     found = []
-    before = numba.get_num_threads()
+    before = threads_in_use()
     try:
         for threads in range(1, before + 1):
-            numba.set_num_threads(threads)
+            use_threads(threads)
             outcome = train("compiled", text, (33, 33))
             found.append({name: array.tobytes() for name, array in outcome.arrays.items()})
     finally:
-        numba.set_num_threads(before)
+        use_threads(before)
     assert all(other == found[0] for other in found)
 
 

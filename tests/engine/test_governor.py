@@ -13,6 +13,7 @@ import rot180
 from rot180.engine import make_engine, threads
 from rot180.engine.governor import Governor
 from rot180.errors import ArgumentError
+from rot180.kernels.launching import most_threads, threads_in_use
 from rot180.nn.loss import CrossEntropyLoss
 
 
@@ -94,8 +95,6 @@ def test_each_plan_has_its_own_best() -> None:
 
 
 def test_the_users_choice_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    import numba
-
     rot180.set_threads(1)
     assert rot180.threads() == 1
     model = built("5x5x1 > conv3x3:4 relu > fc3", np.float32)
@@ -103,28 +102,26 @@ def test_the_users_choice_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     ((images, labels),) = batches(model, [4])
 
     def run(found: list[int]) -> None:  # a new thread starts with all cores
-        found.append(numba.get_num_threads())
+        found.append(threads_in_use())
         engine.train_step(images, labels, momentum())
-        found.append(numba.get_num_threads())
+        found.append(threads_in_use())
 
     for _ in range(10):
         found: list[int] = []
         thread = Thread(target=run, args=(found,))
         thread.start()
         thread.join()
-        assert found == [numba.config.NUMBA_NUM_THREADS, 1]
+        assert found == [most_threads(), 1]
 
 
 def test_the_engines_choice_is_not_the_threads() -> None:
-    import numba
-
-    most = numba.config.NUMBA_NUM_THREADS
+    most = most_threads()
     model = built("5x5x1 > conv3x3:4 relu > fc3", np.float32)
     engine = make_engine("compiled", model, CrossEntropyLoss())
     ((images, _),) = batches(model, [1])
     for _ in range(300):  # one core or all: both are tried, and the faster one stays
         engine.forward(images)
-        assert numba.get_num_threads() == most
+        assert threads_in_use() == most
 
 
 @pytest.mark.parametrize("count", [0, -1, 10_000, 1.0, True, "2"])

@@ -56,9 +56,8 @@ def test_no_update_is_lost_to_another_engine_of_the_same_model() -> None:
     assert all(np.array_equal(w, alone.parameters[name]) for name, w in watched.parameters.items())
 
 
-def run_python(source: str, layer: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "NUMBA_THREADING_LAYER": layer}
-    return subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, env=environment, timeout=120)
+def run_python(source: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120)
 
 
 PREPARED = """
@@ -70,7 +69,7 @@ images = np.zeros((4, 8, 8, 1), np.float32)
 """
 
 
-def test_two_models_in_two_threads_without_openmp() -> None:
+def test_two_models_in_two_threads() -> None:
     source = """
 other = rot180.network("8x8x1 > conv3x3:8 relu > fc10").build(seed=1)
 work = [Thread(target=lambda m=m: [rot180.predict(m, images) for _ in range(100)]) for m in (model, other)]
@@ -78,28 +77,19 @@ work = [Thread(target=lambda m=m: [rot180.predict(m, images) for _ in range(100)
 [t.join() for t in work]
 print("alive")
 """
-    done = run_python(PREPARED + source, "workqueue")
+    done = run_python(PREPARED + source)
     assert done.stdout == "alive\n", done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_process_is_told_why_it_cannot_go_on() -> None:
+def test_a_forked_process_goes_on() -> None:
     source = """
-import numba
-rot180.predict(model, images)
-if numba.threading_layer() != "omp":
-    print("survives a fork")
-    sys.exit()
+before = rot180.predict(model, images)
 child = os.fork()
 if child:
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-try:
-    rot180.predict(model, images)
-except rot180.errors.Rot180Error as error:
-    print(error, flush=True)
+print(np.array_equal(rot180.predict(model, images), before), flush=True)
 os._exit(3)
 """
-    done = run_python(PREPARED + source, "default")
-    if "survives" not in done.stdout:
-        assert done.returncode == 3, done.stderr
-        assert "spawn" in done.stdout
+    done = run_python("import warnings; warnings.simplefilter('ignore')\n" + PREPARED + source)
+    assert (done.returncode, done.stdout) == (3, "True\n"), done.stderr

@@ -66,8 +66,9 @@ def in_a_new_process(code, **environment):
 
 
 SAME_BITS = """
-import numba, numpy as np
+import numpy as np
 from rot180 import kernels
+from rot180.kernels.launching import use_threads
 from rot180.kernels.twin_linear import linear, linear_backward
 
 rng = np.random.default_rng(0)
@@ -98,10 +99,10 @@ def everything():
               kernels.resize2d(y, 7, "bilinear"), kernels.global_avg_pool2d(y), kernels.concatenate(y, norm)]
     return [a.tobytes() for a in arrays], loss
 
-numba.set_num_threads(1)
+use_threads(1)
 first = everything()
 for threads in (2, 3, 4):
-    numba.set_num_threads(threads)
+    use_threads(threads)
     assert everything() == first, f"{threads} threads gave other bits than one"
 """
 
@@ -120,8 +121,8 @@ from rot180.kernels import convolution, elementwise, pack, tile
 from rot180.kernels.switch import compiled
 assert compiled(tile._tile, tile._signature, np.dtype(np.float32)).cache_hits == 1
 for kernel in (elementwise.activate, pack.pack_panels, convolution.convolve):
-    assert not kernel.stats.cache_misses, kernel
-    assert kernel.stats.cache_hits, kernel
+    assert not kernel.dispatcher.stats.cache_misses, kernel
+    assert kernel.dispatcher.stats.cache_hits, kernel
 """
 
 

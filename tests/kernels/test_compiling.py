@@ -12,21 +12,26 @@ from rot180.kernels import compiling
 def test_a_fingerprint_changes_with_every_file_that_is_imported_and_with_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "low.py").write_text("ONE = 1\n")
-    (tmp_path / "middle.py").write_text("from rot180.kernels.low import (\n    ONE,\n)\n")
-    (tmp_path / "high.py").write_text("from rot180.kernels import middle\n")
-    (tmp_path / "apart.py").write_text("")
-    monkeypatch.setattr(compiling, "_FOLDER", tmp_path)
+    package = tmp_path / "rot180"
+    (package / "kernels").mkdir(parents=True)
+    (package / "ops").mkdir()
+    (package / "ops" / "low.py").write_text("ONE = 1\n")
+    (package / "kernels" / "middle.py").write_text("from rot180.ops.low import (\n    ONE,\n)\n")
+    (package / "kernels" / "high.py").write_text("from rot180.kernels import middle\n")
+    (package / "kernels" / "apart.py").write_text("")
+    monkeypatch.setattr(compiling, "_PACKAGE", package)
 
     def fingerprints() -> dict[str, str]:
         compiling._read.cache_clear()
         compiling.fingerprint.cache_clear()
-        return {name: compiling.fingerprint(name) for name in ("low", "middle", "high", "apart")}
+        return {
+            name: compiling.fingerprint(name) for name in ("ops.low", "kernels.middle", "kernels.high", "kernels.apart")
+        }
 
     before = fingerprints()
-    (tmp_path / "low.py").write_text("ONE = 2\n")
+    (package / "ops" / "low.py").write_text("ONE = 2\n")
     after = fingerprints()
-    assert {name for name in before if before[name] != after[name]} == {"low", "middle", "high"}
+    assert {name for name in before if before[name] != after[name]} == {"ops.low", "kernels.middle", "kernels.high"}
     monkeypatch.undo()
     compiling._read.cache_clear()
     compiling.fingerprint.cache_clear()

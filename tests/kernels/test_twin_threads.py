@@ -1,4 +1,4 @@
-"""The public twins in several threads and in forked processes, also under the work queue, which would end them."""
+"""The public twins in several threads and in forked processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import os, sys
 from threading import Thread
 import numpy as np
 from rot180 import kernels, ops
-from rot180.errors import Rot180Error
 rng = np.random.default_rng(0)
 x, w = rng.normal(size=(8, 20, 20, 3)), rng.normal(size=(3, 3, 3, 16))
 expected = ops.conv2d(x, w), ops.relu(x), ops.avg_pool2d(x, 2)
@@ -34,31 +33,25 @@ busy = [Thread(target=work) for _ in range(2)]  # one of them may hold the lock 
 [t.start() for t in busy]
 child = os.fork()
 if child == 0:
-    try:
-        work(3)
-        print('right' if not wrong else 'wrong', flush=True)
-    except Rot180Error as error:
-        print('refused' if 'forked' in str(error) else error, flush=True)
+    in_threads()
+    print('right' if not wrong else 'wrong', flush=True)
     os._exit(0)
 [t.join() for t in busy]
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def run(source: str, layer: str) -> str:
-    environment = {**os.environ, "NUMBA_THREADING_LAYER": layer}
+def run(source: str) -> str:
     command = [sys.executable, "-W", "ignore", "-c", PREPARED + source]  # newer Pythons warn of forks beside threads
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("layer", ["workqueue", "default"])
-def test_twins_in_four_threads(layer: str) -> None:
-    assert run(ALONE, layer) == "right"
+def test_twins_in_four_threads() -> None:
+    assert run(ALONE) == "right"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.parametrize("layer", ["workqueue", "default"])
-def test_twins_in_a_forked_process(layer: str) -> None:
-    assert run(FORKED, layer) in ("right", "refused")
+def test_twins_in_a_forked_process() -> None:
+    assert run(FORKED) == "right"

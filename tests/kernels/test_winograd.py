@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from rot180 import kernels, ops
 from rot180.kernels import winograd_calls
 from rot180.kernels.feature_map import NO_PADDING, new_map
 from rot180.kernels.finishing import Finish, biased
+from rot180.kernels.launching import most_threads, threads_in_use, use_threads
 from rot180.kernels.memory import aligned
 from rot180.kernels.turning import turn
 from rot180.kernels.winograd_calls import Winograd, delta_room, image_room
@@ -67,7 +67,7 @@ def prepared(rng, few, channels=20, filters=37):
     g = geometry(9, 7, (3, 3), stride=1, padding="same")
     w = aligned((3, 3, channels, filters))
     w[...] = rng.normal(size=w.shape)
-    calls = Winograd(w, g, count=3, threads=numba.config.NUMBA_NUM_THREADS, scratch=poisoned)
+    calls = Winograd(w, g, count=3, threads=most_threads(), scratch=poisoned)
     x = new_map(3, (9, 7, channels), image_room(g), np.float32)
     x.inside[...] = rng.normal(size=x.inside.shape)
     delta = new_map(3, (9, 7, filters), delta_room(g), np.float32)
@@ -120,7 +120,7 @@ def test_outputs_are_pooled(few, taps, padding, relu):
     g = geometry(11, 14, (taps, taps), stride=1, padding=padding)
     w, bias, scale = aligned((taps, taps, 6, 37)), *rng.normal(size=(2, 37)).astype(np.float32)
     w[...] = rng.normal(size=w.shape)
-    calls = Winograd(w, g, count=3, threads=numba.config.NUMBA_NUM_THREADS, scratch=poisoned)
+    calls = Winograd(w, g, count=3, threads=most_threads(), scratch=poisoned)
     x = new_map(3, (11, 14, 6), image_room(g), np.float32)
     x.inside[...] = rng.normal(size=x.inside.shape)
     plain = ops.conv2d(np.float64(x.inside), np.float64(w), padding=padding) * scale + bias
@@ -154,14 +154,14 @@ def both_passes(calls, x, delta):
 def test_threads_make_no_difference(few):
     calls, x, delta = prepared(np.random.default_rng(0), few)
     found = []
-    before = numba.get_num_threads()
+    before = threads_in_use()
     for threads in range(1, before + 1):
-        numba.set_num_threads(threads)
+        use_threads(threads)
         y, dx = (new_map(3, (9, 7, size), NO_PADDING, np.float32) for size in (37, 20))
         found.append(
             (made(calls.forward(x, y, biased(np.zeros(37, np.float32))), y), made(calls.data_gradient(delta, dx), dx))
         )
-    numba.set_num_threads(before)
+    use_threads(before)
     for y, dx in found[1:]:
         assert np.array_equal(y, found[0][0])
         assert np.array_equal(dx, found[0][1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from rot180 import kernels, ops
 from rot180.kernels.feature_map import FeatureMap, new_map
+from rot180.kernels.launching import threads_in_use, use_threads
 from rot180.kernels.memory import aligned
 from rot180.kernels.winograd_weights_calls import filters_weights, weight_gradient_by_tiles
 from rot180.ops.geometry import Geometry, geometry
@@ -86,14 +86,14 @@ def test_same_bits_for_any_number_of_threads(taps: int, count: int, size: int, c
     """Parts of the batch, shares of the channels, and one block of tiles."""
     g = geometry_of(taps, size, size, "same")
     x, delta = drawn(1, count, g, channels, filters, np.float32)
-    most = numba.get_num_threads()
+    most = threads_in_use()
     found = []
     try:
         for running in range(1, most + 1):
-            numba.set_num_threads(running)
+            use_threads(running)
             found += [computed(x, delta, g, threads=planned) for planned in range(running, 5)]
     finally:
-        numba.set_num_threads(most)
+        use_threads(most)
     assert all(np.array_equal(one, found[0]) for one in found)
 
 

@@ -20,6 +20,7 @@ from rot180.engine.threads import most_threads
 from rot180.engine.update_rule import KERNEL_SLOTS, NO_RULE, clip, kernel_rule
 from rot180.errors import ShapeError
 from rot180.kernels.finite import all_finite
+from rot180.kernels.launching import Launch
 from rot180.kernels.memory import accounting
 from rot180.kernels.softmax_rows import softmax_rows
 from rot180.kernels.update import hyper_parameters, update
@@ -102,7 +103,7 @@ class CompiledEngine:
 
     def _forget_views(self) -> None:
         """Drop what was looked up once for all steps: which stretches of which arrays an update takes."""
-        self._updates: list[tuple[Array, ...]] | None = None
+        self._updates: Launch | None = None
         self._stored: Array | None = None
 
     def _begin(self) -> None:
@@ -338,25 +339,24 @@ class CompiledEngine:
         for name, numbers in self._fused_hyper.items():
             numbers[:] = self._hyper[self._groups[name]]
 
-    def _update_stored(self, updates: list[tuple[Array, ...]]) -> None:
+    def _update_stored(self, updates: Launch) -> None:
         """Update the parameters whose gradients are stored; neighbors of the same group in one call."""
         for name, array in self._own.items():
             np.copyto(self._own_values[name], array)
-        for operands in updates:
-            update(self._rule, *operands)
+        updates()
         for name, array in self._own.items():
             np.copyto(array, self._own_values[name])
 
-    def _stored_updates(self, gradients: Arena) -> list[tuple[Array, ...]]:
-        return [self._operands(group, names, gradients) for group, names in self._runs]
+    def _stored_updates(self, gradients: Arena) -> Launch:
+        return Launch([(update, self._operands(group, names, gradients)) for group, names in self._runs])
 
-    def _operands(self, group: tuple[float, bool], names: list[str], gradients: Arena) -> tuple[Array, ...]:
-        """What the kernel takes to update some neighbors: parameters, gradients, state, hyper-parameters."""
+    def _operands(self, group: tuple[float, bool], names: list[str], gradients: Arena) -> tuple[Any, ...]:
+        """What the kernel takes to update some neighbors: rule, parameters, gradients, state, hyper-parameters."""
         w = (self._own_values if names[0] in self._own else self.model.arena).part(names)
         first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
         m = w if first is None else first.part(names)
         v = w if second is None else second.part(names)
-        return w, gradients.part(names), m, v, self._hyper[group]
+        return self._rule, w, gradients.part(names), m, v, self._hyper[group]
 
     def _collect(self, count: int, optimizer: Updater, finish: bool) -> None:
         """Add the batch's gradients, weighted by images, to the pending sum; with `finish`, update with the mean."""
@@ -387,4 +387,4 @@ class CompiledEngine:
             optimizer.gradient_norm = clip(gradients, optimizer.clip_norm)
         self._update_stored(self._stored_updates(gradients))
         for name in self._fused:
-            update(self._rule, *self._operands(self._groups[name], [name], gradients))
+            update(*self._operands(self._groups[name], [name], gradients))

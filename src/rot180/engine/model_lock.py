@@ -7,7 +7,6 @@ from threading import Lock, RLock
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from rot180.kernels.turns import Running
 from rot180.nn.network import Network
 
 _OF_MODELS: WeakKeyDictionary[Network, _Place] = WeakKeyDictionary()
@@ -33,18 +32,11 @@ class ModelLock:
     def __init__(self, model: Network) -> None:
         with _making:
             self._place = _OF_MODELS.setdefault(model, _Place())
-        self._running = Running()
 
     def __enter__(self) -> None:
         self._place.lock.acquire()
-        try:
-            self._running.__enter__()
-        except BaseException:
-            self._place.lock.release()
-            raise
 
     def __exit__(self, *_: object) -> None:
-        self._running.__exit__()
         self._place.lock.release()
 
 

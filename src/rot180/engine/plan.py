@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import groupby
 from typing import Any
 
 from rot180.engine.batch_loss import BatchLoss
 from rot180.engine.step import Step, root_of
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.launching import Kernel, Launch
 from rot180.language import pad, translate
 
 
@@ -31,13 +34,21 @@ class Plan:
 
     def run_forward(self) -> None:
         """Compute y from x."""
-        for step in self.forward:
-            step.call(*step.arguments)
+        for run in self._forward_runs:
+            run()
 
     def run_backward(self) -> None:
         """Compute the gradients from dy."""
-        for step in self.backward:
-            step.call(*step.arguments)
+        for run in self._backward_runs:
+            run()
+
+    @cached_property
+    def _forward_runs(self) -> list[Callable[[], None]]:
+        return _runs(self.forward)
+
+    @cached_property
+    def _backward_runs(self) -> list[Callable[[], None]]:
+        return _runs(self.backward)
 
     def learn(self) -> None:
         """Update the statistics of layers with those of the batch."""
@@ -120,6 +131,17 @@ class Plan:
         if self.multiply_adds_made < self.multiply_adds:
             lines.append(f"steps in tiles (minimal filtering) make fewer: {self.multiply_adds_made:,} per image in all")
         return "\n".join(lines)
+
+
+def _runs(steps: list[Step]) -> list[Callable[[], None]]:
+    """Return calls that make all steps: kernels that follow one another are launched together."""
+    runs: list[Callable[[], None]] = []
+    for is_kernel, some in groupby(steps, key=lambda step: isinstance(step.call, Kernel)):
+        if is_kernel:
+            runs.append(Launch([(step.call, step.arguments) for step in some]))
+        else:
+            runs += [partial(step.call, *step.arguments) for step in some]
+    return runs
 
 
 def _line(layers: str, does: str, multiply_adds: str, touched: str) -> str:

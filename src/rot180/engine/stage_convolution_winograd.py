@@ -84,7 +84,7 @@ class PooledWinogradStage(PooledConvolutionStage):
         shape = (g.out_height, g.out_width, self.output_shape[2])
         delta = context.new_map(shape, delta_room(g))
         sizes = pool_sizes(self.pool.geometry(shape), delta.place, dy.place)
-        spread = Call(max_pool_backward, (dy.array, self.winners, delta.array, sizes))
+        spread = max_pool_backward(dy.array, self.winners, delta.array, sizes)
         steps = [self.step("delta to winners", spread), *self.gradients(context, delta)]
         return steps if dx is None else [*steps, *_data_gradient(self, self.filtering, delta, dx)]
 

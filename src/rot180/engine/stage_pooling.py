@@ -58,10 +58,9 @@ class PoolingStage(Stage):
         dx = target.map
         sizes = pool_sizes(self.geometry, dx.place, dy.place)
         if self.averages:
-            call = (dy.array, dx.array, self.counts_padding, sizes, self.gate_kind, self.x.array)
-            return [Step(self.names, "share delta", avg_pool_backward, call)]
-        arguments = (dy.array, self.winners, dx.array, sizes)
-        return [Step(self.names, "delta to winners", max_pool_backward, arguments)]
+            call = avg_pool_backward(dy.array, dx.array, self.counts_padding, sizes, self.gate_kind, self.x.array)
+            return [Step(self.names, "share delta", *call)]
+        return [Step(self.names, "delta to winners", *max_pool_backward(dy.array, self.winners, dx.array, sizes))]
 
 
 def fuses_activation(activation: Layer, pool: Layer | None, shape: Shape) -> bool:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from threading import local
 
 from rot180.errors import ArgumentError
 
 _threads: int | None = None
 
 
-class _Applied(local):
-    count = 0
-
-
-_applied = _Applied()
+_LAUNCHING = "rot180.kernels.launching"
 
 
 def set_threads(count: int | None) -> None:
@@ -46,7 +41,7 @@ def set_threads(count: int | None) -> None:
             f"set NUMBA_NUM_THREADS before Python starts)"
         )
     _threads = count
-    if "numba" in sys.modules:
+    if _LAUNCHING in sys.modules:
         apply_threads(count)
 
 
@@ -76,10 +71,5 @@ def chosen_threads() -> int | None:
 
 
 def apply_threads(count: int) -> None:
-    """Set the number of threads in Numba, whose setting belongs to the calling thread.
-
-    Numba takes a microsecond to set the number that it has already, so it is only told of another one.
-    """
-    if _applied.count != count:
-        sys.modules["numba"].set_num_threads(count)
-        _applied.count = count
+    """Set the number of threads that the calling thread launches kernels with."""
+    sys.modules[_LAUNCHING].use_threads(count)

@@ -96,9 +96,7 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rot180.kernels.turns import running
-
-    value = running(getattr(import_module(f"{__name__}.{_HOMES[name]}"), name))
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

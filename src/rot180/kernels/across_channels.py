@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import math
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import UNIT
+from rot180.kernels.team import split
 
 
 @kernel
-def shuffle(x, y, groups, sizes):
+def shuffle(team, x, y, groups, sizes):
     """y[..., k*groups + g] = x[..., g*(C/groups) + k]."""
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     C, rows = x.shape[3], x.shape[0] * H
     size = C // groups
     run = max(1, UNIT // max(1, W * C))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             for w in range(W):
@@ -66,7 +65,7 @@ def _denominators(x, numbers, size, squares, q, powers):
 
 
 @kernel
-def respond(x, y, size, numbers, scratch, sizes):
+def respond(team, x, y, size, numbers, scratch, sizes):
     """y = x * q^(-beta), q = k + share * sum over the window of x^2.
 
     `numbers` (3,), of x's type: share = alpha / size, beta, k. `scratch` (threads, 3, C).
@@ -74,8 +73,8 @@ def respond(x, y, size, numbers, scratch, sizes):
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     C, rows = x.shape[3], x.shape[0] * H
     run = max(1, UNIT // max(1, W * C))
-    for unit in prange((rows + run - 1) // run):
-        own = scratch[get_thread_id()]
+    for unit in split(team, (rows + run - 1) // run):
+        own = scratch[team.thread]
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             for w in range(W):
@@ -86,7 +85,7 @@ def respond(x, y, size, numbers, scratch, sizes):
 
 
 @kernel
-def respond_backward(dy, x, dx, size, numbers, scratch, sizes):
+def respond_backward(team, dy, x, dx, size, numbers, scratch, sizes):
     """dx = dy * q^(-beta) - 2 * beta * share * x * sum over the mirrored window of dy * x * q^(-beta - 1).
 
     dx may be dy. `numbers` and `scratch` as in `respond`.
@@ -96,8 +95,8 @@ def respond_backward(dy, x, dx, size, numbers, scratch, sizes):
     )  # fmt: skip
     C, rows = x.shape[3], x.shape[0] * H
     run = max(1, UNIT // max(1, W * C))
-    for unit in prange((rows + run - 1) // run):
-        own = scratch[get_thread_id()]
+    for unit in split(team, (rows + run - 1) // run):
+        own = scratch[team.thread]
         factor = 2 * numbers[1] * numbers[0]
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.extending import intrinsic
 
 from rot180.kernels.compiling import kernel, subroutine
@@ -40,6 +40,7 @@ from rot180.kernels.elementwise import (
 from rot180.kernels.exponential import exp_minus_one_of_negative, exp_of_negative
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import absolute, call_llvm, fma, lanes, pointer, select, splat
+from rot180.kernels.team import split
 
 RELU6, HARD_SIGMOID, HARD_SWISH, ELU, SILU, GELU, GELU_TANH = 4, 5, 6, 7, 8, 9, 10
 
@@ -204,13 +205,13 @@ def derivative_row(kind, p, o, q, length, slope):
 
 
 @kernel
-def apply(kind, x, y, slope, sizes):
+def apply(team, kind, x, y, slope, sizes):
     """y = f(x) for any kind; `sizes` as those of `elementwise.activate`."""
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     length = W * x.shape[3]
     rows = x.shape[0] * H
     run = max(1, UNIT // max(1, length))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * x.shape[3])
@@ -219,7 +220,7 @@ def apply(kind, x, y, slope, sizes):
 
 
 @kernel
-def apply_gate(kind, dy, saved, dx, slope, sizes):
+def apply_gate(team, kind, dy, saved, dx, slope, sizes):
     """dx = dy * f' for any kind; `sizes` as those of `elementwise.combine`."""
     H, W, a_top, a_left, b_top, b_left, y_top, y_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
@@ -227,7 +228,7 @@ def apply_gate(kind, dy, saved, dx, slope, sizes):
     length = W * dy.shape[3]
     rows = dy.shape[0] * H
     run = max(1, UNIT // max(1, length))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(dy, ((n * dy.shape[1] + a_top + h) * dy.shape[2] + a_left) * dy.shape[3])

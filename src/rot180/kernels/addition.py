@@ -9,18 +9,17 @@ Maps may be the inside of padded buffers, and the result may be one of the opera
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.compiling import kernel
 from rot180.kernels.elementwise import UNIT, relu_lanes
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, pointer, select, splat
+from rot180.kernels.team import split
 
 PLAIN, RELU, GATE = 0, 1, 2
 
 
 @kernel
-def add(a, b, y, out, finish, sizes):
+def add(team, a, b, y, out, finish, sizes):
     """Add two maps in (N, rows, columns, C) arrays.
 
     `y` is used for GATE. `sizes` (10,): H, W, then top and left of each map in its array: a, b, y, out.
@@ -33,7 +32,7 @@ def add(a, b, y, out, finish, sizes):
     rows = a.shape[0] * H
     run = max(1, UNIT // max(1, length))
     L = lanes(a)
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(a, ((n * a.shape[1] + a_top + h) * a.shape[2] + a_left) * C)

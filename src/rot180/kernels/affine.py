@@ -11,11 +11,10 @@ scratch array that stays in the cache, and the optimizer's rule is applied there
 
 from __future__ import annotations
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.compiling import kernel
 from rot180.kernels.elementwise import activate_lanes
 from rot180.kernels.simd import advance, lanes, load, load_part, pointer, prefetch, splat, store_part
+from rot180.kernels.team import split
 from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, WIDE, tile
 from rot180.kernels.update import update_lanes
 
@@ -28,7 +27,7 @@ ROWS = 8
 
 
 @kernel
-def affine(address, x, w, bias, y, scratch, strides, sizes, activation):
+def affine(team, address, x, w, bias, y, scratch, strides, sizes, activation):
     """y = f(x @ w + bias), f being a kind of `activate` without a slope, or NOTHING.
 
     x : (N, I), y : (N, O)
@@ -41,11 +40,11 @@ def affine(address, x, w, bias, y, scratch, strides, sizes, activation):
     O = y.shape[1]
     width, block = sizes[0], sizes[1]
     L = lanes(x)
-    for b in prange((O + width - 1) // width):
+    for b in split(team, (O + width - 1) // width):
         first = b * width
         count = min(width, O - first)
         vectors = (count + L - 1) // L
-        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        s = pointer(scratch, team.thread * scratch.shape[1])
         zero = splat(s, 0.0)
         for n in range(0, N, block):
             rows = min(block, N - n)
@@ -59,7 +58,7 @@ def affine(address, x, w, bias, y, scratch, strides, sizes, activation):
 
 
 @kernel
-def affine_one(address, x, w, bias, y, sums, strides, activation):
+def affine_one(team, address, x, w, bias, y, sums, strides, activation):
     """The same for one row of x: reading the weights dominates the time, so it is done in the order of memory.
 
     Inputs are split into parts, whose sums are added at the end. While some rows of w are multiplied, the next ones are
@@ -71,7 +70,7 @@ def affine_one(address, x, w, bias, y, sums, strides, activation):
     parts, padded = sums.shape
     line = LINE // w.itemsize
     L = lanes(x)
-    for part in prange(parts):
+    for part in split(team, parts):
         begin, end = part * I // parts, (part + 1) * I // parts
         for i in range(begin, max(end, begin + 1), ROWS):
             rows = min(ROWS, end - i)
@@ -83,7 +82,8 @@ def affine_one(address, x, w, bias, y, sums, strides, activation):
                     address, 1, min(WIDE, (padded - o) // L), pointer(x, i), pointer(w, i * O + o),
                     pointer(sums, part * padded + o), rows, int(i > begin), strides,
                 )  # fmt: skip
-    for o in range(0, O, L):
+    for block in split(team, (O + L - 1) // L):
+        o = block * L
         count = min(L, O - o)
         p = pointer(sums, o)
         total = load_part(pointer(bias, o), 0, count) if bias.size > 0 else splat(p, 0.0)
@@ -93,11 +93,11 @@ def affine_one(address, x, w, bias, y, sums, strides, activation):
 
 
 @kernel
-def affine_data_gradient(address, dy, w, dx, strides):
+def affine_data_gradient(team, address, dy, w, dx, strides):
     """dx = dy @ w.T, for dy (N, O), w (I, O), dx (N, I); `strides` of the dot tile."""
     N, O = dy.shape
     I = w.shape[0]
-    for b in prange((I + DOT_COLUMNS - 1) // DOT_COLUMNS):
+    for b in split(team, (I + DOT_COLUMNS - 1) // DOT_COLUMNS):
         i = b * DOT_COLUMNS
         columns = min(DOT_COLUMNS, I - i)
         for n in range(0, N, DOT_ROWS):
@@ -108,7 +108,9 @@ def affine_data_gradient(address, dy, w, dx, strides):
 
 
 @kernel
-def affine_weight_gradient(address, x, dy, w, first_state, second_state, db, scratch, strides, sizes, rule, hyper):
+def affine_weight_gradient(
+    team, address, x, dy, w, first_state, second_state, db, scratch, strides, sizes, rule, hyper
+):
     """dw = x.T @ dy, a few rows at a time, and the optimizer's update of these rows of w; db.
 
     x : (N, I), dy : (N, O) with room for one register after its end
@@ -123,10 +125,10 @@ def affine_weight_gradient(address, x, dy, w, first_state, second_state, db, scr
     L = lanes(x)
     width = TILE_VECTORS * L
     blocks = max(1, (I + block - 1) // block)
-    for b in prange(blocks):
+    for b in split(team, blocks):
         i = b * block
         rows = min(block, I - i)
-        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        s = pointer(scratch, team.thread * scratch.shape[1])
         for o in range(0, O, width):
             vectors = min(TILE_VECTORS, (O - o + L - 1) // L)
             tile(address, rows, vectors, pointer(x, i), pointer(dy, o), advance(s, o), N, 0, strides)

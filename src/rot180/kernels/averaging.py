@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import fma, lanes, pointer, splat
+from rot180.kernels.team import split
 
 UNIT = 8_192
 """The number of weights that one unit of work averages."""
 
 
 @kernel
-def ema(average, w, share):
+def ema(team, average, w, share):
     """Move a flat average toward the weights w by this share of the difference."""
     size = w.shape[0]
     L = lanes(w)
-    for unit in prange((size + UNIT - 1) // UNIT):
+    for unit in split(team, (size + UNIT - 1) // UNIT):
         first = unit * UNIT
         p, q = pointer(average, first), pointer(w, first)
         step = splat(p, share)

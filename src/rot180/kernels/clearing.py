@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.parts import write
 from rot180.kernels.simd import lanes, pointer, splat
+from rot180.kernels.team import split
 
 
 @subroutine
@@ -19,15 +18,15 @@ def _clear(array, start, end):
 
 
 @kernel
-def clear(x):
+def clear(team, x):
     """Set x (N, Hp, Wp, C) to zero."""
     line = x.shape[2] * x.shape[3]
-    for row in prange(x.shape[0] * x.shape[1]):
+    for row in split(team, x.shape[0] * x.shape[1]):
         _clear(x, row * line, (row + 1) * line)
 
 
 @kernel
-def clear_border(x, sizes):
+def clear_border(team, x, sizes):
     """Set what surrounds the images in x (N, Hp, Wp, C) to zero.
 
     `sizes` (4,): top, left, height, width of an image.
@@ -35,7 +34,7 @@ def clear_border(x, sizes):
     N, Hp, Wp, C = x.shape
     top, left, height, width = sizes[0], sizes[1], sizes[2], sizes[3]
     line = Wp * C
-    for n in prange(N):
+    for n in split(team, N):
         image = n * Hp * line
         _clear(x, image, image + top * line + left * C)
         for row in range(top, top + height - 1):

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import fma, lanes, pointer, splat, total
+from rot180.kernels.team import split
 
 UNIT = 8_192
 """The number of values that one unit of work sums or scales."""
 
 
 @kernel
-def squares(x, sums):
+def squares(team, x, sums):
     """Sum the squares of each unit of a flat array; the caller adds the float64 sums in their order."""
     size = x.shape[0]
     L = lanes(x)
-    for unit in prange((size + UNIT - 1) // UNIT):
+    for unit in split(team, (size + UNIT - 1) // UNIT):
         first = unit * UNIT
         p = pointer(x, first)
         length = min(UNIT, size - first)
@@ -40,11 +39,11 @@ def squares(x, sums):
 
 
 @kernel
-def scale(x, factor):
+def scale(team, x, factor):
     """Multiply a flat array by a number."""
     size = x.shape[0]
     L = lanes(x)
-    for unit in prange((size + UNIT - 1) // UNIT):
+    for unit in split(team, (size + UNIT - 1) // UNIT):
         first = unit * UNIT
         p = pointer(x, first)
         length = min(UNIT, size - first)

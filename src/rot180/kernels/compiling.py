@@ -2,8 +2,8 @@
 
 Numba caches compiled code and recompiles when the function's own file has changed, but does not notice a change in what
 it calls from another file. A kernel compiled with an outdated register block would write where it must not. So the code
-of each file is cached in a folder named after its content and that of all kernel files that it imports: in the user's
-cache, or in NUMBA_CACHE_DIR.
+of each file is cached in a folder named after its content and that of all files of this package that it imports: in the
+user's cache, or in NUMBA_CACHE_DIR.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import platformdirs
 from numba import cfunc, njit
 from numba.core import config
 
-_FOLDER = Path(__file__).parent
+from rot180.kernels.entry import Compiler
+
+_PACKAGE = Path(__file__).parents[1]
 _OPTIONS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
@@ -33,9 +35,11 @@ _OPTIONS: dict[str, Any] = {
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function whose `prange` splits the work among threads."""
+    """Compile a function that all threads of a team run, each its part; its first parameter is the team."""
+    from rot180.kernels.launching import Kernel
+
     with _own_cache(function):
-        return njit(parallel=True, **_OPTIONS)(function)
+        return Kernel(njit(pipeline_class=Compiler, no_cpython_wrapper=True, **_OPTIONS)(function))
 
 
 def subroutine(function: Callable[..., Any]) -> Any:
@@ -52,7 +56,10 @@ def callback(function: Callable[..., Any], signature: Any) -> Any:
 
 @cache
 def fingerprint(name: str) -> str:
-    """Return a digest of a kernel file, given without its suffix, and of all kernel files that it imports."""
+    """Return a digest of a module of the package, and of all modules of the package that it imports.
+
+    The name is relative to the package, such as `kernels.tile`.
+    """
     digest = hashlib.sha256()
     waiting, seen = [name], {name}
     while waiting:
@@ -66,15 +73,18 @@ def fingerprint(name: str) -> str:
 
 @cache
 def _read(name: str) -> tuple[bytes, set[str]]:
-    """Return the source of a kernel file and the kernel files that it imports."""
-    source = (_FOLDER / f"{name}.py").read_bytes()
+    """Return the source of a module and the modules of the package that it imports."""
+    source = _path(name).read_bytes()
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == __package__:
-            names |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{__package__}."):
-            names.add(str(node.module).rpartition(".")[2])
-    return source, {name for name in names if (_FOLDER / f"{name}.py").exists()}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{_PACKAGE.name}."):
+            module = str(node.module).removeprefix(f"{_PACKAGE.name}.")
+            names |= {module, *(f"{module}.{name.name}" for name in node.names)}
+    return source, {name for name in names if _path(name).exists()}
+
+
+def _path(name: str) -> Path:
+    return _PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
 
 
 @contextmanager
@@ -82,7 +92,8 @@ def _own_cache(function: Callable[..., Any]) -> Iterator[None]:
     """Cache what is compiled in the `with` block in the folder of the function's file, and nothing else."""
     given = config.CACHE_DIR
     base = Path(given) if given else Path(platformdirs.user_cache_dir("rot180"))
-    config.CACHE_DIR = str(base / f"kernels-{fingerprint(Path(function.__code__.co_filename).stem)}")
+    path = Path(function.__code__.co_filename).relative_to(_PACKAGE).with_suffix("")
+    config.CACHE_DIR = str(base / f"kernels-{fingerprint('.'.join(path.parts))}")
     try:
         yield
     finally:

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
 from rot180.kernels.fetching import prefetch_to_write
 from rot180.kernels.product_tile import product_tile
 from rot180.kernels.simd import advance, lanes, load, load_part, pointer, select, splat, store_bytes, store_part
+from rot180.kernels.team import split
 from rot180.kernels.tile import TILE_VECTORS, tile
 
 CLOSED = 255
@@ -94,7 +93,7 @@ class PoolSizes(NamedTuple):
 
 
 @kernel
-def convolve(address, xp, w, scale, shift, limits, other, out, how, strides, sizes):
+def convolve(team, address, xp, w, scale, shift, limits, other, out, how, strides, sizes):
     """Cross-correlate padded images with kernels.
 
     Parameters
@@ -129,7 +128,7 @@ def convolve(address, xp, w, scale, shift, limits, other, out, how, strides, siz
     blocks = (Fg + width - 1) // width
     kernel_row = strides[5]
     runs = (N * OH + run - 1) // run
-    for unit in prange(runs * G * blocks):
+    for unit in split(team, runs * G * blocks):
         panel = unit % (G * blocks)
         g, b = panel // blocks, panel % blocks
         first = g * Fg + b * width
@@ -159,7 +158,7 @@ def convolve(address, xp, w, scale, shift, limits, other, out, how, strides, siz
 
 
 @kernel
-def convolve_pool(address, xp, w, bias, out, winners, scratch, strides, sizes, relu):
+def convolve_pool(team, address, xp, w, bias, out, winners, scratch, strides, sizes, relu):
     """Convolution, bias, optional ReLU, and max pooling over adjacent windows, in one pass.
 
     The maximum is taken before bias and ReLU, which preserve the order; the first of equal values in row-major order
@@ -179,12 +178,12 @@ def convolve_pool(address, xp, w, bias, out, winners, scratch, strides, sizes, r
     blocks = (F + width - 1) // width
     kernel_row = strides[5]
     runs = (N * OH + run - 1) // run
-    for unit in prange(runs * blocks):
+    for unit in split(team, runs * blocks):
         b = unit % blocks
         first = b * width
         count = min(width, F - first)
         vectors = (count + L - 1) // L
-        row_of_sums = pointer(scratch, get_thread_id() * scratch.shape[1])
+        row_of_sums = pointer(scratch, team.thread * scratch.shape[1])
         begin = unit // blocks * run
         for row in range(begin, min(begin + run, N * OH)):
             n, y = row // OH, row % OH

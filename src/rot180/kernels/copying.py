@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.compiling import kernel
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, pointer
+from rot180.kernels.team import split
 
 
 @kernel
-def copy(x, y, sizes):
+def copy(team, x, y, sizes):
     """Copy an H x W part of (N, rows, columns, C) images to positions that may be spaced.
 
     y[n, y_top + i*step_h, y_left + j*step_w] = x[n, x_top + i, x_left + j]; the elements in between are not changed.
@@ -25,7 +24,7 @@ def copy(x, y, sizes):
     run = max(1, UNIT // max(1, W * C))
     pieces, length = (1, W * C) if step_w == 1 else (W, C)
     L = lanes(x)
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * C)

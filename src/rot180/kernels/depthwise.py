@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import prange
-
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.lane_tile import lane_gather, lane_tile
 from rot180.kernels.simd import lanes, pointer, prefetch, splat, store
+from rot180.kernels.team import split
 
 LINE = 64
 """Bytes of a cache line."""
@@ -62,7 +61,7 @@ def _fetch(array, first, count):
 
 
 @kernel
-def depthwise(address, x, w, scale, shift, limits, y, rows, blocks, taps, sizes):
+def depthwise(team, address, x, w, scale, shift, limits, y, rows, blocks, taps, sizes):
     """Forward pass or data gradient, as the tables direct.
 
     Parameters
@@ -86,7 +85,7 @@ def depthwise(address, x, w, scale, shift, limits, y, rows, blocks, taps, sizes)
     OH = rows.shape[0]
     runs = (OH + s.run - 1) // s.run
     width = s.registers * L
-    for unit in prange(N * runs):
+    for unit in split(team, N * runs):
         begin = unit % runs * s.run
         n = unit // runs
         x_image = s.x_first + n * Hp * Wp * C
@@ -116,7 +115,7 @@ def depthwise(address, x, w, scale, shift, limits, y, rows, blocks, taps, sizes)
 
 
 @kernel
-def depthwise_weight_gradient(address, x, delta, sums, lots, blocks, sizes):
+def depthwise_weight_gradient(team, address, x, delta, sums, lots, blocks, sizes):
     """Correlate images with delta, channel by channel.
 
     Parameters
@@ -136,7 +135,7 @@ def depthwise_weight_gradient(address, x, delta, sums, lots, blocks, sizes):
     parts, cells, padded = sums.shape
     L = lanes(x)
     each = lots.shape[0]
-    for part in prange(parts):
+    for part in split(team, parts):
         first_sum = part * cells * padded
         p = pointer(sums, first_sum)
         zero = splat(p, 0.0)
@@ -163,11 +162,11 @@ def depthwise_weight_gradient(address, x, delta, sums, lots, blocks, sizes):
 
 
 @kernel
-def repeat_channels(x, y):
+def repeat_channels(team, x, y):
     """y[n, i, j, c*m + r] = x[n, i, j, c] for all r < m, padding included."""
     C, F = x.shape[3], y.shape[3]
     m = F // C
-    for row in prange(x.shape[0] * x.shape[1]):
+    for row in split(team, x.shape[0] * x.shape[1]):
         n, i = row // x.shape[1], row % x.shape[1]
         for j in range(x.shape[2]):
             for c in range(C):
@@ -176,12 +175,12 @@ def repeat_channels(x, y):
 
 
 @kernel
-def sum_repeats(y, x, sizes):
+def sum_repeats(team, y, x, sizes):
     """x[n, top + i, left + j, c] = sum over r < m of y[n, i, j, c*m + r]; `sizes`: top, left."""
     C, F = x.shape[3], y.shape[3]
     m = F // C
     top, left = sizes[0], sizes[1]
-    for row in prange(y.shape[0] * y.shape[1]):
+    for row in split(team, y.shape[0] * y.shape[1]):
         n, i = row // y.shape[1], row % y.shape[1]
         for j in range(y.shape[2]):
             for c in range(C):

@@ -23,12 +23,11 @@ d = exp(-2|x|) - 1, tanh|x| = (1 - exp(-2|x|)) / (1 + exp(-2|x|)) = -d / (2 + d)
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.exponential import exp_minus_one_of_negative, exp_of_negative
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import absolute, copysign, lanes, pointer, select, splat
+from rot180.kernels.team import split
 
 RELU, LEAKY_RELU, SIGMOID, TANH = 0, 1, 2, 3
 GATE, LEAKY_GATE, SIGMOID_GATE, TANH_GATE, NOISY_RELU, MULTIPLY = 0, 1, 2, 3, 4, 5
@@ -88,13 +87,13 @@ def activate_row(kind, p, q, length, slope):
 
 
 @kernel
-def activate(kind, x, y, slope, sizes):
+def activate(team, kind, x, y, slope, sizes):
     """y = f(x) for a kind f; `slope` is that of LEAKY_RELU."""
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     length = W * x.shape[3]
     rows = x.shape[0] * H
     run = max(1, UNIT // max(1, length))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * x.shape[3])
@@ -126,7 +125,7 @@ def combine_row(kind, p, o, q, length, slope):
 
 
 @kernel
-def combine(kind, a, b, y, slope, sizes):
+def combine(team, kind, a, b, y, slope, sizes):
     """y = f(a, b) for a kind f; `slope` is that of LEAKY_GATE."""
     H, W, a_top, a_left, b_top, b_left, y_top, y_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
@@ -134,7 +133,7 @@ def combine(kind, a, b, y, slope, sizes):
     length = W * a.shape[3]
     rows = a.shape[0] * H
     run = max(1, UNIT // max(1, length))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(a, ((n * a.shape[1] + a_top + h) * a.shape[2] + a_left) * a.shape[3])

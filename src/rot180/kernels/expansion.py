@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.fetching import prefetch_to_write
@@ -23,6 +21,7 @@ from rot180.kernels.finishing import ALONE
 from rot180.kernels.lane_tile import lane_tile
 from rot180.kernels.product_tile import product_tile
 from rot180.kernels.simd import advance, lanes, load, pointer, splat, store
+from rot180.kernels.team import split
 from rot180.kernels.tile import TILE_VECTORS
 
 
@@ -138,8 +137,8 @@ def expand_rows(
 
 @kernel
 def expand_and_convolve(
-    addresses, x, w, scale, shift, limits, deep, deep_scale, deep_shift, deep_limits, y, rows, blocks, taps, scratch,
-    strides, sizes,
+    team, addresses, x, w, scale, shift, limits, deep, deep_scale, deep_shift, deep_limits, y, rows, blocks, taps,
+    scratch, strides, sizes,
 ):  # fmt: skip
     """Fill y (N, Ho, Wo, F) from x (N, H, W, C).
 
@@ -165,10 +164,10 @@ def expand_and_convolve(
     OH = rows.shape[0]
     width = TILE_VECTORS * lanes(x)
     panels = (F + width - 1) // width
-    for unit in prange(N * panels * s.parts):
+    for unit in split(team, N * panels * s.parts):
         panel, n = unit % panels, unit // (panels * s.parts)
         part = unit // panels % s.parts
-        buffer = pointer(scratch, get_thread_id() * scratch.shape[1])
+        buffer = pointer(scratch, team.thread * scratch.shape[1])
         clear_sides(buffer, s, lanes(x))
         expand_rows(
             addresses, x, w, scale, shift, limits, deep, deep_scale, deep_shift, deep_limits,

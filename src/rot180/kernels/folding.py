@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import write
 from rot180.kernels.simd import advance, lanes, load, pointer, splat
+from rot180.kernels.team import split
 from rot180.kernels.tile import tile
 
 
@@ -45,11 +44,11 @@ class FoldSizes(NamedTuple):
 
 
 @kernel
-def pack_kernel_rows(w, panels):
+def pack_kernel_rows(team, w, panels):
     """Fill panels (blocks, KH, F, width) from w (KH, KW, C, F): panels[b, u, f, j] is w[u, (v, c) = b*width + j, f]."""
     KH, KW, C, F = w.shape
     width = panels.shape[3]
-    for u in prange(KH):
+    for u in split(team, KH):
         for v in range(KW):
             for c in range(C):
                 b, j = (v * C + c) // width, (v * C + c) % width
@@ -58,7 +57,7 @@ def pack_kernel_rows(w, panels):
 
 
 @kernel
-def fold_data_gradient(address, delta, panels, dx, scratch, strides, sizes):
+def fold_data_gradient(team, address, delta, panels, dx, scratch, strides, sizes):
     """Add up the data gradient row by row; rows of windows must be adjacent (stride_h 1).
 
     delta : (N, Hd, Wd, F)
@@ -78,9 +77,9 @@ def fold_data_gradient(address, delta, panels, dx, scratch, strides, sizes):
     L = lanes(delta)
     piece = blocks * width + 2 * L
     shift = stride * C
-    for row in prange(N * H):
+    for row in split(team, N * H):
         n, r = row // H, row % H + pad_top
-        s = pointer(scratch, get_thread_id() * scratch.shape[1])
+        s = pointer(scratch, team.thread * scratch.shape[1])
         first = max(0, (r - OH + dilation) // dilation)
         count = max(0, min(KH - 1, r // dilation) - first + 1)
         source = pointer(delta, ((n * Hd + top + r - first * dilation) * Wd + left) * F)

@@ -9,17 +9,16 @@ r"""Concatenations and gates of feature maps, which may be the inside of padded 
 
 from __future__ import annotations
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.channelwise import GROUP, clear, first_left, fold, repeat
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import fma, lanes, load, pointer, store
+from rot180.kernels.team import split
 
 
 @kernel
-def copy_channels(x, y, adds, sizes):
+def copy_channels(team, x, y, adds, sizes):
     """y[..., to : to + count] = x[..., start : start + count], or added to it.
 
     `sizes` (9,): H, W, x_top, x_left, y_top, y_left, start, to, count.
@@ -30,7 +29,7 @@ def copy_channels(x, y, adds, sizes):
     L = lanes(x)
     C, D, rows = x.shape[3], y.shape[3], x.shape[0] * H
     run = max(1, UNIT // max(1, W * count))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * C + start)
@@ -45,15 +44,15 @@ def copy_channels(x, y, adds, sizes):
 
 
 @kernel
-def multiply(x, gate, y, scratch, sizes):
+def multiply(team, x, gate, y, scratch, sizes):
     """y[n, i, j, c] = x[n, i, j, c] * gate[n, c]; y may be x. `scratch` (threads, 2, period)."""
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     L = lanes(x)
     C, period = x.shape[3], scratch.shape[2]
     length, rows = W * C, x.shape[0] * H
     run = max(1, UNIT // max(1, length))
-    for unit in prange((rows + run - 1) // run):
-        table, filled = scratch[get_thread_id(), 0], -1
+    for unit in split(team, (rows + run - 1) // run):
+        table, filled = scratch[team.thread, 0], -1
         g = pointer(table, 0)
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
@@ -69,14 +68,14 @@ def multiply(x, gate, y, scratch, sizes):
 
 
 @kernel
-def multiply_backward(dy, x, gate, dx, dgate, scratch, sizes):
+def multiply_backward(team, dy, x, gate, dx, dgate, scratch, sizes):
     """dx (it may be dy) and dgate (N, C); an image is one unit of work. `scratch` (threads, 2, period)."""
     H, W, d_top, d_left, x_top, x_left, y_top, y_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
     )  # fmt: skip
     C, period = x.shape[3], scratch.shape[2]
-    for n in prange(x.shape[0]):
-        table, sums = scratch[get_thread_id(), 0], scratch[get_thread_id(), 1]
+    for n in split(team, x.shape[0]):
+        table, sums = scratch[team.thread, 0], scratch[team.thread, 1]
         repeat(gate[n], table)
         clear(pointer(sums, 0), period)
         for h in range(H):

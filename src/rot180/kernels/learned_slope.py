@@ -5,17 +5,16 @@ y = x where x > 0, else slope * x        dx = dy where x > 0, else slope * dy   
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.channelwise import GROUP, clear, first_left, fold, repeat, rows_of_block
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import fma, lanes, load, pointer, select, splat, store
+from rot180.kernels.team import split
 
 
 @kernel
-def prelu(x, slope, y, table, sizes):
+def prelu(team, x, slope, y, table, sizes):
     """y = x where x > 0, else slope[c] * x; y may be x.
 
     `slope` (C,) or (1,); `table` (period,) is scratch; `sizes` as those of `elementwise.activate`.
@@ -24,9 +23,10 @@ def prelu(x, slope, y, table, sizes):
     L = lanes(x)
     C, period = x.shape[3], table.shape[0]
     length, rows = W * C, x.shape[0] * H
-    repeat(slope, table)
+    for _ in split(team, 1):
+        repeat(slope, table)
     run = max(1, UNIT // max(1, length))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         t = pointer(table, 0)
         zero = splat(t, 0.0)
         for row in range(unit * run, min((unit + 1) * run, rows)):
@@ -41,7 +41,7 @@ def prelu(x, slope, y, table, sizes):
 
 
 @kernel
-def prelu_backward(dy, x, slope, dx, dslope, table, blocks, sums, sizes):
+def prelu_backward(team, dy, x, slope, dx, dslope, table, blocks, sums, sizes):
     """dx (it may be dy) and dslope (C,) or (1,).
 
     `blocks` (parts, period), of x's type, and `sums`, float64 of the same shape, are scratch; `sizes` as those of
@@ -53,8 +53,9 @@ def prelu_backward(dy, x, slope, dx, dslope, table, blocks, sums, sizes):
     C = x.shape[3]
     parts, period = sums.shape
     length, rows = W * C, x.shape[0] * H
-    repeat(slope, table)
-    for part in prange(parts):
+    for _ in split(team, 1):
+        repeat(slope, table)
+    for part in split(team, parts):
         sums[part] = 0.0
         first, last = part * rows // parts, (part + 1) * rows // parts
         step = rows_of_block(length, period, x.itemsize)
@@ -69,10 +70,11 @@ def prelu_backward(dy, x, slope, dx, dslope, table, blocks, sums, sizes):
                 _row_backward(p, o, q, t, s, length, period)
             for k in range(period):
                 sums[part, k] += blocks[part, k]
-    for part in range(1, parts):
-        for k in range(period):
+    for k in split(team, period):
+        for part in range(1, parts):
             sums[0, k] += sums[part, k]
-    fold(sums[0], dslope)
+    for _ in split(team, 1):
+        fold(sums[0], dslope)
 
 
 @subroutine

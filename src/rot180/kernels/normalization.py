@@ -24,8 +24,6 @@ from __future__ import annotations
 
 import math
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.activation import RELU6, derivative_row, value_row
 from rot180.kernels.channelwise import GROUP, first_left, rows_of_block
 from rot180.kernels.compiling import kernel, subroutine
@@ -33,13 +31,14 @@ from rot180.kernels.elementwise import NOTHING, RELU, UNIT
 from rot180.kernels.moments import add_moments, merge_moments, moments_of_channel
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import advance, fma, lanes, load, pointer, select, splat, store
+from rot180.kernels.team import split
 
 MEAN, SCALE, SHIFT, OFFSET, FACTOR = 0, 1, 2, 3, 4
 """Rows of a table."""
 
 
 @kernel
-def batch_moments(x, blocks, sums, mean, var, sizes):
+def batch_moments(team, x, blocks, sums, mean, var, sizes):
     """mean (C,) and the biased variance var (C,) over a batch.
 
     `sums` (parts, 2, period) float64 and `blocks`, of the same shape and x's type, are scratch.
@@ -47,23 +46,24 @@ def batch_moments(x, blocks, sums, mean, var, sizes):
     H, W, top, left = sizes[0], sizes[1], sizes[2], sizes[3]
     N, C = x.shape[0], x.shape[3]
     parts, rows = sums.shape[0], N * H
-    for part in prange(parts):
+    for part in split(team, parts):
         begin, end = part * rows // parts, (part + 1) * rows // parts
         add_moments(x, begin, end, top, left, H, W, blocks[part], sums[part])
-    for part in range(1, parts):
-        begin, end = part * rows // parts, (part + 1) * rows // parts
-        merge_moments(sums[0], sums[part], begin, end - begin, W * C)
-    for c in range(C):
+    for _ in split(team, 1):
+        for part in range(1, parts):
+            begin, end = part * rows // parts, (part + 1) * rows // parts
+            merge_moments(sums[0], sums[part], begin, end - begin, W * C)
+    for c in split(team, C):
         m, squares = moments_of_channel(sums[0], c, C, rows, W * C)
         mean[c] = m
         var[c] = squares / (rows * W)
 
 
 @subroutine
-def fill_table(table, mean, var, gamma, beta, eps):
+def fill_table(team, table, mean, var, gamma, beta, eps):
     """Repeat mean, scale and shift in the first three rows of a table."""
     C = mean.shape[0]
-    for k in range(table.shape[1]):
+    for k in split(team, table.shape[1]):
         c = k % C
         table[MEAN, k] = mean[c]
         table[SCALE, k] = gamma[c] / math.sqrt(float(var[c]) + eps)
@@ -84,7 +84,7 @@ def limits(kind):
 
 
 @kernel
-def normalize(x, shortcut, y, adds, mean, var, gamma, beta, eps, table, kind, slope, sizes):
+def normalize(team, x, shortcut, y, adds, mean, var, gamma, beta, eps, table, kind, slope, sizes):
     """y = f((x - mean) * scale + beta), or with the shortcut added before f. `table` (3, period)."""
     H, W, x_top, x_left, r_top, r_left, y_top, y_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
@@ -92,9 +92,9 @@ def normalize(x, shortcut, y, adds, mean, var, gamma, beta, eps, table, kind, sl
     C, period = x.shape[3], table.shape[1]
     length, rows = W * C, x.shape[0] * H
     clips, low, high = limits(kind)
-    fill_table(table, mean, var, gamma, beta, eps)
+    fill_table(team, table, mean, var, gamma, beta, eps)
     run = max(1, UNIT // max(1, length))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * C)
@@ -127,19 +127,21 @@ def gated_row(kind, p, o, s, t, length, period, slope):
 
 
 @kernel
-def norm_sums(dy, x, mean, var, gamma, beta, eps, table, scratch, blocks, sums, dgamma, dbeta, kind, slope, sizes):
+def norm_sums(
+    team, dy, x, mean, var, gamma, beta, eps, table, scratch, blocks, sums, dgamma, dbeta, kind, slope, sizes
+):
     """dgamma (C,) and dbeta (C,). `table` (3, period); `sums` and `blocks` as in `batch_moments`."""
     H, W, d_top, d_left, x_top, x_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     N, C = x.shape[0], x.shape[3]
     parts, _, period = sums.shape
     length, rows = W * C, N * H
     clips, low, high = limits(kind)
-    fill_table(table, mean, var, gamma, beta, eps)
-    for part in prange(parts):
+    fill_table(team, table, mean, var, gamma, beta, eps)
+    for part in split(team, parts):
         sums[part] = 0.0
         first, last = part * rows // parts, (part + 1) * rows // parts
         step = rows_of_block(length, period, x.itemsize)
-        s, t = pointer(scratch, get_thread_id() * scratch.shape[1]), pointer(table, 0)
+        s, t = pointer(scratch, team.thread * scratch.shape[1]), pointer(table, 0)
         for at in range(first, last, step):
             blocks[part] = 0.0
             for row in range(at, min(at + step, last)):
@@ -152,11 +154,11 @@ def norm_sums(dy, x, mean, var, gamma, beta, eps, table, scratch, blocks, sums, 
             for k in range(period):
                 sums[part, 0, k] += blocks[part, 0, k]
                 sums[part, 1, k] += blocks[part, 1, k]
-    for part in range(1, parts):
-        for k in range(period):
+    for k in split(team, period):
+        for part in range(1, parts):
             sums[0, 0, k] += sums[part, 0, k]
             sums[0, 1, k] += sums[part, 1, k]
-    for c in range(C):
+    for c in split(team, C):
         total, along = 0.0, 0.0
         for k in range(c, period, C):
             total += sums[0, 0, k]
@@ -205,7 +207,7 @@ def _sum(p, o, t, k, at, part, period, lowest, highest, total, along):
 
 
 @kernel
-def norm_data_gradient(dy, x, dx, mean, var, gamma, beta, eps, dgamma, dbeta, table, scratch, kind, slope, sizes):
+def norm_data_gradient(team, dy, x, dx, mean, var, gamma, beta, eps, dgamma, dbeta, table, scratch, kind, slope, sizes):
     """dx from the sums; it may be dy. `table` (5, period)."""
     H, W, d_top, d_left, x_top, x_left, y_top, y_left = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
@@ -213,15 +215,15 @@ def norm_data_gradient(dy, x, dx, mean, var, gamma, beta, eps, dgamma, dbeta, ta
     C, period = x.shape[3], table.shape[1]
     length, rows = W * C, x.shape[0] * H
     clips, low, high = limits(kind)
-    fill_table(table, mean, var, gamma, beta, eps)
-    for k in range(period):
+    fill_table(team, table, mean, var, gamma, beta, eps)
+    for k in split(team, period):
         c = k % C
         r = 1.0 / math.sqrt(float(var[c]) + eps)
         table[OFFSET, k] = gamma[c] * r * dbeta[c] / (rows * W)
         table[FACTOR, k] = gamma[c] * r * r * dgamma[c] / (rows * W)
     run = max(1, UNIT // max(1, length))
-    for unit in prange((rows + run - 1) // run):
-        s, t = pointer(scratch, get_thread_id() * scratch.shape[1]), pointer(table, 0)
+    for unit in split(team, (rows + run - 1) // run):
+        s, t = pointer(scratch, team.thread * scratch.shape[1]), pointer(table, 0)
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             p = pointer(dy, ((n * dy.shape[1] + d_top + h) * dy.shape[2] + d_left) * C)
@@ -249,7 +251,7 @@ def gradient_row(p, o, q, t, length, period, lowest, highest):
 
 
 @kernel
-def fold(w, bias, mean, var, gamma, beta, eps, scale, folded, shift):
+def fold(team, w, bias, mean, var, gamma, beta, eps, scale, folded, shift):
     """Weights and bias of a convolution that computes what one with w and bias does, then normalized.
 
     w : (rows, F), `folded` likewise
@@ -257,11 +259,11 @@ def fold(w, bias, mean, var, gamma, beta, eps, scale, folded, shift):
     """
     rows, F = w.shape
     L = lanes(w)
-    for f in range(F):
+    for f in split(team, F):
         scale[f] = gamma[f] / math.sqrt(float(var[f]) + eps)
         shift[f] = beta[f] + (bias[f] - mean[f]) * scale[f]
     run = max(1, UNIT // max(1, F))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         s = pointer(scale, 0)
         for row in range(unit * run, min((unit + 1) * run, rows)):
             p, q = pointer(w, row * F), pointer(folded, row * F)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 
 from llvmlite import ir
-from numba import get_thread_id, prange, types
+from numba import types
 from numba.extending import intrinsic
 
 from rot180.kernels.activation import value_row
@@ -41,6 +41,7 @@ from rot180.kernels.normalization import (
 )
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import first_lanes, fma, lanes, load, pointer, splat, store, total
+from rot180.kernels.team import split
 
 
 @intrinsic
@@ -55,7 +56,7 @@ def only_first(typingctx, a, count):
 
 
 @kernel
-def group_normalize(x, y, gamma, beta, groups, eps, table, blocks, sums, kind, slope, sizes):
+def group_normalize(team, x, y, gamma, beta, groups, eps, table, blocks, sums, kind, slope, sizes):
     """y = f(gamma * xhat + beta), each image and group of channels for itself.
 
     `table` (threads, 5, period); `blocks` (threads, 2, period) and `sums`, float64 of the same shape, as in `moments`.
@@ -63,8 +64,8 @@ def group_normalize(x, y, gamma, beta, groups, eps, table, blocks, sums, kind, s
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     C, period = x.shape[3], table.shape[2]
     clips, low, high = limits(kind)
-    for n in prange(x.shape[0]):
-        me = get_thread_id()
+    for n in split(team, x.shape[0]):
+        me = team.thread
         _fill_table(x, n, gamma, beta, groups, eps, table[me], blocks[me], sums[me], x_top, x_left, H, W)
         for h in range(H):
             p = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * C)
@@ -98,7 +99,7 @@ def _fill_table(x, n, gamma, beta, groups, eps, table, block, sums, top, left, H
 
 @kernel
 def group_gradients(
-    dy, x, dx, gamma, beta, groups, eps, gradients, shares, table, scratch, blocks, sums, kind, slope, sizes
+    team, dy, x, dx, gamma, beta, groups, eps, gradients, shares, table, scratch, blocks, sums, kind, slope, sizes
 ):
     """dx (it may be dy) and the gradients of gamma and beta.
 
@@ -110,8 +111,8 @@ def group_gradients(
     N, C, period = x.shape[0], x.shape[3], table.shape[2]
     clips, low, high = limits(kind)
     length, size = W * C, C // groups
-    for n in prange(N):
-        me = get_thread_id()
+    for n in split(team, N):
+        me = team.thread
         own, share, block, added = table[me], shares[n], blocks[me], sums[me]
         _fill_table(x, n, gamma, beta, groups, eps, own, block, added, x_top, x_left, H, W)
         s, t = pointer(scratch, me * scratch.shape[1]), pointer(own, 0)
@@ -149,13 +150,13 @@ def group_gradients(
             if not clips:
                 gated_row(kind, p, o, s, t, length, period, slope)
             gradient_row(p if clips else s, o, q, t, length, period, low, high)
-    _add_up(shares, gradients)
+    _add_up(team, shares, gradients)
 
 
 @subroutine
-def _add_up(shares, gradients):
-    for i in range(2):
-        for c in range(gradients.shape[1]):
+def _add_up(team, shares, gradients):
+    for c in split(team, gradients.shape[1]):
+        for i in range(2):
             summed = 0.0
             for part in range(shares.shape[0]):
                 summed += shares[part, i, c]
@@ -179,13 +180,13 @@ def _moments_of_pixel(p, C, eps):
 
 
 @kernel
-def layer_normalize(x, y, gamma, beta, eps, sizes):
+def layer_normalize(team, x, y, gamma, beta, eps, sizes):
     """y = gamma * xhat + beta, each pixel for itself."""
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     C, rows = x.shape[3], x.shape[0] * H
     L = lanes(x)
     run = max(1, UNIT // max(1, W * C))
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         u, v = pointer(gamma, 0), pointer(beta, 0)
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
@@ -200,7 +201,7 @@ def layer_normalize(x, y, gamma, beta, eps, sizes):
 
 
 @kernel
-def layer_gradients(dy, x, dx, gamma, eps, gradients, shares, blocks, sizes):
+def layer_gradients(team, dy, x, dx, gamma, eps, gradients, shares, blocks, sizes):
     """dx (it may be dy) and the gradients of gamma and beta.
 
     `shares` (parts, 2, C) float64 receives those of each part of the rows; `blocks` (parts, 2, C rounded up to whole
@@ -211,7 +212,7 @@ def layer_gradients(dy, x, dx, gamma, eps, gradients, shares, blocks, sizes):
     )  # fmt: skip
     C, rows = x.shape[3], x.shape[0] * H
     parts, _, room = blocks.shape
-    for part in prange(parts):
+    for part in split(team, parts):
         shares[part] = 0.0
         u, s = pointer(gamma, 0), pointer(blocks[part], 0)
         for row in range(part * rows // parts, (part + 1) * rows // parts):
@@ -225,7 +226,7 @@ def layer_gradients(dy, x, dx, gamma, eps, gradients, shares, blocks, sizes):
             for i in range(2):
                 for c in range(C):
                     shares[part, i, c] += blocks[part, i, c]
-    _add_up(shares, gradients)
+    _add_up(team, shares, gradients)
 
 
 @subroutine

@@ -19,24 +19,23 @@ The weight gradient has the same order, and its copies are added.
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, load, pointer, splat
+from rot180.kernels.team import split
 
 _SQUARE = 16
 """Side length of the blocks in which arrays are transposed: source and target fit the first-level cache."""
 
 
 @kernel
-def pack_panels(w, panels):
+def pack_panels(team, w, panels):
     """Fill panels (G, blocks, KH*KW*Cg, width) from w (KH, KW, Cg, F)."""
     F = w.shape[3]
     G, blocks, rows, width = panels.shape
     Fg = F // G
     L = lanes(w)
-    for row in prange(rows):
+    for row in split(team, rows):
         for g in range(G):
             for b in range(blocks):
                 p = pointer(w, row * F + g * Fg + b * width)
@@ -47,27 +46,27 @@ def pack_panels(w, panels):
 
 
 @kernel
-def pack_folded(w, scale, shift, q, stride, panels, scales, shifts):
+def pack_folded(team, w, scale, shift, q, stride, panels, scales, shifts):
     """Fill panels (1, 1, KH*(KW + (q-1)*stride)*C, width) from w (KH, KW, C, F), and repeat (F,) numbers in (q*F,).
 
     Cells that belong to no weight are not written: they are zero from the start.
     """
     KH, KW, C, F = w.shape
     wide = KW + (q - 1) * stride
-    for u in prange(KH):
+    for u in split(team, KH):
         for r in range(q):
             for v in range(KW):
                 for c in range(C):
                     for f in range(F):
                         panels[0, 0, (u * wide + v + r * stride) * C + c, r * F + f] = w[u, v, c, f]
-    for r in range(q):
+    for r in split(team, q):
         for f in range(F):
             scales[r * F + f] = scale[f]
             shifts[r * F + f] = shift[f]
 
 
 @kernel
-def add_up(sums, q, stride, groups, dw):
+def add_up(team, sums, q, stride, groups, dw):
     """Fill dw (KH, KW, Cg, F) from the sums (parts, KH*(KW + (q-1)*stride)*Cg, Fp) of parts of a batch.
 
         dw[u, v, c, f] = sum over parts and r < q of sums[part, (u, v + r*stride, c), (r, f)]
@@ -79,7 +78,7 @@ def add_up(sums, q, stride, groups, dw):
     parts, cells, row = sums.shape
     wide, Fg, padded = KW + (q - 1) * stride, F // groups, row // groups
     L = lanes(dw)
-    for u in prange(KH):
+    for u in split(team, KH):
         for v in range(KW):
             for c in range(C):
                 for g in range(groups):
@@ -94,7 +93,7 @@ def add_up(sums, q, stride, groups, dw):
 
 
 @kernel
-def pack_rotated(w, cells, panels):
+def pack_rotated(team, w, cells, panels):
     """Fill panels (G, blocks, cells*Fg, width) from w (KH, KW, Cg, F), with its channel axes exchanged.
 
     `cells` (KH*KW, 2) lists rows and columns of w in the order of the panels; for a rotated kernel, the last is first.
@@ -102,7 +101,7 @@ def pack_rotated(w, cells, panels):
     Cg, F = w.shape[2], w.shape[3]
     G, blocks, _, width = panels.shape
     Fg = F // G
-    for cell in prange(cells.shape[0]):
+    for cell in split(team, cells.shape[0]):
         u, v = cells[cell, 0], cells[cell, 1]
         for g in range(G):
             for b in range(blocks):
@@ -116,10 +115,10 @@ def pack_rotated(w, cells, panels):
 
 
 @kernel
-def pack_rows(w, rows):
+def pack_rows(team, w, rows):
     """Fill rows (F, KH, length) with length >= KW*C from w (KH, KW, C, F); what is beyond KW*C is not changed."""
     KH, KW, C, F = w.shape
-    for tap in prange(KH * KW):
+    for tap in split(team, KH * KW):
         u, v = tap // KW, tap % KW
         for first_c in range(0, C, _SQUARE):
             for first_f in range(0, F, _SQUARE):
@@ -129,10 +128,10 @@ def pack_rows(w, rows):
 
 
 @kernel
-def unpack_rows(rows, w):
+def unpack_rows(team, rows, w):
     """Undo `pack_rows`."""
     KH, KW, C, F = w.shape
-    for tap in prange(KH * KW):
+    for tap in split(team, KH * KW):
         u, v = tap // KW, tap % KW
         for first_c in range(0, C, _SQUARE):
             for first_f in range(0, F, _SQUARE):

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.fetching import prefetch_to_write
 from rot180.kernels.parts import read, write
 from rot180.kernels.product_tile import product_tile
 from rot180.kernels.simd import advance, lanes, pointer, prefetch
+from rot180.kernels.team import split
 from rot180.kernels.tile import TILE_VECTORS
 
 LINE = 64
@@ -97,7 +96,7 @@ def multiply_run(
 
 
 @kernel
-def pointwise(address, x, w, scale, shift, limits, other, y, how, scratch, strides, sizes):
+def pointwise(team, address, x, w, scale, shift, limits, other, y, how, scratch, strides, sizes):
     """Multiply the pixels of x by a matrix.
 
     Parameters
@@ -128,7 +127,7 @@ def pointwise(address, x, w, scale, shift, limits, other, y, how, scratch, strid
     groups = (blocks + s.panels - 1) // s.panels
     runs = (s.length + s.run - 1) // s.run
     copies = scratch.shape[1] > 0
-    for unit in prange(s.images * s.lines * runs * groups):
+    for unit in split(team, s.images * s.lines * runs * groups):
         first_panel = unit % groups * s.panels
         begin = unit // groups % runs * s.run
         line = unit // (groups * runs)
@@ -141,7 +140,7 @@ def pointwise(address, x, w, scale, shift, limits, other, y, how, scratch, strid
         step = s.x_pixel
         if copies:
             step = C + L
-            copied = pointer(scratch, get_thread_id() * scratch.shape[1])
+            copied = pointer(scratch, team.thread * scratch.shape[1])
             for q in range(pixels):
                 for c in range(0, C, L):
                     write(copied, q * step + c, read(source, q * s.x_pixel + c, min(L, C - c)), min(L, C - c))

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import prange
-
 from rot180.kernels.call import packed, unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import NOTHING, UNIT, activate_row
 from rot180.kernels.integers import store_integers
 from rot180.kernels.parts import write
 from rot180.kernels.simd import advance, lanes, load_part, pointer, select, splat, store_part
+from rot180.kernels.team import split
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
 
@@ -63,7 +62,7 @@ def equal_windows(j, OW, W, KW, stride, pad_left):
 
 
 @kernel
-def max_pool(x, y, winners, sizes):
+def max_pool(team, x, y, winners, sizes):
     """Take the largest pixel of each window; winners (N, OH, OW, C), of any integer type, gets u*KW + v of the first.
 
     NaN is larger than all else.
@@ -76,7 +75,7 @@ def max_pool(x, y, winners, sizes):
     rows = x.shape[0] * OH
     run = max(1, UNIT // max(1, KH * W * C))
     L = lanes(x)
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, i = row // OH, row % OH
             top = i * stride_h - pad_top
@@ -114,7 +113,7 @@ def _largest(p, q, w, count, line, step, C, high, wide, first_place, KW, part):
 
 
 @kernel
-def avg_pool(x, y, count_include_pad, sizes, activation):
+def avg_pool(team, x, y, count_include_pad, sizes, activation):
     """Take the mean of each window, of all KH*KW pixels or only of those inside the image.
 
     `activation` is applied to x first, in place; windows must then not overlap. It is NOTHING or a kind of `activate`.
@@ -128,7 +127,7 @@ def avg_pool(x, y, count_include_pad, sizes, activation):
     rows = x.shape[0] * OH
     run = max(1, UNIT // max(1, KH * W * C))
     L = lanes(x)
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, i = row // OH, row % OH
             top = i * stride_h - pad_top

@@ -14,51 +14,49 @@ forward kernels, from `pool_sizes`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import prange
 
-from rot180.kernels.call import unpacked
+from rot180.kernels.call import Call, unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import NOTHING, UNIT, combine_row
 from rot180.kernels.integers import load_integers
 from rot180.kernels.parts import read, write
 from rot180.kernels.pooling import WindowSizes, equal_windows
 from rot180.kernels.simd import advance, lanes, load_part, pointer, select, splat, store_part
+from rot180.kernels.team import split
+from rot180.ops.types import Array
 
-_KH, _KW, _STRIDE_H, _STRIDE_W = map(WindowSizes._fields.index, ("KH", "KW", "stride_h", "stride_w"))
 _MAX, _MEAN, _MEAN_OF_PIXELS = 0, 1, 2
 
 
-def max_pool_backward(dy, winners, dx, sizes):
-    """Send delta to the winners (N, OH, OW, C); all of the image in dx is overwritten."""
+def max_pool_backward(dy: Array, winners: Array, dx: Array, sizes: Array) -> Call:
+    """Return the call that sends delta to the winners (N, OH, OW, C); all of the image in dx is overwritten."""
     if windows_lie_apart(sizes):
-        _hand_out(_MAX, dy, winners, dx, sizes, NOTHING, dx)
-    else:
-        _collect(_MAX, dy, winners, dx, sizes)
+        return Call(_hand_out, (_MAX, dy, winners, dx, sizes, NOTHING, dx))
+    return Call(_collect, (_MAX, dy, winners, dx, sizes))
 
 
-def avg_pool_backward(dy, dx, count_include_pad, sizes, gate=NOTHING, x=None):
-    """Divide delta equally among the pixels of its window; all of the image in dx is overwritten.
+def avg_pool_backward(
+    dy: Array, dx: Array, count_include_pad: bool, sizes: Array, gate: int = NOTHING, x: Array | None = None
+) -> Call:
+    """Return the call that divides delta equally among the pixels of its window; all of the image in dx is overwritten.
 
     If windows do not overlap, delta may also pass the gate (a kind of `combine`) of an activation whose output is x (N,
     H, W, C).
     """
     kind = _MEAN if count_include_pad else _MEAN_OF_PIXELS
     if windows_lie_apart(sizes):
-        _hand_out(kind, dy, _NO_WINNERS, dx, sizes, gate, dx if x is None else x)
-    else:
-        _collect(kind, dy, _NO_WINNERS, dx, sizes)
+        return Call(_hand_out, (kind, dy, _NO_WINNERS, dx, sizes, gate, dx if x is None else x))
+    return Call(_collect, (kind, dy, _NO_WINNERS, dx, sizes))
 
 
 _NO_WINNERS = np.zeros((1, 1, 1, 1), np.int32)
 
 
-def windows_lie_apart(sizes: Any) -> bool:
+def windows_lie_apart(sizes: Array) -> bool:
     """Return whether no pixel belongs to two windows."""
-    # Asked in each step: naming all sizes would take longer than the kernel over a small map.
-    return bool(sizes[_STRIDE_H] >= sizes[_KH] and sizes[_STRIDE_W] >= sizes[_KW])
+    s = WindowSizes(*sizes.tolist())
+    return s.stride_h >= s.KH and s.stride_w >= s.KW
 
 
 @subroutine
@@ -68,7 +66,7 @@ def _overlap(size, start, length):
 
 
 @kernel
-def _hand_out(kind, dy, winners, dx, sizes, gate, x):
+def _hand_out(team, kind, dy, winners, dx, sizes, gate, x):
     s = WindowSizes(*unpacked(sizes, 16))
     H, W, OH, OW, KH, KW, stride_h, stride_w = s.H, s.W, s.OH, s.OW, s.KH, s.KW, s.stride_h, s.stride_w
     x_top, x_left, y_top, y_left, pad_top, pad_left = s.x_top, s.x_left, s.y_top, s.y_left, s.pad_top, s.pad_left
@@ -79,7 +77,7 @@ def _hand_out(kind, dy, winners, dx, sizes, gate, x):
     run = max(1, UNIT // max(1, stride_h * W * C))
     L = lanes(dx)
     gaps = KH != stride_h or KW != stride_w or OH * stride_h < H + pad_top or OW * stride_w < W + pad_left
-    for unit in prange((bands + run - 1) // run):
+    for unit in split(team, (bands + run - 1) // run):
         for band in range(unit * run, min((unit + 1) * run, bands)):
             n, i = band // OH, band % OH
             top = i * stride_h - pad_top
@@ -142,7 +140,7 @@ def _share(p, q, count, line, step, C, high, wide, divisor, part):
 
 
 @kernel
-def _collect(kind, dy, winners, dx, sizes):
+def _collect(team, kind, dy, winners, dx, sizes):
     s = WindowSizes(*unpacked(sizes, 16))
     H, W, OH, OW, KH, KW, stride_h, stride_w = s.H, s.W, s.OH, s.OW, s.KH, s.KW, s.stride_h, s.stride_w
     x_top, x_left, y_top, y_left, pad_top, pad_left = s.x_top, s.x_left, s.y_top, s.y_left, s.pad_top, s.pad_left
@@ -151,7 +149,7 @@ def _collect(kind, dy, winners, dx, sizes):
     rows = dx.shape[0] * H
     run = max(1, UNIT // max(1, W * C))
     L = lanes(dx)
-    for unit in prange((rows + run - 1) // run):
+    for unit in split(team, (rows + run - 1) // run):
         for row in range(unit * run, min((unit + 1) * run, rows)):
             n, h = row // H, row % H
             first_i = max(0, (h + pad_top - KH + stride_h) // stride_h)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import fma, lanes, pointer, splat
+from rot180.kernels.team import split
 from rot180.ops.types import Array
 
 
@@ -44,7 +44,7 @@ def taps_of(matrix: Array) -> Taps:
 
 
 @kernel
-def resample(x, y, row_first, row_count, row_weights, column_first, column_count, column_weights, sizes):
+def resample(team, x, y, row_first, row_count, row_weights, column_first, column_count, column_weights, sizes):
     """y from x (N, rows, columns, C) and the taps of both axes.
 
     `sizes` (6,): OH, OW, x_top, x_left, y_top, y_left.
@@ -53,7 +53,7 @@ def resample(x, y, row_first, row_count, row_weights, column_first, column_count
     C = x.shape[3]
     line = x.shape[2] * C
     L = lanes(x)
-    for row in prange(x.shape[0] * OH):
+    for row in split(team, x.shape[0] * OH):
         n, i = row // OH, row % OH
         p = pointer(x, ((n * x.shape[1] + x_top + row_first[i]) * x.shape[2] + x_left) * C)
         q = pointer(y, ((n * y.shape[1] + y_top + i) * y.shape[2] + y_left) * C)

@@ -12,20 +12,19 @@ So minimal filtering applies, and few channels fill a register.
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.compiling import kernel
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, pointer, splat
+from rot180.kernels.team import split
 
 
 @kernel
-def space_to_depth(xp, deep, s, first_row, first_column):
+def space_to_depth(team, xp, deep, s, first_row, first_column):
     """Fill deep (N, H, W, s*s*C) from xp (N, Hp, Wp, C), from a row and a column on; zeros beyond its end."""
     _, Hp, Wp, C = xp.shape
     N, H, W, _ = deep.shape
     L, run = lanes(xp), s * C
-    for unit in prange(N * H):
+    for unit in split(team, N * H):
         n, i = unit // H, unit % H
         for a in range(s):
             row = first_row + i * s + a
@@ -40,11 +39,11 @@ def space_to_depth(xp, deep, s, first_row, first_column):
 
 
 @kernel
-def spread_taps(w, taps, s):
+def spread_taps(team, w, taps, s):
     """Fill taps (r, r, s*s*C, F) from w (K, K, C, F)."""
     K, _, C, F = w.shape
     r = taps.shape[0]
-    for p in prange(r):
+    for p in split(team, r):
         for q in range(r):
             for cell in range(s * s * C):
                 u, v, c = p * s + cell // (s * C), q * s + cell // C % s, cell % C
@@ -53,10 +52,10 @@ def spread_taps(w, taps, s):
 
 
 @kernel
-def gather_taps(taps, w, s):
+def gather_taps(team, taps, w, s):
     """Undo `spread_taps`."""
     K, _, C, F = w.shape
-    for u in prange(K):
+    for u in split(team, K):
         for v in range(K):
             for c in range(C):
                 for f in range(F):

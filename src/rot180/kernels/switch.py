@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from rot180.kernels.compiling import callback
 
 _I64 = ir.IntType(64)
+_NOTHING = ir.FunctionType(ir.VoidType(), [])
 
 Emit = Callable[..., None]
 
@@ -26,7 +28,8 @@ Emit = Callable[..., None]
 def switched(emit: Emit, sizes: list[tuple[int, int]]) -> Any:
     """Return an intrinsic f(rows, columns, *operands): which runs `emit(builder, rows, columns, operands, dtype)`.
 
-    `dtype` is the float type of the first operand, an address.
+    `dtype` is the float type of the first operand, an address. A size that is not among `sizes` ends the process:
+    going on would mean wrong numbers.
     """
     most = max(columns for _, columns in sizes) + 1
 
@@ -38,8 +41,11 @@ def switched(emit: Emit, sizes: list[tuple[int, int]]) -> Any:
             rows, columns, packed = args
             values = [builder.extract_value(packed, i) for i in range(len(sig.args[2].types))]
             dtype = sig.args[2].types[0].dtype
-            end = builder.append_basic_block("end")
-            switch = builder.switch(builder.add(builder.mul(rows, ir.Constant(_I64, most)), columns), end)
+            end, missing = builder.append_basic_block("end"), builder.append_basic_block("missing")
+            switch = builder.switch(builder.add(builder.mul(rows, ir.Constant(_I64, most)), columns), missing)
+            builder.position_at_end(missing)
+            builder.call(cgutils.get_or_insert_function(builder.module, _NOTHING, "llvm.trap"), [])
+            builder.unreachable()
             for r, q in sizes:
                 block = builder.append_basic_block(f"block_{r}x{q}")
                 switch.add_case(ir.Constant(_I64, r * most + q), block)

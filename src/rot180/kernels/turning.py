@@ -9,11 +9,12 @@ and written once.
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.extending import intrinsic
 
 from rot180.kernels.compiling import kernel
 from rot180.kernels.simd import lane_count, lanes, llvm_vector, pointer, vector_pointer
+from rot180.kernels.team import split
 
 _I64 = ir.IntType(64)
 
@@ -50,12 +51,12 @@ def transpose(typingctx, source, source_row, target, target_row):
 
 
 @kernel
-def turn(w, turned):
+def turn(team, w, turned):
     """Fill turned (KH, KW, F, C) from w (KH, KW, C, F)."""
     KH, KW, C, F = w.shape
     L = lanes(w)
     bands = (C + L - 1) // L
-    for unit in prange(KH * KW * bands):
+    for unit in split(team, KH * KW * bands):
         cell, c = unit // bands, unit % bands * L
         u, v = cell // KW, cell % KW
         for f in range(0, F, L):

@@ -40,7 +40,8 @@ def max_pool2d_backward(
     _check_delta(winners, x_shape, g, "winners", name)
     dtype = float_type(name, dy=dy)
     dx = np.empty(x_shape, dtype)
-    pooling_backward.max_pool_backward(contiguous(dy, dtype), contiguous(winners, np.int32), dx, pooling.pool_sizes(g))
+    winners = contiguous(winners, np.int32)
+    pooling_backward.max_pool_backward(contiguous(dy, dtype), winners, dx, pooling.pool_sizes(g))()
     return dx
 
 
@@ -77,5 +78,5 @@ def avg_pool2d_backward(
     _check_delta(dy, x_shape, g, "dy", name)
     dtype = float_type(name, dy=dy)
     dx = np.empty(x_shape, dtype)
-    pooling_backward.avg_pool_backward(contiguous(dy, dtype), dx, bool(count_include_pad), pooling.pool_sizes(g))
+    pooling_backward.avg_pool_backward(contiguous(dy, dtype), dx, bool(count_include_pad), pooling.pool_sizes(g))()
     return dx

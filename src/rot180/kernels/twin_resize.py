@@ -50,7 +50,7 @@ def global_avg_pool2d_backward(dy: Array, x_shape: tuple[int, ...]) -> Array:
     _check_delta(name, dy, (x_shape[0], x_shape[3]))
     dtype = float_type(name, dy=dy)
     dx = np.empty(x_shape, dtype)
-    pooling_backward.avg_pool_backward(contiguous(dy, dtype)[:, None, None], dx, True, _global(name, x_shape))
+    pooling_backward.avg_pool_backward(contiguous(dy, dtype)[:, None, None], dx, True, _global(name, x_shape))()
     return dx
 
 
@@ -73,7 +73,7 @@ def global_max_pool2d_backward(dy: Array, winners: Array, x_shape: tuple[int, ..
     dtype = float_type(name, dy=dy)
     dx = np.empty(x_shape, dtype)
     dy, winners = contiguous(dy, dtype)[:, None, None], contiguous(winners, np.int64)[:, None, None]
-    pooling_backward.max_pool_backward(dy, winners, dx, _global(name, x_shape))
+    pooling_backward.max_pool_backward(dy, winners, dx, _global(name, x_shape))()
     return dx
 
 

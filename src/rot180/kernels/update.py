@@ -25,11 +25,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import fma, lanes, pointer, splat, sqrt
+from rot180.kernels.team import split
 
 SGD, MOMENTUM, NESTEROV, ADAM, ADAMW, RMSPROP = 0, 1, 2, 3, 4, 5
 
@@ -100,11 +100,11 @@ def update_lanes(rule, g, w, m, v, offset, count, hyper):
 
 
 @kernel
-def update(rule, w, g, m, v, hyper):
+def update(team, rule, w, g, m, v, hyper):
     """Change the weights w by their gradient g; all flat and of the same length, m and v the state or, if unused, w."""
     size = w.shape[0]
     L = lanes(w)
-    for unit in prange((size + UNIT - 1) // UNIT):
+    for unit in split(team, (size + UNIT - 1) // UNIT):
         first = unit * UNIT
         p, q, r, s = pointer(w, first), pointer(g, first), pointer(m, first), pointer(v, first)
         length = min(UNIT, size - first)

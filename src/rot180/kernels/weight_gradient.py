@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import prange
-
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.simd import lanes, load, pointer, prefetch, splat, store
+from rot180.kernels.team import split
 from rot180.kernels.tile import TILE_VECTORS, tile
 
 LOT_PIXELS = 512
@@ -105,7 +104,7 @@ def _fetch(array, first, last, share, shares):
 
 
 @kernel
-def correlate(address, xp, delta, dw, strides, sizes):
+def correlate(team, address, xp, delta, dw, strides, sizes):
     """Correlate padded images with delta.
 
     Parameters
@@ -140,7 +139,7 @@ def correlate(address, xp, delta, dw, strides, sizes):
     tiles = groups * columns * runs * pieces
     bands = (OH + band - 1) // band
     lots = N // together * bands
-    for unit in prange(parts * units):
+    for unit in split(team, parts * units):
         part, share = unit // units, unit % units
         begin, end = share * tiles // units, (share + 1) * tiles // units
         first_lot = part * lots // parts
@@ -175,7 +174,7 @@ def correlate(address, xp, delta, dw, strides, sizes):
 
 
 @kernel
-def bias_gradient(delta, sums, db, sizes):
+def bias_gradient(team, delta, sums, db, sizes):
     """db[f] = sum over images, rows and columns of delta.
 
     `sums` (parts, F rounded up to whole registers) receives the sums of parts of the batch; `sizes`: top, left, rows,
@@ -186,7 +185,7 @@ def bias_gradient(delta, sums, db, sizes):
     top, left, OH, OW, step_h, step_w = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     L = lanes(delta)
     blocks = padded // L
-    for unit in prange(parts * blocks):
+    for unit in split(team, parts * blocks):
         part, first = unit // blocks, unit % blocks * L
         p = pointer(delta, first)
         zero = splat(p, 0.0)
@@ -207,7 +206,7 @@ def bias_gradient(delta, sums, db, sizes):
                 image = image + ((a + b) + (c + d))
             total = total + image
         store(pointer(sums, part * padded + first), 0, total)
-    for f in range(F):
+    for f in split(team, F):
         total_f = sums[0, f]
         for part in range(1, parts):
             total_f += sums[part, f]

@@ -16,16 +16,15 @@ Registers extend beyond the end of a kernel row; the sums there are never used, 
 
 from __future__ import annotations
 
-from numba import prange
-
 from rot180.kernels.compiling import kernel
 from rot180.kernels.convolution import CLOSED
 from rot180.kernels.simd import lanes, load_part, pointer, splat, store, store_part, total
+from rot180.kernels.team import split
 from rot180.kernels.walk import walk
 
 
 @kernel
-def list_winners(d, winners, offsets, values, counts, shifts, sizes):
+def list_winners(team, d, winners, offsets, values, counts, shifts, sizes):
     """List the winners of each image, band and filter.
 
     d : (N, Hd, Wd, F) delta of the pooled image, which starts at row top, column left
@@ -38,7 +37,7 @@ def list_winners(d, winners, offsets, values, counts, shifts, sizes):
     N, PH, PW, F = winners.shape
     top, left, row_step, step, rows = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
     bands = offsets.shape[1]
-    for unit in prange(N * bands):
+    for unit in split(team, N * bands):
         n, band = unit // bands, unit % bands
         for f in range(F):
             counts[n, band, f] = 0
@@ -55,7 +54,7 @@ def list_winners(d, winners, offsets, values, counts, shifts, sizes):
 
 
 @kernel
-def gather_winners(address, xp, offsets, values, counts, rows, db, sizes):
+def gather_winners(team, address, xp, offsets, values, counts, rows, db, sizes):
     """The weight and bias gradients.
 
     xp : (N, Hp, Wp, C) with room for one register after its end
@@ -71,7 +70,7 @@ def gather_winners(address, xp, offsets, values, counts, rows, db, sizes):
     image = xp.shape[1] * xp.shape[2] * xp.shape[3]
     length = rows.shape[2]
     L = lanes(xp)
-    for unit in prange(units):
+    for unit in split(team, units):
         begin, end = unit * F // units, (unit + 1) * F // units
         p = pointer(rows, 0)
         zero = splat(p, 0.0)
@@ -101,7 +100,7 @@ def gather_winners(address, xp, offsets, values, counts, rows, db, sizes):
 
 
 @kernel
-def scatter_winners(address, rows, offsets, values, counts, dxp, sizes):
+def scatter_winners(team, address, rows, offsets, values, counts, dxp, sizes):
     """The data gradient, in the padded layout of the images.
 
     rows : (F, KH, length) from `pack_rows`, zeros beyond KW*C
@@ -113,7 +112,7 @@ def scatter_winners(address, rows, offsets, values, counts, dxp, sizes):
     image = dxp.shape[1] * dxp.shape[2] * dxp.shape[3]
     length = rows.shape[2]
     L = lanes(dxp)
-    for n in prange(N):
+    for n in split(team, N):
         p = pointer(dxp, n * image)
         for i in range(0, image, L):
             store_part(p, i, splat(p, 0.0), min(L, image - i))

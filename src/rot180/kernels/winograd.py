@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.processor import VECTOR_BYTES
 from rot180.kernels.simd import advance, lanes, pointer, prefetch
+from rot180.kernels.team import split
 from rot180.kernels.tile import tile
 from rot180.kernels.winograd_transforms import ADD, GATE, IMAGE, POINTS, POOL, WEIGHTS, transform
 
@@ -134,12 +133,12 @@ def transform_output(address, what, products, index, out, other, places, scale, 
 
 
 @kernel
-def transform_weights(address, w, u, steps, sizes):
+def transform_weights(team, address, w, u, steps, sizes):
     """Fill u (blocks, points, C*width + a line) from w (KH, KW, C, F), with room for a register after its end."""
     C, F = w.shape[2], w.shape[3]
     s = WinogradSizes(*unpacked(sizes, SIZES))
     blocks, chunks = (F + s.width - 1) // s.width, (C + s.chunk - 1) // s.chunk
-    for unit in prange(blocks * chunks):
+    for unit in split(team, blocks * chunks):
         b, begin = unit // chunks, unit % chunks * s.chunk
         for c in range(begin, min(C, begin + s.chunk)):
             to = pointer(u, b * u.shape[1] * u.shape[2] + c * s.width)
@@ -147,7 +146,9 @@ def transform_weights(address, w, u, steps, sizes):
 
 
 @kernel
-def convolve_tiles(addresses, xp, u, scale, shift, out, other, places, bounds, what, v, sums, strides, steps, sizes):
+def convolve_tiles(
+    team, addresses, xp, u, scale, shift, out, other, places, bounds, what, v, sums, strides, steps, sizes
+):
     """Cross-correlate padded images with kernels, for many tiles.
 
     Parameters
@@ -183,11 +184,11 @@ def convolve_tiles(addresses, xp, u, scale, shift, out, other, places, bounds, w
     L, P, tiles = lanes(xp), POINTS * POINTS, xp.shape[0] * s.down * s.across
     depth, blocks = (C + L - 1) // L * L, (F + s.width - 1) // s.width
     inner_row, inner_column = s.first_row + POINTS - s.side, s.first_column + POINTS - s.side
-    for unit in prange((tiles + s.block - 1) // s.block):
+    for unit in split(team, (tiles + s.block - 1) // s.block):
         first = unit * s.block
         count = min(s.block, tiles - first)
-        points = pointer(v, get_thread_id() * v.shape[1] * v.shape[2])
-        products = pointer(sums, get_thread_id() * sums.shape[1] * sums.shape[2])
+        points = pointer(v, team.thread * v.shape[1] * v.shape[2])
+        products = pointer(sums, team.thread * sums.shape[1] * sums.shape[2])
         for t in range(count):
             transform_image(addresses[1], xp, first + t, advance(points, t * depth), s, steps[0])
         for b in range(blocks):
@@ -222,7 +223,7 @@ def convolve_tiles(addresses, xp, u, scale, shift, out, other, places, bounds, w
 
 @kernel
 def convolve_few_tiles(
-    addresses, xp, w, scale, shift, out, other, places, bounds, what, v, u, sums, strides, steps, sizes
+    team, addresses, xp, w, scale, shift, out, other, places, bounds, what, v, u, sums, strides, steps, sizes
 ):
     """Cross-correlate padded images with kernels, for few tiles and many weights.
 
@@ -241,13 +242,13 @@ def convolve_few_tiles(
     s = WinogradSizes(*unpacked(sizes, SIZES))
     L, P, tiles = lanes(xp), POINTS * POINTS, xp.shape[0] * s.down * s.across
     depth = (C + L - 1) // L * L
-    for t in prange(tiles):
+    for t in split(team, tiles):
         transform_image(addresses[1], xp, t, pointer(v, t * depth), s, steps[0])
-    for b in prange((F + s.width - 1) // s.width):
+    for b in split(team, (F + s.width - 1) // s.width):
         first = b * s.width
         registers = (min(s.width, F - first) + L - 1) // L
-        taps = pointer(u, get_thread_id() * u.shape[1] * u.shape[2])
-        products = pointer(sums, get_thread_id() * sums.shape[1] * sums.shape[2])
+        taps = pointer(u, team.thread * u.shape[1] * u.shape[2])
+        products = pointer(sums, team.thread * sums.shape[1] * sums.shape[2])
         for begin in range(0, C, s.chunk):
             channels = min(s.chunk, C - begin)
             for c in range(channels):

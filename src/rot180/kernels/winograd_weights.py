@@ -17,11 +17,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.simd import advance, lanes, load, pointer, prefetch, splat, store
+from rot180.kernels.team import split
 from rot180.kernels.tile import TILE_VECTORS, tile
 from rot180.kernels.winograd_transforms import DELTA, GRADIENT, IMAGE, POINTS, transform
 
@@ -119,7 +118,7 @@ def _finish(transforms, taps, source, dw, place, count, steps):
 
 
 @kernel
-def correlate_tiles(addresses, xp, delta, dw, images, deltas, sums, cuts, fields, steps, strides, sizes):
+def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, fields, steps, strides, sizes):
     """Correlate padded images with delta.
 
     Parameters
@@ -156,12 +155,12 @@ def correlate_tiles(addresses, xp, delta, dw, images, deltas, sums, cuts, fields
     panels_c, panels_f = (C + width_c - 1) // width_c, (F + width_f - 1) // width_f
     point_c, point_f, point = steps[0, 3], steps[2, 3], steps[4, 1]
     is_whole = blocks == 1 and parts == 1
-    for unit in prange(parts * shares):
+    for unit in split(team, parts * shares):
         part, share = unit // shares, unit % shares
         first_panel = share * panels_c // shares
         panels = (share + 1) * panels_c // shares - first_panel
         first_c = first_panel * width_c
-        thread = get_thread_id()
+        thread = team.thread
         cut = pointer(cuts, thread * cuts.shape[1])
         own_images, own_deltas = pointer(images, thread * images.shape[1]), pointer(deltas, thread * deltas.shape[1])
         totals = pointer(sums, (thread if is_whole else part) * sums.shape[1])
@@ -228,7 +227,7 @@ def correlate_tiles(addresses, xp, delta, dw, images, deltas, sums, cuts, fields
                     for i in range(channels):
                         source = advance(totals, i * width_f)
                         _finish(addresses[1], taps, source, dw, (c + i) * F + f, filters, steps[4])
-    for c in prange(0 if is_whole else C):
+    for c in split(team, 0 if is_whole else C):
         for r in range(panels_f):
             f = r * width_f
             filters = min(width_f, F - f)
