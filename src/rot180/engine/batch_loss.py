@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rot180.engine.interface import StepResult
 from rot180.engine.reference import correct_count
+from rot180.kernels.ahead import task_of
 from rot180.kernels.loss import (
     cross_entropy_of_labels,
     cross_entropy_of_probabilities,
@@ -16,6 +19,19 @@ from rot180.kernels.loss import (
 from rot180.nn.loss import CrossEntropyLoss, Loss, SquaredErrorLoss, weighted_forward
 from rot180.ops.loss import _check_labels, _check_target, _values, image_weights
 from rot180.ops.types import Array
+
+
+def tasks_of(loss: Loss, dtype: np.dtype[Any]) -> list[str]:
+    """Return what is to be compiled for a loss of labels, as `rot180.kernels.ahead` spells it."""
+    rows, labels, losses, hits = np.zeros((1, 1), dtype), np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.int64)
+    results = rows, losses, hits
+    if type(loss) is CrossEntropyLoss:
+        first = task_of(cross_entropy_of_labels, (rows, labels, 0.0, 1, *results))
+    elif type(loss) is SquaredErrorLoss:
+        first = task_of(squared_error_of_labels, (rows, labels, 1, *results))
+    else:
+        return []
+    return [first, task_of(mean_loss, (losses, hits, 1))]
 
 
 class BatchLoss:

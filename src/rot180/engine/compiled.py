@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numba import config
 
-from rot180.engine.batch_loss import BatchLoss
+from rot180.engine.batch_loss import BatchLoss, tasks_of
 from rot180.engine.governor import Governor
 from rot180.engine.interface import StepResult, Updater
 from rot180.engine.model_lock import ModelLock
-from rot180.engine.note import note_compiling
 from rot180.engine.plan import Plan
 from rot180.engine.planning import make_plan
 from rot180.engine.threads import most_threads
 from rot180.engine.update_rule import KERNEL_SLOTS, NO_RULE, clip, kernel_rule
 from rot180.errors import ShapeError
+from rot180.kernels.ahead import task_of
 from rot180.kernels.finite import all_finite
 from rot180.kernels.launching import Launch
 from rot180.kernels.memory import accounting
@@ -55,7 +55,6 @@ class CompiledEngine:
     name = "compiled"
 
     def __init__(self, model: Network, loss: Loss) -> None:
-        note_compiling()
         self.model, self.loss = model, loss
         self._optimizer: Updater | None = None
         self._held_state: dict[str, dict[str, Array]] | None = None
@@ -279,7 +278,16 @@ class CompiledEngine:
                 generator=self._generator,
                 updates=updates,
                 account=account,
+                also=self._tasks(),
             )
+
+    def _tasks(self) -> list[str]:
+        """Return what a training step compiles apart from its plan."""
+        flat = np.zeros(1, self.model.dtype)
+        tasks = [*tasks_of(self.loss, flat.dtype), task_of(all_finite, (flat,))]
+        if self._rule != NO_RULE:
+            tasks.append(task_of(update, (self._rule, flat, flat, flat, flat, np.zeros(9))))
+        return tasks
 
     def _state_of(self, name: str, w: Array) -> tuple[Array, Array]:
         """Return the two state arrays as the kernels take them: velocity or mean first, mean of squares second."""

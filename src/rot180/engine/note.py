@@ -1,34 +1,18 @@
-"""A note shown while the kernels are compiled, which happens once per machine and takes some seconds."""
+"""Progress while kernels are compiled, which happens once per machine and takes some seconds."""
 
 from __future__ import annotations
 
 import sys
 
-NOTE = "compiling the kernels for this machine, once: 10 to 20 seconds"
-
-_listens = False
+from rot180.language import translate
 
 
-def note_compiling() -> None:
-    """Print a note on stderr the first time that a kernel is compiled; nothing if all of them are cached.
+def tell_compiling(done: int, count: int) -> None:
+    """Print on stderr how many of the kernels have been compiled, one line in all.
 
     Silent if stderr is neither a terminal nor a notebook's.
     """
-    global _listens
-    if _listens or not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
         return
-    _listens = True
-    from numba.core import event
-
-    class Note(event.Listener):  # type: ignore[misc]  # Numba has no types
-        told = False
-
-        def on_start(self, event: event.Event) -> None:
-            if not self.told and event.data["module"].startswith("rot180."):
-                self.told = True
-                print(NOTE, file=sys.stderr, flush=True)
-
-        def on_end(self, event: event.Event) -> None:
-            pass
-
-    event.register("numba:run_pass", Note())
+    text = translate(f"compiling kernels for this machine, once: {done} of {count}")
+    print(f"\r{text}", end="\n" if done == count else "", file=sys.stderr, flush=True)

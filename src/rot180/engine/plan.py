@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import groupby
 from typing import Any
 
 from rot180.engine.batch_loss import BatchLoss
@@ -136,12 +135,16 @@ class Plan:
 def _runs(steps: list[Step]) -> list[Callable[[], None]]:
     """Return calls that make all steps: kernels that follow one another are launched together."""
     runs: list[Callable[[], None]] = []
-    for is_kernel, some in groupby(steps, key=lambda step: isinstance(step.call, Kernel)):
-        if is_kernel:
-            runs.append(Launch([(step.call, step.arguments) for step in some]))
-        else:
-            runs += [partial(step.call, *step.arguments) for step in some]
-    return runs
+    kernels: list[tuple[Kernel, tuple[Any, ...]]] = []
+    for step in steps:
+        if isinstance(step.call, Kernel):
+            kernels.append((step.call, step.arguments))
+            continue
+        if kernels:
+            runs.append(Launch(kernels))
+        kernels = []
+        runs.append(partial(step.call, *step.arguments))
+    return [*runs, Launch(kernels)] if kernels else runs
 
 
 def _line(layers: str, does: str, multiply_adds: str, touched: str) -> str:

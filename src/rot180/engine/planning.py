@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,16 @@ from rot180.engine.batch_loss import BatchLoss
 from rot180.engine.elementwise_steps import add_step, combine_step, copy_step
 from rot180.engine.fusing import stages_of
 from rot180.engine.lifetimes import Memory
+from rot180.engine.note import tell_compiling
 from rot180.engine.plan import Plan
 from rot180.engine.stage import Context, Stage, Target, Value, widest
 from rot180.kernels import addition
+from rot180.kernels.ahead import callback_task, compile_ahead, task_of
 from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap, Sides, new_map
+from rot180.kernels.launching import Kernel
 from rot180.kernels.memory import Account, accounting
+from rot180.kernels.switch import noting_callbacks
 from rot180.nn.network import Network
 from rot180.nn.walk import backward_passes
 
@@ -31,6 +36,7 @@ def make_plan(
     generator: dict[str, np.random.Generator | None] | None = None,
     updates: dict[str, tuple[Any, ...]] | None = None,
     account: Account | None = None,
+    also: Iterable[str] = (),
 ) -> Plan:
     """Make the plan for batches of `count` images.
 
@@ -46,6 +52,8 @@ def make_plan(
         Parameters that are updated as soon as their gradient is computed, without storing it.
     account : Account, optional
         Accounts for the buffers.
+    also : iterable of str
+        What is to be compiled in addition to the steps, as `rot180.kernels.ahead` spells it.
 
     Raises
     ------
@@ -74,8 +82,16 @@ def make_plan(
             planner.separate()
 
     rehearsal = Memory()
-    with accounting() as trial:
-        made(rehearsal, trial)
+    with accounting() as trial, noting_callbacks() as callbacks:
+        rehearsed = made(rehearsal, trial)
+    tasks = [callback_task(*callback) for callback in callbacks]
+    tasks += [
+        task_of(step.call, step.arguments)
+        for step in (*rehearsed.forward, *rehearsed.backward)
+        if isinstance(step.call, Kernel)
+    ]
+    del rehearsed
+    compile_ahead([*tasks, *also], tell_compiling)
     return made(Memory(rehearsal.blocks()), account or Account())
 
 

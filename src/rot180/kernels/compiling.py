@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import platformdirs
 from numba import cfunc, njit
 from numba.core import config
+from numba.core.caching import FunctionCache
+from numba.core.registry import cpu_target
 
 from rot180.kernels.entry import Compiler
 
@@ -52,6 +55,18 @@ def callback(function: Callable[..., Any], signature: Any) -> Any:
     """Compile a function that is called by address."""
     with _own_cache(function):
         return cfunc(signature, cache=True)(function)
+
+
+def is_cached(function: Any, signature: Any) -> bool:
+    """Return whether a kernel, subroutine or callback needs no compiling for a signature, apart from what it calls."""
+    if isinstance(function, FunctionType):
+        with _own_cache(function):
+            stored = FunctionCache(function)
+    else:
+        stored = function._cache
+    # Loading the code itself would take a hundred times as long.
+    key = stored._index_key(signature, cpu_target.target_context.codegen())
+    return key in stored._cache_file._load_index()
 
 
 @cache

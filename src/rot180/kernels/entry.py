@@ -96,7 +96,7 @@ class _Lowering(BaseNativeLowering):
         return _Lower
 
 
-class Compiler(CompilerBase):  # type: ignore[misc]  # Numba has no types
+class Compiler(CompilerBase):
     """Numba's compiler, with our entry."""
 
     def define_pipelines(self):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -21,7 +20,7 @@ from numba.extending import intrinsic
 from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import REGISTERS, TILE_ROWS
 from rot180.kernels.simd import call_llvm, lane_count, llvm_vector, vector_pointer
-from rot180.kernels.switch import compiled, emit_call, switched
+from rot180.kernels.switch import address_of, emit_call, switched
 
 _I64 = ir.IntType(64)
 _SUMS = REGISTERS - 4
@@ -148,12 +147,12 @@ def _gather_signature(value):
 
 def lane_tile_address(dtype: Any) -> int:
     """Address of the compiled lane tile for float32 or float64."""
-    return int(compiled(_lane_tile, _tile_signature, np.dtype(dtype)).address)
+    return address_of(_lane_tile, _tile_signature, dtype)
 
 
 def lane_gather_address(dtype: Any) -> int:
     """Address of the compiled lane gather for float32 or float64."""
-    return int(compiled(_lane_gather, _gather_signature, np.dtype(dtype)).address)
+    return address_of(_lane_gather, _gather_signature, dtype)
 
 
 @intrinsic

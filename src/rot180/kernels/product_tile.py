@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import TILE_ROWS, TILE_VECTORS
 from rot180.kernels.simd import llvm_vector
-from rot180.kernels.switch import compiled, emit_call, switched
+from rot180.kernels.switch import address_of, emit_call, switched
 from rot180.kernels.tile import sum_products
 
 _I64 = ir.IntType(64)
@@ -58,7 +58,7 @@ def _signature(value):
 
 def product_tile_address(dtype: Any) -> int:
     """Address of the compiled tile for float32 or float64."""
-    return int(compiled(_product_tile, _signature, np.dtype(dtype)).address)
+    return address_of(_product_tile, _signature, dtype)
 
 
 @intrinsic

@@ -7,8 +7,10 @@ not compile it again. An address is valid only in its process and is never store
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
 
 from rot180.kernels.compiling import callback
 
@@ -60,11 +63,36 @@ def switched(emit: Emit, sizes: list[tuple[int, int]]) -> Any:
     return body
 
 
+class _Noting(local):
+    callbacks: list[tuple[Any, Any, np.dtype[Any]]] | None = None
+
+
+_noting = _Noting()
+
+
+@contextmanager
+def noting_callbacks() -> Iterator[list[tuple[Any, Any, np.dtype[Any]]]]:
+    """Only note, in the list, which callbacks the calling thread asks for; their addresses are 0."""
+    noted: list[tuple[Any, Any, np.dtype[Any]]] = []
+    before, _noting.callbacks = _noting.callbacks, noted
+    try:
+        yield noted
+    finally:
+        _noting.callbacks = before
+
+
+def address_of(function: Any, signature: Callable[[types.Type], Any], dtype: Any) -> int:
+    """Return the address of a callback for float32 or float64."""
+    if _noting.callbacks is not None:
+        _noting.callbacks.append((function, signature, np.dtype(dtype)))
+        return 0
+    return int(compiled(function, signature, np.dtype(dtype)).address)
+
+
 @cache
 def compiled(function: Any, signature: Callable[[types.Type], Any], dtype: np.dtype[Any]) -> Any:
     """Compile a callback for float32 or float64, or load it from Numba's cache."""
-    value = types.float32 if dtype == np.float32 else types.float64
-    return callback(function, signature(value))
+    return callback(function, signature(from_dtype(dtype)))
 
 
 def emit_call(builder, address, values):

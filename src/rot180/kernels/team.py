@@ -182,11 +182,14 @@ def _take(shared, thread, threads, count):
     return 0
 
 
+def _take_signature(word):
+    return word(word, word, word, word)
+
+
 @cache
 def take_address() -> int:
     """Address of the compiled function that takes units."""
-    word = types.int64
-    return int(callback(_take, word(word, word, word, word)).address)
+    return int(callback(_take, _take_signature(types.int64)).address)
 
 
 class _Units(types.SimpleIteratorType):

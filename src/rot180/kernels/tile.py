@@ -40,7 +40,7 @@ from rot180.kernels.simd import (
     sum_lanes,
     vector_pointer,
 )
-from rot180.kernels.switch import compiled, emit_call, switched
+from rot180.kernels.switch import address_of, emit_call, switched
 
 __all__ = [
     "DOT_COLUMNS",
@@ -219,12 +219,12 @@ def _signature(value):
 
 def tile_address(dtype: Any) -> int:
     """Address of the compiled tile for float32 or float64; compiled, or loaded from Numba's cache, on first call."""
-    return int(compiled(_tile, _signature, np.dtype(dtype)).address)
+    return address_of(_tile, _signature, dtype)
 
 
 def dot_tile_address(dtype: Any) -> int:
     """Address of the compiled dot tile."""
-    return int(compiled(_dot_tile, _signature, np.dtype(dtype)).address)
+    return address_of(_dot_tile, _signature, dtype)
 
 
 @intrinsic

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -20,7 +19,7 @@ from numba.extending import intrinsic
 
 from rot180.kernels.processor import REGISTERS
 from rot180.kernels.simd import broadcast, call_llvm, lane_count, llvm_vector, vector_pointer
-from rot180.kernels.switch import compiled, emit_call, switched
+from rot180.kernels.switch import address_of, emit_call, switched
 
 _I64 = ir.IntType(64)
 _STILL = REGISTERS - 4
@@ -89,12 +88,12 @@ def _signature(value):
 
 def gather_address(dtype: Any) -> int:
     """Address of the compiled gather for float32 or float64."""
-    return int(compiled(_gather, _signature, np.dtype(dtype)).address)
+    return address_of(_gather, _signature, dtype)
 
 
 def scatter_address(dtype: Any) -> int:
     """Address of the compiled scatter for float32 or float64."""
-    return int(compiled(_scatter, _signature, np.dtype(dtype)).address)
+    return address_of(_scatter, _signature, dtype)
 
 
 @intrinsic

@@ -18,7 +18,6 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -34,7 +33,7 @@ from rot180.kernels.simd import (
     masked_store,
     vector_pointer,
 )
-from rot180.kernels.switch import compiled, emit_call, switched
+from rot180.kernels.switch import address_of, emit_call, switched
 from rot180.ops.winograd import matrices
 
 __all__ = [
@@ -232,7 +231,7 @@ def _signature(value):
 
 def transform_address(dtype: Any) -> int:
     """Address of the compiled transforms for float32 or float64."""
-    return int(compiled(_transform, _signature, np.dtype(dtype)).address)
+    return address_of(_transform, _signature, dtype)
 
 
 @intrinsic
