@@ -106,11 +106,6 @@ def ending_signals() -> tuple[signal.Signals, ...]:
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
-def openmp_survives_fork() -> bool:
-    """Return whether a forked process can keep using OpenMP: GNU's, on Linux, aborts; LLVM's, on macOS, restarts."""
-    return PLATFORM != "linux"
-
-
 def is_alive(process: int) -> bool:
     """Return whether a process with this ID runs on this machine; True if that cannot be determined."""
     if is_windows():

@@ -1,0 +1,74 @@
+"""Kernels compiled ahead of a plan, in several processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rot180.kernels import ahead
+
+COLD = """
+from rot180.kernels import ahead
+from rot180.kernels.compiling import is_cached
+tasks = ["rot180.kernels.turning turn f4:4 f4:4", "rot180.kernels.clearing clear f4:4",
+         "rot180.kernels.walk _gather _signature f4"]
+told = []
+ahead.compile_ahead(tasks, lambda done, count: told.append((done, count)))
+assert told == [(done, 3 + len(ahead.ALWAYS)) for done in range(4 + len(ahead.ALWAYS))], told
+assert all(is_cached(*ahead._read(task)) for task in (*tasks, *ahead.ALWAYS))
+ahead.compile_ahead(tasks, lambda done, count: 1 / 0)
+"""
+
+
+def test_two_processes_fill_one_cache(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", COLD], check=True, env=environment, timeout=600)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What this process compiles of tasks that only have a name."""
+    done: list[str] = []
+    monkeypatch.setattr(ahead, "_is_missing", lambda task: True)
+    monkeypatch.setattr(ahead, "_length", len)
+    monkeypatch.setattr(ahead, "_compile", done.append)
+    monkeypatch.setattr(ahead, "ALWAYS", [])
+    return done
+
+
+@pytest.mark.parametrize("executable", ["", "/no/such/python"])
+def test_without_another_python_this_process_compiles_everything(
+    executable: str, compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    tasks = [f"task{i}" for i in range(9)]
+    told: list[int] = []
+    ahead.compile_ahead(tasks, lambda done, count: told.append(done))
+    assert compiled == tasks
+    assert told == list(range(10))
+
+
+def test_a_process_that_ends_at_once_takes_no_task(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = subprocess.PIPE
+    ends = subprocess.Popen([sys.executable, "-c", ""], stdin=pipe, stdout=pipe, text=True)
+    monkeypatch.setattr(ahead, "_start", lambda count: [ends])
+    tasks = [f"task{i}" for i in range(9)]
+    ahead.compile_ahead(tasks, lambda done, count: None)
+    assert compiled == tasks
+
+
+def test_an_interruption_ends_the_others(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(task: str) -> None:
+        raise KeyboardInterrupt
+
+    pipe = subprocess.PIPE
+    waits = subprocess.Popen([sys.executable, "-c", "input()"], stdin=pipe, stdout=pipe, text=True)
+    monkeypatch.setattr(ahead, "_start", lambda count: [waits])
+    monkeypatch.setattr(ahead, "_compile", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ahead.compile_ahead(["one", "two"], lambda done, count: None)
+    assert waits.poll() is not None
