@@ -8,8 +8,8 @@ user's cache, or in NUMBA_CACHE_DIR.
 
 from __future__ import annotations
 
-import ast
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -26,6 +26,8 @@ from numba.core.registry import cpu_target
 from rot180.kernels.entry import Compiler
 
 _PACKAGE = Path(__file__).parents[1]
+# Parsing fifty modules would take a quarter of a second. What is imported inside a function, no kernel calls.
+_IMPORT = re.compile(rf"^from {_PACKAGE.name}\.([\w.]+) import (\([^)]*\)|.*)$", re.MULTILINE)
 _OPTIONS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
@@ -91,10 +93,8 @@ def _read(name: str) -> tuple[bytes, set[str]]:
     """Return the source of a module and the modules of the package that it imports."""
     source = _path(name).read_bytes()
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{_PACKAGE.name}."):
-            module = str(node.module).removeprefix(f"{_PACKAGE.name}.")
-            names |= {module, *(f"{module}.{name.name}" for name in node.names)}
+    for module, imported in _IMPORT.findall(source.decode()):
+        names |= {module, *(f"{module}.{name}" for name in re.findall(r"\w+", imported))}
     return source, {name for name in names if _path(name).exists()}
 
 
