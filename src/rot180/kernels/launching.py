@@ -296,14 +296,11 @@ class Launch:
     """
 
     def __init__(self, calls: Sequence[tuple[Kernel, tuple[Any, ...]]]) -> None:
+        entries = [kernel.entry(tuple(map(type_of, arguments))) for kernel, arguments in calls]
         blocks = [block_of(arguments) for _, arguments in calls]
-        words = [
-            (kernel.entry(tuple(map(type_of, arguments))), block.ctypes.data)
-            for (kernel, arguments), block in zip(calls, blocks, strict=True)
-        ]
-        entries = np.array(words, np.int64)
-        self._kept = entries, blocks, [arguments for _, arguments in calls]
-        self.words = entries.ctypes.data, len(words)
+        words = np.array([(entry, block.ctypes.data) for entry, block in zip(entries, blocks, strict=True)], np.int64)
+        self._kept = words, blocks, [arguments for _, arguments in calls]
+        self.words = words.ctypes.data, len(calls)
 
     def __call__(self) -> None:
         """Launch."""
