@@ -85,8 +85,10 @@ def conv_pass(job: ConvPass, threads: int) -> Callable[[], object]:
     if not any(step.multiply_adds for step in steps):
         raise ImportError(f"the plan has no step for {job.name}")
 
+    calls = [step.prepared() for step in steps]
+
     def run() -> None:
-        for step in steps:
-            step.call(*step.arguments)
+        for call in calls:
+            call()
 
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from rot180.engine.batch_loss import BatchLoss
@@ -143,7 +143,7 @@ def _runs(steps: list[Step]) -> list[Callable[[], None]]:
         if kernels:
             runs.append(Launch(kernels))
         kernels = []
-        runs.append(partial(step.call, *step.arguments))
+        runs.append(step.prepared())
     return [*runs, Launch(kernels)] if kernels else runs
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from rot180.kernels.launching import Kernel, Launch
 from rot180.ops.types import Array
 
 
@@ -25,6 +27,12 @@ class Step:
     arguments: tuple[Any, ...] = field(repr=False)
     multiply_adds: int = 0
     made: int | None = None
+
+    def prepared(self) -> Callable[[], None]:
+        """Return a call that makes the step alone, as often as wanted."""
+        if isinstance(self.call, Kernel):
+            return Launch([(self.call, self.arguments)])
+        return partial(self.call, *self.arguments)
 
     @property
     def multiply_adds_made(self) -> int:

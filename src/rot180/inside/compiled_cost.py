@@ -11,7 +11,7 @@ import copy
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -226,7 +226,7 @@ class _Bench:
         """Return the best time of each step of the plan."""
         apply_threads(threads)
         try:
-            return [best_time(partial(step.call, *step.arguments), budget=BUDGET) for step in self.steps]
+            return [best_time(step.prepared(), budget=BUDGET) for step in self.steps]
         finally:
             apply_threads(most_threads())
 
