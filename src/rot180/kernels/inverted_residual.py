@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import get_thread_id, prange
-
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
 from rot180.kernels.expansion import ExpansionSizes, clear_sides, expand_rows
 from rot180.kernels.pointwise import multiply_run
 from rot180.kernels.simd import advance, lanes, pointer
+from rot180.kernels.team import split
 from rot180.kernels.tile import TILE_VECTORS
 
 
@@ -47,7 +46,7 @@ class ReductionSizes(NamedTuple):
 
 @kernel
 def reduce_expanded(
-    addresses, x, w, scale, shift, limits, deep, deep_scale, deep_shift, deep_limits, narrow, narrow_scale,
+    team, addresses, x, w, scale, shift, limits, deep, deep_scale, deep_shift, deep_limits, narrow, narrow_scale,
     narrow_shift, narrow_limits, other, y, how, rows, blocks, taps, buffers, some_rows, strides, narrow_strides, sizes,
     narrow_sizes,
 ):  # fmt: skip
@@ -72,8 +71,8 @@ def reduce_expanded(
     width = TILE_VECTORS * lanes(x)
     panels, narrow_panels, kept = (F + width - 1) // width, (K + width - 1) // width, buffers.shape[1]
     y_image, other_image = y.shape[1] * y.shape[2] * K, other.shape[1] * other.shape[2] * K
-    for n in prange(N):
-        thread = get_thread_id()
+    for n in split(team, N):
+        thread = team.thread
         u = pointer(some_rows, thread * some_rows.shape[1])
         for panel in range(kept):
             clear_sides(pointer(buffers, (thread * kept + panel) * buffers.shape[2]), s, lanes(x))
