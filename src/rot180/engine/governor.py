@@ -1,9 +1,8 @@
 """Choose whether a step runs on all cores or on one, by which was faster recently.
 
-All threads of a kernel must finish before the next one starts. If another program occupies one of the cores, each of
-some thirty kernels waits until the system schedules that thread again: a step of 1.3 ms was measured to take 290 ms on
-two cores one of which was busy, and 4 ms on a single core. Very small networks are faster on one core anyway. Since
-the results do not depend on the number of threads, the engine is free to choose.
+Very small networks are faster on one core. And if another program occupies one of the cores, the thread there may be
+stopped while it has units of a kernel, for which all others wait. Since the results do not depend on the number of
+threads, the engine is free to choose.
 """
 
 from __future__ import annotations
