@@ -10,7 +10,7 @@ from serving import NETWORK, Served, end, start
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[Served]:
-    process, served = start(NETWORK, "--data", "digits")
+    process, served = start(NETWORK, "--data", "digits", "--engine", "numpy")
     served.open()
     yield served
     end(process)

@@ -67,7 +67,7 @@ def test_an_image_from_the_page_is_taken_byte_by_byte_and_attributed(served: Ser
     assert own["probabilities"] == known["probabilities"]
     assert own["image"] is None
     found = served.post("/api/attribution", {"pixels": pixels, "class": 3})
-    expected = rot180.inside.attribution(subject.model, image, 3)
+    expected = rot180.inside.attribution(subject.model, image, 3, engine="numpy")
     np.testing.assert_allclose(found["saliency"], expected.saliency, rtol=1e-6)
     np.testing.assert_allclose(found["occlusion"], expected.occlusion, atol=1e-6)
     assert found["layer"] == expected.layer
@@ -180,7 +180,7 @@ def test_training_pauses_between_steps_and_events_go_on_where_a_page_stopped(ser
 
 
 def test_the_training_has_the_bits_of_train(tmp_path: Path) -> None:
-    settings = RunSettings(model="8x8x1 > conv3x3:4 relu maxpool2 > fc10", epochs=1, seed=3)
+    settings = RunSettings(model="8x8x1 > conv3x3:4 relu maxpool2 > fc10", epochs=1, seed=3, engine="numpy")
     run = train_run(settings, out=tmp_path / "run", draw=False)
     subject = open_subject(str(tmp_path / "run"))
     owner = Owner()
@@ -232,7 +232,7 @@ def test_what_does_not_exist_is_told(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_it_while_it_trains_and_a_taken_port_is_told() -> None:
-    process, served = start("8x8x1 > conv3x3:8 relu > fc10", "--data", "digits")
+    process, served = start("8x8x1 > conv3x3:8 relu > fc10", "--data", "digits", "--engine", "numpy")
     served.open()
     served.post("/api/train", {"command": "run"})
     other, error = None, None

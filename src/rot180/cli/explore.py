@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rot180.cli.computing import ENGINE_HELP
+
 
 def explore(
     network: Annotated[
@@ -26,6 +28,7 @@ def explore(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of an untrained network and of its training.")] = 0,
+    engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
     host: Annotated[
         str,
         typer.Option(
@@ -80,7 +83,7 @@ def explore(
         raise ArgumentError("explore needs the extra explore: pip install 'rot180[explore]'") from None
 
     with reading_bar() as progress:
-        subject = open_subject(network, data=data, seed=seed, progress=progress, tell=warn)
+        subject = open_subject(network, data=data, seed=seed, engine=engine, progress=progress, tell=warn)
 
     def ready(address: str) -> None:
         if json:

@@ -212,7 +212,8 @@ class Explorer:
         label = whole(asked, "class", self.subject.model.output_shape[-1])
 
         def attribute() -> dict[str, Any]:
-            return asdict(attribution(self.training.model, self._image(asked)[0], label))
+            engine = self.subject.engine
+            return asdict(attribution(self.training.model, self._image(asked)[0], label, engine=engine))
 
         return _answer(await self._ask(attribute))
 
@@ -223,7 +224,8 @@ class Explorer:
             trace, told = lab.build(asked)
             return {"pass": self.passes.keep(trace).number, **told}
 
-        return _answer(await self._ask(make))
+        # It has a network of its own, and need not wait for the owner of the other one.
+        return _answer(await asyncio.to_thread(make))
 
     async def _bugs(self, request: Request) -> Response:
         return _answer({name: translate(bug.says, wanted_language(request)) for name, bug in BUGS.items()})

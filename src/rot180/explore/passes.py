@@ -125,6 +125,7 @@ class Passes:
     def __init__(self) -> None:
         self._kept: OrderedDict[int, Pass] = OrderedDict()
         self._made = 0
+        self._lock = threading.Lock()
         self._copy: tuple[Network, int, Network] | None = None
 
     def make(
@@ -145,10 +146,11 @@ class Passes:
 
     def keep(self, trace: Trace, number: int | None = None, label: int | None = None, step: int = 0) -> Pass:
         """Keep a pass, and forget the oldest one."""
-        self._made += 1
-        made = self._kept[self._made] = Pass(self._made, trace, number, label, step)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._made += 1
+            made = self._kept[self._made] = Pass(self._made, trace, number, label, step)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
         return made
 
     def find(self, number: int) -> Pass | None:

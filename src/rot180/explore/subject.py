@@ -51,6 +51,8 @@ class Subject:
         The training's, before its first update; None if it is unknown.
     is_trained : bool
         Whether the weights are those of a run.
+    engine : str
+        What it is trained with, and runs on.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Subject:
     prepare: Callable[[], Prepared] | None = None
     optimizer: Optimizer | None = None
     is_trained: bool = False
+    engine: str = "auto"
 
 
 def open_subject(
@@ -69,6 +72,7 @@ def open_subject(
     *,
     data: str | None = None,
     seed: int = 0,
+    engine: str = "auto",
     progress: Progress | None = None,
     tell: Callable[[str], None] = print,
 ) -> Subject:
@@ -83,6 +87,8 @@ def open_subject(
         As in `load_data`; by default a run's own data, or the bundled digits if they fit the network.
     seed : int
         Of a network that is not trained yet.
+    engine : str
+        What it is trained with, as in `fit`; a run keeps its own.
     progress : callable, optional
         Called with the progress of reading the data.
     tell : callable
@@ -100,7 +106,7 @@ def open_subject(
     """
     if text is not None and names_a_run(text):
         return _open_run(Path(text), data, progress, tell)
-    settings = RunSettings(data=data, model=text, seed=seed)
+    settings = RunSettings(data=data, model=text, seed=seed, engine=engine)
     try:
         prepared = prepare(settings, progress)
     except ShapeError:
@@ -135,6 +141,7 @@ def _open_run(path: Path, data: str | None, progress: Progress | None, tell: Cal
         None if settings is None or not can_train else lambda: prepare(settings, progress),
         optimizer_of(run.config.get("training", {})),
         is_trained=True,
+        engine="auto" if settings is None else settings.engine,
     )
 
 
@@ -153,6 +160,7 @@ def _prepared(name: str, prepared: Prepared) -> Subject:
         prepared.dataset.name,
         lambda: replace(prepared, model=copy.deepcopy(untouched)),
         optimizer_of({key: getattr(prepared.settings, key) for key in ("optimizer", "lr", "momentum", "nesterov")}),
+        engine=prepared.settings.engine,
     )
 
 

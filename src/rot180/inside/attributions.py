@@ -54,7 +54,9 @@ class Attribution:
     patch: int
 
 
-def attribution(model: Network, image: Array, label: int, *, patch: int | None = None) -> Attribution:
+def attribution(
+    model: Network, image: Array, label: int, *, patch: int | None = None, engine: str = "auto"
+) -> Attribution:
     """Attribute a class's output to the parts of an image.
 
     Parameters
@@ -67,6 +69,8 @@ def attribution(model: Network, image: Array, label: int, *, patch: int | None =
         The class asked about.
     patch : int, optional
         The side of the patch that covers the image, in pixels; by default a quarter of the shorter side.
+    engine : str
+        As in `predict`, for the covered images.
 
     Raises
     ------
@@ -111,10 +115,10 @@ def attribution(model: Network, image: Array, label: int, *, patch: int | None =
             weights = back.delta[0].mean(axis=(0, 1))
             cam = np.maximum(values @ weights, 0)
     saliency: Array = np.abs(np.asarray(of_pixels)[0]).max(axis=2)
-    return Attribution(saliency, layer, cam, _occlusion(model, image, label, patch), patch)
+    return Attribution(saliency, layer, cam, _occlusion(model, image, label, patch, engine), patch)
 
 
-def _occlusion(model: Network, image: Array, label: int, patch: int) -> Array:
+def _occlusion(model: Network, image: Array, label: int, patch: int, engine: str) -> Array:
     """Cover each place in turn with the mean of the image."""
     height, width = image.shape[:2]
     rows, columns = (
@@ -126,7 +130,7 @@ def _occlusion(model: Network, image: Array, label: int, patch: int) -> Array:
     gray = image.mean(axis=(0, 1)).astype(image.dtype)
     for number, (i, j) in enumerate(places, 1):
         covered[number, i : i + patch, j : j + patch] = gray
-    probability = predict(model, covered)[:, label].astype(np.float64)
+    probability = predict(model, covered, engine=engine)[:, label].astype(np.float64)
     falls, times = np.zeros((height, width)), np.zeros((height, width))
     for number, (i, j) in enumerate(places, 1):
         falls[i : i + patch, j : j + patch] += probability[0] - probability[number]
