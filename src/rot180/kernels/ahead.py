@@ -15,10 +15,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -114,12 +115,13 @@ def compile_ahead(tasks: Iterable[str], tell: Tell) -> None:
     if not missing:
         return
     waiting = deque(sorted(missing, key=_length, reverse=True))
-    done = 0
+    done, counting = 0, Lock()
 
     def finished() -> None:
         nonlocal done
-        done += 1
-        tell(done, len(missing))
+        with counting:
+            done += 1
+            tell(done, len(missing))
 
     tell(0, len(missing))
     count = min(launching.most_threads(), MOST_PROCESSES, len(missing) // WORTH_A_PROCESS) - 1
@@ -128,16 +130,20 @@ def compile_ahead(tasks: Iterable[str], tell: Tell) -> None:
     try:
         for thread in threads:
             thread.start()
-        while waiting:
-            _compile(waiting.popleft())
+        for task in _taken(waiting):
+            _compile(task)
             finished()
-        for thread in threads:
-            thread.join()
     finally:
-        waiting.clear()
+        if waiting:  # interrupted
+            waiting.clear()
+            for process in processes:
+                process.kill()
+        for thread in threads:
+            if thread.is_alive():
+                thread.join()
         for process in processes:
-            process.kill()
-            process.communicate()
+            with suppress(OSError), process:
+                process.kill()
 
 
 def _start(count: int) -> list[subprocess.Popen[str]]:
@@ -162,15 +168,25 @@ def _hand_out(process: subprocess.Popen[str], waiting: deque[str], finished: Cal
     """Let a process do tasks as long as there are any; if it fails, what it has not done is compiled when needed."""
     if process.stdin is None or process.stdout is None or not process.stdout.readline():
         return
-    try:
-        while True:
-            process.stdin.write(waiting.popleft() + "\n")
+    for task in _taken(waiting):
+        try:
+            process.stdin.write(task + "\n")
             process.stdin.flush()
-            if not process.stdout.readline():
-                return
-            finished()
-    except (IndexError, OSError, ValueError):
-        return
+            said = process.stdout.readline()
+        except OSError:
+            return
+        if not said:
+            return
+        finished()
+
+
+def _taken(waiting: deque[str]) -> Iterator[str]:
+    """Yield tasks as long as nobody else has taken the last one."""
+    while True:
+        try:
+            yield waiting.popleft()
+        except IndexError:
+            return
 
 
 def work() -> None:
