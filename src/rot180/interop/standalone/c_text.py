@@ -115,9 +115,9 @@ def c_float(value: float) -> str:
     """Return a float of C.
 
     >>> c_float(1), c_float(1e-4)
-    ('1.0f', '0.0001f')
+    ('1.0f', '1e-04f')
     """
-    return f"{float(np.float32(value))!r}f" if value != int(value) or abs(value) > 1e15 else f"{int(value)}.0f"
+    return f"{np.float32(value)!s}f"
 
 
 def c_text(
