@@ -37,7 +37,6 @@ RISKY = (
     "check_methods_subset_invariance",
     "check_fit_idempotent",
     "check_fit2d_1feature",
-    "check_dont_overwrite_attributes",
     "check_estimators_nan_inf",
 )
 
