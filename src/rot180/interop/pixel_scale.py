@@ -12,8 +12,9 @@ from rot180.ops.types import Array
 def preprocessing_of(scale: Array, shift: Array, path: str) -> Preprocessing:
     """Return what brings integers from 0 to 255 to scale * pixels + shift: (pixels / 255 - mean) / deviation.
 
-    >>> preprocessing_of(np.full(1, 1 / 127.5), np.full(1, -1.0), "a.keras")
-    Preprocessing('dataset', mean=(0.5,), std=(0.5,))
+    >>> found = preprocessing_of(np.full(1, 1 / 127.5), np.full(1, -1.0), "a.keras")
+    >>> found.mean, found.std
+    ((0.5,), (0.5,))
     """
     if not (scale > 0).all() or not np.isfinite(shift).all() or not np.isfinite(scale).all():
         raise ModelError(f"{path}: it scales pixels by {scale.tolist()}; only positive numbers are supported")
