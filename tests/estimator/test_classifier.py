@@ -86,7 +86,7 @@ def test_the_model_tells_what_rows_are():
     [
         ({"image_shape": (8, 9)}, ShapeError, r"image_shape=\(8, 9, 1\) have 72 numbers, but the samples have 64"),
         ({"model": "lenet6"}, ArgumentError, "did you mean 'lenet5'"),
-        ({"model": "conv3x3:4 > > fc3", "image_shape": (8, 8)}, NotationError, "8x8x1"),
+        ({"model": "conv3x3:4 relux > fc3", "image_shape": (8, 8)}, NotationError, "8x8x1"),
         ({"model": "fc8 relu > fc4"}, ShapeError, "one output for each of the 3 classes; its output is 4 features"),
         ({"model": "9x9x1 > fc3"}, ShapeError, "the model takes 9x9x1, but the samples are 64 features"),
         ({"weights": "nothing.safetensors"}, ArgumentError, "weights are of networks for images"),

@@ -216,7 +216,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ArgumentError(f"classes must be those of the first call of partial_fit, {known.tolist()}")
         labels = np.searchsorted(known, y).clip(0, len(known) - 1)
         if (known[labels] != y).any():
-            raise ArgumentError(f"y has the class {y[known[labels] != y][0]!r}; the classes are {known.tolist()}")
+            raise ArgumentError(
+                f"y has the class {y[known[labels] != y].tolist()[0]!r}; the classes are {known.tolist()}"
+            )
         samples = with_class_weights(Samples(rows, labels.astype(np.int64), weights), self.class_weight, known)
         if is_first:
             self._begin(samples, known, shape, self._seed())
