@@ -69,7 +69,8 @@ def new_network(given: str | Network | None, shape: Shape, classes: int) -> tupl
         try:
             made = model(name)
         except NotationError:
-            model(given)  # the error of a misspelled name, if it is one
+            if re.fullmatch(r"[\w.-]+", given):
+                model(given)  # the error of a misspelled name
             raise
     if made.input_shape != shape:
         raise ShapeError(
