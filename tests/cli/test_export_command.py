@@ -45,7 +45,7 @@ def test_json(rot180: Call, trained: Path, tmp_path: Path) -> None:
     ("name", "options", "message"),
     [
         ("there.onnx", (), "there.onnx already exists; choose another --to or remove it"),
-        ("model.pb", (), "--to names a file that ends in .onnx or .safetensors; it is "),
+        ("model.pb", (), "--to names a file that ends in .onnx, .py, .h, .html or .safetensors; it is "),
         ("nowhere/model.onnx", (), "cannot be written because its folder does not exist; choose an existing one"),
         ("model.onnx", ("--opset", 9), "opset must be"),
         ("model.onnx", ("--input", "hwc"), "unknown layout 'hwc'"),

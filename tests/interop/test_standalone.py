@@ -73,7 +73,7 @@ def compared(module, model, count=100):
     return np.abs(module.predict(images) - expected).max() / max(1, np.abs(expected).max())
 
 
-@pytest.mark.filterwarnings("ignore::rot180.errors.PixelWarning")
+@pytest.mark.filterwarnings("ignore::rot180.errors.PixelWarning", "ignore:.*has no compiled kernel and runs in NumPy")
 def test_the_python_file_computes_what_the_network_does(model, tmp_path):
     path = tmp_path / "predict.py"
     program = program_of(model, "test")

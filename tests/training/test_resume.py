@@ -104,12 +104,12 @@ def test_a_training_stopped_in_its_validation_validates_again(monkeypatch: pytes
 
     calls = []
 
-    def evaluate_and_stop(engine, loss, *data, tta, stop):
+    def evaluate_and_stop(engine, loss, *data, stop, **rest):
         def stop_now():
             calls.append(keep.started.trainer.stop("enough"))
             return stop()
 
-        return run_evaluation(engine, loss, *data, batch_size=8, tta=tta, stop=stop_now)
+        return run_evaluation(engine, loss, *data, **{**rest, "batch_size": 8}, stop=stop_now)
 
     keep = StopAfter(10**6)
     monkeypatch.setattr("rot180.training.loop.run_evaluation", evaluate_and_stop)

@@ -27,7 +27,9 @@ def new_file(path: Path, option: str, *suffixes: str) -> str:
 
     suffix = path.suffix.lower()
     if suffix not in suffixes:
-        raise ArgumentError(f"{option} names a file that ends in {' or '.join(suffixes)}; it is {str(path)!r}")
+        *some, last = suffixes
+        known = f"{', '.join(some)} or {last}" if some else last
+        raise ArgumentError(f"{option} names a file that ends in {known}; it is {str(path)!r}")
     if os.path.lexists(path):
         raise ArgumentError(f"{path} already exists; choose another {option} or remove it")
     if not path.parent.is_dir():

@@ -11,7 +11,7 @@ from rot180.data.download import RemoteFile, download
 from rot180.data.named import cache_folder
 from rot180.data.options import Progress, _silent
 from rot180.errors import DataError, ModelError
-from rot180.files import open_regular, reading, write_atomically
+from rot180.files import Folder, open_regular, reading, write_atomically
 from rot180.interop.hub_config import HubConfig
 from rot180.nn.preprocessing import Preprocessing
 
@@ -130,7 +130,8 @@ def fetch_published(name: str, progress: Progress = _silent) -> Path:
         return received
     with zipfile.ZipFile(received) as archive:  # its checksum is the expected one
         write_atomically(path, archive.read(known.member[0]))
-    received.unlink(missing_ok=True)
+    with Folder(folder) as opened:
+        opened.remove(received.name)
     return path
 
 

@@ -84,7 +84,7 @@ def import_weights(
     model: str | None = None,
     *,
     input_shape: Iterable[int] | None = None,
-    progress: Progress = _silent,
+    progress: Progress | None = None,
 ) -> Imported:
     """Make a network from a file of weights that another program wrote.
 
@@ -118,7 +118,7 @@ def import_weights(
     TooLargeError
         The network needs more memory than is available.
     """
-    origin = find_weights(path, progress)
+    origin = find_weights(path, progress or _silent)
     shape = None if input_shape is None else image_shape(input_shape)
     with open_weights(origin.path, shape) as weights:
         if shape is not None and weights.network is None:

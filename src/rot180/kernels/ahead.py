@@ -104,14 +104,21 @@ ALWAYS = [
     f"{launching.__name__} _lead i i i i",
     f"{launching.__name__} _help i i i",
     f"{launching.__name__} _wake i i",
+    f"{launching.__name__} _is_used i i",
     f"{launching.__name__} _spin i",
 ]
 """What every launch needs."""
 
 
+_cached: set[str] = set()
+"""Tasks that are known to be in the cache: every new plan asks for most of them again."""
+
+
 def compile_ahead(tasks: Iterable[str], tell: Tell) -> None:
     """Compile what is not in Numba's cache yet; `tell` is only called if there is anything."""
-    missing = [task for task in dict.fromkeys([*tasks, *ALWAYS]) if _is_missing(task)]
+    asked = {task: None for task in [*tasks, *ALWAYS] if task not in _cached}
+    missing = [task for task in asked if _is_missing(task)]
+    _cached.update(asked.keys() - missing)
     if not missing:
         return
     waiting = deque(sorted(missing, key=_length, reverse=True))

@@ -14,7 +14,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
-import sys
 from collections.abc import Sequence
 from threading import Lock, Thread, local
 from time import perf_counter
@@ -24,6 +23,7 @@ import numpy as np
 from numba import config, typeof
 from numba.core.types import Type
 
+from rot180.files.system import is_windows
 from rot180.kernels.compiling import subroutine
 from rot180.kernels.entry import block_of, type_of
 from rot180.kernels.team import (
@@ -174,7 +174,7 @@ def _address(function: Any) -> int:
 
 def _address_of_give_way() -> int:
     """Return the address of the system's function that lets another thread have the core."""
-    if sys.platform == "win32":
+    if is_windows():
         return _address(ctypes.windll.kernel32.SwitchToThread)
     return _address(ctypes.CDLL(None).sched_yield)
 
@@ -211,6 +211,8 @@ class _Helpers:
     def lead(self, launch: Launch, threads: int) -> None:
         """Launch a list of kernels."""
         # A helper that is not running may still be in the list; it does nothing there, but the list must exist.
+        if self._kept is not None and not _is_used(self.shared, self._most):
+            self._kept = None
         self._kept = None if _lead(self.shared, *launch.words, threads) else (self._kept, launch)
 
     def stop(self) -> None:
