@@ -175,7 +175,7 @@ def _address(function: Any) -> int:
 def _address_of_give_way() -> int:
     """Return the address of the system's function that lets another thread have the core."""
     if is_windows():
-        return _address(ctypes.windll.kernel32.SwitchToThread)
+        return _address(ctypes.CDLL("kernel32").SwitchToThread)
     return _address(ctypes.CDLL(None).sched_yield)
 
 
