@@ -28,7 +28,9 @@ PUBLISHED = {
 
 
 def test_the_named_models() -> None:
-    assert sorted(MODELS) == sorted(["cnn-16-32-128", "cnn-32-64-512", "cnn-8-16", "digits", "lenet5", *PUBLISHED])
+    assert sorted(MODELS) == sorted(
+        ["cnn-16-32-128", "cnn-32-64-512", "cnn-8-16", "digits", "lenet5", "vgg6", *PUBLISHED]
+    )
     for name, text in MODELS.items():
         assert model(name).notation == model(text).notation
         assert model(name).output_shape == (NAMED_MODELS[name].classes,)

@@ -20,7 +20,7 @@ def test_every_named_model_has_one_and_any_other_the_default() -> None:
     assert set(RECIPES) < set(MODELS)
     assert recipe("9x9x1 > fc2") is recipe("vgg16") is DEFAULT
     assert recipe("9x9x1 > conv3x3:4 bn:eps=0.1 relu > fc2") is recipe("resnet20") is NORMALIZED
-    assert recipe("resnet20", kind="fast").augment == "crop:4,border:reflect,altflip"
+    assert recipe("resnet20", kind="fast").augment == "crop:2,border:reflect,altflip"
     assert recipe("resnet20", 100).batch_size == 32
 
 
@@ -42,6 +42,7 @@ def test_the_help_names_each_recipe() -> None:
 def test_fit_takes_it_even_for_a_single_step(name: str) -> None:
     network, options = model(name), asdict(recipe(name)) | {"epochs": 1}
     images = np.random.default_rng(0).integers(0, 256, (2, *network.input_shape), np.uint8)
-    kind = options.pop("normalize")
+    kind, subject = options.pop("normalize"), options.pop("subject")
+    assert subject in ("photographs", "digits")
     network.preprocessing = Preprocessing.of_dataset(images) if kind == "dataset" else Preprocessing(kind)
     assert len(fit(network, (images, np.array([0, 1])), **options).losses) == 1

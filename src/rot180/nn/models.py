@@ -71,6 +71,15 @@ NAMED_MODELS: dict[str, NamedModel] = {
         _ends_in_fc("conv5x5:32:same relu maxpool2 > conv5x5:64:same relu maxpool2 > fc512 relu"),
         "two wide convolutions and a hidden layer, 1.7 million parameters; over 98.5% on MNIST after one epoch",
     ),
+    "vgg6": NamedModel(
+        *DIGITS,
+        _ends_in_fc(
+            "conv3x3:32:nobias bn gelu > conv3x3:32:nobias maxpool2 bn gelu dropout0.2 "
+            "> conv3x3:64:same:nobias bn gelu > conv3x3:64:same:nobias maxpool2 bn gelu dropout0.3 "
+            "> conv3x3:128:same:nobias bn gelu > conv3x3:128:same:nobias bn gelu gmp dropout0.4"
+        ),
+        "six convolutions with normalization and dropout, 288 thousand parameters; the most accurate on MNIST",
+    ),
     "lenet5": NamedModel(
         *DIGITS,
         _ends_in_fc("conv5x5:6:same tanh avgpool2 > conv5x5:16 tanh avgpool2 > fc120 tanh > fc84 tanh"),
@@ -194,7 +203,7 @@ def default_network(shape: tuple[int, int, int], classes: int, *, width: int = 1
     >>> default_network((8, 8, 1), 3)
     '8x8x1 > conv3x3:32:same relu maxpool2 > fc128 relu > fc3'
     >>> default_network((32, 32, 3), 10).split(" > ")[-3:]
-    ['conv3x3:128:same:nobias maxpool2 bn relu', 'conv3x3:128:same:nobias bn relu gmp', 'fc10']
+    ['conv3x3:128:same:nobias maxpool2 bn gelu', 'conv3x3:128:same:nobias bn gelu gmp', 'fc10']
 
     References
     ----------
@@ -209,10 +218,10 @@ def default_network(shape: tuple[int, int, int], classes: int, *, width: int = 1
     while (longest - 2) >> stages > 6 and (shortest - 2) >> stages >= 2 and stages < 6:
         stages += 1
     channels = [32, *([64] * (stages - 3)), 128, 128][-stages:] if stages > 2 else [64, 128]
-    blocks = ["conv3x3:32:nobias bn relu"]
+    blocks = ["conv3x3:32:nobias bn gelu"]
     for count in channels:
         filters = count * width
-        blocks += [f"conv3x3:{filters}:same:nobias maxpool2 bn relu", f"conv3x3:{filters}:same:nobias bn relu"]
+        blocks += [f"conv3x3:{filters}:same:nobias maxpool2 bn gelu", f"conv3x3:{filters}:same:nobias bn gelu"]
     blocks[-1] += " gmp"
     return " > ".join([size, *blocks, f"fc{classes}"])
 

@@ -95,7 +95,7 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
             f"that begins with '{has} >'"
         )
     chosen = recipe(name, len(dataset.train_images), settings.recipe)
-    if not are_photographs(dataset):
+    if subject(dataset) != chosen.subject:
         chosen = replace(chosen, augment="none", tta="none")
     settings = settings.filled_in(name, chosen)
     model.preprocessing = preprocessing_for(str(settings.normalize), dataset)
@@ -118,7 +118,7 @@ def _prepare_from(source: Source, settings: RunSettings, progress: Progress | No
     dataset = _load(settings, options)
     model = adapted(source, dataset)
     chosen = fine_tuning(len(dataset.train_images), freeze=settings.freeze)
-    if not are_photographs(dataset):
+    if subject(dataset) != chosen.subject:
         chosen = replace(chosen, augment="none")
     settings = settings.filled_in(source.name, replace(chosen, normalize=model.preprocessing.kind))
     model.class_names = dataset.class_names
@@ -190,9 +190,17 @@ def with_validation(dataset: Dataset, settings: RunSettings, progress: Progress 
     return replace(dataset, validation_images=images, validation_labels=labels, sources=sources)
 
 
-def are_photographs(dataset: Dataset) -> bool:
-    """Return whether images look like photographs, which may be mirrored: colored, and not of digits or letters."""
-    return dataset.image_shape[2] == 3 and any(len(name) > 1 and not name.isdigit() for name in dataset.class_names)
+def subject(dataset: Dataset) -> str:
+    """Return what images show, as far as that decides how they may be altered: "digits", which may not be mirrored; \
+"photographs" for other colored images; or "unknown". Letters, whose shapes alone tell them apart, are "unknown".
+
+    >>> subject(load_data("digits"))
+    'digits'
+    """
+    names, channels = dataset.class_names, dataset.image_shape[2]
+    if all(name.isdigit() for name in names):
+        return "digits" if channels == 1 else "unknown"
+    return "photographs" if channels == 3 and any(len(name) > 1 and not name.isdigit() for name in names) else "unknown"
 
 
 def default_model(dataset: Dataset, recipe: str = "default") -> str:

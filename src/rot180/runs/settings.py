@@ -151,6 +151,7 @@ warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
         same_optimizer = self.optimizer in (None, from_recipe.optimizer)
         given = {name: value for name, value in asdict(self).items() if value is not None}
         defaults = asdict(from_recipe)
+        del defaults["subject"]  # whoever chose the recipe has looked at the images
         if not same_optimizer:
             defaults |= {
                 "lr": optimizer_by_name(str(self.optimizer)).initial_lr,

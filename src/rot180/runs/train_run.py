@@ -21,7 +21,7 @@ from rot180.runs.draw import draw_images, draw_model
 from rot180.runs.environment import begun, environment
 from rot180.runs.folder import RunFolder, create_numbered_run, create_run
 from rot180.runs.lock import RunLock
-from rot180.runs.prepare import Prepared, are_photographs, default_model, doubts, prepare
+from rot180.runs.prepare import Prepared, default_model, doubts, prepare, subject
 from rot180.runs.recorder import CheckpointPolicy, RunRecorder
 from rot180.runs.report import write_report
 from rot180.runs.settings import NOT_OF_FIT, OF_STEPS, RunSettings
@@ -196,7 +196,7 @@ def train_last_layer(
         return train_head(
             prepared.model,
             dataset,
-            mirrored=are_photographs(dataset),
+            mirrored=subject(dataset) == "photographs",
             validation=settings.validation,
             class_weights=settings.class_weights,
             seed=settings.seed,

@@ -28,7 +28,9 @@ batch_size, label_smoothing, ema, tta
     normalize : str
         The kind of `rot180.nn.preprocessing.Preprocessing`.
     augment : str
-        As in `fit`; "none" for no augmentation. `rot180 train` applies it, and `tta`, to photographs only.
+        As in `fit`; "none" for no augmentation.
+    subject : str
+        What `augment` and `tta` suit, "photographs" or "digits"; `rot180 train` leaves them out for anything else.
     """
 
     optimizer: str = "adam"
@@ -47,6 +49,7 @@ batch_size, label_smoothing, ema, tta
     batch_size: int = 32
     normalize: str = "scale"
     augment: str = "none"
+    subject: str = "photographs"
 
 
 DEFAULT = Recipe(schedule="cosine", warmup=0.05, epochs=5)
@@ -64,20 +67,23 @@ NORMALIZED = Recipe(
     schedule="cosine",
     warmup=0.1,
     label_smoothing=0.1,
-    epochs=16,
+    epochs=15,
     batch_size=128,
     normalize="dataset",
     augment="crop:4,border:reflect,altflip",
 )
 """For any network with batch normalization, which bears higher rates. Without the augmentation, CIFAR-10's default
-network overfits within four epochs: 88% of the training images, but 80% of 5,000 that were held out. With it, 85.9% of
-those after 12 epochs; 16 epochs with all training images, seed 0: 87.3% of the test images, in 525 s on two cores of an
-AMD EPYC (Zen 4)."""
+network overfits within four epochs. Of 5,000 training images that were held out, it knows 86.1% after five epochs, and
+85.5% with ReLU in place of GELU."""
 
-FAST_NORMALIZED = replace(NORMALIZED, epochs=9, tta="flip")
-"""For a wider network, which learns more in an epoch: mirror images count in testing, too."""
+FAST_NORMALIZED = replace(NORMALIZED, lr=1e-2, epochs=9, augment="crop:2,border:reflect,altflip", tta="flip")
+"""For a wider network, which learns more in an epoch: mirror images count in testing, too. After eight epochs, that for
+CIFAR-10 knows 89.1% of the test images (seed 0). With SGD and momentum, labels smoothed by 0.2, whitened patches and
+convolutions that begin as the identity, as in Jordan's networks, it knew 89.2% of 5,000 that were held out."""
 
-BEST_NORMALIZED = replace(FAST_NORMALIZED, epochs=24, augment="crop:4,border:reflect,altflip,cutout:8", ema=0.999)
+BEST_NORMALIZED = replace(
+    NORMALIZED, epochs=24, tta="flip", augment="crop:4,border:reflect,altflip,cutout:8", ema=0.999
+)
 """For more epochs of the wider network."""
 
 
@@ -151,10 +157,10 @@ NAMED_RECIPES: dict[str, NamedRecipe] = {
     "best": NamedRecipe(
         None,
         BEST_NORMALIZED,
-        None,
+        "vgg6",
         2,
-        "for photographs: 24 epochs of a wide network, mirrored images and an average of the weights; for other images "
-        "the same as default",
+        "many epochs, altered images and an average of the weights: vgg6 for 28x28x1 images, and a wide network for "
+        "photographs; for other images the same as default",
     ),
 }
 """The recipes that can be chosen by name."""
@@ -163,6 +169,23 @@ RECIPES: dict[str, Recipe] = {
     # MNIST, one epoch, seed 0: 99.20%
     "cnn-16-32-128": FAST,
     "cnn-32-64-512": Recipe(schedule="cosine", warmup=0.05, epochs=3),
+    # Compared on 10,000 of MNIST's training images that were held out, seed 0: 99.57%; without dropout, but with images
+    # distorted elastically, 99.51% after 16 epochs.
+    "vgg6": Recipe(
+        optimizer="adamw",
+        lr=5e-3,
+        weight_decay=0.05,
+        decay_bias_and_norm=False,
+        schedule="cosine",
+        warmup=0.1,
+        label_smoothing=0.05,
+        ema=0.999,
+        epochs=20,
+        batch_size=128,
+        normalize="dataset",
+        augment="rotate:10,scale:0.1,shift:2",
+        subject="digits",
+    ),
     # MNIST, five epochs, seeds 0 to 2: 98.94%. Tanh and mean-pooling learn slowly at the start: images around zero and
     # a high rate in the middle help; 1e-3, 3e-3 and cosine all end a little lower.
     "lenet5": Recipe(lr=2e-3, schedule="one-cycle", epochs=5, normalize="dataset"),
@@ -206,7 +229,7 @@ def recipe(name: str, images: int | None = None, kind: str = "default") -> Recip
         raise ArgumentError(f"unknown recipe {kind!r}{did_you_mean(kind, NAMED_RECIPES)}")
     named = NAMED_RECIPES[kind]
     is_normalized = "bn" in (word.partition(":")[0] for word in MODELS.get(name, name).split())
-    chosen = named.normalized if is_normalized else named.recipe
+    chosen = None if name == named.model else named.normalized if is_normalized else named.recipe
     if chosen is None:
         if name in RECIPES:
             return RECIPES[name]
