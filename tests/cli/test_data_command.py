@@ -47,7 +47,7 @@ def trained_on_photos(photos: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_a_folder_of_photos_needs_no_flag(trained_on_photos: tuple[Path, Any]) -> None:
     _, result = trained_on_photos
-    assert result["network"].startswith("64x64x3 > conv3x3:32:nobias bn relu")
+    assert result["network"].startswith("64x64x3 > conv3x3:32:nobias bn gelu")
     assert result["network"].endswith("fc2")
     assert result["test_count"] == 8
     assert result["test_accuracy"] == 1.0

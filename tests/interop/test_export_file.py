@@ -53,7 +53,7 @@ def test_a_named_model_in_onnx_runtime(name: str, tmp_path: Path) -> None:
         if not fold:
             assert all(np.array_equal(array, again.state[key]) for key, array in model.state.items())
     # a normalization that reads a sum, a concatenation or a pooling stays
-    assert ("BatchNormalization" in operators(path)) == (name == "densenet121")
+    assert ("BatchNormalization" in operators(path)) == (name in ("densenet121", "vgg6"))
 
 
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
