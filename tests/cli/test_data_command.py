@@ -41,7 +41,7 @@ def trained_on_photos(photos: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     run = tmp_path_factory.mktemp("runs") / "photos"
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert main(["train", str(photos), "--out", str(run), "--epochs", "3", "--json"]) == 0
+        assert main(["train", str(photos), "--out", str(run), "--epochs", "8", "--json"]) == 0
     return run, json.loads(out.getvalue())
 
 

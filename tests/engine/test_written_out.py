@@ -1,4 +1,4 @@
-"""Chains keep their bits: each named model without normalization against its training written out, operation by operation.
+"""Chains keep their bits: each named one against its training written out, operation by operation.
 
 A digest of the weights would hold for one processor and one BLAS only. On every machine, however, the NumPy engine runs
 exactly the operations below, in their order and from the same draws, and the compiled engine the same up to rounding.
