@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numba import config, typeof
+from numba.core.compiler_lock import global_compiler_lock as compiling
 from numba.core.types import Type
 
 from rot180.files.system import is_windows
@@ -242,6 +243,8 @@ def _after_fork() -> None:
 atexit.register(_stop)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+    # No thread may be compiling while a process is forked: in the child, nobody would ever release Numba's lock.
+    os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
 
 _chosen = _Chosen()
 _turn = Lock()
