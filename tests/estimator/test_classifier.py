@@ -25,6 +25,10 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import rot180
 from rot180 import CNNClassifier
 from rot180.errors import ArgumentError, NotationError, ShapeError
+from rot180.estimator import classifier
+from rot180.estimator.starting import trained_before
+from rot180.training.fit import hold_out
+from rot180.training.loop import Examples
 
 X, NUMBERS = load_digits(n_class=3, return_X_y=True)
 X, NUMBERS = X[:200], NUMBERS[:200]
@@ -165,12 +169,38 @@ def test_it_is_cloned_and_stored(tmp_path):
     rot180.save_model(tmp_path / "model.safetensors", fitted.model_)
 
 
-def test_it_starts_from_a_network_that_was_trained_before(tmp_path):
+def test_it_starts_from_a_network_that_was_trained_before(tmp_path, monkeypatch):
     images = X.reshape(-1, 8, 8, 1).astype(np.uint8)
     first = CNNClassifier(epochs=3, random_state=0).fit(images, NUMBERS)
     rot180.save_model(tmp_path / "model.safetensors", first.model_)
     found = CNNClassifier(weights=str(tmp_path / "model.safetensors"), epochs=0, random_state=0)
     assert found.fit(images[:100], Y[:100]).score(images, Y) > 0.9
+    # Sample weights count in the last layer, too: they are repetitions, and those of 0 are left out.
+    weights = np.random.default_rng(0).integers(0, 3, 100)
+    plain, weighted, repeated = (
+        clone(found).fit(*data).model_.state["fc2.weight"]
+        for data in (
+            (images[:100], Y[:100]),
+            (images[:100], Y[:100], weights),
+            (images[:100].repeat(weights, axis=0), Y[:100].repeat(weights)),
+        )
+    )
+    np.testing.assert_array_equal(weighted, repeated)
+    assert np.abs(weighted - plain).max() > 1e-4
+    # What early stopping holds out trains no part of the network.
+    given = []
+    monkeypatch.setattr(classifier, "trained_before", lambda *what: given.append(what[1]) or trained_before(*what))
+    validated = []
+    monkeypatch.setattr(
+        classifier,
+        "fit",
+        lambda model, data, **options: validated.append((data, options)) or rot180.fit(model, data, **options),
+    )
+    clone(found).set_params(early_stopping=1).fit(images[:100], Y[:100])
+    (data, options), trained = validated[0], {image.tobytes() for image in given[0].images}
+    _, held_out = hold_out(Examples(*data), options["validation"], options["seed"])
+    assert len(held_out.images) == len(data[0]) - len(trained) == 10
+    assert not trained & {image.tobytes() for image in held_out.images}
     with pytest.raises(ArgumentError, match="weights bring their own network"):
         clone(found).set_params(model="digits").fit(images, Y)
 

@@ -191,7 +191,7 @@ def test_class_weights_count_images_as_often_as_they_say():
     labels = generator.integers(0, 2, 40)
     features = generator.normal(size=(40, 3)) + labels[:, None]
     shares = np.array([1.0, 3.0])
-    problem = _Problem(features, labels, shares, "numpy")
+    problem = _Problem(features, labels, shares[labels], 2, "numpy")
     often = np.repeat(np.arange(40), shares[labels].astype(int))
     point = generator.normal(size=(4, 2))
     loss, gradient = problem._value(point, 0.0)
@@ -204,6 +204,32 @@ def test_class_weights_count_images_as_often_as_they_say():
     plain, weighted = (fit_head(features, labels, 2, class_weights=w, engine="numpy") for w in (None, [1.0, 50.0]))
     counts = [((features @ head.weight + head.bias).argmax(1) == 1).sum() for head in (plain, weighted)]
     assert counts[1] > counts[0]
+
+
+def test_sample_weights_count_each_image_on_both_sides():
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, 40)
+    features = generator.normal(size=(80, 3)) + np.tile(labels, 2)[:, None]  # of the images and their mirror images
+    weights = generator.integers(0, 3, 40).astype(float)
+
+    def head(labels=labels, features=features, **options):
+        return fit_head(features, labels, 2, engine="numpy", **options)
+
+    found = head(sample_weights=weights)
+    some = np.flatnonzero(weights)
+    left_out = head(labels[some], features[np.concatenate([some, some + 40])], sample_weights=weights[some])
+    for other in (left_out, head(sample_weights=8 * weights)):
+        np.testing.assert_array_equal(found.weight, other.weight)
+    np.testing.assert_array_equal(head(sample_weights=np.ones(40)).weight, head().weight)
+    # A weight by class is a class weight, apart from the mean.
+    of_class = np.array([1.0, 3.0])[labels]
+    twice = head(class_weights=[1.0, 3.0] / of_class.mean())
+    np.testing.assert_allclose(head(sample_weights=of_class).weight, twice.weight, rtol=1e-6)
+    # Images that count much more are classified as they are labeled.
+    wrong = labels.copy()
+    wrong[:5] = 1 - wrong[:5]
+    heavy = head(wrong, sample_weights=np.where(np.arange(40) < 5, 1000.0, 1.0))
+    assert ((features[:5] @ heavy.weight + heavy.bias).argmax(1) == wrong[:5]).all()
 
 
 def test_a_head_that_is_a_convolution():

@@ -20,6 +20,8 @@ from rot180.nn.validation import image_shape as checked_shape
 from rot180.ops.types import Array
 from rot180.training import History, Optimizer, fit, optimizer
 from rot180.training.evaluate import run_prediction
+from rot180.training.fit import hold_out
+from rot180.training.loop import Examples
 from rot180.training.progress_bar import ProgressBar
 from rot180.training.recipe import Recipe
 from rot180.training.sample_weights import read_sample_weights
@@ -171,8 +173,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         samples = with_class_weights(Samples(rows, labels.astype(np.int64), weights), self.class_weight, classes)
         samples = samples if self._augments else samples.joined
         samples = samples.evened
+        held_out = None if self.early_stopping is None else self.validation_fraction
         if before is None:
-            self._begin(samples, classes, shape, seed)
+            self._begin(samples, classes, shape, seed, held_out)
         chosen = recipe_of(self._name, self._shape, len(samples.labels), is_trained=self.weights is not None)
         with one_thread_in_jobs():
             self.history_: History = fit(
@@ -180,7 +183,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 (self._inputs(samples.x), samples.labels),
                 sample_weights=samples.weights,
                 seed=seed,
-                validation=None if self.early_stopping is None else self.validation_fraction,
+                validation=held_out,
                 early_stopping=self.early_stopping,
                 subscribers=[ProgressBar()] if self.verbose else [],
                 **self._settings(chosen),
@@ -305,8 +308,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if shape is not None and self.image_shape_ is not None and shape != self.image_shape_:
             raise ShapeError(f"the images must be {self.image_shape_}, like those of fit; they are {shape}")
 
-    def _begin(self, samples: Samples, classes: Array, shape: Shape | None, seed: int) -> None:
-        """Decide what the rows are, and create the network."""
+    def _begin(
+        self, samples: Samples, classes: Array, shape: Shape | None, seed: int, held_out: float | None = None
+    ) -> None:
+        """Decide what the rows are, and create the network; the samples that are held out train no part of it."""
         count = samples.x.shape[1]
         shape = shape or self._declared_shape(count)
         self.classes_, self.image_shape_, self._start = classes, shape, seed
@@ -322,7 +327,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if self.model is not None:
                 raise ArgumentError("weights bring their own network; leave out the model")
             self._name = ""
-            self.model_ = trained_before(self.weights, self._inputs(samples.x), samples.labels, len(classes), seed)
+            some = Examples(self._inputs(samples.x), samples.labels, samples.weights)
+            if held_out is not None:
+                some, _ = hold_out(some, held_out, seed)
+            self.model_ = trained_before(self.weights, some, len(classes), seed)
         else:
             self.model_, self._name = new_network(self.model, self._shape, len(classes))
             if shape is None:

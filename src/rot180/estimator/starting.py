@@ -10,9 +10,9 @@ from typing import Any
 from rot180.errors import ArgumentError, NotationError, ShapeError
 from rot180.nn import MODELS, Network, model
 from rot180.nn.models import adapted_model, default_network
-from rot180.ops.types import Array
 from rot180.runs.source import open_source, with_new_head
 from rot180.training.head import compute_features, fit_head
+from rot180.training.loop import Examples
 from rot180.training.recipe import Recipe, fine_tuning, recipe
 
 Shape = tuple[int, ...]
@@ -85,7 +85,7 @@ def new_network(given: str | Network | None, shape: Shape, classes: int) -> tupl
     return made, name
 
 
-def trained_before(weights: str, images: Array, labels: Array, classes: int, seed: int) -> Network:
+def trained_before(weights: str, examples: Examples, classes: int, seed: int) -> Network:
     """Return the network of a file, run or name with a new last layer, trained on the features of these images.
 
     Raises
@@ -94,10 +94,12 @@ def trained_before(weights: str, images: Array, labels: Array, classes: int, see
         As from `rot180 train --from`.
     """
     source = open_source(str(weights)).model
-    made = with_new_head(source, images.shape[1:], classes)
+    images, labels, sample_weights = examples
+    height, width, channels = images.shape[1:]
+    made = with_new_head(source, (height, width, channels), classes)
     made.preprocessing = replace(source.preprocessing, pixels=None)
     features = compute_features(made, images, mirrored=False)
-    head = fit_head(features, labels, classes, seed=seed)
+    head = fit_head(features, labels, classes, sample_weights=sample_weights, seed=seed)
     last = made.layers[-1]
     made.state[f"{last.name}.weight"][...] = head.weight
     made.state[f"{last.name}.bias"][...] = head.bias

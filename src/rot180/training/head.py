@@ -7,7 +7,7 @@ problem, multinomial logistic regression,
 
 which L-BFGS solves to the end. Features are standardized for it; afterwards, mean and deviation are put into weight and
 bias. `decay` is the one with which the fewest images are misclassified in a fifth of the training images, which are
-held out for that. With class weights, an image counts as much as the weight of its class, in the mean and in choosing.
+held out for that. With weights, an image counts as much as its own and that of its class, in the mean and in choosing.
 
 References
 ----------
@@ -47,7 +47,7 @@ MEMORY, ITERATIONS, TOLERANCE = 10, 200, 1e-4
 class Head(NamedTuple):
     """A trained last layer, the decay that was chosen, and the accuracy of the images held out for that.
 
-    With class weights, the accuracy is weighted, too.
+    With weights, the accuracy is weighted, too.
     """
 
     weight: Array
@@ -109,6 +109,7 @@ def fit_head(
     classes: int,
     *,
     class_weights: Array | None = None,
+    sample_weights: Array | None = None,
     seed: int = 0,
     engine: str = "auto",
     progress: Progress | None = None,
@@ -123,6 +124,8 @@ def fit_head(
     classes : int
     class_weights : (classes,), optional
         How much an image of each class counts; by default 1.
+    sample_weights : (N,), optional
+        How much each image counts, relative to their mean; one of weight 0 is left out. By default all alike.
     seed : int
         Determines the images that are held out to choose the decay.
     engine : str
@@ -140,22 +143,27 @@ def fit_head(
     True
     """
     sides = len(features) // len(labels)
+    counts = np.ones(len(labels)) if class_weights is None else np.asarray(class_weights)[labels]
+    if sample_weights is not None:
+        some = np.flatnonzero(sample_weights)
+        features = features.reshape(sides, len(labels), -1)[:, some].reshape(sides * len(some), -1)
+        counts = counts[some] * (sample_weights[some] / sample_weights[some].mean())
+        labels = labels[some]
     order = stream(seed, "head").permutation(len(labels))
     held = np.sort(order[: max(1, round(HELD_OUT * len(labels)))]) if len(labels) > 1 else order[:1]
     kept = np.setdiff1d(order, held) if len(labels) > 1 else order
     rows = np.concatenate([kept + side * len(labels) for side in range(sides)])
-    counts = np.ones(classes) if class_weights is None else np.asarray(class_weights)
-    problem = _Problem(features[rows], np.tile(labels[kept], sides), counts, engine)
+    problem = _Problem(features[rows], np.tile(labels[kept], sides), np.tile(counts[kept], sides), classes, engine)
     point, best = problem.start(), (-1.0, DECAYS[0])
     for done, decay in enumerate(DECAYS, 1):
         point = problem.solve(point, decay)
         weight, bias = problem.weights(point)
         correct = problem.outputs(features[held], weight, bias).argmax(1) == labels[held]
-        accuracy = float((correct * counts[labels[held]]).sum() / max(counts[labels[held]].sum(), 1e-30))
+        accuracy = float((correct * counts[held]).sum() / max(counts[held].sum(), 1e-30))
         best = max(best, (accuracy, decay), key=lambda found: (round(found[0], 9), found[1]))
         if progress is not None:
             progress("training the head", done, len(DECAYS) + 1)
-    whole = _Problem(features, np.tile(labels, sides), counts, engine)
+    whole = _Problem(features, np.tile(labels, sides), np.tile(counts, sides), classes, engine)
     weight, bias = whole.weights(whole.solve(whole.start(), best[1]))
     if progress is not None:
         progress("training the head", len(DECAYS) + 1, len(DECAYS) + 1)
@@ -165,15 +173,15 @@ def fit_head(
 class _Problem:
     """Logistic regression on standardized features; a point is weight and bias, one row below the other."""
 
-    def __init__(self, features: Array, labels: Array, class_weights: Array, engine: str) -> None:
+    def __init__(self, features: Array, labels: Array, counts: Array, classes: int, engine: str) -> None:
         operations: Any = ops if engine == "numpy" else kernels
         self._linear, self._backward = operations.linear, operations.linear_backward
         self._mean = features.mean(0, dtype=np.float64).astype(features.dtype)
         deviation = features.std(0, dtype=np.float64)
         self._deviation = np.where(deviation > 1e-6 * max(deviation.max(), 1e-30), deviation, 1).astype(features.dtype)
         self._x = (features - self._mean) / self._deviation
-        self._labels, self._classes = labels, len(class_weights)
-        self._shares = class_weights[labels] / len(labels)
+        self._labels, self._classes = labels, classes
+        self._shares = counts / len(labels)
 
     def start(self) -> Array:
         return np.zeros((self._x.shape[1] + 1, self._classes))
