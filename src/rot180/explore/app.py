@@ -39,8 +39,7 @@ from starlette.routing import Route
 
 from rot180.errors import ArgumentError, Rot180Error
 from rot180.explore import lab
-from rot180.explore.asked import body, last_event, pixels, wanted_language, whole
-from rot180.explore.guard import BodyTooLarge
+from rot180.explore.asked import body, last_event, pixels, whole
 from rot180.explore.owner import Owner
 from rot180.explore.passes import Pass, Passes, describe_layers, place_of
 from rot180.explore.subject import Subject
@@ -53,17 +52,10 @@ from rot180.language import LANGUAGES, language, translate
 from rot180.language.visible import json_ready
 from rot180.nn.pixel_range import PixelRange, to_show
 from rot180.ops.types import Array
+from rot180.web.guard import BodyTooLarge, wanted_language
+from rot180.web.page import PageFiles
 
 PAGE = files("rot180.explore") / "page"
-
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-}
-"""The kinds of files that the page consists of."""
 
 IMAGES = 24
 """Images that are sent at once, as the page shows them in a strip."""
@@ -88,9 +80,10 @@ class Explorer:
         self.bench = asyncio.Lock()
         self.is_closing = False
         self.limits = PixelRange.of(np.asarray(subject.images[:MOST_OF_A_BATCH])).limits
+        page = PageFiles(PAGE)
         self.app = Starlette(
             routes=[
-                Route("/", self._file),
+                Route("/", page.answer),
                 Route("/api/subject", self._subject),
                 Route("/api/images/{first:int}", self._images),
                 Route("/api/pass/{number:int}", self._describe),
@@ -109,7 +102,7 @@ class Explorer:
                 Route("/api/bench", self._bench, methods=["POST"]),
                 Route("/api/train", self._train, methods=["POST"]),
                 Route("/api/health", self._health, methods=["POST"]),
-                Route("/{name}", self._file),
+                Route("/{name}", page.answer),
             ],
             exception_handlers={
                 Rot180Error: _explain_error,
@@ -127,14 +120,6 @@ class Explorer:
     async def _ask(self, command: Callable[[], Result]) -> Result:
         """Have the owner of the network carry out a command between two steps."""
         return await asyncio.wrap_future(self.owner.ask(command))
-
-    async def _file(self, request: Request) -> Response:
-        name = request.path_params.get("name", "index.html")
-        file, kind = PAGE / name, TYPES.get("." + name.rpartition(".")[2])
-        # The router allows no slash in a name, so it stays in the folder.
-        if kind is None or not file.is_file():
-            return Response(status_code=404)
-        return Response(file.read_bytes(), media_type=kind)
 
     async def _subject(self, request: Request) -> Response:
         subject, model = self.subject, self.training.model

@@ -12,7 +12,6 @@ import numpy as np
 from starlette.requests import Request
 
 from rot180.errors import ArgumentError
-from rot180.language import LANGUAGES
 from rot180.ops.types import Array
 
 
@@ -57,8 +56,3 @@ def whole(asked: Mapping[str, Any], name: str, below: int, default: int | None =
     if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < below:
         raise ArgumentError(f"{name} must be a whole number from 0 to {below - 1}")
     return found
-
-
-def wanted_language(request: Request) -> str:
-    wanted = request.query_params.get("language") or request.headers.get("accept-language", "")[:2].lower()
-    return wanted if wanted in LANGUAGES else "en"

@@ -7,29 +7,18 @@ token in the printed address. Commands must also come from the page itself, as J
 
 from __future__ import annotations
 
-import hmac
 import secrets
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rot180.language import translate
+from rot180.web.guard import Cookie, bounded, is_foreign, is_same, says_too_large, with_headers
 
 MAX_BODY = 1_000_000
 """The longest body of a request, in bytes: an image of 512 x 512 x 3 and its frame."""
-
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
-"""Sent with every answer."""
 
 
 class Guard:
@@ -44,9 +33,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self._app, self._host = app, host
-        self.cookie = f"rot180-{host.rpartition(':')[2]}"  # a browser sends the cookies of all ports of a host
+        self._cookie = Cookie(int(host.rpartition(":")[2]), secrets.token_urlsafe(24))
         self._token: str | None = secrets.token_urlsafe(24)
-        self._secret = secrets.token_urlsafe(24)
 
     @property
     def address(self) -> str:
@@ -57,83 +45,43 @@ class Guard:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        headers = Headers(scope=scope)
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                added = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    added[name] = value
-                added.setdefault("cache-control", "no-store")
-            await send(message)
-
-        answer = self._refusal(scope, headers)
+        answer = self._refusal(scope, Headers(scope=scope))
         if answer is not None:
-            await answer(scope, receive, send_guarded)
+            await answer(scope, receive, with_headers(send))
             return
-        await self._app(scope, _bounded(receive) if scope["method"] == "POST" else receive, send_guarded)
+        await self._app(scope, bounded(receive, MAX_BODY) if scope["method"] == "POST" else receive, with_headers(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request that is not passed on; None for one that is."""
         if headers.getlist("host") != [self._host]:
             return _refused(421, "the request names another host than the one that is served")
-        site = headers.get("sec-fetch-site", "none")
         if scope["path"] == "/" and scope["method"] == "GET":
             given = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=4).get("token")
             if given is not None:
                 return self._exchange(given[0])
-        elif site not in ("same-origin", "none"):
+        elif is_foreign(headers):
             return _refused(403, "the request comes from another page")
-        if not self._has_cookie(headers):
+        if not self._cookie.is_in(headers):
             return _refused(403, "open the address that rot180 explore has printed; it is good for one browser")
         if scope["method"] == "POST":
-            return self._refused_command(headers, site)
+            return self._refused_command(headers)
         return None
 
     def _exchange(self, given: str) -> Response:
         """Exchange the token for the cookie, once."""
-        if self._token is None or not hmac.compare_digest(given.encode(), self._token.encode()):
+        if self._token is None or not is_same(given, self._token):
             return _refused(403, "this address has been used or is wrong; start rot180 explore again for a new one")
         self._token = None
-        answer = RedirectResponse("/", status_code=303)
-        answer.set_cookie(self.cookie, self._secret, httponly=True, samesite="strict", path="/")
-        return answer
+        return self._cookie.hand_out()
 
-    def _has_cookie(self, headers: Headers) -> bool:
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
-        except CookieError:
-            return False
-        return found is not None and hmac.compare_digest(found.value.encode(), self._secret.encode())
-
-    def _refused_command(self, headers: Headers, site: str) -> Response | None:
-        if headers.get("origin") != f"http://{self._host}" or site not in ("same-origin", "none"):
+    def _refused_command(self, headers: Headers) -> Response | None:
+        if headers.get("origin") != f"http://{self._host}" or is_foreign(headers):
             return _refused(403, "commands are taken from the page itself only")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _refused(415, "commands are JSON")
-        length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length[:12]) > MAX_BODY:
+        if says_too_large(headers, MAX_BODY):
             return _refused(413, f"a command has at most {MAX_BODY:,} bytes")
         return None
-
-
-class BodyTooLarge(Exception):
-    """A body went on after the bytes that it may have."""
-
-
-def _bounded(receive: Receive) -> Receive:
-    """Return the same messages, but no body that is longer than it may be, whatever its header says."""
-    taken = 0
-
-    async def bounded() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > MAX_BODY:
-            raise BodyTooLarge
-        return message
-
-    return bounded
 
 
 def _refused(status: int, reason: str) -> Response:

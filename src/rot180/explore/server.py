@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable
 
 import uvicorn
 
-from rot180.errors import ArgumentError
 from rot180.explore.app import Explorer
 from rot180.explore.guard import Guard
 from rot180.explore.subject import Subject
-
-LOOPBACK = "127.0.0.1"
+from rot180.web.listening import LOOPBACK, address_of, is_loopback, listen
 
 MOST_REQUESTS = 100
 """Requests that are answered at once."""
@@ -41,11 +38,10 @@ def explore(
     ArgumentError
         The host is unknown, or the port is taken.
     """
-    listening = _listen(host, port)
-    place = f"[{host}]" if ":" in host else host
+    listening = listen(host, port)
     explorer = Explorer(subject)
-    guard = Guard(explorer.app, f"{place}:{listening.getsockname()[1]}")
-    if not _is_loopback(host):
+    guard = Guard(explorer.app, address_of(host, listening))
+    if not is_loopback(host):
         tell(f"--host {host}: other machines can reach the page, unencrypted; whoever sees the address can use it")
     config = uvicorn.Config(
         guard,
@@ -83,23 +79,3 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()
         await super().shutdown(sockets)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(128)
-    except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ArgumentError(f"--host {host} --port {port}: {reason}; choose another port, or leave both out") from None
-    return listening
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

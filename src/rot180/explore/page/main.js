@@ -2,14 +2,14 @@
 
 import { address, link } from "./address.js";
 import { bench } from "./bench.js";
-import { forgetColors } from "./colors.js";
 import { el } from "./dom.js";
+import { begin, choosers } from "./frame.js";
 import { journey } from "./journey.js";
 import { lab } from "./lab.js";
 import { microscope } from "./microscope.js";
 import { river } from "./river.js";
 import { get } from "./server.js";
-import { count, speak, t } from "./texts.js";
+import { count, t } from "./texts.js";
 import { time } from "./time.js";
 import { goTo, showTour, stops } from "./tour.js";
 import { train } from "./train.js";
@@ -22,20 +22,9 @@ const app = { subject: null, training: null };
 let leave = () => {};
 let shown = 0;
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-
-function useTheme() {
-  const theme = localStorage.getItem("theme") ?? "auto";
-  document.documentElement.dataset.theme = theme === "auto" ? (dark.matches ? "dark" : "light") : theme;
-  forgetColors();
-}
-
 function header(page) {
   const { subject, training } = app;
   const pages = Object.keys(PAGES).filter((name) => subject.can_train || (name !== "train" && name !== "time"));
-  const choose = (name, options, chosen, label, take) =>
-    el("select", { "aria-label": label, name, onchange: (event) => take(event.target.value) },
-      options.map(([code, text]) => el("option", { value: code, selected: code === chosen }, text)));
   const state = el("span", { role: "status" });
   const tell = () => {
     state.className = training.isConnected ? "" : "lost";
@@ -51,17 +40,7 @@ function header(page) {
     el("nav", { "aria-label": t("pages") }, pages.map((name) => el("a", { href: link(name), "aria-current": name === page ? "page" : null }, t(`page.${name}`)))),
     el("div", { class: "tools" },
       el("span", { class: "name", title: subject.notation }, subject.name), state,
-      choose("language", Object.entries(subject.languages), document.documentElement.lang, t("language"), async (code) => {
-        localStorage.setItem("language", code);
-        await speak(code);
-        training.connect();
-        await show();
-      }),
-      choose("theme", ["auto", "light", "dark"].map((name) => [name, t(`theme.${name}`)]), localStorage.getItem("theme") ?? "auto", t("theme"), (theme) => {
-        localStorage.setItem("theme", theme);
-        useTheme();
-        show();
-      })));
+      choosers(subject.languages, show, () => training.connect())));
 }
 
 function front(main) {
@@ -101,13 +80,7 @@ addEventListener("hashchange", async () => {
   document.querySelector("#main h1")?.focus({ preventScroll: true });
   scrollTo(0, 0);
 });
-dark.addEventListener("change", () => {
-  useTheme();
-  show();
-});
-
-useTheme();
 app.subject = await get("/api/subject");
-await speak(localStorage.getItem("language") ?? app.subject.language);
+await begin(app.subject.language, show);
 app.training = new Training();
 await show();

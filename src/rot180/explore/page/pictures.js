@@ -1,6 +1,7 @@
-// Images as a person sees them: gray or in color, without a scale; and a strip of them to choose from.
+// A strip of images to choose from.
 
 import { el } from "./dom.js";
+import { thumbnail } from "./picture.js";
 import { arrays, remembering } from "./server.js";
 import { t } from "./texts.js";
 
@@ -10,32 +11,6 @@ const load = remembering(20, async (first) => {
   const { arrays: { images }, metadata } = await arrays(`/api/images/${first}`);
   return { images, labels: JSON.parse(metadata.labels) };
 });
-
-/** Draw one image of a tensor (N, H, W, C) with values in [0, 1]. */
-export function picture(canvas, { shape, data }, at) {
-  const [, height, width, channels] = shape;
-  canvas.width = width;
-  canvas.height = height;
-  const context = canvas.getContext("2d");
-  const drawn = context.createImageData(width, height);
-  const start = at * height * width * channels;
-  for (let pixel = 0; pixel < height * width; pixel++) {
-    const of = (channel) => 255 * data[start + pixel * channels + (channels < 3 ? 0 : channel)];
-    drawn.data.set([of(0), of(1), of(2), 255], 4 * pixel);
-  }
-  context.putImageData(drawn, 0, 0);
-  return canvas;
-}
-
-/** A labeled picture as large as `space` allows. */
-export function thumbnail(tensor, at, space, attributes = {}) {
-  const canvas = picture(el("canvas", { "aria-hidden": "true", ...attributes }), tensor, at);
-  const [, height, width] = tensor.shape;
-  const scale = space / Math.max(height, width);
-  canvas.style.width = `${Math.round(width * scale)}px`;
-  canvas.style.height = `${Math.round(height * scale)}px`;
-  return canvas;
-}
 
 /**
  * A number to type, and the images around it to click.

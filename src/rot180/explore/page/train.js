@@ -2,7 +2,7 @@
 
 import { curve } from "./curve.js";
 import { el } from "./dom.js";
-import { thumbnail } from "./pictures.js";
+import { thumbnail } from "./picture.js";
 import { arrays, post } from "./server.js";
 import { brief, count, t, term } from "./texts.js";
 

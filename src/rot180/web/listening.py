@@ -1,0 +1,57 @@
+"""The socket that a server listens on, and whether other machines can reach it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from rot180.errors import ArgumentError
+
+LOOPBACK = "127.0.0.1"
+"""This machine, and no other one."""
+
+
+def listen(host: str, port: int, *, backlog: int = 128) -> socket.socket:
+    """Return a socket that listens.
+
+    Parameters
+    ----------
+    host : str
+        A name or an address of this machine.
+    port : int
+        0 for any free one.
+    backlog : int
+        Connections that may wait to be accepted.
+
+    Raises
+    ------
+    ArgumentError
+        The host is unknown, or the port is taken.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(backlog)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ArgumentError(f"--host {host} --port {port}: {reason}; choose another port, or leave both out") from None
+    return listening
+
+
+def address_of(host: str, listening: socket.socket) -> str:
+    """Return host and port as they stand in an address, such as `127.0.0.1:8000`."""
+    return f"{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine and nobody else can reach it.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "example.org")]
+    [True, True, True, False, False]
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
