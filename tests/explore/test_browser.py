@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from browser import Tab, browser, missing, open_tab
-from ledgers_in_page import differences
+from ledgers_in_page import differences, number
 from serving import NETWORK, Served
 
 from rot180.explore import open_subject
+from rot180.inside import products
+from rot180.inside.explain import Trace
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
-PAGES = ("", "train", "journey", "microscope", "river", "time", "try", "lab", "bench")
+PAGES = ("", "train", "journey", "microscope", "products", "river", "time", "try", "lab", "bench")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,41 @@ def test_turning_round_reverses_the_kernel_by_keyboard_alone(tab: Tab) -> None:
     assert orders() == [forward, forward[::-1]]
     page.keyboard.press("b")
     tab.ledger("conv1.output[3,4,1]")
+
+
+def test_the_three_products_are_brushed_together_by_keyboard_and_folding_adds_up(tab: Tab) -> None:
+    page = tab.page
+    tab.go("products", "image=5&layer=conv1&at=27,4,1")
+    model = open_subject(NETWORK, data="digits")
+    found = products(Trace(model.model, np.asarray(model.images[5]), int(model.labels[5])), 0)
+
+    def read() -> tuple[list[float], float, list[Fraction]]:
+        """The three sums that the page has added up, and the sum of the copies with its entries."""
+        sums = page.locator(".product > p").all_text_contents()
+        totals = [float(text.split("added up by this page ")[1].split(",")[0].replace("−", "-")) for text in sums]
+        rows = [number(text) for text in page.locator(".fold tbody td.n").all_text_contents()]
+        return totals, number(page.locator(".fold tr.sum td.n").text_content()), rows
+
+    def hold(p: int, k: int, f: int) -> None:
+        totals, folded, copies = read()
+        assert totals == pytest.approx([found.y_col[p, f], found.dw_col[k, f], found.dx_col[p, k]], rel=1e-4, abs=1e-6)
+        pixel = found.places[p, k]
+        assert page.locator(".fold tbody tr:not([data-rest])").count() == (found.places == pixel).sum()
+        assert sum(copies) == folded
+        assert float(folded) == pytest.approx(found.folded.ravel()[pixel], rel=1e-4, abs=1e-7)
+
+    hold(27, 4, 1)
+    page.locator(".product").nth(0).locator("figure").nth(1).locator(".cell").focus()  # x_col
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    hold(28, 5, 1)
+    page.locator(".product").nth(1).locator("figure").nth(0).locator(".cell").focus()  # dw_col
+    page.keyboard.press("ArrowRight")
+    hold(28, 5, 2)
+    assert "at=28%2C5%2C2" in page.url
+    chosen = "[...document.querySelectorAll('.product .cell')].map((cell) => cell.textContent.split(':')[0])"
+    assert len(set(page.evaluate(chosen))) > 3
+    assert tab.faults == []
 
 
 def test_a_source_leads_to_its_own_ledger_and_a_click_on_a_map_turns_round(tab: Tab) -> None:

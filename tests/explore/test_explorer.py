@@ -44,6 +44,20 @@ def test_maps_and_ledgers_are_those_of_the_network(served: Served) -> None:
         assert ledger == json.loads(json.dumps(explain_in(trace, cell).to_dict()))
 
 
+def test_the_products_are_those_of_inside(served: Served) -> None:
+    subject = open_subject(NETWORK, data="digits")
+    expected = rot180.inside.products(Trace(subject.model, subject.images[5], int(subject.labels[5])), 0)
+    made = served.post("/api/pass", {"image": 5})
+    status, _, body = served.ask("GET", f"/api/pass/{made['pass']}/conv1/products/0")
+    assert status == 200
+    found = load(body)
+    for name in ("x_col", "w_col", "dy_col", "y_col", "dw_col", "dx_col", "image", "folded", "places"):
+        np.testing.assert_array_equal(found[name], getattr(expected, name), err_msg=name)
+    status, _, body = served.ask("GET", f"/api/pass/{made['pass']}/relu1/products/0")
+    assert status == 400
+    assert "relu1 is not a product of matrices" in json.loads(body)["error"]
+
+
 def test_a_ledger_speaks_the_language_of_the_page(served: Served) -> None:
     made = served.post("/api/pass", {"image": 0})
     asked = json.dumps({"pass": made["pass"], "cell": "conv1.output[3,5,1]"}).encode()

@@ -5,6 +5,7 @@ GET   /api/subject              what is explored: layers, images, classes
 GET   /api/images/FIRST         some images with their labels, in the safetensors layout
 GET   /api/pass/NUMBER          a pass: its image, its probabilities, the ends of the color scales
 GET   /api/pass/NUMBER/LAYER    the arrays around a layer, in the safetensors layout; never changes
+GET   /api/pass/NUMBER/LAYER/products/GROUP   its passes as three matrix products, likewise
 GET   /api/events               the training, as server-sent events, at most ten a second
 GET   /api/batch                the images and labels that the training takes next, in the safetensors layout
 POST  /api/pass                 {"image": 7}, or {"pixels": BASE64} of H x W x C bytes: send an image through the
@@ -88,6 +89,7 @@ class Explorer:
                 Route("/api/images/{first:int}", self._images),
                 Route("/api/pass/{number:int}", self._describe),
                 Route("/api/pass/{number:int}/{layer}", self._layer),
+                Route("/api/pass/{number:int}/{layer}/products/{group:int}", self._products),
                 Route("/api/events", self._events),
                 Route("/api/batch", self._batch),
                 Route("/api/pass", self._make, methods=["POST"]),
@@ -240,6 +242,11 @@ class Explorer:
         found, name = self._find(request.path_params["number"]), request.path_params["layer"]
         place_of(found.trace.model, name)
         return _binary(await asyncio.to_thread(found.layer, name))
+
+    async def _products(self, request: Request) -> Response:
+        given = request.path_params
+        found = self._find(given["number"])
+        return _binary(await asyncio.to_thread(found.products, given["layer"], given["group"]))
 
     def _named(self, asked: Mapping[str, Any]) -> tuple[Pass, str]:
         """Return the pass and the cell that a command names."""

@@ -17,6 +17,7 @@ from rot180.inside.explain import Ledger, Trace, explain_in
 from rot180.inside.explain.arrays import largest_magnitudes, layer_arrays
 from rot180.inside.explain.loss import probabilities
 from rot180.inside.nudging import Nudge, nudge
+from rot180.inside.products import has_products, products
 from rot180.inside.rivers import Bed, river
 from rot180.nn import Network
 from rot180.nn.layer import Layer
@@ -90,6 +91,24 @@ class Pass:
         sent = {key: np.asarray(array) for key, array in arrays.items() if array.size <= LARGEST}
         too_large = {key: list(array.shape) for key, array in arrays.items() if array.size > LARGEST}
         return serialize(sent, {"too_large": json.dumps(too_large), "layer": name})
+
+    def products(self, name: str, group: int) -> bytes:
+        """Return the matrices of one layer in the safetensors layout; as from `rot180.inside.products`.
+
+        Raises
+        ------
+        ArgumentError
+            The network has no such layer, it is of another kind, or the matrices are too large to be sent.
+        """
+        place = place_of(self.trace.model, name)
+        with self.lock:
+            found = products(self.trace, place, group)
+        if found.x_col.size > LARGEST:
+            raise ArgumentError(f"x_col of {name} has {found.x_col.size:,} values, more than the {LARGEST:,} sent")
+        told = {key: getattr(found, key) for key in ("kind", "windows", "taps", "image_shape", "difference")}
+        names = ("image", "folded", "x_col", "w_col", "dy_col", "y_col", "dw_col", "dx_col")
+        sent = {key: np.ascontiguousarray(getattr(found, key)) for key in names}
+        return serialize({**sent, "places": found.places.astype(np.float64)}, {"products": json.dumps(told)})
 
     def river(self) -> tuple[Bed, ...]:
         """Return how much of delta flows through each layer; as from `rot180.inside.river`."""
@@ -186,6 +205,7 @@ def describe_layers(model: Network) -> list[dict[str, Any]]:
             "parameters": {name: list(array.shape) for name, array in layer.parameters.items()},
             "groups": _groups(layer),
             "is_join": layer.is_join,
+            "has_products": has_products(layer),
         }
         for (layer, reads), shapes in zip(model.nodes, model.layer_shapes, strict=True)
     ]

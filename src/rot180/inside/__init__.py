@@ -5,6 +5,7 @@
 | the path of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
 | the loss around one pixel or parameter | `nudge`, `Nudge` |
 | one image through a training | `Moments`, `Moment`; `decision`, `Decision` |
+| the three products of a layer | `products`, `Products` |
 | how much of delta flows through each layer | `river`, `Bed` |
 | mistakes made on purpose, and the check that finds them | `bug_bench`, `BenchResult`, `BUGS` |
 | the cost of a network before it runs | `cost`, `Cost`, `LayerCost`; `compiled_cost`, `CompiledCost`, `StepCost` |
@@ -22,6 +23,7 @@ from rot180.inside.journeys import Journey, journey
 from rot180.inside.moments import Decision, Moment, Moments, decision
 from rot180.inside.nudging import Nudge, nudge
 from rot180.inside.optimizer_check import OptimizerReport, check_optimizer
+from rot180.inside.products import Products, products
 from rot180.inside.rivers import Bed, river
 from rot180.inside.watcher import Source, Step
 
@@ -40,6 +42,7 @@ __all__ = [
     "Moments",
     "Nudge",
     "OptimizerReport",
+    "Products",
     "Source",
     "Step",
     "StepCost",
@@ -53,5 +56,6 @@ __all__ = [
     "decision",
     "journey",
     "nudge",
+    "products",
     "river",
 ]

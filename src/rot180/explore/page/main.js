@@ -7,6 +7,7 @@ import { begin, choosers } from "./frame.js";
 import { journey } from "./journey.js";
 import { lab } from "./lab.js";
 import { microscope } from "./microscope.js";
+import { products } from "./products.js";
 import { river } from "./river.js";
 import { get } from "./server.js";
 import { count, t } from "./texts.js";
@@ -16,7 +17,7 @@ import { train } from "./train.js";
 import { tryIt } from "./try.js";
 import { Training } from "./training.js";
 
-const PAGES = { train, journey, microscope, river, time, try: tryIt, lab, bench };
+const PAGES = { train, journey, microscope, products, river, time, try: tryIt, lab, bench };
 
 const app = { subject: null, training: null };
 let leave = () => {};

@@ -84,18 +84,23 @@ export class Map2d {
     this.cell.textContent = t("cell-says", { row, column, value: number(this.values[row * this.columns + column]) });
   }
 
-  /** Outline cells and number them. @param {{ row: number, column: number, text?: string }[]} cells */
-  mark(cells) {
+  /**
+   * Outline cells and number them; and whole rows or columns, as bands behind them.
+   * @param {{ row: number, column: number, text?: string }[]} cells @param {{ row?: number, column?: number }[]} [bands]
+   */
+  mark(cells, bands = []) {
     const size = this.size;
+    const across = bands.map(({ row, column }) => (row === undefined
+      ? `M${column * size} 0h${size}v${this.rows * size}h${-size}z` : `M0 ${row * size}h${this.columns * size}v${size}h${-this.columns * size}z`)).join("");
     const path = cells.length > MOST_FRAMED ? outline(cells, size)
       : cells.map(({ row, column }) => `M${column * size} ${row * size}h${size}v${size}h${-size}z`).join("");
-    const parts = [svg("path", { class: "under", d: path }), svg("path", { class: "mark", d: path })];
+    const parts = [svg("path", { class: "under", d: across + path }), svg("path", { class: "band", d: across }), svg("path", { class: "mark", d: path })];
     if (size >= 17 && cells.length <= MOST_FRAMED) {
       for (const { row, column, text } of cells) {
         if (text) parts.push(svg("text", { class: "order", x: (column + 0.5) * size, y: (row + 0.5) * size }, text));
       }
     }
-    this.overlay.replaceChildren(...this.digits, ...(cells.length ? parts : []));
+    this.overlay.replaceChildren(...this.digits, ...(cells.length || bands.length ? parts : []));
   }
 
   point(event, tell, always = false) {
