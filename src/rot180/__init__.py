@@ -12,7 +12,7 @@
 `Hardsigmoid`, `Tanh`, `Softmax` |
 | joins | `Add`, `Concatenate`, `Multiply` |
 | losses | `CrossEntropyLoss`, `SquaredErrorLoss` |
-| training | `Trainer`, `fit`, `find_lr`, `evaluate`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `RMSprop` |
+| training | `Trainer`, `fit`, `find_lr`, `evaluate`, `ProgressBar`, `SGD`, `Adam`, `AdamW`, `Muon`, `RMSprop` |
 | using a model | `predict`, `features` |
 | scikit-learn | `CNNClassifier` |
 | speed | `set_threads`, `threads` |
@@ -95,7 +95,7 @@ if TYPE_CHECKING:
         network,
     )
     from rot180.runs import load_model, load_run, save_model
-    from rot180.training import SGD, Adam, AdamW, RMSprop, Trainer, evaluate, features, find_lr, fit, predict
+    from rot180.training import SGD, Adam, AdamW, Muon, RMSprop, Trainer, evaluate, features, find_lr, fit, predict
     from rot180.training.progress_bar import ProgressBar
 
 __version__ = "0.1.0"
@@ -137,6 +137,7 @@ __all__ = [
     "MaxPool2d",
     "ModelError",
     "Multiply",
+    "Muon",
     "Network",
     "NoisyReLU",
     "NonFiniteError",
@@ -206,6 +207,7 @@ _HOMES = {
         "SGD",
         "Adam",
         "AdamW",
+        "Muon",
         "RMSprop",
         "Trainer",
         "evaluate",

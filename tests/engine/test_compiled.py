@@ -16,7 +16,7 @@ from rot180.nn import MODELS, network
 from rot180.nn.loss import CrossEntropyLoss, SquaredErrorLoss
 from rot180.nn.models import adapted_model
 from rot180.ops import cross_entropy, cross_entropy_backward
-from rot180.training import SGD, Adam, AdamW, RMSprop
+from rot180.training import SGD, Adam, AdamW, Muon, RMSprop
 from rot180.training.recipe import RECIPES
 
 ALONE = """
@@ -77,6 +77,8 @@ OPTIMIZERS = {
     # but for rounding.
     "adam": lambda: Adam(lr=0.01, eps=1e-3, weight_decay=0.01),
     "adamw": lambda: AdamW(lr=0.01, eps=1e-3, weight_decay=0.1),
+    "muon": lambda: Muon(lr=0.01, eps=1e-3, weight_decay=0.1),
+    "muon, clipped": lambda: Muon(lr=0.01, eps=1e-3, clip_norm=0.1, decay_bias_and_norm=False),
     "rmsprop": lambda: RMSprop(lr=0.001, eps=1e-3, weight_decay=0.01),
 }
 
@@ -176,7 +178,7 @@ def test_every_optimizer_and_rates_of_single_layers(name: str, dtype: str) -> No
     compare(text, [4, 7, 4, 1, 4], dtype=dtype, optimizer=OPTIMIZERS[name])
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("name", ["sgd", "adam", "muon"])
 def test_gradients_of_uneven_batches_are_joined(name: str) -> None:
     text = "9x8x2 > conv3x3:8:same relu maxpool2 > conv3x3:5:lr=0.5 relu > fc33:lr=0.5 relu > fc7"
     compare(text, [4, 1, 3, 2, 5, 4], update=lambda step: step in (2, 3, 5), optimizer=OPTIMIZERS[name])

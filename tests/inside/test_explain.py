@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from rot180 import SGD, Adam, AdamW, RMSprop, load_data, network
+from rot180 import SGD, Adam, AdamW, Muon, RMSprop, load_data, network
 from rot180.errors import ArgumentError, ShapeError
 from rot180.inside.explain import Ledger, Trace, explain, explain_in, markdown, text, way
 from rot180.inside.explain.account import EXPLAINERS
@@ -332,6 +332,7 @@ OPTIMIZERS = [
     RMSprop(0.01, weight_decay=0.1),
     SGD(0.1, momentum=0.9, weight_decay=0.1, clip_norm=0.05),
     AdamW(0.01, weight_decay=0.3, decay_bias_and_norm=False),
+    Muon(0.01, weight_decay=0.3, clip_norm=0.05),
 ]
 
 

@@ -325,6 +325,16 @@ def test_every_array_shows_the_line_that_made_it(algorithm: str) -> None:
                 assert step.source.code == MADE_BY[step.name.rpartition(".")[2]]
 
 
+def test_a_step_that_is_made_orthogonal() -> None:
+    model = rot180.network("6x6x2 > conv3x3:4 relu > fc3").build(seed=0)
+    steps = {
+        s.name: s.source.code for s in journey(model, *batch(model, 2), optimizer="muon").steps if s.phase == "update"
+    }
+    assert steps["conv1.weight.m"] == "m += share"
+    assert steps["conv1.weight.direction"] == "direction = direction.reshape(w.shape)"
+    assert steps["fc1.weight.m"] == MADE_BY["m"]
+
+
 RESIDUAL = (
     "6x6x2 > conv3x3:4:same bn relu > ( conv3x3:4:same:g4 bn relu6 conv1:4 in:affine + skip ) relu "
     "> ( skip | convt3x3:4:pad1 gn2 ) ( skip * gap fc8 hardsigmoid ) up2 shuffle2 > ln prelu lrn > gmp > fc5"

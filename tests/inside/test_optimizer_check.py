@@ -13,7 +13,8 @@ import pytest
 from rot180.cli import main
 from rot180.errors import ArgumentError
 from rot180.inside import check_optimizer
-from rot180.training.optimizer import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, RMSprop
+from rot180.ops import orthogonalize
+from rot180.training.optimizer import OPTIMIZERS, SGD, Adam, AdamW, Muon, Optimizer, RMSprop
 
 Array = np.ndarray
 
@@ -107,6 +108,28 @@ def rmsprop(mistake: str = "") -> Optimizer:
     return made
 
 
+class MyMuon(Muon):
+    """Muon as a user would write it, with one place for each mistake."""
+
+    def __init__(self, wrong: str = "") -> None:
+        super().__init__(0.01, betas=(0.8, 0.9), weight_decay=0.1)
+        self.wrong = wrong
+
+    def _update_one(self, name: str, w: Array, dw: Array, lr: float) -> None:
+        if w.ndim < 4:
+            super()._update_one(name, w, dw, lr)
+            return
+        m = self.state["m"][name]
+        m[...] = 0.8 * m + 0.2 * dw
+        g = (m if self.wrong == "mean" else 0.8 * m + 0.2 * dw).reshape(-1, w.shape[-1])
+        if self.wrong == "axes":
+            g = g.reshape(len(w), -1)
+        direction = g if self.wrong == "plain" else orthogonalize(g)
+        length = 1 if self.wrong == "length" else 0.2 * np.sqrt((min if self.wrong == "smaller" else max)(g.shape))
+        w *= 1 - lr * self.weight_decay
+        w -= lr * length * direction.reshape(w.shape)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_built_in_optimizers_follow_their_equations(name: str) -> None:
     report = check_optimizer(name)
@@ -119,8 +142,15 @@ def test_the_built_in_optimizers_follow_their_equations(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("optimizer", "like"),
-    [(MyAdam(), "adam"), (MySGD(), None), (MySGD(nesterov=True), "sgd"), (rmsprop(), None), (MyAdam("adamw"), "adamw")],
-    ids=["adam", "momentum", "nesterov", "rmsprop", "adamw"],
+    [
+        (MyAdam(), "adam"),
+        (MySGD(), None),
+        (MySGD(nesterov=True), "sgd"),
+        (rmsprop(), None),
+        (MyAdam("adamw"), "adamw"),
+        (MyMuon(), None),
+    ],
+    ids=["adam", "momentum", "nesterov", "rmsprop", "adamw", "muon"],
 )
 def test_right_optimizers_of_a_user_pass(optimizer: Optimizer, like: str | None) -> None:
     for seed in range(5):
@@ -154,6 +184,12 @@ PLANTED: list[tuple[Callable[[], Optimizer], str, str]] = [
     (lambda: rmsprop("no eps"), "rmsprop", "epsilon missing"),
     (lambda: rmsprop("old"), "rmsprop", "mean square of the previous step"),
     (lambda: SGD(0.1, 0.9), "rmsprop", "another rule: sgd"),
+    (lambda: MyMuon("mean"), "muon", "mean of the gradients instead of the look-ahead"),
+    (lambda: MyMuon("axes"), "muon", "matrix of other axes"),
+    (lambda: MyMuon("plain"), "muon", "step not made orthogonal"),
+    (lambda: MyMuon("smaller"), "muon", "smaller instead of larger side"),
+    (lambda: MyMuon("length"), "muon", "length of the step missing"),
+    (lambda: AdamW(), "muon", "another rule: adamw"),
 ]
 
 
@@ -220,7 +256,7 @@ def test_what_could_not_be_checked_is_said() -> None:
 
 
 def test_a_rule_is_needed() -> None:
-    with pytest.raises(ArgumentError, match="needs the rule that it follows, one of sgd, adam, adamw, rmsprop"):
+    with pytest.raises(ArgumentError, match="needs the rule that it follows, one of sgd, adam, adamw, muon, rmsprop"):
         check_optimizer(MyAdam())
     with pytest.raises(ArgumentError, match="unknown optimizer 'adma'; did you mean 'adam'"):
         check_optimizer("adma")

@@ -212,6 +212,27 @@ def test_updates(name, states, hyper, weight_decay, dtype, shape):
         np.testing.assert_allclose(ours_now, expected_now, rtol=1e-6, atol=1e-6 if dtype == np.float32 else 1e-13)
 
 
+@drawn
+@given(rows=st.integers(1, 60), columns=st.integers(1, 60), dtype=floats)
+def test_orthogonal_matrices(rows, columns, dtype):
+    matrix = np.random.default_rng(0).normal(size=(rows, columns)).astype(dtype)
+    # Small singular values, of which a square matrix may have some, are known less exactly.
+    close(kernels.orthogonalize(matrix), ops.orthogonalize(matrix), dtype, 1e-3 if dtype == np.float32 else 1e-9)
+    np.testing.assert_array_equal(kernels.orthogonalize(0 * matrix), 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(7, 5), (3, 3, 4, 40), (1, 1, 64, 9)])
+def test_steps_along_them(shape, dtype):
+    rng = np.random.default_rng(0)
+    w, dw, m = (rng.normal(size=shape).astype(dtype) for _ in range(3))
+    expected, ours = [w.copy(), dw.copy(), m.copy()], [np.asfortranarray(w), dw.copy(), m.copy()]
+    ops.muon_update(*expected, lr=0.1, beta=0.8, weight_decay=0.1)
+    kernels.muon_update(*ours, lr=0.1, beta=0.8, weight_decay=0.1)
+    for ours_now, expected_now in zip(ours, expected, strict=True):
+        close(ours_now, expected_now, dtype)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(), (7, 5), (20_001,)])
 def test_the_moving_average(dtype, shape):

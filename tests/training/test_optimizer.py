@@ -52,7 +52,9 @@ def test_a_layers_factor_multiplies_its_rate() -> None:
 
 
 def test_names_are_the_rules() -> None:
-    assert {name: kind.rule for name, kind in OPTIMIZERS.items()} == {n: n for n in ("sgd", "adam", "adamw", "rmsprop")}
+    assert {name: kind.rule for name, kind in OPTIMIZERS.items()} == {
+        n: n for n in ("sgd", "adam", "adamw", "muon", "rmsprop")
+    }
     assert repr(optimizer("adam", lr=0.01)) == "Adam(lr=0.01, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)"
 
 
@@ -66,7 +68,7 @@ def test_the_schedule_does_not_change_what_it_was_made_with() -> None:
     ("call", "message"),
     [
         (lambda: optimizer("adamm"), r"unknown optimizer 'adamm'; did you mean 'adam'\?"),
-        (lambda: optimizer("zzz"), "known: adam, adamw, rmsprop, sgd"),
+        (lambda: optimizer("zzz"), "known: adam, adamw, muon, rmsprop, sgd"),
         (lambda: optimizer("sgd", momentun=0.9), r"SGD has no argument 'momentun'; did you mean 'momentum'\?"),
         (lambda: Adam(beta=0.9), r"Adam has no argument 'beta'; did you mean 'betas'\?"),
         (lambda: SGD(lr=-1), "sgd: lr must be a number, at least 0"),

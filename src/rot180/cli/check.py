@@ -38,7 +38,7 @@ def check(
         typer.Option(
             "--optimizer",
             metavar="NAME|MODULE:CLASS",
-            help="Check an optimizer: sgd, adam, adamw, rmsprop, or your own class.",
+            help="Check an optimizer: sgd, adam, adamw, muon, rmsprop, or your own class.",
             show_default=False,
         ),
     ] = None,
@@ -47,7 +47,8 @@ def check(
         typer.Option(
             "--like",
             metavar="RULE",
-            help="The rule your optimizer should follow: sgd, adam, adamw or rmsprop. By default its class's own.",
+            help="The rule your optimizer should follow: sgd, adam, adamw, muon or rmsprop. By default, that of its "
+            "class.",
             show_default=False,
         ),
     ] = None,

@@ -47,7 +47,7 @@ def journey(
         typer.Option("--label", help="True class of IMAGE, as a number; by default the predicted class."),
     ] = None,
     optimizer: Annotated[
-        str, typer.Option("--optimizer", help="Optimizer for the update: sgd, adam, adamw or rmsprop.")
+        str, typer.Option("--optimizer", help="Optimizer for the update: sgd, adam, adamw, muon or rmsprop.")
     ] = "adam",
     seed: Annotated[int, typer.Option("--seed", help="Seed of random images, labels and untrained weights.")] = 0,
     save: Annotated[

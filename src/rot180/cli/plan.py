@@ -12,7 +12,7 @@ from rot180.cli.network_argument import HELP
 def plan(
     network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images in a step.")] = 32,
-    optimizer: Annotated[str, typer.Option("--optimizer", help="sgd, adam, adamw or rmsprop.")] = "adam",
+    optimizer: Annotated[str, typer.Option("--optimizer", help="sgd, adam, adamw, muon or rmsprop.")] = "adam",
     inference: Annotated[bool, typer.Option("--inference", help="Plan the forward pass only.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:

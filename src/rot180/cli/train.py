@@ -97,7 +97,7 @@ def train(
         int | None, typer.Option("--batch-size", "-b", help="Images in a batch.", rich_help_panel=LEARNING)
     ] = None,
     optimizer: Annotated[
-        str | None, typer.Option("--optimizer", help="sgd, adam, adamw or rmsprop.", rich_help_panel=LEARNING)
+        str | None, typer.Option("--optimizer", help="sgd, adam, adamw, muon or rmsprop.", rich_help_panel=LEARNING)
     ] = None,
     learning_rate: Annotated[
         float | None,
@@ -125,8 +125,8 @@ def train(
         float | None,
         typer.Option(
             "--weight-decay",
-            help="Pull the weights toward zero, against overfitting; try 0.01 with adamw, 1e-4 with the others. "
-            "By default 0.01 for adamw, otherwise 0.",
+            help="Pull the weights toward zero, against overfitting; try 0.01 with adamw and muon, 1e-4 with the "
+            "others. By default 0.01 for adamw and muon, otherwise 0.",
             rich_help_panel=LEARNING,
             show_default=False,
         ),

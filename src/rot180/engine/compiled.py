@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import config
@@ -13,17 +13,20 @@ from rot180.engine.batch_loss import BatchLoss, tasks_of
 from rot180.engine.governor import Governor
 from rot180.engine.interface import StepResult, Updater
 from rot180.engine.model_lock import ModelLock
+from rot180.engine.orthogonal import OrthogonalSteps
 from rot180.engine.plan import Plan
 from rot180.engine.planning import make_plan
 from rot180.engine.threads import most_threads
 from rot180.engine.update_rule import KERNEL_SLOTS, NO_RULE, clip, kernel_rule
 from rot180.errors import ShapeError
 from rot180.kernels.ahead import task_of
+from rot180.kernels.averaging import ema
+from rot180.kernels.call import Call
 from rot180.kernels.finite import all_finite
 from rot180.kernels.launching import Launch
 from rot180.kernels.memory import accounting
 from rot180.kernels.softmax_rows import softmax_rows
-from rot180.kernels.update import hyper_parameters, update
+from rot180.kernels.update import SGD, hyper_parameters, update
 from rot180.memory import require
 from rot180.nn.arena import Arena
 from rot180.nn.contract import is_own
@@ -35,6 +38,14 @@ from rot180.ops.types import Array
 
 KEPT_PLANS = 4
 """The number of batch sizes whose buffers are kept."""
+
+
+class _Group(NamedTuple):
+    """Parameters that are updated with the same numbers."""
+
+    factor: float
+    decays: bool
+    rule: int
 
 
 class CompiledEngine:
@@ -64,6 +75,7 @@ class CompiledEngine:
         self._lock = ModelLock(model)
         self._governor = Governor(most_threads())
         self._decays_all = True
+        self._orthogonal = OrthogonalSteps({}, model.dtype)
         self._made_for: object = None
         self._seen: object = None
         self._plans: dict[tuple[int, str], Plan] = {}
@@ -138,7 +150,12 @@ class CompiledEngine:
         self._forget_views()
         self._factors = self.model.lr_factors
         self._groups = {
-            name: (factor, self._decays_all or len(self._shapes[name]) > 1) for name, factor in self._factors.items()
+            name: _Group(
+                factor,
+                self._decays_all or len(self._shapes[name]) > 1,
+                SGD if name in self._orthogonal.shapes else self._rule,
+            )
+            for name, factor in self._factors.items()
         }
         self._hyper = {group: np.zeros(9) for group in self._groups.values()}
         self._runs = [
@@ -205,7 +222,7 @@ class CompiledEngine:
         if fuse and self._gradients is not None:
             if self._updates is None:
                 self._updates = self._stored_updates(self._gradients)
-            self._update_stored(self._updates)
+            self._update_stored(self._gradients, self._updates)
         else:
             self._collect(len(images), optimizer, update)
         return result
@@ -287,6 +304,9 @@ class CompiledEngine:
         tasks = [*tasks_of(self.loss, flat.dtype), task_of(all_finite, (flat,))]
         if self._rule != NO_RULE:
             tasks.append(task_of(update, (self._rule, flat, flat, flat, flat, np.zeros(9))))
+        if self._orthogonal.shapes:
+            calls = [*self._orthogonal.calls(), Call(ema, (flat, flat, 0.5))]
+            tasks += [task_of(call.kernel, call.arguments) for call in calls]
         return tasks
 
     def _state_of(self, name: str, w: Array) -> tuple[Array, Array]:
@@ -306,7 +326,7 @@ class CompiledEngine:
             if rule != self._rule:
                 self._rule = rule
                 self._plans.clear()
-                self._forget_views()
+                self._group_parameters()
             self._given = given
         if optimizer.decay_bias_and_norm != self._decays_all:
             self._decays_all = optimizer.decay_bias_and_norm
@@ -316,7 +336,9 @@ class CompiledEngine:
             self._optimizer, self._held_state = optimizer, optimizer.state
             self._states = {} if self._rule == NO_RULE else {slot: self._new_arena() for slot in optimizer.state}
             self._plans.clear()
-            self._forget_views()
+            chosen = {name: of for name, of in self._shapes.items() if fused and optimizer.orthogonalizes(of)}
+            self._orthogonal = OrthogonalSteps(chosen, self.model.dtype)
+            self._group_parameters()
         for slot, arena in self._states.items():
             arrays = optimizer.state.get(slot, {})
             for name, held in arena.items():
@@ -340,15 +362,17 @@ class CompiledEngine:
     def _next_step(self, optimizer: Updater) -> None:
         optimizer.step_count += 1
         optimizer.gradient_norm = None
-        for (factor, decays), numbers in self._hyper.items():
-            keywords = self._keywords if decays else {**self._keywords, "weight_decay": 0.0}
-            lr = optimizer.lr * factor
-            hyper_parameters(self._rule, step=optimizer.step_count, lr=lr, out=numbers, **keywords)
+        for group, numbers in self._hyper.items():
+            keywords = self._keywords if group.decays else {**self._keywords, "weight_decay": 0.0}
+            lr = optimizer.lr * group.factor
+            hyper_parameters(group.rule, step=optimizer.step_count, lr=lr, out=numbers, **keywords)
         for name, numbers in self._fused_hyper.items():
             numbers[:] = self._hyper[self._groups[name]]
 
-    def _update_stored(self, updates: Launch) -> None:
+    def _update_stored(self, gradients: Arena, updates: Launch) -> None:
         """Update the parameters whose gradients are stored; neighbors of the same group in one call."""
+        if self._orthogonal.shapes:
+            self._orthogonal(gradients, self._states["m"], self._keywords["beta1"])
         for name, array in self._own.items():
             np.copyto(self._own_values[name], array)
         updates()
@@ -358,13 +382,13 @@ class CompiledEngine:
     def _stored_updates(self, gradients: Arena) -> Launch:
         return Launch([(update, self._operands(group, names, gradients)) for group, names in self._runs])
 
-    def _operands(self, group: tuple[float, bool], names: list[str], gradients: Arena) -> tuple[Any, ...]:
+    def _operands(self, group: _Group, names: list[str], gradients: Arena) -> tuple[Any, ...]:
         """What the kernel takes to update some neighbors: rule, parameters, gradients, state, hyper-parameters."""
         w = (self._own_values if names[0] in self._own else self.model.arena).part(names)
         first, second = (self._states.get(slot) for slot in KERNEL_SLOTS[self._rule])
         m = w if first is None else first.part(names)
         v = w if second is None else second.part(names)
-        return self._rule, w, gradients.part(names), m, v, self._hyper[group]
+        return group.rule, w, gradients.part(names), m, v, self._hyper[group]
 
     def _collect(self, count: int, optimizer: Updater, finish: bool) -> None:
         """Add the batch's gradients, weighted by images, to the pending sum; with `finish`, update with the mean."""
@@ -393,6 +417,6 @@ class CompiledEngine:
         self._next_step(optimizer)
         if optimizer.clip_norm is not None:
             optimizer.gradient_norm = clip(gradients, optimizer.clip_norm)
-        self._update_stored(self._stored_updates(gradients))
+        self._update_stored(gradients, self._stored_updates(gradients))
         for name in self._fused:
             update(*self._operands(self._groups[name], [name], gradients))

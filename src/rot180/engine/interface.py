@@ -54,6 +54,9 @@ class Updater(Protocol):
     def hyper(self) -> dict[str, Any]:
         """Return the hyper-parameters other than the learning rate."""
 
+    def orthogonalizes(self, shape: tuple[int, ...]) -> bool:
+        """Return whether the steps of a parameter of this shape are made orthogonal."""
+
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], lr_factors: Mapping[str, float]
     ) -> None:

@@ -27,7 +27,7 @@ KERNEL_SLOTS: dict[int, tuple[str, str]] = {
 }
 """The optimizer's slots that correspond to the kernels' two state arrays."""
 
-RULES = {"adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}
+RULES = {"adam": ADAM, "adamw": ADAMW, "muon": ADAMW, "rmsprop": RMSPROP}
 """The rules whose kernel number does not depend on hyper-parameters."""
 
 

@@ -36,6 +36,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}],
     "adam": [{}, {"betas": (0.7, 0.95), "weight_decay": 0.1}],
     "adamw": [{}, {"betas": (0.7, 0.95), "weight_decay": 0.1}],
+    "muon": [{}, {"betas": (0.7, 0.95), "weight_decay": 0.1}],
     "rmsprop": [{}, {"alpha": 0.8, "weight_decay": 0.1}],
 }
 """The hyper-parameters that a built-in optimizer is checked with."""
@@ -171,7 +172,7 @@ def check_optimizer(optimizer: str | Optimizer, like: str | None = None, *, seed
         A name, which is checked with several settings; or an instance of any class that follows the contract of
         `rot180.training.optimizer.Optimizer`, checked with its own. It is not changed.
     like : str, optional
-        The rule that it should follow: sgd, adam, adamw or rmsprop. By default, the one named by its `rule`.
+        The rule that it should follow: sgd, adam, adamw, muon or rmsprop. By default, the one named by its `rule`.
     seed : int
         Seed of the parameters and gradients.
 
@@ -259,7 +260,7 @@ class _Misuse(Exception):
 def _given(lr: float, seed: int) -> Walk:
     """Return the steps: gradients of all magnitudes, so that epsilon matters in some, and a changing rate."""
     generator = np.random.default_rng(seed)
-    shapes = {"conv1.weight": (3, 2), "conv1.bias": (4,), "fc1.weight": (2, 3, 2)}
+    shapes = {"conv1.weight": (3, 2), "conv1.bias": (4,), "conv2.weight": (1, 2, 3, 2)}
     start = {name: generator.normal(size=shape) for name, shape in shapes.items()}
     sizes = {name: 10.0 ** generator.uniform(-8, 0.5, shape) for name, shape in shapes.items()}
     gradients = [

@@ -75,6 +75,7 @@ _TWINS = {
         "squared_error",
         "squared_error_backward",
     ),
+    "twin_muon": ("muon_update", "orthogonalize"),
     "twin_pooling": ("avg_pool2d", "avg_pool2d_backward", "max_pool2d", "max_pool2d_backward"),
     "twin_resize": (
         "adaptive_avg_pool2d",

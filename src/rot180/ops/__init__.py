@@ -3,7 +3,7 @@
 Suggested reading order: `geometry` (where windows are placed), `conv_loops` (the definition), `conv_offsets` (the
 weight gradient in four stages), `conv_im2col`, `conv_windows`, `conv_rotation` (the kernel rotated by 180 degrees),
 `conv_identities`, `winograd` and `conv_winograd` (fewer multiplications); then `pooling`, `activation`, `linear`,
-`softmax`, `loss`, `update`.
+`softmax`, `loss`, `update`, `muon`.
 Then the operations that deeper networks add: `normalization`, `batch_norm`, `group_norm`, `joins`, `resize`,
 `conv_transpose2d`, `activation_piecewise`, `activation_smooth`, `channels`. docs/backpropagation.md covers the first
 part in one page.
@@ -64,6 +64,7 @@ from rot180.ops.group_norm import (
 from rot180.ops.joins import add, add_backward, concatenate, concatenate_backward, multiply, multiply_backward
 from rot180.ops.linear import linear, linear_backward
 from rot180.ops.loss import cross_entropy, cross_entropy_backward, squared_error, squared_error_backward
+from rot180.ops.muon import muon_update, orthogonalize
 from rot180.ops.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from rot180.ops.resize import (
     adaptive_avg_pool2d,
@@ -143,8 +144,10 @@ __all__ = [
     "moving_average",
     "multiply",
     "multiply_backward",
+    "muon_update",
     "noisy_relu",
     "noisy_relu_backward",
+    "orthogonalize",
     "prelu",
     "prelu_backward",
     "relu",

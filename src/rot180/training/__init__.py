@@ -8,7 +8,7 @@ from rot180.training.fit import fit
 from rot180.training.history import History
 from rot180.training.loop import Progress, Settings, train
 from rot180.training.metrics import accuracy, confusion_matrix
-from rot180.training.optimizer import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, RMSprop, optimizer
+from rot180.training.optimizer import OPTIMIZERS, SGD, Adam, AdamW, Muon, Optimizer, RMSprop, optimizer
 from rot180.training.schedule import SCHEDULES, Schedule, schedule
 from rot180.training.state import TrainingState, capture
 from rot180.training.trainer import Trainer
@@ -24,6 +24,7 @@ __all__ = [
     "Event",
     "History",
     "LearningRateCurve",
+    "Muon",
     "Optimizer",
     "Progress",
     "RMSprop",

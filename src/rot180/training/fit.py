@@ -97,14 +97,15 @@ def fit(
     batch_size : int
         Images in a batch; the last batch of an epoch may be smaller.
     optimizer : str or Optimizer
-        `sgd`, `adam`, `adamw`, `rmsprop`, or an instance with its own hyper-parameters.
+        `sgd`, `adam`, `adamw`, `muon`, `rmsprop`, or an instance with its own hyper-parameters.
     lr : float, optional
         Peak learning rate; by default the optimizer's.
     momentum, nesterov : float and bool, optional
         For sgd: share of the previous velocity that is kept, in [0, 1), and whether to look ahead along it; by default
         0 and False.
     weight_decay : float, optional
-        How strongly the weights are pulled toward zero; by default the optimizer's (0.01 for adamw, otherwise 0).
+        How strongly the weights are pulled toward zero; by default the optimizer's (0.01 for adamw and muon, otherwise
+        0).
     decay_bias_and_norm : bool, optional
         If False, weight decay leaves out biases and the scales and shifts of normalization, which is to say all
         parameters with a single axis. By default the optimizer's, True.

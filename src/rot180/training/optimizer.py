@@ -16,6 +16,7 @@ from rot180.errors import ArgumentError, ModelError, ShapeError, did_you_mean
 from rot180.nn.hyper import Checked
 from rot180.nn.keywords import answering
 from rot180.nn.validation import real_number
+from rot180.ops.muon import muon_update
 from rot180.ops.types import Array
 from rot180.ops.update import adam_update, clip_by_norm, rmsprop_update, sgd_update
 
@@ -131,6 +132,10 @@ class Optimizer:
     def decays(self, parameter: Array) -> bool:
         """Return whether weight decay applies to a parameter."""
         return self.decay_bias_and_norm or parameter.ndim > 1
+
+    def orthogonalizes(self, shape: tuple[int, ...]) -> bool:
+        """Return whether the steps of a parameter of this shape are made orthogonal; here, none are."""
+        return False
 
     def _rule_of(self, w: Array) -> dict[str, Any]:
         """Return the rule's hyper-parameters for one parameter."""
@@ -326,6 +331,34 @@ class AdamW(Adam):
         super().__init__(lr, betas, eps, weight_decay, clip_norm=clip_norm, decay_bias_and_norm=decay_bias_and_norm)
 
 
+class Muon(AdamW):
+    """AdamW, except that the steps of convolutions' weights are made orthogonal: all directions learn equally fast.
+
+    It needs fewer epochs than AdamW at the same learning rate and weight decay, and each step takes a little longer.
+    Depthwise convolutions, fully connected layers, biases and normalization follow AdamW.
+
+    Parameters are those of `AdamW`; `betas[0]` is also the share of the old mean that is kept of the weights that are
+    made orthogonal. They need no `v`, which stays zero.
+
+    References
+    ----------
+    Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks. Liu et al. (2025), arXiv:2502.16982.
+    """
+
+    rule = "muon"
+
+    def orthogonalizes(self, shape: tuple[int, ...]) -> bool:
+        """Return whether it is the weight of a convolution over several channels."""
+        return len(shape) == 4 and shape[2] > 1
+
+    def _update_one(self, name: str, w: Array, dw: Array, lr: float) -> None:
+        if not self.orthogonalizes(w.shape):
+            super()._update_one(name, w, dw, lr)
+            return
+        decay = self.weight_decay if self.decays(w) else 0.0
+        muon_update(w, dw, self.state["m"][name], lr=lr, beta=self.betas[0], weight_decay=decay)
+
+
 class RMSprop(Optimizer):
     """Steps scaled by the running mean of the gradient's square.
 
@@ -377,11 +410,11 @@ class RMSprop(Optimizer):
         rmsprop_update(w, dw, self.state["square"][name], lr=lr, **self._rule_of(w))
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {kind.rule: kind for kind in (SGD, Adam, AdamW, RMSprop)}
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.rule: kind for kind in (SGD, Adam, AdamW, Muon, RMSprop)}
 
 
 def optimizer(name: str, **hyper: Any) -> Optimizer:
-    """Create an optimizer by name: sgd, adam, adamw or rmsprop.
+    """Create an optimizer by name: sgd, adam, adamw, muon or rmsprop.
 
     Parameters
     ----------

@@ -76,14 +76,21 @@ NORMALIZED = Recipe(
 network overfits within four epochs. Of 5,000 training images that were held out, it knows 86.1% after five epochs, and
 85.5% with ReLU in place of GELU."""
 
-FAST_NORMALIZED = replace(NORMALIZED, lr=1e-2, epochs=9, augment="crop:2,border:reflect,altflip", tta="flip")
-"""For a wider network, which learns more in an epoch: mirror images count in testing, too. After eight epochs, that for
-CIFAR-10 knows 89.1% of the test images (seed 0). With SGD and momentum, labels smoothed by 0.2, whitened patches and
-convolutions that begin as the identity, as in Jordan's networks, it knew 89.2% of 5,000 that were held out."""
-
-BEST_NORMALIZED = replace(
-    NORMALIZED, epochs=24, tta="flip", augment="crop:4,border:reflect,altflip,cutout:8", ema=0.999
+FAST_NORMALIZED = replace(
+    NORMALIZED,
+    optimizer="muon",
+    lr=0.014,
+    epochs=9,
+    batch_size=256,
+    augment="crop:2,border:reflect,altflip",
+    tta="flip",
 )
+"""For a wider network, which learns more in an epoch: mirror images count in testing, too. Of 5,000 of CIFAR-10's
+training images that were held out, the default network knows 87.6% after five epochs (in batches of 128 at 0.01: 87.3%)
+and 86.1% with AdamW at 0.01. SGD with momentum, labels smoothed by 0.2, whitened
+patches and convolutions that begin as the identity, as in Jordan's networks, led to 86.2%."""
+
+BEST_NORMALIZED = replace(FAST_NORMALIZED, epochs=24, augment="crop:4,border:reflect,altflip,cutout:8", ema=0.998)
 """For more epochs of the wider network."""
 
 

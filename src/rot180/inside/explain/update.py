@@ -10,8 +10,9 @@ from rot180.errors import ArgumentError
 from rot180.inside.explain.cells import GRAD, VALUE, Cell, name_of
 from rot180.inside.explain.ledger import Account, Factor, Step, Term
 from rot180.inside.explain.trace import Trace
+from rot180.ops.muon import factors, length
 from rot180.ops.update import clip_by_norm
-from rot180.training.optimizer import SGD, Adam, RMSprop
+from rot180.training.optimizer import SGD, Adam, Muon, RMSprop
 
 
 def explain_update(trace: Trace, cell: Cell) -> Account:
@@ -39,6 +40,8 @@ def explain_update(trace: Trace, cell: Cell) -> Account:
         array = optimizer.state[slot].get(full)
         return 0.0 if array is None else float(array[cell.index])
 
+    if optimizer.orthogonalizes(layer.parameters[cell.array].shape) and isinstance(optimizer, Muon):
+        return _muon(trace, cell, optimizer)
     if isinstance(optimizer, SGD):
         amount, slope, more = _sgd(optimizer, g, lr, state("velocity"))
     elif isinstance(optimizer, Adam):
@@ -46,7 +49,7 @@ def explain_update(trace: Trace, cell: Cell) -> Account:
     elif isinstance(optimizer, RMSprop):
         amount, slope, more = _rmsprop(optimizer, g, lr, state("square"))
     else:
-        raise ArgumentError(f"explain supports sgd, adam, adamw and rmsprop; the optimizer is {optimizer!r}")
+        raise ArgumentError(f"explain supports sgd, adam, adamw, muon and rmsprop; the optimizer is {optimizer!r}")
     formula = more[-1].formula
     after = weight.value + float(trace.updates[full][cell.index])
     slopes = (slope * slope_of_clipping, 0.0 if is_decoupled else slope * decay)
@@ -119,6 +122,63 @@ def _adam(optimizer: Adam, g: float, lr: float, m: float, v: float) -> tuple[flo
     steps[:1] = [Step("m before", "first moment", m), Step("v before", "second moment", v)]
     formula = f"-learning rate * m corrected / (sqrt(v corrected) + {eps:g})"
     return change, slope, [*steps, Step("step", formula, change)]
+
+
+def _muon(trace: Trace, cell: Cell, optimizer: Muon) -> Account:
+    """Explain the change of a weight whose step is made orthogonal: a mixture of one row of the gradients' mean."""
+    layer = trace.model.layers[cell.layer]
+    full, w = f"{layer.name}.{cell.array}", layer.parameters[cell.array]
+    lr, beta = optimizer.lr * layer.lr_factor, optimizer.betas[0]
+    limit = optimizer.clip_norm
+    gradients = trace.gradients if limit is None else clip_by_norm(trace.gradients, clip_norm=limit)[0]
+    before = optimizer.state["m"].get(full, np.zeros_like(w))
+    share = (1 - beta) * gradients[full]
+    mean = beta * before + share
+    ahead = (beta * mean + share).reshape(-1, w.shape[-1])
+    row, column = np.unravel_index(np.ravel_multi_index(cell.index, w.shape), ahead.shape)
+    weight = _factor(trace, cell, VALUE, float(w[cell.index]))
+    decay = optimizer.weight_decay if optimizer.decays(w) else 0.0
+    terms = [Term((weight, Factor(-lr * decay, name=f"-learning rate * {decay:g}")))] if decay else []
+    if ahead.any():
+        is_wide = ahead.shape[0] < ahead.shape[1]  # then the rows are mixed
+        x, mixing = factors(ahead.T if is_wide else ahead)
+        one, other = (column, row) if is_wide else (row, column)
+        rate = Factor(-lr * length(ahead.shape), name=f"-learning rate * {length(ahead.shape):g}")
+        for place, (value, share_of) in enumerate(zip(x[one], mixing[:, other], strict=True)):
+            at = np.unravel_index(
+                np.ravel_multi_index((place, column) if is_wide else (row, place), ahead.shape), w.shape
+            )
+            name = f"look-ahead[{','.join(str(int(i)) for i in at)}] / norm"
+            terms.append(Term((Factor(float(value), name=name), Factor(float(share_of), name="mixing"), rate)))
+    after = float(w[cell.index]) + float(trace.updates[full][cell.index])
+    grain = float(np.finfo(w.dtype).eps) * abs(float(w[cell.index]))
+    steps = (
+        Step(
+            "gradient",
+            name_of(Cell(cell.layer, cell.array, GRAD, cell.index), trace.model, trace.count),
+            float(gradients[full][cell.index]),
+        ),
+        Step(
+            "learning rate", "" if layer.lr_factor == 1 else f"{optimizer.lr:g} * {layer.lr_factor:g} of the layer", lr
+        ),
+        Step("m before", "first moment", float(before[cell.index])),
+        Step("m", f"{beta:g} * m before + {1 - beta:g} * gradient", float(mean[cell.index])),
+        Step("look-ahead", f"{beta:g} * m + {1 - beta:g} * gradient", float(ahead[row, column])),
+    )
+    return Account(
+        f"update {optimizer.step_count + 1} of {optimizer.rule}",
+        tuple(terms),
+        steps=steps,
+        notes=(
+            (
+                "mixing makes the matrix of all look-aheads of this layer orthogonal, one row for each number under "
+                "the window and one column for each output"
+            ),
+            f"weight before {weight.value:.9g}, after {after:.9g}; adjacent floats there are {grain:.1g} apart",
+        ),
+        roundings=12,
+        grain=grain,
+    )
 
 
 def _rmsprop(optimizer: RMSprop, g: float, lr: float, square: float) -> tuple[float, float, list[Step]]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rot180.inside.mistakes.case import Mistake
+from rot180.ops.muon import orthogonalize
 from rot180.ops.types import Array
 
 __all__ = ["FORMULAS", "Walk", "mistaken", "walk"]
@@ -23,6 +24,8 @@ FORMULAS = {
     "adam": "m = beta1*m + (1 - beta1)*g,  v = beta2*v + (1 - beta2)*g^2,  "
     "w -= lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps),  g = dw + weight_decay * w",
     "adamw": "w -= lr * weight_decay * w,  then Adam's step with g = dw",
+    "muon": "w -= lr * weight_decay * w,  m = beta1*m + (1 - beta1)*dw,  g = beta1*m + (1 - beta1)*dw,  "
+    "w -= lr * 0.2*sqrt(n) * orthogonalize(g), n the larger side of g;  parameters without four axes as in adamw",
     "rmsprop": "square = alpha*square + (1 - alpha)*g^2,  w -= lr * g / (sqrt(square) + eps),  "
     "g = dw + weight_decay * w",
 }
@@ -128,12 +131,30 @@ _RMSPROP = {
     "centered": Mistake("variance instead of the mean square", "only the centered form subtracts the mean", "square"),
     "old square": Mistake("mean square of the previous step", "update it first, then divide", "sqrt(square)"),
 }
+_MUON = {
+    "not orthogonal": Mistake("step not made orthogonal", "step along orthogonalize(g), not along g", "orthogonalize"),
+    "length missing": Mistake(
+        "length of the step missing", "an orthogonal matrix is small: multiply it by 0.2 * sqrt(n)", "0.2*sqrt(n)"
+    ),
+    "smaller side": Mistake(
+        "smaller instead of larger side", "n is the larger of rows and columns", "n in 0.2*sqrt(n)"
+    ),
+    "not ahead": Mistake(
+        "mean of the gradients instead of the look-ahead",
+        "g is beta1*m + (1 - beta1)*dw, with the new m",
+        "g = beta1*m + (1 - beta1)*dw",
+    ),
+    "other rows": Mistake(
+        "matrix of other axes", "the last axis has the outputs: g.reshape(-1, outputs)", "orthogonalize(g)"
+    ),
+}  # fmt: skip
 _ADAM |= _ROOT | _EPS_FIRST
 _DECOUPLED = {"decay without lr", "decay after"}
 KNOWN: dict[str, dict[str, Mistake]] = {
     "sgd": {**_SGD, **{key: value for key, value in _ANY.items() if key not in _DECOUPLED | {"count"}}},
     "adam": {**_ADAM, **{key: value for key, value in _ANY.items() if key not in _DECOUPLED}},
     "adamw": {**_ADAM, **_ANY},
+    "muon": {**_MUON, **_ADAM, **_ANY},
     "rmsprop": {**_RMSPROP, **_ROOT, **{key: value for key, value in _ANY.items() if key not in _DECOUPLED}},
 }
 
@@ -205,9 +226,10 @@ def _step(
     wrong: frozenset[str],
 ) -> Array:
     decay = hyper["weight_decay"] * ("no decay" not in wrong) * (-1 if "decay sign" in wrong else 1)
-    is_decoupled = (rule == "adamw") != ("decay kind" in wrong)
+    is_decoupled = (rule in ("adamw", "muon")) != ("decay kind" in wrong)
     g = dw if is_decoupled else dw + decay * w
-    step = lr * {"sgd": _sgd, "rmsprop": _rmsprop}.get(rule, _adam)(hyper, g, state, t, lr, wrong)
+    rules = {"sgd": _sgd, "rmsprop": _rmsprop, "muon": _muon if w.ndim == 4 and w.shape[2] > 1 else _adam}
+    step = lr * rules.get(rule, _adam)(hyper, g, state, t, lr, wrong)
     step *= (lr if "lr squared" in wrong else 1) * (-1 if "ascends" in wrong else 1)
     if not is_decoupled:
         return np.asarray(w - step)
@@ -251,6 +273,18 @@ def _adam(
     if "eps mean" in wrong:
         return np.asarray(ahead / np.sqrt((v + eps) / full_v))
     return np.asarray(ahead / _root(v / full_v, eps, wrong))
+
+
+def _muon(
+    hyper: Mapping[str, Any], g: Array, state: dict[str, Array], t: int, lr: float, wrong: frozenset[str]
+) -> Array:
+    beta = hyper["betas"]["betas" in wrong]
+    m = state["m"] = beta * state.get("m", 0) + (1 - beta) * g
+    ahead = m if "not ahead" in wrong else beta * m + (1 - beta) * g
+    matrix = ahead.reshape(len(g), -1) if "other rows" in wrong else ahead.reshape(-1, g.shape[-1])
+    side = min(matrix.shape) if "smaller side" in wrong else max(matrix.shape)
+    direction = matrix if "not orthogonal" in wrong else orthogonalize(matrix)
+    return np.asarray((1 if "length missing" in wrong else 0.2 * np.sqrt(side)) * direction.reshape(g.shape))
 
 
 def _rmsprop(
