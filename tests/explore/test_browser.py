@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from browser import Tab, browser, missing, open_tab
 from ledgers_in_page import differences, number
-from serving import NETWORK, Served
+from serving import NETWORK, Served, end, start
 
 from rot180.explore import open_subject
 from rot180.inside import products
 from rot180.inside.explain import Trace
+from rot180.runs.replay import weights_sha256
+from rot180.runs.train_run import RunSettings, train_run
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
-PAGES = ("", "train", "journey", "microscope", "products", "river", "time", "try", "lab", "bench")
+PAGES = ("", "train", "journey", "microscope", "products", "river", "biography", "time", "try", "lab", "bench")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,14 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def tab(chromium: Any, served: Served) -> Tab:
     return open_tab(chromium, served)
+
+
+def violations(tab: Tab) -> list[tuple[str, list[str]]]:
+    """Return what axe finds on a page: the rule, and some of the elements that violate it."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(tab.page).response["violations"]
+    return [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found]
 
 
 def test_the_printed_ledgers_are_those_of_the_network_and_add_up(tab: Tab) -> None:
@@ -136,12 +147,71 @@ def test_training_runs_and_pauses_and_the_microscope_tells_that_it_is_older(tab:
     assert tab.faults == []
 
 
+def test_the_biography_of_a_weight_is_scrubbed_and_its_pulls_add_up(tab: Tab) -> None:
+    page = tab.page
+    tab.go("")
+    tab.go("train")
+    for steps in range(1, 4):
+        page.get_by_role("button", name="One step").click()
+        page.wait_for_function(
+            "n => document.querySelector('.tiles div:nth-child(2) dd').textContent === n",
+            arg=str(steps),
+            timeout=60_000,
+        )
+    tab.go("microscope", "image=5&layer=conv1&view=weight&cell=0,1,0,2")
+    page.get_by_role("link", name="Biography of conv1.weight[0,1,0,2]").click()
+    page.get_by_text("Update 3").first.wait_for()  # the last one whose batch is known
+    assert page.locator(".pull").count() == 32
+    pulls = page.locator(".pulls + p").text_content()
+    assert float(pulls.split("left over ")[1].replace("−", "-")) == pytest.approx(0, abs=1e-7)
+    page.locator("#moment").focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("Update 2").first.wait_for()
+    before, after = page.locator("section.fold tr").nth(-2), page.locator("section.fold tr").nth(-1)
+    values = [float(row.locator("td").last.text_content().replace("−", "-")) for row in (before, after)]
+    life = page.evaluate(
+        "() => fetch('/api/biography', { method: 'POST', headers: { 'Content-Type': 'application/json' }, "
+        "body: JSON.stringify({ cell: 'conv1.weight[0,1,0,2]' }) }).then((answer) => answer.json())"
+    )
+    assert values == pytest.approx(life["values"][1:3], abs=1e-6)
+    page.locator(".pull").nth(7).focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("The products of image 7").first.wait_for()
+    tab.go("train")
+    page.get_by_role("button", name="Start over").click()
+    page.wait_for_function("() => document.querySelector('[role=status]').textContent === 'not in training'")
+    assert tab.faults == []
+
+
+def test_a_finished_run_is_replayed_and_compared_on_the_page(chromium: Any, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        settings = RunSettings(model="8x8x1 > conv3x3:2 relu > fc10", epochs=2, seed=seed, limit=200, engine="numpy")
+        run = train_run(settings, out=tmp_path / str(seed), draw=False)
+    process, served = start(str(tmp_path / "1"), "--beside", str(tmp_path / "0"))
+    try:
+        served.open()
+        tab = open_tab(chromium, served)
+        tab.go("time")
+        tab.page.get_by_role("button", name="Replay from update").press("Enter")
+        tab.page.wait_for_selector("[data-same]", timeout=60_000)
+        assert weights_sha256(run.model.state) in tab.page.locator("[data-same=true]").text_content()
+        tab.page.get_by_text("the answer was always").wait_for()
+        tab.page.get_by_text("in the other run, difference").wait_for()
+        tab.page.locator("#beside-step").press("Home")
+        tab.page.get_by_text("after 1 batches").wait_for()
+        for width in (1440, 360):
+            tab.page.set_viewport_size({"width": width, "height": 800})
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+            assert violations(tab) == []
+        assert tab.faults == []
+    finally:
+        end(process)
+
+
 @pytest.mark.parametrize(("language", "width", "scheme"), [("en", 1440, "light"), ("zh", 360, "dark")])
 def test_every_page_is_accessible_fits_and_asks_no_other_machine(
     chromium: Any, served: Served, language: str, width: int, scheme: str
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     tab = open_tab(chromium, served, color_scheme=scheme, reduced_motion="reduce")
     page = tab.page
     page.set_viewport_size({"width": width, "height": 800})
@@ -152,8 +222,7 @@ def test_every_page_is_accessible_fits_and_asks_no_other_machine(
         if name == "microscope":
             page.wait_for_selector(".ledger .value")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        found = Axe().run(page).response["violations"]
-        assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == [], name
+        assert violations(tab) == [], name
     assert tab.faults == []
 
 

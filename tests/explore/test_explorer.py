@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +17,14 @@ from serving import NETWORK, Served, end, start
 
 import rot180
 from rot180.errors import ArgumentError, ModelError
-from rot180.explore import open_subject
+from rot180.explore import open_beside, open_subject
 from rot180.explore.app import Explorer
 from rot180.explore.owner import Owner
 from rot180.explore.passes import Passes
 from rot180.explore.training import Training
 from rot180.inside.explain import Trace, explain_in
 from rot180.inside.explain.arrays import layer_arrays
+from rot180.runs.replay import weights_sha256
 from rot180.runs.train_run import RunSettings, train_run
 
 
@@ -212,6 +215,128 @@ def test_the_training_has_the_bits_of_train(tmp_path: Path) -> None:
         return hashlib.sha256(b"".join(array.tobytes() for array in model.state.values())).hexdigest()
 
     assert digest(training.model) == digest(run.model)
+
+
+def test_a_finished_run_is_replayed_from_its_checkpoint_to_the_same_bits(tmp_path: Path) -> None:
+    notation = "8x8x1 > conv3x3:4 bn relu dropout0.3 maxpool2 > fc10"
+    settings = RunSettings(model=notation, epochs=2, seed=3, limit=300, augment="shift:1", engine="numpy")
+    run = train_run(settings, out=tmp_path / "run", draw=False)
+    subject = open_subject(str(tmp_path / "run"))
+    assert subject.checkpoints == (10,)
+    owner = Owner()
+    training = Training(owner, subject)
+    owner.start()
+    with pytest.raises(ArgumentError, match="there is no checkpoint after 3 updates to replay from; there is: 10"):
+        training.command("replay", start=3)
+    training.command("replay", start=10)
+    _wait(lambda: training.state == "paused")
+    assert (training.step, training.replayed_from, training.compared) == (10, 10, [])
+    then = training.next_batch()  # a step of the run, part by part
+    training.command("step", 1)
+    _wait(lambda: training.points)
+    assert training.points[0][0] == 11
+    assert training.points[0][1] == run.history.losses[10]  # the loss of that step, to the last bit
+    assert then.loss == pytest.approx(run.history.losses[10], abs=0.5)  # its noise is drawn anew
+    with pytest.raises(ArgumentError, match="a training is under way: start over first"):
+        training.command("replay", start=10)
+    training.command("run")
+    _wait(lambda: training.state == "ended")
+    owner.close()
+    expected = weights_sha256(run.model.state)
+    assert training.compared == [{"step": 20, "sha256": expected, "same": True}]
+    assert weights_sha256(training.model.state) == expected
+    assert [point[1] for point in training.points] == run.history.losses[10:]
+    assert [moment.step for moment in training.moments.kept] == list(range(10, 21))
+
+
+def test_a_replay_that_differs_is_told(tmp_path: Path) -> None:
+    settings = RunSettings(model="8x8x1 > fc10", epochs=2, limit=100, engine="numpy")
+    train_run(settings, out=tmp_path / "run", draw=False)
+    subject = open_subject(str(tmp_path / "run"))
+    owner = Owner()
+    training = Training(owner, subject)
+    owner.start()
+    training.command("replay", start=4)
+    _wait(lambda: training.state == "paused")
+    training.model.parameters["fc1.bias"][0] += 1e-3
+    training.command("run")
+    _wait(lambda: training.state == "ended")
+    owner.close()
+    assert [found["same"] for found in training.compared] == [False]
+
+
+def test_a_biography_is_told_of_the_training_on_the_page(served: Served) -> None:
+    served.post("/api/train", {"command": "restart"})
+    _settle(served, "idle")
+    cell = {"cell": "conv1.weight[0,1,0,2]"}
+    status, _, body = served.ask("POST", "/api/biography", json.dumps(cell).encode())
+    assert status == 400
+    assert "no moments of a training to look back at" in json.loads(body)["error"]
+    served.post("/api/train", {"command": "step", "steps": 3})
+    _settle(served, "paused")
+    while (life := served.post("/api/biography", cell))["steps"][-1] < 3:
+        time.sleep(0.05)
+    assert life["steps"] == [0, 1, 2, 3]
+    told = served.post("/api/chapter", {**cell, "moment": 1, "image": 5})
+    assert told["value"] == life["values"][1]
+    assert told["after"] == pytest.approx(life["values"][2], abs=1e-6)
+    assert sum(told["pulls"]) == pytest.approx(told["gradient"], abs=1e-6)
+    images = load(served.ask("GET", "/api/moments/1")[2])["images"]
+    assert len(images) == len(told["pulls"]) == 32
+    assert len(told["pushes"]) == 56  # in the first row of windows, this weight falls on the padding
+    for path, command, reason in [
+        ("/api/biography", {"cell": 3}, "cell must be the name of a parameter"),
+        ("/api/biography", {"cell": "conv1.output[0,0,0]"}, "is not a parameter"),
+        ("/api/chapter", {**cell, "moment": 77}, "the moment after 77 updates is not kept"),
+        ("/api/chapter", {**cell, "moment": 1, "image": 32}, "image must be a whole number from 0 to 31"),
+        ("/api/pass", {"image": 0, "moment": 77}, "the moment after 77 updates is not kept"),
+    ]:
+        status, _, body = served.ask("POST", path, json.dumps(command).encode())
+        assert (status, reason in json.loads(body)["error"]) == (400, True), (path, command, body)
+    assert served.ask("GET", "/api/moments/77")[0] == 400
+    served.post("/api/train", {"command": "restart"})
+    _settle(served, "idle")
+
+
+def test_two_runs_are_beside_each_other(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        settings = RunSettings(model="8x8x1 > fc10", epochs=1, seed=seed, limit=100, engine="numpy")
+        train_run(settings, out=tmp_path / str(seed), draw=False)
+    subject = open_beside(open_subject(str(tmp_path / "0")), str(tmp_path / "1"))
+    explorer = Explorer(subject)
+    explorer.owner.start()
+    found = asyncio.run(_answered(explorer, "GET", "/api/beside"))
+    assert found["settings"] == [["seed", 0, 1]]
+    assert len(found["losses"]) == len(found["other_losses"]) == 4
+    assert found["losses"] != found["other_losses"]
+    assert [weights["name"] for weights in found["weights"]] == ["fc1.weight", "fc1.bias"]
+    assert found["weights"][0]["distance"] > 0.5
+    answers = asyncio.run(_answered(explorer, "POST", "/api/beside", b'{"image": 7}'))
+    explorer.close()
+    assert subject.beside is not None
+    for model, told in ((subject.model, answers["mine"]), (subject.beside.model, answers["theirs"])):
+        expected = rot180.predict(model, subject.images[7:8])
+        np.testing.assert_allclose(told["probabilities"], expected[0], atol=1e-6)
+    train_run(
+        RunSettings(model="8x8x1 > fc12", epochs=1, limit=100, engine="numpy"), out=tmp_path / "other", draw=False
+    )
+    with pytest.raises(ArgumentError, match="both networks must take the same images and have as many outputs"):
+        open_beside(subject, str(tmp_path / "other"))
+
+
+async def _answered(explorer: Explorer, method: str, path: str, body: bytes = b"") -> Any:
+    """Ask the application itself, without a server."""
+    sent = bytearray()
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.extend(message.get("body", b""))
+
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [], "http_version": "1.1"}
+    await explorer.app(scope, receive, send)
+    return json.loads(bytes(sent))
 
 
 def _wait(condition: object) -> None:

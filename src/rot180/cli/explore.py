@@ -29,6 +29,15 @@ def explore(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of an untrained network and of its training.")] = 0,
     engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            "--beside",
+            metavar="RUN",
+            help="Another run, whose losses, weights and answers are shown beside this one's on the page Time.",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
@@ -63,6 +72,8 @@ def explore(
 
       rot180 explore runs/first
 
+      rot180 explore runs/first --beside runs/second
+
       rot180 explore lenet5 --data path/to/mnist
 
       rot180 explore "8x8x1 > conv3x3:4 relu maxpool2 > fc10"
@@ -76,7 +87,7 @@ def explore(
 
     try:
         from rot180.explore import explore as serve
-        from rot180.explore import open_subject
+        from rot180.explore import open_beside, open_subject
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
@@ -84,6 +95,8 @@ def explore(
 
     with reading_bar() as progress:
         subject = open_subject(network, data=data, seed=seed, engine=engine, progress=progress, tell=warn)
+        if beside is not None:
+            subject = open_beside(subject, beside)
 
     def ready(address: str) -> None:
         if json:

@@ -12,15 +12,17 @@ POST  /api/pass                 {"image": 7}, or {"pixels": BASE64} of H x W x C
                                 network as it is now, or as it was at a "moment" of the training
 POST  /api/attribution          likewise, with {"class": 3}: which part of the image that class rests on
 POST  /api/ledger               {"pass": 3, "cell": "conv1.output[3,5,1]"}: where a number comes from
-POST  /api/time                 {"image": 7}: what the network would have answered at each moment of the training
 POST  /api/river                {"pass": 3}: how much of delta flows through each layer
 POST  /api/nudge                likewise, of a pixel or parameter: the loss around it
 POST  /api/journey              {"image": 7} or {}: every array of an image's journey, or of the next batch's
 POST  /api/lab                  {"kind": "convolution", "height": 7, ...}: a pass of small whole numbers
 GET   /api/bugs                 the mistakes that the bug bench makes
 POST  /api/bench                {"bug": "no-rotation"}: a training with this mistake, and the check that finds it
-POST  /api/train                {"command": "run"}: begin, run, pause, step, restart, watch, ignore
+POST  /api/train                {"command": "run"}: begin, run, pause, step, restart, watch, ignore;
+                                {"command": "replay", "from": 57}: a run's steps again, from its checkpoint
 POST  /api/health               {}: what `rot180 health` finds in the network as it is now
+
+Those that look back at a training are in retrospect.py.
 """
 
 from __future__ import annotations
@@ -40,18 +42,18 @@ from starlette.routing import Route
 
 from rot180.errors import ArgumentError, Rot180Error
 from rot180.explore import lab
+from rot180.explore.answers import answer, binary, shown_images, told_ledger
 from rot180.explore.asked import body, last_event, pixels, whole
 from rot180.explore.owner import Owner
 from rot180.explore.passes import Pass, Passes, describe_layers, place_of
+from rot180.explore.retrospect import Retrospect
 from rot180.explore.subject import Subject
 from rot180.explore.training import Training
-from rot180.files.safetensors_file import serialize
 from rot180.inside import attribution, journey
 from rot180.inside.bugs import BUGS, bug_bench
-from rot180.inside.moments import decision
 from rot180.language import LANGUAGES, language, translate
 from rot180.language.visible import json_ready
-from rot180.nn.pixel_range import PixelRange, to_show
+from rot180.nn.pixel_range import PixelRange
 from rot180.ops.types import Array
 from rot180.web.guard import BodyTooLarge, wanted_language
 from rot180.web.page import PageFiles
@@ -95,7 +97,7 @@ class Explorer:
                 Route("/api/pass", self._make, methods=["POST"]),
                 Route("/api/attribution", self._attribution, methods=["POST"]),
                 Route("/api/ledger", self._ledger, methods=["POST"]),
-                Route("/api/time", self._time, methods=["POST"]),
+                *Retrospect(subject, self.training, self.owner, self.limits).routes,
                 Route("/api/river", self._river, methods=["POST"]),
                 Route("/api/nudge", self._nudge, methods=["POST"]),
                 Route("/api/journey", self._journey, methods=["POST"]),
@@ -125,7 +127,7 @@ class Explorer:
 
     async def _subject(self, request: Request) -> Response:
         subject, model = self.subject, self.training.model
-        return _answer(
+        return answer(
             {
                 "name": subject.name,
                 "notation": model.notation,
@@ -135,6 +137,8 @@ class Explorer:
                 "count": len(subject.images),
                 "classes": model.class_names or [str(k) for k in range(model.output_shape[-1])],
                 "can_train": subject.prepare is not None,
+                "checkpoints": subject.checkpoints,
+                "beside": None if subject.beside is None else subject.beside.name,
                 "is_trained": subject.is_trained,
                 "layers": describe_layers(model),
                 "language": language(),
@@ -150,22 +154,15 @@ class Explorer:
         chosen = slice(first, min(first + IMAGES, count))
 
         def read() -> bytes:
-            return self._shown(np.asarray(self.subject.images[chosen]), np.asarray(self.subject.labels[chosen]))
+            images, labels = np.asarray(self.subject.images[chosen]), np.asarray(self.subject.labels[chosen])
+            return shown_images(images, labels, self.limits)
 
-        return _binary(await asyncio.to_thread(read))
-
-    def _shown(self, images: Array, labels: Array) -> bytes:
-        """Return images as the page draws them, from black 0 to white 1, with their labels."""
-        shown = to_show(images, self.limits)
-        if shown.dtype == np.uint8:
-            shown = shown / np.float32(255)
-        labels = labels if labels.ndim == 1 else labels.argmax(axis=1)  # mixed images have shares of several classes
-        return serialize({"images": shown.astype(np.float32)}, {"labels": json.dumps(labels.tolist())})
+        return binary(await asyncio.to_thread(read))
 
     async def _batch(self, request: Request) -> Response:
         images, labels = await self._ask(self.training.next_images)
-        data = await asyncio.to_thread(self._shown, images[:MOST_OF_A_BATCH], labels[:MOST_OF_A_BATCH])
-        return Response(data, media_type="application/octet-stream")
+        chosen = slice(MOST_OF_A_BATCH)
+        return binary(await asyncio.to_thread(shown_images, images[chosen], labels[chosen], self.limits), changes=True)
 
     def _image(self, asked: Mapping[str, Any]) -> tuple[Array, int | None, int | None]:
         """Return the image that a command names or holds, its number, and its label."""
@@ -185,14 +182,13 @@ class Explorer:
             image, number, label = self._image(asked)
             training = self.training
             if "moment" in asked:
-                moment = training.moments.kept[whole(asked, "moment", len(training.moments.kept))]
-                return self.passes.make(
-                    moment.of(training.model), moment.step, image, number, label, training.optimizer
-                )
+                moment = training.moment_at(whole(asked, "moment", 1 << 53))
+                then = moment.of(training.model)
+                return self.passes.make(then, moment.step, image, number, label, moment.optimizer)
             return self.passes.make(training.model, training.step, image, number, label, training.optimizer)
 
         made = await self._ask(make)
-        return _answer(await asyncio.to_thread(made.describe))
+        return answer(await asyncio.to_thread(made.describe))
 
     async def _attribution(self, request: Request) -> Response:
         asked = await body(request)
@@ -202,7 +198,7 @@ class Explorer:
             engine = self.subject.engine
             return asdict(attribution(self.training.model, self._image(asked)[0], label, engine=engine))
 
-        return _answer(await self._ask(attribute))
+        return answer(await self._ask(attribute))
 
     async def _lab(self, request: Request) -> Response:
         asked = await body(request)
@@ -212,10 +208,10 @@ class Explorer:
             return {"pass": self.passes.keep(trace).number, **told}
 
         # It has a network of its own, and need not wait for the owner of the other one.
-        return _answer(await asyncio.to_thread(make))
+        return answer(await asyncio.to_thread(make))
 
     async def _bugs(self, request: Request) -> Response:
-        return _answer({name: translate(bug.says, wanted_language(request)) for name, bug in BUGS.items()})
+        return answer({name: translate(bug.says, wanted_language(request)) for name, bug in BUGS.items()})
 
     async def _bench(self, request: Request) -> Response:
         asked, into = await body(request), wanted_language(request)
@@ -227,7 +223,7 @@ class Explorer:
             for gradient in part["gradients"]:
                 for key in ("mistake", "advice"):
                     gradient[key] = gradient[key] and translate(gradient[key], into)
-        return _answer(found)
+        return answer(found)
 
     def _find(self, number: int) -> Pass:
         found = self.passes.find(number)
@@ -236,17 +232,17 @@ class Explorer:
         return found
 
     async def _describe(self, request: Request) -> Response:
-        return _answer(await asyncio.to_thread(self._find(request.path_params["number"]).describe))
+        return answer(await asyncio.to_thread(self._find(request.path_params["number"]).describe))
 
     async def _layer(self, request: Request) -> Response:
         found, name = self._find(request.path_params["number"]), request.path_params["layer"]
         place_of(found.trace.model, name)
-        return _binary(await asyncio.to_thread(found.layer, name))
+        return binary(await asyncio.to_thread(found.layer, name))
 
     async def _products(self, request: Request) -> Response:
         given = request.path_params
         found = self._find(given["number"])
-        return _binary(await asyncio.to_thread(found.products, given["layer"], given["group"]))
+        return binary(await asyncio.to_thread(found.products, given["layer"], given["group"]))
 
     def _named(self, asked: Mapping[str, Any]) -> tuple[Pass, str]:
         """Return the pass and the cell that a command names."""
@@ -255,38 +251,23 @@ class Explorer:
             raise ArgumentError("cell must be the name of a number, such as conv1.output[3,5,1]")
         return self._find(whole(asked, "pass", 1 << 53)), cell
 
-    async def _time(self, request: Request) -> Response:
-        number = whole(await body(request), "image", len(self.subject.images))
-        kept, model = list(self.training.moments.kept), self.training.model
-        if not kept or len(model.output_shape) != 1:
-            raise ArgumentError("there are no moments of a training to look back at: start one on the page Train")
-        image, label = np.asarray(self.subject.images[number]), int(self.subject.labels[number])
-        found = await asyncio.to_thread(decision, model, kept, image, label)
-        return _answer({**asdict(found), "label": label})
-
     async def _river(self, request: Request) -> Response:
         found = self._find(whole(await body(request), "pass", 1 << 53))
-        return _answer({"beds": [asdict(bed) for bed in await asyncio.to_thread(found.river)]})
+        return answer({"beds": [asdict(bed) for bed in await asyncio.to_thread(found.river)]})
 
     async def _nudge(self, request: Request) -> Response:
         found, cell = self._named(await body(request))
-        return _answer(asdict(await asyncio.to_thread(found.nudge, cell)))
+        return answer(asdict(await asyncio.to_thread(found.nudge, cell)))
 
     async def _ledger(self, request: Request) -> Response:
         found, cell = self._named(await body(request))
         ledger = await asyncio.to_thread(found.ledger, cell)
-        into = wanted_language(request)
-        told = ledger.to_dict()
-        told["rule"] = translate(told["rule"], into)
-        told["notes"] = [translate(note, into) for note in told["notes"]]
-        for step in told["steps"]:
-            step["name"], step["formula"] = translate(step["name"], into), translate(step["formula"], into)
-        return _answer(told)
+        return answer(told_ledger(ledger, wanted_language(request)))
 
     async def _journey(self, request: Request) -> Response:
         asked = await body(request)
         if "image" not in asked:
-            return _answer((await self._ask(self.training.next_batch)).to_dict())
+            return answer((await self._ask(self.training.next_batch)).to_dict())
         number = whole(asked, "image", len(self.subject.images))
 
         def travel() -> dict[str, Any]:
@@ -294,12 +275,13 @@ class Explorer:
             rule = self.training.optimizer
             return journey(self.training.model, images, labels, optimizer=rule or "adam").to_dict()
 
-        return _answer(await self._ask(travel))
+        return answer(await self._ask(travel))
 
     async def _train(self, request: Request) -> Response:
         asked = await body(request)
-        self.training.command(str(asked.get("command")), whole(asked, "steps", 1_000_000, 1))
-        return _answer({})
+        steps, start = whole(asked, "steps", 1_000_000, 1), whole(asked, "from", 1 << 53, 0)
+        self.training.command(str(asked.get("command")), steps, start)
+        return answer({})
 
     async def _health(self, request: Request) -> Response:
         await body(request)
@@ -308,7 +290,7 @@ class Explorer:
         for finding in found["findings"]:
             for key in ("what", "evidence", "advice"):
                 finding[key] = translate(finding[key], into)
-        return _answer(found)
+        return answer(found)
 
     async def _events(self, request: Request) -> Response:
         generation, point = last_event(request.headers.get("last-event-id", ""))
@@ -334,15 +316,6 @@ class Explorer:
                 yield f"id: {generation}.{point}\ndata: {data}\n\n"
             quiet += BETWEEN_EVENTS
             await asyncio.sleep(BETWEEN_EVENTS)
-
-
-def _answer(values: Mapping[str, Any]) -> Response:
-    return JSONResponse(json_ready(values))
-
-
-def _binary(data: bytes) -> Response:
-    headers = {"cache-control": "private, max-age=31536000, immutable"}
-    return Response(data, media_type="application/octet-stream", headers=headers)
 
 
 async def _explain_error(request: Request, error: Exception) -> Response:

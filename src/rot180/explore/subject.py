@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,35 @@ from rot180.nn import Network
 from rot180.nn import model as make_model
 from rot180.ops.types import Array
 from rot180.runs import load_run
-from rot180.runs.folder import names_a_run
+from rot180.runs.folder import Run, names_a_run
 from rot180.runs.own_data import is_gone, load_own_data
 from rot180.runs.prepare import Prepared, prepare
+from rot180.runs.replay import Replay, replay, replayable
 from rot180.runs.settings import RunSettings, optimizer_of, settings_from
 from rot180.training import Optimizer
 
 NOISE_IMAGES = 16
 """Images of noise for a network without data."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Another run, beside the one that is explored.
+
+    Attributes
+    ----------
+    name : str
+    model : Network
+    losses : tuple of float
+        Of each batch of its training.
+    settings : dict
+        Of its training.
+    """
+
+    name: str
+    model: Network
+    losses: tuple[float, ...]
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,15 @@ class Subject:
         Whether the weights are those of a run.
     engine : str
         What it is trained with, and runs on.
+    losses : tuple of float
+        Of each batch of a run's training.
+    settings : dict
+        Of a run's training.
+    checkpoints : tuple of int
+        The updates from which steps of a run can be replayed.
+    replay : callable or None
+        Returns what a replay from one of these needs.
+    beside : Beside or None
     """
 
     name: str
@@ -65,6 +96,11 @@ class Subject:
     optimizer: Optimizer | None = None
     is_trained: bool = False
     engine: str = "auto"
+    losses: tuple[float, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    checkpoints: tuple[int, ...] = ()
+    replay: Callable[[int], Replay] | None = None
+    beside: Beside | None = None
 
 
 def open_subject(
@@ -142,7 +178,35 @@ def _open_run(path: Path, data: str | None, progress: Progress | None, tell: Cal
         optimizer_of(run.config.get("training", {})),
         is_trained=True,
         engine="auto" if settings is None else settings.engine,
+        losses=tuple(run.history.losses),
+        settings=_settings_of(run),
+        checkpoints=replayable(path) if can_train else (),
+        replay=partial(replay, path, progress=progress) if can_train else None,
     )
+
+
+def open_beside(subject: Subject, text: str) -> Subject:
+    """Put another run beside what is explored.
+
+    Raises
+    ------
+    Rot180Error
+        There is no such run, or its network takes other images.
+    """
+    run = load_run(text)
+    if run.model.input_shape != subject.model.input_shape or run.model.output_shape != subject.model.output_shape:
+        shapes = [f"{model.input_shape} to {model.output_shape}" for model in (subject.model, run.model)]
+        raise ArgumentError(
+            f"--beside {text}: both networks must take the same images and have as many outputs; {subject.name} maps "
+            f"{shapes[0]}, {text} maps {shapes[1]}"
+        )
+    return replace(subject, beside=Beside(text, run.model, tuple(run.history.losses), _settings_of(run)))
+
+
+def _settings_of(run: Run) -> dict[str, Any]:
+    """Return the settings of a run that can be told in one word each."""
+    found = {**run.config, **run.config.get("training", {})}
+    return {name: value for name, value in found.items() if isinstance(value, (str, int, float, bool))}
 
 
 def _prepared(name: str, prepared: Prepared) -> Subject:

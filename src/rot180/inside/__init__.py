@@ -4,6 +4,7 @@
 |---|---|
 | the path of a batch through the network and back | `journey`, `Journey`, `Step`, `Source` |
 | the loss around one pixel or parameter | `nudge`, `Nudge` |
+| one weight through a training, and what pushed it | `biography`, `Biography`; `chapter`, `Chapter`, `trace_of` |
 | one image through a training | `Moments`, `Moment`; `decision`, `Decision` |
 | the three products of a layer | `products`, `Products` |
 | how much of delta flows through each layer | `river`, `Bed` |
@@ -15,6 +16,7 @@
 """
 
 from rot180.inside.attributions import Attribution, attribution
+from rot180.inside.biographies import Biography, Chapter, biography, chapter, trace_of
 from rot180.inside.bugs import BUGS, BenchResult, bug_bench
 from rot180.inside.comparison import Comparison, Way, compare
 from rot180.inside.compiled_cost import CompiledCost, StepCost, compiled_cost
@@ -32,6 +34,8 @@ __all__ = [
     "Attribution",
     "Bed",
     "BenchResult",
+    "Biography",
+    "Chapter",
     "Comparison",
     "CompiledCost",
     "Cost",
@@ -48,7 +52,9 @@ __all__ = [
     "StepCost",
     "Way",
     "attribution",
+    "biography",
     "bug_bench",
+    "chapter",
     "check_optimizer",
     "compare",
     "compiled_cost",
@@ -58,4 +64,5 @@ __all__ = [
     "nudge",
     "products",
     "river",
+    "trace_of",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from rot180.inside.explain.loss import probabilities
 from rot180.nn.network import Network
 from rot180.ops.types import Array
 from rot180.training.events import Event, StepDone, TrainingStarted
+from rot180.training.optimizer import Optimizer
+from rot180.training.state import flat_state
 
 __all__ = ["Decision", "Moment", "Moments", "decision"]
 
@@ -37,10 +40,20 @@ class Moment:
         Updates done.
     state : dict of str to array
         Copies of the parameters and statistics.
+    optimizer : Optimizer or None
+        A copy, with its state, and the learning rate of the next update.
+    epoch, batch : int
+        The batch that the next update takes, both from 0; the number of epochs if there is none.
+    noise : dict or None
+        The state of the generator from which the next update's noise is drawn.
     """
 
     step: int
     state: dict[str, Array]
+    optimizer: Optimizer | None = None
+    epoch: int = 0
+    batch: int = 0
+    noise: dict[str, Any] | None = None
 
     def of(self, model: Network) -> Network:
         """Return a copy of the network as it was at this moment."""
@@ -48,12 +61,19 @@ class Moment:
         then.load_parameters(self.state)
         return then
 
+    def generator(self) -> np.random.Generator:
+        """Return a generator that draws the noise of the next update."""
+        generator = np.random.default_rng(0)
+        if self.noise is not None:
+            generator.bit_generator.state = self.noise
+        return generator
+
 
 class Moments:
     """Keep moments of a training; a subscriber of `fit`.
 
-    The weights are copied before the first update and after every n-th. When there are too many, every other one is
-    dropped and n doubles.
+    Weights and optimizer are copied before the first update and after every n-th. When there are too many, every other
+    one is dropped and n doubles.
 
     Examples
     --------
@@ -74,7 +94,8 @@ class Moments:
         """Keep a moment, if it is time."""
         if isinstance(event, TrainingStarted):
             self._started = event
-            size = sum(array.nbytes for array in event.trainer.model.state.values())
+            arrays = [*event.trainer.model.state.values(), *flat_state(event.trainer.optimizer.state).values()]
+            size = sum(array.nbytes for array in arrays)
             self._most = max(min(self._most, MOST_BYTES // max(size, 1)), 4)
             self._keep(event)
         elif isinstance(event, StepDone) and event.updated and self._started is not None:
@@ -82,8 +103,16 @@ class Moments:
                 self._keep(self._started)
 
     def _keep(self, started: TrainingStarted) -> None:
-        state = {name: array.copy() for name, array in started.trainer.model.state.items()}
-        self.kept.append(Moment(started.progress.step, state))
+        trainer, progress = started.trainer, started.progress
+        state = {name: array.copy() for name, array in trainer.model.state.items()}
+        optimizer = copy.deepcopy(trainer.optimizer)
+        optimizer.lr = started.rate(progress.step)
+        # After the last batch of an epoch, the position is still in that epoch.
+        epoch, batch = (
+            (progress.epoch + 1, 0) if progress.batch == started.batches else (progress.epoch, progress.batch)
+        )
+        noise = dict(trainer.generators["noise"].bit_generator.state)
+        self.kept.append(Moment(progress.step, state, optimizer, epoch, batch, noise))
         if len(self.kept) > self._most + 1:
             self._every *= 2
             self.kept = [moment for moment in self.kept if moment.step % self._every == 0]

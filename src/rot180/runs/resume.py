@@ -116,15 +116,7 @@ def resume_run(
         prepared = prepare(replace(settings, data=data) if data is not None else settings, progress)
         if on_data is not None:
             on_data(prepared.dataset)
-        if prepared.model.notation != config.get("network"):
-            raise ModelError(
-                f"{path}: the run's network is {str(config.get('network'))[:200]!r}, but here {settings.model} is "
-                f"{prepared.model.notation!r}; give the same data, and use the version of rot180 that started the run"
-            )
-        if checkpoint is not None:
-            _check_normalization(prepared, checkpoint, folder.config_path)
-            # Values computed from the data at the start, such as their mean, come from there.
-            prepared.model.preprocessing = checkpoint.model.preprocessing
+        continue_with(prepared, checkpoint, folder, config)
 
         head: dict[str, float] = {}
         if prepared.source is not None and checkpoint is None:
@@ -161,6 +153,28 @@ def resume_run(
             examine=examine,
             checkpoint=checkpoint,
         )
+
+
+def continue_with(prepared: Prepared, checkpoint: Checkpoint | None, folder: RunFolder, config: dict[str, Any]) -> None:
+    """Compare what is prepared with the run, and give it what was computed from the data at the run's start.
+
+    Raises
+    ------
+    ModelError
+        The network is another one.
+    ArgumentError
+        Images would be preprocessed in another way.
+    """
+    if prepared.model.notation != config.get("network"):
+        raise ModelError(
+            f"{folder.path}: the run's network is {str(config.get('network'))[:200]!r}, but here "
+            f"{prepared.settings.model} is {prepared.model.notation!r}; give the same data, and use the version of "
+            f"rot180 that started the run"
+        )
+    if checkpoint is not None:
+        _check_normalization(prepared, checkpoint, folder.config_path)
+        # Values computed from the data at the start, such as their mean, come from there.
+        prepared.model.preprocessing = checkpoint.model.preprocessing
 
 
 def _check_same_source(source: Source, folder: RunFolder) -> None:

@@ -41,9 +41,10 @@ function bucket(points) {
   const size = Math.max(Math.ceil(points.length / MOST), 1);
   const found = [];
   for (let begin = 0; begin < points.length; begin += size) {
-    const part = points.slice(begin, begin + size).map(([, loss]) => loss);
+    const of = points.slice(begin, begin + size);
+    const part = of.map(([, loss]) => loss);
     found.push({
-      at: begin + part.length, low: Math.min(...part), high: Math.max(...part), loss: part.reduce((sum, loss) => sum + loss, 0) / part.length,
+      at: of.at(-1)[0], low: Math.min(...part), high: Math.max(...part), loss: part.reduce((sum, loss) => sum + loss, 0) / part.length,
     });
   }
   return found;

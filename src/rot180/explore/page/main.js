@@ -2,6 +2,7 @@
 
 import { address, link } from "./address.js";
 import { bench } from "./bench.js";
+import { biography } from "./biography.js";
 import { el } from "./dom.js";
 import { begin, choosers } from "./frame.js";
 import { journey } from "./journey.js";
@@ -17,7 +18,18 @@ import { train } from "./train.js";
 import { tryIt } from "./try.js";
 import { Training } from "./training.js";
 
-const PAGES = { train, journey, microscope, products, river, time, try: tryIt, lab, bench };
+const PAGES = { train, journey, microscope, products, river, biography, time, try: tryIt, lab, bench };
+
+// What a page needs besides a network.
+const NEEDS = { train: canTrain, biography: canTrain, time: (subject) => canTrain(subject) || subject.beside !== null };
+
+function canTrain({ can_train }) {
+  return can_train;
+}
+
+function pagesOf(subject) {
+  return Object.keys(PAGES).filter((name) => NEEDS[name]?.(subject) ?? true);
+}
 
 const app = { subject: null, training: null };
 let leave = () => {};
@@ -25,7 +37,7 @@ let shown = 0;
 
 function header(page) {
   const { subject, training } = app;
-  const pages = Object.keys(PAGES).filter((name) => subject.can_train || (name !== "train" && name !== "time"));
+  const pages = pagesOf(subject);
   const state = el("span", { role: "status" });
   const tell = () => {
     state.className = training.isConnected ? "" : "lost";
@@ -46,7 +58,7 @@ function header(page) {
 
 function front(main) {
   const { subject } = app;
-  const pages = Object.keys(PAGES).filter((name) => subject.can_train || (name !== "train" && name !== "time"));
+  const pages = pagesOf(subject);
   main.replaceChildren(
     el("h1", { tabindex: "-1" }, t("front.title")),
     el("p", {}, t(app.training.step ? "front.in-training" : subject.is_trained ? "front.trained" : "front.untrained", { name: subject.name, updates: count(app.training.step) }), " ", subject.dataset ? t("front.data", { name: subject.dataset }) : t("front.noise")),

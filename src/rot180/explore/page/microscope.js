@@ -1,6 +1,6 @@
 // The microscope: the maps around one layer, and the ledger of one of their numbers, forward, backward, or of a weight.
 
-import { address, note } from "./address.js";
+import { address, link, note } from "./address.js";
 import { legend, paint } from "./colors.js";
 import { el } from "./dom.js";
 import { ledgerView } from "./ledger.js";
@@ -297,7 +297,9 @@ class Microscope {
       if (this.nudge.contains(button)) this.nudge.replaceChildren(el("h2", {}, t("nudge.title", { cell: name })), el("p", { class: "small" }, t("nudge.about", { cell: name })), view);
     };
     const button = el("button", { type: "button", onclick: open }, t("nudge.open", { cell: name }));
-    this.nudge.replaceChildren(button);
+    const life = this.mode === "weight" && this.subject.can_train
+      ? el("a", { href: link("biography", { cell: name }) }, t("biography.open", { cell: name })) : null;
+    this.nudge.replaceChildren(...[button, life].filter(Boolean));
   }
 
   where() {

@@ -1,6 +1,7 @@
 // Time: one image through the training on this page. What would the network have answered then, and when was it decided?
 
 import { address, link, note } from "./address.js";
+import { beside } from "./beside.js";
 import { el, svg } from "./dom.js";
 import { picker } from "./pictures.js";
 import { post } from "./server.js";
@@ -11,10 +12,13 @@ export async function time(main, app) {
   const { values } = address();
   let image = Math.min(Number(values.image) || 0, subject.count - 1);
   let at = null;
+  let [replayed, refusal, told] = [null, null, ""];
   const body = el("div", { class: "phase" });
+  const other = subject.beside === null ? null : beside(main, subject);
 
   async function look(chosen) {
     image = chosen;
+    other?.look(image);
     if (!training.step) {
       body.replaceChildren(el("p", {}, t("time.none"), " ", el("a", { href: link("train") }, t("page.train"))));
       return;
@@ -36,7 +40,7 @@ export async function time(main, app) {
       const row = probabilities[moment];
       const answer = row.indexOf(Math.max(...row));
       says.textContent = t("time.says", { step: count(steps[moment]), answer: name(answer), share: (100 * row[answer]).toFixed(1), loss: brief(losses[moment]) });
-      place.replaceChildren(el("a", { href: link("microscope", { image, moment }) }, t("time.microscope", { step: count(steps[moment]) })));
+      place.replaceChildren(el("a", { href: link("microscope", { image, moment: steps[moment] }) }, t("time.microscope", { step: count(steps[moment]) })));
       figure.replaceChildren(curves(steps, probabilities, label, final, moment, Math.max(main.clientWidth - 48, 280)));
     }
 
@@ -48,12 +52,49 @@ export async function time(main, app) {
     note("time", { image });
   }
 
+  /** Steps of a run that has ended, again from its checkpoints; and whether the weights came out the same. */
+  function replay() {
+    replayed = el("div", { "aria-live": "polite" });
+    refusal = el("p", { class: "notice bad", hidden: true, role: "alert" });
+    const again = async (from) => {
+      refusal.hidden = true;
+      try {
+        await post("/api/train", { command: "replay", from });
+        await post("/api/train", { command: "run" });
+      } catch (refused) {
+        refusal.textContent = refused.message;
+        refusal.hidden = false;
+      }
+    };
+    tellReplay();
+    return el("section", { class: "phase", "aria-label": t("replay") },
+      el("h2", {}, t("replay")), el("p", { class: "small" }, t("replay.about"), " ", el("span", { class: "terms" }, term("checkpoint"))),
+      el("div", { class: "controls" }, subject.checkpoints.map((from) => el("button", { type: "button", onclick: () => again(from) }, t("replay.from", { step: count(from) })))),
+      refusal, replayed);
+  }
+
+  function tellReplay() {
+    if (!replayed) return;
+    const said = [training.replayed_from, training.state, training.compared?.length].join(" ");
+    if (said === told) return;
+    told = said;
+    const { replayed_from: from, compared = [] } = training;
+    replayed.replaceChildren(
+      from === null || from === undefined ? "" : el("p", {}, t(compared.length ? "replay.done" : "replay.running", { step: count(from) })),
+      ...compared.map(({ step, sha256, same }) => el("p", { class: same ? "notice" : "notice bad", "data-same": String(same) },
+        t(same ? "replay.same" : "replay.other", { step: count(step) }), " ", el("span", { class: "number small" }, sha256))));
+    if (compared.length && training.state === "ended") look(image);
+  }
+
   const { label, strip } = picker(subject, image, look);
   main.replaceChildren(
     el("h1", { tabindex: "-1" }, t("page.time")),
     el("p", { class: "pale" }, t("time.about"), " ", el("span", { class: "terms" }, term("moment"))),
-    el("div", { class: "controls" }, label, el("button", { type: "button", onclick: () => look(image) }, t("look-again"))), strip, body);
+    el("div", { class: "controls" }, label, el("button", { type: "button", onclick: () => look(image) }, t("look-again"))), strip,
+    ...(subject.checkpoints.length ? [replay()] : []), body, ...(other ? [other.element] : []));
+  const stop = training.listen(tellReplay);
   await look(image);
+  return stop;
 }
 
 /** The probability of each class over the updates: the label's, that of the final answer, and the others in gray. */

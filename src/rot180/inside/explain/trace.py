@@ -40,7 +40,7 @@ class Trace:
         The optimizer whose next update is explained; Adam before its first update by default. It is not changed.
     training : bool
         Whether to use noise and dropout, drawn with `seed`.
-    seed : int
+    seed : int or Generator
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Trace:
         loss: str | Loss = "auto",
         optimizer: Optimizer | None = None,
         training: bool = False,
-        seed: int = 0,
+        seed: int | np.random.Generator = 0,
     ) -> None:
         if not model.is_built:
             raise ArgumentError(
