@@ -3,6 +3,7 @@
 feature-maps.png   a digit on its way through a network trained on the bundled digits
 convolution.png    the worked example on the page on gradients
 augmentation.png   the effect of each augmentation step on a digit
+trials.png         a search for settings on some of the bundled digits
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from rot180.pictures import contact_sheet
 from rot180.pictures.style import BLUE, INK, ORANGE, PALE, new_figure, style
 from rot180.runs.draw import draw_images
 from rot180.runs.train_run import RunSettings, train_run
+from rot180.tuning.picture import draw_study
+from rot180.tuning.tune import tune
 
 IMAGE = 3
 """A three, which is easy to read at 8 x 8 pixels."""
@@ -35,6 +38,14 @@ def main() -> None:
     draw_feature_maps()
     draw_convolution()
     draw_augmentation()
+    draw_trials()
+
+
+def draw_trials() -> None:
+    """Search for settings, and draw the trials."""
+    with tempfile.TemporaryDirectory() as scratch:
+        study = tune(RunSettings(epochs=4, limit=400), trials=24, out=Path(scratch) / "study")
+        shutil.copyfile(draw_study(study), IMAGES / "trials.png")
 
 
 def draw_feature_maps() -> None:

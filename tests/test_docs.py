@@ -30,6 +30,7 @@ GUIDES = (
     "onnx",
     "scikit-learn",
     "explore",
+    "tune",
 )
 
 
@@ -76,6 +77,12 @@ def test_the_page_on_other_programs_runs() -> None:
     names: dict[str, object] = {}
     for block in blocks(DOCS / "export.md", "python"):
         exec(compile(block, "export.md", "exec"), names)
+
+
+def test_the_page_on_searching_runs() -> None:
+    pytest.importorskip("optuna", reason="optuna is not installed")
+    for block in blocks(DOCS / "tune.md", "python"):
+        exec(compile(block, "tune.md", "exec"), {})
 
 
 def test_the_page_on_scikit_learn_runs() -> None:

@@ -20,7 +20,7 @@ from rot180.runs.lock import RunLock, is_locked
 def test_a_second_lock_is_refused_with_the_holder(tmp_path: Path) -> None:
     lock = RunLock(tmp_path)
     assert is_locked(tmp_path)
-    with pytest.raises(ModelError, match=f"is being trained by process {os.getpid()}; wait for it, or stop it"):
+    with pytest.raises(ModelError, match=f"is in use by process {os.getpid()}; wait for it, or stop it"):
         RunLock(tmp_path)
     lock.release()
     assert not is_locked(tmp_path)
@@ -75,7 +75,7 @@ def test_windows_locks_a_byte_that_nobody_reads(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "read", read)
     lock = RunLock(tmp_path)
     assert is_locked(tmp_path)
-    with pytest.raises(ModelError, match=f"is being trained by process {os.getpid()};"):
+    with pytest.raises(ModelError, match=f"is in use by process {os.getpid()};"):
         RunLock(tmp_path)
     locked.clear()
     assert not is_locked(tmp_path)

@@ -324,7 +324,7 @@ def test_two_processes_on_one_run(interrupted: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         assert is_locked(interrupted)
-        with pytest.raises(ModelError, match=f"is being trained by process {process.pid}; wait for it, or stop it"):
+        with pytest.raises(ModelError, match=f"is in use by process {process.pid}; wait for it, or stop it"):
             resume_run(interrupted, draw=False)
     finally:
         process.kill()

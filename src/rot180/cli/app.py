@@ -30,6 +30,7 @@ from rot180.cli.predict import predict
 from rot180.cli.runs import runs
 from rot180.cli.show import show
 from rot180.cli.train import train
+from rot180.cli.tune import tune
 
 HELP = """
 Train and use convolutional networks you can see through.
@@ -82,6 +83,7 @@ def root(
 
 app.command()(train)
 app.command("find-lr")(find_lr)
+app.command()(tune)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(features)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -379,7 +380,7 @@ def train(
 
         require_tensorboard()
     if resume is not None:
-        _check_alone(context)
+        check_alone(context, WITH_RESUME)
     elif force:
         raise ArgumentError("--force needs --resume, which it lets continue even if the data differ")
 
@@ -411,7 +412,7 @@ def train(
         on_bad_file=on_bad_file,
         label_column=label_column,
         limit=limit,
-        validation=_share_or_data(validation),
+        validation=share_or_data(validation),
         early_stopping=early_stopping,
         accumulate=accumulate,
         engine=engine,
@@ -446,21 +447,21 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-def _check_alone(context: typer.Context) -> None:
-    """Raise ArgumentError for options that a resumed run already has."""
+def check_alone(context: typer.Context, allowed: Collection[str], what: str = "run") -> None:
+    """Raise ArgumentError for options that a resumed run or study already has."""
     from rot180.errors import ArgumentError
 
     for name in context.params:
         source = context.get_parameter_source(name)
-        if name not in WITH_RESUME and source is not None and source.name == "COMMANDLINE":
+        if name not in allowed and source is not None and source.name == "COMMANDLINE":
             option = "--" + {"learning_rate": "lr", "source": "from"}.get(name, name).replace("_", "-")
-            raise ArgumentError(f"--resume keeps the settings of the run; leave {option} out")
+            raise ArgumentError(f"--resume keeps the settings of the {what}; leave {option} out")
 
 
-def _share_or_data(text: str | None) -> float | str | None:
+def share_or_data(text: str | None) -> float | str | None:
     """Return a share as a number and anything else unchanged.
 
-    >>> _share_or_data("0.1"), _share_or_data("photos/val")
+    >>> share_or_data("0.1"), share_or_data("photos/val")
     (0.1, 'photos/val')
     """
     try:

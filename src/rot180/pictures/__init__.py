@@ -11,6 +11,7 @@ from rot180.pictures.kernels import kernels
 from rot180.pictures.learning_rates import learning_rates
 from rot180.pictures.mistakes import mistakes, worst_mistakes
 from rot180.pictures.save import save_figure
+from rot180.pictures.trials import trials
 
 __all__ = [
     "confusion_matrix",
@@ -21,5 +22,6 @@ __all__ = [
     "learning_rates",
     "mistakes",
     "save_figure",
+    "trials",
     "worst_mistakes",
 ]

@@ -211,7 +211,7 @@ def create_numbered_run(dataset: str, model: str, parent: str | Path = "runs") -
     >>> [create_numbered_run("digits", "lenet5", parent).path.name for _ in range(2)]
     ['digits-lenet5-001', 'digits-lenet5-002']
     """
-    stem = f"{_slug(dataset)}-{_slug(model)}"
+    stem = f"{slug(dataset)}-{slug(model)}"
     number = 1
     while True:
         path = Path(parent) / f"{stem}-{number:03}"
@@ -275,10 +275,10 @@ def names_a_run(text: str) -> bool:
         return False
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """Return the letters and digits of a name, in any script, joined by hyphens; short enough for any file system.
 
-    >>> _slug("My Photos (2).csv"), _slug("花卉 图片")
+    >>> slug("My Photos (2).csv"), slug("花卉 图片")
     ('my-photos-2-csv', '花卉-图片')
     """
     kept = (one if unicodedata.category(one)[0] in "LNM" else " " for one in unicodedata.normalize("NFC", name.lower()))

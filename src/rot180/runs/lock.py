@@ -1,4 +1,4 @@
-"""A lock that lets one process at a time train a run."""
+"""A lock that lets one process at a time train a run, or carry out a study."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PATIENCE = 0.5
 
 
 class RunLock:
-    """Held by the process that trains a run; the system releases it when that process ends in any way.
+    """Held by the process that writes to a folder; the system releases it when that process ends in any way.
 
     Parameters
     ----------
     folder : Path
-        The run folder; the lock is the file `.lock` in it, which holds the process ID.
+        The folder of a run or a study; the lock is the file `.lock` in it, which holds the process ID.
 
     Raises
     ------
@@ -36,7 +36,7 @@ class RunLock:
     >>> try:
     ...     RunLock(folder)
     ... except ModelError as error:
-    ...     print("is being trained by process" in str(error))
+    ...     print("is in use by process" in str(error))
     True
     >>> lock.release()
     """
@@ -54,7 +54,7 @@ class RunLock:
             if time.monotonic() >= deadline:
                 holder = os.read(self._descriptor, 20).decode("ascii", "replace").strip() or "?"
                 self.release()
-                raise ModelError(f"{folder} is being trained by process {holder}; wait for it, or stop it")
+                raise ModelError(f"{folder} is in use by process {holder}; wait for it, or stop it")
             time.sleep(0.02)
         try:
             os.ftruncate(self._descriptor, 0)

@@ -62,7 +62,7 @@ class Prepared:
         }
 
 
-def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared:
+def prepare(settings: RunSettings, progress: Progress | None = None, dataset: Dataset | None = None) -> Prepared:
     """Read the data, create the network and fill in the settings left open.
 
     Parameters
@@ -70,6 +70,8 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
     settings : RunSettings
     progress : callable, optional
         Called with the progress of reading the data.
+    dataset : Dataset, optional
+        The data, if they were read before with the same settings; not for a network that was trained before.
 
     Raises
     ------
@@ -81,7 +83,7 @@ def prepare(settings: RunSettings, progress: Progress | None = None) -> Prepared
         source = open_source(settings.source, progress or _silent)
         return _prepare_from(source, replace(settings, source=source.text), progress)
     model = None if settings.model is None else make_model(settings.model)
-    dataset = _load(settings, settings.image_options(progress))
+    dataset = dataset or _load(settings, settings.image_options(progress))
     name = settings.model or default_model(dataset, settings.recipe)
     model = model or make_model(name)
     if name in MODELS and not _fits(model, dataset):

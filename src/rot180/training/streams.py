@@ -10,13 +10,13 @@ import numpy as np
 
 from rot180.ops.types import Array
 
-_PURPOSES = {"shuffle": 0, "noise": 1, "split": 2, "augment": 3, "flip": 4, "head": 5}
+_PURPOSES = {"shuffle": 0, "noise": 1, "split": 2, "augment": 3, "flip": 4, "head": 5, "tune": 6}
 
 
 def stream(seed: int, purpose: str, *index: int) -> np.random.Generator:
     """Return the generator of one purpose, independent of all others.
 
-    The purposes are `shuffle`, `noise`, `split`, `augment`, `flip` and `head`.
+    The purposes are `shuffle`, `noise`, `split`, `augment`, `flip`, `head` and `tune`.
 
     `index` distinguishes epochs, or batches within epochs.
 
