@@ -7,7 +7,8 @@
     |   `-- TooLargeError    more memory would be needed than is available; also a MemoryError
     |-- DataError            a file of images or labels that cannot be used
     |-- ModelError           a saved model or run that cannot be read or does not match
-    `-- NonFiniteError       pixels, outputs, a loss or a gradient that is infinite or NaN
+    |-- NonFiniteError       pixels, outputs, a loss or a gradient that is infinite or NaN
+    `-- ParallelError        processes that train together have lost each other, or differ
 
     PixelWarning             a UserWarning: images whose range may differ from, or that look unlike, the training images
 
@@ -26,6 +27,7 @@ __all__ = [
     "ModelError",
     "NonFiniteError",
     "NotationError",
+    "ParallelError",
     "PixelWarning",
     "Rot180Error",
     "ShapeError",
@@ -82,6 +84,10 @@ class NonFiniteError(Rot180Error):
     def __init__(self, message: str, *, step: int = 0, layer: str = "", array: str = "") -> None:
         super().__init__(message)
         self.step, self.layer, self.array = step, layer, array
+
+
+class ParallelError(Rot180Error):
+    """Processes that train together have lost each other, or differ where they must not."""
 
 
 class PixelWarning(UserWarning):

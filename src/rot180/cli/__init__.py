@@ -35,12 +35,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, language = take_language(sys.argv[1:] if argv is None else argv)
         with speaking(language, translate_output="--json" not in arguments):
             try:
+                if arguments[:1] == ["train"]:
+                    _connect()
                 status = _run(arguments)
             except BaseException as error:
-                return failure.explain(error)
+                return _failed(error)
     except BaseException as error:
-        return failure.explain(error)
+        return _failed(error)
     return status if isinstance(status, int) else 0
+
+
+def _connect() -> None:
+    """Connect to the other processes before the arguments are read: a mistake in them is shown once."""
+    from rot180.parallel import connect
+
+    connect()
+
+
+def _failed(error: BaseException) -> int:
+    """Show an error, once for all processes, which end with this one."""
+    from rot180.parallel.start import end_all, take_turns
+
+    take_turns()
+    status = failure.explain(error)
+    end_all(status)
+    return status
 
 
 def _run(arguments: list[str]) -> object:

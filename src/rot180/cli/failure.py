@@ -12,13 +12,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from rot180.cli.output import visible
-from rot180.errors import NotationError, PixelWarning, Rot180Error
+from rot180.errors import NotationError, ParallelError, PixelWarning, Rot180Error
 from rot180.language import translate
 
 TRACEBACK = "ROT180_TRACEBACK"
 """An environment variable; if it is set, every error is preceded by its traceback."""
 
 USERS_MISTAKE, OUR_FAULT, INTERRUPTED = 2, 1, 130
+
+LOST = 71
+"""Processes that train together have lost each other: EX_OSERR of sysexits.h."""
 
 
 @contextmanager
@@ -71,6 +74,8 @@ def explain(error: BaseException) -> int:
     if isinstance(error, NotationError):
         # its other lines show the text with a caret under the error
         return _say("\n".join(map(visible, str(error).split("\n"))), USERS_MISTAKE)
+    if isinstance(error, ParallelError):
+        return _say(_one_line(str(error)), LOST)
     if isinstance(error, Rot180Error):
         return _say(_one_line(str(error)), USERS_MISTAKE)
     if name == "NoArgsIsHelpError":

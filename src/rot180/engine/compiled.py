@@ -204,13 +204,7 @@ class CompiledEngine:
         # To clip the gradient, all of it must be known before anything is updated.
         fuse = update and self._summed == 0 and self._rule != NO_RULE and optimizer.clip_norm is None
         plan = self._plan(len(images), "fused" if fuse else "kept")
-        self._generator["noise"] = generator
-        plan.x.batch(images.ndim)[...] = images
-        plan.run_forward()
-        if plan.dy is None or plan.loss is None:
-            raise TypeError("a plan for training has a loss")
-        axes = 1 + len(self.model.output_shape)
-        result = plan.loss(self.loss, plan.y.batch(axes), target, plan.dy.batch(axes), sample_weights)
+        result = self._pass(plan, images, target, generator, sample_weights)
         if not math.isfinite(result.loss) or (fuse and not all_finite(plan.x.array.reshape(-1))):
             return result._replace(finite=False)
         if fuse:
@@ -226,6 +220,69 @@ class CompiledEngine:
         else:
             self._collect(len(images), optimizer, update)
         return result
+
+    def _pass(
+        self,
+        plan: Plan,
+        images: Array,
+        target: Array,
+        generator: np.random.Generator | None,
+        sample_weights: Array | None,
+    ) -> StepResult:
+        """Run the forward pass and the loss, which leaves the gradient of the outputs in the plan."""
+        self._generator["noise"] = generator
+        plan.x.batch(images.ndim)[...] = images
+        plan.run_forward()
+        if plan.dy is None or plan.loss is None:
+            raise TypeError("a plan for training has a loss")
+        axes = 1 + len(self.model.output_shape)
+        return plan.loss(self.loss, plan.y.batch(axes), target, plan.dy.batch(axes), sample_weights)
+
+    def form(
+        self,
+        images: Array,
+        target: Array,
+        generator: np.random.Generator | None = None,
+        *,
+        sample_weights: Array | None = None,
+    ) -> tuple[StepResult, Array]:
+        """Run the forward and backward passes of one batch; return the result, and the gradients in one flat array.
+
+        The array is valid until the next batch. Statistics have learned the batch; nothing else is changed.
+        """
+        images = self.model.accept(images)
+        if len(images) == 0:
+            raise ShapeError("a training step needs at least one image; the batch is empty")
+        with self._lock, self._governor.running((len(images), "form")):
+            self._look()
+            self.model.require_writeable()
+            plan = self._plan(len(images), "kept")
+            result = self._pass(plan, images, target, generator, sample_weights)
+            if not math.isfinite(result.loss):
+                return result._replace(finite=False), self._formed_gradients(fuse=False)
+            plan.run_backward()
+            formed = self._formed_gradients(fuse=False)
+            if not all_finite(formed):
+                return result._replace(finite=False), formed
+            plan.learn()
+            return result, formed
+
+    def apply(self, gradients: Array, count: int, optimizer: Updater, *, update: bool = True) -> None:
+        """Take the mean gradient of `count` images, flat as `form` returns it, as that of a batch."""
+        with self._lock:
+            self._look()
+            self._hold_state(optimizer)
+            if self._gradients is None:
+                self._gradients = self._new_arena()
+            np.copyto(self._gradients.flat, gradients)
+            self._collect(count, optimizer, update)
+
+    @property
+    def gradient_size(self) -> int:
+        """The length of the flat array that `form` returns and `apply` takes."""
+        with self._lock:
+            self._look()
+            return self._new_arena().flat.size if self._gradients is None else self._gradients.flat.size
 
     def forward(self, images: Array, *, softmax: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""

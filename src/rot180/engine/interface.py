@@ -91,5 +91,25 @@ class Engine(Protocol):
         `sample_weights` (N,) multiply the loss of each image.
         """
 
+    def form(
+        self,
+        images: Array,
+        target: Array,
+        generator: np.random.Generator | None = None,
+        *,
+        sample_weights: Array | None = None,
+    ) -> tuple[StepResult, Array]:
+        """Run the forward and backward passes of one batch; return the result, and the gradients in one flat array.
+
+        The array is valid until the next batch. Statistics have learned the batch; nothing else is changed.
+        """
+
+    def apply(self, gradients: Array, count: int, optimizer: Updater, *, update: bool = True) -> None:
+        """Take the mean gradient of `count` images, flat as `form` returns it, as that of a batch."""
+
+    @property
+    def gradient_size(self) -> int:
+        """The length of the flat array that `form` returns and `apply` takes."""
+
     def forward(self, images: Array, *, softmax: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""

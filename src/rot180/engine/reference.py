@@ -85,19 +85,62 @@ class ReferenceEngine:
         self.model.look()
         self.model.require_writeable()
         self.prepare(optimizer)
+        result, gradients = self._form(images, target, generator, sample_weights)
+        if result.finite:
+            self._collect(gradients, len(images), optimizer, update)
+        return result
+
+    def form(
+        self,
+        images: Array,
+        target: Array,
+        generator: np.random.Generator | None = None,
+        *,
+        sample_weights: Array | None = None,
+    ) -> tuple[StepResult, Array]:
+        """Run the forward and backward passes of one batch; return the result, and the gradients in one flat array.
+
+        Statistics have learned the batch; nothing else is changed.
+        """
+        images = self.model.accept(images)
+        self.model.look()
+        self.model.require_writeable()
+        result, gradients = self._form(images, target, generator, sample_weights)
+        flat = [gradients[name].reshape(-1) for name in self.model.parameters]
+        return result, np.concatenate(flat) if flat else np.empty(0, self.model.dtype)
+
+    def apply(self, gradients: Array, count: int, optimizer: Updater, *, update: bool = True) -> None:
+        """Take the mean gradient of `count` images, flat as `form` returns it, as that of a batch."""
+        self.prepare(optimizer)
+        parts, start = {}, 0
+        for name, parameter in self.model.parameters.items():
+            parts[name] = gradients[start : start + parameter.size].reshape(parameter.shape)
+            start += parameter.size
+        self._collect(parts, count, optimizer, update)
+
+    @property
+    def gradient_size(self) -> int:
+        """The length of the flat array that `form` returns and `apply` takes."""
+        return sum(parameter.size for parameter in self.model.parameters.values())
+
+    def _form(
+        self, images: Array, target: Array, generator: np.random.Generator | None, sample_weights: Array | None
+    ) -> tuple[StepResult, dict[str, Array]]:
         outputs, saved = self.model.forward(images, training=True, generator=generator)
         loss, loss_saved = weighted_forward(self.loss, outputs, target, sample_weights)
         # There is nothing below the first layer: its dx would cost a convolution and be discarded.
         _, gradients = self.model.backward(self.loss.backward(loss_saved), saved, needs_dx=False)
-        if not (np.isfinite(loss) and all(is_finite(gradient) for gradient in gradients.values())):
-            return StepResult(float(loss), correct_count(outputs, target), finite=False)
-        self.model.learn(saved)
+        finite = bool(np.isfinite(loss)) and all(is_finite(gradient) for gradient in gradients.values())
+        if finite:
+            self.model.learn(saved)
+        return StepResult(float(loss), correct_count(outputs, target), finite), gradients
+
+    def _collect(self, gradients: dict[str, Array], count: int, optimizer: Updater, update: bool) -> None:
         if self._images or not update:
-            gradients = self._accumulate(gradients, len(images))
+            gradients = self._accumulate(gradients, count)
         if update:
             optimizer.update(self.model.parameters, gradients, self.model.lr_factors)
             self._sums, self._images = {}, 0
-        return StepResult(float(loss), correct_count(outputs, target))
 
     def forward(self, images: Array, *, softmax: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode, or their softmax."""

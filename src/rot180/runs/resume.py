@@ -15,6 +15,7 @@ from rot180.data.options import Progress
 from rot180.errors import ArgumentError, DataError, ModelError
 from rot180.files import quoted, remove_unfinished
 from rot180.language import translate
+from rot180.parallel.communicator import ALONE, Communicator
 from rot180.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
 from rot180.runs.config import read_config
 from rot180.runs.environment import differences, environment
@@ -47,6 +48,7 @@ def resume_run(
     tell: Callable[[str], None] = warnings.warn,
     on_data: Callable[[Dataset], None] | None = None,
     examine: Examine | None = None,
+    communicator: Communicator = ALONE,
 ) -> TrainedRun:
     """Continue from a run's newest checkpoint, to the same bits as a training without a break.
 
@@ -68,7 +70,7 @@ def resume_run(
         Continue even if the data differ.
     verify : bool
         Compare every byte of a data set larger than memory, not a sample of each file.
-    subscribers, progress, draw, checkpoints, tensorboard, on_data, examine
+    subscribers, progress, draw, checkpoints, tensorboard, on_data, examine, communicator
         As in `train_run`.
     tell : callable
         Called with each warning before the training: differences, and damaged checkpoints.
@@ -152,6 +154,7 @@ def resume_run(
             tensorboard=tensorboard,
             examine=examine,
             checkpoint=checkpoint,
+            communicator=communicator,
         )
 
 

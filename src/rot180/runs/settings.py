@@ -16,6 +16,7 @@ from rot180.runs.fields import FLAG, INTEGER, NUMBER, TEXT, check_fields, maybe,
 from rot180.training import OPTIMIZERS, SCHEDULES, Optimizer
 from rot180.training import optimizer as optimizer_by_name
 from rot180.training.class_weights import parse_class_weights
+from rot180.training.data_parallel import read_shards
 from rot180.training.evaluate import TTA
 from rot180.training.recipe import NAMED_RECIPES, Recipe
 
@@ -76,6 +77,8 @@ warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
         With `source`: train the last layer only.
     normalize : str or None
         `scale`, `image`, `dataset` or `none`; see `Preprocessing`.
+    shards : int or None
+        Into how many parts each batch is cut, for the same bits on any number of processes; see `rot180.fit`.
     limit : int or None
         Train on only this many images, from the start.
     """
@@ -111,6 +114,7 @@ warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
     recipe: str = "default"
     source: str | None = None
     freeze: bool = False
+    shards: int | None = None
 
     def check_names(self) -> None:
         """Raise ArgumentError for unknown names, before any data is read."""
@@ -124,6 +128,8 @@ warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
             raise ArgumentError("--freeze needs --from, the network whose last layer is trained alone")
         if self.epochs == 0 and not self.freeze:
             raise ArgumentError("epochs must be an int, at least 1; it is 0")
+        if self.shards is not None:
+            read_shards(self.shards)
         self.image_options()
         if self.class_weights is not None:
             parse_class_weights(self.class_weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterable
@@ -16,6 +17,8 @@ from rot180.errors import ArgumentError, NonFiniteError, Rot180Error
 from rot180.files import quoted, remove_folder, system
 from rot180.language import translate
 from rot180.nn import MODELS, Network
+from rot180.parallel.communicator import ALONE, Communicator
+from rot180.parallel.messages import share_text
 from rot180.runs.checkpoint import Checkpoint
 from rot180.runs.draw import draw_images, draw_model
 from rot180.runs.environment import begun, environment
@@ -78,6 +81,7 @@ def train_run(
     on_data: Callable[[Dataset], None] | None = None,
     examine: Examine | None = None,
     command: str | None = None,
+    communicator: Communicator = ALONE,
 ) -> TrainedRun:
     """Train with the given settings, and write a run folder.
 
@@ -109,6 +113,8 @@ def train_run(
         Called with model, history, data set and settings after the training; returns findings for the report.
     command : str, optional
         The command that started the run, for the report.
+    communicator : Communicator
+        The processes that train together; this is the first, and the others call `follow_run`.
 
     Raises
     ------
@@ -151,7 +157,15 @@ def train_run(
             if prepared.source is not None:  # the last layer comes first: if that is interrupted, it can be resumed
                 made = open_folder(inference_engine(settings.engine, prepared.model).name)
                 recorder.head = train_last_layer(prepared, progress, tell, made)
-            return run_training(prepared, recorder, subscribers, draw=draw, tensorboard=tensorboard, examine=examine)
+            return run_training(
+                prepared,
+                recorder,
+                subscribers,
+                draw=draw,
+                tensorboard=tensorboard,
+                examine=examine,
+                communicator=communicator,
+            )
         except Rot180Error as error:
             # What only the first step shows, such as a lack of memory. Numbers that are not finite have a report.
             has_report = recorder.folder is not None and isinstance(error, NonFiniteError)
@@ -222,6 +236,7 @@ def run_training(
     tensorboard: bool = False,
     examine: Examine | None = None,
     checkpoint: Checkpoint | None = None,
+    communicator: Communicator = ALONE,
 ) -> TrainedRun:
     """Train, test and draw; an interrupted training only writes weights and report, as the user is waiting."""
     settings, dataset, model = prepared.settings, prepared.dataset, prepared.model
@@ -230,8 +245,12 @@ def run_training(
         subscribers = [*subscribers, TensorBoardWriter(lambda: recorder.opened.make(recorder.opened.tensorboard))]
     try:
         with interruptible(recorder.stop, system.ending_signals()):
+            share_settings(communicator, settings)
             history = fit_prepared(
-                prepared, [recorder, *subscribers], resume=None if checkpoint is None else checkpoint.state
+                prepared,
+                [recorder, *subscribers],
+                resume=None if checkpoint is None else checkpoint.state,
+                communicator=communicator,
             )
         folder = recorder.opened
         folder.save_model(model, recorder.steps)
@@ -256,14 +275,32 @@ def run_training(
     return TrainedRun(folder, model, dataset, settings, history, test, tuple(pictures))
 
 
+def share_settings(communicator: Communicator, settings: RunSettings | None = None) -> RunSettings:
+    """Return the settings of process 0, on every process, as soon as it has them."""
+    communicator.barrier(rest=True)
+    text = share_text(communicator, json.dumps(None if settings is None else asdict(settings)))
+    return RunSettings(**json.loads(text))
+
+
 def fit_prepared(
-    prepared: Prepared, subscribers: Iterable[Subscriber], *, resume: TrainingState | None = None
+    prepared: Prepared,
+    subscribers: Iterable[Subscriber],
+    *,
+    resume: TrainingState | None = None,
+    communicator: Communicator = ALONE,
 ) -> History:
     """Train what was prepared: the part of a run between its preparation and its test."""
     options = {key: value for key, value in asdict(prepared.settings).items() if key not in NOT_OF_FIT}
     if isinstance(prepared.settings.validation, str):
         options["validation"] = None  # the images are already in the data set
-    return fit(prepared.model, prepared.dataset, **options, subscribers=subscribers, resume=resume)
+    return fit(
+        prepared.model,
+        prepared.dataset,
+        **options,
+        subscribers=subscribers,
+        resume=resume,
+        communicator=communicator,
+    )
 
 
 def draw_run(

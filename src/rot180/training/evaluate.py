@@ -24,6 +24,9 @@ from rot180.nn.network import Network
 from rot180.nn.validation import whole_number
 from rot180.ops.softmax import softmax as softmax_of
 from rot180.ops.types import Array
+from rot180.parallel.communicator import ALONE, Communicator
+from rot180.parallel.messages import counts, everywhere
+from rot180.parallel.tree import leaves_of
 from rot180.training.diagnosis import refuse_non_finite_outputs
 from rot180.training.inference import inference_engine
 from rot180.training.metrics import check_labels, class_count, confusion_matrix
@@ -159,20 +162,28 @@ def run_evaluation(
     tta: str = "none",
     stop: Callable[[], object] | None = None,
     sample_weights: Array | None = None,
+    communicator: Communicator = ALONE,
 ) -> Evaluation:
     """Evaluate like `evaluate`, with an existing engine; `sample_weights` (N,) multiply the loss of each image.
+
+    The processes of a communicator evaluate a part of the batches each, and return the same bits as one alone.
 
     Raises
     ------
     EvaluationStopped
-        `stop`, called after every batch, returned a true value.
+        `stop`, called after every batch, returned a true value on any process.
     """
     images, labels = as_images(images), np.asarray(labels)
     classes = class_count(engine.model.output_shape)
     check_labels(labels, len(images), classes)
-    total, start = 0.0, 0
-    predicted = np.empty(len(images), np.int64)
-    for _, outputs in each_output(engine, images, batch_size, tta=tta):
+    batches = range(0, len(images), whole_number(batch_size, "batch_size"))
+    own = leaves_of(communicator.rank, communicator.size, len(batches))
+    own_batches = batches[own.start : own.stop]
+    # Of each batch, one process writes the numbers; those of the others are zeros, and so all of them are sums.
+    losses, predicted = np.zeros(len(batches)), np.zeros(len(images), np.int64)
+    stopped = False
+    outputs_of = each_output(engine, images, batch_size, tta=tta, batches=own_batches)
+    for number, start, (_, outputs) in zip(own, own_batches, outputs_of, strict=True):
         end = start + len(outputs)
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             weights = None if sample_weights is None else sample_weights[start:end]
@@ -183,11 +194,17 @@ def run_evaluation(
                 f"{np.abs(outputs).max():.3g}: train again with a lower --lr",
                 array="the loss",
             )
-        total += batch_loss * len(outputs)
+        losses[number] = batch_loss * len(outputs)
         predicted[start:end] = outputs.argmax(axis=1)
-        start = end
         if stop is not None and stop():
-            raise EvaluationStopped
+            stopped = True
+            break
+    if any(counts(communicator, stopped)):
+        raise EvaluationStopped
+    total = 0.0
+    for loss_of_batch in everywhere(communicator, losses).tolist():
+        total += loss_of_batch
+    predicted = everywhere(communicator, predicted)
     confusion = confusion_matrix(labels, predicted, classes)
     right = int(np.trace(confusion))
     count = len(images)
@@ -290,12 +307,13 @@ def each_output(
     softmax: bool = False,
     tta: str = "none",
     white: float | None = None,
+    batches: range | None = None,
 ) -> Iterator[tuple[tuple[Array, ...], Array]]:
     """Yield the views of each batch, which are its preprocessed images and with `tta` others, and their outputs."""
     refuse_tta(engine.model, tta)
     mirrored = tta != "none"
     for views, found in each_view(
-        engine, images, batch_size, softmax=softmax and not mirrored, mirrored=mirrored, white=white
+        engine, images, batch_size, softmax=softmax and not mirrored, mirrored=mirrored, white=white, batches=batches
     ):
         outputs = _mean(found)
         yield views, softmax_of(outputs) if softmax and mirrored else outputs
@@ -309,17 +327,21 @@ def each_view(
     softmax: bool = False,
     mirrored: bool = False,
     white: float | None = None,
+    batches: range | None = None,
 ) -> Iterator[tuple[tuple[Array, ...], list[Array]]]:
-    """Yield the preprocessed images of each batch and, if asked, their mirror images, and the outputs for each."""
+    """Yield the preprocessed images of each batch and, if asked, their mirror images, and the outputs for each.
+
+    `batches` are the numbers of the first images of the batches to take; by default all.
+    """
     size = whole_number(batch_size, "batch_size")
     model = engine.model
     model.refuse_shape(images.shape)
     # Threads decode images while the network processes the previous ones.
     workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
-    pieces = read_ahead(lambda start: images[start : start + size], range(0, len(images), size), workers=workers)
+    batches = range(0, len(images), size) if batches is None else batches
+    pieces = read_ahead(lambda start: images[start : start + size], batches, workers=workers)
     white = model.preprocessing.white_of(images) if white is None else white
-    first = 0
-    for piece in pieces:
+    for first, piece in zip(batches, pieces, strict=True):
         ready = model.preprocessing(piece, dtype=model.dtype, white=white)
         views = (ready, ready[:, :, ::-1]) if mirrored else (ready,)
         found = []
@@ -327,7 +349,6 @@ def each_view(
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked right below, in one place
                 found.append(engine.forward(view, softmax=softmax))
             refuse_non_finite_outputs(model, view, first, found[-1])
-        first += len(piece)
         yield views, found
 
 

@@ -21,7 +21,9 @@ from rot180.nn.loss import CrossEntropyLoss, Loss
 from rot180.nn.network import Network
 from rot180.nn.validation import real_number, whole_number
 from rot180.ops.types import Array
+from rot180.parallel.communicator import ALONE, Communicator
 from rot180.training.class_weights import ClassWeights, class_weights_of
+from rot180.training.data_parallel import DataParallel, read_shards
 from rot180.training.evaluate import refuse_tta, tell_unlike
 from rot180.training.events import Subscriber
 from rot180.training.history import History
@@ -78,6 +80,8 @@ def fit(
     class_weights: ClassWeights | None = None,
     sample_weights: Array | None = None,
     engine: str = "auto",
+    shards: int | None = None,
+    communicator: Communicator = ALONE,
     subscribers: Iterable[Subscriber] = (),
     resume: TrainingState | None = None,
 ) -> History:
@@ -136,6 +140,13 @@ def fit(
         none if there is nothing to do. Their number never changes the result.
     loss, engine
         As in `Trainer`.
+    shards : int, optional
+        Cut each batch into so many parts, a power of two, whose gradients are added in a fixed order: the result has
+        the same bits on any number of processes up to that. Statistics of batch normalization, augmentation that mixes
+        images, and random numbers are then those of a shard. By default, one for each process.
+    communicator : Communicator
+        The processes that train together, `rot180.parallel.connect()`; all of them call `fit` with the same arguments,
+        `resume` alone is only for the first.
     label_smoothing : float
         The fraction of each label, in [0, 1), that is spread evenly over all classes; 0.1 is usual. It keeps the
         network from becoming too sure of itself. The validation loss is smoothed likewise.
@@ -191,6 +202,7 @@ def fit(
         schedule="a function" if callable(schedule) else schedule,
         warmup=warmup,
         sample_weights=None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
+        shards=None if shards is None else read_shards(shards),
     )
     if isinstance(validation, Dataset):
         validation = validation.for_validation(getattr(data, "class_names", None))
@@ -254,6 +266,10 @@ def fit(
     history, progress = History(), Progress()
     if resume is not None:
         history, progress = history_so_far(resume.history), restore(resume, trainer, settings, len(images))
+    parallel = None
+    if settings.shards is not None or communicator.size > 1:
+        parallel = DataParallel(trainer, communicator, settings.shards)
+        parallel.start_alike(progress, labels)
     listening = tuple(subscribers)
     with ExitStack() as entered:
         for subscriber in listening:
@@ -269,6 +285,7 @@ def fit(
             progress=progress,
             validation=held_out,
             sample_weights=weights,
+            parallel=parallel,
             subscribers=(history, *listening),
         )
     return history

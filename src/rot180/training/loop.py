@@ -8,17 +8,19 @@ restored, the loop continues as if it had never stopped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rot180.data.augment import Augmentation
 from rot180.data.lazy import Images
 from rot180.data.loader import read_ahead
 from rot180.errors import NonFiniteError
 from rot180.ops.types import Array
+from rot180.parallel.communicator import ALONE
+from rot180.training.data_parallel import DataParallel, Shard
 from rot180.training.diagnosis import refuse_non_finite_weights
 from rot180.training.evaluate import EvaluationStopped, run_evaluation
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
@@ -56,6 +58,8 @@ class Settings:
         The origin of the learning rates, kept for comparing trainings: the loop itself takes the rates.
     sample_weights : str or None
         The fingerprint of the images' weights, kept for comparing trainings.
+    shards : int or None
+        Into how many parts each batch is cut (`rot180.training.data_parallel`); None: one for each process.
     """
 
     epochs: int
@@ -67,6 +71,7 @@ class Settings:
     schedule: str = "constant"
     warmup: int | float = 0
     sample_weights: str | None = None
+    shards: int | None = None
 
     def batches(self, images: int) -> int:
         """Return the number of batches in an epoch."""
@@ -129,6 +134,7 @@ def train(
     progress: Progress | None = None,
     validation: Examples | None = None,
     sample_weights: Array | None = None,
+    parallel: DataParallel | None = None,
     subscribers: Iterable[Subscriber] = (),
 ) -> str:
     """Run the loop from `progress` to its end and return why it ended.
@@ -150,6 +156,8 @@ def train(
         Evaluated after every epoch.
     sample_weights : (N,), optional
         How much each image counts in the loss.
+    parallel : DataParallel, optional
+        Trains on shards, with other processes or alone; they all run this loop. By default, batches stay whole.
     subscribers : iterable of callables
         Called with every event.
 
@@ -172,6 +180,15 @@ def train(
         for subscriber in subscribers:
             subscriber(event)
 
+    def stopped() -> str:
+        # A signal reaches some processes earlier than others; all must stop after the same batch.
+        return trainer.stop_reason if parallel is None else parallel.stop_reason
+
+    def stop(reason: str) -> None:
+        trainer.stop(reason)
+        if parallel is not None:
+            parallel.stop_reason = reason
+
     given = Examples(images, labels, sample_weights)
 
     def batch_of(epoch: int, batch: int) -> tuple[Array, Array]:
@@ -179,32 +196,48 @@ def train(
         flips = epoch_flips(trainer.seed, epoch, len(images))
         return _batch(given, order, flips, settings, trainer, epoch, batch)[:2]
 
+    communicator = ALONE if parallel is None else parallel.communicator
+
     held_out = len(validation.images) if validation else 0
     with interruptible(lambda: trainer.stop("interrupted")):
         started = TrainingStarted(
             trainer, settings, progress, settings.epochs, batches, len(images), held_out, batch_of, rate
         )
         emit(started)
+        if parallel is not None:
+            parallel.agree()
 
-        while progress.epoch < settings.epochs and not trainer.stop_reason:
+        while progress.epoch < settings.epochs and not stopped():
             # checked here, not after an epoch: a training resumed at that point must end the same way
             if settings.early_stopping and progress.epoch - (progress.best_epoch or 0) >= settings.early_stopping:
-                trainer.stop("early_stopping")
+                stop("early_stopping")
                 break
             order = epoch_order(trainer.seed, progress.epoch, len(images))
             flips = epoch_flips(trainer.seed, progress.epoch, len(images))
 
-            make = partial(_batch, given, order, flips, settings, trainer, progress.epoch)
-            made = read_ahead(make, range(progress.batch, batches), workers=workers)
+            make = partial(
+                _batch if parallel is None else partial(_shards, parallel),
+                given,
+                order,
+                flips,
+                settings,
+                trainer,
+                progress.epoch,
+            )
+            made: Generator[Any] = read_ahead(make, range(progress.batch, batches), workers=workers)
 
             # one pass over the images, or the rest of one
             while progress.batch < batches:
                 start = perf_counter()
-                batch_images, batch_labels, weights = next(made)
+                ready = next(made)
+                count = min(settings.batch_size, len(images) - progress.batch * settings.batch_size)
                 update = (progress.batch + 1) % settings.accumulate == 0 or progress.batch + 1 == batches
                 trainer.optimizer.lr = learning_rate = rate(progress.step)
                 try:
-                    result = trainer.run_batch(batch_images, batch_labels, weights, update=update)
+                    if parallel is None:
+                        result = trainer.run_batch(*ready, update=update)
+                    else:
+                        result = parallel.run_batch(ready, count, progress.epoch, progress.batch, update=update)
                 except NonFiniteError as error:
                     place = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {batches}"
                     raise NonFiniteError(
@@ -214,9 +247,9 @@ def train(
 
                 progress.batch += 1
                 progress.step += update
-                progress.loss_sum += result.loss * len(batch_labels)
+                progress.loss_sum += result.loss * count
                 progress.correct += result.correct
-                progress.images += len(batch_labels)
+                progress.images += count
                 progress.seconds += seconds
                 norm, limit = trainer.optimizer.gradient_norm, trainer.optimizer.clip_norm
                 if update and norm is not None and limit is not None:
@@ -226,7 +259,7 @@ def train(
                     StepDone(
                         epoch=progress.epoch + 1,
                         batch=progress.batch,
-                        images=len(batch_labels),
+                        images=count,
                         loss=result.loss,
                         correct=result.correct,
                         learning_rate=learning_rate,
@@ -235,7 +268,7 @@ def train(
                     )
                 )
                 # not between two batches of one update: a partial gradient cannot be resumed from
-                if trainer.stop_reason and update:
+                if stopped() and update:
                     break
             made.close()
             if progress.batch < batches:
@@ -245,6 +278,8 @@ def train(
             measured = None
             try:
                 refuse_non_finite_weights(trainer.model, f"after step {progress.step}")
+                if parallel is not None:
+                    parallel.compare(progress.epoch + 1)
                 if validation:
                     with trainer.averaged():
                         measured = run_evaluation(
@@ -255,8 +290,11 @@ def train(
                             tta=settings.tta,
                             stop=lambda: trainer.stop_reason,
                             sample_weights=validation.weights,
+                            communicator=communicator,
                         )
             except EvaluationStopped:
+                if parallel is not None:
+                    parallel.agree()
                 break
             except NonFiniteError as error:
                 place = f"epoch {progress.epoch + 1}, validation" if validation else f"epoch {progress.epoch + 1}"
@@ -290,7 +328,7 @@ def train(
             emit(done)
 
         # an interrupted training keeps its current weights; one that ended keeps its best
-        is_over = trainer.stop_reason in ("", "early_stopping")
+        is_over = stopped() in ("", "early_stopping")
         if progress.best_parameters and is_over:
             restored = progress.best_epoch
             for name, w in trainer.model.state.items():
@@ -298,12 +336,30 @@ def train(
         elif is_over:
             trainer.keep_average()
 
-        reason = trainer.stop_reason or "finished"
+        reason = stopped() or "finished"
         epoch, batch = (progress.epoch + 1, progress.batch) if progress.batch else (progress.epoch, batches)
         emit(TrainingEnded(reason, epoch, batch, batches, elapsed + perf_counter() - began, restored))
         if not is_over:
             trainer.keep_average()  # only now: a checkpoint needs the weights themselves
     return reason
+
+
+def _shards(
+    parallel: DataParallel,
+    given: Examples,
+    order: Array,
+    flips: Array,
+    settings: Settings,
+    trainer: Trainer,
+    epoch: int,
+    batch: int,
+) -> list[Shard]:
+    """Return this process's shards of one batch; each depends only on the order, the seed, epoch, batch and number."""
+    chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
+    return [
+        Shard(number, *_taken(given, part, flips, settings, trainer, (epoch, batch, number)))
+        for number, part in parallel.cut(chosen)
+    ]
 
 
 def _batch(
@@ -320,13 +376,20 @@ def _batch(
     They depend only on the order, the seed, the epoch and the batch.
     """
     chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
+    return _taken(given, chosen, flips, settings, trainer, (epoch, batch))
+
+
+def _taken(
+    given: Examples, chosen: Array, flips: Array, settings: Settings, trainer: Trainer, place: tuple[int, ...]
+) -> tuple[Array, Array, Array | None]:
+    """Return the chosen images, their labels and weights, augmented with the random numbers of this place."""
     weights = None if given.weights is None else given.weights[chosen]
-    if settings.augment is None:
+    if settings.augment is None or not len(chosen):
         return given.images[chosen], given.labels[chosen], weights
     images, labels = settings.augment(
         given.images,
         given.labels,
-        stream(trainer.seed, "augment", epoch, batch),
+        stream(trainer.seed, "augment", *place),
         trainer.model.output_shape[0],
         trainer.limits,
         chosen=chosen,

@@ -24,7 +24,10 @@ COUNTERS = ("epoch", "batch", "step", "loss_sum", "correct", "images", "seconds"
 ADDED_COUNTERS = ("gradient_norms", "clipped")
 """Those that the first checkpoints lack; 0 there."""
 
-ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup", "ema", "tta", "sample_weights")
+COUNTED = (*COUNTERS, *ADDED_COUNTERS)
+"""All numbers of `Progress`."""
+
+ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup", "ema", "tta", "sample_weights", "shards")
 """Parts of a plan that the first checkpoints lack; they are not compared with those."""
 
 
@@ -95,7 +98,7 @@ def capture(
     """
     return TrainingState(
         plan=plan_of(trainer, settings, images),
-        progress={name: getattr(progress, name) for name in (*COUNTERS, *ADDED_COUNTERS)},
+        progress={name: getattr(progress, name) for name in COUNTED},
         generators={name: dict(g.bit_generator.state) for name, g in trainer.generators.items()},
         step_count=trainer.optimizer.step_count,
         history=history if history is not None else History(),
@@ -201,6 +204,7 @@ def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]
         "schedule": settings.schedule,
         "warmup": settings.warmup,
         "sample_weights": settings.sample_weights,
+        "shards": settings.shards,
     }
     return dict(json.loads(json.dumps(plan)))
 

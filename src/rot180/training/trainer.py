@@ -169,10 +169,7 @@ class Trainer:
                 f"a batch needs one label per image and at least one image; {len(images)} images, {len(labels)} labels"
             )
         engine = self.prepare(images.shape[1:])
-        white = self.white
-        if white is None and self.model.preprocessing.pixels is None and images.dtype.kind == "f":
-            white = 1.0  # no need to scan the pixels: non-finite values show up in the loss
-        ready = self.model.preprocessing(images, dtype=self.model.dtype, white=white)
+        ready = self._preprocessed(images)
         generator = self.generators["noise"]
         before = generator.bit_generator.state if self._draws else None
         step = self.optimizer.step_count  # an engine that detects it late has already counted this step
@@ -183,10 +180,41 @@ class Trainer:
         if not (result.finite and math.isfinite(result.loss)):
             if before is not None:
                 generator.bit_generator.state = before
-            raise self._non_finite(result, ready, labels, sample_weights, step)
+            raise self._non_finite(result, ready, labels, sample_weights, step, generator)
         if update and self.average is not None:
             self.average.update()
         return result
+
+    def form(
+        self, images: Array, labels: Array, sample_weights: Array | None, generator: np.random.Generator
+    ) -> tuple[StepResult, Array]:
+        """Return the result of a part of a batch, and its mean gradient, flat and valid until the next part.
+
+        Raises
+        ------
+        NonFiniteError
+            The loss or a gradient is infinite or NaN.
+        """
+        ready = self._preprocessed(images)
+        before = generator.bit_generator.state
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked below, in one place
+            result, gradient = self.engine.form(ready, labels, generator, sample_weights=sample_weights)
+        if not (result.finite and math.isfinite(result.loss)):
+            generator.bit_generator.state = before
+            raise self._non_finite(result, ready, labels, sample_weights, self.optimizer.step_count, generator)
+        return result, gradient
+
+    def apply(self, gradient: Array, count: int, *, update: bool) -> None:
+        """Train with the mean gradient of `count` images, as `form` returns it for some of them."""
+        self.engine.apply(gradient, count, self.optimizer, update=update)
+        if update and self.average is not None:
+            self.average.update()
+
+    def _preprocessed(self, images: Array) -> Array:
+        white = self.white
+        if white is None and self.model.preprocessing.pixels is None and images.dtype.kind == "f":
+            white = 1.0  # no need to scan the pixels: non-finite values show up in the loss
+        return self.model.preprocessing(images, dtype=self.model.dtype, white=white)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Let the model have the average of its weights inside a `with` block; without `ema`, nothing changes."""
@@ -198,10 +226,15 @@ class Trainer:
             self.average.adopt()
 
     def _non_finite(
-        self, result: StepResult, ready: Array, labels: Array, sample_weights: Array | None, step: int
+        self,
+        result: StepResult,
+        ready: Array,
+        labels: Array,
+        sample_weights: Array | None,
+        step: int,
+        generator: np.random.Generator,
     ) -> NonFiniteError:
-        generator, lr = self.generators["noise"], self.optimizer.lr
-        found = find_origin(self.model, self.loss, ready, labels, generator, lr, sample_weights)
+        found = find_origin(self.model, self.loss, ready, labels, generator, self.optimizer.lr, sample_weights)
         what = "a gradient is not finite" if math.isfinite(result.loss) else f"the loss is {result.loss}"
         return NonFiniteError(
             f"step {step + 1}: {what}; the first non-finite array: {found.array} ({found.detail}); "

@@ -1,0 +1,46 @@
+"""Sums in a fixed order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rot180.parallel.tree import Partial, leaves_of, nodes_of, total
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_the_bits_do_not_depend_on_who_adds(leaves, size, seed):
+    size = min(size, leaves)
+    generator = np.random.default_rng(seed)
+    arrays = (generator.standard_normal((leaves, 3)) * 10.0 ** generator.integers(-6, 7, (leaves, 1))).astype("f4")
+    nodes = {}
+    for rank in range(size):
+        partial = Partial()
+        for leaf in leaves_of(rank, size, leaves):
+            partial.add(leaf, arrays[leaf])
+        assert list(partial.nodes) == nodes_of(rank, size, leaves)
+        nodes |= partial.nodes
+    alone = Partial()
+    for leaf, array in enumerate(arrays):
+        alone.add(leaf, array)
+    expected = total(alone.nodes, leaves)
+    np.testing.assert_array_equal(total(nodes, leaves), expected)
+    np.testing.assert_allclose(expected, arrays.sum(axis=0, dtype="f8"), rtol=1e-3, atol=1e-6 * abs(arrays).max())
+
+
+def test_a_leaf_may_be_reused_and_is_not_changed():
+    array, partial = np.ones(2), Partial()
+    for leaf in range(4):
+        array[:] = leaf
+        partial.add(leaf, array)
+        assert array.tolist() == [leaf, leaf]
+    assert total(partial.nodes, 4).tolist() == [6, 6]
+
+
+@pytest.mark.parametrize(("size", "leaves"), [(1, 1), (3, 8), (4, 8), (5, 7), (8, 8)])
+def test_every_leaf_belongs_to_one_process(size, leaves):
+    owned = [leaf for rank in range(size) for leaf in leaves_of(rank, size, leaves)]
+    assert owned == list(range(leaves))
+    assert all(leaves_of(rank, size, leaves) for rank in range(size))
