@@ -28,6 +28,7 @@ from rot180.cli.models import models
 from rot180.cli.plan import plan
 from rot180.cli.predict import predict
 from rot180.cli.runs import runs
+from rot180.cli.serve import serve
 from rot180.cli.show import show
 from rot180.cli.train import train
 from rot180.cli.tune import tune
@@ -89,6 +90,7 @@ app.command()(predict)
 app.command()(features)
 app.command()(export)
 app.command("import")(import_weights)
+app.command()(serve)
 app.command()(show)
 app.command()(journey)
 app.command()(explain)

@@ -57,8 +57,6 @@ def predict(
 
       rot180 predict runs/photos thousands-of-photos --out predictions.csv
     """
-    import numpy as np
-
     from rot180.cli.computing import use_threads
     from rot180.cli.failure import warn
     from rot180.cli.output import print_json, visible
@@ -69,7 +67,7 @@ def predict(
     from rot180.runs import load_run
     from rot180.runs.own_data import own_tta
     from rot180.training.evaluate import run_prediction
-    from rot180.training.image_files import by_white, image_files, read_pictures, require_images
+    from rot180.training.image_files import by_white, image_files, likeliest, read_pictures, require_images
 
     use_threads(threads, engine)
     loaded = load_run(run)
@@ -91,7 +89,7 @@ def predict(
     done = unlike = 0
 
     def probabilities(pixels: Array, white: float) -> Array:
-        return run_prediction(model, pixels, tta=tta, engine=engine, white=white)
+        return run_prediction(model, pixels, tta=tta, engine=engine, white=white, steady=True)
 
     with reading_bar() as progress, prediction_file(out, top) if out else nullcontext() as writer:
         for some in read_pictures(files, model):
@@ -103,8 +101,7 @@ def predict(
                     warn(str(found))
                     continue
                 shares = next(rows)
-                likeliest = np.argsort(-shares, kind="stable")[:top]
-                ranked = [{"label": names[index], "probability": float(shares[index])} for index in likeliest]
+                ranked = likeliest(shares, names, top)
                 prediction = {"image": path, "top": ranked, "unlike_training": found.unlike}
                 unlike += bool(found.unlike)
                 if writer is not None:

@@ -37,7 +37,7 @@ from rot180.nn.network import Network
 from rot180.ops.types import Array
 
 KEPT_PLANS = 4
-"""The number of batch sizes whose buffers are kept."""
+"""The number of batch sizes whose buffers are kept, unless an engine's `kept_plans` says otherwise."""
 
 
 class _Group(NamedTuple):
@@ -66,7 +66,7 @@ class CompiledEngine:
     name = "compiled"
 
     def __init__(self, model: Network, loss: Loss) -> None:
-        self.model, self.loss = model, loss
+        self.model, self.loss, self.kept_plans = model, loss, KEPT_PLANS
         self._optimizer: Updater | None = None
         self._held_state: dict[str, dict[str, Array]] | None = None
         self._given: tuple[str, dict[str, Any]] = "", {}
@@ -284,14 +284,15 @@ class CompiledEngine:
             self._look()
             return self._new_arena().flat.size if self._gradients is None else self._gradients.flat.size
 
-    def forward(self, images: Array, *, softmax: bool = False) -> Array:
+    def forward(self, images: Array, *, softmax: bool = False, steady: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""
+        kind = "steady" if steady and len(images) == 1 else "inference"
         images = self.model.accept(images)
         if len(images) == 0:
             return np.empty((0, *self.model.output_shape), self.model.dtype)
-        with self._lock, self._governor.running((len(images), "inference")):
+        with self._lock, self._governor.running((len(images), kind)):
             self._look()
-            plan = self._plan(len(images), "inference")
+            plan = self._plan(len(images), kind)
             plan.x.batch(images.ndim)[...] = images
             plan.run_forward()
             y = plan.y.rows
@@ -322,7 +323,7 @@ class CompiledEngine:
     def _plan(self, count: int, kind: str) -> Plan:
         plan = self._plans.pop((count, kind), None)
         if plan is None:
-            while len(self._plans) >= KEPT_PLANS:
+            while len(self._plans) >= self.kept_plans:
                 self._plans.pop(next(iter(self._plans)))
             plan = self._make_plan(count, kind)
         self._plans[count, kind] = plan  # the most recently used comes last
@@ -331,8 +332,10 @@ class CompiledEngine:
     def _make_plan(self, count: int, kind: str) -> Plan:
         threads = config.NUMBA_NUM_THREADS
         with accounting() as account:
-            if kind == "inference":
-                return make_plan(self.model, count, training=False, threads=threads, account=account)
+            if kind in ("inference", "steady"):
+                return make_plan(
+                    self.model, count, training=False, threads=threads, account=account, steady=kind == "steady"
+                )
             if self._gradients is None:
                 account.owner = "the gradient of the network"
                 self._gradients = self._new_arena()

@@ -111,5 +111,8 @@ class Engine(Protocol):
     def gradient_size(self) -> int:
         """The length of the flat array that `form` returns and `apply` takes."""
 
-    def forward(self, images: Array, *, softmax: bool = False) -> Array:
-        """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""
+    def forward(self, images: Array, *, softmax: bool = False, steady: bool = False) -> Array:
+        """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax.
+
+        With `steady`, the compiled engine gives a single image the bits that it has in any larger batch.
+        """

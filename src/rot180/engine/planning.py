@@ -37,6 +37,7 @@ def make_plan(
     updates: dict[str, tuple[Any, ...]] | None = None,
     account: Account | None = None,
     also: Iterable[str] = (),
+    steady: bool = False,
 ) -> Plan:
     """Make the plan for batches of `count` images.
 
@@ -54,6 +55,8 @@ def make_plan(
         Accounts for the buffers.
     also : iterable of str
         What is to be compiled in addition to the steps, as `rot180.kernels.ahead` spells it.
+    steady : bool
+        Whether a single image has the bits that it has in a batch.
 
     Raises
     ------
@@ -74,6 +77,7 @@ def make_plan(
             gradients=gradients or {},
             generator=generator or {"noise": None},
             updates=updates or {},
+            steady=steady,
         )
         planner = _Planner(model, context, account)
         try:

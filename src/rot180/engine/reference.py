@@ -142,7 +142,7 @@ class ReferenceEngine:
             optimizer.update(self.model.parameters, gradients, self.model.lr_factors)
             self._sums, self._images = {}, 0
 
-    def forward(self, images: Array, *, softmax: bool = False) -> Array:
+    def forward(self, images: Array, *, softmax: bool = False, steady: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode, or their softmax."""
         outputs, _ = self.model.forward(images, training=False)
         return softmax_of(outputs) if softmax else outputs

@@ -78,8 +78,9 @@ class Context:
         gradients: dict[str, np.ndarray[Any, Any]],
         generator: dict[str, np.random.Generator | None],
         updates: dict[str, tuple[Any, ...]],
+        steady: bool = False,
     ) -> None:
-        self.memory, self.count, self.dtype = memory, count, dtype
+        self.memory, self.count, self.dtype, self.steady = memory, count, dtype, steady
         self.training, self.threads = training, threads
         self.gradients, self.generator, self.updates = gradients, generator, updates
         self.stage: Stage | None = None

@@ -38,7 +38,7 @@ class LinearStage(Stage):
         bias = self.linear.parameters.get("bias", np.zeros(0, context.dtype))
         multiply = linear_calls.multiply(
             x.vectors, self.weight, bias, y.vectors, threads=context.threads, scratch=context.scratch,
-            activation=self.activation,
+            activation=self.activation, steady=context.steady,
         )  # fmt: skip
         return [Step(self.names, "multiply", *multiply, context.count * self.weight.size)]
 

@@ -253,10 +253,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         pixels = self.model_.preprocessing.pixels
         # Features may be anything; images must be in the range of the training images.
         white = pixels.white if self.image_shape_ is None and pixels is not None else None
-        alone = len(inputs) == 1  # an image alone would have other last digits than in a batch
         with one_thread_in_jobs():
-            found = run_prediction(self.model_, np.repeat(inputs, 2, axis=0) if alone else inputs, white=white)
-        return found[:1] if alone else found
+            # A sample has the same bits in any set of samples.
+            return run_prediction(self.model_, inputs, white=white, steady=True)
 
     def predict(self, X: Any) -> Array:
         """Return the most probable class of each sample, (n,)."""

@@ -12,7 +12,9 @@ Simonyan, Vedaldi and Zisserman (2013), arXiv:1312.6034. Selvaraju et al. (2016)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -55,7 +57,13 @@ class Attribution:
 
 
 def attribution(
-    model: Network, image: Array, label: int, *, patch: int | None = None, engine: str = "auto"
+    model: Network,
+    image: Array,
+    label: int,
+    *,
+    patch: int | None = None,
+    engine: str = "auto",
+    run: Callable[[Array], Array] | None = None,
 ) -> Attribution:
     """Attribute a class's output to the parts of an image.
 
@@ -71,6 +79,8 @@ def attribution(
         The side of the patch that covers the image, in pixels; by default a quarter of the shorter side.
     engine : str
         As in `predict`, for the covered images.
+    run : callable, optional
+        Called instead of `predict` with the covered images, as those in the data; returns their probabilities.
 
     Raises
     ------
@@ -103,6 +113,8 @@ def attribution(
     refuse_non_finite(model, image[np.newaxis])
     x = model.preprocessing(image[np.newaxis], dtype=model.dtype)
     steps = list(model.walk(x))
+    if run is None:
+        run = partial(predict, model, engine=engine)
     delta = np.zeros_like(steps[-1].y)
     delta[0, label] = 1
     maps = max((step.place for step in steps if step.y.ndim == 4), default=None)
@@ -115,10 +127,10 @@ def attribution(
             weights = back.delta[0].mean(axis=(0, 1))
             cam = np.maximum(values @ weights, 0)
     saliency: Array = np.abs(np.asarray(of_pixels)[0]).max(axis=2)
-    return Attribution(saliency, layer, cam, _occlusion(model, image, label, patch, engine), patch)
+    return Attribution(saliency, layer, cam, _occlusion(image, label, patch, run), patch)
 
 
-def _occlusion(model: Network, image: Array, label: int, patch: int, engine: str) -> Array:
+def _occlusion(image: Array, label: int, patch: int, run: Callable[[Array], Array]) -> Array:
     """Cover each place in turn with the mean of the image."""
     height, width = image.shape[:2]
     rows, columns = (
@@ -130,7 +142,7 @@ def _occlusion(model: Network, image: Array, label: int, patch: int, engine: str
     gray = image.mean(axis=(0, 1)).astype(image.dtype)
     for number, (i, j) in enumerate(places, 1):
         covered[number, i : i + patch, j : j + patch] = gray
-    probability = predict(model, covered, engine=engine)[:, label].astype(np.float64)
+    probability = run(covered)[:, label].astype(np.float64)
     falls, times = np.zeros((height, width)), np.zeros((height, width))
     for number, (i, j) in enumerate(places, 1):
         falls[i : i + patch, j : j + patch] += probability[0] - probability[number]

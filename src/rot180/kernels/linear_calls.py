@@ -33,16 +33,25 @@ def keep(dw: Array) -> Update:
 
 
 def multiply(
-    x: Array, w: Array, bias: Array, y: Array, *, threads: int, scratch: Scratch, activation: int = NOTHING
+    x: Array,
+    w: Array,
+    bias: Array,
+    y: Array,
+    *,
+    threads: int,
+    scratch: Scratch,
+    activation: int = NOTHING,
+    steady: bool = False,
 ) -> Call:
     """Return the call that computes y (N, O) from x (N, I); w (I, O) has room for a register after its end.
 
-    `bias` is (O,) or empty; `activation` as for `affine`.
+    `bias` is (O,) or empty; `activation` as for `affine`. With `steady`, a single row has the bits that it has among
+    others; otherwise it is summed in the order of memory, which is faster for large weights.
     """
     inputs, outputs = w.shape
     lanes = lane_count_of(w.dtype)
     address = tile_address(w.dtype)
-    if len(x) == 1:
+    if len(x) == 1 and not steady:
         sums = scratch((PARTS, -(-outputs // lanes) * lanes))
         strides = tile_strides((1, 1), (1, 0, 0), (outputs, 0, 0), a_row=inputs, c_row=outputs)
         return Call(affine_one, (address, x, w, bias, y, sums, strides, activation))

@@ -183,7 +183,7 @@ def run_evaluation(
     losses, predicted = np.zeros(len(batches)), np.zeros(len(images), np.int64)
     stopped = False
     outputs_of = each_output(engine, images, batch_size, tta=tta, batches=own_batches)
-    for number, start, (_, outputs) in zip(own, own_batches, outputs_of, strict=True):
+    for number, start, outputs in zip(own, own_batches, outputs_of, strict=True):
         end = start + len(outputs)
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             weights = None if sample_weights is None else sample_weights[start:end]
@@ -265,29 +265,65 @@ def run_prediction(
     tta: str = "none",
     engine: str = "auto",
     white: float | None = None,
+    steady: bool = False,
 ) -> Array:
-    """Predict like `predict`, without warnings; if `white` is given, it is not determined from the images."""
+    """Predict like `predict`, without warnings; if `white` is given, it is not determined from the images.
+
+    With `steady`, a single image has the bits that it has in a batch, if the engine is the compiled one.
+    """
     check_built(model)
+    refuse_tta(model, tta)
     runner = inference_engine(engine, model)
-    last = model.layers[-1]
-    require(max(1, len(images)) * math.prod(model.output_shape) * model.dtype.itemsize, last.name)
+    require(max(1, len(images)) * math.prod(model.output_shape) * model.dtype.itemsize, model.layers[-1].name)
     found = np.empty((len(images), *model.output_shape), model.dtype)
-    start = 0
-    softmax = last.output_kind == "logits"
-    for views, outputs in each_output(runner, images, batch_size, softmax=softmax, tta=tta, white=white):
-        if last.output_kind == "sigmoids":
-            outputs = shares(outputs, lambda rows, views=views: _before_last(model, views, rows))  # type: ignore[misc]
-        found[start : start + len(outputs)] = outputs
-        start += len(outputs)
+    for start, ready in each_ready(model, images, batch_size, white=white):
+        found[start : start + len(ready)] = predict_ready(runner, ready, tta=tta, first=start, steady=steady)
     return found
 
 
+def predict_ready(engine: Engine, ready: Array, *, tta: str = "none", first: int = 0, steady: bool = False) -> Array:
+    """Return what `predict` returns, for one batch of preprocessed images.
+
+    Parameters
+    ----------
+    engine : Engine
+    ready : (N, H, W, C)
+        Preprocessed.
+    tta : str
+        As in `predict`; it must suit the network.
+    first : int
+        The number of the first of them, for error messages.
+    steady : bool
+        As in `run_prediction`.
+
+    Raises
+    ------
+    NonFiniteError
+        An image, a weight or an output is infinite or NaN.
+    """
+    model, mirrored = engine.model, tta != "none"
+    kind = model.layers[-1].output_kind
+    views, found = _run_views(
+        engine, ready, first, softmax=kind == "logits" and not mirrored, mirrored=mirrored, steady=steady
+    )
+    outputs = _mean(found)
+    if kind == "sigmoids":
+        return shares(outputs, lambda rows: _before_last(model, views, rows))
+    return softmax_of(outputs) if kind == "logits" and mirrored else outputs
+
+
 def _before_last(model: Network, views: tuple[Array, ...], rows: Array) -> Array:
-    """Return the input of the last layer for some of the images, the mean over their views."""
+    """Return the input of the last layer for some of the images, the mean over their views.
+
+    They go through the network one by one, so that the bits of none depend on the others.
+    """
     inputs = []
     for view in views:
-        *_, last = model.walk(view[rows])
-        inputs.append(last.x)
+        walked = []
+        for row in np.flatnonzero(rows):
+            *_, last = model.walk(view[row : row + 1])
+            walked.append(last.x)
+        inputs.append(np.concatenate(walked))
     return _mean(inputs)
 
 
@@ -300,41 +336,30 @@ def _mean(arrays: Sequence[Array]) -> Array:
 
 
 def each_output(
-    engine: Engine,
-    images: Images,
-    batch_size: int,
-    *,
-    softmax: bool = False,
-    tta: str = "none",
-    white: float | None = None,
-    batches: range | None = None,
-) -> Iterator[tuple[tuple[Array, ...], Array]]:
-    """Yield the views of each batch, which are its preprocessed images and with `tta` others, and their outputs."""
+    engine: Engine, images: Images, batch_size: int, *, tta: str = "none", batches: range | None = None
+) -> Iterator[Array]:
+    """Yield the outputs of each batch, with `tta` the mean over its views; `batches` as for `each_ready`."""
     refuse_tta(engine.model, tta)
-    mirrored = tta != "none"
-    for views, found in each_view(
-        engine, images, batch_size, softmax=softmax and not mirrored, mirrored=mirrored, white=white, batches=batches
-    ):
-        outputs = _mean(found)
-        yield views, softmax_of(outputs) if softmax and mirrored else outputs
+    for first, ready in each_ready(engine.model, images, batch_size, batches=batches):
+        yield _mean(_run_views(engine, ready, first, mirrored=tta != "none")[1])
 
 
 def each_view(
-    engine: Engine,
-    images: Images,
-    batch_size: int,
-    *,
-    softmax: bool = False,
-    mirrored: bool = False,
-    white: float | None = None,
-    batches: range | None = None,
-) -> Iterator[tuple[tuple[Array, ...], list[Array]]]:
-    """Yield the preprocessed images of each batch and, if asked, their mirror images, and the outputs for each.
+    engine: Engine, images: Images, batch_size: int, *, mirrored: bool = False, white: float | None = None
+) -> Iterator[list[Array]]:
+    """Yield the outputs for each batch and, if asked, for its mirror images."""
+    for first, ready in each_ready(engine.model, images, batch_size, white=white):
+        yield _run_views(engine, ready, first, mirrored=mirrored)[1]
+
+
+def each_ready(
+    model: Network, images: Images, batch_size: int, *, white: float | None = None, batches: range | None = None
+) -> Iterator[tuple[int, Array]]:
+    """Yield the number of the first image of each batch, and its preprocessed images.
 
     `batches` are the numbers of the first images of the batches to take; by default all.
     """
     size = whole_number(batch_size, "batch_size")
-    model = engine.model
     model.refuse_shape(images.shape)
     # Threads decode images while the network processes the previous ones.
     workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
@@ -342,14 +367,20 @@ def each_view(
     pieces = read_ahead(lambda start: images[start : start + size], batches, workers=workers)
     white = model.preprocessing.white_of(images) if white is None else white
     for first, piece in zip(batches, pieces, strict=True):
-        ready = model.preprocessing(piece, dtype=model.dtype, white=white)
-        views = (ready, ready[:, :, ::-1]) if mirrored else (ready,)
-        found = []
-        for view in views:
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked right below, in one place
-                found.append(engine.forward(view, softmax=softmax))
-            refuse_non_finite_outputs(model, view, first, found[-1])
-        yield views, found
+        yield first, model.preprocessing(piece, dtype=model.dtype, white=white)
+
+
+def _run_views(
+    engine: Engine, ready: Array, first: int, *, softmax: bool = False, mirrored: bool = False, steady: bool = False
+) -> tuple[tuple[Array, ...], list[Array]]:
+    """Return preprocessed images and, if asked, their mirror images, and the outputs for each."""
+    views = (ready, ready[:, :, ::-1]) if mirrored else (ready,)
+    found = []
+    for view in views:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked right below, in one place
+            found.append(engine.forward(view, softmax=softmax, steady=steady))
+        refuse_non_finite_outputs(engine.model, view, first, found[-1])
+    return views, found
 
 
 def refuse_tta(model: Network, tta: str) -> None:

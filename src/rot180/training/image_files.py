@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rot180.data.image import SUFFIXES, look_at_image, read_image
+from rot180.data.image import SUFFIXES, decode_image, look_at_image
 from rot180.data.loader import read_ahead
 from rot180.errors import DataError, ModelError
 from rot180.nn.image_statistics import colorfulness
@@ -73,7 +73,7 @@ def read_pictures(files: list[Path], model: Network) -> Iterator[list[tuple[Path
 
     def read(number: int) -> Picture | DataError:
         try:
-            return _read(files[number], model)
+            return read_picture(files[number], str(files[number]), model)
         except DataError as error:
             return error
 
@@ -81,6 +81,16 @@ def read_pictures(files: list[Path], model: Network) -> Iterator[list[tuple[Path
     made = read_ahead(read, range(len(files)), workers=workers, ahead=AT_ONCE // WORKERS)
     for start in range(0, len(files), AT_ONCE):
         yield [(path, next(made)) for path in files[start : start + AT_ONCE]]
+
+
+def likeliest(shares: Array, names: Sequence[str], top: int) -> list[dict[str, Any]]:
+    """Return the classes of one image with the largest probabilities, in their order; of equal ones, the first.
+
+    >>> likeliest(np.array([0.25, 0.5, 0.25]), ["cat", "dog", "owl"], 2)
+    [{'label': 'dog', 'probability': 0.5}, {'label': 'cat', 'probability': 0.25}]
+    """
+    order = np.argsort(-shares, kind="stable")[:top]
+    return [{"label": names[index], "probability": float(shares[index])} for index in order]
 
 
 def by_white(pictures: list[Picture], compute: Callable[[Array, float], Array]) -> Array:
@@ -101,10 +111,17 @@ def by_white(pictures: list[Picture], compute: Callable[[Array, float], Array]) 
     return np.empty((0, 0)) if found is None else found
 
 
-def _read(path: Path, model: Network) -> Picture:
+def read_picture(source: Path | bytes, name: str, model: Network) -> Picture:
+    """Read one image for a model, from a path or from the bytes of a file.
+
+    Raises
+    ------
+    DataError
+        It cannot be read; the message refers to it by `name`.
+    """
     height, width, channels = model.input_shape
     resize, known, trained = model.preprocessing.resize, model.image_statistics, model.preprocessing.pixels
-    image = read_image(path, (height, width, channels), resize=resize)
+    image = decode_image(source, name, (height, width, channels), resize=resize)
     high, white = int(image.max()), 255.0
     if trained is not None and not trained.floats and high <= trained.high < white:
         white = trained.high  # files as dark as the training files
@@ -112,9 +129,9 @@ def _read(path: Path, model: Network) -> Picture:
     if 0 < high <= NEARLY_BLACK * white:
         unlike.append(f"nearly black: the brightest pixel is {high}, where white is {white:g}")
     if known is not None:
-        facts = look_at_image(path, str(path))
+        facts = look_at_image(source, name)
         color = None
         if channels == 1 and known.color is not None and not facts.is_gray:
-            color = colorfulness(read_image(path, (height, width, 3), resize=resize)[None])
+            color = colorfulness(decode_image(source, name, (height, width, 3), resize=resize)[None])
         unlike += known.unlike(image[None], (0, white), size=(facts.height, facts.width), color=color)
     return Picture(image, white, unlike)

@@ -116,5 +116,11 @@ class Cookie:
 
 def wanted_language(request: Request) -> str:
     """Return the language that a request asks for, in its address or as browsers do."""
-    wanted = request.query_params.get("language") or request.headers.get("accept-language", "")[:2].lower()
+    wanted = request.query_params.get("language")
+    return wanted if wanted in LANGUAGES else accepted_language(request.headers)
+
+
+def accepted_language(headers: Headers) -> str:
+    """Return the language that a browser asks for, if the program speaks it."""
+    wanted = headers.get("accept-language", "")[:2].lower()
     return wanted if wanted in LANGUAGES else "en"

@@ -28,6 +28,7 @@ def listen(host: str, port: int, *, backlog: int = 128) -> socket.socket:
     ArgumentError
         The host is unknown, or the port is taken.
     """
+    listening: socket.socket | None = None
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
@@ -35,6 +36,8 @@ def listen(host: str, port: int, *, backlog: int = 128) -> socket.socket:
         listening.bind(address)
         listening.listen(backlog)
     except (OSError, OverflowError, UnicodeError) as error:
+        if listening is not None:
+            listening.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise ArgumentError(f"--host {host} --port {port}: {reason}; choose another port, or leave both out") from None
     return listening

@@ -8,9 +8,10 @@ const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRi
 
 /**
  * Make a board.
- * @param {number[]} shape height, width, channels @param {(bytes: Uint8Array) => void} changed
+ * @param {number[]} shape height, width, channels @param {(bytes: Uint8Array, canvas: any) => void} changed
  * @param {...Node} others what stands beside its buttons
- * @returns {{ element: any, show: (bytes: Uint8Array) => void, clear: () => void }} `show` calls `changed`, too
+ * @returns {{ element: any, paint: (bytes: Uint8Array) => void, show: (bytes: Uint8Array) => void }}
+ * `show` calls `changed`, `paint` does not
  */
 export function drawingBoard([height, width, channels], changed, ...others) {
   const size = Math.min(Math.floor(Math.min(336, innerWidth - 48) / Math.max(height, width)) || 1, 40);
@@ -29,10 +30,14 @@ export function drawingBoard([height, width, channels], changed, ...others) {
     Object.assign(cursor.style, { left: `${at[1] * size}px`, top: `${at[0] * size}px`, width: `${size}px`, height: `${size}px` });
   }
 
-  function show(given) {
+  function paint(given) {
     bytes = given;
     draw();
-    changed(bytes);
+  }
+
+  function show(given) {
+    paint(given);
+    changed(bytes, board);
   }
 
   function stamp(row, column) {
@@ -79,5 +84,5 @@ export function drawingBoard([height, width, channels], changed, ...others) {
       el("button", { type: "button", onclick: clear }, t("clear")),
       el("button", { type: "button", onclick: () => show(bytes.map((byte) => 255 - byte)) }, t("invert")), others),
     el("p", { class: "small pale", id: "board-keys" }, t("board.keys")));
-  return { element, show, clear };
+  return { element, paint, show };
 }

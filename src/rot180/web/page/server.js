@@ -16,26 +16,40 @@ export async function post(path, command) {
   return read(await fetch(path, { method: "POST", headers, body: JSON.stringify(command) }));
 }
 
+/** Send the bytes of a file. @param {string} path @param {Blob} blob @returns {Promise<Response>} */
+export async function send(path, blob) {
+  const headers = { "Content-Type": "application/octet-stream", "Accept-Language": language };
+  const answer = await fetch(path, { method: "POST", headers, body: blob });
+  if (!answer.ok) await read(answer);
+  return answer;
+}
+
 async function read(answer) {
   if (answer.ok) return answer.json();
   const text = await answer.text();
   let reason = text;
   try {
-    reason = JSON.parse(text).error ?? text;
+    const told = JSON.parse(text);
+    reason = told.error ?? told.failed?.[0]?.error ?? text;
   } catch {
     // a plain text says it as it is
   }
   throw new Refused(reason.trim() || String(answer.status));
 }
 
-/**
- * Arrays in the safetensors layout: eight bytes of length, a JSON header, the numbers.
- * @typedef {{ shape: number[], data: Float32Array | Float64Array }} Tensor
- * @param {string} path @returns {Promise<{ arrays: Record<string, Tensor>, metadata: Record<string, string> }>}
- */
+/** Ask for arrays. @param {string} path */
 export async function arrays(path) {
   const answer = await fetch(path);
   if (!answer.ok) await read(answer);
+  return readArrays(answer);
+}
+
+/**
+ * Arrays in the safetensors layout: eight bytes of length, a JSON header, the numbers.
+ * @typedef {{ shape: number[], data: Float32Array | Float64Array }} Tensor
+ * @param {Response} answer @returns {Promise<{ arrays: Record<string, Tensor>, metadata: Record<string, string> }>}
+ */
+export async function readArrays(answer) {
   const bytes = await answer.arrayBuffer();
   const length = Number(new DataView(bytes).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length)));
