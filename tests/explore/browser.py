@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from serving import Served
@@ -56,10 +57,20 @@ def open_tab(chromium: Any, served: Served, **options: Any) -> Tab:
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, **options)
     name, _, value = served.cookie.partition("=")
     context.add_cookies([{"name": name, "value": value, "url": f"http://{served.host}"}])
-    tab = Tab(context.new_page(), f"http://{served.host}")
+    return _watched(context, f"http://{served.host}", f"http://{served.host}")
+
+
+def open_file(chromium: Any, file: Path, **options: Any) -> Tab:
+    """Open a page that was saved; requests for anything but the file and what is inside it become faults."""
+    return _watched(chromium.new_context(**options), file.as_uri(), file.as_uri())
+
+
+def _watched(context: Any, address: str, origin: str) -> Tab:
+    tab = Tab(context.new_page(), origin)
+    own = (origin, "data:", "blob:")
     tab.page.on("console", lambda message: message.type in ("error", "warning") and tab.faults.append(message.text))
     tab.page.on("pageerror", lambda error: tab.faults.append(str(error)))
-    tab.page.on("request", lambda request: request.url.startswith(tab.origin) or tab.faults.append(request.url))
-    tab.page.goto(tab.origin)
+    tab.page.on("request", lambda request: request.url.startswith(own) or tab.faults.append(request.url))
+    tab.page.goto(address)
     tab.page.wait_for_selector("body[data-shown]")
     return tab

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Tab, browser, missing, open_tab
+from browser import Tab, browser, missing, open_file, open_tab
 from ledgers_in_page import differences, number
 from serving import NETWORK, Served, end, start
 
-from rot180.explore import open_subject
-from rot180.inside import products
+from rot180.explore import open_subject, write_lesson
+from rot180.explore.lesson import PAGES as LESSON
+from rot180.inside import BUGS, products
 from rot180.inside.explain import Trace
 from rot180.runs.replay import weights_sha256
 from rot180.runs.train_run import RunSettings, train_run
@@ -206,6 +208,48 @@ def test_a_finished_run_is_replayed_and_compared_on_the_page(chromium: Any, tmp_
         assert tab.faults == []
     finally:
         end(process)
+
+
+def test_a_lesson_is_one_file_that_asks_nobody_for_anything(
+    chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lesson.html"
+    monkeypatch.setattr("rot180.explore.lesson.MOST_IMAGES", 4)
+    monkeypatch.setattr("rot180.explore.lesson.MOST_ENTRIES", 8_000)
+    monkeypatch.setattr("rot180.explore.lesson.BUGS", {"no-rotation": BUGS["no-rotation"]})  # each takes seconds
+    subject = open_subject("8x8x1 > conv3x3:2:same relu maxpool2 > fc10", data="digits", engine="numpy")
+    write_lesson(subject, file)
+    assert file.stat().st_size < 2_000_000
+    assert not re.search(rb"(src|href)=.?https?:", file.read_bytes())
+    tab = open_file(chromium, file)
+    page = tab.page
+    for language, width in (("en", 1440), ("zh", 360)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.get_by_role("combobox").first.select_option(language)
+        page.wait_for_function("code => document.documentElement.lang === code", arg=language)
+        for name in ("", *LESSON):
+            tab.go(name)
+            assert page.locator(".notice.bad:visible").count() == 0, name
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            assert width > 360 or violations(tab) == [], name
+    page.get_by_role("combobox").first.select_option("en")
+    tab.go("")
+    page.get_by_role("button", name="Take the tour").click()
+    for step in range(1, 11):
+        page.get_by_text(f"Step {step} of 10").wait_for()
+        page.wait_for_selector(".ledger .value")
+        assert page.locator(".ledger .notice.bad").count() == 0, step
+        page.get_by_role("button", name="Next" if step < 10 else "Finish").click()
+    trace = Trace(subject.model, np.asarray(subject.images[0]), int(subject.labels[0]))
+    tab.go("microscope", "image=0&layer=conv1&cell=4,5,1")
+    tab.ledger("conv1.output[4,5,1]")
+    assert float(page.locator(".ledger .value").get_attribute("data-stored")) == trace.outputs[0][0, 4, 5, 1]
+    tab.go("bench")
+    page.get_by_role("button", name="No rotation").click()
+    page.get_by_text("The check").wait_for()
+    tab.go("microscope", "image=3&layer=fc1&view=weight&cell=31,9")
+    page.get_by_text("This file does not hold the answer").wait_for()
+    assert tab.faults == []
 
 
 @pytest.mark.parametrize(("language", "width", "scheme"), [("en", 1440, "light"), ("zh", 360, "dark")])

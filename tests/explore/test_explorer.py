@@ -8,7 +8,6 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +16,9 @@ from serving import NETWORK, Served, end, start
 
 import rot180
 from rot180.errors import ArgumentError, ModelError
-from rot180.explore import open_beside, open_subject
+from rot180.explore import open_beside, open_subject, write_lesson
 from rot180.explore.app import Explorer
+from rot180.explore.lesson import ask
 from rot180.explore.owner import Owner
 from rot180.explore.passes import Passes
 from rot180.explore.training import Training
@@ -305,13 +305,13 @@ def test_two_runs_are_beside_each_other(tmp_path: Path) -> None:
     subject = open_beside(open_subject(str(tmp_path / "0")), str(tmp_path / "1"))
     explorer = Explorer(subject)
     explorer.owner.start()
-    found = asyncio.run(_answered(explorer, "GET", "/api/beside"))
+    found = json.loads(asyncio.run(ask(explorer, "GET", "/api/beside")))
     assert found["settings"] == [["seed", 0, 1]]
     assert len(found["losses"]) == len(found["other_losses"]) == 4
     assert found["losses"] != found["other_losses"]
     assert [weights["name"] for weights in found["weights"]] == ["fc1.weight", "fc1.bias"]
     assert found["weights"][0]["distance"] > 0.5
-    answers = asyncio.run(_answered(explorer, "POST", "/api/beside", b'{"image": 7}'))
+    answers = json.loads(asyncio.run(ask(explorer, "POST", "/api/beside", {"image": 7})))
     explorer.close()
     assert subject.beside is not None
     for model, told in ((subject.model, answers["mine"]), (subject.beside.model, answers["theirs"])):
@@ -324,19 +324,12 @@ def test_two_runs_are_beside_each_other(tmp_path: Path) -> None:
         open_beside(subject, str(tmp_path / "other"))
 
 
-async def _answered(explorer: Explorer, method: str, path: str, body: bytes = b"") -> Any:
-    """Ask the application itself, without a server."""
-    sent = bytearray()
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.extend(message.get("body", b""))
-
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [], "http_version": "1.1"}
-    await explorer.app(scope, receive, send)
-    return json.loads(bytes(sent))
+def test_a_lesson_is_refused_where_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = open_subject("5x5x1 > conv3x3:2 relu > fc3")
+    monkeypatch.setattr("rot180.explore.lesson.LARGEST_IMAGE", 1000)
+    with pytest.raises(ArgumentError, match="more than the 0 MB of a lesson; choose a smaller network"):
+        write_lesson(subject, tmp_path / "lesson.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 def _wait(condition: object) -> None:

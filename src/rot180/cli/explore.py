@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,6 +36,16 @@ def explore(
             "--beside",
             metavar="RUN",
             help="Another run, whose losses, weights and answers are shown beside this one's on the page Time.",
+            show_default=False,
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            metavar="FILE.html",
+            help="Write the page as one file that works without a server and without a network, and end: one image of "
+            "each class, with the pages that need no running program.",
             show_default=False,
         ),
     ] = None,
@@ -74,6 +85,8 @@ def explore(
 
       rot180 explore runs/first --beside runs/second
 
+      rot180 explore runs/first --export lesson.html
+
       rot180 explore lenet5 --data path/to/mnist
 
       rot180 explore "8x8x1 > conv3x3:4 relu maxpool2 > fc10"
@@ -81,22 +94,34 @@ def explore(
     import sys
 
     from rot180.cli.failure import warn
+    from rot180.cli.new_file import new_file
     from rot180.cli.output import print_json
+    from rot180.cli.quantity import memory
     from rot180.cli.reading import reading_bar
     from rot180.errors import ArgumentError
 
     try:
         from rot180.explore import explore as serve
-        from rot180.explore import open_beside, open_subject
+        from rot180.explore import open_beside, open_subject, write_lesson
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
         raise ArgumentError("explore needs the extra explore: pip install 'rot180[explore]'") from None
 
+    if export is not None:
+        new_file(export, "--export", ".html", ".htm")
     with reading_bar() as progress:
         subject = open_subject(network, data=data, seed=seed, engine=engine, progress=progress, tell=warn)
         if beside is not None:
             subject = open_beside(subject, beside)
+        if export is not None:
+            write_lesson(subject, export, progress)
+            size = export.stat().st_size
+            if json:
+                print_json({"file": str(export), "bytes": size})
+            else:
+                print(f"{export}: {memory(size)}; open it in any browser")
+            return
 
     def ready(address: str) -> None:
         if json:

@@ -50,7 +50,7 @@ from rot180.explore.retrospect import Retrospect
 from rot180.explore.subject import Subject
 from rot180.explore.training import Training
 from rot180.inside import attribution, journey
-from rot180.inside.bugs import BUGS, bug_bench
+from rot180.inside.bugs import BUGS, BenchResult, bug_bench
 from rot180.language import LANGUAGES, language, translate
 from rot180.language.visible import json_ready
 from rot180.nn.pixel_range import PixelRange
@@ -81,6 +81,7 @@ class Explorer:
         self.training = Training(self.owner, subject)
         self.passes = Passes()
         self.bench = asyncio.Lock()
+        self.benches: dict[str, BenchResult] = {}
         self.is_closing = False
         self.limits = PixelRange.of(np.asarray(subject.images[:MOST_OF_A_BATCH])).limits
         page = PageFiles(PAGE)
@@ -215,8 +216,11 @@ class Explorer:
 
     async def _bench(self, request: Request) -> Response:
         asked, into = await body(request), wanted_language(request)
+        bug = str(asked.get("bug"))[:40]
         async with self.bench:  # one at a time: it takes the processors for some seconds
-            found = (await asyncio.to_thread(bug_bench, str(asked.get("bug"))[:40])).to_dict()
+            if bug not in self.benches:
+                self.benches[bug] = await asyncio.to_thread(bug_bench, bug)
+        found = self.benches[bug].to_dict()
         found["says"] = translate(found["says"], into)
         found["optimizer"]["mistakes"] = [translate(mistake, into) for mistake in found["optimizer"]["mistakes"]]
         for part in found["gradients"]["parts"]:

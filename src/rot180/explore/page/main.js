@@ -11,6 +11,7 @@ import { microscope } from "./microscope.js";
 import { products } from "./products.js";
 import { river } from "./river.js";
 import { get } from "./server.js";
+import { isSaved } from "./source.js";
 import { count, t } from "./texts.js";
 import { time } from "./time.js";
 import { goTo, showTour, stops } from "./tour.js";
@@ -28,7 +29,7 @@ function canTrain({ can_train }) {
 }
 
 function pagesOf(subject) {
-  return Object.keys(PAGES).filter((name) => NEEDS[name]?.(subject) ?? true);
+  return Object.keys(PAGES).filter((name) => subject.lesson?.includes(name) ?? NEEDS[name]?.(subject) ?? true);
 }
 
 const app = { subject: null, training: null };
@@ -40,9 +41,9 @@ function header(page) {
   const pages = pagesOf(subject);
   const state = el("span", { role: "status" });
   const tell = () => {
-    state.className = training.isConnected ? "" : "lost";
+    state.className = training.isConnected || isSaved ? "" : "lost";
     const isPreparing = training.state === "running" && !training.points.length;
-    state.textContent = t(!training.isConnected ? "connection-lost" : isPreparing ? "state.preparing" : `state.${training.state}`);
+    state.textContent = t(isSaved ? "lesson" : !training.isConnected ? "connection-lost" : isPreparing ? "state.preparing" : `state.${training.state}`);
   };
   app.stopTelling?.();
   app.stopTelling = training.listen(tell);

@@ -9,6 +9,7 @@ import { nudgeView } from "./nudge.js";
 import { named, own } from "./own.js";
 import { picker } from "./pictures.js";
 import { arrays, post, remembering } from "./server.js";
+import { isSaved } from "./source.js";
 import { fixedAxes, parse, slice } from "./slices.js";
 import { count, number, t, term } from "./texts.js";
 
@@ -286,7 +287,7 @@ class Microscope {
   offerNudge(cell) {
     const { reads } = this.layer;
     const isPixel = this.mode === "backward" && reads[this.slot] === "image";
-    if (!isPixel && this.mode !== "weight") {
+    if (isSaved || (!isPixel && this.mode !== "weight")) {
       this.nudge.replaceChildren();
       return;
     }
@@ -431,8 +432,12 @@ class Microscope {
   /** Open a ledger whose number is in none of the maps, such as a probability. */
   async openAlone(cell) {
     const asked = ++this.asked;
-    const found = await this.ledgerOf(cell);
-    if (asked === this.asked) this.writeLedger(found);
+    try {
+      const found = await this.ledgerOf(cell);
+      if (asked === this.asked) this.writeLedger(found);
+    } catch (error) {
+      if (asked === this.asked) this.ledger.replaceChildren(el("p", { class: "notice bad" }, error.message));
+    }
   }
 
   press(event) {

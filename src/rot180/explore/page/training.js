@@ -1,5 +1,6 @@
 // What the page knows of the training, from the stream of events.
 
+import { isSaved } from "./source.js";
 import { language } from "./texts.js";
 
 /** @typedef {[number, number, number, number, number]} Point batches, loss, correct, images, learning rate */
@@ -15,6 +16,7 @@ export class Training {
 
   /** Listen to the events, in the language of the page; called anew when that changes. */
   connect() {
+    if (isSaved) return;
     this.source?.close();
     this.source = new EventSource(`/api/events?language=${language}`);
     this.source.onopen = () => this.told({ isConnected: true });

@@ -1,5 +1,6 @@
 // Questions to the program that serves the page.
 
+import { ask } from "./source.js";
 import { language } from "./texts.js";
 
 /** An answer other than what was asked for; its message is meant for the reader. */
@@ -7,13 +8,13 @@ export class Refused extends Error {}
 
 /** @param {string} path @returns {Promise<any>} */
 export async function get(path) {
-  return read(await fetch(path, { headers: { "Accept-Language": language } }));
+  return read(await ask(path, { headers: { "Accept-Language": language } }));
 }
 
 /** @param {string} path @param {object} command @returns {Promise<any>} */
 export async function post(path, command) {
   const headers = { "Content-Type": "application/json", "Accept-Language": language };
-  return read(await fetch(path, { method: "POST", headers, body: JSON.stringify(command) }));
+  return read(await ask(path, { method: "POST", headers, body: JSON.stringify(command) }));
 }
 
 /** Send the bytes of a file. @param {string} path @param {Blob} blob @returns {Promise<Response>} */
@@ -39,7 +40,7 @@ async function read(answer) {
 
 /** Ask for arrays. @param {string} path */
 export async function arrays(path) {
-  const answer = await fetch(path);
+  const answer = await ask(path);
   if (!answer.ok) await read(answer);
   return readArrays(answer);
 }
@@ -63,11 +64,11 @@ export async function readArrays(answer) {
 }
 
 /** Remember the newest answers, so that hovering over the same place asks once. @param {number} most */
-export function remembering(most, ask) {
+export function remembering(most, find) {
   const known = new Map();
   return (...what) => {
     const key = what.join(" ");
-    const found = known.get(key) ?? ask(...what);
+    const found = known.get(key) ?? find(...what);
     known.delete(key);
     known.set(key, found);
     if (known.size > most) known.delete(known.keys().next().value);

@@ -1,13 +1,14 @@
 // The page's texts: one catalog for each language, with equal keys.
 
 import { el } from "./dom.js";
+import { ask } from "./source.js";
 
 let texts = {};
 export let language = "en";
 
 /** Load a language's catalog. @param {string} code */
 export async function speak(code) {
-  texts = await (await fetch(`/${code}.json`)).json();
+  texts = await (await ask(`/${code}.json`)).json();
   language = code;
   document.documentElement.lang = code;
 }
