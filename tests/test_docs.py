@@ -31,6 +31,7 @@ GUIDES = (
     "scikit-learn",
     "explore",
     "tune",
+    "serve",
 )
 
 
