@@ -24,6 +24,7 @@ from rot180.cli.find_lr import find_lr
 from rot180.cli.health import health
 from rot180.cli.import_weights import import_weights
 from rot180.cli.journey import journey
+from rot180.cli.launch import launch
 from rot180.cli.models import models
 from rot180.cli.plan import plan
 from rot180.cli.predict import predict
@@ -83,6 +84,7 @@ def root(
 
 
 app.command()(train)
+app.command()(launch)
 app.command("find-lr")(find_lr)
 app.command()(tune)
 app.command()(evaluate)

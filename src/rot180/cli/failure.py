@@ -20,9 +20,6 @@ TRACEBACK = "ROT180_TRACEBACK"
 
 USERS_MISTAKE, OUR_FAULT, INTERRUPTED = 2, 1, 130
 
-LOST = 71
-"""Processes that train together have lost each other: EX_OSERR of sysexits.h."""
-
 
 @contextmanager
 def saying_warnings() -> Iterator[None]:
@@ -75,6 +72,8 @@ def explain(error: BaseException) -> int:
         # its other lines show the text with a caret under the error
         return _say("\n".join(map(visible, str(error).split("\n"))), USERS_MISTAKE)
     if isinstance(error, ParallelError):
+        from rot180.parallel.start import LOST
+
         return _say(_one_line(str(error)), LOST)
     if isinstance(error, Rot180Error):
         return _say(_one_line(str(error)), USERS_MISTAKE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import traceback
 from importlib.util import find_spec
@@ -20,8 +21,14 @@ RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 
+LAUNCHED = "ROT180_LAUNCHED"
+"""An environment variable that `rot180 launch` sets: stdin of process 0 ends with it."""
+
 TURN, MOST_TURNS = 0.15, 8
 """Seconds that a process waits for each one before it, and for how many, so that one error is shown once."""
+
+LOST = 71
+"""The exit status of processes that have lost each other: EX_OSERR of sysexits.h."""
 
 SECONDS_TO_FINISH = 60.0
 """How long the others leave to process 0 after an error of all of them, which it records."""
@@ -80,6 +87,9 @@ def connect() -> Communicator:
     _connected = communicator
     os.environ.setdefault("NUMBA_NUM_THREADS", str(communicator.cores))
     sys.excepthook = _end_all
+    threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
+    if communicator.rank == 0 and os.environ.get(LAUNCHED):
+        threading.Thread(target=_watch_stdin, daemon=True).start()
     return communicator
 
 
@@ -99,6 +109,20 @@ def end_all(status: int) -> None:
     """End the other processes too, if there are any: they would wait for this one forever."""
     if _connected is not None:
         _connected.abort(status)
+
+
+def _watch_parent(parent: int) -> None:
+    """End this process if its launcher was killed, which some launchers leave to us."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(LOST)
+
+
+def _watch_stdin() -> None:
+    """End all processes if `rot180 launch` was killed."""
+    while os.read(0, 1):
+        pass
+    end_all(LOST)
 
 
 def _end_all(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:

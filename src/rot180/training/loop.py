@@ -205,6 +205,7 @@ def train(
         )
         emit(started)
         if parallel is not None:
+            communicator.barrier(rest=True)  # the first writes a checkpoint
             parallel.agree()
 
         while progress.epoch < settings.epochs and not stopped():
