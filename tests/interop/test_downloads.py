@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rot180
+from fake_hub import OLDER, REVISION, Server, running
 from rot180.cli.app import app
 from rot180.data import download, named
 from rot180.data.download import RemoteFile
@@ -28,71 +27,11 @@ from rot180.interop.weights import import_weights, load_weights, save_weights
 from rot180.nn import MODELS
 from rot180.runs.source import open_source
 
-REVISION, OLDER = "a" * 40, "b" * 40
-
-
-class Server(ThreadingHTTPServer):
-    """Gives files by path, and remembers what was asked for."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {}
-        self.asked: list[str] = []
-        self.tells_length = True
-
-    @property
-    def home(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def put_repository(self, name: str, files: dict[str, bytes], revision: str = REVISION, **more: object) -> None:
-        """Offer a repository as a hub does: large files are elsewhere, and known by their SHA-256."""
-        siblings = []
-        for file, content in files.items():
-            entry: dict[str, object] = {"rfilename": file, "size": len(content)}
-            if file.endswith((".safetensors", ".bin")):
-                entry["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-            entry["blobId"] = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-            siblings.append(entry)
-            self.files[f"/{name}/resolve/{revision}/{file}"] = content
-        answer = {"sha": revision, "siblings": siblings, **more}
-        for asked in ("main", revision):
-            self.files[f"/api/models/{name}/revision/{asked}?blobs=true"] = json.dumps(answer).encode()
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        content = self.server.files.get(self.path)
-        self.send_response(404 if content is None else 200)
-        if self.server.tells_length:
-            self.send_header("Content-Length", str(len(content or b"")))
-        self.end_headers()
-        self.wfile.write(content or b"")
-
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-    server = Server()
-    monkeypatch.setenv(named.CACHE, str(tmp_path / "cache"))
-    monkeypatch.setenv(hub.ENDPOINT, server.home)
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running(monkeypatch, tmp_path) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,8 @@ from rot180.cli.launch import launch
 from rot180.cli.models import models
 from rot180.cli.plan import plan
 from rot180.cli.predict import predict
+from rot180.cli.pull import pull
+from rot180.cli.push import push
 from rot180.cli.runs import runs
 from rot180.cli.serve import serve
 from rot180.cli.show import show
@@ -93,6 +95,8 @@ app.command()(features)
 app.command()(export)
 app.command("import")(import_weights)
 app.command()(serve)
+app.command()(push)
+app.command()(pull)
 app.command()(show)
 app.command()(journey)
 app.command()(explain)

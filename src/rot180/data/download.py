@@ -73,6 +73,7 @@ def download(
     progress: Progress = _silent,
     timeout: float = TIMEOUT,
     attempts: int = ATTEMPTS,
+    token: str | None = None,
 ) -> Path:
     """Return the path of the file in the folder, downloading it unless it is there and its checksum is correct.
 
@@ -87,6 +88,8 @@ def download(
         Seconds without data after which a connection counts as broken.
     attempts : int
         Per mirror.
+    token : str, optional
+        Sent to the mirrors, but not to where they redirect to.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def download(
         with _alone(part, lambda: progress(remote.name, min(_size(part), total - 1), total)) as file:
             there = _is_right(path, remote)  # downloaded by another process in the meantime
             for url in () if there else remote.urls:
-                problem = _try_mirror(url, remote, file, progress, timeout, attempts)
+                problem = _try_mirror(url, remote, file, progress, timeout, attempts, token)
                 if received := problem is None:
                     break
                 problems.append(f"the mirror {urlsplit(url).netloc}: {problem}")
@@ -149,7 +152,13 @@ def _is_of(path: Path, file: BinaryIO) -> bool:
 
 
 def _try_mirror(
-    url: str, remote: RemoteFile, file: BinaryIO, progress: Progress, timeout: float, attempts: int
+    url: str,
+    remote: RemoteFile,
+    file: BinaryIO,
+    progress: Progress,
+    timeout: float,
+    attempts: int,
+    token: str | None,
 ) -> str | None:
     """Download from one mirror; return None if the file is complete and correct, else what went wrong."""
     problem = ""
@@ -157,7 +166,7 @@ def _try_mirror(
         began = file.seek(0, os.SEEK_END)
         try:
             if remote.size is None or began < remote.size:
-                _receive(url, remote, file, progress, timeout)
+                _receive(url, remote, file, progress, timeout, token)
         except _Useless as error:
             return str(error)
         except _Broken as error:
@@ -172,11 +181,13 @@ def _try_mirror(
     return problem
 
 
-def _receive(url: str, remote: RemoteFile, file: BinaryIO, progress: Progress, timeout: float) -> None:
+def _receive(
+    url: str, remote: RemoteFile, file: BinaryIO, progress: Progress, timeout: float, token: str | None
+) -> None:
     """Receive the missing bytes and no more: the length that a server reports is not trusted."""
     offset = file.seek(0, os.SEEK_END)
     try:
-        response = _open(url, offset, timeout)
+        response = _open(url, offset, timeout, token)
     except _NoSuchRange:
         file.truncate(0)  # what has been received is not the beginning of the server's file
         raise
@@ -211,8 +222,10 @@ def _announced(response: Any, offset: int) -> int:
     return offset + int(length)
 
 
-def read_url(url: str, limit: int, *, timeout: float = TIMEOUT, attempts: int = ATTEMPTS) -> bytes:
-    """Return what an address answers, without keeping it.
+def read_url(
+    url: str, limit: int, *, timeout: float = TIMEOUT, attempts: int = ATTEMPTS, token: str | None = None
+) -> bytes:
+    """Return what an address answers, without keeping it; a token is not sent to where it redirects to.
 
     Raises
     ------
@@ -223,7 +236,7 @@ def read_url(url: str, limit: int, *, timeout: float = TIMEOUT, attempts: int = 
     for _ in range(attempts):
         try:
             content = b""
-            with _open(url, 0, timeout) as response:
+            with _open(url, 0, timeout, token) as response:
                 while len(content) <= limit:
                     with _network(timeout):
                         piece = response.read1(limit + 1 - len(content))
@@ -244,13 +257,16 @@ def read_url(url: str, limit: int, *, timeout: float = TIMEOUT, attempts: int = 
     raise DataError(f"the server {urlsplit(url).netloc}: {problem}")
 
 
-def _open(url: str, offset: int, timeout: float) -> Any:
-    """Return a server's response, following redirects to HTTP addresses."""
+def _open(url: str, offset: int, timeout: float, token: str | None = None) -> Any:
+    """Return a server's response, following redirects to HTTP addresses; a token stays with the first server."""
+    server = urlsplit(url)[:2]
     for _ in range(REDIRECTIONS + 1):
         with _network(timeout):
             request = urllib.request.Request(url, headers={"User-Agent": f"rot180/{version('rot180')}"})
             if offset:
                 request.add_header("Range", f"bytes={offset}-")
+            if token is not None and urlsplit(url)[:2] == server:
+                request.add_header("Authorization", f"Bearer {token}")
             try:
                 return _opener().open(request, timeout=timeout)
             except urllib.error.HTTPError as error:

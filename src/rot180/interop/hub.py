@@ -1,7 +1,7 @@
 """Weights from repositories of a model hub, `owner/name`, over plain HTTPS.
 
 The hub first tells the newest revision, and the size and checksum of each file; what is then downloaded is compared
-with that, and kept in the cache folder by revision. Public repositories only: no token is read or sent.
+with that, and kept in the cache folder by revision. A token is sent only if the caller gives one.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 MAX_ANSWER = 4 * 1024**2
 """The most bytes of a hub's answer about a repository, and of a `config.json`."""
+
+SMALL = ("config.json", "README.md")
+"""What is kept beside the weights."""
 
 MAX_SIZE = 2 * 1024**3
 """The largest file of weights that is downloaded."""
@@ -74,10 +77,10 @@ def is_repository(text: str) -> bool:
     return match is not None and not text.lower().endswith(ends) and not Path(match[1]).is_dir()
 
 
-def fetch_repository(text: str, progress: Progress = _silent) -> HubFile:
+def fetch_repository(text: str, progress: Progress = _silent, token: str | None = None) -> HubFile:
     """Return the weights of a repository, downloading them if they are not in the cache.
 
-    Without a network, the newest revision in the cache is used.
+    Without a network, the newest revision in the cache is used. Private repositories need a token.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def fetch_repository(text: str, progress: Progress = _silent) -> HubFile:
     if re.fullmatch("[0-9a-f]{40}", revision) and (found := _cached(folder / revision, name)) is not None:
         return found
     try:
-        answer = _described(name, revision or "main")
+        answer = _described(name, revision or "main", token)
     except DataError as error:
         kept = [] if revision else sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
         for place in kept:
@@ -97,7 +100,7 @@ def fetch_repository(text: str, progress: Progress = _silent) -> HubFile:
                 return found
         raise _failure(text, name, error) from None
     try:
-        return _fetched(text, folder, name, answer, progress)
+        return _fetched(text, folder, name, answer, progress, token)
     except DataError as error:
         raise _failure(text, name, error) from None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -113,27 +116,55 @@ def _failure(text: str, name: str, error: DataError) -> ModelError:
         )
     return ModelError(
         f"{text}: cannot be downloaded ({error}); without a network, copy model.safetensors and config.json from "
-        f"{_hub()}/{name} into one folder and give the path of the former"
+        f"{hub_address()}/{name} into one folder and give the path of the former"
     )
 
 
-def _hub() -> str:
+def hub_address() -> str:
+    """Return the address of the hub."""
     return os.environ.get(ENDPOINT, HUB).rstrip("/")
 
 
-def _described(name: str, revision: str) -> dict[str, Any]:
+def hub_token() -> str | None:
+    """Return the user's token for the hub, as its own package finds it; without that, from HF_TOKEN.
+
+    Raises
+    ------
+    ModelError
+        The hub's address is unencrypted and not on this machine, so that others could read the token.
+    """
+    try:
+        from huggingface_hub import get_token
+    except ImportError:
+        token = os.environ.get("HF_TOKEN", "").strip() or None
+    else:
+        token = get_token()
+    if token is not None and not re.fullmatch(r"[\x21-\x7e]{1,1000}", token):  # a header that a message would show
+        raise ModelError("the token for the hub has characters that no token has; log in again with: hf auth login")
+    address = urlsplit(hub_address())
+    if token and address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ModelError(
+            f"{ENDPOINT} is {hub_address()}: a token is not sent unencrypted; give an address that begins with https://"
+        )
+    return token
+
+
+def _described(name: str, revision: str, token: str | None) -> dict[str, Any]:
     """Return what the hub tells about a repository."""
-    content = read_url(f"{_hub()}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true", MAX_ANSWER)
+    address = f"{hub_address()}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
+    content = read_url(address, MAX_ANSWER, token=token)
     try:
         answer = json.loads(content)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise DataError(f"the server {urlsplit(_hub()).netloc} answered no JSON object")
+        raise DataError(f"the server {urlsplit(hub_address()).netloc} answered no JSON object")
     return answer
 
 
-def _fetched(text: str, folder: Path, name: str, answer: dict[str, Any], progress: Progress) -> HubFile:
+def _fetched(
+    text: str, folder: Path, name: str, answer: dict[str, Any], progress: Progress, token: str | None
+) -> HubFile:
     """Return the weights of the revision that the hub told of."""
     revision = str(answer["sha"])
     if not re.fullmatch("[0-9a-f]{40}", revision):
@@ -143,20 +174,21 @@ def _fetched(text: str, folder: Path, name: str, answer: dict[str, Any], progres
     if chosen is None:
         has = ", ".join(sorted(files)[:8])[:200] or "none"
         raise ModelError(f"{text}: the repository must have {' or '.join(WEIGHTS)}; its files: {has}")
-    place, address = folder / revision, f"{_hub()}/{name}/resolve/{revision}"
+    place, address = folder / revision, f"{hub_address()}/{name}/resolve/{revision}"
     make_folder(place)
-    if "config.json" in files:
-        _fetch_small(f"{address}/config.json", place / "config.json", files["config.json"])
+    for small in SMALL:
+        if small in files and "lfs" not in files[small]:
+            _fetch_small(f"{address}/{small}", place / small, files[small], token)
     entry = files[chosen]
     stored = entry.get("lfs")
     size = int(entry["size"] if stored is None else stored["size"])
     if not 0 < size <= MAX_SIZE:
         raise ModelError(f"{text}: {chosen} has {size:,} bytes; at most {MAX_SIZE:,} are downloaded")
     if stored is None:
-        _fetch_small(f"{address}/{chosen}", place / chosen, entry)
+        _fetch_small(f"{address}/{chosen}", place / chosen, entry, token)
     else:
         remote = RemoteFile(chosen, (f"{address}/{chosen}",), size, str(stored["sha256"]).lower())
-        download(remote, place, progress=lambda _, done, total: progress(name, done, total))
+        download(remote, place, progress=lambda _, done, total: progress(name, done, total), token=token)
     write_atomically(place / NOTE, json.dumps({"license": _license(answer)}).encode())
     found = _cached(place, name)
     if found is None:
@@ -164,9 +196,9 @@ def _fetched(text: str, folder: Path, name: str, answer: dict[str, Any], progres
     return found
 
 
-def _fetch_small(url: str, path: Path, entry: dict[str, Any]) -> None:
+def _fetch_small(url: str, path: Path, entry: dict[str, Any], token: str | None) -> None:
     """Download a file that Git holds itself, and compare it with its object's name there."""
-    content = read_url(url, MAX_ANSWER)
+    content = read_url(url, MAX_ANSWER, token=token)
     name = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
     if name != entry["blobId"]:
         raise DataError(f"{path.name}: the checksum does not match")

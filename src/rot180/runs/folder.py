@@ -229,8 +229,8 @@ def load_run(path: str | Path) -> Run:
     Parameters
     ----------
     path : str or Path
-        A folder written by `train`, or a `.safetensors` file. The weights of a run are the newest ones: those of
-        `model.safetensors`, or of a newer checkpoint.
+        A folder written by `train` or `pull`, or a `.safetensors` file. The weights of a run are the newest ones:
+        those of `model.safetensors`, or of a newer checkpoint.
 
     Returns
     -------
@@ -255,6 +255,8 @@ def load_run(path: str | Path) -> Run:
         raise ModelError(f"{path}: no such run; give a folder written by `rot180 train`, or a .safetensors file")
     folder = RunFolder(path)
     if not folder.config_path.is_file():
+        if folder.model_path.is_file() and (path / "config.json").is_file():  # from a hub
+            return Run(read_model(folder.model_path, beneath=path), {}, History(), None)
         raise ModelError(f"{path}: no config.toml in it; not a run folder")
     config, history = read_config(folder.config_path), read_history(folder.history_path)
     model = newest_weights(folder.model_path, folder.checkpoints, folder.history_path)

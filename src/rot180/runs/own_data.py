@@ -126,5 +126,7 @@ def config_of(path: str | Path, run: Run) -> dict[str, Any]:
     """Return the configuration of a run, or of the run that a weights file belongs to; empty if there is none."""
     if run.folder is not None:
         return run.config
+    if Path(path).is_dir():  # from a hub
+        return {}
     folder = RunFolder(Path(path).parent)
     return read_config(folder.config_path) if folder.config_path.is_file() else {}

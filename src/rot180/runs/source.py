@@ -13,11 +13,12 @@ from rot180.data import Dataset
 from rot180.data.options import Progress, _silent
 from rot180.errors import ArgumentError, ShapeError
 from rot180.interop.onnx.importing import import_onnx, is_onnx
+from rot180.interop.origin import find_weights
 from rot180.interop.published import sha256_of
 from rot180.interop.weights import import_weights
 from rot180.nn import BatchNorm2d, GlobalAvgPool2d, Linear, Network, Node
 from rot180.nn.weighted import Weighted, build_with_zeros
-from rot180.runs.folder import load_run
+from rot180.runs.folder import RunFolder, load_run
 from rot180.runs.model_file import is_model_file, model_bytes
 from rot180.training.class_weights import class_weights_of
 from rot180.training.fit import hold_out
@@ -74,13 +75,19 @@ def open_source(text: str, progress: Progress = _silent) -> Source:
     if path.is_dir() or is_model_file(path):
         run = load_run(path)
         if run.folder is None:
-            return Source(path, text, run.model, run.model.notation, sha256_of(path), None, ())
+            weights = RunFolder(path).model_path if path.is_dir() else path
+            return Source(path, text, run.model, run.model.notation, sha256_of(weights), None, ())
         name = str(run.config.get("model", run.model.notation))
         # The newest weights of a run that was interrupted are in a checkpoint.
         return Source(path, text, run.model, name, hashlib.sha256(model_bytes(run.model)).hexdigest(), None, ())
     if is_onnx(path):
         model = import_onnx(path)
         return Source(path, text, model, model.notation, sha256_of(path), None, ())
+    origin = find_weights(text, progress)
+    if is_model_file(origin.path):  # from a hub
+        model = load_run(origin.path).model
+        notes = () if origin.note is None else (origin.note,)
+        return Source(origin.path, origin.text, model, model.notation, sha256_of(origin.path), origin.license, notes)
     found = import_weights(text, progress=progress)
     sha256 = sha256_of(found.path)
     return Source(found.path, found.origin, found.model, found.architecture, sha256, found.license, found.notes)

@@ -24,7 +24,7 @@ MAX_VALUES = 10_000
 """The most values in a line."""
 
 
-class Journal(BaseJournalBackend):
+class Journal(BaseJournalBackend):  # type: ignore[misc]
     """The lines of a file, for `optuna.storages.JournalStorage`.
 
     Parameters

@@ -11,7 +11,7 @@ from rot180.errors import ArgumentError, did_you_mean
 from rot180.nn.models import model as make_model
 from rot180.nn.width import widened
 from rot180.runs.prepare import Prepared, subject
-from rot180.runs.settings import RunSettings
+from rot180.runs.settings import RunSettings, optimizer_of
 
 SEARCHED = {"lr": "lr", "weight-decay": "weight_decay", "width": "width", "augment": "augment"}
 """What can be searched: the option of `rot180 train`, or `width`, and the name of the choice."""
@@ -93,9 +93,9 @@ def space_around(prepared: Prepared, names: Iterable[str]) -> Space:
         From `searched`.
     """
     names, settings = set(names), prepared.settings
-    lr, decay, augment = settings.lr or 1e-3, settings.weight_decay or 0.0, settings.augment or "none"
-    if decay == 0 and settings.optimizer == "adamw":
-        decay = 0.01  # the optimizer's own
+    lr, augment = settings.lr or 1e-3, settings.augment or "none"
+    chosen = optimizer_of(asdict(settings))
+    decay = getattr(chosen, "weight_decay", 0.0)  # the optimizer's own, if the recipe has none
     if "width" in names:
         for factor in WIDTHS:
             widened(prepared.model, factor)  # or the error says why not

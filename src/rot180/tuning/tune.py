@@ -323,7 +323,7 @@ def _run_trial(
 
     def falls_behind(epoch: int, accuracy: float) -> bool:
         trial.report(accuracy, epoch)
-        return trial.should_prune()
+        return bool(trial.should_prune())
 
     began = perf_counter()
     settings = applied(plan.settings, choice, plan.network)
