@@ -297,6 +297,21 @@ def test_workers_share_the_port_and_the_counts_and_are_replaced_when_they_die(fo
     assert server.end(signal.SIGINT) == 0
 
 
+def test_small_answers_are_not_held_back(server: Server) -> None:
+    connection = server.raw(b"")
+    asked = f"GET /v2 HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode()
+    seconds = []
+    for _ in range(15):
+        began = time.perf_counter()
+        connection.sendall(asked)
+        answer = b""
+        while not answer.endswith(b"]}"):
+            answer += connection.recv(65536)
+        seconds.append(time.perf_counter() - began)
+    connection.close()
+    assert min(seconds) < 0.03  # Nagle's algorithm and delayed acknowledgments would make it 0.04, each time
+
+
 def test_mistakes_are_told_before_anything_is_served(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from rot180.cli import main
 

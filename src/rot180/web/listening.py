@@ -30,8 +30,9 @@ def listen(host: str, port: int, *, backlog: int = 128) -> socket.socket:
     """
     listening: socket.socket | None = None
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # Of sockets whose protocol is not named, asyncio does not know that they are TCP's, and leaves Nagle's delay.
+        listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(backlog)
