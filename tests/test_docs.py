@@ -32,6 +32,7 @@ GUIDES = (
     "explore",
     "tune",
     "serve",
+    "many-machines",
 )
 
 
@@ -84,6 +85,13 @@ def test_the_page_on_searching_runs() -> None:
     pytest.importorskip("optuna", reason="optuna is not installed")
     for block in blocks(DOCS / "tune.md", "python"):
         exec(compile(block, "tune.md", "exec"), {})
+
+
+def test_the_page_on_many_machines_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(DOCS / "many-machines.md", "python"):
+        exec(compile(block, "many-machines.md", "exec"), {})
+    assert (tmp_path / "digits.safetensors").is_file()
 
 
 def test_the_page_on_scikit_learn_runs() -> None:
