@@ -22,6 +22,8 @@ class Served:
     address: str
     port: int
     cookie: str = ""
+    patience: float = 30
+    """Seconds to wait for an answer."""
 
     @property
     def host(self) -> str:
@@ -35,7 +37,7 @@ class Served:
         if method == "POST":
             usual |= {"Origin": f"http://{self.host}", "Content-Type": "application/json"}
             usual["Content-Length"] = str(len(body or b""))
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.patience)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             given = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from browser import Tab, browser, missing, open_file, open_tab
 from ledgers_in_page import differences, number
-from serving import NETWORK, Served, end, start
+from PIL import Image
 
 from rot180.explore import open_subject, write_lesson
 from rot180.explore.lesson import PAGES as LESSON
@@ -20,6 +22,7 @@ from rot180.inside import BUGS, products
 from rot180.inside.explain import Trace
 from rot180.runs.replay import weights_sha256
 from rot180.runs.train_run import RunSettings, train_run
+from serving import NETWORK, Served, end, start
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -286,6 +289,35 @@ def test_the_tour_leads_from_a_pixel_to_its_gradient(tab: Tab) -> None:
     page.wait_for_function("() => document.querySelector('.ledger h2')?.textContent.startsWith('conv1.input.grad')")
     page.get_by_role("button", name="Finish").click()
     assert page.locator(".tour").is_hidden()
+    assert tab.faults == []
+
+
+def test_a_panel_is_saved_as_svg_and_png(tab: Tab, tmp_path: Path) -> None:
+    page = tab.page
+    tab.go("microscope", "image=5&layer=conv1&cell=3,3,1")
+    tab.ledger("conv1.output[3,3,1]")
+    page.locator("#panel").focus()
+    names = page.locator("#panel option").all_text_contents()
+    assert len(names) == 4  # two maps, the kernel, the ledger
+    saved = {}
+    for at, kind in ((0, "SVG"), (0, "PNG"), (3, "SVG")):
+        page.locator("#panel").select_option(str(at))
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=kind).press("Enter")
+        assert waiting.value.suggested_filename.endswith(f".{kind.lower()}")
+        waiting.value.save_as(tmp_path / "saved")
+        saved[at, kind] = (tmp_path / "saved").read_bytes()
+    figure = ElementTree.fromstring(saved[0, "SVG"])
+    assert b'href="data:image/png;base64,' in saved[0, "SVG"]
+    texts = [text.text for text in figure.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"image", *"123456789"} <= set(texts)
+    ledger = " ".join(
+        text.text for text in ElementTree.fromstring(saved[3, "SVG"]).iter("{http://www.w3.org/2000/svg}text")
+    )
+    assert "conv1.output[3,3,1]" in ledger
+    assert page.locator("tr.sum td.n").text_content() in ledger
+    picture = np.asarray(Image.open(io.BytesIO(saved[0, "PNG"])).convert("RGB"))
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 8  # the map's colors, not an empty page
     assert tab.faults == []
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pytest
-from serving import Served
+from hostile import attack, kill_and_restart
 
 from rot180.explore.guard import MAX_BODY
+from serving import Served
 
 
 def test_the_page_is_served_with_a_strict_policy(served: Served) -> None:
@@ -43,6 +43,10 @@ def test_the_token_is_good_once_and_the_cookie_is_for_this_page_only(served: Ser
         ("GET", "/main.js", {"Cookie": None}, 403),
         ("GET", "/", {"Cookie": None}, 403),
         ("GET", "/?token=wrong", {"Cookie": None}, 403),
+        ("GET", "/?" + "a&" * 50, {"Cookie": None}, 403),
+        ("GET", "/?" + "a&" * 50, {"Sec_Fetch_Site": "cross-site"}, 200),  # a link to the page
+        ("GET", "/?token=" + "x" * 2000, {}, 403),
+        ("GET", "/?token=%ff%00", {}, 403),
         ("GET", "/api/subject", {"Sec_Fetch_Site": "cross-site"}, 403),
         ("GET", "/api/subject", {"Sec_Fetch_Site": "same-site"}, 403),
         ("POST", "/api/pass", {"Origin": None}, 403),
@@ -96,7 +100,7 @@ def test_a_body_that_is_too_long_is_refused_by_its_header_and_by_its_bytes(serve
         (
             "/api/train",
             {"command": "fly"},
-            "unknown command 'fly'; known: begin, run, pause, step, restart, watch, ignore",
+            "unknown command 'fly'; known: begin, run, pause, step, restart, replay, watch, ignore",
         ),
         ("/api/train", {"command": "step", "steps": "x"}, "steps must be a whole number"),
     ],
@@ -110,24 +114,11 @@ def test_a_command_that_cannot_be_carried_out_is_answered_with_the_reason(
 
 
 def test_generated_requests_never_bring_it_down(served: Served) -> None:
-    draw = random.Random(0)
-    paths = (
-        "/api/pass",
-        "/api/ledger",
-        "/api/journey",
-        "/api/train",
-        "/api/health",
-        "/",
-        "/api/attribution",
-        "/api/pass/1/x",
-    )
-    values: list[object] = [None, True, -1, 10**30, 1.5, "x" * 300, [], {"a": []}, "conv1.output[9,9,9]", "\u0000"]
-    for _ in range(80):
-        path = draw.choice(paths)
-        names = ("image", "pass", "pixels", "class", "cell", "command", "steps")
-        command: object = {name: draw.choice(values) for name in names if draw.random() < 0.5}
-        text = json.dumps(draw.choice([command, [command], "text", None])).encode()
-        body = text if draw.random() < 0.7 else draw.randbytes(draw.randrange(200))
-        status, _, answer = served.ask(draw.choice(["POST", "POST", "GET"]), path, body)
-        assert status < 500, (path, body, answer)
+    statuses, faults = attack(served, 150, seed=1)
+    assert faults == []
+    assert {200, 400, 403, 415, 421} <= statuses.keys()
     assert served.get("/api/subject")["count"] > 100
+
+
+def test_it_starts_again_on_its_port_after_it_was_killed_while_it_trained() -> None:
+    assert len(kill_and_restart(2)) == 2

@@ -113,6 +113,7 @@ def test_a_browser_exchanges_the_token_for_a_cookie(strict: Server) -> None:
     assert strict.ask("GET", "/v2", Authorization=None, Cookie=cookie[:-1])[0] == 401
     assert TOKEN not in cookie
     assert strict.ask("GET", "/?token=wrong", Authorization=None)[0] == 401
+    assert strict.ask("GET", "/?" + "a&" * 50, Authorization=None)[0] == 401
 
 
 def test_without_a_page_there_is_none(strict: Server) -> None:

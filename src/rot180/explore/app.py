@@ -264,8 +264,10 @@ class Explorer:
         return answer(asdict(await asyncio.to_thread(found.nudge, cell)))
 
     async def _ledger(self, request: Request) -> Response:
+        self.owner.hear()
         found, cell = self._named(await body(request))
         ledger = await asyncio.to_thread(found.ledger, cell)
+        self.owner.hear()
         return answer(told_ledger(ledger, wanted_language(request)))
 
     async def _journey(self, request: Request) -> Response:

@@ -8,9 +8,8 @@ token in the printed address. Commands must also come from the page itself, as J
 from __future__ import annotations
 
 import secrets
-from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -56,9 +55,9 @@ class Guard:
         if headers.getlist("host") != [self._host]:
             return _refused(421, "the request names another host than the one that is served")
         if scope["path"] == "/" and scope["method"] == "GET":
-            given = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=4).get("token")
+            given = QueryParams(scope["query_string"]).get("token")
             if given is not None:
-                return self._exchange(given[0])
+                return self._exchange(given)
         elif is_foreign(headers):
             return _refused(403, "the request comes from another page")
         if not self._cookie.is_in(headers):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+COURTESY = 0.03
+"""Seconds for which a training leaves the processors to the page after a person has asked for something."""
 
 
 class Owner(threading.Thread):
@@ -30,6 +34,11 @@ class Owner(threading.Thread):
         super().__init__(name="rot180-owner", daemon=True)
         self._commands: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         self.is_closing = False
+        self._heard = -COURTESY
+
+    def hear(self) -> None:
+        """Note that a person has just asked for something, and waits for the page to show it."""
+        self._heard = time.monotonic()
 
     def ask(self, command: Callable[[], Result]) -> Future[Result]:
         """Have a command carried out; its result or exception is in the future."""
@@ -45,8 +54,10 @@ class Owner(threading.Thread):
     def pause_for_commands(self, *, wait: Callable[[], bool]) -> None:
         """Carry out what has been asked for, and go on waiting for more while `wait` returns True.
 
-        Called by a command, between two of its steps.
+        Called by a command, between two of its steps. Whoever points at the page comes first: kernels on all cores
+        would keep its answer from being drawn.
         """
+        time.sleep(max(self._heard + COURTESY - time.monotonic(), 0))
         while not self.is_closing:
             try:
                 found = self._commands.get(block=wait())

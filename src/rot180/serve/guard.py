@@ -11,9 +11,8 @@ import hashlib
 import hmac
 import traceback
 from time import perf_counter
-from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -100,8 +99,8 @@ class Guard:
         if self._token is None or scope["path"] in OPEN:
             return None
         if is_visit:
-            given = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=4).get("token")
-            if given is not None and is_same(given[0], self._token):
+            given = QueryParams(scope["query_string"]).get("token")
+            if given is not None and is_same(given, self._token):
                 return self._cookie.hand_out()
         kind, _, given_token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and is_same(given_token.strip(), self._token):

@@ -10,6 +10,7 @@ import { lab } from "./lab.js";
 import { microscope } from "./microscope.js";
 import { products } from "./products.js";
 import { river } from "./river.js";
+import { saving } from "./save.js";
 import { get } from "./server.js";
 import { isSaved } from "./source.js";
 import { count, t } from "./texts.js";
@@ -80,8 +81,10 @@ async function show() {
   showTour(app.subject);
   document.title = page in PAGES ? `${t(`page.${page}`)} · rot180` : "rot180";
   try {
-    if (page in PAGES) leave = (await PAGES[page](main, app)) ?? leave;
-    else front(main);
+    if (page in PAGES) {
+      leave = (await PAGES[page](main, app)) ?? leave;
+      if (turn === shown) main.append(saving(main));
+    } else front(main);
   } catch (error) {
     main.replaceChildren(el("h1", {}, t("refused")), el("p", { class: "notice bad" }, error.message));
   }
