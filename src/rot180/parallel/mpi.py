@@ -7,8 +7,8 @@ that is lost is noticed, and processes that wait leave the cores to those that w
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ EAGER = 2000
 
 LONGEST_PAUSE, LONGEST_REST = 0.001, 0.05
 
-SECONDS_TO_ABORT = 1.0
+SECONDS_TO_ABORT = 1
 """After these, a process that cannot end the others ends itself: the network may be down."""
 
 
@@ -120,13 +120,16 @@ class MpiCommunicator:
 
     def abort(self, status: int) -> None:
         """End all processes at once; this one at the latest after a second, whatever the network does."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add its own message to ours
-        timer = threading.Timer(SECONDS_TO_ABORT, os._exit, (status,))
-        timer.daemon = True
-        timer.start()
-        self._world.Abort(status)
+        try:
+            # The system ends a process that hangs in MPI, which may keep all of Python's threads waiting.
+            if hasattr(signal, "alarm"):
+                signal.alarm(SECONDS_TO_ABORT)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add its own message to ours
+            self._world.Abort(status)
+        finally:
+            os._exit(status)
 
     def _wait(self, request: Any, *, rest: bool = False) -> None:
         """Wait until an exchange is done.
@@ -134,11 +137,11 @@ class MpiCommunicator:
         Raises
         ------
         ParallelError
-            It took longer than `patience`.
+            It took longer than `patience`, or the connection is lost.
         """
         asked, pause = 0, 0.0
         deadline = None if rest or self.patience is None else time.monotonic() + self.patience
-        while not request.Test():
+        while not self._is_done(request):
             asked += 1
             if asked < EAGER:
                 continue
@@ -149,6 +152,14 @@ class MpiCommunicator:
                     f"process {self.rank} has waited {self.patience:g} seconds for the others: one of them hangs, or "
                     f"the network is interrupted; resume from the last checkpoint, or wait longer with --watchdog"
                 )
+
+    def _is_done(self, request: Any) -> bool:
+        try:
+            return bool(request.Test())
+        except MPI.Exception as error:
+            raise ParallelError(
+                f"process {self.rank} has lost the others ({error}); resume from the last checkpoint"
+            ) from None
 
 
 def _starts(counts: list[int]) -> list[int]:
