@@ -72,3 +72,8 @@ def test_an_interruption_ends_the_others(compiled: list[str], monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         ahead.compile_ahead(["one", "two"], lambda done, count: None)
     assert waits.poll() is not None
+
+
+def test_no_process_is_started_once_mpi_runs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", object())
+    assert ahead._start(2) == []

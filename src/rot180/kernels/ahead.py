@@ -155,8 +155,8 @@ def compile_ahead(tasks: Iterable[str], tell: Tell) -> None:
 
 def _start(count: int) -> list[subprocess.Popen[str]]:
     """Start processes that compile; none if there is no Python that could."""
-    if count < 1 or not sys.executable or getattr(sys, "frozen", False):
-        return []
+    if count < 1 or not sys.executable or getattr(sys, "frozen", False) or "mpi4py.MPI" in sys.modules:
+        return []  # nothing is forked once MPI runs
     root = str(Path(__file__).parents[2])
     code = f"import sys; sys.path.append({root!r}); from rot180.kernels.ahead import work; work()"
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
