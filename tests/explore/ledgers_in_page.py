@@ -2,7 +2,8 @@
 
     python tests/explore/ledgers_in_page.py --count 500
 
-Draws cells of every layer, forward, backward and of parameters. Prints one JSON object; the exit status is 1 if a
+Draws cells of every layer, forward, backward and of parameters, in networks that have every kind of layer. With --seed,
+other cells: --count 100 --seed 1, 2, ... goes the way in slices. Prints one JSON object; the exit status is 1 if a
 number differs, or a printed sum is not that of the printed entries.
 """
 
@@ -17,11 +18,19 @@ from typing import Any
 
 import numpy as np
 from browser import Tab, browser, open_tab
-from serving import NETWORK, end, start
 
 from rot180.explore import Subject, open_subject
 from rot180.inside.explain import Trace
 from rot180.inside.explain.arrays import layer_arrays
+from serving import NETWORK, end, start
+
+NETWORKS = (
+    NETWORK,
+    "8x8x1 > conv3x3:6:same gn2 silu avgpool2 > ( conv1:6 + skip ) convt2x2:4:s2 prelu > gap fc10",
+    "8x8x1 > conv3x3:4:same ln gelu ( skip | conv3x3:4:same:g4 ) shuffle2 lrn relu6 > up2 maxpool3 > fc12 elu > fc10",
+    "8x8x1 > conv3x3:8:same:nobias bn hardswish ( skip * gap fc4 leakyrelu fc8 hardsigmoid ) in > gmp > fc10",
+    "8x8x1 > conv5:4 tanh slice3 ( conv3:3:same noisyrelu droppath0.1 + skip ) adaptavg2 > fc9 sigmoid dropout0.5 fc10",
+)
 
 READ = """() => {
   const text = (row, at) => row.cells[at].textContent;
@@ -82,18 +91,26 @@ def differences(tab: Tab, subject: Subject, count: int, *, seed: int = 0, image:
     return wrong
 
 
+def main(given: Any) -> int:
+    """Read ledgers of every network and print."""
+    wrong, cells = [], 0
+    with browser() as chromium:
+        for turn, network in enumerate(NETWORKS):
+            count = given.count // len(NETWORKS) + (turn < given.count % len(NETWORKS))
+            process, served = start(network, "--engine", "numpy")
+            try:
+                served.open()
+                tab = open_tab(chromium, served)
+                wrong += differences(tab, open_subject(network), count, seed=given.seed) + tab.faults
+                cells += count
+            finally:
+                end(process)
+    print(json.dumps({"cells": cells, "networks": len(NETWORKS), "wrong": wrong}))
+    return int(bool(wrong))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=500)
-    parser.add_argument("--network", default=NETWORK)
-    given = parser.parse_args()
-    process, served = start(given.network)
-    try:
-        served.open()
-        with browser() as chromium:
-            tab = open_tab(chromium, served)
-            wrong = differences(tab, open_subject(given.network), given.count)
-            print(json.dumps({"cells": given.count, "wrong": wrong + tab.faults}))
-            sys.exit(bool(wrong or tab.faults))
-    finally:
-        end(process)
+    parser.add_argument("--seed", type=int, default=0)
+    sys.exit(main(parser.parse_args()))

@@ -67,9 +67,9 @@ class Served:
         self.cookie = headers["set-cookie"].partition(";")[0]
 
 
-def start(*arguments: str) -> tuple[subprocess.Popen[str], Served]:
+def start(*arguments: str, python: str = sys.executable) -> tuple[subprocess.Popen[str], Served]:
     """Start the command and wait for its address."""
-    command = [sys.executable, "-c", _COMMAND, "explore", *arguments, "--json"]
+    command = [python, "-c", _COMMAND, "explore", *arguments, "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from browser import Tab, browser, missing, open_file, open_tab
+from every_page import PAGES, look_at_all, violations
 from ledgers_in_page import differences, number
 from PIL import Image
 
@@ -26,8 +27,6 @@ from serving import NETWORK, Served, end, start
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
-PAGES = ("", "train", "journey", "microscope", "products", "river", "biography", "time", "try", "lab", "bench")
-
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
@@ -38,14 +37,6 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def tab(chromium: Any, served: Served) -> Tab:
     return open_tab(chromium, served)
-
-
-def violations(tab: Tab) -> list[tuple[str, list[str]]]:
-    """Return what axe finds on a page: the rule, and some of the elements that violate it."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(tab.page).response["violations"]
-    return [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found]
 
 
 def test_the_printed_ledgers_are_those_of_the_network_and_add_up(tab: Tab) -> None:
@@ -255,22 +246,17 @@ def test_a_lesson_is_one_file_that_asks_nobody_for_anything(
     assert tab.faults == []
 
 
-@pytest.mark.parametrize(("language", "width", "scheme"), [("en", 1440, "light"), ("zh", 360, "dark")])
-def test_every_page_is_accessible_fits_and_asks_no_other_machine(
-    chromium: Any, served: Served, language: str, width: int, scheme: str
+@pytest.mark.parametrize(
+    ("language", "width", "scheme", "by"), [("en", 1440, "light", "mouse"), ("zh", 360, "dark", "keyboard")]
+)
+def test_every_page_is_reached_accessible_fits_and_asks_no_other_machine(
+    chromium: Any, served: Served, language: str, width: int, scheme: str, by: str
 ) -> None:
     tab = open_tab(chromium, served, color_scheme=scheme, reduced_motion="reduce")
-    page = tab.page
-    page.set_viewport_size({"width": width, "height": 800})
-    page.get_by_role("combobox").first.select_option(language)
-    page.wait_for_function("code => document.documentElement.lang === code", arg=language)
-    for name in PAGES:
-        tab.go(name)
-        if name == "microscope":
-            page.wait_for_selector(".ledger .value")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        assert violations(tab) == [], name
-    assert tab.faults == []
+    assert look_at_all(tab, language, width, by, axe=True) == (len(PAGES), [])
+    assert set(PAGES) == set(tab.page.evaluate("[...document.querySelectorAll('nav a')].map((a) => a.hash.slice(2))"))
+    tab.go("")
+    assert violations(tab) == []
 
 
 def test_the_tour_leads_from_a_pixel_to_its_gradient(tab: Tab) -> None:
