@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import named_programs
 import numpy as np
 import pytest
 
@@ -119,6 +120,21 @@ def test_headers_of_all_layers_in_one_program(weights, tmp_path):
     source.write_text(DRIVER.replace("INCLUDES", includes).replace("CALLS", "\n".join(calls)), encoding="ascii")
     done = run_c(source, tmp_path)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler is installed")
+@pytest.mark.parametrize("name", ["cnn-8-16", "mobilenet_v3_small", "squeezenet1_1"])
+def test_named_models_as_programs(name, tmp_path):
+    """The short form of `named_programs.py`."""
+    options = ["--count", "3", "--width", "0.125", "--side", "32", "--forms", "py,h", "--compilers", "gcc"]
+    asked = named_programs.asked_for([*options, "--weights", "float32"])
+    asked.compilers = (COMPILER,)
+    found = dict(named_programs.compare(name, asked, tmp_path))
+    assert len(found) == 2
+    assert max(found.values()) <= TOLERANCE
+    model = named_programs.named(name, width=asked.width, side=asked.side)
+    outputs = rot180.predict(model, example_images(model, 8, seed=5)[0])
+    assert 0.05 < outputs.max(axis=1).min() < 0.99  # not all probabilities are 0 or 1
 
 
 DRIVER = """\

@@ -3,7 +3,7 @@
     python tests/runs/kill_resume.py kill --count 200      kill -9, every fifth inside a checkpoint's write
     python tests/runs/kill_resume.py terminate --count 50  SIGTERM: saved and gone in how many seconds?
     python tests/runs/kill_resume.py chain --count 300     SIGINT, SIGTERM and kill -9 in drawn order
-    python tests/runs/kill_resume.py tune --count 30       kill -9 of fine-tuning, at first in the last layer's training
+    python tests/runs/kill_resume.py fine-tune --count 30  kill -9 of fine-tuning, at first in the last layer's training
 
 `--model resnet20` trains a named model on the compiled engine instead of a small network in NumPy.
 Prints one JSON object; the exit status is 1 if anything was not as it must be.
@@ -228,7 +228,7 @@ def kill(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> 
     return _kill(count, folder, seed, [*MORE_STATE, "--model", NORMALIZED, *other])
 
 
-def tune(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> Tally:
+def fine_tune(count: int, folder: Path, seed: int = 0, other: Sequence[str] = ()) -> Tally:
     """Kill fine-tunings likewise, each for the first time before its first step, while the last layer is trained."""
     source, generator = network(NORMALIZED).build(seed=1), np.random.default_rng(1)
     for array in source.statistics.values():
@@ -393,7 +393,7 @@ def main() -> int:
     return 0 if tally.is_right else 1
 
 
-MODES = {"kill": kill, "terminate": terminate, "chain": chain, "tune": tune}
+MODES = {"kill": kill, "terminate": terminate, "chain": chain, "fine-tune": fine_tune}
 
 
 if __name__ == "__main__":

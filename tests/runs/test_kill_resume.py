@@ -31,7 +31,7 @@ def test_chains_of_interruptions_end_in_the_same_bits_and_never_use_old_weights(
 
 
 def test_fine_tuning_that_is_killed_in_either_phase_ends_in_the_same_bits(tmp_path: Path) -> None:
-    tally = kill_resume.tune(5, tmp_path, seed=1)
+    tally = kill_resume.fine_tune(5, tmp_path, seed=1)
     assert 0 < tally.before_a_checkpoint < tally.interruptions == 5
     assert tally.is_right, tally
 
