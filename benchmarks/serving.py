@@ -5,7 +5,7 @@
     python benchmarks/serving.py --clients 1000 --seconds 30 --peer none
     python benchmarks/serving.py --slow 500 --seconds 20 --peer none
 
-Each client sends one image after another in binary, on a connection of its own, and compares every answer with what
+Each client sends one request after another in binary, on a connection of its own, and compares every answer with what
 `predict` returns. Prints one JSON object for each server: images per second, milliseconds until an answer (median, 95th
 and 99th percentile), answers by status, how many were wrong, and by how many megabytes the server grew after a first
 third. With --slow, so many connections send a byte a second, and the slowest answer of the health route is told.
@@ -34,8 +34,8 @@ import rot180
 from rot180.cli import main
 from rot180.training.evaluate import run_prediction
 
-IMAGES = 32
-"""Different images that the clients send."""
+REQUESTS = 32
+"""Different requests that the clients send."""
 
 
 def serve_with_onnx(graph: str, model: str, *options: str) -> int:
@@ -85,18 +85,18 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], byt
     return int(head[0][9:12]), headers, await reader.readexactly(int(headers.get("content-length", "0")))
 
 
-def request(port: int, name: str, image: np.ndarray[Any, Any]) -> bytes:
+def request(port: int, name: str, images: np.ndarray[Any, Any]) -> bytes:
     tensor = {
         "name": "images",
-        "shape": list(image[None].shape),
+        "shape": list(images.shape),
         "datatype": "UINT8",
-        "parameters": {"binary_data_size": image.nbytes},
+        "parameters": {"binary_data_size": images.nbytes},
     }
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     return (
         f"POST /v2/models/{name}/infer HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Inference-Header-Content-Length: {len(head)}\r\nContent-Length: {len(head) + image.nbytes}\r\n\r\n"
-    ).encode() + head + image.tobytes()  # fmt: skip
+        f"Inference-Header-Content-Length: {len(head)}\r\nContent-Length: {len(head) + images.nbytes}\r\n\r\n"
+    ).encode() + head + images.tobytes()  # fmt: skip
 
 
 class Load:
@@ -105,8 +105,8 @@ class Load:
     def __init__(
         self, port: int, name: str, images: np.ndarray[Any, Any], expected: np.ndarray[Any, Any] | None
     ) -> None:
-        self.port, self.expected = port, expected
-        self.requests = [request(port, name, image) for image in images]
+        self.port, self.expected, self.images = port, expected, images.shape[1]
+        self.requests = [request(port, name, some) for some in images]
         self.statuses: Counter[int] = Counter()
         self.milliseconds: list[float] = []
         self.wrong = self.broken = 0
@@ -173,7 +173,7 @@ async def watch_health(port: int, until: float) -> float:
 async def measure(server: Server, load: Load, clients: int, slow: int, seconds: float) -> dict[str, Any]:
     draw = random.Random(0)
     warm = time.perf_counter() + min(2.0, seconds / 5)
-    await asyncio.gather(*(load.client(warm, draw) for _ in range(min(clients, 32))))
+    await asyncio.gather(*(load.client(warm, draw) for _ in range(min(clients, REQUESTS))))
     load.milliseconds.clear()
     load.statuses.clear()
     began = time.perf_counter()
@@ -197,7 +197,8 @@ async def measure(server: Server, load: Load, clients: int, slow: int, seconds: 
         "clients": clients,
         "slow": slow,
         "seconds": round(taken, 1),
-        "images_per_second": round(load.statuses[200] / taken, 1),
+        "images": load.images,
+        "images_per_second": round(load.images * load.statuses[200] / taken, 1),
         "ms_median": round(float(np.percentile(times, 50)), 2),
         "ms_95": round(float(np.percentile(times, 95)), 2),
         "ms_99": round(float(np.percentile(times, 99)), 2),
@@ -213,6 +214,7 @@ def run() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="cnn-32-64-512")
     parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--images", type=int, default=1, help="images of a request")
     parser.add_argument("--slow", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--max-queue", type=int, default=256)
@@ -224,8 +226,10 @@ def run() -> int:
         model = rot180.model(given.model).build(seed=0)
         path, graph = Path(folder) / "net.safetensors", Path(folder) / "net.onnx"
         rot180.save_model(path, model)
-        images = np.random.default_rng(0).integers(256, size=(IMAGES, *model.input_shape), dtype=np.uint8)
-        expected = run_prediction(model, images, batch_size=8)
+        size = (REQUESTS, given.images, *model.input_shape)
+        images = np.random.default_rng(0).integers(256, size=size, dtype=np.uint8)
+        answers = run_prediction(model, images.reshape(-1, *model.input_shape), batch_size=8)
+        expected = answers.reshape(REQUESTS, given.images, -1)
         command = "import sys; from rot180.cli import main; sys.exit(main(sys.argv[1:]))"
         options = ["--port", "0", "--max-queue", str(given.max_queue)]
         commands = {"rot180": ["-c", command, "serve", str(path), *options]}

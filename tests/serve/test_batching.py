@@ -105,13 +105,13 @@ def test_a_request_that_cannot_be_answered_does_not_spoil_its_neighbors(networks
 def test_patient_images_run_behind_others_and_are_not_counted(networks: dict[str, Served]) -> None:
     batcher = Batcher(networks, max_batch=4, max_queue=4)
     order: list[str] = []
-    patient = batcher.submit("wide", np.zeros((400, 9, 9, 1), np.float32), patient=True)
+    patient = batcher.submit("wide", np.zeros((8000, 9, 9, 1), np.float32), patient=True)
     patient.add_done_callback(lambda _: order.append("patient"))
     for _ in range(3):
         hasty = batcher.submit("wide", np.zeros((4, 9, 9, 1), np.float32))
         hasty.result(timeout=30)
         order.append("hasty")
-    assert patient.result(timeout=60).shape == (400, 7)
+    assert patient.result(timeout=60).shape == (8000, 7)
     batcher.close()
     assert order == ["hasty"] * 3 + ["patient"]
 

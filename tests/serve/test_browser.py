@@ -96,6 +96,11 @@ def test_drawing_by_keyboard_alone(chromium: Any, server: Server) -> None:
     assert len(page.evaluate(SHARES)) == 10
     page.select_option("#model", "colors")
     assert page.evaluate("document.activeElement.id") == "model"
+    until_done(page)  # about the same picture
+    assert page.locator(".share").all_text_contents()[2].startswith("雪")
+    page.select_option("select[name=language]", "zh")
+    until_done(page)
+    assert len(page.evaluate(SHARES)) == 3
     assert faults == []
 
 
@@ -115,7 +120,9 @@ def test_the_page_is_accessible_and_fits(chromium: Any, server: Server, language
     page, faults = open_page(
         chromium, server, color_scheme=scheme, reduced_motion="reduce", viewport={"width": width, "height": 800}
     )
-    page.select_option("select[name=language]", language)
+    if language != "en":  # what is chosen already would be drawn again as well, some time later
+        page.select_option("select[name=language]", language)
+    page.wait_for_function("code => document.documentElement.lang === code", arg=language)
     page.set_input_files("#file", Path(__file__).parents[2] / "examples" / "three.png")
     until_done(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from importlib.resources import files
 from typing import TypeVar
@@ -69,12 +70,14 @@ class App:
         self._networks, self._metrics = networks, metrics
         self._bodies = Bodies(settings.max_body, settings.timeout)
         self._looking, self._looks = asyncio.Semaphore(LOOKS_AT_ONCE), 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.batcher = Batcher(
             networks,
             max_batch=settings.max_batch,
             max_wait=settings.max_wait,
             max_queue=settings.max_queue,
             observe=lambda batch: metrics.ran(*batch),
+            deliver=self._deliver,
         )
         routes = [
             ("GET", "/metrics", "metrics", self._tell_metrics),
@@ -153,12 +156,32 @@ class App:
 
     async def _run(self, served: Served, ready: Array) -> Array:
         """Have images run with those of others."""
+        self._loop = asyncio.get_running_loop()
         try:
             future = self.batcher.submit(served.name, ready)
         except QueueFull:
             self._metrics.refused(served.name)
             raise
-        return await asyncio.wrap_future(future)
+        answered: asyncio.Future[Array] = self._loop.create_future()
+
+        def tell(found: Future[Array]) -> None:
+            if not answered.done():
+                error = found.exception()
+                answered.set_result(found.result()) if error is None else answered.set_exception(error)
+
+        # Called in this thread, as `_deliver` sees to; `asyncio.wrap_future` would wake it for every request.
+        future.add_done_callback(tell)
+        return await answered
+
+    def _deliver(self, tell: Callable[[], None]) -> None:
+        """Have the thread of the requests told of their answers."""
+        try:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(tell)
+                return
+        except RuntimeError:
+            pass  # the loop has ended, and nobody waits in it
+        tell()
 
     # Image files.
 

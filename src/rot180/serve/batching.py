@@ -90,6 +90,9 @@ class Batcher:
         Seconds.
     observe : callable
         Called by its thread with each batch that has run.
+    deliver : callable
+        Called by its thread with a function that tells all whom a batch has answered; calls it, at once or elsewhere.
+        One call for a batch spares the thread from waiting for the interpreter's lock after every answer.
 
     Examples
     --------
@@ -109,8 +112,9 @@ class Batcher:
         max_wait: float = 0.0,
         max_queue: int = 256,
         observe: Callable[[Batch], None] = lambda batch: None,
+        deliver: Callable[[Callable[[], None]], None] = lambda tell: tell(),
     ) -> None:
-        self._max_wait, self._max_queue, self._observe = max_wait, max_queue, observe
+        self._max_wait, self._max_queue, self._observe, self._deliver = max_wait, max_queue, observe, deliver
         sizes = sizes_of(max_batch)
         self._queues = {
             name: _Queue(served, CompiledEngine(served.model, SquaredErrorLoss()), sizes)
@@ -251,22 +255,30 @@ class Batcher:
             answers = predict_ready(queue.engine, ready, tta=queue.served.tta, first=taken[0][1].start, steady=True)
         except NonFiniteError as error:
             if len(taken) == 1:
-                _fail(taken[0][0], error)
+                self._fail([taken[0][0]], error)
             else:  # of one of the requests; the others have their answers
                 for one in taken:
                     self._run(queue, [one])
             return
         except Exception as error:  # whatever it is, nobody may wait for an answer that will not come
-            for request, _ in taken:
-                _fail(request, error)
+            self._fail([request for request, _ in taken], error)
             return
         seconds = perf_counter() - began
         ends = np.cumsum([0, *(piece.stop - piece.start for _, piece in taken)])
+        answered = []
         for (request, piece), (start, stop) in zip(taken, pairwise(ends.tolist()), strict=True):
             request.answers[piece] = answers[start:stop]
             request.done += stop - start
-            if request.done == len(request.ready) and not request.future.done():
-                request.future.set_result(request.answers)
+            if request.done == len(request.ready):
+                answered.append(request)
+
+        def tell() -> None:
+            for request in answered:
+                if not request.future.done():
+                    request.future.set_result(request.answers)
+
+        if answered:
+            self._deliver(tell)
         queue.seconds_per_image = 0.9 * queue.seconds_per_image + 0.1 * seconds / len(ready)
         self._observe(Batch(queue.served.name, len(ready), seconds))
 
@@ -274,14 +286,16 @@ class Batcher:
         """Leave nobody waiting for an answer that will not come."""
         with self._changed:
             self._is_closing = True
-            for queue in self._queues.values():
-                for request in (*queue.requests, *queue.patient):
-                    _fail(request, QueueFull(1))
+            left = [one for queue in self._queues.values() for one in (*queue.requests, *queue.patient)]
+        self._fail(left, QueueFull(1))
 
+    def _fail(self, requests: list[_Request], error: Exception) -> None:
+        def tell() -> None:
+            for request in requests:
+                if not request.future.done():
+                    request.future.set_exception(error)
 
-def _fail(request: _Request, error: Exception) -> None:
-    if not request.future.done():
-        request.future.set_exception(error)
+        self._deliver(tell)
 
 
 def sizes_of(most: int) -> tuple[int, ...]:

@@ -11,6 +11,9 @@ import { t } from "./texts.js";
 
 const told = await get("/models");
 let model = told.models[0];
+/** The picture that was sent last, and the class that was asked about: they outlast a change of language or network. */
+let sent = null;
+let chosen = null;
 
 /** Ask about the newest picture only: a question that was overtaken is not asked. */
 class Questions {
@@ -52,8 +55,7 @@ function page() {
   const maps = el("div", { class: "panels" });
   const inside = el("div", { class: "phase" });
   const state = el("p", { class: "small pale", role: "status" }, t("nothing-yet"));
-  let chosen = null;
-  let sent = null;
+  let isUntouched = true;
 
   const questions = new Questions(async (blob, isOld) => {
     const query = `?model=${encodeURIComponent(model.name)}`;
@@ -72,7 +74,7 @@ function page() {
       const { arrays, metadata } = await readArrays(await send(`/look${query}`, blob));
       if (isOld()) return;
       // Painted over a drawing, the answer would take away what was drawn since.
-      if (blob instanceof File) board.paint(Uint8Array.from(arrays.image.data, (value) => Math.round(255 * value)));
+      if (isUntouched || blob instanceof File) board.paint(Uint8Array.from(arrays.image.data, (value) => Math.round(255 * value)));
       keepingPlace(() => inside.replaceChildren(...layers(arrays, JSON.parse(metadata.layers))));
       tell("looking");
       const found = await (await send(`/reasons${query}&class=${label}`, blob)).json();
@@ -96,7 +98,10 @@ function page() {
     ask(files[0]);
   }
 
-  const board = drawingBoard(model.input, async (_, canvas) => ask(await new Promise((resolve) => canvas.toBlob(resolve, "image/png"))));
+  const board = drawingBoard(model.input, async (_, canvas) => {
+    isUntouched = false;
+    ask(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")));
+  });
   const file = el("input", { type: "file", id: "file", accept: "image/*", onchange: () => bring(file.files) });
   const drop = el("div", { class: "phase drop" },
     el("div", { class: "controls" }, el("label", { for: "file" }, t("file"), file), modelChooser()),
@@ -108,6 +113,7 @@ function page() {
       if (kind === "drop") bring(event.dataTransfer.files);
     });
   }
+  if (sent) questions.put(sent);
   return [
     el("h1", { tabindex: "-1" }, t("page.title")),
     el("p", { class: "pale" }, t("page.about")),
@@ -122,6 +128,7 @@ function modelChooser() {
   if (told.models.length < 2) return null;
   const choose = (event) => {
     model = told.models.find(({ name }) => name === event.target.value);
+    chosen = null;
     show();
     document.querySelector("#model").focus();
   };
