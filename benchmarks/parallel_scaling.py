@@ -27,6 +27,7 @@ import rot180
 from rot180.parallel.launch import launcher_command
 
 NETWORKS = ("cnn-32-64-512", "resnet18", "resnet50")
+PROBE = 1 << 20
 MACHINES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -127,8 +128,12 @@ def table(name: str, parts: Parts, images: int, bandwidth: float, delay: float) 
 
 
 def work(name: str, images: int, steps: int) -> None:
-    """Be one of the ranks: train for some steps and print the best time, and that of an empty exchange."""
+    """Be one of the ranks: train for some steps, and print the best time, the delay and the bandwidth of the link.
+
+    The link is measured without a network: by barriers, and by sums of PROBE numbers.
+    """
     from rot180.parallel import connect
+    from rot180.parallel.messages import everywhere
     from rot180.training import SGD, Trainer
     from rot180.training.data_parallel import DataParallel, Shard
 
@@ -149,8 +154,16 @@ def work(name: str, images: int, steps: int) -> None:
         began = time.perf_counter()
         together.barrier()
         delays.append(time.perf_counter() - began)
+    seconds = []
+    for _ in range(4):
+        together.barrier()
+        began = time.perf_counter()
+        everywhere(together, np.zeros(PROBE, np.float32))
+        seconds.append(time.perf_counter() - began)
     if together.rank == 0:
-        print(min(times[1:]), min(delays[1:]) / max(1, (together.size - 1).bit_length()))
+        others, delay = together.size - 1, min(delays[1:]) / (together.size - 1).bit_length()
+        sent = 2 * 4 * PROBE * others / together.size
+        print(min(times[1:]), delay, 8 * sent / max(min(seconds) - 2 * delay * others, 1e-9))
 
 
 @contextmanager
@@ -215,13 +228,14 @@ def compare(name: str, images: int, rates: list[int], sizes: list[int], steps: i
                     )
                     sent = int(Path("/sys/class/net/rot180-1/statistics/rx_bytes").read_text())
                 assert sent > steps * parts.size * (size - 1) / size, "the gradients did not go over the link"
-                step, delay = map(float, ran.stdout.split())
+                step, delay, bandwidth = map(float, ran.stdout.split())
                 cores = max(1, size / (os.cpu_count() or 1))
                 slowed = Parts(parts.fixed * cores, parts.image * cores, parts.update * cores, parts.size)
-                expected = predict(slowed, size, images, rate * 1e6, delay)
+                expected = predict(slowed, size, images, bandwidth, delay)
                 off = expected / step - 1
                 agree &= abs(off) <= 0.15
-                print(f"{size} ranks, {rate} Mbit/s: {step * 1e3:.1f} ms, predicted {expected * 1e3:.1f} ({off:+.0%})")
+                found = f"{step * 1e3:.1f} ms, predicted {expected * 1e3:.1f} ({off:+.0%})"
+                print(f"{size} ranks, {rate} Mbit/s, {bandwidth / 1e6:.0f} measured: {found}", flush=True)
     return agree
 
 
