@@ -20,6 +20,7 @@ FIRST = [
     "test_readme.py",
     "test_compiled_code.py",
     "test_kill_resume.py",
+    "test_tune.py",
     "test_memory_bounds.py",
     "test_data_command.py",
     "test_doctests.py",

@@ -13,7 +13,7 @@ import rot180
 MODULES = ["rot180", *(module.name for module in pkgutil.walk_packages(rot180.__path__, "rot180."))]
 
 
-NEEDS = {"rot180.estimator": "sklearn"}
+NEEDS = {"rot180.estimator": "sklearn", "rot180.tuning": "optuna"}
 """Rooms that cannot be imported without a package."""
 
 

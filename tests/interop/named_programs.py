@@ -113,8 +113,8 @@ int main(void) {
 """
 
 
-def in_page(model, folder: Path, weights: str, chromium) -> float:
-    """Return how far page.html is from the engine for the examples that it holds, by its own account."""
+def in_page(model, folder: Path, weights: str, chromium) -> str:
+    """Return what page.html says of the examples that it holds; end if it does not give the network's outputs."""
     from page_in_browser import opened
 
     export_page(model, folder / "page.html", weights=weights)
@@ -125,7 +125,7 @@ def in_page(model, folder: Path, weights: str, chromium) -> float:
     page.context.close()
     if not holds or faults:
         raise SystemExit(f"{said}; {faults}")
-    return 0.0
+    return said
 
 
 def compare(name: str, asked: argparse.Namespace, folder: Path, chromium=None) -> Iterator[tuple[str, float | str]]:
