@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status.
 
     0 means success, 2 a user's mistake, 1 a fault of the program, 130 an interruption with Ctrl-C, and 75 a training
-    run that was interrupted and can be resumed.
+    run that was interrupted and can be resumed; 71 if processes that train together have lost each other.
 
     Parameters
     ----------

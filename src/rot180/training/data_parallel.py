@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from rot180.parallel.tree import Partial, leaves_of
 from rot180.training.state import COUNTED, flat_state
 from rot180.training.streams import stream
 from rot180.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from rot180.training.loop import Progress
 
 
 class Shard(NamedTuple):
@@ -143,7 +146,7 @@ class DataParallel:
         self.stop_reason = first_text(self.communicator, self._trainer.stop_reason or None) or ""
         return self.stop_reason
 
-    def start_alike(self, progress: Any, labels: Array) -> None:
+    def start_alike(self, progress: Progress, labels: Array) -> None:
         """Copy everything that training continues from, `Progress` and arrays, from process 0 to all others.
 
         Raises
