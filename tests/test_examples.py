@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
+
+from rot180.cli.app import app
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -39,3 +43,18 @@ def test_unet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def test_five_convolutions_agree(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLES / "five_convolutions.py"), run_name="__main__")
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_the_servers_of_the_examples_are_started_with_options_that_exist() -> None:
+    command = get_command(app).commands["serve"]  # type: ignore[attr-defined]
+    known = {option for parameter in command.params for option in parameter.opts}
+    image = (EXAMPLES / "serve" / "Dockerfile").read_text(encoding="utf-8")
+    unit = (EXAMPLES / "serve" / "rot180-serve.service").read_text(encoding="utf-8")
+    started = re.findall(r"^(?:ENTRYPOINT|ExecStart=).*", image + unit, re.MULTILINE)
+    assert len(started) == 2
+    for line in started:
+        assert "rot180" in line
+        assert set(re.findall(r"--[a-z-]+", line)) <= known
+    assert re.search(r"^USER (?!root)\w+$", image, re.MULTILINE)
+    assert "/v2/health/ready" in re.search(r"HEALTHCHECK.*\n.*", image)[0]  # type: ignore[index]
+    assert "NoNewPrivileges=yes" in unit
