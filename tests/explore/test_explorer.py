@@ -6,26 +6,29 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
+import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load
-from serving import NETWORK, Served, end, start
 
 import rot180
 from rot180.errors import ArgumentError, ModelError
 from rot180.explore import open_beside, open_subject, write_lesson
 from rot180.explore.app import Explorer
 from rot180.explore.lesson import ask
-from rot180.explore.owner import Owner
+from rot180.explore.owner import COURTESY, NICE, Owner
 from rot180.explore.passes import Passes
 from rot180.explore.training import Training
 from rot180.inside.explain import Trace, explain_in
 from rot180.inside.explain.arrays import layer_arrays
 from rot180.runs.replay import weights_sha256
 from rot180.runs.train_run import RunSettings, train_run
+from serving import NETWORK, Served, end, start
 
 
 def test_maps_and_ledgers_are_those_of_the_network(served: Served) -> None:
@@ -338,6 +341,28 @@ def _wait(condition: object) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("it did not come to that")
+
+
+def test_a_training_leaves_the_processors_to_whoever_has_just_asked() -> None:
+    owner = Owner()
+    began = time.perf_counter()
+    owner.pause_for_commands(wait=lambda: False)
+    assert time.perf_counter() - began < COURTESY  # nobody has asked
+    owner.hear()
+    began = time.perf_counter()
+    owner.pause_for_commands(wait=lambda: False)
+    assert time.perf_counter() - began > 0.5 * COURTESY
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux only")
+def test_the_owner_stands_behind_the_rest_of_the_program() -> None:
+    owner = Owner()
+    owner.start()
+    owner.ask(lambda: None).result()
+    mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    its = os.getpriority(os.PRIO_PROCESS, owner.native_id or 0)
+    owner.close()
+    assert its == min(mine + NICE, 19)
 
 
 def test_a_network_without_data_is_shown_noise_and_cannot_train() -> None:

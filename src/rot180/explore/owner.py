@@ -9,7 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from rot180.files import system
+
 Result = TypeVar("Result")
+
+NICE = 5
+"""How far the thread, and the kernels' threads that it starts, stand behind the browser and the rest of the program; it
+costs nothing while a core is free."""
 
 COURTESY = 0.03
 """Seconds for which a training leaves the processors to the page after a person has asked for something."""
@@ -48,6 +54,7 @@ class Owner(threading.Thread):
 
     def run(self) -> None:
         """Carry out commands until the end."""
+        system.let_others_first(NICE)
         while not self.is_closing:
             self._carry_out(self._commands.get())
 

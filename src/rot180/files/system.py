@@ -8,8 +8,10 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 PLATFORM = sys.platform
@@ -126,3 +128,11 @@ def is_alive(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def let_others_first(by: int) -> None:
+    """Lower the priority of this thread, and of those that it will start; only on Linux, where a thread has its own."""
+    if PLATFORM == "linux":
+        with suppress(OSError):  # a sandbox may forbid it; then all have the same priority
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + by)
