@@ -1,11 +1,13 @@
 """How a step of data-parallel training scales: predicted from measured parts, and compared with measured steps.
 
     python benchmarks/parallel_scaling.py predict [--bandwidth 10e9] [--delay 20e-6] [--batch 64]
+    python benchmarks/parallel_scaling.py efficiency
     sudo python benchmarks/parallel_scaling.py network [--network NOTATION] [--rates 100 300 1000]
 
 `predict` measures the gradient of batches of two sizes on this machine, and predicts steps on 1 to 1,024 such machines.
 `network` lets ranks run in network namespaces of this machine whose links are shaped to some Mbit/s, each on one core's
 thread; asserts by the interfaces' counters that the gradients went over them; and compares the steps with predictions.
+`efficiency` compares two processes of one core each with one, on `resnet20` with batches of 128; it needs two idle cores.
 Kernels without netem shape the rate alone; the delay is that of the link, which is measured.
 """
 
@@ -77,11 +79,16 @@ def predict(
     return parts.step(images) + sent - hidden
 
 
+def made(name: str) -> rot180.Network:
+    """Return a network by name or notation."""
+    return rot180.network(name) if ">" in name else rot180.model(name)
+
+
 def measure(name: str, sizes: tuple[int, int], repeats: int = 3) -> Parts:
     """Measure the parts of a step on this machine: the best of some repetitions."""
     from rot180.training import SGD, Trainer
 
-    model = rot180.network(name) if ">" in name else rot180.model(name)
+    model = made(name)
     trainer = Trainer(model, optimizer=SGD(lr=1e-4, momentum=0.9))
     trainer.prepare(model.input_shape)
     generator, seconds = np.random.default_rng(0), []
@@ -138,7 +145,7 @@ def work(name: str, images: int, steps: int) -> None:
     from rot180.training.data_parallel import DataParallel, Shard
 
     together = connect()
-    model = rot180.network(name)
+    model = made(name)
     trainer = Trainer(model, optimizer=SGD(lr=1e-4, momentum=0.9))
     trainer.prepare(model.input_shape)
     parallel = DataParallel(trainer, together)
@@ -149,7 +156,10 @@ def work(name: str, images: int, steps: int) -> None:
     for step in range(steps + 1):
         together.barrier()
         began = time.perf_counter()
-        parallel.run_batch([shard], images * together.size, 0, step, update=True)
+        if together.size == 1:
+            trainer.run_batch(*shard[1:])
+        else:
+            parallel.run_batch([shard], images * together.size, 0, step, update=True)
         times.append(time.perf_counter() - began)
         began = time.perf_counter()
         together.barrier()
@@ -161,9 +171,23 @@ def work(name: str, images: int, steps: int) -> None:
         everywhere(together, np.zeros(PROBE, np.float32))
         seconds.append(time.perf_counter() - began)
     if together.rank == 0:
-        others, delay = together.size - 1, min(delays[1:]) / (together.size - 1).bit_length()
+        others, delay = together.size - 1, min(delays[1:]) / together.size.bit_length()
         sent = 2 * 4 * PROBE * others / together.size
         print(min(times[1:]), delay, 8 * sent / max(min(seconds) - 2 * delay * others, 1e-9))
+
+
+def efficiency(name: str, images: int, steps: int, repeats: int = 3) -> bool:
+    """Compare two processes of one core each with one process of one core, and return whether they are 90% faster."""
+    environment, best = {**os.environ, "NUMBA_NUM_THREADS": "1"}, {1: float("inf"), 2: float("inf")}
+    for _ in range(repeats):
+        for size in best:
+            program = [sys.executable, __file__, "work", "--network", name, "--images", str(images // size)]
+            words = [*launcher_command(None), "-n", str(size), *program, "--steps", str(steps)]
+            ran = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+            best[size] = min(best[size], float(ran.stdout.split()[0]))
+    found = best[1] / best[2] / 2
+    print(f"{name}, batch {images}: {best[1]:.3f} s on 1 process, {best[2]:.3f} s on 2, efficiency {found:.0%}")
+    return found >= 0.9
 
 
 @contextmanager
@@ -242,7 +266,7 @@ def compare(name: str, images: int, rates: list[int], sizes: list[int], steps: i
 def main() -> int:
     """Run a subcommand."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=("predict", "network", "work"))
+    parser.add_argument("what", choices=("predict", "network", "efficiency", "work"))
     parser.add_argument("--bandwidth", type=float, default=10e9, help="bit/s")
     parser.add_argument("--delay", type=float, default=20e-6, help="seconds")
     parser.add_argument("--batch", type=int, default=32, help="images of a machine")
@@ -254,6 +278,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.what == "work":
         work(given.network, given.images, given.steps)
+    elif given.what == "efficiency":
+        return int(not efficiency("resnet20", 128, given.steps))
     elif given.what == "network":
         return int(not compare(given.network, given.images, given.rates, given.ranks, given.steps))
     else:
