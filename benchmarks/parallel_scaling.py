@@ -7,7 +7,7 @@
 `predict` measures the gradient of batches of two sizes on this machine, and predicts steps on 1 to 1,024 such machines.
 `network` lets ranks run in network namespaces of this machine whose links are shaped to some Mbit/s, each on one core's
 thread; asserts by the interfaces' counters that the gradients went over them; and compares the steps with predictions.
-`efficiency` compares two processes of one core each with one, on `resnet20` with batches of 128; it needs two idle cores.
+`efficiency` compares two processes of one core each with one, on `resnet20` with batches of 128, on two idle cores.
 Kernels without netem shape the rate alone; the delay is that of the link, which is measured.
 """
 
