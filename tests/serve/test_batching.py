@@ -126,6 +126,20 @@ def test_what_waits_at_the_end_is_answered_and_nothing_is_taken_any_more(network
         batcher.submit("wide", np.zeros((1, 9, 9, 1), np.float32))
 
 
+def test_what_nobody_waits_for_does_not_delay_the_end(networks: dict[str, Served]) -> None:
+    batcher = Batcher(networks, max_batch=1)
+    while not batcher.is_ready:
+        time.sleep(0.01)
+    long = batcher.submit("wide", np.zeros((100_000, 9, 9, 1), np.float32))
+    patient = batcher.submit("deep", np.zeros((1000, 10, 10, 3), np.float32), patient=True)
+    began = time.perf_counter()
+    batcher.close(finish=False)
+    assert time.perf_counter() - began < 2
+    for future in (long, patient):
+        with pytest.raises(QueueFull):
+            future.result(timeout=1)
+
+
 def test_a_fault_while_images_run_is_the_requests_and_others_are_still_answered(
     networks: dict[str, Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,8 +113,8 @@ class App:
         self.app.router.redirect_slashes = False
 
     def close(self) -> None:
-        """Run what waits, and end."""
-        self.batcher.close()
+        """End; nobody waits any more, or has waited as long as is granted."""
+        self.batcher.close(finish=False)
 
     # The Open Inference Protocol.
 

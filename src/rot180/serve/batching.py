@@ -121,8 +121,7 @@ class Batcher:
             for name, served in networks.items()
         }
         self._changed = threading.Condition()
-        self._is_closing = False
-        self._error: BaseException | None = None
+        self._is_closing = self._drops = False
         self.is_ready = False
         self._thread = threading.Thread(target=self._work, name="rot180 serve: batches", daemon=True)
         self._thread.start()
@@ -173,10 +172,10 @@ class Batcher:
             self._changed.notify()
         return request.future
 
-    def close(self) -> None:
-        """Run what waits, and end."""
+    def close(self, *, finish: bool = True) -> None:
+        """Run what waits, or refuse it, and end."""
         with self._changed:
-            self._is_closing = True
+            self._is_closing, self._drops = True, not finish
             self._changed.notify()
         self._thread.join()
 
@@ -203,7 +202,7 @@ class Batcher:
         with self._changed:
             while True:
                 queue, seconds = self._due()
-                if queue is not None:
+                if queue is not None and not self._drops:
                     return queue, self._batch(queue)
                 if self._is_closing:
                     return None
