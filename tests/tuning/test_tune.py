@@ -317,6 +317,20 @@ def test_journals_of_strangers(tmp_path, study, content):
         resume_tuning(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [('"lr":0', '"rate":0'), ('"lr":0', '"lr":"a","x":0'), ('"seconds"', '"hours"')]
+)
+def test_trials_of_strangers(tmp_path, old, new):
+    path = tmp_path / "study"
+    tune(SMALL, trials=1, search=["lr"], out=path)
+    text = (path / "journal.jsonl").read_text()
+    at = text.index("user_attr")
+    assert old in text[at:]
+    (path / "journal.jsonl").write_text(text[:at] + text[at:].replace(old, new))
+    with pytest.raises(ModelError, match="the journal cannot be read"):
+        resume_tuning(path)
+
+
 def test_on_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = ["--model", SMALL.model, "--epochs", "1", "--limit", "100", "--search", "lr, width"]

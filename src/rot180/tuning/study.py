@@ -161,6 +161,9 @@ def read_plan(folder: StudyFolder) -> tuple[Plan, dict[str, Any]]:
         raise ModelError(f"{path}: no table [tuning] in it; give the folder of a study")
     check_fields(tuning, TUNING, str(path))
     space = {name: tuple(values) for name, values in tuning["space"].items() if name in Space.__dataclass_fields__}
+    for name in ("lr", "weight_decay", "width"):
+        if name in space:
+            space[name] = tuple(map(float, space[name]))
     for name in ("lr", "weight_decay"):
         limits = space.get(name)
         if limits is not None and (len(limits) != 2 or not 0 < limits[0] <= limits[1]):

@@ -13,7 +13,7 @@ from rot180.runs.prepare import prepare
 from rot180.runs.settings import RunSettings
 from rot180.runs.train_run import fit_prepared
 from rot180.training import EpochDone, Event, History, Subscriber, TrainingStarted
-from rot180.tuning.space import Choice
+from rot180.tuning.space import Choice, Space
 
 FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"
 
@@ -128,16 +128,28 @@ def train_trial(
     return history, None
 
 
-def trial_of(frozen: Any, number: int) -> Trial:
-    """Return a trial as Optuna's storage keeps it."""
+def trial_of(frozen: Any, number: int, space: Space) -> Trial:
+    """Return a trial as Optuna's storage keeps it.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, AttributeError
+        It is not as this program writes it.
+    """
     notes = frozen.user_attrs
-    reason = notes.get("reason")
     values = frozen.intermediate_values
     finished = frozen.state.name == "COMPLETE"
+    reason = notes.get("reason")
+    if reason is None and not values:
+        reason = "no epoch was completed"
+    choice = {name: notes["choice"][name] for name in space.names}
+    for name, value in choice.items():
+        if not isinstance(value, str if name == "augment" else float):
+            raise TypeError(f"{name} is {value!r}")
     return Trial(
         number,
         FINISHED if finished else FAILED if reason is not None else PRUNED,
-        {str(name): value for name, value in notes["choice"].items()},
+        choice,
         tuple(float(values[epoch]) for epoch in sorted(values)),
         float(frozen.values[0]) if finished else None,
         None if notes.get("loss") is None else float(notes["loss"]),

@@ -217,7 +217,7 @@ def _run(
     """Run the trials that are left."""
     subscribers = tuple(subscribers)
     study = _open(folder, plan)
-    trials = _trials(folder, study)
+    trials = _trials(folder, study, plan)
     if on_plan is not None:
         on_plan(plan, dataset)
     stops: list[Callable[[str], None]] = []
@@ -232,7 +232,7 @@ def _run(
     with interruptible(stop, (signal.SIGINT, *system.ending_signals())):
         while len(trials) < plan.trials and not stopped:
             if _run_trial(study, len(trials), plan, dataset, subscribers, stops):
-                trials = _trials(folder, study)
+                trials = _trials(folder, study, plan)
                 for subscriber in subscribers:
                     subscriber(TrialEnded(trials[-1], best_of(trials), plan.trials))
             else:
@@ -286,11 +286,11 @@ def _open(folder: StudyFolder, plan: Plan) -> optuna.Study:
     return study
 
 
-def _trials(folder: StudyFolder, study: optuna.Study) -> list[Trial]:
+def _trials(folder: StudyFolder, study: optuna.Study, plan: Plan) -> list[Trial]:
     """Return the trials that have ended."""
     try:
         found = study.get_trials(deepcopy=False, states=ENDED)
-        return [trial_of(frozen, number) for number, frozen in enumerate(found, 1)]
+        return [trial_of(frozen, number, plan.space) for number, frozen in enumerate(found, 1)]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(folder, error) from None
 
