@@ -10,15 +10,29 @@ from rot180.language.width import WORD
 
 
 def translate_help(command: Any) -> None:
-    """Translate the help texts of a command and its subcommands, before they are wrapped and framed.
+    """Translate the help texts of a command and its subcommands, and keep their brackets, before they are framed.
 
     Parameters
     ----------
     command : click.Command
         Built from the typer application; changed in place.
     """
-    if language() == "en":
-        return
+    if language() != "en":
+        _translate_all(command)
+    _keep_brackets(command)
+
+
+def _keep_brackets(command: Any) -> None:
+    """Let brackets behind a word, as in rot180[serve], not be taken for Rich's markup, which is not printed."""
+    for part in (command, *command.params):
+        for name in ("help", "short_help"):
+            if text := getattr(part, name, None):
+                setattr(part, name, re.sub(r"(?<=\w)\[(?=[a-z0-9]+\])", r"\\[", text))
+    for inner in getattr(command, "commands", {}).values():
+        _keep_brackets(inner)
+
+
+def _translate_all(command: Any) -> None:
     from typer import rich_utils
 
     for name in dir(rich_utils):  # the titles of the frames are constants of the module
