@@ -64,7 +64,9 @@ class Owner(threading.Thread):
         Called by a command, between two of its steps. Whoever points at the page comes first: kernels on all cores
         would keep its answer from being drawn.
         """
-        time.sleep(max(self._heard + COURTESY - time.monotonic(), 0))
+        rest = self._heard + COURTESY - time.monotonic()
+        if rest > 0:
+            time.sleep(rest)
         while not self.is_closing:
             try:
                 found = self._commands.get(block=wait())
