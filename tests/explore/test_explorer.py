@@ -290,6 +290,7 @@ def test_a_biography_is_told_of_the_training_on_the_page(served: Served) -> None
     for path, command, reason in [
         ("/api/biography", {"cell": 3}, "cell must be the name of a parameter"),
         ("/api/biography", {"cell": "conv1.output[0,0,0]"}, "is not a parameter"),
+        ("/api/biography", {"cell": "loss"}, "is not a parameter"),
         ("/api/chapter", {**cell, "moment": 77}, "the moment after 77 updates is not kept"),
         ("/api/chapter", {**cell, "moment": 1, "image": 32}, "image must be a whole number from 0 to 31"),
         ("/api/pass", {"image": 0, "moment": 77}, "the moment after 77 updates is not kept"),

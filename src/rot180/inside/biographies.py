@@ -195,7 +195,8 @@ def chapter(trace: Trace, step: int, at: str, image: int = 0) -> Chapter:
 
 def _parameter(model: Network, at: str) -> Cell:
     cell = read_cell(at, model, 1)
-    if cell.what != VALUE or cell.layer < 0 or cell.array not in model.layers[cell.layer].parameters:
+    is_inside = 0 <= cell.layer < len(model.layers)
+    if cell.what != VALUE or not is_inside or cell.array not in model.layers[cell.layer].parameters:
         raise ArgumentError(f"{at[:80]} is not a parameter; name one such as conv1.weight[0,0,0,1]")
     return cell
 
