@@ -25,7 +25,6 @@ from rot180.web.page import page_files
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "explore"))
 from browser import Tab, browser, open_tab
-
 from serving import end, start
 
 NETWORK = "28x28x1 > conv3x3:8:same relu maxpool2 > conv3x3:16:same relu maxpool2 > fc10"

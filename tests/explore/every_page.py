@@ -15,7 +15,6 @@ import sys
 from typing import Any
 
 from browser import Tab, browser, missing, open_tab
-
 from serving import NETWORK, end, start
 
 PAGES = ("train", "journey", "microscope", "products", "river", "biography", "time", "try", "lab", "bench")

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 from browser import Tab, browser, open_tab
+from serving import NETWORK, end, start
 
 from rot180.explore import Subject, open_subject
 from rot180.inside.explain import Trace
 from rot180.inside.explain.arrays import layer_arrays
-from serving import NETWORK, end, start
 
 NETWORKS = (
     NETWORK,

@@ -16,6 +16,7 @@ from browser import Tab, browser, missing, open_file, open_tab
 from every_page import PAGES, look_at_all, violations
 from ledgers_in_page import differences, number
 from PIL import Image
+from serving import NETWORK, Served, end, start
 
 from rot180.explore import open_subject, write_lesson
 from rot180.explore.lesson import PAGES as LESSON
@@ -23,7 +24,6 @@ from rot180.inside import BUGS, products
 from rot180.inside.explain import Trace
 from rot180.runs.replay import weights_sha256
 from rot180.runs.train_run import RunSettings, train_run
-from serving import NETWORK, Served, end, start
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

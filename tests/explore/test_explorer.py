@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load
+from serving import NETWORK, Served, end, start
 
 import rot180
 from rot180.errors import ArgumentError, ModelError
@@ -28,7 +29,6 @@ from rot180.inside.explain import Trace, explain_in
 from rot180.inside.explain.arrays import layer_arrays
 from rot180.runs.replay import weights_sha256
 from rot180.runs.train_run import RunSettings, train_run
-from serving import NETWORK, Served, end, start
 
 
 def test_maps_and_ledgers_are_those_of_the_network(served: Served) -> None:

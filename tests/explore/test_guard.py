@@ -6,9 +6,9 @@ import json
 
 import pytest
 from hostile import attack, kill_and_restart
+from serving import Served
 
 from rot180.explore.guard import MAX_BODY
-from serving import Served
 
 
 def test_the_page_is_served_with_a_strict_policy(served: Served) -> None:

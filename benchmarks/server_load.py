@@ -1,9 +1,9 @@
 """How fast `rot180 serve` answers many clients at once, beside ONNX Runtime behind the same HTTP code.
 
-    python benchmarks/serving.py --model cnn-32-64-512 --clients 200 --seconds 30
-    python benchmarks/serving.py --model resnet18 --clients 16 --seconds 60 --peer
-    python benchmarks/serving.py --clients 1000 --seconds 30 --peer none
-    python benchmarks/serving.py --slow 500 --seconds 20 --peer none
+    python benchmarks/server_load.py --model cnn-32-64-512 --clients 200 --seconds 30
+    python benchmarks/server_load.py --model resnet18 --clients 16 --seconds 60 --peer
+    python benchmarks/server_load.py --clients 1000 --seconds 30 --peer none
+    python benchmarks/server_load.py --slow 500 --seconds 20 --peer none
 
 Each client sends one request after another in binary, on a connection of its own, and compares every answer with what
 `predict` returns. Prints one JSON object for each server: images per second, milliseconds until an answer (median, 95th
