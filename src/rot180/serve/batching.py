@@ -276,10 +276,10 @@ class Batcher:
                 if not request.future.done():
                     request.future.set_result(request.answers)
 
+        queue.seconds_per_image = 0.9 * queue.seconds_per_image + 0.1 * seconds / len(ready)
+        self._observe(Batch(queue.served.name, len(ready), seconds))  # first: who has the answer may ask for the counts
         if answered:
             self._deliver(tell)
-        queue.seconds_per_image = 0.9 * queue.seconds_per_image + 0.1 * seconds / len(ready)
-        self._observe(Batch(queue.served.name, len(ready), seconds))
 
     def _refuse_all(self) -> None:
         """Leave nobody waiting for an answer that will not come."""
