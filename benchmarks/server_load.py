@@ -32,7 +32,7 @@ import numpy as np
 
 import rot180
 from rot180.cli import main
-from rot180.training.evaluate import run_prediction
+from rot180.training.predict import run_prediction
 
 REQUESTS = 32
 """Different requests that the clients send."""

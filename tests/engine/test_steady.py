@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rot180
-from rot180.training.evaluate import run_prediction
+from rot180.training.predict import run_prediction
 
 NETWORKS = (
     "12x12x3 > conv3x3:8:same relu maxpool2 > fc64 relu > fc10",

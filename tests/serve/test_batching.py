@@ -13,7 +13,7 @@ import rot180
 from rot180.errors import NonFiniteError
 from rot180.serve.batching import Batch, Batcher, QueueFull, sizes_of
 from rot180.serve.served import Served
-from rot180.training.evaluate import run_prediction
+from rot180.training.predict import run_prediction
 
 NETWORKS = {
     "wide": "9x9x1 > conv3x3:8:same relu maxpool2 > fc200 relu > fc7",

@@ -155,7 +155,7 @@ def _of_data(
     from rot180.data import load_data
     from rot180.data.for_model import options_for
     from rot180.data.options import ImageOptions
-    from rot180.training.evaluate import tell_unlike
+    from rot180.training.predict import tell_unlike
 
     options = ImageOptions(on_bad_file=on_bad_file, keeps_names=True, progress=progress)
     dataset = load_data(source, options_for(model, options))

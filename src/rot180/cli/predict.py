@@ -66,8 +66,8 @@ def predict(
     from rot180.language import translate
     from rot180.runs import load_run
     from rot180.runs.own_data import own_tta
-    from rot180.training.evaluate import run_prediction
     from rot180.training.image_files import by_white, image_files, likeliest, read_pictures, require_images
+    from rot180.training.predict import run_prediction
 
     use_threads(threads, engine)
     loaded = load_run(run)

@@ -23,7 +23,7 @@ from rot180.nn.network import Network
 from rot180.nn.walk import input_delta
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite
-from rot180.training.evaluate import predict
+from rot180.training.predict import predict
 
 __all__ = ["Attribution", "attribution"]
 

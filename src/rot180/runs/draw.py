@@ -17,8 +17,8 @@ from rot180.nn.normalization import Normalization
 from rot180.nn.pixel_range import to_show
 from rot180.ops.types import Array
 from rot180.training import Evaluation, History
-from rot180.training.evaluate import run_prediction
 from rot180.training.metrics import confusion_matrix as count_confusions
+from rot180.training.predict import run_prediction
 
 MOST = 20
 """Convolutions whose kernels are drawn, and layers whose outputs are: of more, a selection at even distances."""

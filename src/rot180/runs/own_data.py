@@ -14,7 +14,7 @@ from rot180.data.options import ImageOptions
 from rot180.errors import ArgumentError, DataError
 from rot180.runs.config import read_config
 from rot180.runs.folder import Run, RunFolder
-from rot180.training.evaluate import refuse_tta
+from rot180.training.predict import refuse_tta
 
 
 def own_data(path: str | Path, run: Run, named: str | None, *, how: str = "DATA") -> str:

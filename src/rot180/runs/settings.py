@@ -17,7 +17,7 @@ from rot180.training import OPTIMIZERS, SCHEDULES, Optimizer
 from rot180.training import optimizer as optimizer_by_name
 from rot180.training.class_weights import parse_class_weights
 from rot180.training.data_parallel import read_shards
-from rot180.training.evaluate import TTA
+from rot180.training.predict import TTA
 from rot180.training.recipe import NAMED_RECIPES, Recipe
 
 NOT_OF_FIT = (

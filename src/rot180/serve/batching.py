@@ -25,7 +25,7 @@ from rot180.memory import require
 from rot180.nn.loss import SquaredErrorLoss
 from rot180.ops.types import Array
 from rot180.serve.served import Served
-from rot180.training.evaluate import predict_ready
+from rot180.training.predict import predict_ready
 
 MOST_PATIENT = 4
 """Images that run together while nobody else waits: whoever comes then waits for few."""

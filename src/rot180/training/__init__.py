@@ -1,6 +1,6 @@
 """Optimizers, learning-rate schedules, the training loop, its events and history, and evaluation."""
 
-from rot180.training.evaluate import Evaluation, evaluate, predict
+from rot180.training.evaluate import Evaluation, evaluate
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
 from rot180.training.features import features
 from rot180.training.find_lr import LearningRateCurve, find_lr
@@ -9,6 +9,7 @@ from rot180.training.history import History
 from rot180.training.loop import Progress, Settings, train
 from rot180.training.metrics import accuracy, confusion_matrix
 from rot180.training.optimizer import OPTIMIZERS, SGD, Adam, AdamW, Muon, Optimizer, RMSprop, optimizer
+from rot180.training.predict import predict
 from rot180.training.schedule import SCHEDULES, Schedule, schedule
 from rot180.training.state import TrainingState, capture
 from rot180.training.trainer import Trainer

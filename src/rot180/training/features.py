@@ -16,8 +16,8 @@ from rot180.nn.keywords import answering_call
 from rot180.nn.linear import Linear
 from rot180.nn.network import Network
 from rot180.ops.types import Array
-from rot180.training.evaluate import BATCH_SIZE, check_built, each_view, tell_unlike
 from rot180.training.inference import inference_engine
+from rot180.training.predict import BATCH_SIZE, check_built, each_view, tell_unlike
 
 
 @answering_call

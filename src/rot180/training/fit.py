@@ -24,13 +24,13 @@ from rot180.ops.types import Array
 from rot180.parallel.communicator import ALONE, Communicator
 from rot180.training.class_weights import ClassWeights, class_weights_of
 from rot180.training.data_parallel import DataParallel, read_shards
-from rot180.training.evaluate import refuse_tta, tell_unlike
 from rot180.training.events import Subscriber
 from rot180.training.history import History
 from rot180.training.loop import Examples, Progress, Settings, train
 from rot180.training.metrics import check_labels, class_count
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as optimizer_by_name
+from rot180.training.predict import refuse_tta, tell_unlike
 from rot180.training.sample_weights import read_sample_weights
 from rot180.training.schedule import Schedule
 from rot180.training.schedule import schedule as schedule_by_name

@@ -14,7 +14,7 @@ from rot180.errors import PixelWarning
 from rot180.interop.standalone.operation import as_map
 from rot180.nn.network import Network
 from rot180.ops.types import Array
-from rot180.training.evaluate import predict
+from rot180.training.predict import predict
 
 COUNT, SIDE = 4, 12
 """The number of examples, and the rows and columns of which they are enlarged at most."""
