@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numba import config
 
 from rot180.kernels.averaging import ema
@@ -33,6 +34,7 @@ class OrthogonalSteps:
         def scratch(shape: tuple[int, ...], dtype: Any = dtype) -> Array:
             return aligned(shape, dtype)
 
+        self._dtype = dtype
         threads = config.NUMBA_NUM_THREADS
         self._of_shape = {
             shape: Orthogonalize(shape, dtype, threads=threads, scratch=scratch) for shape in set(self.shapes.values())
@@ -40,7 +42,9 @@ class OrthogonalSteps:
 
     def calls(self) -> list[Call]:
         """Return the calls of kernels with arguments of all types that occur."""
-        return [call for one in self._of_shape.values() for call in one.calls]
+        calls = [call for one in self._of_shape.values() for call in one.calls]
+        flat = np.zeros(1, self._dtype)
+        return [*calls, Call(ema, (flat, flat, 0.5))] if calls else []
 
     def __call__(self, gradients: Arena, means: Arena, beta: float) -> None:
         """Update the running means, and put the directions where the gradients are."""
