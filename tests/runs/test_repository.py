@@ -188,6 +188,12 @@ def test_what_cannot_be_pushed(run, server, monkeypatch, tmp_path):
     for ask in (lambda: pull("maker/digits"), lambda: send(run, "maker/digits")):
         with pytest.raises(ModelError, match="a token is not sent unencrypted"):
             ask()
+    for address in ("example.org", "ftp://example.org", "https://"):
+        monkeypatch.setenv(hub.ENDPOINT, address)
+        for ask in (lambda: pull("maker/digits"), lambda: send(run, "maker/digits"), lambda: open_source("maker/d")):
+            with pytest.raises(ModelError, match="HF_ENDPOINT must be an address that begins with https://; it is"):
+                ask()
+    monkeypatch.setenv(hub.ENDPOINT, "http://example.org")
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     with pytest.raises(ModelError, match="push needs a token that may write; log in with: hf auth login"):

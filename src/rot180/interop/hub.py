@@ -121,8 +121,17 @@ def _failure(text: str, name: str, error: DataError) -> ModelError:
 
 
 def hub_address() -> str:
-    """Return the address of the hub."""
-    return os.environ.get(ENDPOINT, HUB).rstrip("/")
+    """Return the address of the hub.
+
+    Raises
+    ------
+    ModelError
+        HF_ENDPOINT is no address.
+    """
+    address = (os.environ.get(ENDPOINT) or HUB).rstrip("/")
+    if not re.match(r"https?://[^/]", address):
+        raise ModelError(f"{ENDPOINT} must be an address that begins with https://; it is {address[:100]!r}")
+    return address
 
 
 def hub_token() -> str | None:
