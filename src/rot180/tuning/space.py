@@ -70,7 +70,7 @@ def searched(given: RunSettings, search: Iterable[str] | None) -> tuple[str, ...
     asked = list(SEARCHED) if search is None else list(search)
     for name in asked:
         if name not in SEARCHED:
-            raise ArgumentError(f"cannot search {name!r}{did_you_mean(name, SEARCHED)}; known: {', '.join(SEARCHED)}")
+            raise ArgumentError(f"cannot search {name!r}{did_you_mean(name, SEARCHED)}")
     chosen = {SEARCHED[name]: name for name in SEARCHED if name in asked}
     held = [name for name in chosen if getattr(given, name, None) is not None]
     if held and search is not None:

@@ -20,8 +20,8 @@ from optuna.trial import TrialState
 
 from rot180.data import Dataset
 from rot180.data.options import Progress
-from rot180.errors import ArgumentError, ModelError
-from rot180.files import remove_unfinished, system
+from rot180.errors import ArgumentError, ModelError, Rot180Error
+from rot180.files import remove_folder, remove_unfinished, system
 from rot180.runs.command import train_command
 from rot180.runs.config import write_config
 from rot180.runs.environment import differences, environment
@@ -143,8 +143,16 @@ def tune(
         held.callback(RunLock(folder.path).release)
         write_study(folder, plan.config(prepared), environment(prepared.dataset, settings.engine))
         plan, _ = read_plan(folder)  # with whole paths, as it is when the study is resumed
-        with _quiet():
-            return _run(folder, plan, prepared.dataset, subscribers, on_plan)
+        ended: list[TrialEnded] = []
+        noted = (*subscribers, lambda event: ended.append(event) if isinstance(event, TrialEnded) else None)
+        try:
+            with _quiet():
+                return _run(folder, plan, prepared.dataset, noted, on_plan)
+        except Rot180Error:
+            if not ended:  # settings that only a training shows to be wrong
+                held.close()  # the lock, which some systems do not remove while it is held
+                remove_folder(folder.path)
+            raise
 
 
 def resume_tuning(
