@@ -8,17 +8,21 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 
 pytest.importorskip("optuna", reason="optuna is not installed")
 
+import typer
 from typer.testing import CliRunner
 
 import rot180
 from rot180.cli.app import app
+from rot180.cli.train import train as train_command
+from rot180.cli.tune import tune as tune_command
 from rot180.data.augment import parse_augmentation
 from rot180.errors import ArgumentError, ModelError
 from rot180.nn import MODELS
@@ -239,7 +243,7 @@ def test_every_named_model_is_made_wider_and_narrower():
 
 
 def test_what_is_searched():
-    with pytest.raises(ArgumentError, match=r"cannot search 'rate'.*; known: lr, weight-decay, width, augment"):
+    with pytest.raises(ArgumentError, match="cannot search 'rate'; known: augment, lr, weight-decay, width"):
         searched(RunSettings(), ["rate"])
     with pytest.raises(ArgumentError, match="lr is both given and to be searched; leave out --lr"):
         searched(RunSettings(lr=0.1), ["lr", "width"])
@@ -271,6 +275,30 @@ def test_what_is_refused(tmp_path, study):
     with pytest.raises(ModelError, match=f"is in use by process {os.getpid()}; wait for it, or stop it"):
         resume_tuning(study.folder.path)
     lock.release()
+
+
+def test_settings_that_cannot_be_trained_leave_no_study(tmp_path):
+    for wrong, message in (
+        (replace(SMALL, validation=1.5), "validation must be a share above 0 and below 1"),
+        (replace(SMALL, model="8x8x1 > fc2"), "labels must be from 0 to 1"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            tune(wrong, trials=1, out=tmp_path / "study")
+        assert not list(tmp_path.iterdir())
+
+
+def test_every_setting_of_a_training_is_an_option():
+    """Other options are those of `rot180 train`, with the same types and defaults."""
+    own, trains = map(get_type_hints, (tune_command, train_command))
+    names = {field.name for field in fields(RunSettings)} - {"lr", "source"} | {"learning_rate"}
+    assert names - set(own) == {"freeze", "shards"}
+    options = typer.main.get_command(app).commands
+    given_by, expected_by = ({each.name: each for each in options[name].params} for name in ("tune", "train"))
+    for name in names & set(own):
+        assert own[name] == trains[name]
+        given, expected = given_by[name], expected_by[name]
+        assert (given.opts, given.secondary_opts) == (expected.opts, expected.secondary_opts)
+        assert given.default == expected.default
 
 
 @pytest.mark.parametrize(
@@ -333,13 +361,13 @@ def test_trials_of_strangers(tmp_path, old, new):
 
 def test_on_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = ["--model", SMALL.model, "--epochs", "1", "--limit", "100", "--search", "lr, width"]
+    settings = ["--model", SMALL.model, "--epochs", "1", "--limit", "100", "--warmup", "2", "--search", "lr, width"]
     done = CliRunner().invoke(app, ["tune", *settings, "--trials", "2", "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["study"] == "studies/digits-001"
     assert [trial["number"] for trial in found["trials"]] == [1, 2]
-    assert found["command"].startswith("rot180 train digits --model ")
+    assert re.match(r"rot180 train digits --model .* --warmup 2 --limit 100$", found["command"])
     assert (tmp_path / found["picture"]).stat().st_size > 1000
     told = CliRunner().invoke(app, ["tune", "--resume", "studies/digits-001", "--trials", "3", "--no-picture"])
     assert told.exit_code == 0, told.output

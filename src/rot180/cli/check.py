@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from rot180.cli.options import Json
+
 if TYPE_CHECKING:
     from rot180.inside.check import CheckReport
     from rot180.inside.optimizer_check import OptimizerReport
@@ -71,7 +73,7 @@ def check(
     ] = None,
     tolerance: Annotated[float, typer.Option("--tolerance", help="Largest relative error allowed.")] = 1e-6,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the weights, images and compared points.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Check the gradients of a network, or the steps of an optimizer.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rot180.cli.network_argument import HELP
+from rot180.cli.options import Json
 
 if TYPE_CHECKING:
     from rot180.inside import Comparison
@@ -16,7 +17,7 @@ def compare(
     network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images in the batch.")] = 32,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the weights, images and deltas.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Compare all algorithms for the network's convolutions, side by side.
 

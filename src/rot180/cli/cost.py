@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rot180.cli.network_argument import HELP
+from rot180.cli.options import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ def cost(
         ),
     ] = "both",
     measure: Annotated[bool, typer.Option("--measure", help="Also run each layer and show both times.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Predict what a network costs on this machine, layer by layer.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rot180.cli.options import Json
+
 if TYPE_CHECKING:
     from rot180.data.inspect import Inspection
     from rot180.data.options import ImageOptions, Progress
@@ -17,7 +19,6 @@ data = typer.Typer(help="Inspect data before training on it.", no_args_is_help=T
 Source = Annotated[str, typer.Argument(metavar="DATA", help="As for train: a path or a name.")]
 Resize = Annotated[str | None, typer.Option("--resize", help="As for train.", show_default=False)]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="As for train.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @data.command()

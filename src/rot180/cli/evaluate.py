@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rot180.cli.computing import ENGINE_HELP, FLIPPED, THREADS_HELP, TTA_HELP
+from rot180.cli.computing import FLIPPED
+from rot180.cli.options import Engine, Json, RunPath, Threads, Tta
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
+    run: RunPath,
     data: Annotated[
         str | None,
         typer.Argument(
@@ -37,10 +37,10 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    tta: Annotated[str | None, typer.Option("--tta", help=TTA_HELP, show_default=False)] = None,
-    engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    tta: Tta = None,
+    engine: Engine = "auto",
+    threads: Threads = None,
+    json: Json = False,
 ) -> None:
     """Evaluate a trained network on images it has not seen.
 

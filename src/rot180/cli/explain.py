@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rot180.cli.options import RunPath
+
 if TYPE_CHECKING:
     from rot180.ops.types import Array
     from rot180.runs import Run
@@ -16,7 +18,7 @@ FORMATS = ("text", "json", "markdown", "picture")
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
+    run: RunPath,
     image: Annotated[
         str,
         typer.Argument(metavar="IMAGE", help="An image file, or the number of a test image of the run's data, from 0."),

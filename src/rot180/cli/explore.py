@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rot180.cli.computing import ENGINE_HELP
+from rot180.cli.options import Engine
 
 
 def explore(
@@ -29,7 +29,7 @@ def explore(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of an untrained network and of its training.")] = 0,
-    engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
+    engine: Engine = "auto",
     beside: Annotated[
         str | None,
         typer.Option(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rot180.cli.options import Json, RunPath
+
 if TYPE_CHECKING:
     from rot180.interop.export import OnnxFile
     from rot180.interop.export.export import Port
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
+    run: RunPath,
     to: Annotated[
         Path,
         typer.Option(
@@ -65,7 +67,7 @@ def export(
             help="How model.h and page.html store the weights: int8 takes a quarter of the memory, and rounds them.",
         ),
     ] = "float32",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a trained network for other programs: as an ONNX file, as a program, or its weights for PyTorch.
 

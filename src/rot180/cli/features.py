@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+from rot180.cli.options import Engine, Json, RunPath, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
 
 def features(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
+    run: RunPath,
     data: Annotated[
         str,
         typer.Argument(
@@ -51,9 +51,9 @@ def features(
             help="strict: stop at an image of a data set that cannot be read; skip: leave it out.",
         ),
     ] = "strict",
-    engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    engine: Engine = "auto",
+    threads: Threads = None,
+    json: Json = False,
 ) -> None:
     """Write the features of images: what a trained network's last layer reads.
 

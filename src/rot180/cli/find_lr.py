@@ -7,61 +7,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rot180.cli import as_for_train
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+from rot180.cli.options import JSON_HELP
 
 if TYPE_CHECKING:
     from rot180.runs.prepare import Prepared
     from rot180.training.find_lr import LearningRateCurve
 
-AS_FOR_TRAIN = "As for train."
-SCHEDULE, SETTINGS, DATA = "Test", "Training", "Data"
+SCHEDULE = "Test"
 
 
 def find_lr(
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="As for train: a path or a name.", show_default=False)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS, show_default=False)
-    ] = None,
-    recipe: Annotated[str, typer.Option("--recipe", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = "default",
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
-    ] = None,
-    optimizer: Annotated[str | None, typer.Option("--optimizer", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
-    momentum: Annotated[float | None, typer.Option("--momentum", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
-    nesterov: Annotated[
-        bool | None,
-        typer.Option("--nesterov/--no-nesterov", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS, show_default=False),
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option("--weight-decay", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS, show_default=False)
-    ] = None,
-    decay_bias_and_norm: Annotated[
-        bool | None,
-        typer.Option(
-            "--decay-bias-and-norm/--no-decay-bias-and-norm",
-            help=AS_FOR_TRAIN,
-            rich_help_panel=SETTINGS,
-            show_default=False,
-        ),
-    ] = None,
-    clip_norm: Annotated[float | None, typer.Option("--clip-norm", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
-    label_smoothing: Annotated[
-        float | None, typer.Option("--label-smoothing", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
-    ] = None,
-    class_weights: Annotated[
-        str | None, typer.Option("--class-weights", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = 0,
-    normalize: Annotated[str | None, typer.Option("--normalize", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
-    augment: Annotated[str | None, typer.Option("--augment", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
-    resize: Annotated[str | None, typer.Option("--resize", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
-    on_bad_file: Annotated[str, typer.Option("--on-bad-file", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = "strict",
-    label_column: Annotated[
-        str | None, typer.Option("--label-column", help=AS_FOR_TRAIN, rich_help_panel=DATA, show_default=False)
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
+    data: as_for_train.Source = None,
+    model: as_for_train.Model = None,
+    recipe: as_for_train.Recipe = "default",
+    batch_size: as_for_train.BatchSize = None,
+    optimizer: as_for_train.Optimizer = None,
+    momentum: as_for_train.Momentum = None,
+    nesterov: as_for_train.Nesterov = None,
+    weight_decay: as_for_train.WeightDecay = None,
+    decay_bias_and_norm: as_for_train.DecayBiasAndNorm = None,
+    clip_norm: as_for_train.ClipNorm = None,
+    label_smoothing: as_for_train.LabelSmoothing = None,
+    class_weights: as_for_train.ClassWeights = None,
+    seed: as_for_train.Seed = 0,
+    normalize: as_for_train.Normalize = None,
+    augment: as_for_train.Augment = None,
+    resize: as_for_train.Resize = None,
+    on_bad_file: as_for_train.OnBadFile = "strict",
+    label_column: as_for_train.LabelColumn = None,
+    limit: as_for_train.Limit = None,
     steps: Annotated[
         int, typer.Option("--steps", help="Steps from the lowest to the highest rate.", rich_help_panel=SCHEDULE)
     ] = 100,
@@ -91,9 +67,7 @@ def find_lr(
     ] = True,
     engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP, rich_help_panel=SCHEDULE)] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP, rich_help_panel=SCHEDULE)] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=SCHEDULE)
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel=SCHEDULE)] = False,
 ) -> None:
     """Suggest a learning rate: train for a few steps while the rate rises, and see where the loss is lowest.
 

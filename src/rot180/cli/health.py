@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rot180.cli.options import Json, RunPath
+
 
 def health(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
+    run: RunPath,
     data: Annotated[
         str | None,
         typer.Option("--data", help="Data to use; by default the data of the training.", show_default=False),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Look for dead units, vanishing deltas, a wrong learning rate, overfitting and more.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rot180.cli.options import Json
+
 
 def import_weights(
     file: Annotated[
@@ -46,7 +48,7 @@ def import_weights(
         str | None,
         typer.Option("--output", help="Which output to take, if an ONNX file has several.", show_default=False),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Convert weights or an ONNX file from another program to a model.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rot180.cli.network_argument import HELP
+from rot180.cli.options import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +55,7 @@ def journey(
         Path | None,
         typer.Option("--save", help="Write all values to this safetensors file.", show_default=False),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Show every array of a batch's journey through the network and back.
 

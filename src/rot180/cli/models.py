@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rot180.cli.options import Json
+
 SHOWN = 160
 """The most characters of a notation in the list; `rot180 models NAME` prints all of it."""
 
@@ -19,7 +21,7 @@ def models(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """List the named models and recipes, or show one network layer by layer.
 

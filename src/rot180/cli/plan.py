@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rot180.cli.network_argument import HELP
+from rot180.cli.options import Json
 
 
 def plan(
@@ -14,7 +15,7 @@ def plan(
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images in a step.")] = 32,
     optimizer: Annotated[str, typer.Option("--optimizer", help="sgd, adam, adamw, muon or rmsprop.")] = "adam",
     inference: Annotated[bool, typer.Option("--inference", help="Plan the forward pass only.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Show how the compiled engine runs a network: which layers are fused, in which steps.
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rot180.cli.computing import ENGINE_HELP, THREADS_HELP, TTA_HELP
+from rot180.cli.options import Engine, Json, RunPath, Threads, Tta
 
 if TYPE_CHECKING:
     from rot180.ops.types import Array
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
+    run: RunPath,
     images: Annotated[
         list[str],
         typer.Argument(
@@ -34,10 +34,10 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    tta: Annotated[str | None, typer.Option("--tta", help=TTA_HELP, show_default=False)] = None,
-    engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP)] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    tta: Tta = None,
+    engine: Engine = "auto",
+    threads: Threads = None,
+    json: Json = False,
 ) -> None:
     """Print the most likely classes of each image, with their probabilities.
 

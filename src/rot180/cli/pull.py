@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rot180.cli.options import Json
+
 
 def pull(
     name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository; @REVISION may follow.")],
@@ -25,7 +27,7 @@ def pull(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Fetch a network that rot180 push has sent to a model hub.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rot180.cli.options import Json, RunPath
+
 
 def push(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or the weights file in it.")],
+    run: RunPath,
     name: Annotated[
         str, typer.Argument(metavar="OWNER/NAME", help="The repository, which is created if it does not exist.")
     ],
@@ -31,7 +32,7 @@ def push(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Send a run to a repository of a model hub: its weights, its configuration and a card with the measured figures.
 

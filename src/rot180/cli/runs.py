@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rot180.cli.options import Json
+
 if TYPE_CHECKING:
     from rot180.runs.overview import RunSummary
 
@@ -21,7 +23,7 @@ def runs(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """List or compare runs: their progress, their results, and the settings in which they differ.
 

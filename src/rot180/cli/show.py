@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rot180.cli.options import Json
+
 
 def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
@@ -23,7 +25,7 @@ def show(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Redraw a run's pictures: curves, kernels, feature maps, confusion matrix, worst mistakes.
 

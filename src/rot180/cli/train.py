@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rot180.cli.as_for_train import steps_or_share
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
 from rot180.cli.failure import warn
 from rot180.cli.train_output import result, say_health, say_notes, say_result, say_start
@@ -433,7 +434,7 @@ def train(
         decay_bias_and_norm=decay_bias_and_norm,
         clip_norm=clip_norm,
         schedule=schedule,
-        warmup=int(warmup) if warmup is not None and warmup.is_integer() else warmup,
+        warmup=steps_or_share(warmup),
         label_smoothing=label_smoothing,
         ema=ema,
         tta=tta,

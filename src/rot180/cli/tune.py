@@ -7,12 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from rot180.cli import as_for_train
+from rot180.cli.as_for_train import DATA, TRAINING
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+from rot180.cli.options import JSON_HELP
 from rot180.cli.train import INTERRUPTED, check_alone, share_or_data
 
-AS_FOR_TRAIN = "As for train."
 HELD = "As for train. If given, it is not searched."
-STUDY, SETTINGS, DATA = "Study", "Training", "Data"
+STUDY = "Study"
 
 WITH_RESUME = ("resume", "trials", "threads", "picture", "json")
 """The options that may accompany `--resume`."""
@@ -20,9 +22,7 @@ WITH_RESUME = ("resume", "trials", "threads", "picture", "json")
 
 def tune(
     context: typer.Context,
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="As for train: a path or a name.", show_default=False)
-    ] = None,
+    data: as_for_train.Source = None,
     trials: Annotated[
         int | None,
         typer.Option(
@@ -63,52 +63,45 @@ def tune(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS, show_default=False)
-    ] = None,
-    recipe: Annotated[str, typer.Option("--recipe", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = "default",
+    model: as_for_train.Model = None,
+    recipe: as_for_train.Recipe = "default",
     epochs: Annotated[
-        int | None, typer.Option("--epochs", "-e", help="Epochs of each trial.", rich_help_panel=SETTINGS)
+        int | None, typer.Option("--epochs", "-e", help="Epochs of each trial.", rich_help_panel=TRAINING)
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
-    ] = None,
-    optimizer: Annotated[str | None, typer.Option("--optimizer", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
+    batch_size: as_for_train.BatchSize = None,
+    optimizer: as_for_train.Optimizer = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", "--lr", help=HELD, rich_help_panel=SETTINGS)
+        float | None, typer.Option("--learning-rate", "--lr", help=HELD, rich_help_panel=TRAINING)
     ] = None,
-    momentum: Annotated[float | None, typer.Option("--momentum", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
+    momentum: as_for_train.Momentum = None,
+    nesterov: as_for_train.Nesterov = None,
     weight_decay: Annotated[
-        float | None, typer.Option("--weight-decay", help=HELD, rich_help_panel=SETTINGS, show_default=False)
+        float | None, typer.Option("--weight-decay", help=HELD, rich_help_panel=TRAINING, show_default=False)
     ] = None,
-    clip_norm: Annotated[float | None, typer.Option("--clip-norm", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
-    schedule: Annotated[str | None, typer.Option("--schedule", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
-    label_smoothing: Annotated[
-        float | None, typer.Option("--label-smoothing", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
-    ] = None,
-    ema: Annotated[float | None, typer.Option("--ema", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)] = None,
-    early_stopping: Annotated[
-        int | None, typer.Option("--early-stopping", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
-    ] = None,
-    class_weights: Annotated[
-        str | None, typer.Option("--class-weights", help=AS_FOR_TRAIN, rich_help_panel=SETTINGS)
-    ] = None,
+    decay_bias_and_norm: as_for_train.DecayBiasAndNorm = None,
+    clip_norm: as_for_train.ClipNorm = None,
+    schedule: as_for_train.Schedule = None,
+    warmup: as_for_train.Warmup = None,
+    label_smoothing: as_for_train.LabelSmoothing = None,
+    ema: as_for_train.Ema = None,
+    accumulate: as_for_train.Accumulate = 1,
+    early_stopping: as_for_train.EarlyStopping = None,
+    class_weights: as_for_train.ClassWeights = None,
     seed: Annotated[
         int,
         typer.Option(
             "--seed",
             help="Random seed of the search and of every training; the same seed gives the same study.",
-            rich_help_panel=SETTINGS,
+            rich_help_panel=TRAINING,
         ),
     ] = 0,
     augment: Annotated[str | None, typer.Option("--augment", help=HELD, rich_help_panel=DATA)] = None,
-    normalize: Annotated[str | None, typer.Option("--normalize", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
-    resize: Annotated[str | None, typer.Option("--resize", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
-    on_bad_file: Annotated[str, typer.Option("--on-bad-file", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = "strict",
-    label_column: Annotated[
-        str | None, typer.Option("--label-column", help=AS_FOR_TRAIN, rich_help_panel=DATA, show_default=False)
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", help=AS_FOR_TRAIN, rich_help_panel=DATA)] = None,
+    normalize: as_for_train.Normalize = None,
+    resize: as_for_train.Resize = None,
+    tta: as_for_train.Tta = None,
+    on_bad_file: as_for_train.OnBadFile = "strict",
+    label_column: as_for_train.LabelColumn = None,
+    limit: as_for_train.Limit = None,
     validation: Annotated[
         str | None,
         typer.Option(
@@ -125,9 +118,7 @@ def tune(
     ] = True,
     engine: Annotated[str, typer.Option("--engine", help=ENGINE_HELP, rich_help_panel=STUDY)] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help=THREADS_HELP, rich_help_panel=STUDY)] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=STUDY)
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel=STUDY)] = False,
 ) -> None:
     """Search for the learning rate, weight decay, width and augmentation with which a network learns best.
 
@@ -189,17 +180,22 @@ def tune(
                 optimizer=optimizer,
                 lr=learning_rate,
                 momentum=momentum,
+                nesterov=nesterov,
                 weight_decay=weight_decay,
+                decay_bias_and_norm=decay_bias_and_norm,
                 clip_norm=clip_norm,
                 schedule=schedule,
+                warmup=as_for_train.steps_or_share(warmup),
                 label_smoothing=label_smoothing,
                 ema=ema,
+                accumulate=accumulate,
                 early_stopping=early_stopping,
                 class_weights=class_weights,
                 seed=seed,
                 augment=augment,
                 normalize=normalize,
                 resize=resize,
+                tta=tta,
                 on_bad_file=on_bad_file,
                 label_column=label_column,
                 limit=limit,
