@@ -112,9 +112,7 @@ class CompiledEngine:
         Gradients are checked when all are complete; the weight of a fully connected layer has been updated by then,
         from finite images and a finite loss.
         """
-        images = self.model.accept(images)
-        if len(images) == 0:
-            raise ShapeError("a training step needs at least one image; the batch is empty")
+        images = self._accept(images)
         with self._lock, self._governor.running((len(images), update)):
             return self._train_step(images, target, optimizer, generator, update, sample_weights)
 
@@ -128,41 +126,14 @@ class CompiledEngine:
         sample_weights: Array | None = None,
     ) -> StepResult:
         self._look()
-        self.model.require_writeable()
         self._hold(optimizer)
         fuse = update and self._summed == 0 and self._updates.can_fuse(optimizer)
-        plan = self._plan(len(images), "fused" if fuse else "kept")
-        result = self._pass(plan, images, target, generator, sample_weights)
-        if not math.isfinite(result.loss) or (fuse and not all_finite(plan.x.array.reshape(-1))):
-            return result._replace(finite=False)
-        if fuse:
-            self._updates.next_step(optimizer)
-        plan.run_backward()
-        if not all_finite(self._formed_gradients(fuse)):
-            return result._replace(finite=False)
-        plan.learn()
-        if fuse and self._gradients is not None:
-            self._updates.apply(self._gradients, fused=True)
-        else:
+        result, _ = self._form(images, target, generator, sample_weights, optimizer if fuse else None)
+        if result.finite and fuse:
+            self._updates.apply(self._gradient, fused=True)
+        elif result.finite:
             self._collect(len(images), optimizer, update)
         return result
-
-    def _pass(
-        self,
-        plan: Plan,
-        images: Array,
-        target: Array,
-        generator: np.random.Generator | None,
-        sample_weights: Array | None,
-    ) -> StepResult:
-        """Run the forward pass and the loss, which leaves the gradient of the outputs in the plan."""
-        self._generator["noise"] = generator
-        plan.x.batch(images.ndim)[...] = images
-        plan.run_forward()
-        if plan.dy is None or plan.loss is None:
-            raise TypeError("a plan for training has a loss")
-        axes = 1 + len(self.model.output_shape)
-        return plan.loss(self.loss, plan.y.batch(axes), target, plan.dy.batch(axes), sample_weights)
 
     def form(
         self,
@@ -176,31 +147,52 @@ class CompiledEngine:
 
         The array is valid until the next batch. Statistics have learned the batch; nothing else is changed.
         """
+        images = self._accept(images)
+        with self._lock, self._governor.running((len(images), "form")):
+            self._look()
+            return self._form(images, target, generator, sample_weights)
+
+    def _accept(self, images: Array) -> Array:
         images = self.model.accept(images)
         if len(images) == 0:
             raise ShapeError("a training step needs at least one image; the batch is empty")
-        with self._lock, self._governor.running((len(images), "form")):
-            self._look()
-            self.model.require_writeable()
-            plan = self._plan(len(images), "kept")
-            result = self._pass(plan, images, target, generator, sample_weights)
-            if not math.isfinite(result.loss):
-                return result._replace(finite=False), self._formed_gradients(fuse=False)
-            plan.run_backward()
-            formed = self._formed_gradients(fuse=False)
-            if not all_finite(formed):
-                return result._replace(finite=False), formed
-            plan.learn()
-            return result, formed
+        return images
+
+    def _form(
+        self,
+        images: Array,
+        target: Array,
+        generator: np.random.Generator | None,
+        sample_weights: Array | None,
+        fused: Updater | None = None,
+    ) -> tuple[StepResult, Array]:
+        """Do what `form` does; with an optimizer, kernels update what they can; the other gradients are returned."""
+        self.model.require_writeable()
+        plan = self._plan(len(images), "kept" if fused is None else "fused")
+        self._generator["noise"] = generator
+        plan.x.batch(images.ndim)[...] = images
+        plan.run_forward()
+        if plan.dy is None or plan.loss is None:
+            raise TypeError("a plan for training has a loss")
+        axes = 1 + len(self.model.output_shape)
+        result = plan.loss(self.loss, plan.y.batch(axes), target, plan.dy.batch(axes), sample_weights)
+        formed = self._gradient.flat if fused is None else self._stored_gradients()
+        if not math.isfinite(result.loss) or (fused is not None and not all_finite(plan.x.array.reshape(-1))):
+            return result._replace(finite=False), formed
+        if fused is not None:
+            self._updates.next_step(fused)
+        plan.run_backward()
+        if not all_finite(formed):
+            return result._replace(finite=False), formed
+        plan.learn()
+        return result, formed
 
     def apply(self, gradients: Array, count: int, optimizer: Updater, *, update: bool = True) -> None:
         """Take the mean gradient of `count` images, flat as `form` returns it, as that of a batch."""
         with self._lock:
             self._look()
             self._hold(optimizer)
-            if self._gradients is None:
-                self._gradients = self._updates.new_arena()
-            np.copyto(self._gradients.flat, gradients)
+            np.copyto(self._gradient.flat, gradients)
             self._collect(count, optimizer, update)
 
     @property
@@ -208,7 +200,14 @@ class CompiledEngine:
         """The length of the flat array that `form` returns and `apply` takes."""
         with self._lock:
             self._look()
-            return self._updates.new_arena().flat.size if self._gradients is None else self._gradients.flat.size
+            return self._gradient.flat.size
+
+    @property
+    def _gradient(self) -> Arena:
+        """The gradients of the latest batch, as far as no kernel has consumed them."""
+        if self._gradients is None:
+            self._gradients = self._updates.new_arena()
+        return self._gradients
 
     def forward(self, images: Array, *, softmax: bool = False, steady: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""
@@ -261,16 +260,15 @@ class CompiledEngine:
                 return make_plan(
                     self.model, count, training=False, threads=threads, account=account, steady=kind == "steady"
                 )
-            if self._gradients is None:
-                account.owner = "the gradient of the network"
-                self._gradients = self._updates.new_arena()
+            account.owner = "the gradient of the network"
+            gradients = dict(self._gradient.items())
             return make_plan(
                 self.model,
                 count,
                 training=True,
                 loss=BatchLoss(count),
                 threads=threads,
-                gradients=dict(self._gradients.items()),
+                gradients=gradients,
                 generator=self._generator,
                 updates=self._updates.of_fused() if kind == "fused" else {},
                 account=account,
@@ -282,29 +280,23 @@ class CompiledEngine:
         flat = np.zeros(1, self.model.dtype)
         return [*tasks_of(self.loss, flat.dtype), task_of(all_finite, (flat,)), *self._updates.tasks()]
 
-    def _formed_gradients(self, fuse: bool) -> Array:
-        """Return the stored gradients: all of them, or those that no kernel consumed at once."""
-        if self._gradients is None:
-            raise TypeError("a plan for training has gradients")
-        if not fuse:
-            return self._gradients.flat
+    def _stored_gradients(self) -> Array:
+        """Return the gradients that no kernel consumes at once."""
         if self._stored is None:
             stored = self._updates.stored
-            self._stored = self._gradients.part(stored) if stored else self._gradients.flat[:0]
+            self._stored = self._gradient.part(stored) if stored else self._gradient.flat[:0]
         return self._stored
 
     def _collect(self, count: int, optimizer: Updater, finish: bool) -> None:
         """Add the batch's gradients, weighted by images, to the pending sum; with `finish`, update with the mean."""
-        if self._gradients is None:
-            return
         if finish and not self._summed:
-            self._updates.apply_all(optimizer, self._gradients)
+            self._updates.apply_all(optimizer, self._gradient)
             return
         if self._sums is None:
             self._sums = self._updates.new_arena()
         # Each gradient is a mean over its batch; weighted by images, the means combine into that of one large batch.
-        self._gradients.flat *= count
-        self._sums.flat += self._gradients.flat
+        self._gradient.flat *= count
+        self._sums.flat += self._gradient.flat
         self._summed += count
         if not finish:
             return
