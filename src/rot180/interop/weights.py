@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,32 +15,19 @@ from rot180.data.options import Progress, _silent
 from rot180.errors import ArgumentError, ModelError, did_you_mean
 from rot180.files import write_atomically
 from rot180.files.safetensors_file import serialize
-from rot180.interop.fitting import (
-    IN_ORDER,
-    OWN,
-    Fit,
-    best_fit,
-    cleaned,
-    likeness,
-    names_of,
-    places_of,
-    require_complete,
-)
+from rot180.interop.fitting import IN_ORDER, OWN, Fit, best_fit, places_of, require_complete
 from rot180.interop.hub_config import HubConfig, read_hub_config
 from rot180.interop.origin import find_weights
 from rot180.interop.published import IMAGENET, LITE, known_config
+from rot180.interop.recognition import for_tf, hint, photograph_models, recognized
 from rot180.interop.stored import Weights, open_weights
 from rot180.interop.torch_layout import from_torch, to_torch
 from rot180.interop.torch_names import NAMINGS, PORT, TIMM, TORCHVISION
 from rot180.memory import require
-from rot180.nn import NAMED_MODELS, BatchNorm2d, Network, network
+from rot180.nn import Network
 from rot180.nn.keywords import answering_call
-from rot180.nn.models import PHOTOGRAPHS, adapted_model
 from rot180.nn.validation import image_shape
-from rot180.nn.weighted import Weighted, build_with_zeros
-
-OTHER_NAMES = {"mobilenetv2_100": "mobilenet_v2", "mobilenetv3_small_100": "mobilenet_v3_small"}
-"""timm's names of networks that are called otherwise here."""
+from rot180.nn.weighted import build_with_zeros
 
 
 @dataclass(frozen=True)
@@ -129,13 +115,8 @@ def import_weights(
         if not weights.arrays:
             raise ModelError(f"{origin.path}: expected weights, found no array of floats")
         config = _config(weights.path)
-        asked = model or config.architecture
-        fit, name = _recognized(weights) if model is None else _asked(weights, model)
         notes = [*filter(None, [origin.note]), *weights.notes]
-        fit = _as_trained(fit, weights, asked or weights.path.stem, notes, is_named=name in NAMED_MODELS)
-        if config.input_shape is not None and name in NAMED_MODELS:
-            fit = _refit(fit, weights, re.sub(r"^\S+", "x".join(map(str, config.input_shape)), fit.network.notation))
-        require_complete(fit, weights, name if name in NAMED_MODELS else "this network")
+        fit, name = recognized(weights, model, config, notes)
         network_ = fit.network
         _load(network_, fit, weights, build=True)
     config = config if config.preprocessing else replace(config, preprocessing=weights.preprocessing)
@@ -194,8 +175,8 @@ def load_weights(model: Network, path: str | Path) -> None:
     with open_weights(find_weights(path).path, model.input_shape) as weights:
         config = _config(weights.path)
         fit = best_fit(model, weights)
-        require_complete(fit, weights, "this network", _hint(fit, weights))
-        if fit.is_tf and _for_tf(model.notation) != model.notation:
+        require_complete(fit, weights, "this network", hint(fit, weights))
+        if fit.is_tf and for_tf(model.notation) != model.notation:
             raise ArgumentError(
                 f"{path}: these weights need the padding 'same' and an epsilon of 0.001, which this network does not "
                 f"have; let rot180.import_weights make the network"
@@ -242,116 +223,6 @@ def save_weights(model: Network, path: str | Path, names: str = "auto") -> None:
     write_atomically(path, serialize(arrays, {"format": "pt"}))
 
 
-def _recognized(weights: Weights) -> tuple[Fit, str]:
-    """Return the fit of the named model that the file's names and shapes are those of."""
-    if weights.network is not None:
-        return best_fit(weights.network, weights), weights.network.notation
-    if weights.keeps_layout and "rot180_format" not in weights.metadata:
-        raise ModelError(f"{weights.path}: the file holds weights alone; give --model with the network in the notation")
-    name, _ = _nearest(weights)
-    fit = best_fit(_named(name, weights), weights)
-    if not fit.is_complete:
-        raise ModelError(
-            f"{weights.path}: the weights are of no named model; the nearest is {name}; {fit.faults()}; give --model "
-            f"with the network in the notation"
-        )
-    return fit, name
-
-
-def _nearest(weights: Weights) -> tuple[str, float]:
-    """Return the named model whose names are most like those of a file, and how like they are, from 0 to 1."""
-    found = {
-        name: max(likeness(names, stored) for names in namings for stored in cleaned(weights.arrays))
-        for name, namings in _names_of_models().items()
-    }
-    name = max(found, key=lambda name: found[name])
-    return name, found[name]
-
-
-@cache
-def _names_of_models() -> dict[str, list[frozenset[str]]]:
-    """Return the names of the arrays of each named model, once for each way of naming."""
-    return {name: names_of(network(NAMED_MODELS[name].notation)) for name in _photograph_models()}
-
-
-def _photograph_models() -> list[str]:
-    return [name for name, named in NAMED_MODELS.items() if named.input_shape == PHOTOGRAPHS[0]]
-
-
-def _named(name: str, weights: Weights, shape: tuple[int, int, int] = PHOTOGRAPHS[0]) -> Network:
-    """Return a named model with as many classes as the file has, if its names tell."""
-    made = network(adapted_model(name, shape, NAMED_MODELS[name].classes))
-    fit = best_fit(made, weights)
-    last = [layer.name for layer in made.layers if isinstance(layer, Weighted)][-1]
-    head = next((there for there, place in fit.places.items() if place.name == f"{last}.weight"), "")
-    classes = fit.shapes.get(head, (0,))[0]
-    if not 1 <= classes <= 100_000 or classes == NAMED_MODELS[name].classes:
-        return made
-    return network(adapted_model(name, shape, classes))
-
-
-def _asked(weights: Weights, model: str) -> tuple[Fit, str]:
-    """Return the fit of the network that the user names, with as many classes as the file has."""
-    name = plain_name(model)
-    if name in NAMED_MODELS:
-        fit = best_fit(_named(name, weights, NAMED_MODELS[name].input_shape), weights)
-    else:
-        from rot180.nn import model as make_model
-
-        fit = best_fit(make_model(model), weights)
-    require_complete(fit, weights, model[:80], _hint(fit, weights))
-    return fit, name
-
-
-def plain_name(architecture: str) -> str:
-    """Return the name here of a network that timm names.
-
-    >>> plain_name("tf_efficientnet_lite0.in1k"), plain_name("mobilenetv2_100"), plain_name("resnet18.a1_in1k")
-    ('efficientnet_lite0', 'mobilenet_v2', 'resnet18')
-    """
-    name = architecture if ">" in architecture else architecture.partition(".")[0].removeprefix("tf_")
-    return OTHER_NAMES.get(name, name)
-
-
-def _hint(fit: Fit, weights: Weights) -> str:
-    """Return the named model whose names are more like those of a file, as the end of a message."""
-    if fit.is_complete:
-        return ""
-    name, like = _nearest(weights)
-    return f"; the nearest named model is {name}" if like > max(fit.likeness, 0.1) else ""
-
-
-def _as_trained(fit: Fit, weights: Weights, architecture: str, notes: list[str], *, is_named: bool) -> Fit:
-    """Return the fit of a named model with the padding and the epsilon that its weights were trained with."""
-    if not is_named:
-        return fit
-    if fit.is_tf or (fit.naming == TIMM and architecture.startswith("tf_")):
-        return _refit(fit, weights, _for_tf(fit.network.notation))
-    if fit.naming == TIMM:
-        if any(isinstance(layer, BatchNorm2d) for layer in fit.network.layers) and ">" not in architecture:
-            if plain_name(architecture) not in NAMED_MODELS:
-                notes.append(
-                    "the file does not say whether the weights come from TensorFlow, which pads differently; it is "
-                    "assumed that they do not; if they do, give --model a name that begins with tf_"
-                )
-        return _refit(fit, weights, re.sub(r"\bbn(:momentum=[\d.]+)?(:eps=[\d.]+)?", "bn", fit.network.notation))
-    return fit
-
-
-def _for_tf(notation: str) -> str:
-    """Return the notation of a network with the padding and the normalization of its original in TensorFlow.
-
-    >>> _for_tf("8x8x3 > conv3x3:8:pad1:s2:nobias bn relu6")
-    '8x8x3 > conv3x3:8:same:s2:nobias bn:momentum=0.01:eps=0.001 relu6'
-    """
-    padded = re.sub(r":pad\d+(x\d+)?\b", ":same", notation)
-    return re.sub(r"\bbn(:momentum=[\d.]+)?(:eps=[\d.]+)?", "bn:momentum=0.01:eps=0.001", padded)
-
-
-def _refit(fit: Fit, weights: Weights, notation: str) -> Fit:
-    return fit if notation == fit.network.notation else best_fit(network(notation), weights)
-
-
 def _load(model: Network, fit: Fit, weights: Weights, *, build: bool = False) -> None:
     """Read the arrays into a model, all of them before the first is changed."""
     largest = max(math.prod(place.shape) for place in fit.places.values())
@@ -378,7 +249,7 @@ def _describe(model: Network, fit: Fit, name: str, config: HubConfig, notes: lis
     """Set the preprocessing, and note what was assumed."""
     if config.preprocessing is not None:
         model.preprocessing = config.preprocessing
-    elif name in _photograph_models():
+    elif name in photograph_models():
         is_lite = fit.naming == PORT and name == "efficientnet_lite0"
         model.preprocessing = LITE if is_lite else IMAGENET
         what = "(x - 127) / 128" if is_lite else "ImageNet's mean and standard deviation"
@@ -399,7 +270,7 @@ def _name_classes(model: Network, name: str, config: HubConfig) -> str | None:
         return None
     if config.class_names is not None and len(config.class_names) == outputs[0]:
         model.class_names = config.class_names
-    elif name in _photograph_models() and outputs[0] == 1000:
+    elif name in photograph_models() and outputs[0] == 1000:
         model.class_names = imagenet_classes()
         return "the file does not name its 1,000 classes; ImageNet's are assumed"
     return None
