@@ -2,7 +2,8 @@
 
     python tests/explore/hostile.py --count 10000 --kills 5
 
-After every 500 requests the page must still answer. With --kills, the process is killed that often while it trains, and
+After every 500 requests the page must still answer; at the end, a body that is announced and never sent must be refused
+in time. With --kills, the process is killed that often while it trains, and
 started again on the same port. Prints one JSON object; the exit status is 1 if an answer was an error of the program,
 or if the program ended.
 """
@@ -95,6 +96,14 @@ def attack(served: Served, count: int, seed: int = 0) -> tuple[Counter[int], lis
     return statuses, faults
 
 
+def withhold(served: Served) -> tuple[int, float]:
+    """Announce a body, and never send it; return the status, and after how many seconds it came."""
+    began, patience, served.patience = time.perf_counter(), served.patience, 30
+    status = served.ask("POST", "/api/pass", None, Content_Length="100")[0]
+    served.patience = patience
+    return status, time.perf_counter() - began
+
+
 def kill_and_restart(times: int) -> list[float]:
     """Kill the program while it trains, and start it again on the same port; return the seconds of each start."""
     port, took = 0, []
@@ -119,6 +128,9 @@ def main(given: Any) -> int:
     began = time.perf_counter()
     try:
         statuses, faults = attack(served, given.count, given.seed)
+        status, waited = withhold(served)
+        if status != 408 or waited > 15:
+            faults.append(f"{status} after {waited:.1f} s: a body that was announced and never sent")
         has_ended = process.poll() is not None
     finally:
         end(process)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from typing import Any
 
 import pytest
 from hostile import attack, kill_and_restart
 from serving import Served
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
-from rot180.explore.guard import MAX_BODY
+from rot180.explore.guard import MAX_BODY, Guard
 
 
 def test_the_page_is_served_with_a_strict_policy(served: Served) -> None:
@@ -81,6 +86,33 @@ def test_a_body_that_is_too_long_is_refused_by_its_header_and_by_its_bytes(serve
     chunked = hex(len(body))[2:].encode() + b"\r\n" + body + b"\r\n0\r\n\r\n"
     assert served.ask("POST", "/api/pass", chunked, Content_Length=None, Transfer_Encoding="chunked")[0] == 413
     assert served.get("/api/subject")["classes"][0] == "0"
+
+
+def test_a_body_that_is_announced_and_never_sent_is_refused() -> None:
+    host, answers = "127.0.0.1:8000", list[dict[str, Any]]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+
+    async def ask(method: str, path: str, **headers: str) -> None:
+        async def receive() -> Any:
+            await asyncio.sleep(60)
+
+        async def send(message: Any) -> None:
+            answers.append(message)
+
+        pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in {"host": host, **headers}.items()]
+        path, _, query = path.partition("?")
+        scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": pairs}
+        await guard(scope, receive, send)
+
+    guard = Guard(app, host, timeout=0.02)
+    asyncio.run(ask("GET", guard.address.removeprefix(f"http://{host}")))
+    cookie = dict(answers[0]["headers"])[b"set-cookie"].decode().partition(";")[0]
+    own = {"cookie": cookie, "origin": f"http://{host}", "content_type": "application/json", "content_length": "9"}
+    with pytest.raises(HTTPException, match=r"the body took longer than 0.02 s") as refused:
+        asyncio.run(ask("POST", "/api/pass", **own))
+    assert refused.value.status_code == 408
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from rot180.errors import ArgumentError, Rot180Error
@@ -55,8 +56,8 @@ from rot180.language import LANGUAGES, language, translate
 from rot180.language.visible import json_ready
 from rot180.nn.pixel_range import PixelRange
 from rot180.ops.types import Array
-from rot180.web.guard import BodyTooLarge, wanted_language
 from rot180.web.page import PageFiles
+from rot180.web.refusals import explain_status, refusal, wanted_language
 
 PAGE = files("rot180.explore") / "page"
 
@@ -112,7 +113,7 @@ class Explorer:
             exception_handlers={
                 Rot180Error: _explain_error,
                 MemoryError: _explain_error,
-                BodyTooLarge: _explain_length,
+                HTTPException: explain_status,
             },
         )
 
@@ -325,8 +326,4 @@ class Explorer:
 
 
 async def _explain_error(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": translate(str(error), wanted_language(request))}, status_code=400)
-
-
-async def _explain_length(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": translate("a command is too long", wanted_language(request))}, status_code=413)
+    return refusal(400, str(error), wanted_language(request))

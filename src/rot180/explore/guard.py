@@ -14,7 +14,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rot180.language import translate
-from rot180.web.guard import Cookie, bounded, is_foreign, is_same, says_too_large, with_headers
+from rot180.web.bodies import bounded
+from rot180.web.connection import TIMEOUT
+from rot180.web.guard import Cookie, is_foreign, is_same, with_headers
 
 MAX_BODY = 1_000_000
 """The longest body of a request, in bytes: an image of 512 x 512 x 3 and its frame."""
@@ -28,10 +30,12 @@ class Guard:
     app : ASGI application
     host : str
         The host and port that every request must name, such as `127.0.0.1:8000`.
+    timeout : float
+        Seconds from the end of a request's headers to the end of its body.
     """
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
-        self._app, self._host = app, host
+    def __init__(self, app: ASGIApp, host: str, timeout: float = TIMEOUT) -> None:
+        self._app, self._host, self._timeout = app, host, timeout
         self._cookie = Cookie(int(host.rpartition(":")[2]), secrets.token_urlsafe(24))
         self._token: str | None = secrets.token_urlsafe(24)
 
@@ -44,11 +48,10 @@ class Guard:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        answer = self._refusal(scope, Headers(scope=scope))
-        if answer is not None:
-            await answer(scope, receive, with_headers(send))
-            return
-        await self._app(scope, bounded(receive, MAX_BODY) if scope["method"] == "POST" else receive, with_headers(send))
+        answer: ASGIApp | None = self._refusal(scope, Headers(scope=scope))
+        if answer is None:
+            answer, receive = self._app, bounded(scope, receive, MAX_BODY, self._timeout)
+        await answer(scope, receive, with_headers(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request that is not passed on; None for one that is."""
@@ -78,8 +81,6 @@ class Guard:
             return _refused(403, "commands are taken from the page itself only")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _refused(415, "commands are JSON")
-        if says_too_large(headers, MAX_BODY):
-            return _refused(413, f"a command has at most {MAX_BODY:,} bytes")
         return None
 
 

@@ -31,7 +31,7 @@ from rot180.inside.explain import Trace
 from rot180.inside.moments import Moment, decision
 from rot180.inside.two_networks import apart
 from rot180.nn import Network
-from rot180.web.guard import wanted_language
+from rot180.web.refusals import wanted_language
 
 Result = TypeVar("Result")
 

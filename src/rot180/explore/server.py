@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
-import uvicorn
+from starlette.types import ASGIApp
 
 from rot180.explore.app import Explorer
 from rot180.explore.guard import Guard
 from rot180.explore.subject import Subject
 from rot180.web.listening import LOOPBACK, address_of, is_loopback, listen
+from rot180.web.server import Server
 
 MOST_REQUESTS = 100
 """Requests that are answered at once."""
@@ -43,18 +45,13 @@ def explore(
     guard = Guard(explorer.app, address_of(host, listening))
     if not is_loopback(host):
         tell(f"--host {host}: other machines can reach the page, unencrypted; whoever sees the address can use it")
-    config = uvicorn.Config(
+    server = _Server(
         guard,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
+        ready=lambda: ready(guard.address),
+        ending=explorer.close,
         limit_concurrency=MOST_REQUESTS,
         timeout_graceful_shutdown=1,
     )
-    server = _Server(config, ready=lambda: ready(guard.address), ending=explorer.close)
     explorer.owner.start()
     try:
         server.run(sockets=[listening])
@@ -65,16 +62,12 @@ def explore(
         listening.close()
 
 
-class _Server(uvicorn.Server):
-    """A server that tells when it answers, and when it ends, so that streams of events end as well."""
+class _Server(Server):
+    """A server that tells when it ends, so that streams of events end as well."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready, self._ending = ready, ending
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
+    def __init__(self, app: ASGIApp, *, ending: Callable[[], None], **options: Any) -> None:
+        super().__init__(app, **options)
+        self._ending = ending
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()

@@ -3,13 +3,11 @@
 settings.py    what is served, and its limits
 served.py      a network under a name: what it takes and returns
 batching.py    images of many requests run together, by one thread
-protocol.py    the Open Inference Protocol: requests for tensors
-tensors.py     its tensors, in JSON and in binary
-pictures.py    image files, and what a decision hung on
+tensors.py     the tensors of the Open Inference Protocol, in JSON and in binary
+pictures.py    image files: their classes, and what these rest on
 form.py        files in a form
-bodies.py      reading a body: how long it may be, how long it may take
+bodies.py      how much memory bodies may take together
 guard.py       who may ask
-connection.py  clients that are slow to ask, or to read the answer
 metrics.py     counts and times, as Prometheus reads them
 log.py         what happened, a JSON object a line
 app.py         the requests and their answers

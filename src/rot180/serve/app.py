@@ -30,7 +30,7 @@ from starlette.routing import Route
 
 from rot180 import __version__
 from rot180.errors import ArgumentError, Rot180Error, did_you_mean
-from rot180.language import LANGUAGES, language, translate
+from rot180.language import LANGUAGES, language
 from rot180.ops.types import Array
 from rot180.serve import pictures
 from rot180.serve.batching import Batcher, QueueFull
@@ -41,8 +41,8 @@ from rot180.serve.metrics import CONTENT_TYPE, Metrics
 from rot180.serve.served import VERSION, Served
 from rot180.serve.settings import Settings
 from rot180.serve.tensors import LENGTH_HEADER, read_request, write_answer
-from rot180.web.guard import wanted_language
 from rot180.web.page import PageFiles
+from rot180.web.refusals import explain_status, refusal, wanted_language
 
 PAGE = files("rot180.serve") / "page"
 
@@ -51,6 +51,9 @@ SMALL = 1 << 16
 
 LOOKS_AT_ONCE, LOOKS_WAITING = 1, 8
 """Images whose decisions are examined at a time, and that may wait for it."""
+
+BODIES_AT_ONCE = 16
+"""How many bodies of the greatest length may be held at a time."""
 
 Result = TypeVar("Result")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -68,7 +71,7 @@ class App:
 
     def __init__(self, networks: Mapping[str, Served], settings: Settings, metrics: Metrics) -> None:
         self._networks, self._metrics = networks, metrics
-        self._bodies = Bodies(settings.max_body, settings.timeout)
+        self._bodies = Bodies(BODIES_AT_ONCE * settings.max_body)
         self._looking, self._looks = asyncio.Semaphore(LOOKS_AT_ONCE), 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self.batcher = Batcher(
@@ -104,7 +107,7 @@ class App:
         self.app = Starlette(
             routes=[Route(path, _noting(label, handler), methods=[method]) for method, path, label, handler in routes],
             exception_handlers={
-                HTTPException: _explain_status,
+                HTTPException: explain_status,
                 QueueFull: _explain_full,
                 Rot180Error: _explain_error,
                 MemoryError: _explain_memory,
@@ -290,24 +293,15 @@ def _top(text: str, classes: int) -> int:
     return min(int(text[:9]), classes)
 
 
-def _error(request: Request, reason: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": translate(reason, wanted_language(request))}, status, headers)
-
-
-async def _explain_status(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    return _error(request, error.detail, error.status_code, error.headers)
-
-
 async def _explain_full(request: Request, error: Exception) -> Response:
     seconds = error.seconds if isinstance(error, QueueFull) else 1
-    return _error(request, str(error), 503, {"retry-after": str(seconds)})
+    return refusal(503, str(error), wanted_language(request), {"retry-after": str(seconds)})
 
 
 async def _explain_error(request: Request, error: Exception) -> Response:
-    return _error(request, str(error), 400)
+    return refusal(400, str(error), wanted_language(request))
 
 
 async def _explain_memory(request: Request, error: Exception) -> Response:
-    return _error(request, str(error) or "there is not enough memory for this request", 503, {"retry-after": "1"})
+    reason = str(error) or "there is not enough memory for this request"
+    return refusal(503, reason, wanted_language(request), {"retry-after": "1"})

@@ -13,13 +13,15 @@ import traceback
 from time import perf_counter
 
 from starlette.datastructures import Headers, QueryParams
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rot180.language import translate
 from rot180.serve.log import log
 from rot180.serve.metrics import Metrics
-from rot180.web.guard import Cookie, accepted_language, is_foreign, is_same, with_headers
+from rot180.serve.settings import Settings
+from rot180.web.bodies import bounded
+from rot180.web.guard import Cookie, is_foreign, is_same, with_headers
+from rot180.web.refusals import accepted_language, refusal
 
 OPEN = ("/v2/health/live", "/v2/health/ready")
 """What is answered without a token."""
@@ -35,19 +37,18 @@ class Guard:
     ----------
     app : ASGI application
     metrics : Metrics
+    settings : Settings
     port : int
-    host : str
         Where the server listens.
-    token : str or None
-        As in `Settings`.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, port: int, host: str, token: str | None) -> None:
-        self._app, self._metrics, self._token = app, metrics, token
+    def __init__(self, app: ASGIApp, metrics: Metrics, settings: Settings, port: int) -> None:
+        self._app, self._metrics, self._settings = app, metrics, settings
+        self._token, host = settings.token, settings.host
         place = f"[{host}]" if ":" in host else host
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", place.lower())}
         # The same in all workers, and after the server was started again.
-        secret = hmac.new((token or "").encode(), b"rot180 serve: cookie", hashlib.sha256).hexdigest()
+        secret = hmac.new((self._token or "").encode(), b"rot180 serve: cookie", hashlib.sha256).hexdigest()
         self._cookie = Cookie(port, secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,13 +69,16 @@ class Guard:
         send_guarded = with_headers(send_noting)
         headers = Headers(scope=scope)
         try:
-            answer = self._refusal(scope, headers) or self._app
+            answer: ASGIApp | None = self._refusal(scope, headers)
+            if answer is None:
+                answer = self._app
+                receive = bounded(scope, receive, self._settings.max_body, self._settings.timeout)
             await answer(scope, receive, send_guarded)
         except Exception as error:
             log("error", path=scope["path"], error=type(error).__name__, traceback=traceback.format_exc())
             if not status:
-                reason = translate("internal error; the server's log has the details", accepted_language(headers))
-                await JSONResponse({"error": reason}, 500)(scope, receive, send_guarded)
+                reason = "internal error; the server's log has the details"
+                await refusal(500, reason, accepted_language(headers))(scope, receive, send_guarded)
         finally:
             seconds = perf_counter() - began
             route = scope.get(ROUTE, "other")
@@ -91,11 +95,12 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request that is not passed on; None for one that is."""
+        into = accepted_language(headers)
         if self._token is None and headers.get("host", "").lower() not in self._hosts:
-            return _refused(421, "the request names another host than this machine", headers)
+            return refusal(421, "the request names another host than this machine", into)
         is_visit = scope["path"] == "/" and scope["method"] in ("GET", "HEAD")
         if not is_visit and (is_foreign(headers) or not self._is_own(headers)):
-            return _refused(403, "the request comes from another site's page", headers)
+            return refusal(403, "the request comes from another site's page", into)
         if self._token is None or scope["path"] in OPEN:
             return None
         if is_visit:
@@ -108,13 +113,9 @@ class Guard:
         if self._cookie.is_in(headers):
             return None
         reason = "send the token: the header Authorization: Bearer TOKEN, or /?token=TOKEN in a browser"
-        return _refused(401, reason, headers, {"www-authenticate": "Bearer"})
+        return refusal(401, reason, into, {"www-authenticate": "Bearer"})
 
     def _is_own(self, headers: Headers) -> bool:
         """Return whether a request comes from the page that is served, or from no page."""
         origin = headers.get("origin")
         return origin is None or origin.partition("://")[2].lower() == headers.get("host", "").lower()
-
-
-def _refused(status: int, reason: str, headers: Headers, more: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": translate(reason, accepted_language(headers))}, status, more)

@@ -16,19 +16,17 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-import uvicorn
-
 from rot180.engine.threads import most_threads, set_threads
 from rot180.errors import PixelWarning
 from rot180.language import language, use_language
 from rot180.serve.app import App
-from rot180.serve.connection import connection_class
 from rot180.serve.guard import Guard
 from rot180.serve.log import LogHandler, log
 from rot180.serve.metrics import Metrics
 from rot180.serve.served import open_served
 from rot180.serve.settings import Settings
 from rot180.web.listening import address_of, is_loopback, listen
+from rot180.web.server import Server
 
 BACKLOG = 2048
 """Connections that wait to be accepted."""
@@ -94,24 +92,19 @@ class _Worker:
         networks = {name: open_served(name, path) for name, path in settings.named().items()}
         self._app = App(networks, settings, metrics)
         port = listening.getsockname()[1]
-        guard = Guard(self._app.app, metrics, port, settings.host, settings.token)
+        guard = Guard(self._app.app, metrics, settings, port)
         libraries = logging.getLogger("uvicorn")
         libraries.handlers, libraries.propagate = [LogHandler(logging.WARNING)], False
-        config = uvicorn.Config(
+        self._server = _Server(
             guard,
-            http=connection_class(settings.timeout),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
+            ready=self._tell_ready,
+            timeout=settings.timeout,
+            slow=lambda client, why: log("slow client", why=why, client=client),
             backlog=BACKLOG,
             limit_concurrency=_most_connections(),
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=max(1, round(settings.drain)),
         )
-        self._server = _Server(config, self._tell_ready)
 
     def _tell_ready(self) -> None:
         if self._settings.workers == 1:
@@ -126,16 +119,8 @@ class _Worker:
             log("ended", process=os.getpid())
 
 
-class _Server(uvicorn.Server):
-    """A server that tells when it answers, and that is not ended a second time by the signal that ended it."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
+class _Server(Server):
+    """A server that is not ended a second time by the signal that ended it."""
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         # uvicorn raises the signal again when it has ended; this is where it then arrives.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rot180.errors import ArgumentError, short
+from rot180.web.connection import TIMEOUT
 from rot180.web.listening import LOOPBACK, is_loopback
 
 SHORTEST_TOKEN = 16
@@ -57,7 +58,7 @@ class Settings:
     max_wait: float = 0.0
     max_queue: int = 256
     max_body: int = 16_000_000
-    timeout: float = 10.0
+    timeout: float = TIMEOUT
     drain: float = 20.0
     page: bool = True
 

@@ -1,4 +1,4 @@
-"""Who may ask: foreign pages are refused, bodies are bounded, a token is exchanged for a cookie.
+"""Who may ask: foreign pages are refused, and a token is exchanged for a cookie.
 
 Any page in a browser, and any program on a machine, can send requests to its ports. Browsers say from where a request
 comes (`Sec-Fetch-Site`, `Origin`), and which host it is meant for.
@@ -10,11 +10,8 @@ import hmac
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import Message, Receive, Send
-
-from rot180.language import LANGUAGES
+from starlette.types import Message, Send
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -25,10 +22,6 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 """Sent with every answer."""
-
-
-class BodyTooLarge(Exception):
-    """A body went on after the bytes that it may have."""
 
 
 def with_headers(send: Send) -> Send:
@@ -43,33 +36,6 @@ def with_headers(send: Send) -> Send:
         await send(message)
 
     return send_guarded
-
-
-def bounded(receive: Receive, most: int) -> Receive:
-    """Return the same messages, but no body of more than `most` bytes, whatever its header says.
-
-    Raises
-    ------
-    BodyTooLarge
-        From the message with which it becomes too long.
-    """
-    taken = 0
-
-    async def receive_bounded() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most:
-            raise BodyTooLarge
-        return message
-
-    return receive_bounded
-
-
-def says_too_large(headers: Headers, most: int) -> bool:
-    """Return whether a request announces a body of more than `most` bytes, or of a length that is no number."""
-    length = headers.get("content-length", "0")
-    return not (length.isascii() and length.isdigit()) or int(length[:15]) > most
 
 
 def is_foreign(headers: Headers) -> bool:
@@ -112,15 +78,3 @@ class Cookie:
         answer = RedirectResponse("/", status_code=303)
         answer.set_cookie(self.name, self._secret, httponly=True, samesite="strict", path="/")
         return answer
-
-
-def wanted_language(request: Request) -> str:
-    """Return the language that a request asks for, in its address or as browsers do."""
-    wanted = request.query_params.get("language")
-    return wanted if wanted in LANGUAGES else accepted_language(request.headers)
-
-
-def accepted_language(headers: Headers) -> str:
-    """Return the language that a browser asks for, if the program speaks it."""
-    wanted = headers.get("accept-language", "")[:2].lower()
-    return wanted if wanted in LANGUAGES else "en"

@@ -1,25 +1,28 @@
 """Clients that are slow to ask, or to read the answer, are let go.
 
-A request's headers have `timeout` seconds, its body as many again (which `bodies.py` answers with 408 first), and an
-answer that does not fit the buffers of the system has `timeout` seconds to be read.
+A request's headers have `timeout` seconds, its body as many again, unless `bodies.py` has answered before with 408,
+and an answer that does not fit the buffers of the system has `timeout` seconds to be read.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rot180.serve.log import log
+TIMEOUT = 10.0
+"""Seconds that a client may take, unless a server is given others."""
 
 
 class Connection(H11Protocol):
     """A connection to a client, which is closed if the client is too slow."""
 
-    timeout = 10.0
-    """Seconds; `connection_class` returns one with others."""
+    timeout: float
+    slow: Callable[[str | None, str], None]
+    """Set by `connection_class`."""
 
     _late: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
@@ -74,10 +77,10 @@ class Connection(H11Protocol):
             self._let_go("did not send the headers")
 
     def _let_go(self, why: str) -> None:
-        log("slow client", why=why, client=self.client[0] if self.client else None)
+        self.slow(self.client[0] if self.client else None, why)
         self.transport.abort()
 
 
-def connection_class(timeout: float) -> type[Any]:
-    """Return the class of connections whose clients have so many seconds."""
-    return type("Connection", (Connection,), {"timeout": timeout})
+def connection_class(timeout: float, slow: Callable[[str | None, str], None]) -> type[Any]:
+    """Return the class of connections whose clients have so many seconds; `slow` is told of those that are let go."""
+    return type("Connection", (Connection,), {"timeout": timeout, "slow": staticmethod(slow)})

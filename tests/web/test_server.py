@@ -1,0 +1,77 @@
+"""Clients that are slow are let go by every server of the program."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from rot180.web.listening import LOOPBACK, listen
+from rot180.web.server import Server
+
+LONG = 20_000_000
+"""Bytes: more than the buffers of the system hold."""
+
+Slow = list[tuple[str | None, str]]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[int, Slow]]:
+    """The port of a server that never reads a body, and what it tells of slow clients."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(b"x" * LONG if scope["path"] == "/long" else b"short")(scope, receive, send)
+
+    slow: Slow = []
+    ready, listening = threading.Event(), listen(LOOPBACK, 0)
+    server = Server(
+        app, ready=ready.set, timeout=0.2, slow=lambda *told: slow.append(told), timeout_graceful_shutdown=1
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    assert ready.wait(20)
+    yield listening.getsockname()[1], slow
+    server.should_exit = True
+    thread.join(20)
+    listening.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (b"", "did not send the headers"),
+        (b"GET / HTTP/1.1\r\nHost", "did not send the headers"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc", "did not send the body"),
+        (b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n", "did not read the answer"),
+    ],
+)
+def test_a_slow_client_is_let_go(running: tuple[int, Slow], sent: bytes, why: str) -> None:
+    port, slow = running
+    slow.clear()
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect((LOOPBACK, port))
+    connection.sendall(sent)
+    deadline = time.monotonic() + 10
+    while not slow and time.monotonic() < deadline:
+        time.sleep(0.01)
+    connection.close()
+    assert slow == [(LOOPBACK, why)]
+
+
+def test_a_client_that_asks_again_in_time_is_kept(running: tuple[int, Slow]) -> None:
+    port, slow = running
+    slow.clear()
+    with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
+        for _ in range(3):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"short"):
+                answer += connection.recv(65536)
+            time.sleep(0.25)
+    assert slow == []
