@@ -7,8 +7,9 @@
 
 Each client sends one request after another in binary, on a connection of its own, and compares every answer with what
 `predict` returns. Prints one JSON object for each server: images per second, milliseconds until an answer (median, 95th
-and 99th percentile), answers by status, how many were wrong, and by how many megabytes the server grew after a first
-third. With --slow, so many connections send a byte a second, and the slowest answer of the health route is told.
+and 99th percentile), answers by status, how many were wrong, the slowest answer of the health route, and by how many
+percent the server's memory grew after the first third. With --slow, so many connections send a byte a second, and no
+others are opened unless --clients asks for them.
 
 The peer is the same server in which ONNX Runtime computes the batches; it may have any size, as it needs no plans.
 --alternate N measures both in turns, N times.
@@ -36,6 +37,9 @@ from rot180.training.predict import run_prediction
 
 REQUESTS = 32
 """Different requests that the clients send."""
+
+PEER = "be-the-peer"
+"""The first argument of this script where it is the peer's server."""
 
 
 def serve_with_onnx(graph: str, model: str, *options: str) -> int:
@@ -192,16 +196,19 @@ async def measure(server: Server, load: Load, clients: int, slow: int, seconds: 
         *(drip(load.port, until) for _ in range(slow)),
     )
     taken = time.perf_counter() - began
-    times = np.array(load.milliseconds or [np.nan])
+
+    def percentile(share: int) -> float | None:
+        return round(float(np.percentile(load.milliseconds, share)), 2) if load.milliseconds else None
+
     return {
         "clients": clients,
         "slow": slow,
         "seconds": round(taken, 1),
         "images": load.images,
         "images_per_second": round(load.images * load.statuses[200] / taken, 1),
-        "ms_median": round(float(np.percentile(times, 50)), 2),
-        "ms_95": round(float(np.percentile(times, 95)), 2),
-        "ms_99": round(float(np.percentile(times, 99)), 2),
+        "ms_median": percentile(50),
+        "ms_95": percentile(95),
+        "ms_99": percentile(99),
         "statuses": dict(sorted(load.statuses.items())),
         "wrong": load.wrong,
         "connections_broken": load.broken,
@@ -213,7 +220,7 @@ async def measure(server: Server, load: Load, clients: int, slow: int, seconds: 
 def run() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="cnn-32-64-512")
-    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--clients", type=int, help="200, or with --slow none")
     parser.add_argument("--images", type=int, default=1, help="images of a request")
     parser.add_argument("--slow", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=30)
@@ -221,7 +228,7 @@ def run() -> int:
     parser.add_argument("--peer", choices=["onnx", "none"], default="onnx", nargs="?", const="onnx")
     parser.add_argument("--alternate", type=int, default=1)
     given = parser.parse_args()
-    clients = 0 if given.slow and "--clients" not in " ".join(sys.argv) else given.clients
+    clients = given.clients if given.clients is not None else 0 if given.slow else 200
     with tempfile.TemporaryDirectory() as folder:
         model = rot180.model(given.model).build(seed=0)
         path, graph = Path(folder) / "net.safetensors", Path(folder) / "net.onnx"
@@ -235,9 +242,7 @@ def run() -> int:
         commands = {"rot180": ["-c", command, "serve", str(path), *options]}
         if given.peer != "none":
             main(["export", str(path), "--to", str(graph), "--softmax", "--input", "nhwc", "--json"])
-            code = "import sys, serving; sys.exit(serving.serve_with_onnx(*sys.argv[1:]))"
-            commands["onnx"] = ["-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); {code}"]
-            commands["onnx"] += [str(graph), str(path), *options]
+            commands["onnx"] = [__file__, PEER, str(graph), str(path), *options]
         faults = 0
         for _ in range(given.alternate):
             for name, command in commands.items():
@@ -254,4 +259,4 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(serve_with_onnx(*sys.argv[2:]) if sys.argv[1:2] == [PEER] else run())

@@ -194,7 +194,9 @@ def test_a_run_is_served_under_its_name_and_a_file_under_its_own(tmp_path: Path)
     assert list(named) == [tmp_path.name, "a", "b", "x"]
     for models, match in (
         (["runs/a", "other/a"], "two networks would be served as 'a'; name one of them with NAME=other/a"),
-        (["runs/a b"], "a served name has letters, digits"),
+        (["runs/a b"], "the name of a served network may have letters, digits"),
+        (["=runs/a"], "'=runs/a': a name or a path is missing; write NAME=PATH, or the path alone"),
+        (["a="], "'a=': a name or a path is missing"),
         ([], "needs at least one run"),
     ):
         with pytest.raises(ArgumentError, match=match):
@@ -205,6 +207,9 @@ def test_a_run_is_served_under_its_name_and_a_file_under_its_own(tmp_path: Path)
         ({"token": "with space and more"}, "a token must have at least 16 characters"),
         ({"max_batch": 0}, "--max-batch must be from 1 to 1,024; it is 0"),
         ({"max_wait": -1.0}, "--max-wait-ms must be from 0"),
+        ({"max_body": float("nan")}, "--max-body must be from 0.001 to 2,000; it is nan"),
+        ({"max_body": -1.0}, "--max-body must be from 0.001 to 2,000; it is -1"),
+        ({"timeout": float("inf")}, "--timeout must be from 0.01 to 3,600; it is inf"),
         ({"workers": 1000}, "--workers must be from 1 to 256; it is 1,000"),
     ):
         with pytest.raises(ArgumentError, match=match):

@@ -67,7 +67,7 @@ def _request(images: np.ndarray) -> tuple[bytes, str]:  # type: ignore[type-arg]
         ("POST", "/", {}, 405),
         ("PUT", "/predict", {}, 405),
         ("DELETE", "/v2", {}, 405),
-        ("GET", "/predict", {}, 404),
+        ("GET", "/predict", {}, 405),
         ("GET", "/v2/models/digits/infer", {}, 405),
         ("GET", "/../pyproject.toml", {}, 404),
         ("GET", "/%2e%2e%2fapp.py", {}, 404),
@@ -83,6 +83,20 @@ def test_requests_of_other_pages_and_for_other_hosts_are_refused(
     if found not in (400, 405, 404):
         assert "default-src 'none'" in answered["content-security-policy"]
         assert answered["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "host", "reason"),
+    [
+        ("GET", "/predict", "", "/predict does not take GET requests; use POST"),
+        ("DELETE", "/v2", "", "/v2 does not take DELETE requests; use GET or HEAD"),
+        ("GET", "/v2/nothing", "", "there is nothing at /v2/nothing"),
+        ("GET", "/v2", "x", "the header Host must name this machine, as 127.0.0.1:"),
+    ],
+)
+def test_a_refusal_says_what_to_do(server: Server, method: str, path: str, host: str, reason: str) -> None:
+    _, _, answer = server.ask(method, path, Host=host or server.host)
+    assert reason in json.loads(answer)["error"]
 
 
 def test_localhost_is_this_machine_as_well(server: Server) -> None:
@@ -324,6 +338,11 @@ def test_mistakes_are_told_before_anything_is_served(folder: Path, capsys: pytes
         ([digits, "--port", str(taken.getsockname()[1])], "choose another port"),
         ([digits, digits], "two networks would be served as 'digits'"),
         ([digits, "--workers", "0"], "--workers must be from 1"),
+        ([digits, "--max-body", "nan"], "--max-body must be from 0.001"),
+        (
+            [digits, "--host", "nowhere.invalid", "--token", TOKEN],
+            "--host must be a name or an address of this machine",
+        ),
         ([digits, str(folder / "none"), "--workers", "2", "--port", "0"], "none"),
     ):
         assert main(["serve", *arguments]) == 2

@@ -98,7 +98,7 @@ def serve(
         max_batch=max_batch,
         max_wait=max_wait / 1000,
         max_queue=max_queue,
-        max_body=round(max_body * 1e6),
+        max_body=max_body,
         timeout=timeout,
         drain=drain,
         page=page,

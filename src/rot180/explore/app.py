@@ -88,7 +88,6 @@ class Explorer:
         page = PageFiles(PAGE)
         self.app = Starlette(
             routes=[
-                Route("/", page.answer),
                 Route("/api/subject", self._subject),
                 Route("/api/images/{first:int}", self._images),
                 Route("/api/pass/{number:int}", self._describe),
@@ -108,7 +107,7 @@ class Explorer:
                 Route("/api/bench", self._bench, methods=["POST"]),
                 Route("/api/train", self._train, methods=["POST"]),
                 Route("/api/health", self._health, methods=["POST"]),
-                Route("/{name}", page.answer),
+                *(Route(path, page.answer) for path in page.paths),
             ],
             exception_handlers={
                 Rot180Error: _explain_error,

@@ -71,7 +71,7 @@ class App:
 
     def __init__(self, networks: Mapping[str, Served], settings: Settings, metrics: Metrics) -> None:
         self._networks, self._metrics = networks, metrics
-        self._bodies = Bodies(BODIES_AT_ONCE * settings.max_body)
+        self._bodies = Bodies(BODIES_AT_ONCE * settings.most_bytes)
         self._looking, self._looks = asyncio.Semaphore(LOOKS_AT_ONCE), 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self.batcher = Batcher(
@@ -101,8 +101,7 @@ class App:
                 ("GET", "/models", "page", self._models),
                 ("POST", "/look", "look", self._look),
                 ("POST", "/reasons", "look", self._reasons),
-                ("GET", "/", "page", page.answer),
-                ("GET", "/{name}", "page", page.answer),
+                *(("GET", path, "page", page.answer) for path in page.paths),
             ]
         self.app = Starlette(
             routes=[Route(path, _noting(label, handler), methods=[method]) for method, path, label, handler in routes],

@@ -72,7 +72,7 @@ class Guard:
             answer: ASGIApp | None = self._refusal(scope, headers)
             if answer is None:
                 answer = self._app
-                receive = bounded(scope, receive, self._settings.max_body, self._settings.timeout)
+                receive = bounded(scope, receive, self._settings.most_bytes, self._settings.timeout)
             await answer(scope, receive, send_guarded)
         except Exception as error:
             log("error", path=scope["path"], error=type(error).__name__, traceback=traceback.format_exc())
@@ -97,10 +97,13 @@ class Guard:
         """Return the answer to a request that is not passed on; None for one that is."""
         into = accepted_language(headers)
         if self._token is None and headers.get("host", "").lower() not in self._hosts:
-            return refusal(421, "the request names another host than this machine", into)
+            reason = f"the header Host must name this machine, as {min(self._hosts)} does; other names need --token"
+            return refusal(421, reason, into)
         is_visit = scope["path"] == "/" and scope["method"] in ("GET", "HEAD")
         if not is_visit and (is_foreign(headers) or not self._is_own(headers)):
-            return refusal(403, "the request comes from another site's page", into)
+            return refusal(
+                403, "the request comes from another site's page; only this server's page and programs may ask", into
+            )
         if self._token is None or scope["path"] in OPEN:
             return None
         if is_visit:

@@ -34,8 +34,8 @@ class Settings:
         Seconds that an image waits for others to run with.
     max_queue : int
         Images that wait in a process for a network; requests beyond are refused until there is room again.
-    max_body : int
-        Bytes of a request's body.
+    max_body : float
+        Megabytes of a request's body.
     timeout : float
         Seconds that a client may take to send a request, or to read its answer.
     drain : float
@@ -57,7 +57,7 @@ class Settings:
     max_batch: int = 16
     max_wait: float = 0.0
     max_queue: int = 256
-    max_body: int = 16_000_000
+    max_body: float = 16.0
     timeout: float = TIMEOUT
     drain: float = 20.0
     page: bool = True
@@ -68,7 +68,7 @@ class Settings:
             ("--max-batch", self.max_batch, 1, 1024),
             ("--max-wait-ms", 1000 * self.max_wait, 0, 60_000),
             ("--max-queue", self.max_queue, 1, 1_000_000),
-            ("--max-body", self.max_body, 1, 1 << 31),
+            ("--max-body", self.max_body, 0.001, 2000),
             ("--timeout", self.timeout, 0.01, 3600),
             ("--drain", self.drain, 0, 3600),
         ):
@@ -89,6 +89,11 @@ class Settings:
             )
         self.named()
 
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes a request's body may have."""
+        return round(1e6 * self.max_body)
+
     def named(self) -> dict[str, Path]:
         """Return the path of each network by the name that it is served under.
 
@@ -99,12 +104,14 @@ class Settings:
         for text in self.models:
             name, equals, place = text.partition("=")
             if not equals or Path(text).exists():
-                name, place = "", text
+                name, place = _own_name(Path(text)), text
+            elif not name or not place:
+                raise ArgumentError(f"{short(text)}: a name or a path is missing; write NAME=PATH, or the path alone")
             path = Path(place)
-            name = name or _own_name(path)
             if not name or len(name) > 100 or not all(letter.isalnum() or letter in "._-" for letter in name):
                 raise ArgumentError(
-                    f"{short(name)}: a served name has letters, digits, '.', '_' and '-'; name it with NAME={path}"
+                    f"{short(name)}: the name of a served network may have letters, digits, '.', '_' and '-'; choose "
+                    f"another one, NAME={path}"
                 )
             if name in found:
                 raise ArgumentError(f"two networks would be served as {name!r}; name one of them with NAME={path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 
@@ -40,7 +41,9 @@ def listen(host: str, port: int, *, backlog: int = 128) -> socket.socket:
         if listening is not None:
             listening.close()
         reason = getattr(error, "strerror", None) or str(error)
-        raise ArgumentError(f"--host {host} --port {port}: {reason}; choose another port, or leave both out") from None
+        is_strange = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
+        advice = "--host must be a name or an address of this machine" if is_strange else "choose another port"
+        raise ArgumentError(f"--host {host} --port {port}: {reason}; {advice}, or leave both out") from None
     return listening
 
 

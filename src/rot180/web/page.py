@@ -56,14 +56,18 @@ def page_files(own: Traversable) -> dict[str, bytes]:
 
 
 class PageFiles:
-    """Answers requests for the files of a page; the one without a name is `index.html`."""
+    """Answers requests for the files of a page, which are at `paths`; at `/` is `index.html`."""
 
     def __init__(self, own: Traversable) -> None:
-        self._files = page_files(own)
+        self._files = {f"/{name}": (content, kind_of(name)) for name, content in page_files(own).items()}
+        self._files["/"] = self._files["/index.html"]
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the files are."""
+        return list(self._files)
 
     async def answer(self, request: Request) -> Response:
-        """Return the file that the request's `name` means."""
-        name = request.path_params.get("name", "index.html")
-        if name not in self._files:
-            return Response(status_code=404)
-        return Response(self._files[name], media_type=kind_of(name))
+        """Return the file at the request's path."""
+        content, kind = self._files[request.scope["path"]]
+        return Response(content, media_type=kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -21,7 +22,15 @@ async def explain_status(request: Request, error: Exception) -> Response:
     """Answer what Starlette, or a handler, refuses with a status."""
     if not isinstance(error, HTTPException):
         raise error
-    return refusal(error.status_code, error.detail, wanted_language(request), error.headers)
+    status, reason = error.status_code, error.detail
+    if reason == HTTPStatus(status).phrase:  # Starlette's
+        path = request.scope["path"][:100]
+        if status == 404:
+            reason = f"there is nothing at {path}"
+        elif status == 405:
+            allowed = " or ".join(sorted((error.headers or {})["Allow"].split(", ")))
+            reason = f"{path} does not take {request.method} requests; use {allowed}"
+    return refusal(status, reason, wanted_language(request), error.headers)
 
 
 def wanted_language(request: Request) -> str:
