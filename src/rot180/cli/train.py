@@ -223,11 +223,11 @@ def check_alone(context: typer.Context, allowed: Collection[str], what: str = "r
     """Raise ArgumentError for options that a resumed run or study already has."""
     from rot180.errors import ArgumentError
 
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in allowed and source is not None and source.name == "COMMANDLINE":
-            option = "--" + {"learning_rate": "lr", "source": "from"}.get(name, name).replace("_", "-")
-            raise ArgumentError(f"--resume keeps the settings of the {what}; leave {option} out")
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in allowed and source is not None and source.name == "COMMANDLINE":
+            names = [each for each in parameter.opts if each.startswith("--")] or [str(parameter.metavar)]
+            raise ArgumentError(f"--resume keeps the settings of the {what}; leave {names[-1]} out")
 
 
 def share_or_data(text: str | None) -> float | str | None:
