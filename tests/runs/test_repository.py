@@ -156,6 +156,11 @@ def test_branches(run, server):
     assert pull("maker/digits", "again", revision="trial").model.notation == other.notation
     with pytest.raises(ArgumentError, match="two revisions are given, trial and main; leave one out"):
         pull("maker/digits@trial", "more", revision="main")
+    for wrong in ("", "two words", "../../main", "a" * 101):
+        with pytest.raises(ArgumentError, match="--revision must be a branch, tag or commit; it is"):
+            pull("maker/digits", "more", revision=wrong)
+    with pytest.raises(ModelError, match="no public repository of this name and revision"):
+        pull("maker/digits", "more", revision="not/there")
 
 
 def test_what_cannot_be_pushed(run, server, monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -269,6 +270,10 @@ def test_what_is_refused(tmp_path, study):
     with pytest.raises(ArgumentError, match="already exists; choose another --out, or give --resume"):
         tune(SMALL, trials=1, out=study.folder.path)
     with pytest.raises(ModelError, match=r"no study\.toml in it; give the folder of a study"):
+        resume_tuning(tmp_path)
+    for name in ("study.toml", "environment.json"):
+        shutil.copy(study.folder.path / name, tmp_path)
+    with pytest.raises(ModelError, match=r"journal\.jsonl: cannot be opened or written"):
         resume_tuning(tmp_path)
     lock = RunLock(study.folder.path)
     with pytest.raises(ModelError, match=f"is in use by process {os.getpid()}; wait for it, or stop it"):

@@ -149,10 +149,10 @@ def say_study(study: Study, picture: Path | None) -> None:
         print(f"interrupted after {len(study.trials)} of {study.plan.trials} trials; resume with:")
         print(f"  rot180 tune --resume {visible(quoted(study.folder.path))}")
     if study.best is None or study.command is None:
-        print("no trial was finished; look for the reasons above")
+        print("no trial finished; see the reasons above")
         return
     print(f"best: trial {study.best.number}, validation accuracy {percent(study.best.accuracy or 0.0)}")
-    print("(slightly too high, as these images chose it; the test images will tell). Train with it:")
+    print("(slightly too high, since the trial was selected on these images). Train with its settings:")
     print(f"  {visible(study.command)}")
 
 

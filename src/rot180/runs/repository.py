@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,8 @@ def _named(name: str, revision: str | None) -> tuple[str, str | None]:
     plain, _, marked = name.partition("@")
     if marked and revision not in (None, marked):
         raise ArgumentError(f"two revisions are given, {marked} and {revision}; leave one out")
+    if revision is not None and not re.fullmatch(r"\w[\w./-]{0,99}", revision, re.ASCII):
+        raise ArgumentError(f"--revision must be a branch, tag or commit; it is {revision[:100]!r}")
     return plain, revision or marked or None
 
 

@@ -75,4 +75,6 @@ class Journal(BaseJournalBackend):  # type: ignore[misc]
         self._lines += [json.loads(line) for line in text.splitlines()]
 
     def _fault(self, error: OSError) -> ModelError:
-        return ModelError(f"{self._path}: cannot be written ({error.strerror or error}); check the folder and the disk")
+        return ModelError(
+            f"{self._path}: cannot be opened or written ({error.strerror or error}); check the folder and the disk"
+        )
