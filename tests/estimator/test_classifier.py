@@ -27,8 +27,8 @@ from rot180 import CNNClassifier
 from rot180.errors import ArgumentError, NotationError, ShapeError
 from rot180.estimator import classifier
 from rot180.estimator.starting import trained_before
+from rot180.training.batches import Examples
 from rot180.training.fit import hold_out
-from rot180.training.loop import Examples
 
 X, NUMBERS = load_digits(n_class=3, return_X_y=True)
 X, NUMBERS = X[:200], NUMBERS[:200]

@@ -25,7 +25,7 @@ class Member:
         return given
 
     def sum(self, nodes, leaves):
-        assert list(nodes) == nodes_of(self.rank, self.size, leaves)
+        assert tuple(nodes) == nodes_of(self.rank, self.size, leaves)
         copies = {node: array.copy() for node, array in nodes.items()}
         return total({node: array for some in self._exchange(copies) for node, array in some.items()}, leaves).copy()
 

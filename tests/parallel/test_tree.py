@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rot180.parallel.tree import Partial, leaves_of, nodes_of, total
 
 
-@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
-def test_the_bits_do_not_depend_on_who_adds(leaves, size, seed):
+@pytest.mark.parametrize("leaves", range(1, 21))
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 12])
+def test_the_bits_do_not_depend_on_who_adds(leaves, size):
     size = min(size, leaves)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(leaves)
     arrays = (generator.standard_normal((leaves, 3)) * 10.0 ** generator.integers(-6, 7, (leaves, 1))).astype("f4")
     nodes = {}
     for rank in range(size):
         partial = Partial()
         for leaf in leaves_of(rank, size, leaves):
             partial.add(leaf, arrays[leaf])
-        assert list(partial.nodes) == nodes_of(rank, size, leaves)
+        assert tuple(partial.nodes) == nodes_of(rank, size, leaves)
         nodes |= partial.nodes
     alone = Partial()
     for leaf, array in enumerate(arrays):

@@ -15,7 +15,7 @@ import numpy as np
 import rot180
 from rot180.parallel.communicator import ALONE
 
-CHAIN = "8x8x1 > conv3x3:4:same relu maxpool2 > fc10"
+CHAIN = "8x8x1 > conv3x3:8:same relu maxpool2 > fc10"
 RESIDUAL = "8x8x1 > conv3x3:4:same bn relu ( conv3x3:4:same bn + skip ) relu > gap > dropout0.2 > fc10"
 
 CASES = {

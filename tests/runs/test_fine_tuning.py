@@ -16,9 +16,9 @@ from rot180.runs.resume import resume_run
 from rot180.runs.source import open_source, with_new_head
 from rot180.runs.train_run import RunSettings, train_run
 from rot180.training import StepDone
+from rot180.training.batches import Examples
 from rot180.training.fit import hold_out
 from rot180.training.head import _Problem, compute_features, fit_head
-from rot180.training.loop import Examples
 
 NETWORK = "12x12x3 > conv3x3:6:pad1:nobias bn relu maxpool2 > conv3x3:8:pad1:nobias bn relu > gap dropout0.2 fc4"
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-TRAINING, DATA = "Training", "Data"
-"""The titles of their frames in the help."""
+from rot180.cli.train_options import DATA, TRAINING
 
 
 def _option(name: str, panel: str, *declarations: str, show_default: bool = True) -> Any:
@@ -52,3 +51,15 @@ def steps_or_share(value: float | None) -> int | float | None:
     (100, 0.05)
     """
     return int(value) if value is not None and value.is_integer() else value
+
+
+def share_or_data(text: str | None) -> float | str | None:
+    """Return a share as a number and anything else unchanged.
+
+    >>> share_or_data("0.1"), share_or_data("photos/val")
+    (0.1, 'photos/val')
+    """
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text

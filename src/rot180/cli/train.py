@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rot180.cli import train_options as option
-from rot180.cli.as_for_train import steps_or_share
+from rot180.cli.as_for_train import share_or_data, steps_or_share
 from rot180.cli.failure import warn
+from rot180.cli.resuming import INTERRUPTED, check_alone
 from rot180.cli.train_output import result, say_health, say_notes, say_result, say_start
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from rot180.nn import Network
     from rot180.runs.train_run import RunSettings
     from rot180.training import History, Subscriber
-
-INTERRUPTED = 75
-"""The exit status of a training that was interrupted and can be resumed: EX_TEMPFAIL of sysexits.h, "try again"."""
 
 WITH_RESUME = (
     "data",
@@ -217,29 +214,6 @@ def train(
     communicator.barrier(rest=True)
     if run.history.stopped == "interrupted":
         raise typer.Exit(INTERRUPTED)
-
-
-def check_alone(context: typer.Context, allowed: Collection[str], what: str = "run") -> None:
-    """Raise ArgumentError for options that a resumed run or study already has."""
-    from rot180.errors import ArgumentError
-
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name not in allowed and source is not None and source.name == "COMMANDLINE":
-            names = [each for each in parameter.opts if each.startswith("--")] or [str(parameter.metavar)]
-            raise ArgumentError(f"--resume keeps the settings of the {what}; leave {names[-1]} out")
-
-
-def share_or_data(text: str | None) -> float | str | None:
-    """Return a share as a number and anything else unchanged.
-
-    >>> share_or_data("0.1"), share_or_data("photos/val")
-    (0.1, 'photos/val')
-    """
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return text
 
 
 def _examine(

@@ -9,7 +9,7 @@ import typer
 
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
 
-NETWORK, LEARNING, DATA, RUN = "Network", "Training", "Data", "Run"
+NETWORK, TRAINING, DATA, RUN = "Network", "Training", "Data", "Run"
 """The titles of their frames in the help."""
 
 Data = Annotated[
@@ -61,25 +61,25 @@ Recipe = Annotated[
         help="Settings for all options not given. default: suited to the network; fast: few epochs at a high "
         "learning rate, with a small network for 28x28x1 images and a wide one for photographs; best: many epochs, "
         "for photographs. All of them mirror photographs at random.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
     ),
 ]
 
 Epochs = Annotated[
-    int | None, typer.Option("--epochs", "-e", help="Passes over the training images.", rich_help_panel=LEARNING)
+    int | None, typer.Option("--epochs", "-e", help="Passes over the training images.", rich_help_panel=TRAINING)
 ]
 
 BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", "-b", help="Images in a batch.", rich_help_panel=LEARNING)
+    int | None, typer.Option("--batch-size", "-b", help="Images in a batch.", rich_help_panel=TRAINING)
 ]
 
 Optimizer = Annotated[
-    str | None, typer.Option("--optimizer", help="sgd, adam, adamw, muon or rmsprop.", rich_help_panel=LEARNING)
+    str | None, typer.Option("--optimizer", help="sgd, adam, adamw, muon or rmsprop.", rich_help_panel=TRAINING)
 ]
 
 LearningRate = Annotated[
     float | None,
-    typer.Option("--learning-rate", "--lr", help="The peak learning rate.", rich_help_panel=LEARNING),
+    typer.Option("--learning-rate", "--lr", help="The peak learning rate.", rich_help_panel=TRAINING),
 ]
 
 Momentum = Annotated[
@@ -88,7 +88,7 @@ Momentum = Annotated[
         "--momentum",
         help="For sgd: the share of the previous step's direction that is kept, from 0 up to but not including 1; "
         "try 0.9.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
     ),
 ]
 
@@ -97,7 +97,7 @@ Nesterov = Annotated[
     typer.Option(
         "--nesterov/--no-nesterov",
         help="For sgd with momentum: look ahead along the direction kept.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
         show_default=False,
     ),
 ]
@@ -108,7 +108,7 @@ WeightDecay = Annotated[
         "--weight-decay",
         help="Pull the weights toward zero, against overfitting; try 0.01 with adamw and muon, 1e-4 with the "
         "others. By default 0.01 for adamw and muon, otherwise 0.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
         show_default=False,
     ),
 ]
@@ -119,7 +119,7 @@ DecayBiasAndNorm = Annotated[
         "--decay-bias-and-norm/--no-decay-bias-and-norm",
         help="Whether weight decay also applies to biases and to the scales and shifts of normalization (all "
         "parameters with a single axis), or only to weights. Networks with normalization often end higher without.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
         show_default=False,
     ),
 ]
@@ -130,12 +130,12 @@ ClipNorm = Annotated[
         "--clip-norm",
         help="Before each step, shorten the gradient of all parameters together to at most this norm, against "
         "single steps that throw the training off; try 1. Each epoch reports how often it was clipped. 0: off.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
     ),
 ]
 
 Schedule = Annotated[
-    str | None, typer.Option("--schedule", help="constant, step, cosine or one-cycle.", rich_help_panel=LEARNING)
+    str | None, typer.Option("--schedule", help="constant, step, cosine or one-cycle.", rich_help_panel=TRAINING)
 ]
 
 Warmup = Annotated[
@@ -143,7 +143,7 @@ Warmup = Annotated[
     typer.Option(
         "--warmup",
         help="Steps during which the learning rate rises; below 1, a share of all steps.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
     ),
 ]
 
@@ -152,7 +152,7 @@ LabelSmoothing = Annotated[
     typer.Option(
         "--label-smoothing",
         help="Spread this fraction of each label evenly over all classes, against overconfidence; 0.1 is usual.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
     ),
 ]
 
@@ -162,13 +162,13 @@ Ema = Annotated[
         "--ema",
         help="Validate, test and keep an exponential moving average of the weights over about the last 1/(1 - EMA) "
         "steps, such as 0.999 for 1,000, but never more than about the last ninth of the steps so far; 0: off.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
     ),
 ]
 
 Accumulate = Annotated[
     int,
-    typer.Option("--accumulate", help="Batches whose gradients are combined in one step.", rich_help_panel=LEARNING),
+    typer.Option("--accumulate", help="Batches whose gradients are combined in one step.", rich_help_panel=TRAINING),
 ]
 
 EarlyStopping = Annotated[
@@ -176,7 +176,7 @@ EarlyStopping = Annotated[
     typer.Option(
         "--early-stopping",
         help="Stop after this many epochs without a lower validation loss.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
     ),
 ]
 
@@ -186,12 +186,12 @@ ClassWeights = Annotated[
         "--class-weights",
         help="Weight of each class in the loss: balanced (all classes equal, whatever their number of images), or "
         "by name, such as cat=2,dog=1.",
-        rich_help_panel=LEARNING,
+        rich_help_panel=TRAINING,
     ),
 ]
 
 Seed = Annotated[
-    int, typer.Option("--seed", help="Random seed; the same seed gives the same weights.", rich_help_panel=LEARNING)
+    int, typer.Option("--seed", help="Random seed; the same seed gives the same weights.", rich_help_panel=TRAINING)
 ]
 
 Normalize = Annotated[

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from rot180.cli import as_for_train
-from rot180.cli.as_for_train import DATA, TRAINING
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
 from rot180.cli.options import JSON_HELP
-from rot180.cli.train import INTERRUPTED, check_alone, share_or_data
+from rot180.cli.resuming import INTERRUPTED, check_alone
+from rot180.cli.train_options import DATA, TRAINING
 
 HELD = "As for train. If given, it is not searched."
 STUDY = "Study"
@@ -199,7 +199,7 @@ def tune(
                 on_bad_file=on_bad_file,
                 label_column=label_column,
                 limit=limit,
-                validation=share_or_data(validation),
+                validation=as_for_train.share_or_data(validation),
                 engine=engine,
             )
             names = None if search is None else [name.strip() for name in search.split(",")]

@@ -19,8 +19,8 @@ from rot180.nn import Network, Preprocessing
 from rot180.nn.validation import image_shape as checked_shape
 from rot180.ops.types import Array
 from rot180.training import History, Optimizer, fit, optimizer
+from rot180.training.batches import Examples
 from rot180.training.fit import hold_out
-from rot180.training.loop import Examples
 from rot180.training.predict import run_prediction
 from rot180.training.progress_bar import ProgressBar
 from rot180.training.recipe import Recipe

@@ -11,8 +11,8 @@ from rot180.errors import ArgumentError, NotationError, ShapeError
 from rot180.nn import MODELS, Network, model
 from rot180.nn.models import adapted_model, default_network
 from rot180.runs.source import open_source, with_new_head
+from rot180.training.batches import Examples
 from rot180.training.head import compute_features, fit_head
-from rot180.training.loop import Examples
 from rot180.training.recipe import Recipe, fine_tuning, recipe
 
 Shape = tuple[int, ...]

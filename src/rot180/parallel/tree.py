@@ -9,6 +9,9 @@ tree is added by whoever has received them. A node without a right child is its 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
 
 from rot180.ops.types import Array
 
@@ -21,7 +24,6 @@ class Partial:
 
     Examples
     --------
-    >>> import numpy as np
     >>> partial = Partial()
     >>> for leaf in range(2, 5):
     ...     partial.add(leaf, np.array([float(leaf)]))
@@ -45,7 +47,6 @@ class Partial:
 def total(nodes: Mapping[Node, Array], leaves: int) -> Array:
     """Return the sum of all leaves, of which `nodes` are some; its array may be one of theirs.
 
-    >>> import numpy as np
     >>> total({(1, 0): np.array([3.0]), (0, 2): np.array([4.0])}, leaves=3).tolist()
     [7.0]
     """
@@ -68,17 +69,14 @@ def leaves_of(rank: int, size: int, leaves: int) -> range:
     return range(rank * leaves // size, (rank + 1) * leaves // size)
 
 
-def nodes_of(rank: int, size: int, leaves: int) -> list[Node]:
+@cache
+def nodes_of(rank: int, size: int, leaves: int) -> tuple[Node, ...]:
     """Return the nodes that `Partial` has after the leaves of one of `size` processes.
 
     >>> nodes_of(1, 3, 8)
-    [(1, 1), (0, 4)]
+    ((1, 1), (0, 4))
     """
-    nodes: dict[Node, None] = {}
+    partial = Partial()
     for leaf in leaves_of(rank, size, leaves):
-        level, index = 0, leaf
-        while index % 2 and (level, index - 1) in nodes:
-            del nodes[level, index - 1]
-            level, index = level + 1, index // 2
-        nodes[level, index] = None
-    return list(nodes)
+        partial.add(leaf, np.zeros(0))
+    return tuple(partial.nodes)

@@ -20,10 +20,10 @@ from rot180.nn import BatchNorm2d, GlobalAvgPool2d, Linear, Network, Node
 from rot180.nn.weighted import Weighted, build_with_zeros
 from rot180.runs.folder import RunFolder, load_run
 from rot180.runs.model_file import is_model_file, model_bytes
+from rot180.training.batches import Examples
 from rot180.training.class_weights import class_weights_of
 from rot180.training.fit import hold_out
 from rot180.training.head import compute_features, fit_head
-from rot180.training.loop import Examples
 
 EARLIEST = 0.01
 """The learning rate of the layer next to the image, as a share of the last one's; in between it grows evenly."""

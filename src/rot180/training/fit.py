@@ -22,11 +22,12 @@ from rot180.nn.network import Network
 from rot180.nn.validation import real_number, whole_number
 from rot180.ops.types import Array
 from rot180.parallel.communicator import ALONE, Communicator
+from rot180.training.batches import Examples
 from rot180.training.class_weights import ClassWeights, class_weights_of
 from rot180.training.data_parallel import DataParallel, read_shards
 from rot180.training.events import Subscriber
 from rot180.training.history import History
-from rot180.training.loop import Examples, Progress, Settings, train
+from rot180.training.loop import Progress, Settings, train
 from rot180.training.metrics import check_labels, class_count
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizer import optimizer as optimizer_by_name

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 from rot180.data.augment import Augmentation
 from rot180.data.lazy import Images
@@ -20,22 +20,14 @@ from rot180.data.loader import read_ahead
 from rot180.errors import NonFiniteError
 from rot180.ops.types import Array
 from rot180.parallel.communicator import ALONE
-from rot180.training.data_parallel import DataParallel, Shard
+from rot180.training.batches import EpochBatches, Examples
+from rot180.training.data_parallel import DataParallel
 from rot180.training.diagnosis import refuse_non_finite_weights
 from rot180.training.evaluate import EvaluationStopped, run_evaluation
 from rot180.training.events import EpochDone, Event, StepDone, Subscriber, TrainingEnded, TrainingStarted
 from rot180.training.interrupt import interruptible
 from rot180.training.schedule import Schedule
-from rot180.training.streams import epoch_flips, epoch_order, stream
 from rot180.training.trainer import Trainer
-
-
-class Examples(NamedTuple):
-    """Images, their labels, and how much each of them counts in the loss; None for all alike."""
-
-    images: Images
-    labels: Array
-    weights: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -192,9 +184,7 @@ def train(
     given = Examples(images, labels, sample_weights)
 
     def batch_of(epoch: int, batch: int) -> tuple[Array, Array]:
-        order = epoch_order(trainer.seed, epoch, len(images))
-        flips = epoch_flips(trainer.seed, epoch, len(images))
-        return _batch(given, order, flips, settings, trainer, epoch, batch)[:2]
+        return EpochBatches(given, settings, trainer, epoch).whole(batch)[:2]
 
     communicator = ALONE if parallel is None else parallel.communicator
 
@@ -213,18 +203,8 @@ def train(
             if settings.early_stopping and progress.epoch - (progress.best_epoch or 0) >= settings.early_stopping:
                 stop("early_stopping")
                 break
-            order = epoch_order(trainer.seed, progress.epoch, len(images))
-            flips = epoch_flips(trainer.seed, progress.epoch, len(images))
-
-            make = partial(
-                _batch if parallel is None else partial(_shards, parallel),
-                given,
-                order,
-                flips,
-                settings,
-                trainer,
-                progress.epoch,
-            )
+            prepared = EpochBatches(given, settings, trainer, progress.epoch)
+            make = prepared.whole if parallel is None else partial(prepared.shards, parallel)
             made: Generator[Any] = read_ahead(make, range(progress.batch, batches), workers=workers)
 
             # one pass over the images, or the rest of one
@@ -343,57 +323,3 @@ def train(
         if not is_over:
             trainer.keep_average()  # only now: a checkpoint needs the weights themselves
     return reason
-
-
-def _shards(
-    parallel: DataParallel,
-    given: Examples,
-    order: Array,
-    flips: Array,
-    settings: Settings,
-    trainer: Trainer,
-    epoch: int,
-    batch: int,
-) -> list[Shard]:
-    """Return this process's shards of one batch; each depends only on the order, the seed, epoch, batch and number."""
-    chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
-    return [
-        Shard(number, *_taken(given, part, flips, settings, trainer, (epoch, batch, number)))
-        for number, part in parallel.cut(chosen)
-    ]
-
-
-def _batch(
-    given: Examples,
-    order: Array,
-    flips: Array,
-    settings: Settings,
-    trainer: Trainer,
-    epoch: int,
-    batch: int,
-) -> tuple[Array, Array, Array | None]:
-    """Return the images, labels and weights of one batch.
-
-    They depend only on the order, the seed, the epoch and the batch.
-    """
-    chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
-    return _taken(given, chosen, flips, settings, trainer, (epoch, batch))
-
-
-def _taken(
-    given: Examples, chosen: Array, flips: Array, settings: Settings, trainer: Trainer, place: tuple[int, ...]
-) -> tuple[Array, Array, Array | None]:
-    """Return the chosen images, their labels and weights, augmented with the random numbers of this place."""
-    weights = None if given.weights is None else given.weights[chosen]
-    if settings.augment is None or not len(chosen):
-        return given.images[chosen], given.labels[chosen], weights
-    images, labels = settings.augment(
-        given.images,
-        given.labels,
-        stream(trainer.seed, "augment", *place),
-        trainer.model.output_shape[0],
-        trainer.limits,
-        chosen=chosen,
-        flips=flips,
-    )
-    return images, labels, weights
