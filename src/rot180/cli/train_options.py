@@ -333,7 +333,7 @@ Shards = Annotated[
         "--shards",
         help="Cut each batch into so many parts, such as 8, whose gradients are added in a fixed order: the same "
         "weights, bit for bit, on 1, 2, 4 and 8 processes (mpiexec -n 4 rot180 train ...). By default one part for "
-        "each process, and results agree to rounding.",
+        "each process, on whose number the weights then depend.",
         rich_help_panel=RUN,
     ),
 ]

@@ -17,6 +17,7 @@ from rot180.data.loader import read_ahead
 from rot180.errors import ArgumentError
 from rot180.nn.pixel_range import as_pixels
 from rot180.ops.types import Array
+from rot180.parallel.start import cores
 
 PIECE = 256
 """Files that a thread samples at a time for the fingerprint."""
@@ -157,7 +158,7 @@ class LazyImages:
             return b"".join(_digest(image, whole=whole) for image in self._encoded[start : start + step])
 
         starts = range(0, len(self), step)
-        made = read_ahead(piece, starts, workers=min(os.cpu_count() or 1, 8))
+        made = read_ahead(piece, starts, workers=min(cores(), 8))
         for start, digests in zip(starts, made, strict=True):
             found.update(digests)
             if on_read is not None:

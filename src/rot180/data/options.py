@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from rot180.data.image import ImageFacts
 from rot180.errors import ArgumentError, DataError
 from rot180.nn.preprocessing import RESIZES, read_resizing
+from rot180.parallel.start import cores
 
 ON_BAD_FILE = ("strict", "skip")
 """What to do about a file that is not a readable image."""
@@ -78,7 +78,7 @@ class ImageOptions:
     memory: int = 1024**3
     keeps_files: bool = False
     keeps_names: bool = False
-    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
+    workers: int = field(default_factory=lambda: min(cores(), 8))
     progress: Progress = _silent
     on_fact: Callable[[ImageFacts], None] | None = None
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from rot180.errors import ArgumentError
+from rot180.parallel.start import cores
 
 _threads: int | None = None
 
@@ -62,7 +63,7 @@ def most_threads() -> int:
     given = os.environ.get("NUMBA_NUM_THREADS", "")
     if given.isdecimal() and int(given) > 0:
         return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def chosen_threads() -> int | None:

@@ -34,6 +34,7 @@ SECONDS_TO_FINISH = 60.0
 """How long the others leave to process 0 after an error of all of them, which it records."""
 
 _connected: Communicator | None = None
+_share_of_cores: int | None = None
 
 
 def launched() -> tuple[int, int | None] | None:
@@ -59,7 +60,7 @@ def connect() -> Communicator:
     """
     from rot180.parallel.communicator import ALONE
 
-    global _connected
+    global _connected, _share_of_cores
     found = launched()
     if _connected is not None or found is None or found[1] == 1:
         return _connected or ALONE
@@ -84,13 +85,20 @@ def connect() -> Communicator:
         )
     if communicator.size == 1:
         return ALONE
-    _connected = communicator
+    _connected, _share_of_cores = communicator, communicator.cores
     os.environ.setdefault("NUMBA_NUM_THREADS", str(communicator.cores))
     sys.excepthook = _end_all
     threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
     if communicator.rank == 0 and os.environ.get(LAUNCHED):
         threading.Thread(target=_watch_stdin, daemon=True).start()
     return communicator
+
+
+def cores() -> int:
+    """Return how many cores this process may use; of those that it shares with others of the training, its share."""
+    if _share_of_cores is not None:
+        return _share_of_cores
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_connected() -> bool:

@@ -23,8 +23,12 @@ PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "safetensors")
 """Packages whose versions may change bits of the result."""
 
 
+PROCESSES = "processes"
+"""The name of the number of processes, on which only a run without shards depends."""
+
+
 def environment(
-    dataset: Dataset, engine: str, *, verify: bool = False, progress: Progress | None = None
+    dataset: Dataset, engine: str, *, processes: int = 1, verify: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Return what the bits of a run depend on besides its configuration, as strings and numbers by name.
 
@@ -34,6 +38,8 @@ def environment(
         The data set used for training.
     engine : str
         The engine, such as `compiled`.
+    processes : int
+        How many processes train together.
     verify : bool
         Also read every byte of a data set larger than memory, instead of only a sample of each file.
     progress : callable, optional
@@ -58,6 +64,7 @@ def environment(
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
         "threads": threads(),
+        PROCESSES: processes,
         DATA: fingerprint(dataset),
         SAMPLED: sampled,
         **whole,
@@ -76,7 +83,7 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     >>> differences({"numpy": "2.0.0", "cores": 4}, {"numpy": "2.1.0", "cores": 4})
     ['numpy was 2.0.0 and is now 2.1.0']
     """
-    apart = {DATA, WHOLE, SAMPLED, *begun("")}  # compared by `check_data`, or not about the machine
+    apart = {DATA, WHOLE, SAMPLED, PROCESSES, *begun("")}  # compared elsewhere, or not about the machine
     names = [name for name in now if name in then] + [name for name in then if name not in now]
     names = [name for name in names if name not in apart]
     return [

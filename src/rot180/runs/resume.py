@@ -18,7 +18,7 @@ from rot180.language import translate
 from rot180.parallel.communicator import ALONE, Communicator
 from rot180.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
 from rot180.runs.config import read_config
-from rot180.runs.environment import differences, environment
+from rot180.runs.environment import PROCESSES, differences, environment
 from rot180.runs.fields import RECORDER, check_fields
 from rot180.runs.folder import RunFolder
 from rot180.runs.history_file import iterate_records
@@ -127,7 +127,13 @@ def resume_run(
 
         def open_folder(event: TrainingStarted) -> RunFolder:
             then = folder.read_environment()
-            now = environment(prepared.dataset, event.trainer.engine.name, verify=verify, progress=progress)
+            now = environment(
+                prepared.dataset,
+                event.trainer.engine.name,
+                processes=communicator.size,
+                verify=verify,
+                progress=progress,
+            )
             now |= {} if prepared.source is None else prepared.source.facts()
             check_data(then, now, prepared.dataset.name, force=force, tell=tell)
             if checkpoint is None:
@@ -136,6 +142,13 @@ def resume_run(
             else:
                 if changed := differences(then, now):
                     tell(f"the result may differ in its last bits: {'; '.join(map(translate, changed))}")
+                started_on = then.get(PROCESSES, 1)
+                if settings.shards is None and started_on != communicator.size:
+                    tell(
+                        f"the number of processes was {started_on} when the run started and is now "
+                        f"{communicator.size}: the weights will differ from those of a run without a change of it; "
+                        f"start runs with --shards to avoid that"
+                    )
                 if WHOLE in now and WHOLE not in then:
                     folder.write_environment({**then, WHOLE: now[WHOLE]})
             if checkpoint is not None and (news := _other_rates(event, checkpoint.state.plan["epochs"])) is not None:

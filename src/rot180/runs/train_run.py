@@ -144,7 +144,8 @@ def train_run(
             folder = _make_folder(prepared, out)
             held.callback(RunLock(folder.path).release)
             folder.write_config(prepared.config())
-            found = environment(prepared.dataset, engine, verify=verify, progress=progress)
+            processes = communicator.size
+            found = environment(prepared.dataset, engine, processes=processes, verify=verify, progress=progress)
             facts = {} if prepared.source is None else prepared.source.facts()
             folder.write_environment({**begun(command), **found, **facts})
             return folder

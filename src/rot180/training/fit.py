@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from rot180.nn.network import Network
 from rot180.nn.validation import real_number, whole_number
 from rot180.ops.types import Array
 from rot180.parallel.communicator import ALONE, Communicator
+from rot180.parallel.start import cores
 from rot180.training.batches import Examples
 from rot180.training.class_weights import ClassWeights, class_weights_of
 from rot180.training.data_parallel import DataParallel, read_shards
@@ -144,7 +144,8 @@ def fit(
     shards : int, optional
         Cut each batch into so many parts, a power of two, whose gradients are added in a fixed order: the result has
         the same bits on any number of processes up to that. Statistics of batch normalization, augmentation that mixes
-        images, and random numbers are then those of a shard. By default, one for each process.
+        images, and random numbers are then those of a shard. By default, one for each process, on whose number the
+        result then depends.
     communicator : Communicator
         The processes that train together, `rot180.parallel.connect()`; all of them call `fit` with the same arguments,
         `resume` alone is only for the first.
@@ -215,7 +216,7 @@ def fit(
     if settings.augment is not None and images.ndim != 4:
         raise ShapeError(f"augmentation needs images (N, H, W, C); these are {images.shape}")
     if workers is None:
-        workers = min(os.cpu_count() or 1, 4) if settings.augment or isinstance(images, LazyImages) else 0
+        workers = min(cores(), 4) if settings.augment or isinstance(images, LazyImages) else 0
     held_out = None
     if isinstance(validation, (int, float)):
         (images, labels, weights), held_out = hold_out(Examples(images, labels, weights), validation, seed)

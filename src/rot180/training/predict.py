@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +20,7 @@ from rot180.nn.network import Network
 from rot180.nn.validation import whole_number
 from rot180.ops.softmax import softmax as softmax_of
 from rot180.ops.types import Array
+from rot180.parallel.start import cores
 from rot180.training.diagnosis import refuse_non_finite_outputs
 from rot180.training.inference import inference_engine
 
@@ -183,7 +183,7 @@ def each_ready(
     size = whole_number(batch_size, "batch_size")
     model.refuse_shape(images.shape)
     # Threads decode images while the network processes the previous ones.
-    workers = min(os.cpu_count() or 1, 4) if isinstance(images, LazyImages) else 0
+    workers = min(cores(), 4) if isinstance(images, LazyImages) else 0
     batches = range(0, len(images), size) if batches is None else batches
     pieces = read_ahead(lambda start: images[start : start + size], batches, workers=workers)
     white = model.preprocessing.white_of(images) if white is None else white
