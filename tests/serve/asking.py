@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,4 +119,5 @@ def start(*arguments: str | Path, token: str = "", **environment: str) -> Server
     while server.ask("GET", "/v2/health/ready")[0] != 200:
         if process.poll() is not None:
             raise AssertionError(process.communicate()[1])
+        time.sleep(0.02)  # which leaves the processors to the server
     return server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -10,12 +11,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from asking import Server, start
 
 import rot180
+from rot180.serve import Settings
+from rot180.serve.guard import Guard
+from rot180.serve.metrics import Metrics
 
 TOKEN = "a-token-of-some-length"
 
@@ -128,6 +133,25 @@ def test_a_browser_exchanges_the_token_for_a_cookie(strict: Server) -> None:
     assert TOKEN not in cookie
     assert strict.ask("GET", "/?token=wrong", Authorization=None)[0] == 401
     assert strict.ask("GET", "/?" + "a&" * 50, Authorization=None)[0] == 401
+
+
+def test_the_cookie_belongs_to_the_token_and_is_the_same_in_all_workers() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError
+
+    def cookie(token: str) -> bytes:
+        answers: list[Any] = []
+
+        async def send(message: Any) -> None:
+            answers.append(message)
+
+        guard = Guard(app, Metrics([]), Settings(["x"], token=token), 8000)
+        query = f"token={token}".encode()
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []}
+        asyncio.run(guard(scope, send, send))
+        return dict(answers[0]["headers"])[b"set-cookie"]
+
+    assert cookie(TOKEN) == cookie(TOKEN) != cookie(TOKEN + "-")
 
 
 def test_without_a_page_there_is_none(strict: Server) -> None:
@@ -276,6 +300,32 @@ def test_metrics_are_what_prometheus_reads(server: Server) -> None:
     ]
     assert buckets == sorted(buckets)
     assert server.metric("rot180_workers") == server.metric('rot180_ready_workers{model="colors"}') == 1
+
+
+def test_batches_and_times_are_counted_in_their_buckets() -> None:
+    metrics = Metrics(["a", "b"])
+    for images in (1, 2, 5, 2000):
+        metrics.ran("b", images, 0.25)
+    metrics.answered("infer", 200, 0.003)
+    metrics.answered("infer", 418, 99.0)
+    lines = metrics.text({"a": 7, "b": 0}).splitlines()
+    for line in (
+        'rot180_batch_images_bucket{model="a",le="+Inf"} 0',
+        'rot180_batch_images_bucket{model="b",le="1"} 1',
+        'rot180_batch_images_bucket{model="b",le="4"} 2',
+        'rot180_batch_images_bucket{model="b",le="8"} 3',
+        'rot180_batch_images_bucket{model="b",le="1024"} 3',
+        'rot180_batch_images_bucket{model="b",le="+Inf"} 4',
+        'rot180_batch_images_sum{model="b"} 2008',
+        'rot180_compute_seconds_total{model="b"} 1',
+        'rot180_waiting_images{model="a"} 7',
+        'rot180_request_seconds_bucket{route="infer",le="0.0025"} 0',
+        'rot180_request_seconds_bucket{route="infer",le="0.005"} 1',
+        'rot180_request_seconds_bucket{route="infer",le="10.0"} 1',
+        'rot180_request_seconds_count{route="infer"} 2',
+        'rot180_requests_total{route="infer",status="421"} 1',  # the last status of its hundred that is known
+    ):
+        assert line in lines, line
 
 
 def test_the_log_has_a_json_object_a_line(server: Server) -> None:

@@ -18,6 +18,8 @@ from rot180.cli import main
 from rot180.errors import ArgumentError
 from rot180.inside import attribution
 from rot180.serve.form import read_form
+from rot180.serve.pictures import look
+from rot180.serve.served import Served
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +146,18 @@ def test_the_page_is_told_what_the_network_sees_and_what_its_layers_make_of_it(s
         height, width, channels = layer["shape"]
         assert arrays[layer["name"]].shape == (channels, height, width)
         assert np.abs(arrays[layer["name"]]).max() == np.float32(layer["largest"])
+
+
+def test_of_large_maps_every_second_row_is_shown_and_of_many_the_first() -> None:
+    model = rot180.network("100x80x1 > conv1x1:14 relu > gap > fc2").build(seed=0)
+    file = BytesIO()
+    image = np.random.default_rng(4).integers(256, size=(100, 80), dtype=np.uint8)
+    Image.fromarray(image).save(file, "PNG")
+    body = look(file.getvalue(), "x", Served("x", model))
+    header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
+    layer = json.loads(header["__metadata__"]["layers"])[0]
+    assert (layer["shape"], layer["step"]) == ([100, 80, 14], 2)
+    assert load(body)["conv1"].shape == (12, 50, 40)
 
 
 def test_the_reasons_are_those_of_attribution(server: Server, folder: Path) -> None:

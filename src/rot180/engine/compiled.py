@@ -210,7 +210,7 @@ class CompiledEngine:
         return self._gradients
 
     def forward(self, images: Array, *, softmax: bool = False, steady: bool = False) -> Array:
-        """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax."""
+        """Return what `Engine.forward` describes; `steady` makes a plan of its own for a single image."""
         kind = "steady" if steady and len(images) == 1 else "inference"
         images = self.model.accept(images)
         if len(images) == 0:

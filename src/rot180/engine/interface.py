@@ -112,7 +112,13 @@ class Engine(Protocol):
         """The length of the flat array that `form` returns and `apply` takes."""
 
     def forward(self, images: Array, *, softmax: bool = False, steady: bool = False) -> Array:
-        """Return the outputs for preprocessed images in inference mode (no dropout, no noise), or their softmax.
+        """Return the outputs for preprocessed images in inference mode (no dropout, no noise).
 
-        With `steady`, the compiled engine gives a single image the bits that it has in any larger batch.
+        Parameters
+        ----------
+        images : (N, ...)
+        softmax : bool
+            Return the softmax of the outputs instead.
+        steady : bool
+            Give a single image the bits that it has in a larger batch, where an engine can.
         """

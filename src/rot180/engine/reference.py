@@ -143,7 +143,7 @@ class ReferenceEngine:
             self._sums, self._images = {}, 0
 
     def forward(self, images: Array, *, softmax: bool = False, steady: bool = False) -> Array:
-        """Return the outputs for preprocessed images in inference mode, or their softmax."""
+        """Return what `Engine.forward` describes; NumPy's products cannot be `steady`, which is ignored."""
         outputs, _ = self.model.forward(images, training=False)
         return softmax_of(outputs) if softmax else outputs
 
