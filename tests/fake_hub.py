@@ -149,6 +149,8 @@ class Handler(BaseHTTPRequestHandler):
         if what == "branch":
             server.branches[name][branch] = dict(server.branches[name]["main"])
             return self._answer({})
+        if what == "commit" and branch not in server.branches[name]:
+            return self._answer({"error": f"there is no branch {branch}"}, 404)
         if what == "commit":
             lines = [json.loads(line) for line in body.splitlines()]
             return self._answer(server.commit(name, branch, lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from rot180.errors import ArgumentError, ModelError
 from rot180.interop import hub
 from rot180.interop.weights import save_weights
 from rot180.runs import load_run
-from rot180.runs.card import repository_files
+from rot180.runs.card import measured, repository_files
 from rot180.runs.repository import pull, push
 from rot180.runs.source import open_source
 from rot180.runs.train_run import RunSettings, train_run
@@ -127,6 +128,15 @@ def test_a_run_that_was_not_tested_says_so(run, tmp_path):
     assert "measured" not in json.loads(files["config.json"])["rot180"]
 
 
+def test_a_test_of_other_weights_does_not_count(run, tmp_path):
+    """A run that was trained further after its test has none."""
+    shutil.copytree(run, tmp_path / "run")
+    with (tmp_path / "run" / "history.jsonl").open("a") as file:
+        file.write('{"event": "extended", "before": 2, "epochs": 3}\n')
+    assert set(measured(load_run(run))) == {"test", "validation"}
+    assert set(measured(load_run(tmp_path / "run"))) == {"validation"}
+
+
 def test_private_repositories_need_the_token_which_stays_with_the_hub(run, server, monkeypatch, tmp_path):
     send(run, "maker/hidden", private=True, license="mit")
     assert server.private["maker/hidden"]
@@ -173,6 +183,12 @@ def test_what_cannot_be_pushed(run, server, monkeypatch, tmp_path):
     with pytest.raises(ModelError, match="maker/digits exists and is public; make it private on the hub first"):
         send(run, "maker/digits", private=True)
     assert send(run, "maker/other")[1] == ["without --license, nobody else may use the network"]
+    shutil.copytree(run, tmp_path / "tuned")
+    environment = json.loads((run / "environment.json").read_text())
+    (tmp_path / "tuned" / "environment.json").write_text(json.dumps({**environment, "source_license": "cc-by-nc-4.0"}))
+    assert send(tmp_path / "tuned", "maker/other")[1] == [
+        "without --license, nobody else may use the network; the weights it started from: cc-by-nc-4.0"
+    ]
     for part, status, message in (
         ("/commit/", 403, "the token may not write there .*check the owner"),
         ("/preupload/", 400, "the hub answered 400"),
@@ -203,6 +219,13 @@ def test_what_cannot_be_pushed(run, server, monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     with pytest.raises(ModelError, match="push needs a token that may write; log in with: hf auth login"):
         send(run, "maker/digits")
+
+
+@pytest.mark.parametrize("config", ["[", "[]", "{}", '{"rot180": {"measured": {"test": {"accuracy": "high"}}}}'])
+def test_figures_that_are_none(run, server, config):
+    weights = (run / "model.safetensors").read_bytes()
+    server.put_repository("maker/odd", {"model.safetensors": weights, "config.json": config.encode()})
+    assert pull("maker/odd").measured == {}
 
 
 def test_weights_of_other_programs_are_imported_instead(server, tmp_path):

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import fields, replace
+from types import SimpleNamespace
 from typing import get_type_hints
 
 import numpy as np
@@ -24,10 +25,12 @@ import rot180
 from rot180.cli.app import app
 from rot180.cli.train import train as train_command
 from rot180.cli.tune import tune as tune_command
+from rot180.cli.tune_output import TuningBar
 from rot180.data.augment import parse_augmentation
 from rot180.errors import ArgumentError, ModelError
 from rot180.nn import MODELS
 from rot180.nn.width import widened
+from rot180.pictures import trials as draw_trials
 from rot180.runs.command import train_options
 from rot180.runs.config import read_config
 from rot180.runs.lock import RunLock
@@ -35,7 +38,7 @@ from rot180.runs.prepare import prepare
 from rot180.runs.settings import RunSettings, settings_from
 from rot180.tuning import tune as tuning
 from rot180.tuning.space import applied, augmentations, searched, space_around
-from rot180.tuning.trial import FAILED, FINISHED, PRUNED, TrialEnded, TrialStarted
+from rot180.tuning.trial import FAILED, FINISHED, PRUNED, Trial, TrialEnded, TrialStarted, best_of
 from rot180.tuning.tune import resume_tuning, tune
 
 SMALL = RunSettings(model="8x8x1 > fc16 relu > fc10", epochs=2, limit=200, batch_size=20)
@@ -150,6 +153,69 @@ def test_a_signal_stops_it(tmp_path):
     assert len(found.trials) <= 2
 
 
+def test_a_process_that_is_killed_before_its_first_trial_is_asked_for(study, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning.optuna.Study, "ask", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tune(SMALL, trials=2, out=tmp_path / "study")
+    assert facts(resume_tuning(tmp_path / "study").trials) == facts(study.trials)[:2]
+
+
+def test_which_trials_are_pruned(tmp_path, monkeypatch):
+    """After four that have finished, those behind their median, but not before a quarter of the epochs."""
+    pruned = []
+
+    def train(settings, dataset, subscribers, falls_behind, on_start):
+        accuracy = 0.9 - 0.1 * len(pruned)
+        epoch = next((epoch for epoch in range(1, 9) if falls_behind(epoch, accuracy)), None)
+        pruned.append(epoch)
+        kept = SimpleNamespace(validation_accuracy=accuracy, validation_loss=1.0)
+        return SimpleNamespace(stopped="finished" if epoch is None else PRUNED, kept=kept), None
+
+    monkeypatch.setattr(tuning, "train_trial", train)
+    found = tune(replace(SMALL, epochs=8), trials=6, search=["lr"], out=tmp_path / "study")
+    assert pruned == [None] * 4 + [2, 2]
+    assert [trial.state for trial in found.trials] == [FINISHED] * 4 + [PRUNED] * 2
+
+
+def test_the_best_of_equally_accurate_trials_has_the_lowest_loss():
+    def trial(number, accuracy, loss):
+        return Trial(number, PRUNED if accuracy is None else FINISHED, {}, (), accuracy, loss, 0.0)
+
+    trials = [trial(1, 0.5, 0.1), trial(2, 0.9, 0.4), trial(3, 0.9, 0.3), trial(4, 0.9, 0.3), trial(5, None, 0.0)]
+    assert best_of(trials) == trials[2]
+    assert best_of([trials[0], trial(2, 0.5, None)]) == trials[0]
+    assert best_of(trials[4:]) is None
+
+
+def test_what_changed_since_a_study_began_is_told(tmp_path):
+    path = tune(SMALL, trials=1, search=["lr"], out=tmp_path / "study").folder.environment_path
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({**known, "numpy": "0.1"}))
+    told = []
+    resume_tuning(path.parent, tell=told.append)
+    assert told == [f"numpy was 0.1 and is now {np.__version__}"]
+
+
+def test_the_bar_moves_with_each_batch(tmp_path):
+    seen = []
+    bar = TuningBar(quiet=True)
+    tune(SMALL, trials=2, search=["lr"], out=tmp_path / "study", subscribers=[bar, lambda _: seen.append(bar.done)])
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0, 2)
+    assert len(set(seen)) == 1 + 2 * 2 * 8  # trials, epochs, batches
+
+
+def test_the_picture_shows_the_best_so_far():
+    figure = draw_trials([0.5, 0.9, None, 0.7], [FINISHED, FINISHED, FAILED, FINISHED], {"lr": [0.1, 0.2, 9.0, 0.3]})
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
+    np.testing.assert_allclose(lines["best so far"], [50, 90, 90, 90])
+    np.testing.assert_allclose(lines["failed"], [50])
+
+
 def write_data(path, test):
     generator = np.random.default_rng(0)
     labels = np.arange(120) % 3
@@ -190,6 +256,12 @@ def test_the_images_to_validate_on_are_the_datas_own_if_there_are_any(tmp_path):
     assert "--validation" not in found.command
     shared = tune(replace(settings, validation=0.5), trials=1, search=["lr"], out=tmp_path / "other")
     assert "--validation 0.5" in shared.command
+
+
+def test_the_command_trains_on_all_images_unless_it_stops_early(study, tmp_path):
+    assert "--validation" not in study.command
+    found = tune(replace(SMALL, early_stopping=1), trials=1, search=["lr"], out=tmp_path / "study")
+    assert "--validation 0.2" in found.command
 
 
 @pytest.mark.parametrize(
@@ -309,6 +381,7 @@ def test_every_setting_of_a_training_is_an_option():
     ("old", "new", "message"),
     [
         ("[tuning]", "[tunings]", "trials is missing"),
+        ('network = "8x8x1 > fc16', 'network = "8x8x1 > fc15', "the network of the study is '8x8x1 > fc15 relu"),
         ("network", "networks", r"no table \[tuning\] in it"),
         ("trials = 1", "trials = -1", "tuning.trials|trials must be a whole number"),
         ("trials = 1", "trials = 0", "trials must be at least 1"),

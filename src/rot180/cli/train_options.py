@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+from rot180.cli.options import JSON_HELP
 
 NETWORK, TRAINING, DATA, RUN = "Network", "Training", "Data", "Run"
 """The titles of their frames in the help."""
@@ -350,4 +351,4 @@ Watchdog = Annotated[
 
 Pictures = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Draw pictures, or not.", rich_help_panel=RUN)]
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=RUN)]
+Json = Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel=RUN)]

@@ -77,6 +77,11 @@ class TuningBar:
         self._began = self._start = self._now = 0.0
         self._batches = 0
 
+    @property
+    def done(self) -> float:
+        """The trials that are done, the one that runs counted by its batches."""
+        return self._bar.tasks[0].completed if self._bar.tasks else 0.0
+
     def __enter__(self) -> Self:
         return self
 
