@@ -31,7 +31,10 @@ def test_a_failed_training_is_resumed_with_its_own_settings(words, resumed):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["evaluate", "a"], "launch runs train, on several processes; it is 'evaluate'"),
+        (
+            ["evaluate", "a"],
+            "train on several processes, as in: rot180 launch -n 2 -- train --out runs/a; the command given is 'evaluate'",
+        ),
         (["train"], "launch needs the run's folder, to find it again after a failure; add --out"),
     ],
 )
@@ -43,6 +46,16 @@ def test_commands_that_cannot_be_continued_are_refused(words, message, capsys):
 def test_a_missing_launcher_is_named():
     with pytest.raises(ArgumentError, match=r"there is no 'no-such-mpiexec' to start several processes with"):
         launcher_command("no-such-mpiexec -hosts a,b")
+
+
+@pytest.mark.parametrize("given", ["", " ", "'mpiexec"])
+def test_a_launcher_that_is_no_command_is_refused(given):
+    with pytest.raises(ArgumentError, match="--launcher must be a command and its options"):
+        launcher_command(given)
+
+
+def test_the_command_needs_no_dashes_before_it(capsys):
+    assert main(["launch", "-n", "2", "--launcher", "true", "train", "--out", "a", "--lr", "0.1"]) == 0
 
 
 def test_a_launcher_brings_its_own_options():

@@ -86,7 +86,7 @@ def root(
 
 
 app.command()(train)
-app.command()(launch)
+app.command(context_settings={"allow_interspersed_args": False})(launch)  # the rest belongs to the command
 app.command("find-lr")(find_lr)
 app.command()(tune)
 app.command()(evaluate)

@@ -79,7 +79,10 @@ def _read(command: list[str]) -> tuple[Path, list[str]]:
     from rot180.errors import ArgumentError
 
     if command[0] != "train":
-        raise ArgumentError(f"launch runs train, on several processes; it is {command[0]!r}")
+        raise ArgumentError(
+            f"launch runs train on several processes, as in: rot180 launch -n 2 -- train --out runs/a; the command "
+            f"given is {command[0]!r}"
+        )
     app = typer.Typer(add_completion=False)
     app.command()(train)
     parser = typer.main.get_command(app)
@@ -91,14 +94,15 @@ def _read(command: list[str]) -> tuple[Path, list[str]]:
             "launch needs the run's folder, to find it again after a failure; add --out, such as runs/a"
         )
     words = ["train", "--resume", str(folder)]
-    if values["resume"] and values["data"]:
+    kept = set(WITH_RESUME) - {"data", "resume"}
+    if not values["resume"]:
+        kept.remove("epochs")
+    elif values["data"]:
         words.insert(1, values["data"])
     for parameter in parser.params:
         name = str(parameter.name)
         source = context.get_parameter_source(name)
-        if name in WITH_RESUME[2:] and source is not None and source.name == "COMMANDLINE":
-            if name == "epochs" and not values["resume"]:
-                continue
+        if name in kept and source is not None and source.name == "COMMANDLINE":
             words += _spelled(parameter, values[name])
     return Path(folder), words
 

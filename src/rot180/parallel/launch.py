@@ -31,9 +31,14 @@ def launcher_command(given: str | None) -> list[str]:
     Raises
     ------
     ArgumentError
-        It is not installed.
+        It is not installed, or no command is given.
     """
-    words = shlex.split(given) if given else ["mpiexec"]
+    try:
+        words = ["mpiexec"] if given is None else shlex.split(given)
+    except ValueError:
+        words = []
+    if not words:
+        raise ArgumentError(f"--launcher must be a command and its options, quoted as in a shell; it is {given!r}")
     beside = Path(sys.executable).with_name(words[0])
     found = str(beside) if beside.is_file() and os.sep not in words[0] else shutil.which(words[0])
     if found is None:
