@@ -33,7 +33,7 @@ def test_a_failed_training_is_resumed_with_its_own_settings(words, resumed):
     [
         (
             ["evaluate", "a"],
-            "train on several processes, as in: rot180 launch -n 2 -- train --out runs/a; the command given is 'evaluate'",
+            "as in: rot180 launch -n 2 -- train --out runs/a; the command given is 'evaluate'",
         ),
         (["train"], "launch needs the run's folder, to find it again after a failure; add --out"),
     ],

@@ -9,8 +9,10 @@ from trainings import CASES, CHAIN, RESIDUAL, digest, measure, train
 
 import rot180
 from rot180.errors import ArgumentError, NonFiniteError, ParallelError
+from rot180.nn.preprocessing import Preprocessing
 from rot180.parallel.communicator import ALONE
-from rot180.training import capture
+from rot180.training import Progress, Trainer, capture
+from rot180.training.data_parallel import DataParallel
 from rot180.training.events import StepDone, TrainingStarted
 
 
@@ -77,6 +79,26 @@ def test_a_training_resumes_with_another_number_of_processes():
 
     for model in Crew(2).run(resume):
         assert digest(model) == digest(expected)
+
+
+def test_all_processes_start_from_what_the_first_has():
+    def run(member):
+        model = rot180.network("2x2x1 > fc2").build(seed=member.rank)
+        trainer = Trainer(model)
+        trainer.prepare((2, 2, 1))
+        progress = Progress()
+        if member.rank == 0:
+            model.preprocessing = Preprocessing("image")
+            trainer.optimizer.step_count = 7
+            best = {name: array + 1 for name, array in model.state.items()}
+            progress = Progress(epoch=2, step=7, best_loss=0.5, best_epoch=1, best_parameters=best)
+        DataParallel(trainer, member).start_alike(progress, np.arange(4))
+        arrays = {**model.state, **{f"best {name}": array for name, array in progress.best_parameters.items()}}
+        found = {name: array.tolist() for name, array in arrays.items()}
+        return found, model.preprocessing, trainer.optimizer.step_count, progress.epoch, progress.best_loss
+
+    first, second = Crew(2).run(run)
+    assert first == second
 
 
 def test_all_processes_stop_after_the_same_batch_if_one_is_asked_to():
