@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import rot180
 from rot180.errors import NonFiniteError
-from rot180.serve.batching import Batch, Batcher, QueueFull, sizes_of
+from rot180.serve.batching import Batcher, QueueFull, sizes_of
 from rot180.serve.served import Served
 from rot180.training.predict import run_prediction
 
@@ -19,6 +20,11 @@ NETWORKS = {
     "wide": "9x9x1 > conv3x3:8:same relu maxpool2 > fc200 relu > fc7",
     "deep": "10x10x3 > conv3x3:8 bn relu > conv3x3:8:s2 silu > gap > fc4 sigmoid",
 }
+
+
+def counted(ran: list[int]) -> Callable[[str, int, float], None]:
+    """Note how many images each batch had."""
+    return lambda name, images, seconds: ran.append(images)
 
 
 @pytest.fixture
@@ -32,8 +38,14 @@ def test_drawn_requests_have_the_bits_of_prediction_in_whatever_batches_they_fal
     networks: dict[str, Served], max_wait: float
 ) -> None:
     draw = np.random.default_rng(int(1000 * max_wait))
-    ran: list[Batch] = []
-    batcher = Batcher(networks, max_batch=6, max_wait=max_wait, max_queue=10_000, observe=ran.append)
+    ran: list[int] = []
+    batcher = Batcher(
+        networks,
+        max_batch=6,
+        max_wait=max_wait,
+        max_queue=10_000,
+        observe=counted(ran),
+    )
     asked = []
     for _ in range(120):
         served = networks[str(draw.choice(list(networks)))]
@@ -45,14 +57,14 @@ def test_drawn_requests_have_the_bits_of_prediction_in_whatever_batches_they_fal
         expected = run_prediction(served.model, images, tta=served.tta, steady=True)
         assert future.result(timeout=30).tobytes() == expected.tobytes()
     batcher.close()
-    assert {batch.images for batch in ran} <= set(sizes_of(6))
-    assert sum(batch.images for batch in ran) == sum(len(images) for _, images, _ in asked)
+    assert set(ran) <= set(sizes_of(6))
+    assert sum(ran) == sum(len(images) for _, images, _ in asked)
     assert len(ran) < 0.8 * sum(len(images) for _, images, _ in asked)
 
 
 def test_images_are_joined_not_requests(networks: dict[str, Served]) -> None:
-    ran: list[Batch] = []
-    batcher = Batcher(networks, max_batch=4, max_wait=0.3, observe=ran.append)
+    ran: list[int] = []
+    batcher = Batcher(networks, max_batch=4, max_wait=0.3, observe=counted(ran))
     while not batcher.is_ready:
         time.sleep(0.01)
     ready = np.zeros((3, 9, 9, 1), np.float32)
@@ -60,7 +72,7 @@ def test_images_are_joined_not_requests(networks: dict[str, Served]) -> None:
     for future in futures:
         assert future.result(timeout=10).shape == (3, 7)
     batcher.close()
-    assert [batch.images for batch in ran] == [4, 4, 4]
+    assert ran == [4, 4, 4]
 
 
 def test_a_long_request_lets_others_pass(networks: dict[str, Served]) -> None:
@@ -100,6 +112,19 @@ def test_a_request_that_cannot_be_answered_does_not_spoil_its_neighbors(networks
     with pytest.raises(NonFiniteError, match="the outputs are not finite"):
         futures[1].result(timeout=30)
     batcher.close()
+
+
+@pytest.mark.parametrize("patient", [False, True])
+def test_of_a_request_that_has_failed_nothing_more_runs(networks: dict[str, Served], patient: bool) -> None:
+    ran: list[int] = []
+    batcher = Batcher(networks, max_batch=2, observe=counted(ran))
+    bad = np.full((5000, 9, 9, 1), 3e38, np.float32)
+    with pytest.raises(NonFiniteError, match=r"images? 0"):
+        batcher.submit("wide", bad, patient=patient).result(timeout=30)
+    assert batcher.waiting("wide") == 0
+    assert batcher.submit("wide", bad[:1] * 0).result(timeout=30).shape == (1, 7)
+    batcher.close()
+    assert ran == [1]
 
 
 def test_patient_images_run_behind_others_and_are_not_counted(networks: dict[str, Served]) -> None:

@@ -79,7 +79,7 @@ class App:
             max_batch=settings.max_batch,
             max_wait=settings.max_wait,
             max_queue=settings.max_queue,
-            observe=lambda batch: metrics.ran(*batch),
+            observe=metrics.ran,
             deliver=self._deliver,
         )
         routes = [
@@ -149,11 +149,14 @@ class App:
 
     def _named(self, request: Request) -> Served:
         """Return the network that a path names."""
-        name, version = request.path_params["name"], request.path_params.get("version", VERSION)
+        served = self._find(request.path_params["name"])
+        if request.path_params.get("version", VERSION) != VERSION:
+            raise HTTPException(404, f"{served.name} has only version {VERSION}; leave the version out")
+        return served
+
+    def _find(self, name: str) -> Served:
         if name not in self._networks:
             raise HTTPException(404, f"no network is called {name[:40]!r}{did_you_mean(name[:40], self._networks)}")
-        if version != VERSION:
-            raise HTTPException(404, f"{name} has only version {VERSION}; leave the version out")
         return self._networks[name]
 
     async def _run(self, served: Served, ready: Array) -> Array:
@@ -228,11 +231,9 @@ class App:
 
     def _chosen(self, request: Request, command: str) -> Served:
         """Return the network that a request's `model` names, or else the first one."""
-        name = request.query_params.get("model", next(iter(self._networks)))
-        if name not in self._networks:
-            raise HTTPException(404, f"no network is called {name[:40]!r}{did_you_mean(name[:40], self._networks)}")
-        pictures.require_classes(self._networks[name], command)
-        return self._networks[name]
+        served = self._find(request.query_params.get("model", next(iter(self._networks))))
+        pictures.require_classes(served, command)
+        return served
 
     # Everything else.
 

@@ -15,7 +15,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import pairwise
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 
@@ -39,14 +38,6 @@ class QueueFull(Exception):
         self.seconds = seconds
 
 
-class Batch(NamedTuple):
-    """What ran: on which network, how many images, for how long in seconds."""
-
-    name: str
-    images: int
-    seconds: float
-
-
 @dataclass(eq=False)
 class _Request:
     """The images of a request, preprocessed, and where their answers go."""
@@ -58,7 +49,6 @@ class _Request:
     """Since when it has been waiting for its turn: its arrival, or when some of its images ran."""
     future: Future[Array] = field(default_factory=Future)
     taken: int = 0
-    done: int = 0
 
     @property
     def left(self) -> int:
@@ -89,7 +79,7 @@ class Batcher:
     max_wait : float
         Seconds.
     observe : callable
-        Called by its thread with each batch that has run.
+        Called by its thread after each batch with the network's name, the number of images, and the seconds it took.
     deliver : callable
         Called by its thread with a function that tells all whom a batch has answered; calls it, at once or elsewhere.
         One call for a batch spares the thread from waiting for the interpreter's lock after every answer.
@@ -111,7 +101,7 @@ class Batcher:
         max_batch: int = 16,
         max_wait: float = 0.0,
         max_queue: int = 256,
-        observe: Callable[[Batch], None] = lambda batch: None,
+        observe: Callable[[str, int, float], None] = lambda name, images, seconds: None,
         deliver: Callable[[Callable[[], None]], None] = lambda tell: tell(),
     ) -> None:
         self._max_wait, self._max_queue, self._observe, self._deliver = max_wait, max_queue, observe, deliver
@@ -254,21 +244,20 @@ class Batcher:
             answers = predict_ready(queue.engine, ready, tta=queue.served.tta, first=taken[0][1].start, steady=True)
         except NonFiniteError as error:
             if len(taken) == 1:
-                self._fail([taken[0][0]], error)
+                self._fail(queue, [taken[0][0]], error)
             else:  # of one of the requests; the others have their answers
                 for one in taken:
                     self._run(queue, [one])
             return
         except Exception as error:  # whatever it is, nobody may wait for an answer that will not come
-            self._fail([request for request, _ in taken], error)
+            self._fail(queue, [request for request, _ in taken], error)
             return
         seconds = perf_counter() - began
         ends = np.cumsum([0, *(piece.stop - piece.start for _, piece in taken)])
         answered = []
         for (request, piece), (start, stop) in zip(taken, pairwise(ends.tolist()), strict=True):
             request.answers[piece] = answers[start:stop]
-            request.done += stop - start
-            if request.done == len(request.ready):
+            if piece.stop == len(request.ready):
                 answered.append(request)
 
         def tell() -> None:
@@ -277,7 +266,7 @@ class Batcher:
                     request.future.set_result(request.answers)
 
         queue.seconds_per_image = 0.9 * queue.seconds_per_image + 0.1 * seconds / len(ready)
-        self._observe(Batch(queue.served.name, len(ready), seconds))  # first: who has the answer may ask for the counts
+        self._observe(queue.served.name, len(ready), seconds)  # first: who has the answer may ask for the counts
         if answered:
             self._deliver(tell)
 
@@ -285,10 +274,19 @@ class Batcher:
         """Leave nobody waiting for an answer that will not come."""
         with self._changed:
             self._is_closing = True
-            left = [one for queue in self._queues.values() for one in (*queue.requests, *queue.patient)]
-        self._fail(left, QueueFull(1))
+        for queue in self._queues.values():
+            self._fail(queue, [*queue.requests, *queue.patient], QueueFull(1))
 
-    def _fail(self, requests: list[_Request], error: Exception) -> None:
+    def _fail(self, queue: _Queue, requests: list[_Request], error: Exception) -> None:
+        """Answer some requests with an error; what is left of them does not run."""
+        with self._changed:
+            for request in requests:
+                if request in queue.requests:
+                    queue.requests.remove(request)
+                    queue.waiting -= request.left
+                elif request in queue.patient:
+                    queue.patient.remove(request)
+
         def tell() -> None:
             for request in requests:
                 if not request.future.done():
