@@ -145,7 +145,7 @@ def test_the_cookie_belongs_to_the_token_and_is_the_same_in_all_workers() -> Non
         async def send(message: Any) -> None:
             answers.append(message)
 
-        guard = Guard(app, Metrics([]), Settings(["x"], token=token), 8000)
+        guard = Guard(app, Metrics(["x"]), Settings(["x"], token=token), 8000)
         query = f"token={token}".encode()
         scope = {"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []}
         asyncio.run(guard(scope, send, send))

@@ -25,6 +25,16 @@ IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
+def _layout(names: Sequence[str]) -> np.dtype[Any]:
+    """Return what a worker counts, of requests by route and of networks by name."""
+    number = np.float64
+    route = np.dtype([("statuses", number, len(STATUSES)), ("times", number, len(SECONDS) + 1), ("seconds", number)])
+    values = ("images", "seconds", "waiting", "refused", "ready")
+    model = np.dtype([("batches", number, len(IMAGES) + 1), *((value, number) for value in values)])
+    routes, models = ([(key, of) for key in keys] for keys, of in ((ROUTES, route), (names, model)))
+    return np.dtype([("starts", number), ("routes", routes), ("models", models)])
+
+
 class Metrics:
     """What the workers of a server have done.
 
@@ -36,7 +46,7 @@ class Metrics:
     worker : int
         The one that this process is.
     memory : buffer, optional
-        `size_of` numbers, shared by the workers.
+        `size_of` numbers for each worker, shared by them.
 
     Examples
     --------
@@ -53,65 +63,49 @@ class Metrics:
     def __init__(self, names: Sequence[str], workers: int = 1, worker: int = 0, memory: Any = None) -> None:
         self._names = tuple(names)
         length = self.size_of(names)
-        found = np.zeros(workers * length) if memory is None else np.frombuffer(memory, np.float64)
-        self._all = found.reshape(workers, length)
-        self._own = self._all[worker]
+        numbers = np.zeros(workers * length) if memory is None else np.frombuffer(memory, np.float64)
+        self._all = numbers.reshape(workers, length)
+        self._own = self._all[worker].view(_layout(names))
         self._lock = threading.Lock()
-        if not self._own[0]:
-            self._own[0] = 1
-        else:
-            self._own[0] += 1  # started again, in the place of one that ended
+        self._own["starts"] += 1  # not the first, if it is in the place of one that ended
 
     @staticmethod
     def size_of(names: Sequence[str]) -> int:
         """Return how many numbers a worker counts in."""
-        requests = len(ROUTES) * (len(STATUSES) + len(SECONDS) + 2)
-        return 1 + requests + len(names) * (len(IMAGES) + 6)
-
-    def _request_place(self, route: str) -> int:
-        return 1 + ROUTES.index(route) * (len(STATUSES) + len(SECONDS) + 2)
-
-    def _model_place(self, name: str) -> int:
-        before = 1 + len(ROUTES) * (len(STATUSES) + len(SECONDS) + 2)
-        return before + self._names.index(name) * (len(IMAGES) + 6)
+        return _layout(names).itemsize // np.dtype(np.float64).itemsize
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
         if status not in STATUSES:
             status = max((known for known in STATUSES if known // 100 == status // 100), default=500)
-        place = self._request_place(route)
+        counts = self._own["routes"][route]
         with self._lock:
-            self._own[place + STATUSES.index(status)] += 1
-            place += len(STATUSES)
-            self._own[place + bisect_left(SECONDS, seconds)] += 1
-            self._own[place + len(SECONDS) + 1] += seconds
+            counts["statuses"][0, STATUSES.index(status)] += 1
+            counts["times"][0, bisect_left(SECONDS, seconds)] += 1
+            counts["seconds"] += seconds
 
     def ran(self, name: str, images: int, seconds: float) -> None:
         """Count a batch."""
-        place = self._model_place(name)
+        counts = self._own["models"][name]
         with self._lock:
-            self._own[place + bisect_left(IMAGES, images)] += 1
-            place += len(IMAGES) + 1
-            self._own[place : place + 2] += images, seconds
-
-    def waiting(self, name: str, images: int) -> None:
-        """Note how many images wait in this worker."""
-        self._own[self._model_place(name) + len(IMAGES) + 3] = images
+            counts["batches"][0, bisect_left(IMAGES, images)] += 1
+            counts["images"] += images
+            counts["seconds"] += seconds
 
     def refused(self, name: str) -> None:
         """Count a request for which there was no room."""
         with self._lock:
-            self._own[self._model_place(name) + len(IMAGES) + 4] += 1
+            self._own["models"][name]["refused"] += 1
 
     def is_ready(self, name: str, ready: bool) -> None:
         """Note whether this worker answers for a network."""
-        self._own[self._model_place(name) + len(IMAGES) + 5] = ready
+        self._own["models"][name]["ready"] = ready
 
     def text(self, waiting: Mapping[str, int]) -> str:
         """Return the numbers of all workers; `waiting` is by name how many images wait in this one."""
         for name, images in waiting.items():
-            self.waiting(name, images)
-        total = self._all.sum(axis=0)
+            self._own["models"][name]["waiting"] = images
+        total = self._all.sum(axis=0).view(self._own.dtype)[0]
         lines: list[str] = []
 
         def begin(name: str, kind: str, says: str) -> None:
@@ -131,34 +125,30 @@ class Metrics:
 
         begin("rot180_requests_total", "counter", "Answers by route and status.")
         for route in ROUTES:
-            place = self._request_place(route)
-            for at, status in enumerate(STATUSES):
-                if total[place + at]:
-                    sample("rot180_requests_total", total[place + at], route=route, status=status)
+            for status, count in zip(STATUSES, total["routes"][route]["statuses"], strict=True):
+                if count:
+                    sample("rot180_requests_total", count, route=route, status=status)
         begin("rot180_request_seconds", "histogram", "Time from a request's headers to the end of its answer.")
         for route in ROUTES:
-            place = self._request_place(route) + len(STATUSES)
-            counts = total[place : place + len(SECONDS) + 1]
-            if counts.any():
-                histogram("rot180_request_seconds", SECONDS, counts, total[place + len(SECONDS) + 1], route=route)
+            counts = total["routes"][route]
+            if counts["times"].any():
+                histogram("rot180_request_seconds", SECONDS, counts["times"], counts["seconds"], route=route)
         begin("rot180_batch_images", "histogram", "Images per batch.")
         for name in self._names:
-            place = self._model_place(name)
-            counts = total[place : place + len(IMAGES) + 1]
-            histogram("rot180_batch_images", IMAGES, counts, total[place + len(IMAGES) + 1], model=name)
-        after = len(IMAGES) + 1
-        for at, metric, kind, says in (
-            (0, "rot180_images_total", "counter", "Images processed."),
-            (1, "rot180_compute_seconds_total", "counter", "Time spent computing."),
-            (2, "rot180_waiting_images", "gauge", "Images waiting to be computed."),
-            (3, "rot180_refused_total", "counter", "Requests refused because the queue was full."),
-            (4, "rot180_ready_workers", "gauge", "Workers ready to answer."),
+            counts = total["models"][name]
+            histogram("rot180_batch_images", IMAGES, counts["batches"], counts["images"], model=name)
+        for key, metric, kind, says in (
+            ("images", "rot180_images_total", "counter", "Images processed."),
+            ("seconds", "rot180_compute_seconds_total", "counter", "Time spent computing."),
+            ("waiting", "rot180_waiting_images", "gauge", "Images waiting to be computed."),
+            ("refused", "rot180_refused_total", "counter", "Requests refused because the queue was full."),
+            ("ready", "rot180_ready_workers", "gauge", "Workers ready to answer."),
         ):
             begin(metric, kind, says)
             for name in self._names:
-                sample(metric, total[self._model_place(name) + after + at], model=name)
+                sample(metric, total["models"][name][key], model=name)
         begin("rot180_workers", "gauge", "Worker processes.")
         sample("rot180_workers", float(np.count_nonzero(self._all[:, 0])))
         begin("rot180_worker_starts_total", "counter", "Worker starts, restarts included.")
-        sample("rot180_worker_starts_total", total[0])
+        sample("rot180_worker_starts_total", total["starts"])
         return "\n".join(lines) + "\n"
