@@ -150,7 +150,7 @@ def test_an_interrupted_prediction_leaves_no_file(
     def interrupt(*arguments: Any, **options: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(import_module("rot180.training.evaluate"), "run_prediction", interrupt)
+    monkeypatch.setattr(import_module("rot180.training.predict"), "run_prediction", interrupt)
     assert rot180("predict", digits, THREE, "--out", tmp_path / "a.csv").status == 130
     assert list(tmp_path.iterdir()) == []
 

@@ -97,3 +97,10 @@ def test_steps(text: str, loss: object, dtype: type) -> None:
             # y*(1 - y) has lost the digits of 1 - y where y is nearly 1, in both engines, each its own.
             room = 64 * np.finfo(dtype).eps * (1 + 1e-3 * float(np.abs(image).max()))
             np.testing.assert_allclose(parameters[1], parameters[0], rtol=1e-4, atol=room)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+def test_a_network_without_parameters_takes_steps(engine: str) -> None:
+    model = network("6 > tanh softmax").build()
+    result = make_engine(engine, model, CrossEntropyLoss()).train_step(np.ones((2, 6)), np.zeros(2, int), SGD(lr=1e-3))
+    assert result.loss == pytest.approx(np.log(6))

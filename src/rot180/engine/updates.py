@@ -51,6 +51,7 @@ class Updates:
         self.model = model
         self.fused: list[str] = []
         self.stored: list[str] = []
+        self._fused_hyper: dict[str, Array] = {}
         self._optimizer: Updater | None = None
         self._held_state: dict[str, dict[str, Array]] | None = None
         self._given: tuple[str, dict[str, Any]] = "", {}
