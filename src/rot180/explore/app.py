@@ -6,7 +6,7 @@ GET   /api/images/FIRST         some images with their labels, in the safetensor
 GET   /api/pass/NUMBER          a pass: its image, its probabilities, the ends of the color scales
 GET   /api/pass/NUMBER/LAYER    the arrays around a layer, in the safetensors layout; never changes
 GET   /api/pass/NUMBER/LAYER/products/GROUP   its passes as three matrix products, likewise
-GET   /api/events               the training, as server-sent events, at most ten a second
+GET   /api/events               the training, as server-sent events
 GET   /api/batch                the images and labels that the training takes next, in the safetensors layout
 POST  /api/pass                 {"image": 7}, or {"pixels": BASE64} of H x W x C bytes: send an image through the
                                 network as it is now, or as it was at a "moment" of the training
@@ -49,7 +49,7 @@ from rot180.explore.owner import Owner
 from rot180.explore.passes import Pass, Passes, describe_layers, place_of
 from rot180.explore.retrospect import Retrospect
 from rot180.explore.subject import Subject
-from rot180.explore.training import Training
+from rot180.explore.training import RUNNING, Training
 from rot180.inside import attribution, journey
 from rot180.inside.bugs import BUGS, BenchResult, bug_bench
 from rot180.language import LANGUAGES, language, translate
@@ -67,8 +67,12 @@ IMAGES = 24
 MOST_OF_A_BATCH = 64
 """Images of a batch that are shown."""
 
-BETWEEN_EVENTS = 0.1
-"""Seconds."""
+BETWEEN_LOOKS = 0.1
+"""Seconds between two looks at whether there is news of the training; a change of its state is told at once."""
+
+BETWEEN_EVENTS = 0.4
+"""Seconds between two events of a training that simply runs. For each, the page draws its curve anew, and a training on
+all cores loses the time that one of them takes for it."""
 
 Result = TypeVar("Result")
 
@@ -315,13 +319,15 @@ class Explorer:
             found = self.training.since(generation, point)
             found["reason"] = translate(found["reason"], into)
             told = {key: value for key, value in found.items() if key not in ("points", "is_new")}
-            if found["points"] or found["is_new"] or told != before or quiet > 10:
+            runs_on = found["state"] == before.get("state") == RUNNING and not found["is_new"]
+            is_news = found["points"] or found["is_new"] or told != before or quiet > 10
+            if is_news and not (runs_on and quiet < BETWEEN_EVENTS):
                 point = len(found["points"]) + (0 if found["is_new"] else point)
                 generation, before, quiet = found["generation"], {**told, "epochs": list(told["epochs"])}, 0.0
                 data = json.dumps(json_ready(found), separators=(",", ":"), allow_nan=False)
                 yield f"id: {generation}.{point}\ndata: {data}\n\n"
-            quiet += BETWEEN_EVENTS
-            await asyncio.sleep(BETWEEN_EVENTS)
+            quiet += BETWEEN_LOOKS
+            await asyncio.sleep(BETWEEN_LOOKS)
 
 
 async def _explain_error(request: Request, error: Exception) -> Response:
