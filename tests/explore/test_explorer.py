@@ -20,11 +20,11 @@ from serving import NETWORK, Served, end, start
 import rot180
 from rot180.errors import ArgumentError, ModelError
 from rot180.explore import open_beside, open_subject, write_lesson
-from rot180.explore.app import Explorer
+from rot180.explore.app import BETWEEN_EVENTS, Explorer
 from rot180.explore.lesson import ask
 from rot180.explore.owner import COURTESY, NICE, Owner
 from rot180.explore.passes import Passes
-from rot180.explore.training import Training
+from rot180.explore.training import PAUSED, RUNNING, Training
 from rot180.inside.explain import Trace, explain_in
 from rot180.inside.explain.arrays import layer_arrays
 from rot180.runs.replay import weights_sha256
@@ -199,6 +199,38 @@ def test_training_pauses_between_steps_and_events_go_on_where_a_page_stopped(ser
     assert served.post("/api/pass", {"image": 0})["step"] == 0
 
 
+def test_a_training_that_simply_runs_is_told_seldom_and_its_pause_at_once() -> None:
+    explorer, told = Explorer(open_subject("8x8x1 > fc10", data="digits", engine="numpy")), []
+    training = explorer.training
+
+    class Page:
+        async def is_disconnected(self) -> bool:
+            return False
+
+    async def train() -> None:
+        training.state = RUNNING
+        for batch in range(1, 10_000):
+            training.points.append((batch, 1.0, 0, 32, 0.001))
+            await asyncio.sleep(0.01)
+
+    async def listen() -> None:
+        running = asyncio.create_task(train())
+        async for event in explorer._stream(Page(), 0, 0, "en"):  # type: ignore[arg-type]
+            told.append((time.perf_counter(), json.loads(event.partition("data: ")[2])))
+            if len(told) == 4:
+                running.cancel()
+                training.state = PAUSED
+            if told[-1][1]["state"] == PAUSED:
+                return
+
+    asyncio.run(asyncio.wait_for(listen(), 20))
+    at = [when for when, _ in told]
+    assert [found["state"] for _, found in told[1:]] == [RUNNING] * 3 + [PAUSED]
+    assert min(np.diff(at[1:4])) > 0.75 * BETWEEN_EVENTS
+    assert at[4] - at[3] < 0.75 * BETWEEN_EVENTS
+    assert sum(len(found["points"]) for _, found in told) == len(training.points)  # nothing is left out
+
+
 def test_the_training_has_the_bits_of_train(tmp_path: Path) -> None:
     settings = RunSettings(model="8x8x1 > conv3x3:4 relu maxpool2 > fc10", epochs=1, seed=3, engine="numpy")
     run = train_run(settings, out=tmp_path / "run", draw=False)
@@ -304,18 +336,23 @@ def test_a_biography_is_told_of_the_training_on_the_page(served: Served) -> None
 
 def test_two_runs_are_beside_each_other(tmp_path: Path) -> None:
     for seed in (0, 1):
-        settings = RunSettings(model="8x8x1 > fc10", epochs=1, seed=seed, limit=100, engine="numpy")
-        train_run(settings, out=tmp_path / str(seed), draw=False)
+        settings = RunSettings(model="8x8x1 > fc10", epochs=2, seed=seed, limit=100, engine="numpy")
+        run = train_run(settings, out=tmp_path / str(seed), draw=False)
     subject = open_beside(open_subject(str(tmp_path / "0")), str(tmp_path / "1"))
     explorer = Explorer(subject)
     explorer.owner.start()
     found = json.loads(asyncio.run(ask(explorer, "GET", "/api/beside")))
     assert found["settings"] == [["seed", 0, 1]]
-    assert len(found["losses"]) == len(found["other_losses"]) == 4
-    assert found["losses"] != found["other_losses"]
+    assert len(found["losses"]) == 8
+    assert found["losses"] != found["other_losses"] == run.history.losses
     assert [weights["name"] for weights in found["weights"]] == ["fc1.weight", "fc1.bias"]
     assert found["weights"][0]["distance"] > 0.5
     answers = json.loads(asyncio.run(ask(explorer, "POST", "/api/beside", {"image": 7})))
+    explorer.training.command("replay", start=4)
+    explorer.training.command("step", 2)
+    _wait(lambda: len(explorer.training.points) == 2)
+    again = json.loads(asyncio.run(ask(explorer, "GET", "/api/beside")))["losses"]
+    assert again == found["losses"][:6]  # each in the place of its batch, although the first four were not replayed
     explorer.close()
     assert subject.beside is not None
     for model, told in ((subject.model, answers["mine"]), (subject.beside.model, answers["theirs"])):

@@ -112,7 +112,9 @@ class Retrospect:
 
     async def _two_runs(self, request: Request) -> Response:
         beside, subject, training = self._beside(), self._subject, self._training
-        losses = [point[1] for point in training.points] if training.points else list(subject.losses)
+        losses = list(subject.losses)
+        if training.points:  # those of a replay begin where it went back to
+            losses = losses[: training.points[0][0] - 1] + [point[1] for point in training.points]
         names = sorted(subject.settings.keys() | beside.settings.keys())
         pairs = [(name, subject.settings.get(name), beside.settings.get(name)) for name in names]
         return answer(

@@ -7,15 +7,17 @@ import { brief, count, t } from "./texts.js";
 
 const MOST = 400;
 
-/** @param {HTMLElement} main @param {any} subject @returns {{ element: HTMLElement, look: (image: number) => Promise<void> }} */
-export function beside(main, subject) {
+/** @param {HTMLElement} main @param {any} app @returns {{ element: HTMLElement, look: (image: number) => Promise<void> }} */
+export function beside(main, { subject, training }) {
   const answers = el("div", { class: "phase" });
   const runs = el("div", { class: "phase" });
   const element = el("section", { class: "phase", "aria-label": t("beside") }, el("h2", {}, t("beside")), runs, answers);
-  let names = null;
+  let [names, seen] = [[], null];
 
   async function look(image) {
-    if (names === null) {
+    const now = `${training.generation}.${training.step}`;
+    if (seen !== now) {
+      seen = now;
       const found = await get("/api/beside");
       names = [found.name, found.other];
       runs.replaceChildren(...runsView(found, Math.max(main.clientWidth - 48, 280)).filter(Boolean));
@@ -76,11 +78,11 @@ function smooth(losses) {
 
 /** Both running means in one picture, and their difference below. */
 function curves(mine, theirs, names, step, width) {
-  const [height, left, base] = [320, 56, 216];
+  const [height, left, base, head] = [344, 56, 240, 56];
   const length = Math.max(mine.length, theirs.length);
   const top = Math.max(...mine.filter(Number.isFinite), ...theirs.filter(Number.isFinite), 0) || 1;
   const x = (at) => left + ((width - left - 12) * at) / Math.max(length - 1, 1);
-  const y = (loss) => base - ((base - 16) * Math.min(loss, top)) / top;
+  const y = (loss) => base - ((base - head) * Math.min(loss, top)) / top;
   const thin = (row) => {
     const every = Math.max(Math.ceil(row.length / MOST), 1);
     return row.map((value, at) => [at, value]).filter(([at]) => at % every === 0 || at === row.length - 1);
@@ -89,15 +91,15 @@ function curves(mine, theirs, names, step, width) {
   const apart = mine.slice(0, theirs.length).map((value, at) => value - theirs[at]);
   const most = Math.max(...apart.map(Math.abs).filter(Number.isFinite), 0) || 1;
   const below = (value) => (base + height - 24) / 2 + 6 - ((height - base - 56) / 2) * (value / most);
-  const key = (row, kind, text) => [svg("line", { class: kind, x1: width - 220, x2: width - 190, y1: row, y2: row }), svg("text", { x: width - 182, y: row + 4 }, text.slice(-22))];
+  const key = (row, kind, text) => [svg("line", { class: kind, x1: left, x2: left + 30, y1: row, y2: row }), svg("text", { x: left + 38, y: row + 4 }, text.slice(-26))];
   return svg("svg", { class: "curve", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t("beside.picture", { mine: brief(mine.at(-1)), theirs: brief(theirs.at(-1)) }) },
     [0, 0.5, 1].map((share) => [svg("line", { class: "axis", x1: left, x2: width - 12, y1: y(share * top), y2: y(share * top) }),
       svg("text", { x: left - 6, y: y(share * top) + 4, "text-anchor": "end" }, brief(share * top))]),
     svg("path", { class: "loss", d: path(mine, y) }), svg("path", { class: "wrong", d: path(theirs, y) }),
     [-1, 0, 1].map((share) => [svg("line", { class: "axis", x1: left, x2: width - 12, y1: below(share * most), y2: below(share * most) }),
       svg("text", { x: left - 6, y: below(share * most) + 4, "text-anchor": "end" }, brief(share * most))]),
-    svg("path", { class: "raw", d: path(apart, below) }),
-    svg("line", { class: "now", x1: x(step - 1), x2: x(step - 1), y1: 10, y2: height - 24 }),
-    key(26, "loss", names[0]), key(44, "wrong", names[1]),
+    svg("path", { class: "beneath", d: path(apart, below) }),
+    svg("line", { class: "now", x1: x(step - 1), x2: x(step - 1), y1: head - 6, y2: height - 24 }),
+    key(18, "loss", names[0]), key(36, "wrong", names[1]),
     svg("text", { x: width - 12, y: height - 6, "text-anchor": "end" }, t("beside.batches", { count: count(length) })));
 }
