@@ -194,7 +194,7 @@ def test_a_finished_run_is_replayed_and_compared_on_the_page(chromium: Any, tmp_
         tab.page.get_by_text("the answer was always").wait_for()
         tab.page.get_by_text("in the other run, difference").wait_for()
         tab.page.locator("#beside-step").press("Home")
-        tab.page.get_by_text("after 1 batches").wait_for()
+        tab.page.get_by_text("batch 1: ").wait_for()
         for width in (1440, 360):
             tab.page.set_viewport_size({"width": width, "height": 800})
             assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -302,6 +302,23 @@ def test_a_panel_is_saved_as_svg_and_png(tab: Tab, tmp_path: Path) -> None:
     )
     assert "conv1.output[3,3,1]" in ledger
     assert page.locator("tr.sum td.n").text_content() in ledger
+    tab.go("microscope", "image=5&layer=conv3&cell=0,0,3")  # more entries than the window holds
+    tab.ledger("conv3.output[0,0,3]")
+    page.locator("#panel").focus()
+    page.locator("#panel").select_option(str(page.locator("#panel option").count() - 1))
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="SVG").press("Enter")
+    waiting.value.save_as(tmp_path / "long")
+    long = ElementTree.parse(tmp_path / "long").getroot()
+    places = [(float(text.get("y") or 0), text.text) for text in long.iter("{http://www.w3.org/2000/svg}text")]
+    total = next(y for y, text in places if text == page.locator("tr.sum td.n").text_content())
+    amounts = page.locator(".ledger .scroll tbody td.n:last-child").all_text_contents()
+    assert len(amounts) == 10  # the largest, and the others together
+    assert all(any(text == amount and y < total for y, text in places) for amount in amounts)
+    assert max(y for y, _ in places) < float(long.get("height") or 0)
+    tab.go("bench")
+    assert page.locator("#panel").text_content() == "nothing to save yet"
+    page.get_by_role("button", name="PNG").press("Enter")
     picture = np.asarray(Image.open(io.BytesIO(saved[0, "PNG"])).convert("RGB"))
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 8  # the map's colors, not an empty page
     assert tab.faults == []

@@ -10,14 +10,14 @@ const TWICE = 2; // pixels of a PNG for each of the page's
 /** A line at the end of a page, with which any of its panels is saved. @param {HTMLElement} main */
 export function saving(main) {
   const box = el("select", { id: "panel", onfocus: fill, onpointerdown: fill });
-  let panels = [];
+  let panels = null;
 
   function fill() {
     const found = panelsOf(main);
-    if (found.length === panels.length && found.every((panel, at) => panel === panels[at])) return;
+    if (found.length === panels?.length && found.every((panel, at) => panel === panels[at])) return;
     const chosen = Math.max(box.selectedIndex, 0);
     panels = found;
-    box.replaceChildren(...panels.map((panel, at) => el("option", { value: at, selected: at === chosen }, `${at + 1}. ${nameOf(panel)}`)));
+    box.replaceChildren(...(panels.length ? [] : [el("option", {}, t("save.none"))]), ...panels.map((panel, at) => el("option", { value: at, selected: at === chosen }, `${at + 1}. ${nameOf(panel)}`)));
   }
 
   async function save(kind) {
@@ -42,12 +42,20 @@ function panelsOf(main) {
 }
 
 function nameOf(panel) {
-  const title = panel.querySelector("figcaption, h2, h3")?.firstChild?.textContent ?? panel.closest("[aria-label]")?.getAttribute("aria-label") ?? "";
-  return title.trim() || t("panel");
+  return panel.querySelector("figcaption, h2, h3")?.firstChild?.textContent.trim() || panel.closest("[aria-label]")?.getAttribute("aria-label") || document.querySelector("#main h1").textContent;
 }
 
 /** A panel as SVG: its canvases as images, its SVG as it is, its texts where they stand. @param {Element} panel */
 export function drawn(panel) {
+  panel.classList.add("whole"); // what is scrolled out of sight, too
+  try {
+    return draw(panel);
+  } finally {
+    panel.classList.remove("whole");
+  }
+}
+
+function draw(panel) {
   const frame = panel.getBoundingClientRect();
   const [width, height] = [Math.ceil(frame.width) + 16, Math.ceil(frame.height) + 16];
   const root = svg("svg", { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `-8 -8 ${width} ${height}` },
@@ -62,11 +70,13 @@ export function drawn(panel) {
     if (node.nodeType !== Node.ELEMENT_NODE) return;
     const style = getComputedStyle(node);
     const box = node.getBoundingClientRect();
-    if (style.display === "none" || style.visibility === "hidden" || node.matches(".hidden, [popover]")) return;
+    if (style.display === "none" || style.visibility === "hidden" || node.matches(".hidden, [popover], .term")) return;
     if (node.tagName === "CANVAS") {
       if (node.width && node.height) root.append(svg("image", { ...place(box), href: node.toDataURL(), preserveAspectRatio: "none", "image-rendering": "pixelated" }));
     } else if (node.tagName === "svg") {
       root.append(copied(node, place(box)));
+    } else if (node.matches("input[type=number]")) {
+      root.append(textOf(node.value, { left: box.left + parseFloat(style.paddingLeft), top: box.top, height: box.height }, style, frame));
     } else if (node.matches(".cell")) {
       if (!node.matches(".idle")) root.append(svg("rect", { ...place(box), fill: "none", stroke: style.outlineColor, "stroke-width": 2 }));
     } else {
