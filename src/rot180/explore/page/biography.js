@@ -132,7 +132,7 @@ function curve({ steps, values, memory, cell }, chosen, width) {
     return [
       [...new Set([low, most])].map((tick) => [svg("line", { class: "axis", x1: left, x2: width - 12, y1: y(tick), y2: y(tick) }),
         svg("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, brief(tick))]),
-      svg("path", { class: band ? "raw" : "loss", d: path }), svg("text", { x: left + 4, y: begin + 12 }, name),
+      svg("path", { class: band ? "beneath" : "loss", d: path }), svg("text", { x: left + 4, y: begin + 12 }, name),
       svg("circle", { class: "validation", cx: x(steps[chosen]), cy: y(row[chosen]), r: 4 }),
     ];
   });

@@ -14,7 +14,7 @@ export async function time(main, app) {
   let at = null;
   let [replayed, refusal, told] = [null, null, ""];
   const body = el("div", { class: "phase" });
-  const other = subject.beside === null ? null : beside(main, subject);
+  const other = subject.beside === null ? null : beside(main, app);
 
   async function look(chosen) {
     image = chosen;
@@ -68,7 +68,7 @@ export async function time(main, app) {
     };
     tellReplay();
     return el("section", { class: "phase", "aria-label": t("replay") },
-      el("h2", {}, t("replay")), el("p", { class: "small" }, t("replay.about"), " ", el("span", { class: "terms" }, term("checkpoint"))),
+      el("h2", {}, t("replay")), el("p", { class: "small" }, t(subject.checkpoints.length ? "replay.about" : "replay.none"), " ", el("span", { class: "terms" }, term("checkpoint"))),
       el("div", { class: "controls" }, subject.checkpoints.map((from) => el("button", { type: "button", onclick: () => again(from) }, t("replay.from", { step: count(from) })))),
       refusal, replayed);
   }
@@ -91,7 +91,7 @@ export async function time(main, app) {
     el("h1", { tabindex: "-1" }, t("page.time")),
     el("p", { class: "pale" }, t("time.about"), " ", el("span", { class: "terms" }, term("moment"))),
     el("div", { class: "controls" }, label, el("button", { type: "button", onclick: () => look(image) }, t("look-again"))), strip,
-    ...(subject.checkpoints.length ? [replay()] : []), body, ...(other ? [other.element] : []));
+    ...(subject.is_trained && subject.can_train ? [replay()] : []), body, ...(other ? [other.element] : []));
   const stop = training.listen(tellReplay);
   await look(image);
   return stop;
@@ -100,7 +100,7 @@ export async function time(main, app) {
 /** The probability of each class over the updates: the label's, that of the final answer, and the others in gray. */
 function curves(steps, rows, label, final, moment, width) {
   const [height, left] = [240, 48];
-  const x = (step) => left + ((width - left - 12) * step) / Math.max(steps.at(-1), 1);
+  const x = (step) => left + ((width - left - 12) * (step - steps[0])) / Math.max(steps.at(-1) - steps[0], 1);
   const y = (share) => height - 26 - (height - 44) * share;
   const path = (one) => rows.map((row, at) => `${at ? "L" : "M"}${x(steps[at]).toFixed(1)} ${y(row[one]).toFixed(1)}`).join("");
   const classes = rows[0].map((_, one) => one);
@@ -113,5 +113,5 @@ function curves(steps, rows, label, final, moment, width) {
     final === label ? null : svg("path", { class: "wrong", d: path(final) }),
     svg("path", { class: "loss", d: path(label) }),
     svg("line", { class: "now", x1: x(steps[moment]), x2: x(steps[moment]), y1: 10, y2: height - 26 }),
-    svg("text", { x: left, y: height - 8 }, "0"), svg("text", { x: width - 12, y: height - 8, "text-anchor": "end" }, t("time.updates", { count: count(steps.at(-1)) })));
+    svg("text", { x: left, y: height - 8 }, count(steps[0])), svg("text", { x: width - 12, y: height - 8, "text-anchor": "end" }, t("time.updates", { count: count(steps.at(-1)) })));
 }
