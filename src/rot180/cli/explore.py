@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rot180.cli.extras import Port, extra
 from rot180.cli.options import Engine
 
 
@@ -55,7 +56,7 @@ def explore(
             "--host", help="Address to serve on. Others than this machine's are unencrypted; use an SSH tunnel."
         ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to serve on; 0 for a free one.")] = 0,
+    port: Port = 0,
     browser: Annotated[
         bool | None,
         typer.Option(
@@ -98,15 +99,10 @@ def explore(
     from rot180.cli.output import print_json
     from rot180.cli.quantity import memory
     from rot180.cli.reading import reading_bar
-    from rot180.errors import ArgumentError
 
-    try:
+    with extra("explore"):
         from rot180.explore import explore as serve
         from rot180.explore import open_beside, open_subject, write_lesson
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
-            raise
-        raise ArgumentError("explore needs the extra explore: pip install 'rot180[explore]'") from None
 
     if export is not None:
         new_file(export, "--export", ".html", ".htm")

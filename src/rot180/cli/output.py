@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rot180.language import display_width, pad
 from rot180.language.visible import json_ready, visible, visible_json
 
-__all__ = ["percent", "print_json", "visible"]
+__all__ = ["percent", "print_columns", "print_json", "visible"]
 
 
 def print_json(values: Mapping[str, Any]) -> None:
@@ -24,6 +25,19 @@ def print_json(values: Mapping[str, Any]) -> None:
     # If the terminal cannot show every character, JSON's own escapes are what a parser understands.
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     print(visible_json(json.dumps(json_ready(values), ensure_ascii=not unicode, allow_nan=False)))
+
+
+def print_columns(rows: Sequence[Sequence[object]]) -> None:
+    """Print rows of cells, each column as wide as its widest cell.
+
+    >>> print_columns([("trial", "validation"), (1, "97.50%")])
+    trial  validation
+    1      97.50%
+    """
+    shown = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(display_width, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        print("  ".join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def percent(share: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,7 +37,7 @@ def runs(
     """
     from dataclasses import asdict
 
-    from rot180.cli.output import print_json
+    from rot180.cli.output import print_columns, print_json
     from rot180.language import translate
     from rot180.runs.overview import list_runs, setting_differences, summarize_run
 
@@ -50,13 +50,13 @@ def runs(
         print("no runs here; start one with: rot180 train")
         return
     heads = [translate(head) for head in ("run", *COLUMNS)]
-    _print_columns([heads, *([str(run.path), *(show(run) for show in COLUMNS.values())] for run in found)])
+    print_columns([heads, *([str(run.path), *(show(run) for show in COLUMNS.values())] for run in found)])
     if differing:
         print("\ndifferences")
         names = [str(run.path) for run in found]
         # One row per run: a column per run would not fit for many runs.
         rows = [[name, *(str(values[at])[:40] for values in differing.values())] for at, name in enumerate(names)]
-        _print_columns([[heads[0], *differing], *rows])
+        print_columns([[heads[0], *differing], *rows])
 
 
 def _share(value: float | None) -> str:
@@ -83,13 +83,3 @@ COLUMNS: dict[str, Callable[[RunSummary], str]] = {
     "test": lambda run: _share(run.test_accuracy),
     "seconds": lambda run: _plain(run.seconds, 1),
 }
-
-
-def _print_columns(rows: list[list[Any]]) -> None:
-    from rot180.cli.output import visible
-    from rot180.language import display_width, pad
-
-    rows = [[visible(cell) for cell in row] for row in rows]
-    widths = [max(display_width(row[at]) for row in rows) for at in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())

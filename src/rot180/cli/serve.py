@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rot180.cli.extras import Port, extra
+
 
 def serve(
     models: Annotated[
@@ -18,7 +20,7 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; any but a loopback address needs --token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to serve on; 0 for a free one.")] = 8000,
+    port: Port = 8000,
     token: Annotated[
         str | None,
         typer.Option(
@@ -79,15 +81,10 @@ def serve(
       ROT180_TOKEN=... rot180 serve runs/first --host 0.0.0.0 --workers 2
     """
     from rot180.cli.failure import warn
-    from rot180.errors import ArgumentError
 
-    try:
+    with extra("serve"):
         from rot180.serve import Settings
         from rot180.serve import serve as run
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "h11"):
-            raise
-        raise ArgumentError("serve needs the extra serve: pip install 'rot180[serve]'") from None
 
     settings = Settings(
         models,

@@ -9,6 +9,7 @@ import typer
 
 from rot180.cli import as_for_train
 from rot180.cli.computing import ENGINE_HELP, THREADS_HELP
+from rot180.cli.extras import extra
 from rot180.cli.options import JSON_HELP
 from rot180.cli.resuming import INTERRUPTED, check_alone
 from rot180.cli.train_options import DATA, TRAINING
@@ -148,16 +149,11 @@ def tune(
     from rot180.cli.output import print_json
     from rot180.cli.reading import reading_bar
     from rot180.cli.tune_output import TuningBar, result, say_plan, say_study
-    from rot180.errors import ArgumentError
     from rot180.runs.settings import RunSettings
 
-    try:
+    with extra("tune"):
         from rot180.tuning.tune import resume_tuning
         from rot180.tuning.tune import tune as start
-    except ModuleNotFoundError as error:
-        if error.name != "optuna":
-            raise
-        raise ArgumentError('tune needs a package: pip install "rot180[tune]"') from None
 
     use_threads(threads, engine)
     with ExitStack() as entered:

@@ -8,8 +8,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rot180.cli.output import percent, visible
-from rot180.language import display_width, pad, translate
+from rot180.cli.output import percent, print_columns, visible
+from rot180.language import translate
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -75,7 +75,7 @@ class TuningBar:
         )
         self._task: TaskID | None = None
         self._began = self._start = self._now = 0.0
-        self._batches = 0
+        self._batches = self._per_epoch = 0
 
     @property
     def done(self) -> float:
@@ -172,10 +172,8 @@ def _say_table(study: Study) -> None:
     for trial in order[:MOST]:
         shown = percent(trial.accuracy) if trial.accuracy is not None else translate(trial.state)
         row = [str(trial.number), shown, str(len(trial.accuracies)), f"{trial.seconds:.1f}"]
-        rows.append([*row, *(visible(_text(trial.choice[name])) for name in names)])
-    widths = [max(display_width(row[at]) for row in rows) for at in range(len(heads))]
-    for row in rows:
-        print("  ".join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        rows.append([*row, *(_text(trial.choice[name]) for name in names)])
+    print_columns(rows)
     if len(order) > MOST:
         print(f"and {len(order) - MOST} more; --json lists all")
 

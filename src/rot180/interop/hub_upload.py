@@ -28,7 +28,6 @@ def upload(
     *,
     private: bool = False,
     revision: str | None = None,
-    message: str = "Upload a network of rot180",
     shows_progress: bool = False,
 ) -> str:
     """Send files to a repository in one commit, and return the commit.
@@ -45,7 +44,6 @@ def upload(
         Create the repository as private.
     revision : str, optional
         A branch, created if it does not exist; by default the main one.
-    message : str
     shows_progress : bool
         Whether to draw a bar on stderr.
 
@@ -68,14 +66,14 @@ def upload(
         disable_progress_bars()
     api = HfApi(endpoint=hub_address(), token=token, library_name="rot180")
     try:
-        return _send(api, name, files, private, revision, message)
+        return _send(api, name, files, private, revision)
     except ModelError:
         raise
     except Exception as error:
         raise _failure(name, error, token) from None
 
 
-def _send(api: HfApi, name: str, files: Mapping[str, bytes], private: bool, revision: str | None, message: str) -> str:
+def _send(api: HfApi, name: str, files: Mapping[str, bytes], private: bool, revision: str | None) -> str:
     from huggingface_hub import CommitOperationAdd
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -89,7 +87,7 @@ def _send(api: HfApi, name: str, files: Mapping[str, bytes], private: bool, revi
     if revision is not None:
         api.create_branch(name, branch=revision, exist_ok=True)
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]
-    return str(api.create_commit(name, operations, commit_message=message, revision=revision).oid)
+    return str(api.create_commit(name, operations, commit_message="Upload a network of rot180", revision=revision).oid)
 
 
 def _failure(name: str, error: Exception, token: str) -> ModelError:

@@ -108,7 +108,8 @@ def _data(run: Run) -> str | None:
 
 def _card(run: Run, name: str, config: Mapping[str, Any], license: str | None) -> str:
     """Return the card: what hubs read between its first lines, then a page for people."""
-    found, own = measured(run), config["rot180"]
+    own = config["rot180"]
+    found = own.get("measured", {})
     title = name.rpartition("/")[2]
     return "\n".join(
         [

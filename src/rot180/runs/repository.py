@@ -16,7 +16,7 @@ from rot180.interop.hub import MAX_ANSWER, MAX_SIZE, fetch_repository, hub_token
 from rot180.interop.hub_upload import require_hub, upload
 from rot180.nn import Network
 from rot180.runs.card import CARD, CONFIG, WEIGHTS, repository_files
-from rot180.runs.folder import RunFolder, load_run
+from rot180.runs.folder import load_run
 from rot180.runs.model_file import is_model_file, read_model
 
 
@@ -80,7 +80,7 @@ def push(
     run = load_run(path)
     files = repository_files(run, name, license)
     if license is None:
-        started = None if run.folder is None else RunFolder(run.folder.path).read_environment().get("source_license")
+        started = None if run.folder is None else run.folder.read_environment().get("source_license")
         told = f"; the weights it started from: {started}" if started else ""
         tell(f"without --license, nobody else may use the network{told}")
     return upload(name, files, private=private, revision=revision, shows_progress=shows_progress)
