@@ -14,7 +14,8 @@ from rot180.cli import main
 from rot180.errors import ArgumentError
 from rot180.inside import check_optimizer
 from rot180.ops import orthogonalize
-from rot180.training.optimizer import OPTIMIZERS, SGD, Adam, AdamW, Muon, Optimizer, RMSprop
+from rot180.training.optimizer import Optimizer
+from rot180.training.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Muon, RMSprop
 
 Array = np.ndarray
 

@@ -26,9 +26,9 @@ import numpy as np
 import rot180
 from rot180.errors import TooLargeError
 from rot180.interop.standalone import export_c, export_page, export_python
-from rot180.interop.standalone.c_header import evaluate, quantized
 from rot180.interop.standalone.examples import TOLERANCE, example_images
 from rot180.interop.standalone.operation import program_of
+from rot180.interop.standalone.weights import evaluate, quantized
 from rot180.nn.models import NAMED_MODELS, adapted_model
 from rot180.nn.weighted import Weighted
 from rot180.nn.width import widened

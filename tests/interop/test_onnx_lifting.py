@@ -396,7 +396,7 @@ REFUSED = {
     "weights of another shape": (
         [node("Conv", "x,w")],
         {"w": tensor(4, 5, 3, 3)},
-        r"\(Conv\): its tensors have the shapes",
+        r"\(Conv\): its arrays have the shapes",
     ),
     "a window that is too large": ([node("MaxPool", "x", kernel_shape=[9, 9])], {}, "as a layer it does not fit"),
     "indices of maxima": (

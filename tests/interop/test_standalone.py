@@ -15,10 +15,10 @@ import pytest
 import rot180
 from rot180.errors import ArgumentError, ModelError, TooLargeError
 from rot180.interop.standalone import export_c, export_page, export_python, python_file
-from rot180.interop.standalone.c_header import evaluate, quantized
 from rot180.interop.standalone.examples import TOLERANCE, example_images, examples_of
 from rot180.interop.standalone.layers import WRITERS
 from rot180.interop.standalone.operation import program_of
+from rot180.interop.standalone.weights import evaluate, quantized
 from rot180.nn.registry import LAYERS
 
 NETWORKS = {

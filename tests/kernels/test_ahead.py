@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from rot180.engine import planning
 from rot180.kernels import ahead
+from rot180.nn import Linear, Sequential
 
 COLD = """
 from rot180.kernels import ahead
+from rot180.nn import Linear, Sequential
 from rot180.kernels.compiling import is_cached
 tasks = ["rot180.kernels.turning turn f4:4 f4:4", "rot180.kernels.clearing clear f4:4",
          "rot180.kernels.walk _gather _signature f4"]
@@ -74,6 +77,18 @@ def test_an_interruption_ends_the_others(compiled: list[str], monkeypatch: pytes
     assert waits.poll() is not None
 
 
-def test_no_process_is_started_once_mpi_runs(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mpi4py.MPI", object())
-    assert ahead._start(2) == []
+def test_a_process_that_may_start_no_other_compiles_alone(compiled, monkeypatch):
+    monkeypatch.setattr(ahead, "_start", lambda count: pytest.fail("started a process"))
+    tasks = [f"task{i}" for i in range(9)]
+    ahead.compile_ahead(tasks, lambda done, count: None, may_start=False)
+    assert compiled == tasks
+
+
+@pytest.mark.parametrize("mpi_runs", [False, True])
+def test_a_plan_starts_no_process_once_mpi_runs(mpi_runs, monkeypatch):
+    given = []
+    monkeypatch.setattr(planning, "compile_ahead", lambda tasks, tell, may_start: given.append(may_start))
+    if mpi_runs:
+        monkeypatch.setitem(sys.modules, "mpi4py.MPI", object())
+    planning.make_plan(Sequential([Linear(2)]).build((3,)), 1, training=False, threads=1)
+    assert given == [not mpi_runs]

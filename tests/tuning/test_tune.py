@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import get_type_hints
 
@@ -54,6 +55,17 @@ def facts(trials):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     return tune(SMALL, trials=TRIALS, out=tmp_path_factory.mktemp("study") / "study")
+
+
+@pytest.fixture(scope="module")
+def one_trial(tmp_path_factory):
+    return tune(SMALL, trials=1, search=["lr"], out=tmp_path_factory.mktemp("study") / "study").folder.path
+
+
+@pytest.fixture
+def short(one_trial, tmp_path):
+    """A study of one trial, to be changed and continued."""
+    return Path(shutil.copytree(one_trial, tmp_path / "study"))
 
 
 def test_the_same_seed_gives_the_same_study(study, tmp_path):
@@ -191,12 +203,12 @@ def test_the_best_of_equally_accurate_trials_has_the_lowest_loss():
     assert best_of(trials[4:]) is None
 
 
-def test_what_changed_since_a_study_began_is_told(tmp_path):
-    path = tune(SMALL, trials=1, search=["lr"], out=tmp_path / "study").folder.environment_path
+def test_what_changed_since_a_study_began_is_told(short):
+    path = short / "environment.json"
     known = json.loads(path.read_text())
     path.write_text(json.dumps({**known, "numpy": "0.1"}))
     told = []
-    resume_tuning(path.parent, tell=told.append)
+    resume_tuning(short, tell=told.append)
     assert told == [f"numpy was 0.1 and is now {np.__version__}"]
 
 
@@ -284,14 +296,12 @@ def test_the_command_trains_with_the_settings(given, choice, tmp_path):
     assert replace(settings_from(config, tmp_path), data=settings.data) == settings
 
 
-def test_a_training_that_fails_is_a_trial_like_others(tmp_path):
-    path = tmp_path / "study"
-    tune(SMALL, trials=1, search=["lr"], out=path)
-    text = (path / "study.toml").read_text()
+def test_a_training_that_fails_is_a_trial_like_others(short):
+    text = (short / "study.toml").read_text()
     changed = re.sub(r"lr = \[[^\]]*\]", "lr = [1e30, 1e31]", text)
     assert changed != text
-    (path / "study.toml").write_text(changed)
-    found = resume_tuning(path, trials=3)
+    (short / "study.toml").write_text(changed)
+    found = resume_tuning(short, trials=3)
     assert [trial.state for trial in found.trials] == [FINISHED, FAILED, FAILED]
     assert "the learning rate is too high" in found.trials[1].reason
     assert found.best.number == 1
@@ -390,14 +400,12 @@ def test_every_setting_of_a_training_is_an_option():
         ("lr = [", "other = [", "expected numbers or names to search"),
     ],
 )
-def test_studies_of_strangers(tmp_path, old, new, message):
-    path = tmp_path / "study"
-    tune(SMALL, trials=1, search=["lr"], out=path)
-    text = (path / "study.toml").read_text()
+def test_studies_of_strangers(short, old, new, message):
+    text = (short / "study.toml").read_text()
     assert old in text
-    (path / "study.toml").write_text(text.replace(old, new))
+    (short / "study.toml").write_text(text.replace(old, new))
     with pytest.raises(ModelError, match=message):
-        resume_tuning(path)
+        resume_tuning(short)
 
 
 @pytest.mark.parametrize(
@@ -425,15 +433,13 @@ def test_journals_of_strangers(tmp_path, study, content):
 @pytest.mark.parametrize(
     ("old", "new"), [('"lr":0', '"rate":0'), ('"lr":0', '"lr":"a","x":0'), ('"seconds"', '"hours"')]
 )
-def test_trials_of_strangers(tmp_path, old, new):
-    path = tmp_path / "study"
-    tune(SMALL, trials=1, search=["lr"], out=path)
-    text = (path / "journal.jsonl").read_text()
+def test_trials_of_strangers(short, old, new):
+    text = (short / "journal.jsonl").read_text()
     at = text.index("user_attr")
     assert old in text[at:]
-    (path / "journal.jsonl").write_text(text[:at] + text[at:].replace(old, new))
+    (short / "journal.jsonl").write_text(text[:at] + text[at:].replace(old, new))
     with pytest.raises(ModelError, match="the journal cannot be read"):
-        resume_tuning(path)
+        resume_tuning(short)
 
 
 def test_on_the_command_line(tmp_path, monkeypatch):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rot180.cli.train_options import DATA, TRAINING
+
+if TYPE_CHECKING:
+    from rot180.runs.settings import RunSettings
 
 
 def _option(name: str, panel: str, *declarations: str, show_default: bool = True) -> Any:
@@ -42,6 +46,17 @@ Tta = Annotated[str | None, _option("--tta", DATA)]
 OnBadFile = Annotated[str, _option("--on-bad-file", DATA)]
 LabelColumn = Annotated[str | None, _option("--label-column", DATA, show_default=False)]
 Limit = Annotated[int | None, _option("--limit", DATA)]
+
+
+def settings_given(context: typer.Context) -> RunSettings:
+    """Return the settings of a training that a command's options and arguments give."""
+    from rot180.runs.settings import RunSettings
+
+    given = dict(context.params)
+    given["lr"] = given.pop("learning_rate", None)
+    given["warmup"] = steps_or_share(given.get("warmup"))
+    given["validation"] = share_or_data(given.get("validation"))
+    return RunSettings(**{field.name: given[field.name] for field in fields(RunSettings) if field.name in given})
 
 
 def steps_or_share(value: float | None) -> int | float | None:

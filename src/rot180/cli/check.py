@@ -158,7 +158,7 @@ def _shape(text: str) -> tuple[int, ...]:
 def _check_optimizer(name: str, like: str | None, arguments: list[str], seed: int) -> OptimizerReport:
     from rot180.inside.optimizer_check import check_optimizer
     from rot180.training.optimizer import Optimizer
-    from rot180.training.optimizer import optimizer as make_optimizer
+    from rot180.training.optimizers import optimizer as make_optimizer
 
     if ":" in name:
         return check_optimizer(_make("--optimizer", name, arguments, Optimizer), like, seed=seed)

@@ -19,6 +19,7 @@ SCHEDULE = "Test"
 
 
 def find_lr(
+    context: typer.Context,
     data: as_for_train.Source = None,
     model: as_for_train.Model = None,
     recipe: as_for_train.Recipe = "default",
@@ -91,7 +92,6 @@ def find_lr(
     from rot180.cli.reading import reading_bar
     from rot180.pictures import learning_rates, save_figure
     from rot180.runs.prepare import doubts, prepare
-    from rot180.runs.settings import RunSettings
     from rot180.training import Event, StepDone
     from rot180.training.find_lr import check_range
     from rot180.training.find_lr import find_lr as test
@@ -99,30 +99,8 @@ def find_lr(
     use_threads(threads, engine)
     check_range(lowest, highest, steps)
     path = picture_path(out, "learning-rates")
-    settings = RunSettings(
-        data=data,
-        model=model,
-        recipe=recipe,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        momentum=momentum,
-        nesterov=nesterov,
-        weight_decay=weight_decay,
-        decay_bias_and_norm=decay_bias_and_norm,
-        clip_norm=clip_norm,
-        label_smoothing=label_smoothing,
-        class_weights=class_weights,
-        seed=seed,
-        normalize=normalize,
-        augment=augment,
-        resize=resize,
-        on_bad_file=on_bad_file,
-        label_column=label_column,
-        limit=limit,
-        engine=engine,
-    )
     with reading_bar() as progress:
-        prepared = prepare(settings, progress)
+        prepared = prepare(as_for_train.settings_given(context), progress)
         for reason in doubts(prepared):
             warn(reason)
         if not json:

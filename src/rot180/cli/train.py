@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rot180.cli import train_options as option
-from rot180.cli.as_for_train import share_or_data, steps_or_share
+from rot180.cli.as_for_train import settings_given
 from rot180.cli.failure import warn
 from rot180.cli.resuming import INTERRUPTED, check_alone
 from rot180.cli.train_output import result, say_health, say_notes, say_result, say_start
@@ -126,7 +126,7 @@ def train(
     from rot180.parallel import connect
     from rot180.runs.recorder import CheckpointPolicy
     from rot180.runs.resume import resume_run
-    from rot180.runs.train_run import RunSettings, train_run
+    from rot180.runs.train_run import train_run
     from rot180.training.progress_bar import ProgressBar
 
     communicator = connect()
@@ -150,40 +150,6 @@ def train(
     elif force:
         raise ArgumentError("--force needs --resume, which it lets continue even if the data differ")
 
-    settings = RunSettings(
-        data=data,
-        model=model,
-        source=source,
-        freeze=freeze,
-        recipe=recipe,
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        lr=learning_rate,
-        momentum=momentum,
-        nesterov=nesterov,
-        weight_decay=weight_decay,
-        decay_bias_and_norm=decay_bias_and_norm,
-        clip_norm=clip_norm,
-        schedule=schedule,
-        warmup=steps_or_share(warmup),
-        label_smoothing=label_smoothing,
-        ema=ema,
-        tta=tta,
-        normalize=normalize,
-        seed=seed,
-        augment=augment,
-        class_weights=class_weights,
-        resize=resize,
-        on_bad_file=on_bad_file,
-        label_column=label_column,
-        limit=limit,
-        validation=share_or_data(validation),
-        early_stopping=early_stopping,
-        accumulate=accumulate,
-        engine=engine,
-        shards=shards,
-    )
     with reading_bar() as progress, ProgressBar() as bar:
         read: list[Dataset] = []
         found: list[HealthReport] = []
@@ -203,7 +169,7 @@ def train(
             "communicator": communicator,
         }
         if resume is None:
-            run = train_run(settings, out=out, command=context.obj, **options)
+            run = train_run(settings_given(context), out=out, command=context.obj, **options)
         else:
             run = resume_run(resume, data=data, epochs=epochs, force=force, **options)
     if json:

@@ -149,7 +149,6 @@ def tune(
     from rot180.cli.output import print_json
     from rot180.cli.reading import reading_bar
     from rot180.cli.tune_output import TuningBar, result, say_plan, say_study
-    from rot180.runs.settings import RunSettings
 
     with extra("tune"):
         from rot180.tuning.tune import resume_tuning
@@ -167,37 +166,7 @@ def tune(
             check_alone(context, WITH_RESUME, "study")
             study = resume_tuning(resume, trials=trials, **options)
         else:
-            settings = RunSettings(
-                data=data,
-                model=model,
-                recipe=recipe,
-                epochs=epochs,
-                batch_size=batch_size,
-                optimizer=optimizer,
-                lr=learning_rate,
-                momentum=momentum,
-                nesterov=nesterov,
-                weight_decay=weight_decay,
-                decay_bias_and_norm=decay_bias_and_norm,
-                clip_norm=clip_norm,
-                schedule=schedule,
-                warmup=as_for_train.steps_or_share(warmup),
-                label_smoothing=label_smoothing,
-                ema=ema,
-                accumulate=accumulate,
-                early_stopping=early_stopping,
-                class_weights=class_weights,
-                seed=seed,
-                augment=augment,
-                normalize=normalize,
-                resize=resize,
-                tta=tta,
-                on_bad_file=on_bad_file,
-                label_column=label_column,
-                limit=limit,
-                validation=as_for_train.share_or_data(validation),
-                engine=engine,
-            )
+            settings = as_for_train.settings_given(context)
             names = None if search is None else [name.strip() for name in search.split(",")]
             study = start(settings, trials=20 if trials is None else trials, search=names, out=out, **options)
     drawn = None

@@ -23,6 +23,7 @@ from rot180.kernels.memory import Account, accounting
 from rot180.kernels.switch import noting_callbacks
 from rot180.nn.network import Network
 from rot180.nn.walk import backward_passes
+from rot180.parallel.start import may_start_processes
 
 
 def make_plan(
@@ -95,7 +96,7 @@ def make_plan(
         if isinstance(step.call, Kernel)
     ]
     del rehearsed
-    compile_ahead([*tasks, *also], tell_compiling)
+    compile_ahead([*tasks, *also], tell_compiling, may_start=may_start_processes())
     return made(Memory(rehearsal.blocks()), account or Account())
 
 

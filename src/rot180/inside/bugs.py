@@ -26,7 +26,8 @@ from rot180.ops.types import Array
 from rot180.ops.update import adam_update
 from rot180.training.events import Event, StepDone
 from rot180.training.fit import fit
-from rot180.training.optimizer import Adam, Optimizer
+from rot180.training.optimizer import Optimizer
+from rot180.training.optimizers import Adam
 
 __all__ = ["BUGS", "BenchResult", "bug_bench"]
 

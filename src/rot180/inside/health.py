@@ -24,7 +24,8 @@ from rot180.nn.normalization import Normalization
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.history import History
-from rot180.training.optimizer import SGD, Adam, Optimizer
+from rot180.training.optimizer import Optimizer
+from rot180.training.optimizers import SGD, Adam
 from rot180.training.trainer import make_loss
 
 __all__ = ["Finding", "HealthReport", "health"]

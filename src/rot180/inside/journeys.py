@@ -33,7 +33,7 @@ from rot180.ops.recorder import listening
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.optimizer import Optimizer
-from rot180.training.optimizer import optimizer as optimizer_by_name
+from rot180.training.optimizers import optimizer as optimizer_by_name
 from rot180.training.trainer import make_loss
 
 __all__ = ["PHASES", "Journey", "journey"]

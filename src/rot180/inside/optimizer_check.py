@@ -23,7 +23,7 @@ from rot180.language import translate
 from rot180.language.width import wrap
 from rot180.ops.types import Array
 from rot180.training.optimizer import Optimizer
-from rot180.training.optimizer import optimizer as make_optimizer
+from rot180.training.optimizers import optimizer as make_optimizer
 
 __all__ = ["OptimizerCheck", "OptimizerReport", "check_optimizer"]
 

@@ -114,8 +114,11 @@ _cached: set[str] = set()
 """Tasks that are known to be in the cache: every new plan asks for most of them again."""
 
 
-def compile_ahead(tasks: Iterable[str], tell: Tell) -> None:
-    """Compile what is not in Numba's cache yet; `tell` is only called if there is anything."""
+def compile_ahead(tasks: Iterable[str], tell: Tell, *, may_start: bool = True) -> None:
+    """Compile what is not in Numba's cache yet, in this process alone unless it may start others.
+
+    `tell` is only called if there is anything to compile.
+    """
     asked = {task: None for task in [*tasks, *ALWAYS] if task not in _cached}
     missing = [task for task in asked if _is_missing(task)]
     _cached.update(asked.keys() - missing)
@@ -132,7 +135,7 @@ def compile_ahead(tasks: Iterable[str], tell: Tell) -> None:
 
     tell(0, len(missing))
     count = min(launching.most_threads(), MOST_PROCESSES, len(missing) // WORTH_A_PROCESS) - 1
-    processes = _start(count)
+    processes = _start(count) if may_start else []
     threads = [Thread(target=_hand_out, args=(process, waiting, finished), daemon=True) for process in processes]
     try:
         for thread in threads:
@@ -155,8 +158,8 @@ def compile_ahead(tasks: Iterable[str], tell: Tell) -> None:
 
 def _start(count: int) -> list[subprocess.Popen[str]]:
     """Start processes that compile; none if there is no Python that could."""
-    if count < 1 or not sys.executable or getattr(sys, "frozen", False) or "mpi4py.MPI" in sys.modules:
-        return []  # nothing is forked once MPI runs
+    if count < 1 or not sys.executable or getattr(sys, "frozen", False):
+        return []
     root = str(Path(__file__).parents[2])
     code = f"import sys; sys.path.append({root!r}); from rot180.kernels.ahead import work; work()"
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL

@@ -46,8 +46,8 @@ class _Entry:
 
     @cached_property
     def literals(self) -> list[str]:
-        """The literal parts between the gaps."""
-        return [part for part in _GAP.split(self.english)[::3] if part]
+        """The literal parts between the gaps, the longest first."""
+        return sorted((part for part in _GAP.split(self.english)[::3] if part), key=len, reverse=True)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -90,7 +90,8 @@ class Catalog:
         entries = (
             _Entry(english, one, "|".join(["", *ends])) for english, one in texts.items() if _GAP.search(english)
         )
-        self._entries = sorted(entries, key=lambda entry: -sum(map(len, entry.literals)))
+        ordered = sorted(entries, key=lambda entry: -sum(map(len, entry.literals)))
+        self._entries = [("".join(entry.literals[:1]), entry) for entry in ordered]
 
     @classmethod
     def read(cls, code: str) -> Catalog:
@@ -119,9 +120,11 @@ class Catalog:
         """Return the translation of a text; None if no entry matches."""
         if (whole := self._whole.get(text)) is not None:
             return whole
-        for entry in self._entries:
-            # Looking for the literal parts first is what makes searching a thousand entries fast.
-            if all(part in text for part in entry.literals) and (match := entry.pattern.fullmatch(text)):
+        for longest, entry in self._entries:
+            # Looking for the literal parts first is what makes searching two thousand entries fast.
+            if longest not in text or not all(part in text for part in entry.literals):
+                continue
+            if match := entry.pattern.fullmatch(text):
                 return _GAP.sub(lambda gap, match=match: self._filled(gap, match), entry.translation)  # type: ignore[misc]
         return None
 

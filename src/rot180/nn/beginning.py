@@ -6,7 +6,7 @@ import copy
 
 from rot180.errors import ArgumentError
 from rot180.nn.contract import is_own
-from rot180.nn.graph import INPUT, Node
+from rot180.nn.graph import Node, leading_to
 from rot180.nn.layer import Layer
 from rot180.nn.network import Network
 from rot180.nn.weighted import build_with_zeros
@@ -41,16 +41,8 @@ def beginning(model: Network, place: int) -> Network:
     """
     if not 0 <= place < len(model.nodes):
         raise ArgumentError(f"the network has {len(model.nodes)} nodes, counted from 0; there is no node {place}")
-    needed = {place}
-    for number in range(place, -1, -1):
-        if number in needed:
-            needed.update(model.nodes[number].reads)
-    places = {INPUT: INPUT}
-    nodes: list[Node] = []
-    for number in sorted(needed - {INPUT}):
-        layer, reads = model.nodes[number]
-        places[number] = len(nodes)
-        nodes.append(Node(_copied(layer), tuple(places[read] for read in reads)))
+    _, kept = leading_to(model.nodes, place)
+    nodes = [Node(_copied(layer), reads) for layer, reads in kept]
     found = Network(nodes, input_shape=model.input_shape)
     build_with_zeros(found, model.dtype)
     found.load_parameters({name: array for name, array in model.state.items() if name in found.state})

@@ -144,6 +144,22 @@ def readers(nodes: Sequence[Node]) -> list[list[int]]:
     return found
 
 
+def leading_to(nodes: Sequence[Node], place: int) -> tuple[list[int], list[Node]]:
+    """Return the places of the nodes that the output of one of them depends on, and a graph of these nodes alone.
+
+    >>> from rot180.nn import Add, ReLU, Tanh
+    >>> leading_to([Node(ReLU(), (-1,)), Node(Tanh(), (-1,)), Node(ReLU(), (1,))], 2)
+    ([1, 2], [Node(layer=Tanh(), reads=(-1,)), Node(layer=ReLU(), reads=(0,))])
+    """
+    needed = {place}
+    for each in range(place, -1, -1):
+        if each in needed:
+            needed.update(nodes[each].reads)
+    kept = sorted(needed - {INPUT})
+    places = {old: new for new, old in enumerate(kept)} | {INPUT: INPUT}
+    return kept, [Node(nodes[old].layer, tuple(places[read] for read in nodes[old].reads)) for old in kept]
+
+
 def following_activations(nodes: Sequence[Node]) -> list[str]:
     """Return for each layer the kind of activation that follows it; "linear" if there is none.
 

@@ -106,6 +106,11 @@ def is_connected() -> bool:
     return _connected is not None
 
 
+def may_start_processes() -> bool:
+    """Return whether this process may start others: not once MPI runs in it, whoever has started that."""
+    return "mpi4py.MPI" not in sys.modules
+
+
 def take_turns() -> None:
     """Wait before showing an error that the processes before this one may have as well: the first one ends all."""
     if _connected is not None and _connected.rank:

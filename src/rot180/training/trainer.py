@@ -21,7 +21,7 @@ from rot180.ops.types import Array
 from rot180.training.average import WeightAverage
 from rot180.training.diagnosis import find_origin
 from rot180.training.optimizer import Optimizer
-from rot180.training.optimizer import optimizer as optimizer_by_name
+from rot180.training.optimizers import optimizer as optimizer_by_name
 from rot180.training.streams import stream
 
 

@@ -17,7 +17,8 @@ from rot180.nn.walk import input_delta
 from rot180.ops.recorder import listening
 from rot180.ops.types import Array
 from rot180.training.diagnosis import refuse_non_finite
-from rot180.training.optimizer import Adam, Optimizer
+from rot180.training.optimizer import Optimizer
+from rot180.training.optimizers import Adam
 from rot180.training.trainer import make_loss
 
 

@@ -12,7 +12,7 @@ from rot180.inside.explain.ledger import Account, Factor, Step, Term
 from rot180.inside.explain.trace import Trace
 from rot180.ops.muon import factors, length
 from rot180.ops.update import clip_by_norm
-from rot180.training.optimizer import SGD, Adam, Muon, RMSprop
+from rot180.training.optimizers import SGD, Adam, Muon, RMSprop
 
 
 def explain_update(trace: Trace, cell: Cell) -> Account:

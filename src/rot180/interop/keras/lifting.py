@@ -12,7 +12,8 @@ from rot180.interop.keras.layers import LAYERS
 from rot180.interop.keras.network import NO_PADDING, Building, Call, Value, reshaped
 from rot180.interop.pixel_scale import preprocessing_of
 from rot180.interop.stored import StoredArray
-from rot180.nn import Network, Node
+from rot180.nn import Network
+from rot180.nn.graph import leading_to
 from rot180.nn.layer import Shape
 from rot180.nn.preprocessing import Preprocessing
 
@@ -102,13 +103,7 @@ def _input_shape(call: Call, given: Shape | None) -> Shape:
 
 def _network(net: Building, last: int, file: KerasFile) -> LiftedModel:
     """Return the network of those nodes that the last one depends on."""
-    needed = {last}
-    for place in range(last, -1, -1):
-        if place in needed:
-            needed.update(net.nodes[place].reads)
-    kept = [place for place in range(last + 1) if place in needed]
-    places = {old: new for new, old in enumerate(kept)} | {-1: -1}
-    nodes = [Node(net.nodes[old].layer, tuple(places[source] for source in net.nodes[old].reads)) for old in kept]
+    kept, nodes = leading_to(net.nodes, last)
     try:
         network = Network(nodes, input_shape=net.input_shape)
         preprocessing = None if net.pixels is None else preprocessing_of(*net.pixels, str(file.path))

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rot180.errors import ModelError, Rot180Error, short
+from rot180.errors import ModelError, short
 from rot180.interop.keras.container import KerasFile, Variables
 from rot180.interop.keras.graph import LayerCall
+from rot180.interop.lifted_nodes import LiftedNodes
 from rot180.interop.stored import StoredArray
-from rot180.nn import Layer, Node
+from rot180.nn import Layer
 from rot180.nn.layer import Shape
-from rot180.nn.notation_items import MAX_LAYERS
-from rot180.ops.types import Array
 
 NO_PADDING = ((0, 0), (0, 0))
 
@@ -134,19 +133,11 @@ class Call:
 
 
 @dataclass
-class Building:
+class Building(LiftedNodes[StoredArray]):
     """The nodes of the network so far.
 
     Attributes
     ----------
-    input_shape : tuple
-    nodes : list of Node
-    shapes : list of tuple
-        The output of each node, for one image.
-    arrays : list of dict
-        The stored parameters and statistics of each node's layer, in the layout used here.
-    pixels : tuple of (array, array) or None
-        Scale and shift that the model applies to pixels first, for each channel.
     scaling : int
         How many layers have scaled the network's input.
     notes : list of str
@@ -155,42 +146,16 @@ class Building:
         After how many of these layers the input was read by other layers.
     """
 
-    input_shape: Shape
-    nodes: list[Node] = field(default_factory=list)
-    shapes: list[Shape] = field(default_factory=list)
-    arrays: list[dict[str, StoredArray]] = field(default_factory=list)
-    pixels: tuple[Array, Array] | None = None
     scaling: int = 0
     notes: list[str] = field(default_factory=list)
     scalings_read: set[int] = field(default_factory=set)
 
-    def shape_of(self, place: int) -> Shape:
-        """Return the output shape of a node, or the input shape."""
-        return self.input_shape if place < 0 else self.shapes[place]
-
-    def layer_of(self, place: int) -> Layer | None:
-        """Return the layer of a node; None for the input."""
-        return None if place < 0 else self.nodes[place].layer
-
     def add(self, call: Call, layer: Layer, *read: Value, **arrays: StoredArray | None) -> Value:
         """Append a node with the arrays of its layer, and return its value; raise ModelError if it does not fit."""
-        if len(self.nodes) >= MAX_LAYERS:
-            raise call.error(f"a network has at most {MAX_LAYERS:,} layers; this model needs more")
         self.scalings_read |= {value.scaling for value in read if value.place < 0}
         given = {name: array for name, array in arrays.items() if array is not None}
-        inputs = [self.shape_of(source.place) for source in read]
-        try:
-            shape = layer.output_shape(*inputs)
-            wanted = {**layer.parameter_shapes(inputs[0]), **layer.statistic_shapes(inputs[0])}
-        except Rot180Error as error:
-            raise call.error(f"as a layer it does not fit ({error})") from None
-        found = {name: array.shape for name, array in given.items()}
-        if found != wanted:
-            raise call.error(f"its arrays have the shapes {found}, but the layer needs {wanted}")
-        self.nodes.append(Node(layer, tuple(source.place for source in read)))
-        self.shapes.append(shape)
-        self.arrays.append(given)
-        return Value(len(self.nodes) - 1, shape)
+        place = self.append(call, layer, [source.place for source in read], given)
+        return Value(place, self.shapes[place])
 
     def same(self, call: Call, layer: Layer, source: Value, **arrays: StoredArray | None) -> Value:
         """Append a layer that keeps the shape, and return its value."""

@@ -60,7 +60,8 @@ from rot180.interop.onnx.operators import operator_of
 from rot180.interop.onnx.patterns import fuse
 from rot180.interop.onnx.value import MAPS, VECTOR, Lifted, Operand, Value
 from rot180.interop.pixel_scale import preprocessing_of
-from rot180.nn import Network, Node
+from rot180.nn import Network
+from rot180.nn.graph import leading_to
 from rot180.nn.layer import Shape
 from rot180.nn.weighted import build_with_zeros
 from rot180.ops.types import Array
@@ -315,13 +316,7 @@ def _lifted(call: Call[Operand], net: Lifted) -> Sequence[Value | None]:
 
 def _network(net: Lifted, last: int, graph: OnnxGraph) -> Network:
     """Return the network of those nodes that the last one depends on, with their arrays."""
-    needed = {last}
-    for place in range(last, -1, -1):
-        if place in needed:
-            needed.update(net.nodes[place].reads)
-    kept = [place for place in range(last + 1) if place in needed]
-    places = {old: new for new, old in enumerate(kept)} | {-1: -1}
-    nodes = [Node(net.nodes[old].layer, tuple(places[source] for source in net.nodes[old].reads)) for old in kept]
+    kept, nodes = leading_to(net.nodes, last)
     size = sum(array.nbytes for old in kept for array in net.arrays[old].values())
     held = sum(array.nbytes for array in graph.tensors.values())
     if size > held + MAX_MORE:

@@ -13,16 +13,13 @@ So transpositions are renamed axes, and no layer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from rot180.errors import Rot180Error
+from rot180.interop.lifted_nodes import LiftedNodes
 from rot180.interop.onnx.call import Call
-from rot180.nn import Layer, Node
-from rot180.nn.layer import Shape
-from rot180.nn.notation_items import MAX_LAYERS
+from rot180.nn import Layer
 from rot180.ops.types import Array
 
 MAPS, VECTOR, POOLED = "NCHW", "NC", "NC11"
@@ -90,54 +87,13 @@ def optional_constant(call: LiftCall, place: int) -> Array | None:
     return None if call.optional(place) is None else constant(call, place)
 
 
-@dataclass
-class Lifted:
-    """The nodes of the network so far.
-
-    Attributes
-    ----------
-    nodes : list of Node
-    shapes : list of tuple
-        The output of each node, for one image.
-    arrays : list of dict
-        The parameters and statistics of each node's layer.
-    input_shape : tuple
-    pixels : tuple of (array, array) or None
-        Scale and shift that the graph applies to integers first, for each channel; None if it takes floats.
-    """
-
-    input_shape: Shape
-    pixels: tuple[Array, Array] | None = None
-    nodes: list[Node] = field(default_factory=list)
-    shapes: list[Shape] = field(default_factory=list)
-    arrays: list[dict[str, Array]] = field(default_factory=list)
-
-    def shape_of(self, place: int) -> Shape:
-        """Return the output shape of a node, or the input shape."""
-        return self.input_shape if place < 0 else self.shapes[place]
-
-    def layer_of(self, place: int) -> Layer | None:
-        """Return the layer of a node; None for the input."""
-        return None if place < 0 else self.nodes[place].layer
+class Lifted(LiftedNodes[Array]):
+    """The nodes of the network so far."""
 
     def add(self, call: LiftCall, layer: Layer, *read: Value, **arrays: Array | None) -> int:
         """Append a node with the arrays of its layer, and return its place; raise ModelError if it does not fit."""
-        if len(self.nodes) >= MAX_LAYERS:
-            raise call.error(f"a network has at most {MAX_LAYERS:,} layers; this graph needs more")
         given = {name: _float(call, array) for name, array in arrays.items() if array is not None}
-        inputs = [self.shape_of(source.place) for source in read]
-        try:
-            shape = layer.output_shape(*inputs)
-            wanted = {**layer.parameter_shapes(inputs[0]), **layer.statistic_shapes(inputs[0])}
-        except Rot180Error as error:
-            raise call.error(f"as a layer it does not fit ({error})") from None
-        found = {name: array.shape for name, array in given.items()}
-        if found != wanted:
-            raise call.error(f"its tensors have the shapes {found}, but the layer needs {wanted}")
-        self.nodes.append(Node(layer, tuple(source.place for source in read)))
-        self.shapes.append(shape)
-        self.arrays.append(given)
-        return len(self.nodes) - 1
+        return self.append(call, layer, [source.place for source in read], given)
 
     def same(self, call: LiftCall, layer: Layer, source: Value, **arrays: Array | None) -> Value:
         """Append a layer that keeps the shape, and return its value."""

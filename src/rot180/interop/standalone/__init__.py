@@ -4,6 +4,7 @@ operation.py         a network as a flat list of operations with resolved shapes
 layers.py            layers as operations, and the table of all layers
 examples.py          inputs, and the outputs that a program must give for them
 python_file.py       a Python file that needs NumPy alone; numpy_program.py is what it runs
+weights.py           as float32 or as int8, and the examples for them
 c_header.py          a C99 header; c_text.py its text, c_source.py its functions,
                      arena.py where its values stand
 page_file.py         a page of HTML, made of the files in page/

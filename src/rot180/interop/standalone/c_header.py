@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rot180.errors import ArgumentError, TooLargeError, did_you_mean
+from rot180.errors import TooLargeError
 from rot180.files import write_atomically
-from rot180.interop.standalone import numpy_program
 from rot180.interop.standalone.arena import places
 from rot180.interop.standalone.c_text import Blob, c_text, call_of
-from rot180.interop.standalone.examples import example_images, examples_of
-from rot180.interop.standalone.operation import Program, as_map, program_of
+from rot180.interop.standalone.operation import program_of
+from rot180.interop.standalone.weights import check_weights, stored_as
 from rot180.memory import require
 from rot180.nn.keywords import answering_call
 from rot180.nn.network import Network
-from rot180.ops.types import Array
-
-WEIGHTS = ("float32", "int8")
 
 MAX_BYTES = 160_000_000
 """The largest weights in bytes that are written, for which a compiler takes about a gigabyte."""
@@ -99,14 +93,8 @@ def export_c(model: Network, path: str | Path, *, weights: str = "float32") -> C
     >>> written.weight_bytes, written.arena_bytes, written.prefix
     (5960, 832, 'model')
     """
-    if weights not in WEIGHTS:
-        raise ArgumentError(f"unknown weights {weights!r}{did_you_mean(str(weights), WEIGHTS)}")
-    program = program_of(model, "export_c")
-    examples = examples_of(model)
-    if weights == "int8":
-        program = quantized(program)
-        images, _ = example_images(model, len(examples.small), seed=0)
-        examples = examples._replace(outputs=evaluate(program, model, images))
+    check_weights(weights)
+    program, examples = stored_as(weights, program_of(model, "export_c"), model)
     blob = Blob()
     calls = [call_of(operation, blob) for operation in program.operations]
     if len(blob) > MAX_BYTES:
@@ -121,45 +109,3 @@ def export_c(model: Network, path: str | Path, *, weights: str = "float32") -> C
     data = c_text(program, examples, prefix, calls, offsets, count, blob).encode("ascii")
     write_atomically(path, data)
     return CHeader(str(path), prefix, len(data), len(blob), 4 * count, len(program.operations), len(examples.small))
-
-
-def quantized(program: Program) -> Program:
-    """Return a program whose convolutions have weights of int8, and a scale for each filter."""
-    made = []
-    for operation in program.operations:
-        if operation.kind == "convolution":
-            weight = operation.arrays["weight"]
-            scale = np.abs(weight).max(axis=(0, 1, 2)).astype(np.float32) / np.float32(127)
-            scale[scale == 0] = 1
-            small = np.rint(weight / scale).astype(np.int8)
-            arrays = {"weight": small, "scale": scale, "bias": operation.arrays["bias"]}
-            operation = replace(operation, kind="convolution8", arrays=arrays)
-        made.append(operation)
-    return replace(program, operations=tuple(made))
-
-
-def evaluate(program: Program, model: Network, images: Array) -> Array:
-    """Return what a program computes for raw images, in NumPy; the network's preprocessing is applied."""
-    pixels = model.preprocessing.pixels
-    x = model.preprocessing(images, white=None if pixels is None else pixels.white)
-    x = x.reshape(len(x), *as_map(program.input_shape))
-    operations: list[dict[str, Any]] = []
-    arrays: list[Array] = []
-    for operation in program.operations:
-        own = dict(operation.arrays)
-        if operation.kind == "convolution8":
-            own = {"weight": own["weight"].astype(np.float32) * own["scale"], "bias": own["bias"]}
-        arrays += own.values()
-        operations.append(
-            {
-                "kind": "convolution" if operation.kind == "convolution8" else operation.kind,
-                "reads": operation.reads,
-                "takes": operation.takes,
-                "shape": operation.shape,
-                "numbers": dict(operation.numbers),
-                "arrays": {name: array.shape for name, array in own.items()},
-            }
-        )
-    y = numpy_program.compute(x, operations, arrays)
-    found: Array = numpy_program.FINISHES[program.finish](y).reshape(len(images), *program.output_shape)
-    return found

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from rot180.errors import ArgumentError, TooLargeError, did_you_mean
+from rot180.errors import ArgumentError, TooLargeError
 from rot180.files import write_atomically
-from rot180.interop.standalone.c_header import WEIGHTS, evaluate, quantized
-from rot180.interop.standalone.examples import Examples, example_images, examples_of
+from rot180.interop.standalone.examples import Examples
 from rot180.interop.standalone.operation import Program, program_of
 from rot180.interop.standalone.python_file import description
+from rot180.interop.standalone.weights import check_weights, stored_as
 from rot180.memory import require
 from rot180.nn.keywords import answering_call
 from rot180.nn.network import Network
@@ -89,8 +89,7 @@ def export_page(model: Network, path: str | Path, *, weights: str = "float32") -
     >>> export_page(network("8x8x1 > conv3x3:4 relu > fc10").build(seed=0), path).operations
     3
     """
-    if weights not in WEIGHTS:
-        raise ArgumentError(f"unknown weights {weights!r}{did_you_mean(str(weights), WEIGHTS)}")
+    check_weights(weights)
     program = program_of(model, "export_page")
     pixels = model.preprocessing.pixels
     if len(program.input_shape) != 3 or program.input_shape[2] not in (1, 3) or len(program.output_shape) != 1:
@@ -103,11 +102,7 @@ def export_page(model: Network, path: str | Path, *, weights: str = "float32") -
             f"export_page: a page takes pictures, but this network was trained on {pixels.text}, normalized; train it "
             f"on the pictures themselves"
         )
-    examples = examples_of(model)
-    if weights == "int8":
-        program = quantized(program)
-        images, _ = example_images(model, len(examples.small), seed=0)
-        examples = examples._replace(outputs=evaluate(program, model, images))
+    program, examples = stored_as(weights, program, model)
     arrays = [array for operation in program.operations for array in operation.arrays.values()]
     size = sum(array.nbytes for array in arrays)
     if size > MAX_BYTES:
