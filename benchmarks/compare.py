@@ -17,20 +17,21 @@ from typing import Any
 
 from rich.console import Console
 
+import launches
+import ledger
 import memory
 import passes
 import startup
 import steps
 from deep import DEEP, MEMORY, DeepWorkload, write_weights
-from report import insert_entry, ledger_entry, print_tables
+from report import print_tables
 from rot180.files import write_atomically
 from rounds import thread_environment
-from workloads import PASSES, WORKLOADS, Workload
+from workloads import PASSES, WORKLOADS, Workload, target_on
 
-LEDGER = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 DISTURBED = 0.1
 """Cores that others may keep busy before the run is called disturbed."""
-PARTS = ("steps", "passes", "startup", "memory")
+PARTS = ("steps", "passes", "startup", "launches", "memory")
 """What runs if nothing is named; `deep`, which needs torchvision and timm, is asked for by name."""
 
 
@@ -38,6 +39,7 @@ NAMES: dict[str, tuple[Any, ...]] = {
     "steps": WORKLOADS,
     "passes": PASSES,
     "startup": (),
+    "launches": (),
     "memory": (),
     "deep": (*DEEP, MEMORY),
 }
@@ -67,7 +69,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--no-compile", action="store_true", help="leave PyTorch's compiled settings out, which take minutes to start"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file")
-    parser.add_argument("--ledger", action="store_true", help="add an entry to docs/benchmarks.md")
+    parser.add_argument("--ledger", action="store_true", help="put the results into docs/benchmarks.md")
     parser.add_argument(
         "--mnist", type=Path, default=os.environ.get("MNIST_DIR"), help="folder of the IDX files, for the time to 99%%"
     )
@@ -146,6 +148,7 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "works": [],
         "passes": [],
         "startup": {},
+        "launches": None,
         "memory": None,
         "peaks": None,
     }
@@ -153,9 +156,9 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     def compare(work: Workload | DeepWorkload) -> None:
         threads = 1 if work.threads == 1 else options.threads
         compiled = not options.no_compile
-        result["works"].append(
-            steps.compare_steps(work, threads, options.trials, options.turn, note, compiled=compiled)
-        )
+        found = steps.compare_steps(work, threads, options.trials, options.turn, note, compiled=compiled)
+        target = target_on(work.targets, result["speed"]["peak_one_core_gflops"])
+        result["works"].append({**found, "target": target})
 
     for work in WORKLOADS:
         if chosen(options.work, "steps", work.name):
@@ -176,6 +179,9 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     if "startup" in options.work:
         note("startup")
         result["startup"] = startup.measure(options.threads, min(options.trials, 5), options.mnist)
+    if "launches" in options.work:
+        note("launches")
+        result["launches"] = launches.measure(options.threads)
     if "memory" in options.work:
         note("memory")
         result["memory"] = memory.measure(options.threads)
@@ -199,7 +205,7 @@ def main() -> int:
     if options.json:
         write_atomically(options.json, (json.dumps(result, indent=1) + "\n").encode())
     if options.ledger:
-        write_atomically(LEDGER, insert_entry(LEDGER.read_text("utf-8"), ledger_entry(result)).encode())
+        ledger.add(result)
     busy = result["settings"]["cores_busy_otherwise"]
     if busy is not None and busy > DISTURBED:
         print(

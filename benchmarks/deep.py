@@ -30,7 +30,7 @@ class DeepWorkload:
     batch: int
     size: int
     """Rows and columns of the images."""
-    target: float = 1.0
+    targets: tuple[float, float] = (1.0, 1.0)
     optimizer: str = "adam"
     frozen: bool = False
     """Whether normalizations keep their running statistics, as in fine-tuning."""
@@ -82,17 +82,26 @@ class DeepWorkload:
 
 
 DEEP = (
-    DeepWorkload("deep-train-resnet20-b128", "train", "resnet20", 128, 32, target=1.5),
-    DeepWorkload("deep-train-resnet18-b16", "train", "resnet18", 16, 224, target=1.2),
-    DeepWorkload("deep-train-mobilenet_v2-b16", "train", "mobilenet_v2", 16, 224, target=1.3),
+    DeepWorkload("deep-train-resnet20-b128", "train", "resnet20", 128, 32, targets=(2.0, 2.0)),
+    DeepWorkload("deep-train-resnet18-b16", "train", "resnet18", 16, 224, targets=(2.0, 2.0)),
+    DeepWorkload("deep-train-mobilenet_v2-b16", "train", "mobilenet_v2", 16, 224, targets=(1.3, 1.3)),
     *(
-        DeepWorkload(f"deep-tune-{model}-b16", "train", model, 16, 224, target=1.3, optimizer="adamw", frozen=True)
+        DeepWorkload(
+            f"deep-tune-{model}-b16", "train", model, 16, 224, targets=(1.3, 1.3), optimizer="adamw", frozen=True
+        )
         for model in ("resnet18", "efficientnet_lite0")
     ),
     *(
-        DeepWorkload(f"deep-infer-{model}-b{batch}", "infer", model, batch, 224)
-        for model in ("resnet18", "mobilenet_v2", "efficientnet_lite0")
-        for batch in (1, 16)
+        DeepWorkload(f"deep-infer-{model}-b{batch}", "infer", model, batch, 224, targets=(target, target))
+        for model, batch, target in (
+            ("resnet18", 1, 1.3),
+            ("resnet18", 16, 1.8),
+            ("vgg16", 1, 1.8),
+            ("mobilenet_v2", 1, 1.1),
+            ("mobilenet_v2", 16, 1.1),
+            ("efficientnet_lite0", 1, 1.1),
+            ("efficientnet_lite0", 16, 1.1),
+        )
     ),
 )
 MEMORY = DeepWorkload("deep-memory-resnet18-b32", "train", "resnet18", 32, 224, optimizer="sgd", batches=1)

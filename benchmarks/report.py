@@ -1,4 +1,4 @@
-"""Results as tables on the terminal and as a ledger entry."""
+"""Results as tables."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def verdict(value: float | None, target: float, *, at_least: bool = True) -> str
     return "yes" if (value >= target if at_least else value <= target) else "no"
 
 
+def share(fraction: float) -> str:
+    """Return a fraction of the peak as text, marked where fewer multiply-adds were made than are counted.
+
+    >>> share(0.86), share(1.54)
+    ('86%', '154%*')
+    """
+    return f"{fraction:.0%}" + ("*" if fraction > 1 else "")
+
+
 def ratio_rows(works: list[dict[str, Any]], speed: dict[str, float]) -> list[Row]:
     """Return rows of work, our time and fraction of the peak, the best peer, its time, the ratio, target, reached."""
     rows = []
@@ -34,7 +43,7 @@ def ratio_rows(works: list[dict[str, Any]], speed: dict[str, float]) -> list[Row
                 work["name"],
                 str(work["threads"]),
                 _milliseconds(ours),
-                f"{2e-6 * work['multiply_adds'] / ours['median_ms'] / peak:.0%}" if ours else "-",
+                share(2e-6 * work["multiply_adds"] / ours["median_ms"] / peak) if ours else "-",
                 f"{work['best_peer']}" if best else "-",
                 _milliseconds(best),
                 f"{ratio:.2f}{spread}" if ratio else "-",
@@ -81,8 +90,8 @@ def pass_rows(passes: list[dict[str, Any]]) -> list[Row]:
         rows.append(
             (
                 work["name"],
-                f"{ours:.0%}" if ours is not None else "-",
-                f"{fraction['torch']:.0%}" if "torch" in fraction else "-",
+                share(ours) if ours is not None else "-",
+                share(fraction["torch"]) if "torch" in fraction else "-",
                 f"{work['gflops']['peak']:.0f}" if "peak" in work["gflops"] else "-",
                 f"{work['target']:.0%}",
                 verdict(ours, work["target"]),
@@ -91,8 +100,9 @@ def pass_rows(passes: list[dict[str, Any]]) -> list[Row]:
     return rows
 
 
-def wait_rows(startup: dict[str, Any], memory: dict[str, Any] | None, peaks: dict[str, Any] | None) -> list[Row]:
-    """Return rows of what users wait for, its seconds, the limit, reached; and of memory."""
+def wait_rows(result: dict[str, Any]) -> list[Row]:
+    """Return rows of what users wait for, its seconds, the limit, reached; of launches, and of memory."""
+    startup, launches, memory, peaks = (result[part] for part in ("startup", "launches", "memory", "peaks"))
     rows = []
     for name, found in startup.items():
         seconds = found.get("seconds")
@@ -103,6 +113,8 @@ def wait_rows(startup: dict[str, Any], memory: dict[str, Any] | None, peaks: dic
             reached = reached if found["is_accurate"] else "no"
         text = f"{seconds:.2f} s{accuracy}" if seconds is not None else f"not run: {found['fault']}"
         rows.append((name, text, f"{found['target']} s", reached))
+    if launches is not None:
+        rows.append(_launch_row(launches))
     if memory is not None:
         text = f"{memory['growth'] / 1024:.0f} KiB" if "growth" in memory else f"not run: {memory['fault']}"
         none = memory.get("is_none")
@@ -127,6 +139,21 @@ def wait_rows(startup: dict[str, Any], memory: dict[str, Any] | None, peaks: dic
     return rows
 
 
+def _launch_row(launches: dict[str, Any]) -> Row:
+    """Return the row of what it takes to run one kernel on all threads."""
+    taken, target = launches["microseconds"], launches["target"]
+    ours, openmp = taken.get("rot180"), taken.get("omp")
+    text = f"{ours:.2f} us" if ours is not None else f"not run: {launches['faults']['rot180']}"
+    if "workqueue" in taken:
+        text += f" (Numba's work queue: {taken['workqueue']:.2f} us)"
+    return (
+        f"a kernel that does nothing, {launches['threads']} threads",
+        text,
+        f"{target} times OpenMP's {openmp:.2f} us" if openmp is not None else "-",
+        verdict(ours if openmp is not None else None, target * (openmp or 0), at_least=False),
+    )
+
+
 TABLES = {
     "ratios": ("work", "threads", "rot180 ms", "of peak", "best peer", "its ms", "ratio", "at least", "reached"),
     "contenders": ("work", "contender", "ms", "images/s", "GFLOP/s", "cores busy", "difference"),
@@ -142,7 +169,7 @@ def tables(result: dict[str, Any]) -> dict[str, list[Row]]:
         "ratios": ratio_rows(result["works"], result["speed"]),
         "contenders": contender_rows(result["works"]),
         "passes": pass_rows(result["passes"]),
-        "waits": wait_rows(result["startup"], result["memory"], result["peaks"]),
+        "waits": wait_rows(result),
     }
     return {name: rows for name, rows in found.items() if rows}
 
@@ -175,25 +202,5 @@ def heading(result: dict[str, Any]) -> str:
     run = f"commit {result['commit']}, {settings['trials']} trials of {settings['turn_seconds']} s each, alternating"
     if settings["cores_busy_otherwise"] is not None:
         run += f"; at most {settings['cores_busy_otherwise']:.2f} cores busy with anything else"
-    return "\n".join(line for line in (cores, rates, versions, run) if line)
-
-
-def ledger_entry(result: dict[str, Any]) -> str:
-    """Return a section of docs/benchmarks.md."""
-    lines = [f"## {result['date']}, commit {result['commit']}", ""]
-    lines += [f"- {line}" for line in heading(result).splitlines()]
-    for name, rows in tables(result).items():
-        columns = TABLES[name]
-        lines += ["", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-        lines += ["| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def insert_entry(ledger: str, entry: str) -> str:
-    """Insert an entry before the older ones.
-
-    >>> insert_entry("# Ledger\\n\\nText.\\n\\n## old\\n", "## new\\n")
-    '# Ledger\\n\\nText.\\n\\n## new\\n\\n## old\\n'
-    """
-    head, mark, older = ledger.partition("\n## ")
-    return f"{head.rstrip()}\n\n{entry}" + (f"\n## {older}" if mark else "")
+    mark = "*: counted as direct convolution, of whose multiply-adds minimal filtering makes fewer"
+    return "\n".join(line for line in (cores, rates, versions, run, mark) if line)

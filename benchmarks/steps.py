@@ -70,7 +70,6 @@ def compare_steps(
         "threads": threads,
         "batch": workload.batch,
         "multiply_adds": workload.multiply_adds(),
-        "target": workload.target,
         "contenders": {name: taken.summary() for name, taken in samples.items()},
         "faults": faults,
         "versions": versions,
