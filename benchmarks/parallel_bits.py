@@ -2,9 +2,10 @@
 
     python benchmarks/parallel_bits.py [--count 20] [--seed 0]
 
-Each training is of a chain or of resnet20, on random images. It is started on some processes; a random one of them is
-killed or asked to stop after some checkpoints; and it is resumed on another number of processes. The SHA-256 of its
-model file must be that of the same training on one process without a break. Needs Linux and mpiexec.
+Each training is of a chain, of resnet20, or of resnet20 with synchronized normalization, on random images. It is
+started on some processes; a random one of them is killed or asked to stop after some checkpoints; and it is resumed on
+another number of processes. The SHA-256 of its model file must be that of the same training on one process without a
+break. Needs Linux and mpiexec.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ import numpy as np
 from rot180.parallel.launch import _ranks_below, launcher_command
 
 ROT180 = [sys.executable, "-P", "-c", "import sys; from rot180.cli import main; sys.exit(main())"]
-NETWORKS = {"chain": "32x32x3 > conv3x3:8 relu maxpool4 > fc32 relu dropout0.3 > fc10", "resnet20": "resnet20"}
+NETWORKS = {
+    "chain": ["-m", "32x32x3 > conv3x3:8 relu maxpool4 > fc32 relu dropout0.3 > fc10"],
+    "resnet20": ["-m", "resnet20"],
+    "resnet20, synchronized": ["-m", "resnet20", "--sync-batch-norm"],
+}
 SIZES = (1, 2, 4, 8)
 
 
@@ -40,7 +45,7 @@ def write_images(path: Path) -> None:
 def arguments(network: str, data: Path, out: Path) -> list[str]:
     """Return a command that trains in a dozen steps."""
     options = ["--epochs", "3", "--batch-size", "25", "--shards", "8", "--augment", "shift:2,flip", "--ema", "0.9"]
-    return ["train", str(data), "-m", NETWORKS[network], *options, *UNCHANGED, "--out", str(out)]
+    return ["train", str(data), *NETWORKS[network], *options, *UNCHANGED, "--out", str(out)]
 
 
 UNCHANGED = ["--no-pictures", "--checkpoint-every", "1"]
@@ -91,11 +96,9 @@ def main() -> int:
             expected[network] = digest(folder / network)
             print(f"{network}, undisturbed on 1 process: {expected[network][:16]}", flush=True)
         for turn in range(given.count):
-            network, run = list(NETWORKS)[turn % 2], folder / f"run{turn}"
-            first, second = (
-                SIZES[turn // 2 % 4],
-                chance.choice([size for size in SIZES if size != SIZES[turn // 2 % 4]]),
-            )
+            network, run = list(NETWORKS)[turn % 3], folder / f"run{turn}"
+            first = SIZES[turn // 3 % 4]
+            second = chance.choice([size for size in SIZES if size != first])
             process = start(first, arguments(network, data, run))
             done = disturb(process, run, chance)
             process.wait()

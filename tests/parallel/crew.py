@@ -29,6 +29,10 @@ class Member:
         copies = {node: array.copy() for node, array in nodes.items()}
         return total({node: array for some in self._exchange(copies) for node, array in some.items()}, leaves).copy()
 
+    def begin_sum(self, nodes, leaves):
+        total = self.sum(nodes, leaves)
+        return lambda: total
+
     def broadcast(self, array):
         array[...] = self._exchange(array.copy())[0]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
-from crew import Crew
+from crew import Crew, Member
 from trainings import CASES, CHAIN, RESIDUAL, digest, measure, train
 
 import rot180
-from rot180.errors import ArgumentError, NonFiniteError, ParallelError
+from rot180.errors import ArgumentError, NonFiniteError, ParallelError, ShapeError
 from rot180.nn.preprocessing import Preprocessing
 from rot180.parallel.communicator import ALONE
-from rot180.training import Progress, Trainer, capture
+from rot180.training import Progress, Trainer, capture, gradient_sum
 from rot180.training.data_parallel import DataParallel
 from rot180.training.events import StepDone, TrainingStarted
 
@@ -164,6 +166,57 @@ def test_different_data_are_refused():
 def test_every_process_needs_a_shard():
     with pytest.raises(ArgumentError, match="each process needs a shard of its own; there are 3 processes"):
         Crew(3).run(lambda member: train(member, CHAIN, shards=2))
+
+
+NORMALIZED = "8x8x1 > conv3x3:4:same bn relu ( conv3x3:4:same bn + skip ) relu > gap > fc8 > bn relu > fc10"
+
+
+@pytest.mark.parametrize("engine", ["auto", "numpy"])
+def test_synchronized_normalization_is_that_of_the_whole_batch(engine):
+    whole, _ = train(ALONE, NORMALIZED, shards=None, dtype=np.float64, engine=engine)
+    options = {"dtype": np.float64, "sync_batch_norm": True}
+    # The last batch of an epoch has shards of one image, and of none.
+    found = [model for model, _ in Crew(2).run(lambda member: train(member, NORMALIZED, shards=8, **options))]
+    found += [model for model, _ in Crew(3).run(lambda member: train(member, NORMALIZED, shards=None, **options))]
+    for model in found:
+        for name, array in whole.state.items():
+            np.testing.assert_allclose(model.state[name], array, rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_normalization_is_synchronized_only_if_asked():
+    network = NORMALIZED.replace("fc8 > bn relu", "fc8 relu")
+    whole, _ = train(ALONE, network, shards=None, dtype=np.float64, epochs=1)
+    cut, _ = train(ALONE, network, shards=8, dtype=np.float64, epochs=1)
+    assert abs(cut.parameters["conv1.weight"] - whole.parameters["conv1.weight"]).max() > 1e-4
+
+
+def test_synchronized_normalization_needs_two_values_in_all():
+    images, labels = np.zeros((1, 2, 2, 1), np.uint8), np.array([0])
+    model = rot180.network("2x2x1 > fc2 > bn > fc2").build(seed=0)
+    with pytest.raises(ShapeError, match="a channel needs at least two values to have a variance"):
+        rot180.fit(model, (images, labels), shards=2, sync_batch_norm=True)
+
+
+def test_what_cannot_be_synchronized_is_refused():
+    class Mine(rot180.BatchNorm2d):
+        pass
+
+    with pytest.raises(ArgumentError, match="synchronized by the compiled engine alone; this is the numpy engine"):
+        train(ALONE, NORMALIZED, engine="numpy", sync_batch_norm=True)
+    model = rot180.Sequential([rot180.Flatten(), Mine(), rot180.Linear(2)], input_shape=(2, 2, 1)).build(seed=0)
+    images, labels = np.zeros((4, 2, 2, 1), np.uint8), np.arange(4) % 2
+    with pytest.raises(ArgumentError, match="Mine is a class of your own, which cannot be synchronized"):
+        rot180.fit(model, (images, labels), shards=2, sync_batch_norm=True)
+
+
+def test_stretches_of_the_gradient_do_not_change_the_sum(monkeypatch):
+    (expected, _), _ = Crew(2).run(lambda member: train(member, RESIDUAL, epochs=1))
+    monkeypatch.setattr(gradient_sum, "LEAST_PIECE", 256)
+    begun = []
+    monkeypatch.setattr(Member, "begin_sum", lambda self, *of: begun.append(self.rank) or partial(self.sum, *of))
+    for model, _ in Crew(2).run(lambda member: train(member, RESIDUAL, epochs=1)):
+        assert digest(model) == digest(expected)
+    assert len(begun) > 2 * 2 * 4  # several for each member and batch
 
 
 @pytest.mark.parametrize("shards", [0, 3, 2.0, True])

@@ -22,6 +22,7 @@ CASES = {
     "chain": {"network": CHAIN},
     "residual": {"network": RESIDUAL, "ema": 0.9},
     "accumulated": {"network": CHAIN, "accumulate": 2, "clip_norm": 1.0, "optimizer": "sgd", "momentum": 0.9},
+    "synchronized": {"network": RESIDUAL, "sync_batch_norm": True},
     "augmented": {"network": CHAIN, "augment": "shift:1,mixup:0.2", "label_smoothing": 0.1},
 }
 """Arguments of `fit`, with shards."""

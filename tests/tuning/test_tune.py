@@ -377,7 +377,7 @@ def test_every_setting_of_a_training_is_an_option():
     """Other options are those of `rot180 train`, with the same types and defaults."""
     own, trains = map(get_type_hints, (tune_command, train_command))
     names = {field.name for field in fields(RunSettings)} - {"lr", "source"} | {"learning_rate"}
-    assert names - set(own) == {"freeze", "shards"}
+    assert names - set(own) == {"freeze", "shards", "sync_batch_norm"}
     options = typer.main.get_command(app).commands
     given_by, expected_by = ({each.name: each for each in options[name].params} for name in ("tune", "train"))
     for name in names & set(own):

@@ -79,6 +79,7 @@ def train(
     engine: option.Engine = "auto",
     threads: option.Threads = None,
     shards: option.Shards = None,
+    sync_batch_norm: option.SyncBatchNorm = False,
     watchdog: option.Watchdog = 300.0,
     pictures: option.Pictures = True,
     json: option.Json = False,

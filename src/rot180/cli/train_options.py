@@ -339,6 +339,16 @@ Shards = Annotated[
     ),
 ]
 
+SyncBatchNorm = Annotated[
+    bool,
+    typer.Option(
+        "--sync-batch-norm",
+        help="On several processes, or with --shards: let batch normalization use the mean and variance of the whole "
+        "batch, not those of a part. For parts of few images.",
+        rich_help_panel=RUN,
+    ),
+]
+
 Watchdog = Annotated[
     float,
     typer.Option(

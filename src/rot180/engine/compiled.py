@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ from numba import config
 
 from rot180.engine.batch_loss import BatchLoss, tasks_of
 from rot180.engine.governor import Governor
+from rot180.engine.halts import Halt, Mean
 from rot180.engine.interface import StepResult, Updater
 from rot180.engine.model_lock import ModelLock
 from rot180.engine.plan import Plan
 from rot180.engine.planning import make_plan
+from rot180.engine.stage import WholeBatch
 from rot180.engine.threads import most_threads
 from rot180.engine.updates import Updates
 from rot180.errors import ShapeError
@@ -52,6 +55,7 @@ class CompiledEngine:
     def __init__(self, model: Network, loss: Loss) -> None:
         self.model, self.loss, self.kept_plans = model, loss, KEPT_PLANS
         self._generator: dict[str, np.random.Generator | None] = {"noise": None}
+        self._whole = WholeBatch()
         self._lock = ModelLock(model)
         self._governor = Governor(most_threads())
         self._updates = Updates(model)
@@ -128,10 +132,20 @@ class CompiledEngine:
         self._look()
         self._hold(optimizer)
         fuse = update and self._summed == 0 and self._updates.can_fuse(optimizer)
-        result, _ = self._form(images, target, generator, sample_weights, optimizer if fuse else None)
-        if result.finite and fuse:
+        plan = self._begin("fused" if fuse else "kept", images, generator)
+        plan.run_forward()
+        result = self._measure(plan, target, sample_weights)
+        if not result.finite or (fuse and not all_finite(plan.x.array.reshape(-1))):
+            return result._replace(finite=False)
+        if fuse:
+            self._updates.next_step(optimizer)
+        plan.run_backward()
+        if not all_finite(self._stored_gradients() if fuse else self._gradient.flat):
+            return result._replace(finite=False)
+        plan.learn()
+        if fuse:
             self._updates.apply(self._gradient, fused=True)
-        elif result.finite:
+        else:
             self._collect(len(images), optimizer, update)
         return result
 
@@ -142,15 +156,41 @@ class CompiledEngine:
         generator: np.random.Generator | None = None,
         *,
         sample_weights: Array | None = None,
-    ) -> tuple[StepResult, Array]:
-        """Run the forward and backward passes of one batch; return the result, and the gradients in one flat array.
-
-        The array is valid until the next batch. Statistics have learned the batch; nothing else is changed.
-        """
+        whole: int | None = None,
+        least: int | None = None,
+    ) -> Generator[Halt, None, StepResult]:
+        """Run the forward and backward passes of a part of a batch, as `Engine.form` describes it."""
         images = self._accept(images)
+        kind = "kept" if whole is None else "synchronized"
         with self._lock, self._governor.running((len(images), "form")):
             self._look()
-            return self._form(images, target, generator, sample_weights)
+            plan, gradient = self._begin(kind, images, generator), self._gradient
+            self._whole.images = whole or len(images)
+            yield from self._halting(plan.pass_forward())
+            result = self._measure(plan, target, sample_weights)
+            share = np.array([float(result.finite)])
+            if whole is not None:  # passes stay in step: none goes on if one does not
+                yield from self._halting([Mean(share)])
+            if share[0] == 1:
+                yield from self._halting(plan.pass_backward(gradient, least))
+                result = result._replace(finite=all_finite(gradient.flat))
+            else:
+                gradient.flat[:] = 0
+                yield from self._halting(plan.pass_over(gradient, least))
+            if share[0] == 1 and result.finite:
+                plan.learn()
+        return result
+
+    def _halting(self, halts: Iterable[Halt]) -> Iterator[Halt]:
+        for halt in halts:
+            with self._governor.away():
+                yield halt
+
+    def compile(self, count: int, *, synchronized: bool = False) -> None:
+        """Compile what `form` needs for so many images, and for the update."""
+        with self._lock:
+            self._look()
+            self._plan(count, "synchronized" if synchronized else "kept")
 
     def _accept(self, images: Array) -> Array:
         images = self.model.accept(images)
@@ -158,37 +198,24 @@ class CompiledEngine:
             raise ShapeError("a training step needs at least one image; the batch is empty")
         return images
 
-    def _form(
-        self,
-        images: Array,
-        target: Array,
-        generator: np.random.Generator | None,
-        sample_weights: Array | None,
-        fused: Updater | None = None,
-    ) -> tuple[StepResult, Array]:
-        """Do what `form` does; with an optimizer, kernels update what they can; the other gradients are returned."""
+    def _begin(self, kind: str, images: Array, generator: np.random.Generator | None) -> Plan:
+        """Return the plan of a training step, ready to run on these images."""
         self.model.require_writeable()
-        plan = self._plan(len(images), "kept" if fused is None else "fused")
+        plan = self._plan(len(images), kind)
         self._generator["noise"] = generator
         plan.x.batch(images.ndim)[...] = images
-        plan.run_forward()
+        return plan
+
+    def _measure(self, plan: Plan, target: Array, sample_weights: Array | None) -> StepResult:
+        """Return loss and correct count after a forward pass, and prepare the backward pass."""
         if plan.dy is None or plan.loss is None:
             raise TypeError("a plan for training has a loss")
         axes = 1 + len(self.model.output_shape)
         result = plan.loss(self.loss, plan.y.batch(axes), target, plan.dy.batch(axes), sample_weights)
-        formed = self._gradient.flat if fused is None else self._stored_gradients()
-        if not math.isfinite(result.loss) or (fused is not None and not all_finite(plan.x.array.reshape(-1))):
-            return result._replace(finite=False), formed
-        if fused is not None:
-            self._updates.next_step(fused)
-        plan.run_backward()
-        if not all_finite(formed):
-            return result._replace(finite=False), formed
-        plan.learn()
-        return result, formed
+        return result._replace(finite=math.isfinite(result.loss))
 
     def apply(self, gradients: Array, count: int, optimizer: Updater, *, update: bool = True) -> None:
-        """Take the mean gradient of `count` images, flat as `form` returns it, as that of a batch."""
+        """Take the mean gradient of `count` images, flat as `form` leaves it, as that of a batch."""
         with self._lock:
             self._look()
             self._hold(optimizer)
@@ -196,11 +223,9 @@ class CompiledEngine:
             self._collect(count, optimizer, update)
 
     @property
-    def gradient_size(self) -> int:
-        """The length of the flat array that `form` returns and `apply` takes."""
-        with self._lock:
-            self._look()
-            return self._gradient.flat.size
+    def gradient(self) -> Array:
+        """The gradients of the latest batch in one flat array."""
+        return self._gradient.flat
 
     @property
     def _gradient(self) -> Arena:
@@ -271,6 +296,7 @@ class CompiledEngine:
                 gradients=gradients,
                 generator=self._generator,
                 updates=self._updates.of_fused() if kind == "fused" else {},
+                whole=self._whole if kind == "synchronized" else None,
                 account=account,
                 also=self._tasks(),
             )

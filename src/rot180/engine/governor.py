@@ -7,7 +7,8 @@ threads, the engine is free to choose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Self
@@ -71,6 +72,15 @@ class Governor:
             apply_threads(self._most)  # the choice must not affect the calling thread
         if kind is None:
             self.took(self._plan, self._now, self._clock() - self._began)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Leave a run for a moment that is not its own."""
+        left = self._clock()
+        yield
+        apply_threads(self._now)
+        if self._began:
+            self._began += self._clock() - left
 
     def threads(self, plan: Hashable) -> int:
         """Return how many threads the next run of this plan should take."""

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rot180.engine.halts import Halt
 from rot180.nn.loss import Loss
 from rot180.nn.network import Network
 from rot180.ops.types import Array
@@ -98,18 +99,32 @@ class Engine(Protocol):
         generator: np.random.Generator | None = None,
         *,
         sample_weights: Array | None = None,
-    ) -> tuple[StepResult, Array]:
-        """Run the forward and backward passes of one batch; return the result, and the gradients in one flat array.
+        whole: int | None = None,
+        least: int | None = None,
+    ) -> Generator[Halt, None, StepResult]:
+        """Run the forward and backward passes of a part of a batch, whose gradients are then in `gradient`.
 
-        The array is valid until the next batch. Statistics have learned the batch; nothing else is changed.
+        The pass halts where stretches of the gradient are complete, even if it is not finite. Statistics have learned
+        the part at the end if it is; nothing else is changed.
+
+        Parameters
+        ----------
+        whole : int, optional
+            The images of all parts, if batch normalization uses the mean and variance of all of them. The pass then
+            also halts for means over the parts, which must all be passed through in step.
+        least : int, optional
+            How many numbers of the gradient make a stretch; by default it is not cut.
         """
 
+    def compile(self, count: int, *, synchronized: bool = False) -> None:
+        """Compile what `form` needs for so many images, and for the update."""
+
     def apply(self, gradients: Array, count: int, optimizer: Updater, *, update: bool = True) -> None:
-        """Take the mean gradient of `count` images, flat as `form` returns it, as that of a batch."""
+        """Take the mean gradient of `count` images, flat as `form` leaves it, as that of a batch."""
 
     @property
-    def gradient_size(self) -> int:
-        """The length of the flat array that `form` returns and `apply` takes."""
+    def gradient(self) -> Array:
+        """The gradients of the latest batch in one flat array."""
 
     def forward(self, images: Array, *, softmax: bool = False, steady: bool = False) -> Array:
         """Return the outputs for preprocessed images in inference mode (no dropout, no noise).

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from rot180.engine.batch_loss import BatchLoss
+from rot180.engine.halts import Final, Halt, finals
 from rot180.engine.step import Step, root_of
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.launching import Kernel, Launch
 from rot180.language import pad, translate
+from rot180.nn.arena import Arena
+
+Run = Callable[[], Halt | None]
+"""Makes some steps, and returns where the pass halts after them, if it does."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Plan:
     """Computes dy from outputs and labels."""
     learners: tuple[Callable[[], None], ...] = ()
     """What updates the statistics of layers, once for each accepted batch."""
+    completed: tuple[tuple[int, list[str]], ...] = ()
+    """After how many backward steps the gradients of which parameters are complete."""
 
     def run_forward(self) -> None:
         """Compute y from x."""
@@ -41,12 +48,40 @@ class Plan:
         for run in self._backward_runs:
             run()
 
+    def pass_forward(self) -> Iterator[Halt]:
+        """Compute y from x together with other parts of the batch."""
+        for run in self._forward_runs:
+            if (halt := run()) is not None:
+                yield halt
+
+    def pass_backward(self, gradients: Arena, least: int | None) -> Iterator[Halt]:
+        """Compute the gradients from dy together with other parts of the batch; see `rot180.engine.halts.finals`."""
+        if least not in self._cuts:
+            done, self._cuts[least] = 0, []
+            for steps, final in finals(self.completed, gradients, least):
+                self._cuts[least].append((_runs(self.backward[done:steps]), final))
+                done = steps
+        for runs, final in self._cuts[least]:
+            for run in runs:
+                if (halt := run()) is not None:
+                    yield halt
+            yield final
+
+    def pass_over(self, gradients: Arena, least: int | None) -> Iterator[Halt]:
+        """Halt as `pass_backward` does where gradients are complete, without a pass."""
+        for _, final in finals(self.completed, gradients, least):
+            yield final
+
     @cached_property
-    def _forward_runs(self) -> list[Callable[[], None]]:
+    def _cuts(self) -> dict[int | None, list[tuple[list[Run], Final]]]:
+        return {}
+
+    @cached_property
+    def _forward_runs(self) -> list[Run]:
         return _runs(self.forward)
 
     @cached_property
-    def _backward_runs(self) -> list[Callable[[], None]]:
+    def _backward_runs(self) -> list[Run]:
         return _runs(self.backward)
 
     def learn(self) -> None:
@@ -132,9 +167,9 @@ class Plan:
         return "\n".join(lines)
 
 
-def _runs(steps: list[Step]) -> list[Callable[[], None]]:
+def _runs(steps: list[Step]) -> list[Run]:
     """Return calls that make all steps: kernels that follow one another are launched together."""
-    runs: list[Callable[[], None]] = []
+    runs: list[Run] = []
     kernels: list[tuple[Kernel, tuple[Any, ...]]] = []
     for step in steps:
         if isinstance(step.call, Kernel):

@@ -13,7 +13,7 @@ from rot180.engine.fusing import stages_of
 from rot180.engine.lifetimes import Memory
 from rot180.engine.note import tell_compiling
 from rot180.engine.plan import Plan
-from rot180.engine.stage import Context, Stage, Target, Value, widest
+from rot180.engine.stage import Context, Stage, Target, Value, WholeBatch, widest
 from rot180.kernels import addition
 from rot180.kernels.ahead import callback_task, compile_ahead, task_of
 from rot180.kernels.elementwise import GATE
@@ -36,6 +36,7 @@ def make_plan(
     gradients: dict[str, np.ndarray[Any, Any]] | None = None,
     generator: dict[str, np.random.Generator | None] | None = None,
     updates: dict[str, tuple[Any, ...]] | None = None,
+    whole: WholeBatch | None = None,
     account: Account | None = None,
     also: Iterable[str] = (),
     steady: bool = False,
@@ -52,6 +53,8 @@ def make_plan(
         `noise` is read in each step.
     updates : dict of full name to (parameter, state, state, rule, hyper-parameters)
         Parameters that are updated as soon as their gradient is computed, without storing it.
+    whole : WholeBatch, optional
+        If batches are parts of a whole one, to whose mean and variance they are normalized.
     account : Account, optional
         Accounts for the buffers.
     also : iterable of str
@@ -78,6 +81,7 @@ def make_plan(
             gradients=gradients or {},
             generator=generator or {"noise": None},
             updates=updates or {},
+            whole=whole,
             steady=steady,
         )
         planner = _Planner(model, context, account)
@@ -132,11 +136,14 @@ class _Planner:
         backward = context.steps = []
         dy = y.delta = context.new_map(y.shape)
         self._memory.hold(dy.buffer)
+        completed = []
         for stage in reversed(self._stages):
             if stage.output.needs_delta:
                 self._run_backward(stage)
+                names = [f"{layer.name}.{local}" for layer in stage.layers for local in layer.parameters]
+                completed.append((len(context.steps), names))
         learners = tuple(stage.learn for stage in self._stages if type(stage).learn is not Stage.learn)
-        return Plan(self._x.map, y.map, dy, forward, backward, loss, learners)
+        return Plan(self._x.map, y.map, dy, forward, backward, loss, learners, tuple(completed))
 
     def separate(self) -> None:
         """Let go of each other what would otherwise keep the buffers after the plan is gone."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 import numpy as np
 
+from rot180.engine.halts import Final, Halt
 from rot180.engine.interface import StepResult, Updater
-from rot180.errors import ShapeError
+from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.loss import Loss, weighted_forward
 from rot180.nn.network import Network
 from rot180.ops.softmax import softmax as softmax_of
@@ -43,6 +44,7 @@ class ReferenceEngine:
         self.loss = loss
         self._sums: dict[str, Array] = {}
         self._images = 0
+        self._flat = np.empty(0, model.dtype)
 
     def prepare(self, optimizer: Updater) -> None:
         """Allocate the optimizer's state in its final place."""
@@ -97,20 +99,27 @@ class ReferenceEngine:
         generator: np.random.Generator | None = None,
         *,
         sample_weights: Array | None = None,
-    ) -> tuple[StepResult, Array]:
-        """Run the forward and backward passes of one batch; return the result, and the gradients in one flat array.
-
-        Statistics have learned the batch; nothing else is changed.
-        """
+        whole: int | None = None,
+        least: int | None = None,
+    ) -> Generator[Halt, None, StepResult]:
+        """Run the passes of a part of a batch, as `Engine.form` describes it; the gradient is complete at the end."""
+        if whole is not None:
+            raise ArgumentError("batch normalization over several parts of a batch needs the compiled engine")
         images = self.model.accept(images)
         self.model.look()
         self.model.require_writeable()
         result, gradients = self._form(images, target, generator, sample_weights)
         flat = [gradients[name].reshape(-1) for name in self.model.parameters]
-        return result, np.concatenate(flat) if flat else np.empty(0, self.model.dtype)
+        self._flat = np.concatenate(flat) if flat else np.empty(0, self.model.dtype)
+        if flat:
+            yield Final(((0, self._flat.size),))
+        return result
+
+    def compile(self, count: int, *, synchronized: bool = False) -> None:
+        """Do nothing."""
 
     def apply(self, gradients: Array, count: int, optimizer: Updater, *, update: bool = True) -> None:
-        """Take the mean gradient of `count` images, flat as `form` returns it, as that of a batch."""
+        """Take the mean gradient of `count` images, flat as `form` leaves it, as that of a batch."""
         self.prepare(optimizer)
         parts, start = {}, 0
         for name, parameter in self.model.parameters.items():
@@ -119,9 +128,9 @@ class ReferenceEngine:
         self._collect(parts, count, optimizer, update)
 
     @property
-    def gradient_size(self) -> int:
-        """The length of the flat array that `form` returns and `apply` takes."""
-        return sum(parameter.size for parameter in self.model.parameters.values())
+    def gradient(self) -> Array:
+        """The gradients of the latest `form` in one flat array."""
+        return self._flat
 
     def _form(
         self, images: Array, target: Array, generator: np.random.Generator | None, sample_weights: Array | None

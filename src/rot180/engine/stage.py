@@ -57,6 +57,13 @@ class Value:
     """Whether delta has passed the gate of the producer."""
 
 
+@dataclass
+class WholeBatch:
+    """The batch of which a plan's images are a part, if normalization uses the mean and variance of all of them."""
+
+    images: int = 0
+
+
 class Context:
     """What all stages of a plan share.
 
@@ -78,11 +85,12 @@ class Context:
         gradients: dict[str, np.ndarray[Any, Any]],
         generator: dict[str, np.random.Generator | None],
         updates: dict[str, tuple[Any, ...]],
+        whole: WholeBatch | None = None,
         steady: bool = False,
     ) -> None:
         self.memory, self.count, self.dtype, self.steady = memory, count, dtype, steady
         self.training, self.threads = training, threads
-        self.gradients, self.generator, self.updates = gradients, generator, updates
+        self.gradients, self.generator, self.updates, self.whole = gradients, generator, updates, whole
         self.stage: Stage | None = None
         self.steps: list[Step] = []
         self._normalizations: list[tuple[BatchNorm2d, tuple[Array, ...]]] = []

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from rot180.engine.halts import Halt
 from rot180.kernels.launching import Kernel, Launch
 from rot180.ops.types import Array
 
 
 @dataclass(frozen=True)
 class Step:
-    """A call that a plan makes.
+    """A call that a plan makes. A pass halts after it if it returns a `Halt`.
 
     `layers` names the layers it serves, `does` describes what it does; `multiply_adds` is counted densely even where
     only winners are visited, and by definition even where minimal filtering makes fewer, which `made` tells.
@@ -28,7 +29,7 @@ class Step:
     multiply_adds: int = 0
     made: int | None = None
 
-    def prepared(self) -> Callable[[], None]:
+    def prepared(self) -> Callable[[], Halt | None]:
         """Return a call that makes the step alone, as often as wanted."""
         if isinstance(self.call, Kernel):
             return Launch([(self.call, self.arguments)])

@@ -41,6 +41,11 @@ class Arena:
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
 
+    @property
+    def starts(self) -> dict[str, int]:
+        """Where each array begins in the buffer, in order."""
+        return dict(self._starts)
+
     def items(self) -> Iterable[tuple[str, Array]]:
         """Return the names and arrays."""
         return self._arrays.items()

@@ -123,11 +123,13 @@ class BatchNorm2d(Normalization):
 
     def learn(self, saved: Normalized) -> None:
         """Include the mean and variance of a batch in the running averages."""
-        if not saved.of_batch:
-            return
+        if saved.of_batch:
+            self.include(saved.mean, saved.var, saved.x.size // saved.x.shape[-1])
+
+    def include(self, mean: Array, var: Array, count: int) -> None:
+        """Include mean and biased variance (C,) of so many values in the running averages."""
         running = self.statistics["running_mean"], self.statistics["running_var"]
-        count = saved.x.size // saved.x.shape[-1]
-        averages = moving_average(running, (saved.mean, saved.var), count, self.momentum)
+        averages = moving_average(running, (mean, var), count, self.momentum)
         for array, average in zip(running, averages, strict=True):
             np.copyto(array, average)
 

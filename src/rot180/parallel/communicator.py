@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Protocol
 
 from rot180.ops.types import Array
@@ -40,6 +41,12 @@ class Communicator(Protocol):
             Of the whole tree, at least one for each process.
         """
 
+    def begin_sum(self, nodes: Mapping[Node, Array], leaves: int) -> Callable[[], Array]:
+        """Begin what `sum` does, and return what waits for it. Nothing of the nodes may be changed any more.
+
+        Sums go on in the order in which they are begun, whatever else the process does meanwhile.
+        """
+
     def broadcast(self, array: Array) -> None:
         """Copy the array of process 0 into those of all others, in place; all have the same shape and type."""
 
@@ -67,6 +74,10 @@ class Alone:
     def sum(self, nodes: Mapping[Node, Array], leaves: int) -> Array:
         """Return the sum of all leaves."""
         return total(nodes, leaves)
+
+    def begin_sum(self, nodes: Mapping[Node, Array], leaves: int) -> Callable[[], Array]:
+        """Sum all leaves when the result is asked for."""
+        return partial(total, nodes, leaves)
 
     def broadcast(self, array: Array) -> None:
         """Do nothing."""

@@ -29,7 +29,7 @@ def everywhere(communicator: Communicator, array: Array) -> Array:
     [1, 2]
     """
     partial = Partial()
-    partial.add(communicator.rank, array)
+    partial.add(communicator.rank, array.copy())
     return communicator.sum(partial.nodes, communicator.size)
 
 

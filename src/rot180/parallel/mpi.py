@@ -6,12 +6,16 @@ that is lost is noticed, and processes that wait leave the cores to those that w
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -29,6 +33,9 @@ EAGER = 2000
 """How often to ask without a pause; then in ever longer ones, up to LONGEST_PAUSE seconds."""
 
 LONGEST_PAUSE, LONGEST_REST = 0.001, 0.05
+
+BESIDE_PAUSE = 0.0005
+"""Seconds between two questions while the process computes, which needs the core."""
 
 SECONDS_TO_ABORT = 1
 """After these, a process that cannot end the others ends itself: the network may be down."""
@@ -49,6 +56,9 @@ class MpiCommunicator:
         self.patience: float | None = None
         self.failed_together = False
         self._machine = self._world.Split_type(MPI.COMM_TYPE_SHARED)
+        self._beside = self._world.Dup()  # for sums that go on beside everything else, in a thread of their own
+        self._thread = ThreadPoolExecutor(1) if MPI.Query_thread() == MPI.THREAD_MULTIPLE else None
+        self._awaited = threading.Event()
         self.cores = self._share_of_cores()
 
     def _share_of_cores(self) -> int:
@@ -66,6 +76,24 @@ class MpiCommunicator:
         Each process adds up one stretch of the arrays for all others: it receives that stretch of all nodes, and sends
         the sum. So every number is sent about twice, whatever the number of processes.
         """
+        return self._sum(self._world, nodes, leaves)
+
+    def begin_sum(self, nodes: Mapping[Node, Array], leaves: int) -> Callable[[], Array]:
+        """Begin a sum, and return what waits for it. If MPI cannot be used by several threads, it is made at once."""
+        if self._thread is None:
+            made = self.sum(nodes, leaves)
+            return lambda: made
+        return partial(self._await, self._thread.submit(self._sum, self._beside, nodes, leaves))
+
+    def _await(self, begun: Future[Array]) -> Array:
+        self._awaited.set()
+        try:
+            return begun.result()
+        finally:
+            self._awaited.clear()
+
+    def _sum(self, world: MPI.Intracomm, nodes: Mapping[Node, Array], leaves: int) -> Array:
+        wait = partial(self._wait, beside=world is self._beside)
         own = list(nodes.values())
         length, dtype = len(own[0]), own[0].dtype
         theirs = [nodes_of(rank, self.size, leaves) for rank in range(self.size)]
@@ -74,7 +102,7 @@ class MpiCommunicator:
             received = np.empty((len(everybody), length), dtype)
             shares = [len(some) * length for some in theirs]
             sent = own[0] if len(own) == 1 else np.concatenate(own)
-            self._wait(self._world.Iallgatherv(sent, [received, shares, _starts(shares), _type(dtype)]))
+            wait(world.Iallgatherv(sent, [received, shares, _starts(shares), _type(dtype)]))
             return total(dict(zip(everybody, received, strict=True)), leaves)
         ends = [length * rank // self.size for rank in range(self.size + 1)]
         widths = [end - start for start, end in pairwise(ends)]
@@ -86,15 +114,15 @@ class MpiCommunicator:
         outgoing = [len(own) * one for one in widths]
         incoming = [len(some) * width for some in theirs]
         received = np.empty((len(everybody), width), dtype)
-        self._wait(
-            self._world.Ialltoallv(
+        wait(
+            world.Ialltoallv(
                 [sent, outgoing, _starts(outgoing), _type(dtype)],
                 [received, incoming, _starts(incoming), _type(dtype)],
             )
         )
         part = np.ascontiguousarray(total(dict(zip(everybody, received, strict=True)), leaves))
         result = np.empty(length, dtype)
-        self._wait(self._world.Iallgatherv(part, [result, widths, ends[:-1], _type(dtype)]))
+        wait(world.Iallgatherv(part, [result, widths, ends[:-1], _type(dtype)]))
         return result
 
     def broadcast(self, array: Array) -> None:
@@ -131,23 +159,26 @@ class MpiCommunicator:
         finally:
             os._exit(status)
 
-    def _wait(self, request: Any, *, rest: bool = False) -> None:
-        """Wait until an exchange is done.
+    def _wait(self, request: Any, *, rest: bool = False, beside: bool = False) -> None:
+        """Wait until an exchange is done; `beside` other work, as long as nobody waits for the result.
 
         Raises
         ------
         ParallelError
             It took longer than `patience`, or the connection is lost.
         """
-        asked, pause = 0, 0.0
-        deadline = None if rest or self.patience is None else time.monotonic() + self.patience
+        asked, pause, deadline = 0, 0.0, math.inf
         while not self._is_done(request):
+            if beside and not self._awaited.wait(BESIDE_PAUSE):
+                continue
+            if not asked and not rest and self.patience is not None:
+                deadline = time.monotonic() + self.patience
             asked += 1
             if asked < EAGER:
                 continue
             time.sleep(pause)
             pause = min(pause + 5e-6, LONGEST_REST if rest else LONGEST_PAUSE)
-            if deadline is not None and time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise ParallelError(
                     f"process {self.rank} has waited {self.patience:g} seconds for the others: one of them hangs, or "
                     f"the network is interrupted; resume from the last checkpoint, or wait longer with --watchdog"

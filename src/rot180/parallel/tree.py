@@ -35,13 +35,13 @@ class Partial:
         self.nodes: dict[Node, Array] = {}
 
     def add(self, leaf: int, array: Array) -> None:
-        """Add the next leaf; its array may be reused afterward."""
+        """Add the next leaf, whose array is kept, and changed."""
         level, index = 0, leaf
         while index % 2 and (level, index - 1) in self.nodes:
             left = self.nodes.pop((level, index - 1))
             left += array
             array, level, index = left, level + 1, index // 2
-        self.nodes[level, index] = array.copy() if level == 0 else array
+        self.nodes[level, index] = array
 
 
 def total(nodes: Mapping[Node, Array], leaves: int) -> Array:

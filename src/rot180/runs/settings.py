@@ -16,9 +16,9 @@ from rot180.runs.fields import FLAG, INTEGER, NUMBER, TEXT, check_fields, maybe,
 from rot180.training import OPTIMIZERS, SCHEDULES, Optimizer
 from rot180.training import optimizer as optimizer_by_name
 from rot180.training.class_weights import parse_class_weights
-from rot180.training.data_parallel import read_shards
 from rot180.training.predict import TTA
 from rot180.training.recipe import NAMED_RECIPES, Recipe
+from rot180.training.shards import read_shards
 
 NOT_OF_FIT = (
     "data",
@@ -79,6 +79,8 @@ warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
         `scale`, `image`, `dataset` or `none`; see `Preprocessing`.
     shards : int or None
         Into how many parts each batch is cut, for the same bits on any number of processes; see `rot180.fit`.
+    sync_batch_norm : bool
+        Whether batch normalization uses the mean and variance of the whole batch where it is cut into parts.
     limit : int or None
         Train on only this many images, from the start.
     """
@@ -115,6 +117,7 @@ warmup, label_smoothing, ema, seed, early_stopping, accumulate, engine
     source: str | None = None
     freeze: bool = False
     shards: int | None = None
+    sync_batch_norm: bool = False
 
     def check_names(self) -> None:
         """Raise ArgumentError for unknown names, before any data is read."""

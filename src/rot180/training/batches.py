@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rot180.data.lazy import Images
 from rot180.ops.types import Array
-from rot180.training.data_parallel import DataParallel, Shard
+from rot180.training.data_parallel import DataParallel
+from rot180.training.shards import Shard
 from rot180.training.streams import epoch_flips, epoch_order, stream
 from rot180.training.trainer import Trainer
 
@@ -54,7 +55,7 @@ class EpochBatches:
     def shards(self, parallel: DataParallel, batch: int) -> list[Shard]:
         """Return this process's shards of one batch."""
         cut = parallel.cut(self._chosen(batch))
-        return [Shard(number, *self._taken(part, batch, number)) for number, part in cut]
+        return [Shard(number, count, *self._taken(part, batch, number)) for number, count, part in cut]
 
     def _chosen(self, batch: int) -> Array:
         size = self._settings.batch_size
@@ -64,7 +65,7 @@ class EpochBatches:
         """Return the chosen images, augmented with the random numbers of this place in the epoch."""
         images, labels, weights = self._examples
         of_chosen = None if weights is None else weights[chosen]
-        if self._settings.augment is None or not len(chosen):
+        if self._settings.augment is None:
             return images[chosen], labels[chosen], of_chosen
         trainer = self._trainer
         augmented, mixed = self._settings.augment(

@@ -2,8 +2,11 @@
 
 A shard's gradient depends on the seed, the epoch, the batch and the shard's number, never on the process that forms it;
 and the sum over shards is that of a fixed tree (`rot180.parallel.tree`). So a training with S shards has the same bits
-on 1, 2, 4, ... processes. Statistics of normalization are those of a shard; the running ones are the mean over the
-shards of what each would have made of them.
+on 1, 2, 4, ... processes. Statistics of normalization are those of a shard, unless they are synchronized; the running
+ones are the mean over the shards of what each would have made of them.
+
+Gradients travel in stretches while the backward pass of a process's last shard goes on: where one is complete, the pass
+halts (`rot180.engine.halts`), and its sum begins.
 """
 
 from __future__ import annotations
@@ -11,33 +14,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rot180.engine import StepResult
+from rot180.engine import StepResult, make_engine
+from rot180.engine.halts import Final, Mean
 from rot180.errors import ArgumentError, NonFiniteError, ParallelError
 from rot180.nn.preprocessing import Preprocessing
-from rot180.nn.validation import whole_number
 from rot180.ops.types import Array
 from rot180.parallel.communicator import Communicator
 from rot180.parallel.messages import counts, first_text, share_text
 from rot180.parallel.tree import Partial, leaves_of
+from rot180.training.gradient_sum import GradientSum, piece_of
+from rot180.training.shards import Shard, ShardPass, synchronizes
 from rot180.training.state import COUNTED, flat_state
 from rot180.training.streams import stream
 from rot180.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from rot180.training.loop import Progress
-
-
-class Shard(NamedTuple):
-    """A part of a batch, as it is trained on."""
-
-    number: int
-    images: Array
-    labels: Array
-    weights: Array | None
 
 
 class DataParallel:
@@ -50,14 +46,19 @@ class DataParallel:
     communicator : Communicator
     shards : int, optional
         Into how many parts each batch is cut; by default one for each process.
+    synchronized : bool
+        Whether batch normalization uses the mean and variance of the whole batch. A process then passes through all of
+        its shards in step, each with an engine of its own.
 
     Raises
     ------
     ArgumentError
-        There are fewer shards than processes.
+        There are fewer shards than processes, or the network's batch normalization cannot be synchronized.
     """
 
-    def __init__(self, trainer: Trainer, communicator: Communicator, shards: int | None = None) -> None:
+    def __init__(
+        self, trainer: Trainer, communicator: Communicator, shards: int | None = None, *, synchronized: bool = False
+    ) -> None:
         self._trainer, self.communicator = trainer, communicator
         self.shards = communicator.size if shards is None else shards
         if self.shards < communicator.size:
@@ -66,17 +67,20 @@ class DataParallel:
                 f"{self.shards}: give more shards, or start fewer processes"
             )
         self.own = leaves_of(communicator.rank, communicator.size, self.shards)
-        self._statistics = list(trainer.model.statistics.values())
-        self._gradient = trainer.engine.gradient_size
+        self._synchronized = synchronized and synchronizes(trainer)
+        self._engines = [trainer.engine] * len(self.own)
+        if self._synchronized:
+            self._engines[1:] = [make_engine("compiled", trainer.model, trainer.loss) for _ in self.own[1:]]
         self._has_run = False
         self.stop_reason = ""
 
-    def cut(self, chosen: Array) -> Iterator[tuple[int, Array]]:
-        """Yield the numbers of this process's shards of a batch, and their parts of it."""
+    def cut(self, chosen: Array) -> Iterator[tuple[int, int, Array]]:
+        """Yield this process's shards of a batch: their numbers, how many images they have, and which."""
         for number in self.own:
-            yield number, chosen[number * len(chosen) // self.shards : (number + 1) * len(chosen) // self.shards]
+            start, stop = (edge * len(chosen) // self.shards for edge in (number, number + 1))
+            yield number, stop - start, chosen[start:stop] if stop > start else chosen[:1]
 
-    def run_batch(self, parts: list[Shard], count: int, epoch: int, batch: int, *, update: bool) -> StepResult:
+    def run_batch(self, shards: list[Shard], count: int, epoch: int, batch: int, *, update: bool) -> StepResult:
         """Train on this process's shards of a batch of `count` images, and on those of the others.
 
         Raises
@@ -84,54 +88,53 @@ class DataParallel:
         NonFiniteError
             On every process, if the loss or a gradient of any shard is infinite or NaN.
         """
-        if self._has_run:
-            sums, measured, failure = self._form(parts, epoch, batch)
-        else:
+        if not self._has_run:
             with self.communicator.one_first():  # which compiles for the others
-                sums, measured, failure = self._form(parts, epoch, batch)
+                for shard, engine in zip(shards, self._engines, strict=True):
+                    engine.compile(len(shard.labels), synchronized=self._synchronized)
             self._has_run = True
-        loss, correct, failed, stopping = self.communicator.sum(measured.nodes, self.shards)
+        passes = [
+            ShardPass(self._trainer, engine, shard, stream(self._trainer.seed, "noise", epoch, batch, shard.number))
+            for shard, engine in zip(shards, self._engines, strict=True)
+        ]
+        gradients = GradientSum(self.communicator, self.shards)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is looked for
+            for group in [passes] if self._synchronized else [[one] for one in passes]:
+                self._pass_together(group, count, gradients)
+        measured = self._sum([one.numbers for one in passes])
+        (loss, correct, failed, stopping), learned = measured[:4], measured[4:] / count
+        mean = gradients.mean(count)
         if failed:
-            self._raise_first(failure)
-        total = self.communicator.sum(sums.nodes, self.shards)
-        total /= count
-        start = self._gradient
-        for array in self._statistics:
-            np.copyto(array, total[start : start + array.size].reshape(array.shape), casting="unsafe")
+            self._raise_first(next((one.failure for one in passes if one.failure), None))
+        start = 0
+        for array in self._trainer.model.statistics.values():
+            np.copyto(array, learned[start : start + array.size].reshape(array.shape), casting="unsafe")
             start += array.size
-        self._trainer.apply(total[: self._gradient], count, update=update)
+        self._trainer.apply(mean, count, update=update)
         if stopping:
             self.agree()
         return StepResult(loss / count, int(correct))
 
-    def _form(self, parts: list[Shard], epoch: int, batch: int) -> tuple[Partial, Partial, NonFiniteError | None]:
-        """Return this process's sums of gradients and statistics, and those of losses and counts."""
-        trainer, failure = self._trainer, None
-        before = [array.copy() for array in self._statistics]
-        size = self._gradient + sum(array.size for array in before)
-        sums, measured = Partial(), Partial()
-        for part in parts:
-            for array, old in zip(self._statistics, before, strict=True):
-                np.copyto(array, old)
-            own, count = np.zeros(size, trainer.model.dtype), len(part.labels)
-            numbers = np.array([0.0, 0.0, 0.0, bool(trainer.stop_reason)])
-            if count and failure is None:
-                generator = stream(trainer.seed, "noise", epoch, batch, part.number)
-                try:
-                    result, gradient = trainer.form(part.images, part.labels, part.weights, generator)
-                except NonFiniteError as error:
-                    failure, numbers[2] = error, 1
-                else:
-                    # A mean over the shard; weighted by images, the means combine into that of the batch.
-                    np.multiply(gradient, count, out=own[: self._gradient])
-                    start = self._gradient
-                    for array in self._statistics:
-                        np.multiply(array.reshape(-1), count, out=own[start : start + array.size], casting="unsafe")
-                        start += array.size
-                    numbers[:2] = result.loss * count, result.correct
-            sums.add(part.number, own)
-            measured.add(part.number, numbers)
-        return sums, measured, failure
+    def _pass_together(self, group: list[ShardPass], count: int, gradients: GradientSum) -> None:
+        """Pass through some shards of a batch of `count` images in step."""
+        whole = count if self._synchronized else None
+        least = piece_of(self._trainer.engine.gradient) if self.communicator.size > 1 else None
+        for halts in zip(*(one.halts(whole, least) for one in group), strict=True):
+            for one, halt in zip(group, halts, strict=True):
+                if isinstance(halt, Final):
+                    gradients.add(one.number, halt, one.weigh(halt.taken_from(one.engine.gradient)))
+            means = [halt.array for halt in halts if isinstance(halt, Mean)]
+            if means:
+                mean = self._sum([one.weigh(array) for one, array in zip(group, means, strict=True)]) / count
+                for array in means:
+                    array[:] = mean
+
+    def _sum(self, arrays: Iterable[Array]) -> Array:
+        """Return the sum over all shards, of which this process has these arrays."""
+        partial = Partial()
+        for number, array in zip(self.own, arrays, strict=True):
+            partial.add(number, array)
+        return self.communicator.sum(partial.nodes, self.shards)
 
     def _raise_first(self, failure: NonFiniteError | None) -> None:
         """Raise the error of the first process that has one, on all of them."""
@@ -219,15 +222,3 @@ class DataParallel:
         if any(unlike):
             self.communicator.failed_together = True
             raise error(", ".join(str(rank) for rank, differs in enumerate(unlike) if differs))
-
-
-def read_shards(value: int) -> int:
-    """Check a number of shards.
-
-    >>> read_shards(8)
-    8
-    """
-    shards = whole_number(value, "shards")
-    if shards & (shards - 1):
-        raise ArgumentError(f"shards must be a power of two, such as 8; it is {shards}")
-    return shards

@@ -24,7 +24,7 @@ from rot180.parallel.communicator import ALONE, Communicator
 from rot180.parallel.start import cores
 from rot180.training.batches import Examples
 from rot180.training.class_weights import ClassWeights, class_weights_of
-from rot180.training.data_parallel import DataParallel, read_shards
+from rot180.training.data_parallel import DataParallel
 from rot180.training.events import Subscriber
 from rot180.training.history import History
 from rot180.training.loop import Progress, Settings, train
@@ -35,6 +35,7 @@ from rot180.training.predict import refuse_tta, tell_unlike
 from rot180.training.sample_weights import read_sample_weights
 from rot180.training.schedule import Schedule
 from rot180.training.schedule import schedule as schedule_by_name
+from rot180.training.shards import read_shards
 from rot180.training.state import TrainingState, history_so_far, restore
 from rot180.training.streams import stream
 from rot180.training.trainer import Trainer
@@ -82,6 +83,7 @@ def fit(
     sample_weights: Array | None = None,
     engine: str = "auto",
     shards: int | None = None,
+    sync_batch_norm: bool = False,
     communicator: Communicator = ALONE,
     subscribers: Iterable[Subscriber] = (),
     resume: TrainingState | None = None,
@@ -146,6 +148,9 @@ def fit(
         the same bits on any number of processes up to that. Statistics of batch normalization, augmentation that mixes
         images, and random numbers are then those of a shard. By default, one for each process, on whose number the
         result then depends.
+    sync_batch_norm : bool
+        Normalize to the mean and variance of the whole batch where it is cut into parts: for parts of few images. The
+        parts then wait for each other at every batch normalization, and a process keeps the maps of all of its shards.
     communicator : Communicator
         The processes that train together, `rot180.parallel.connect()`; all of them call `fit` with the same arguments,
         `resume` alone is only for the first.
@@ -205,6 +210,7 @@ def fit(
         warmup=warmup,
         sample_weights=None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
         shards=None if shards is None else read_shards(shards),
+        sync_batch_norm=sync_batch_norm,
     )
     if isinstance(validation, Dataset):
         validation = validation.for_validation(getattr(data, "class_names", None))
@@ -270,7 +276,7 @@ def fit(
         history, progress = history_so_far(resume.history), restore(resume, trainer, settings, len(images))
     parallel = None
     if settings.shards is not None or communicator.size > 1:
-        parallel = DataParallel(trainer, communicator, settings.shards)
+        parallel = DataParallel(trainer, communicator, settings.shards, synchronized=sync_batch_norm)
         parallel.start_alike(progress, labels)
     listening = tuple(subscribers)
     with ExitStack() as entered:

@@ -52,6 +52,8 @@ class Settings:
         The fingerprint of the images' weights, kept for comparing trainings.
     shards : int or None
         Into how many parts each batch is cut (`rot180.training.data_parallel`); None: one for each process.
+    sync_batch_norm : bool
+        Whether batch normalization uses the mean and variance of the whole batch nevertheless.
     """
 
     epochs: int
@@ -64,6 +66,7 @@ class Settings:
     warmup: int | float = 0
     sample_weights: str | None = None
     shards: int | None = None
+    sync_batch_norm: bool = False
 
     def batches(self, images: int) -> int:
         """Return the number of batches in an epoch."""

@@ -27,7 +27,10 @@ ADDED_COUNTERS = ("gradient_norms", "clipped")
 COUNTED = (*COUNTERS, *ADDED_COUNTERS)
 """All numbers of `Progress`."""
 
-ADDED = ("network", "preprocessing", "label_smoothing", "schedule", "warmup", "ema", "tta", "sample_weights", "shards")
+ADDED = (
+    *("network", "preprocessing", "label_smoothing", "schedule", "warmup", "ema", "tta", "sample_weights", "shards"),
+    "sync_batch_norm",
+)
 """Parts of a plan that the first checkpoints lack; they are not compared with those."""
 
 
@@ -205,6 +208,7 @@ def plan_of(trainer: Trainer, settings: Settings, images: int) -> dict[str, Any]
         "warmup": settings.warmup,
         "sample_weights": settings.sample_weights,
         "shards": settings.shards,
+        "sync_batch_norm": settings.sync_batch_norm,
     }
     return dict(json.loads(json.dumps(plan)))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
 from rot180.engine import Engine, StepResult, make_engine
+from rot180.engine.halts import Halt
 from rot180.errors import ArgumentError, NonFiniteError, ShapeError
 from rot180.nn.activation import Sigmoid, Tanh
 from rot180.nn.activation_piecewise import Hardsigmoid
@@ -186,26 +188,34 @@ class Trainer:
         return result
 
     def form(
-        self, images: Array, labels: Array, sample_weights: Array | None, generator: np.random.Generator
-    ) -> tuple[StepResult, Array]:
-        """Return the result of a part of a batch, and its mean gradient, flat and valid until the next part.
+        self,
+        engine: Engine,
+        images: Array,
+        labels: Array,
+        sample_weights: Array | None,
+        generator: np.random.Generator,
+        *,
+        whole: int | None = None,
+        least: int | None = None,
+    ) -> Generator[Halt, None, tuple[StepResult, NonFiniteError | None]]:
+        """Pass through a part of a batch, as `Engine.form` describes it; return the result, and what is wrong with it.
 
-        Raises
-        ------
-        NonFiniteError
-            The loss or a gradient is infinite or NaN.
+        The error tells where the loss or a gradient became infinite or NaN.
         """
+        engine.loss = self.loss
         ready = self._preprocessed(images)
         before = generator.bit_generator.state
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked below, in one place
-            result, gradient = self.engine.form(ready, labels, generator, sample_weights=sample_weights)
-        if not (result.finite and math.isfinite(result.loss)):
-            generator.bit_generator.state = before
-            raise self._non_finite(result, ready, labels, sample_weights, self.optimizer.step_count, generator)
-        return result, gradient
+        result = yield from engine.form(
+            ready, labels, generator, sample_weights=sample_weights, whole=whole, least=least
+        )
+        if result.finite:
+            return result, None
+        generator.bit_generator.state = before
+        step = self.optimizer.step_count
+        return result, self._non_finite(result, ready, labels, sample_weights, step, generator)
 
     def apply(self, gradient: Array, count: int, *, update: bool) -> None:
-        """Train with the mean gradient of `count` images, as `form` returns it for some of them."""
+        """Train with the mean gradient of `count` images, as `form` leaves it for some of them."""
         self.engine.apply(gradient, count, self.optimizer, update=update)
         if update and self.average is not None:
             self.average.update()
