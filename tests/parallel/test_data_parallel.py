@@ -173,8 +173,10 @@ NORMALIZED = "8x8x1 > conv3x3:4:same bn relu ( conv3x3:4:same bn + skip ) relu >
 
 @pytest.mark.parametrize("engine", ["auto", "numpy"])
 def test_synchronized_normalization_is_that_of_the_whole_batch(engine):
-    whole, _ = train(ALONE, NORMALIZED, shards=None, dtype=np.float64, engine=engine)
-    options = {"dtype": np.float64, "sync_batch_norm": True}
+    # Adam would take the noise in the gradients of biases, which normalization removes, for gradients.
+    options = {"dtype": np.float64, "optimizer": "sgd", "momentum": 0.9}
+    whole, _ = train(ALONE, NORMALIZED, shards=None, engine=engine, **options)
+    options["sync_batch_norm"] = True
     # The last batch of an epoch has shards of one image, and of none.
     found = [model for model, _ in Crew(2).run(lambda member: train(member, NORMALIZED, shards=8, **options))]
     found += [model for model, _ in Crew(3).run(lambda member: train(member, NORMALIZED, shards=None, **options))]
@@ -187,7 +189,7 @@ def test_normalization_is_synchronized_only_if_asked():
     network = NORMALIZED.replace("fc8 > bn relu", "fc8 relu")
     whole, _ = train(ALONE, network, shards=None, dtype=np.float64, epochs=1)
     cut, _ = train(ALONE, network, shards=8, dtype=np.float64, epochs=1)
-    assert abs(cut.parameters["conv1.weight"] - whole.parameters["conv1.weight"]).max() > 1e-4
+    assert abs(cut.parameters["conv1.weight"] - whole.parameters["conv1.weight"]).max() > 1e-3
 
 
 def test_synchronized_normalization_needs_two_values_in_all():
