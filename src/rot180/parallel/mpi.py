@@ -41,6 +41,10 @@ SECONDS_TO_ABORT = 1
 """After these, a process that cannot end the others ends itself: the network may be down."""
 
 
+SECONDS_TO_PASS_ON = 0.1
+"""A launcher that is told to end all may drop what it has not read of our messages yet."""
+
+
 class MpiCommunicator:
     """All processes that were started together.
 
@@ -154,6 +158,7 @@ class MpiCommunicator:
                 signal.alarm(SECONDS_TO_ABORT)
             sys.stdout.flush()
             sys.stderr.flush()
+            time.sleep(SECONDS_TO_PASS_ON)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add its own message to ours
             self._world.Abort(status)
         finally:
