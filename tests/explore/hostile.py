@@ -104,19 +104,24 @@ def withhold(served: Served) -> tuple[int, float]:
     return status, time.perf_counter() - began
 
 
+def kill_while_it_trains(port: int) -> int:
+    """Start the program on a port, and kill it while it trains; return the port."""
+    process, served = start(NETWORK, "--data", "digits", "--engine", "numpy", "--port", str(port))
+    served.open()
+    served.post("/api/train", {"command": "run"})
+    served.post("/api/pass", {"image": 0})
+    process.kill()
+    process.communicate(timeout=20)
+    return served.port
+
+
 def kill_and_restart(times: int) -> list[float]:
-    """Kill the program while it trains, and start it again on the same port; return the seconds of each start."""
+    """Kill the program while it trains, and start it again on the same port; return the seconds of each turn."""
     port, took = 0, []
     for _ in range(times):
         began = time.perf_counter()
-        process, served = start(NETWORK, "--data", "digits", "--engine", "numpy", "--port", str(port))
+        port = kill_while_it_trains(port)
         took.append(round(time.perf_counter() - began, 2))
-        served.open()
-        served.post("/api/train", {"command": "run"})
-        served.post("/api/pass", {"image": 0})
-        port = served.port
-        process.kill()
-        process.communicate(timeout=20)
     return took
 
 

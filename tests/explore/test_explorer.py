@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load
-from serving import NETWORK, Served, end, start
+from serving import NETWORK, Served
 
 import rot180
 from rot180.errors import ArgumentError, ModelError
@@ -424,18 +424,3 @@ def test_what_does_not_exist_is_told(tmp_path: Path) -> None:
         open_subject(str(tmp_path / "none"))
     with pytest.raises(ArgumentError, match="lenet55"):
         open_subject("lenet55")
-
-
-def test_ctrl_c_ends_it_while_it_trains_and_a_taken_port_is_told() -> None:
-    process, served = start("8x8x1 > conv3x3:8 relu > fc10", "--data", "digits", "--engine", "numpy")
-    served.open()
-    served.post("/api/train", {"command": "run"})
-    other, error = None, None
-    try:
-        other = start("8x8x1 > fc10", "--port", str(served.port))
-    except AssertionError as failed:
-        error = str(failed)
-    assert other is None
-    assert error is not None
-    assert "choose another port" in error
-    assert end(process) == 0

@@ -7,12 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from hostile import attack, kill_and_restart
-from serving import Served
+from hostile import attack, kill_while_it_trains
+from serving import Served, end, start
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from rot180.cli import main
 from rot180.explore.guard import MAX_BODY, Guard
 
 
@@ -152,5 +153,13 @@ def test_generated_requests_never_bring_it_down(served: Served) -> None:
     assert served.get("/api/subject")["count"] > 100
 
 
-def test_it_starts_again_on_its_port_after_it_was_killed_while_it_trained() -> None:
-    assert len(kill_and_restart(2)) == 2
+def test_after_it_was_killed_it_starts_again_on_its_port_which_is_then_taken_and_ctrl_c_ends_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    port = kill_while_it_trains(0)
+    process, served = start("8x8x1 > conv3x3:8 relu > fc10", "--data", "digits", "--port", str(port))
+    served.open()
+    served.post("/api/train", {"command": "run"})
+    assert main(["explore", "8x8x1 > fc10", "--port", str(port)]) == 2
+    assert "choose another port" in capsys.readouterr().err
+    assert end(process) == 0

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pages are prote
 
 def test_nothing_outside_an_array_is_read_or_written() -> None:
     script = Path(__file__).with_name("guard_pages.py")
-    command = [sys.executable, str(script), "--count", "50"]
+    command = [sys.executable, str(script), "--count", "30"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from trainings import CASES, measure
 
+from rot180.cli import main
 from rot180.parallel.communicator import ALONE
 from rot180.parallel.launch import _ranks_below
 
@@ -107,7 +108,7 @@ def test_a_signal_to_one_process_stops_and_saves_all(tmp_path):
 def test_a_training_whose_processes_are_killed_ends_with_the_same_bits(tmp_path):
     expected, run = tmp_path / "expected", tmp_path / "run"
     short = [*NETWORK, "--epochs", "6", "--checkpoint-every", "2"]
-    subprocess.run([*ROT180, "train", *short, "--out", expected], check=True, stdout=subprocess.PIPE, timeout=120)
+    assert main(["train", *short, "--out", str(expected)]) == 0
     process = start(*ROT180, "launch", "-n", "2", "--max-restarts", "2", "--", "train", *short, "--out", run)
     wait_for(lambda: len(checkpoints(run)) > 1)
     os.kill(rank(process, 1), signal.SIGKILL)
