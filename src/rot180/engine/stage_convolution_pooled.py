@@ -26,6 +26,8 @@ from rot180.ops.types import Array
 
 CACHED_BAND = 1 << 15
 """Bytes of padded image that a band of winners touches: two thirds of the first-level cache."""
+CACHED_PART = 1 << 22
+"""Bytes of padded images and lists that are still in some cache when they are read again: a part of the batch."""
 
 
 class PooledConvolutionStage(ConvolutionStage):
@@ -90,7 +92,7 @@ class PooledConvolutionStage(ConvolutionStage):
         return [*pack, self.step("convolve and pool", Call(convolve_pool, call), multiplies=True)]
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
-        """List the winners from delta, wherever it is, then process the lists."""
+        """List the winners from delta, wherever it is, then process the lists; a large batch part by part."""
         (dx,) = targets
         g, x, w = self.geometry, self.x, self.weight
         KH, KW, C, F = w.shape
@@ -102,39 +104,48 @@ class PooledConvolutionStage(ConvolutionStage):
         rows = max(1, CACHED_BAND // (x.array[0, 0].nbytes * ph * g.stride[0]) - reach)
         bands = -(-height // min(rows, height))
         rows = -(-height // bands)
-        shape = (context.count, bands, F)
+        listed = bands * F * rows * width * (x.array.itemsize + 4)
+        part = even_blocks(context.count, max(1, CACHED_PART // (listed + x.array[0].nbytes)))
+        shape = (part, bands, F)
         offsets, values = context.scratch((*shape, rows * width), np.int32), context.scratch((*shape, rows * width))
         counts = context.scratch(shape, np.int32)
         places = np.arange(256)
         shifts = (((places // pw) * g.stride[0] * Wp + (places % pw) * g.stride[1]) * C).astype(np.int32)
-        sizes = packed((*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, rows))
-        listing = (dy.array, self.winners, offsets, values, counts, shifts, sizes)
+        listing = shifts, packed((*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, rows))
         registers = -(-KW * C // lanes)
         r, j = block_shape(KH, registers)
         row, column = self.calls.first_window(x)
-        units = min(F, 4 * context.threads)
-        sizes = packed((g.dilation[0] * Wp * C, (row * Wp + column) * C, r, j, registers, KH, units))
+        walks = (g.dilation[0] * Wp * C, (row * Wp + column) * C, r, j, registers, KH, min(F, 4 * context.threads))
         rows_of_dw = context.scratch((F, KH, registers * lanes))
         dw = context.gradients[f"{self.conv.name}.weight"]
         db = context.gradients.get(f"{self.conv.name}.bias", np.zeros(F, context.dtype))
-        lists = (offsets, values, counts)
-        gather = (gather_address(context.dtype), x.array, *lists, rows_of_dw, db, sizes)
-        steps = [
-            self.step("list winners", Call(list_winners, listing)),
-            self.step("weight gradient from winners", Call(gather_winners, gather), multiplies=True),
-            self.step("order weight gradient", Call(unpack_rows, (rows_of_dw, dw))),
-        ]
-        if dx is None:
-            return steps
-        weights = aligned(rows_of_dw.shape, context.dtype)  # zeros beyond the end of a kernel row
-        spread = self._spread(context)
-        scatter = (scatter_address(context.dtype), weights, *lists, spread.array, sizes)
-        dx.give(spread)
-        return [
-            *steps,
-            self.step("pack weights by filter", Call(pack_rows, (w, weights))),
-            self.step("data gradient from winners", Call(scatter_winners, scatter), multiplies=True),
-        ]
+        steps = []
+        if dx is not None:
+            weights = aligned(rows_of_dw.shape, context.dtype)  # zeros beyond the end of a kernel row
+            steps.append(self.step("pack weights by filter", Call(pack_rows, (w, weights))))
+            spread = self._spread(context)
+            dx.give(spread)
+        for first in range(0, context.count, part):
+            some = slice(first, min(first + part, context.count))
+            images = x.array[some]
+            lists = tuple(one[: len(images)] for one in (offsets, values, counts))
+            sizes = packed((*walks, min(first, 1)))
+            calls = {
+                "list winners": Call(list_winners, (dy.array[some], self.winners[some], *lists, *listing)),
+                "weight gradient from winners": Call(
+                    gather_winners, (gather_address(context.dtype), images, *lists, rows_of_dw, db, sizes)
+                ),
+            }
+            if dx is not None:
+                scatter = (scatter_address(context.dtype), weights, *lists, spread.array[some], sizes)
+                calls["data gradient from winners"] = Call(scatter_winners, scatter)
+            steps += [self._of_images(does, call, some) for does, call in calls.items()]
+        return [*steps, self.step("order weight gradient", Call(unpack_rows, (rows_of_dw, dw)))]
+
+    def _of_images(self, does: str, call: Call, some: slice) -> Step:
+        """Return a call for some images of the batch as a step."""
+        share = self.calls.multiply_adds * (some.stop - some.start) // self.calls.count
+        return Step(self.names, does, *call, 0 if call.kernel is list_winners else share)
 
     def _fold(self, context: Context, norm: BatchNorm2d, bias: Array) -> Array:
         """Fold the normalization into weights and bias, and return the latter."""

@@ -55,17 +55,17 @@ def list_winners(team, d, winners, offsets, values, counts, shifts, sizes):
 
 @kernel
 def gather_winners(team, address, xp, offsets, values, counts, rows, db, sizes):
-    """The weight and bias gradients.
+    """The weight and bias gradients of some images, or what these add to the gradients of the images before.
 
     xp : (N, Hp, Wp, C) with room for one register after its end
-    rows : (F, KH, length) dw, filter by filter as in `pack_rows`, length whole registers; overwritten
+    rows : (F, KH, length) dw, filter by filter as in `pack_rows`, length whole registers
     db : (F,)
-    sizes : (7,) int64: elements between kernel rows in xp, offset of the first window, kernel rows and registers of a
-        walk, registers of a kernel row, KH, units
+    sizes : (8,) int64: elements between kernel rows in xp, offset of the first window, kernel rows and registers of a
+        walk, registers of a kernel row, KH, units; 0 to overwrite the gradients, 1 to add to them
     """
     N, bands, F, most = offsets.shape
-    row, first, r, j, registers, KH, units = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6],
+    row, first, r, j, registers, KH, units, adds = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
     )  # fmt: skip
     image = xp.shape[1] * xp.shape[2] * xp.shape[3]
     length = rows.shape[2]
@@ -74,10 +74,11 @@ def gather_winners(team, address, xp, offsets, values, counts, rows, db, sizes):
         begin, end = unit * F // units, (unit + 1) * F // units
         p = pointer(rows, 0)
         zero = splat(p, 0.0)
-        for i in range(begin * KH * length, end * KH * length, L):
-            store(p, i, zero)
-        for f in range(begin, end):
-            db[f] = 0
+        if adds == 0:
+            for i in range(begin * KH * length, end * KH * length, L):
+                store(p, i, zero)
+            for f in range(begin, end):
+                db[f] = 0
         for n in range(N):
             for band in range(bands):
                 for u in range(0, KH, r):
