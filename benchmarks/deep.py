@@ -41,7 +41,7 @@ class DeepWorkload:
 
     @property
     def classes(self) -> int:
-        return 10 if self.model == "resnet20" else 1000
+        return 10 if self.size == 32 else 1000
 
     @property
     def stem(self) -> str:
@@ -83,6 +83,9 @@ class DeepWorkload:
 
 DEEP = (
     DeepWorkload("deep-train-resnet20-b128", "train", "resnet20", 128, 32, targets=(2.0, 2.0)),
+    DeepWorkload(
+        "deep-train-photographs-b256", "train", "photographs", 256, 32, targets=(1.5, 1.5), optimizer="muon"
+    ),
     DeepWorkload("deep-train-resnet18-b16", "train", "resnet18", 16, 224, targets=(2.0, 2.0)),
     DeepWorkload("deep-train-mobilenet_v2-b16", "train", "mobilenet_v2", 16, 224, targets=(1.3, 1.3)),
     *(

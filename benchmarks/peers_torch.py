@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 from deep import DeepWorkload
 from workloads import LEARNING_RATE, ConvPass, Layer, Workload
 
+LAST = torch.channels_last
 VERSIONS = {"torch": torch.__version__}
 _PLAIN = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "flatten": nn.Flatten}
 
@@ -61,12 +62,48 @@ def _fill(module: nn.Module, weight: np.ndarray, bias: np.ndarray) -> None:
         module.bias.copy_(torch.from_numpy(bias))
 
 
+class Muon:
+    """PyTorch's Muon for the weights of convolutions, to which they are matrices, and AdamW for all others."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, *, fused: bool) -> None:
+        given = list(parameters)
+        self._kernels = [w for w in given if w.ndim == 4]
+        self._matrices = [nn.Parameter(self._matrix(w.detach())) for w in self._kernels]
+        self._others = torch.optim.AdamW([w for w in given if w.ndim != 4], lr, weight_decay=0.05, fused=fused)
+        self._muon = torch.optim.Muon(
+            self._matrices, lr, weight_decay=0.05, momentum=0.9, adjust_lr_fn="match_rms_adamw"
+        )
+
+    @staticmethod
+    def _matrix(w: torch.Tensor) -> torch.Tensor:
+        """Return a view with a row for each output, whose numbers are in the order of the memory."""
+        return (w if w.is_contiguous() else w.permute(0, 2, 3, 1)).flatten(1)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Those of both optimizers."""
+        return [*self._others.param_groups, *self._muon.param_groups]
+
+    def zero_grad(self, set_to_none: bool) -> None:
+        """Forget the gradients."""
+        self._others.zero_grad(set_to_none)
+        for w in self._kernels:
+            w.grad = None
+
+    def step(self) -> None:
+        """Update all parameters."""
+        self._others.step()
+        for w, matrix in zip(self._kernels, self._matrices, strict=True):
+            matrix.grad = self._matrix(w.grad if w.is_contiguous() else w.grad.contiguous(memory_format=LAST))
+        self._muon.step()
+
+
 class Contender:
     """A training step or a prediction, in one setting."""
 
     def __init__(self, workload: Workload | DeepWorkload, threads: int, *, channels_last: bool, compiled: bool) -> None:
         torch.set_num_threads(threads)
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.layout = LAST if channels_last else torch.contiguous_format
         self.model = model_of(workload).to(memory_format=self.layout)
         self.predict = self.model
         if workload.task == "infer":
@@ -77,8 +114,8 @@ class Contender:
                 for module in self.model.modules():
                     if isinstance(module, nn.BatchNorm2d):
                         module.eval()
-            kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[workload.optimizer]
-            self.optimizer = kind(self.model.parameters(), LEARNING_RATE, fused=True)
+            kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD, "muon": Muon}
+            self.optimizer = kinds[workload.optimizer](self.model.parameters(), LEARNING_RATE, fused=True)
             self.loss = self._loss
             self.step = self._train
         if compiled:

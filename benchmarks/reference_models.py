@@ -23,7 +23,7 @@ import rot180
 from kinks import avoid_kinks
 from reference_torch import reference, without_dropout
 from rot180.nn import NAMED_MODELS, Dropout, DropPath, Network
-from rot180.nn.models import adapted_model
+from rot180.nn.models import adapted_model, default_network
 
 CLASSES = 10
 LIMITS = {"float32": 1e-4, "float64": 1e-9}
@@ -103,7 +103,9 @@ def same_networks(
     randomize(module, np.random.default_rng(0))
     make_exact(module)
     module = module.double()
-    model = rot180.network(adapted_model(name, images.shape[1:], classes)).build(dtype=np.float64)
+    shape = images.shape[1:]
+    text = default_network(shape, classes, width=2) if name == "photographs" else adapted_model(name, shape, classes)
+    model = rot180.network(text).build(dtype=np.float64)
     for layer in model.layers:
         if isinstance(layer, Dropout | DropPath):
             layer.rate = 0.0
