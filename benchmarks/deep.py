@@ -83,9 +83,7 @@ class DeepWorkload:
 
 DEEP = (
     DeepWorkload("deep-train-resnet20-b128", "train", "resnet20", 128, 32, targets=(2.0, 2.0)),
-    DeepWorkload(
-        "deep-train-photographs-b256", "train", "photographs", 256, 32, targets=(1.5, 1.5), optimizer="muon"
-    ),
+    DeepWorkload("deep-train-photographs-b256", "train", "photographs", 256, 32, targets=(1.5, 1.5), optimizer="muon"),
     DeepWorkload("deep-train-resnet18-b16", "train", "resnet18", 16, 224, targets=(2.0, 2.0)),
     DeepWorkload("deep-train-mobilenet_v2-b16", "train", "mobilenet_v2", 16, 224, targets=(1.3, 1.3)),
     *(

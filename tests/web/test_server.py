@@ -77,3 +77,31 @@ def test_a_client_that_asks_again_in_time_is_kept(running: tuple[int, Slow]) -> 
                 answer = answer[-10:] + part
             time.sleep(0.25)
     assert slow == []
+
+
+@pytest.mark.parametrize("part", [b"x: y\r\n", b"y"])
+def test_headers_without_end_are_refused(running: tuple[int, Slow], part: bytes) -> None:
+    port, slow = running
+    slow.clear()
+    with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nx: ")
+        try:
+            for _ in range(20):
+                connection.sendall(part * (10_000 // len(part)))
+            answer = connection.recv(1000)
+        except ConnectionError:  # closed while more was on its way
+            answer = b"HTTP/1.1 400"
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert slow == []
+
+
+def test_requests_that_follow_each_other_at_once_are_all_answered(running: tuple[int, Slow]) -> None:
+    with socket.create_connection((LOOPBACK, running[0]), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2 + b"GET / HTTP/1.1\r\nHo")
+        time.sleep(0.05)
+        connection.sendall(b"st: x\r\n\r\n")
+        answer = b""
+        while answer.count(b"short") < 3:
+            part = connection.recv(1 << 16)
+            assert part, f"closed after {answer!r}"
+            answer += part

@@ -11,7 +11,8 @@ import typer
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to serve on; 0 for a free one.")]
 """Where a page or server listens."""
 
-PACKAGES = {"explore": ("starlette", "uvicorn"), "serve": ("starlette", "uvicorn"), "tune": ("optuna",)}
+WEB = "starlette", "uvicorn", "httptools"
+PACKAGES = {"explore": WEB, "serve": WEB, "tune": ("optuna",)}
 """The packages of the extra that each command needs, which has its name."""
 
 

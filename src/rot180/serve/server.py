@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -112,6 +113,9 @@ class _Worker:
 
     def run(self) -> None:
         """Answer until told to end."""
+        # What has been loaded stays: collections would look through it again and again, while requests wait.
+        gc.collect()
+        gc.freeze()
         try:
             self._server.run(sockets=[self._listening])
         finally:
