@@ -39,13 +39,36 @@ if child == 0:
 [t.join() for t in busy]
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
+LAYERS = """
+from pathlib import Path
+from threading import active_count
+import rot180
+tasks = Path('/proc/self/task')
+before = len(list(tasks.iterdir())) if tasks.exists() else 0
+work(1)
+model = rot180.network("20x20x3 > conv3x3:8 relu maxpool2 > fc4").build(seed=0)
+rot180.fit(model, (x, np.arange(8) % 4), epochs=1, batch_size=4)
+threads = active_count() - 1
+if tasks.exists():
+    assert len(list(tasks.iterdir())) - before == threads
+loaded = [name for name in sys.modules if name.startswith('numba.np.ufunc.') and name.endswith(('pool', 'workqueue'))]
+maps = Path('/proc/self/maps')
+if maps.exists():
+    loaded += [name for name in ('libgomp', 'libiomp', 'libomp', 'libtbb') if name in maps.read_text()]
+print(threads, loaded)
+"""
 
 
-def run(source: str) -> str:
+def run(source: str, **environment: str) -> str:
     command = [sys.executable, "-W", "ignore", "-c", PREPARED + source]  # newer Pythons warn of forks beside threads
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_threading_layer_is_loaded_and_one_thread_starts_no_other(threads: int) -> None:
+    assert run(LAYERS, NUMBA_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS="1") == f"{threads - 1} []"
 
 
 def test_twins_in_four_threads() -> None:

@@ -39,7 +39,7 @@ from rot180.kernels.elementwise import (
 )
 from rot180.kernels.exponential import exp_minus_one_of_negative, exp_of_negative
 from rot180.kernels.parts import read, write
-from rot180.kernels.simd import absolute, call_llvm, fma, lanes, pointer, select, splat
+from rot180.kernels.simd import absolute, fma, lanes, multiply_add, pointer, select, splat
 from rot180.kernels.team import split
 
 RELU6, HARD_SIGMOID, HARD_SWISH, ELU, SILU, GELU, GELU_TANH = 4, 5, 6, 7, 8, 9, 10
@@ -76,7 +76,7 @@ def _polynomial(typingctx, u):
         terms = [ir.Constant(kind, [power] * kind.count) for power in reversed(powers)]
         value = terms[0]
         for term in terms[1:]:
-            value = call_llvm(builder, "fma", value, args[0], term)
+            value = multiply_add(builder, value, args[0], term)
         return value
 
     return u(u), codegen

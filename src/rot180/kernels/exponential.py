@@ -5,7 +5,8 @@ With r = x / ln 2 rounded to an integer and f = x - r * ln 2, so that |f| <= ln 
     exp(x) = 2^r * exp(f) = 2^r + 2^r * q,      q = exp(f) - 1 = f + f^2 * (1/2! + f/3! + f^2/4! + ...)
 
 2^r is written directly into the exponent bits. ln 2 is subtracted in two parts, hi + lo, by fused multiply-adds: hi is
-ln 2 rounded to the type, and x - r*hi is rounded once. The series is truncated where the next term is below half a unit
+ln 2 rounded to the type, and x - r*hi is rounded once. A processor without them has fewer bits in hi, so that r*hi is
+exact. The series is truncated where the next term is below half a unit
 in the last place: after f^7 for float32 (0.347^8 / 8! = 5e-9, the unit is 6e-8), after f^13 for float64 (4e-18, 1e-16).
 
 exp(x) - 1 = 2^r * q + (2^r - 1) keeps its digits near zero, where r = 0 and it equals q; tanh is computed from it.
@@ -23,19 +24,21 @@ from numba import types
 from numba.extending import intrinsic
 
 from rot180.kernels.compiling import subroutine
-from rot180.kernels.simd import call_llvm, fma, round_to_power, select, splat
+from rot180.kernels.processor import HAS_FMA
+from rot180.kernels.simd import fma, multiply_add, round_to_power, select, splat
 
 _LN2_BEYOND_FLOAT64 = 2.3190468138462996e-17
+_BITS_OF_R = {types.float32: 8, types.float64: 11}
 
 
 @intrinsic
 def _constants(typingctx, x):
     """1/ln 2, hi, lo and the limit in every lane."""
-    if x.dtype == types.float32:
-        hi = float(np.float32(math.log(2)))
-        values = (1 / math.log(2), hi, math.log(2) - hi, -87.0)
-    else:
-        values = (1 / math.log(2), math.log(2), _LN2_BEYOND_FLOAT64, -708.0)
+    bits, limit = (24, -87.0) if x.dtype == types.float32 else (53, -708.0)
+    if not HAS_FMA:
+        bits -= _BITS_OF_R[x.dtype]
+    hi = round(math.ldexp(math.log(2), bits)) / 2.0**bits
+    values = (1 / math.log(2), hi, math.log(2) - hi + _LN2_BEYOND_FLOAT64, limit)
     signature = types.UniTuple(x, 4)(x)
 
     def codegen(context, builder, sig, args):
@@ -58,7 +61,7 @@ def _series(typingctx, f):
         terms = [ir.Constant(kind, [float(rounded(1 / math.factorial(k)))] * kind.count) for k in range(last, 1, -1)]
         value = terms[0]
         for term in terms[1:]:
-            value = call_llvm(builder, "fma", value, args[0], term)
+            value = multiply_add(builder, value, args[0], term)
         return value
 
     return f(f), codegen

@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from rot180.kernels.feature_map import FeatureMap
-from rot180.kernels.simd import broadcast, call_llvm, masked_load, masked_store, vector_pointer
+from rot180.kernels.simd import broadcast, masked_load, masked_store, multiply_add, vector_pointer
 from rot180.ops.types import Array
 
 ALONE, ADDED, GATED = 0, 1, 2
@@ -68,7 +68,7 @@ def finish(builder, sums, scale, shift, limits, part, how=None, other=None, othe
 
     factors, terms = ([read(base, _number(0), v) for v in range(vectors)] for base in (scale, shift))
     for (p, v), total in sums.items():
-        builder.store(call_llvm(builder, "fma", builder.load(total), factors[v], terms[v]), sums[p, v])
+        builder.store(multiply_add(builder, builder.load(total), factors[v], terms[v]), sums[p, v])
     if other is not None:
         with builder.if_then(builder.icmp_signed("==", how, _number(ADDED))):
             for (p, v), total in sums.items():

@@ -19,11 +19,11 @@ from numba.extending import intrinsic
 
 from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import REGISTERS, TILE_ROWS
-from rot180.kernels.simd import call_llvm, lane_count, llvm_vector, vector_pointer
+from rot180.kernels.simd import lane_count, llvm_vector, multiply_add, vector_pointer
 from rot180.kernels.switch import address_of, emit_call, switched
 
 _I64 = ir.IntType(64)
-_SUMS = REGISTERS - 4
+_SUMS = REGISTERS.held
 MOST_VECTORS = 4
 """The most registers of channels in a lane tile: with more, w takes as many reads as x."""
 GATHER_ROWS, GATHER_COLUMNS = 5, 9
@@ -78,7 +78,7 @@ def _emit_tile(builder, pixels, vectors, operands, dtype):
         factors = [builder.load(at(w_here, _number(0), v), align=4) for v in range(vectors)]
         for p, v in sums:
             value = builder.load(at(x_here, builder.mul(x_pixel, _number(p)), v), align=4)
-            builder.store(call_llvm(builder, "fma", value, factors[v], builder.load(sums[p, v])), sums[p, v])
+            builder.store(multiply_add(builder, value, factors[v], builder.load(sums[p, v])), sums[p, v])
     finish(builder, sums, scale, shift, limits, part)
     store_sums(builder, sums, y, y_pixel, part)
 
@@ -111,7 +111,7 @@ def _emit_gather(builder, rows, columns, operands, dtype):
             factor = builder.load(vector_pointer(builder, d_here, _number(0), kind), align=4)
             for u, k in cells:
                 value = builder.load(at(x_here, u, k, x_u, x_k), align=4)
-                builder.store(call_llvm(builder, "fma", value, factor, builder.load(sums[u, k])), sums[u, k])
+                builder.store(multiply_add(builder, value, factor, builder.load(sums[u, k])), sums[u, k])
             builder.store(builder.gep(x_here, [x_i]), x_now)
             builder.store(builder.gep(d_here, [d_i]), d_now)
         builder.store(builder.gep(builder.load(x_line), [x_j]), x_line)

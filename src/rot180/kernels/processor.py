@@ -1,4 +1,4 @@
-"""The processor's vectors: their width and the number of registers.
+"""The processor's vectors, and the shapes of the register blocks that follow from them.
 
 Numba compiles for the host, or for the processor named in NUMBA_CPU_NAME and NUMBA_CPU_FEATURES; the same two variables
 decide here, so an AVX2 build can be made and tested on an AVX-512 machine.
@@ -6,31 +6,55 @@ decide here, so an AVX2 build can be made and tested on an AVX-512 machine.
 
 from __future__ import annotations
 
-import platform
+from typing import NamedTuple
 
 import llvmlite.binding as llvm
 from numba.core import config
+from numba.core.codegen import get_host_cpu_features
+
+FEATURES = {
+    word[1:]
+    for word in (get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES).split(",")
+    if word.startswith("+")
+}
+MACHINE = llvm.get_process_triple().split("-")[0]
+IS_X86 = MACHINE in {"x86_64", "i386", "i686"}
+IS_ARM = MACHINE in {"aarch64", "arm64"}
+HAS_FMA = not IS_X86 or not FEATURES.isdisjoint({"fma", "fma4", "avx512f"})
+"""Whether one instruction multiplies and adds, rounding once: without it, that would take a call for each number."""
 
 
-def _features() -> set[str]:
-    if config.CPU_FEATURES is not None:
-        return {word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+")}
-    return {name for name, present in llvm.get_host_cpu_features().items() if present}
+class Registers(NamedTuple):
+    """What vector registers there are, and what the blocks of each kind hold in them.
+
+    With one sum too many, sums spill to memory, and the speed falls to a third; tests look for spills on all of these.
+    """
+
+    bytes: int
+    count: int
+    tile: tuple[int, int]
+    """Rows, and registers of columns. Besides these sums, a tile needs the columns of one operand and one or two
+    registers for the other."""
+    wide: int
+    """The most registers of columns in a tile of one row."""
+    dot: tuple[int, int]
+    """Rows and columns of a dot tile."""
+    held: int
+    """Registers of a block that is held while places in memory are visited."""
 
 
-FEATURES = _features()
-IS_X86 = platform.machine().lower() in {"x86_64", "amd64", "i386", "i686"}
+def _registers() -> Registers:
+    if not IS_X86:
+        # NEON. A multiply-add takes both factors from registers, and one of them may be an element: four columns of
+        # 6 rows need fewer loads, 10 for 24 multiply-adds, than two of 12, and some cores load once in a cycle.
+        return Registers(16, 32, tile=(6, 4), wide=12, dot=(4, 5), held=26)
+    if "avx512f" in FEATURES:
+        return Registers(64, 32, tile=(14, 2), wide=16, dot=(4, 6), held=28)
+    # Without fused multiply-adds, a product takes a register on its way to the sum.
+    held = 12 if HAS_FMA else 11
+    return Registers(32 if "avx" in FEATURES else 16, 16, tile=(6, 2), wide=8, dot=(3, 3), held=held)
 
-if not IS_X86:  # NEON: 32 registers of 4 floats
-    VECTOR_BYTES, REGISTERS = 16, 32
-elif "avx512f" in FEATURES:
-    VECTOR_BYTES, REGISTERS = 64, 32
-elif "avx2" in FEATURES and "fma" in FEATURES:
-    VECTOR_BYTES, REGISTERS = 32, 16
-else:
-    VECTOR_BYTES, REGISTERS = 16, 16
 
-# A tile keeps TILE_ROWS * TILE_VECTORS sums in registers, and needs TILE_VECTORS more for one operand and one or two
-# for the other. 14 x 2 leaves two of 32 free; with more, sums spill to memory, and the speed falls to a third.
-TILE_VECTORS = 2
-TILE_ROWS = (REGISTERS - 4) // TILE_VECTORS
+REGISTERS = _registers()
+VECTOR_BYTES = REGISTERS.bytes
+TILE_ROWS, TILE_VECTORS = REGISTERS.tile

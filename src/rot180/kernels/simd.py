@@ -24,7 +24,7 @@ from numba.core import cgutils
 from numba.core.datamodel import models, register_default
 from numba.extending import intrinsic, lower_builtin, type_callable
 
-from rot180.kernels.processor import VECTOR_BYTES
+from rot180.kernels.processor import HAS_FMA, IS_ARM, VECTOR_BYTES
 
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
@@ -83,6 +83,26 @@ def broadcast(builder, scalar, count):
     undefined = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, count), [0] * count))
+
+
+def broadcast_element(builder, scalar, count):
+    """Put one scalar into every lane, for products with several vectors."""
+    return broadcast(builder, opaque(builder, scalar) if IS_ARM else scalar, count)
+
+
+def opaque(builder, value):
+    """A number in a register that LLVM does not know the origin of, on ARM.
+
+    Otherwise LLVM reads a factor of products into all lanes, which takes a register and a turn of the vector units
+    (LD1R). A scalar that stays one is taken as an element of a register (FMLA by element), which costs nothing.
+    """
+    constraint = "=r,0" if isinstance(value.type, ir.IntType) else "=w,0"
+    return builder.asm(ir.FunctionType(value.type, [value.type]), "", constraint, [value], False)
+
+
+def multiply_add(builder, a, b, c):
+    """a*b + c, rounded once if the processor has an instruction for that."""
+    return call_llvm(builder, "fma" if HAS_FMA else "fmuladd", a, b, c)
 
 
 def vector_pointer(builder, base, offset, kind):
@@ -255,8 +275,8 @@ def splat(typingctx, p, value):
 
 @intrinsic
 def fma(typingctx, a, b, c):
-    """a*b + c, rounded once."""
-    return a(a, b, c), lambda context, builder, sig, args: call_llvm(builder, "fma", *args)
+    """a*b + c, rounded once if the processor has an instruction for that."""
+    return a(a, b, c), lambda context, builder, sig, args: multiply_add(builder, *args)
 
 
 @intrinsic

@@ -22,7 +22,7 @@ from numba.core.imputils import RefType, iternext_impl
 from numba.extending import intrinsic, lower_builtin
 
 from rot180.kernels.compiling import callback, subroutine
-from rot180.kernels.processor import IS_X86
+from rot180.kernels.processor import IS_ARM, IS_X86
 
 _I64 = ir.IntType(64)
 LINE = 16
@@ -108,9 +108,11 @@ def pause(typingctx):
     def codegen(context, builder, sig, args):
         if IS_X86:
             kind, name, values = ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause", []
-        else:  # YIELD
+        elif IS_ARM:  # YIELD
             kind = ir.FunctionType(ir.VoidType(), [ir.IntType(32)])
             name, values = "llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]
+        else:
+            return context.get_dummy_value()
         builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
         return context.get_dummy_value()
 

@@ -29,14 +29,15 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from rot180.kernels.processor import REGISTERS, TILE_ROWS, TILE_VECTORS
+from rot180.kernels.processor import IS_ARM, REGISTERS, TILE_ROWS, TILE_VECTORS
 from rot180.kernels.simd import (
-    broadcast,
-    call_llvm,
+    broadcast_element,
     emit_prefetch,
     lane_count,
     llvm_vector,
     masked_load,
+    multiply_add,
+    opaque,
     sum_lanes,
     vector_pointer,
 )
@@ -56,9 +57,8 @@ __all__ = [
     "tile_strides",
 ]
 
-WIDE = 16 if REGISTERS == 32 else 8
-"""The most registers of columns in a tile of one row."""
-DOT_ROWS, DOT_COLUMNS = (4, 6) if REGISTERS == 32 else (3, 3)
+WIDE = REGISTERS.wide
+DOT_ROWS, DOT_COLUMNS = REGISTERS.dot
 
 _I64 = ir.IntType(64)
 
@@ -94,11 +94,17 @@ def sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row, ahead=Non
 
     ahead_now = cgutils.alloca_once_value(builder, ahead) if ahead else None
 
+    # With a single running address, LLVM derives each row's address from the previous one, a chain of additions that
+    # delays the multiply-adds. Every four rows have one, as x86 adds up to three strides in the instruction that reads;
+    # ARM adds a register, and LLVM must not know that these numbers are multiples.
+    rows_of_address = rows if IS_ARM else 4
+    offsets = [builder.mul(a_row, constant(p)) for p in range(rows_of_address)]
+    if IS_ARM:
+        offsets = [opaque(builder, offset) for offset in offsets]
+
     def nest(level, a, b):
         b_now = cgutils.alloca_once_value(builder, b)
-        # One running address for every four rows: with a single one LLVM derives each row's address from the previous
-        # one, a chain of additions that delays the multiply-adds.
-        bases = range(0, rows, 4 if level == 2 else rows)
+        bases = range(0, rows, rows_of_address if level == 2 else rows)
         a_now = [
             cgutils.alloca_once_value(builder, builder.gep(a, [builder.mul(a_row, constant(p))]) if p else a)
             for p in bases
@@ -117,10 +123,10 @@ def sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row, ahead=Non
                     emit_prefetch(builder, line)
                     builder.store(builder.gep(line, [b_steps[2]]), ahead_now)
                 for p in range(rows):
-                    at = builder.gep(a_here[p // 4], [builder.mul(a_row, constant(p % 4))])
-                    spread = broadcast(builder, builder.load(at), lanes)
+                    at = builder.gep(a_here[p // rows_of_address], [offsets[p % rows_of_address]])
+                    spread = broadcast_element(builder, builder.load(at), lanes)
                     for v in range(vectors):
-                        summed = call_llvm(builder, "fma", spread, columns[v], builder.load(sums[p, v]))
+                        summed = multiply_add(builder, spread, columns[v], builder.load(sums[p, v]))
                         builder.store(summed, sums[p, v])
             for here, base in zip(a_here, a_now, strict=True):
                 builder.store(builder.gep(here, [a_steps[level]]), base)
@@ -173,7 +179,7 @@ def _emit_dot_tile(builder, rows, columns, operands, dtype):
         for p in range(rows):
             left = read(a, builder.mul(a_row, constant(p)))
             for q in range(columns):
-                builder.store(call_llvm(builder, "fma", left, right[q], builder.load(sums[p][q])), sums[p][q])
+                builder.store(multiply_add(builder, left, right[q], builder.load(sums[p][q])), sums[p][q])
 
     whole = builder.udiv(length, constant(lanes))
     with cgutils.for_range(builder, whole) as loop:

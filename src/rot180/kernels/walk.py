@@ -18,11 +18,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from rot180.kernels.processor import REGISTERS
-from rot180.kernels.simd import broadcast, call_llvm, lane_count, llvm_vector, vector_pointer
+from rot180.kernels.simd import broadcast, lane_count, llvm_vector, multiply_add, vector_pointer
 from rot180.kernels.switch import address_of, emit_call, switched
 
 _I64 = ir.IntType(64)
-_STILL = REGISTERS - 4
+_STILL = REGISTERS.held
 _MOST_ROWS, _MOST_COLUMNS = 5, 9
 
 
@@ -58,9 +58,9 @@ def _emit(gathers):
                 place = at(start, u, row, j)
                 here, held = builder.load(place, align=4), builder.load(still[u, j])
                 if gathers:
-                    builder.store(call_llvm(builder, "fma", value, here, held), still[u, j])
+                    builder.store(multiply_add(builder, value, here, held), still[u, j])
                 else:
-                    builder.store(call_llvm(builder, "fma", value, held, here), place, align=4)
+                    builder.store(multiply_add(builder, value, held, here), place, align=4)
         if gathers:
             for u, j in cells:
                 builder.store(builder.load(still[u, j]), at(block, u, block_row, j), align=4)

@@ -25,12 +25,12 @@ from numba.extending import intrinsic
 
 from rot180.kernels.simd import (
     broadcast,
-    call_llvm,
     first_lanes,
     lane_count,
     llvm_vector,
     masked_load,
     masked_store,
+    multiply_add,
     vector_pointer,
 )
 from rot180.kernels.switch import address_of, emit_call, switched
@@ -83,7 +83,7 @@ def _emit_sum(builder, coefficients, values):
         if result is None:
             result = value if c == 1 else builder.fmul(factor, value)
         else:
-            result = builder.fadd(result, value) if c == 1 else call_llvm(builder, "fma", factor, value, result)
+            result = builder.fadd(result, value) if c == 1 else multiply_add(builder, factor, value, result)
     return result
 
 
@@ -166,7 +166,7 @@ def _emit_transform(builder, taps, what, operands, dtype):
         def put(i, j, values):
             value = values[0]
             if clamps:
-                values = [call_llvm(builder, "fma", value, factor, term) for value in values]
+                values = [multiply_add(builder, value, factor, term) for value in values]
                 value, place = _emit_maximum(builder, values)
             if what == ADD:
                 value = builder.fadd(value, read(at(other, 4, i, j)))
