@@ -282,6 +282,7 @@ def test_formats_of_microscopes_and_old_programs(tmp_path, digit, suffix):
 
 def test_avif_is_read_where_pillow_has_it_and_named_where_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "red.avif"
+    pytest.importorskip("PIL.AvifImagePlugin")
     if not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
     Image.new("RGB", (20, 10), "red").save(path)

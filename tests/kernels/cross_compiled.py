@@ -99,7 +99,7 @@ def main(features: str, *targets: str) -> None:
                 measured.append((target, name, size, max(map(products, loops), default=0), visits))
     from rot180.kernels.processor import REGISTERS
 
-    print(json.dumps({"bytes": REGISTERS.bytes, "registers": REGISTERS.count, "blocks": measured}))
+    print(json.dumps({"bytes": REGISTERS.bytes, "registers": REGISTERS.number, "blocks": measured}))
 
 
 if __name__ == "__main__":

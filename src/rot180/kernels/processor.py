@@ -23,6 +23,9 @@ IS_ARM = MACHINE in {"aarch64", "arm64"}
 HAS_FMA = not IS_X86 or not FEATURES.isdisjoint({"fma", "fma4", "avx512f"})
 """Whether one instruction multiplies and adds, rounding once: without it, that would take a call for each number."""
 
+HAS_MASKS = IS_X86 and "avx" in FEATURES
+"""Whether one instruction reads or writes some lanes of a register: without it, each lane takes a test and a branch."""
+
 
 class Registers(NamedTuple):
     """What vector registers there are, and what the blocks of each kind hold in them.
@@ -31,7 +34,7 @@ class Registers(NamedTuple):
     """
 
     bytes: int
-    count: int
+    number: int
     tile: tuple[int, int]
     """Rows, and registers of columns. Besides these sums, a tile needs the columns of one operand and one or two
     registers for the other."""

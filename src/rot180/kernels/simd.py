@@ -24,7 +24,7 @@ from numba.core import cgutils
 from numba.core.datamodel import models, register_default
 from numba.extending import intrinsic, lower_builtin, type_callable
 
-from rot180.kernels.processor import HAS_FMA, IS_ARM, VECTOR_BYTES
+from rot180.kernels.processor import HAS_FMA, HAS_MASKS, IS_ARM, VECTOR_BYTES
 
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
@@ -65,8 +65,10 @@ def llvm_vector(dtype):
 
 
 def _suffix(vector_type):
-    bits = 32 if isinstance(vector_type.element, ir.FloatType) else 64
-    return f"v{vector_type.count}f{bits}"
+    element = vector_type.element
+    if isinstance(element, ir.IntType):
+        return f"v{vector_type.count}i{element.width}"
+    return f"v{vector_type.count}f{32 if isinstance(element, ir.FloatType) else 64}"
 
 
 def call_llvm(builder, name, *args):
@@ -169,6 +171,22 @@ def first_lanes(builder, count, total):
 
 def masked_load(builder, address, count):
     """Read the first `count` lanes from a vector's address; the others are zero."""
+    if HAS_MASKS:
+        return _load_lanes(builder, address, count)
+    result = cgutils.alloca_once(builder, address.type.pointee)
+    with _if_whole(builder, count, address.type.pointee) as (whole, partial):
+        with whole:
+            builder.store(builder.load(address, align=4), result)
+        with partial:
+            builder.store(_load_lanes(builder, address, count), result)
+    return builder.load(result)
+
+
+def _if_whole(builder, count, kind):
+    return builder.if_else(builder.icmp_signed(">=", count, ir.Constant(count.type, kind.count)))
+
+
+def _load_lanes(builder, address, count):
     kind = address.type.pointee
     mask = first_lanes(builder, count, kind.count)
     function = cgutils.get_or_insert_function(
@@ -191,8 +209,19 @@ def load_part(typingctx, p, offset, count):
     return signature, codegen
 
 
-def masked_store(builder, value, address, count):
+def masked_store(builder, value, address, count, align=4):
     """Write the first `count` lanes to a vector's address."""
+    if HAS_MASKS:
+        _store_lanes(builder, value, address, count, align)
+        return
+    with _if_whole(builder, count, value.type) as (whole, partial):
+        with whole:
+            builder.store(value, address, align=align)
+        with partial:
+            _store_lanes(builder, value, address, count, align)
+
+
+def _store_lanes(builder, value, address, count, align):
     kind = value.type
     mask = first_lanes(builder, count, kind.count)
     function = cgutils.get_or_insert_function(
@@ -200,7 +229,7 @@ def masked_store(builder, value, address, count):
         ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), _I32, mask.type]),
         f"llvm.masked.store.{_suffix(kind)}.p0",
     )
-    builder.call(function, [value, address, ir.Constant(_I32, 4), mask])
+    builder.call(function, [value, address, ir.Constant(_I32, align), mask])
 
 
 @intrinsic
@@ -225,15 +254,7 @@ def store_bytes(typingctx, p, offset, value, count):
         base, at, vector, n = args
         kind = ir.VectorType(ir.IntType(8), vector.type.count)
         whole = builder.fptosi(vector, ir.VectorType(_I32, vector.type.count))
-        mask = first_lanes(builder, n, kind.count)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), _I32, mask.type]),
-            f"llvm.masked.store.v{kind.count}i8.p0",
-        )
-        builder.call(
-            function, [builder.trunc(whole, kind), vector_pointer(builder, base, at, kind), ir.Constant(_I32, 1), mask]
-        )
+        masked_store(builder, builder.trunc(whole, kind), vector_pointer(builder, base, at, kind), n, align=1)
         return context.get_dummy_value()
 
     return signature, codegen

@@ -25,7 +25,6 @@ from numba.extending import intrinsic
 
 from rot180.kernels.simd import (
     broadcast,
-    first_lanes,
     lane_count,
     llvm_vector,
     masked_load,
@@ -122,11 +121,7 @@ def _emit_store_bytes(builder, numbers, address, part):
     if part is None:
         builder.store(small, to, align=1)
         return
-    mask = first_lanes(builder, part, kind.count)
-    arguments = small, to, ir.Constant(ir.IntType(32), 1), mask
-    signature = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-    name = f"llvm.masked.store.v{kind.count}i8.p0"
-    builder.call(cgutils.get_or_insert_function(builder.module, signature, name), arguments)
+    masked_store(builder, small, to, part, align=1)
 
 
 def _emit_transform(builder, taps, what, operands, dtype):
