@@ -1,8 +1,8 @@
 """Print the lowest versions of the dependencies that pyproject.toml allows, as constraints for pip.
 
-    .venv/bin/python tests/lowest_versions.py >lowest.txt
-    python -m venv lowest && lowest/bin/python -m pip install -c lowest.txt . pytest hypothesis
-    lowest/bin/python -m pytest -q tests/runs/test_model_file.py
+.venv/bin/python tests/lowest_versions.py >lowest.txt
+python -m venv lowest && lowest/bin/python -m pip install -c lowest.txt . pytest hypothesis
+lowest/bin/python -m pytest -q tests/runs/test_model_file.py
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def test_sums_stay_in_registers(family: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "features", "expected"),
-    [("haswell", AVX2, "32 True"), ("nehalem", V2, "16 False")],
+    [("haswell", AVX2, "32 bytes, with FMA"), ("nehalem", V2, "16 bytes, without FMA")],
     ids=["AVX2", "no FMA"],
 )
 def test_builds_for_older_processors_agree_with_the_reference(
@@ -63,4 +63,4 @@ def test_builds_for_older_processors_agree_with_the_reference(
         text=True,
         env={**os.environ, **build},
     )
-    assert done.stdout.strip() == expected
+    assert done.stdout.strip().endswith(expected)
