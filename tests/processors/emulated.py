@@ -8,8 +8,8 @@ few tests of each kind of kernel run, which takes a quarter of an hour.
     .venv/bin/python tests/processors/emulated.py
     .venv/bin/python tests/processors/emulated.py --cpu cortex-a72 tests/kernels tests/engine
 
-With --brief, only one convolution and its gradients are compared with the reference, as in continuous integration. There
-it is no failure if the emulator cannot be had, or takes minutes.
+With --brief, only one convolution and its gradients are compared with the reference, as in continuous integration:
+there it is no failure if the emulator cannot be had, or takes minutes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Numba caches compiled code and recompiles when the function's own file has changed, but does not notice a change in what
 it calls from another file. A kernel compiled with an outdated register block would write where it must not. So the code
-of each file is cached in a folder named after its content and that of all files of this package that it imports: in the
-user's cache, or in NUMBA_CACHE_DIR.
+of each file is cached in a folder named after its content, that of all files of this package that it imports, and the
+version of Numba, which empties the folders of others: in the user's cache, or in NUMBA_CACHE_DIR.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import numba
 import platformdirs
 from numba import cfunc, njit
 from numba.core import config
@@ -73,11 +74,11 @@ def is_cached(function: Any, signature: Any) -> bool:
 
 @cache
 def fingerprint(name: str) -> str:
-    """Return a digest of a module of the package, and of all modules of the package that it imports.
+    """Return a digest of a module of the package, of all modules of the package that it imports, and of Numba's version.
 
     The name is relative to the package, such as `kernels.tile`.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(numba.__version__.encode())
     waiting, seen = [name], {name}
     while waiting:
         source, imported = _read(waiting.pop())
