@@ -74,7 +74,7 @@ def is_cached(function: Any, signature: Any) -> bool:
 
 @cache
 def fingerprint(name: str) -> str:
-    """Return a digest of a module of the package, of all modules of the package that it imports, and of Numba's version.
+    """Return a digest of a module of the package, of all modules of it that this one imports, and of Numba's version.
 
     The name is relative to the package, such as `kernels.tile`.
     """
