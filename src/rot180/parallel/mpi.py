@@ -34,7 +34,7 @@ EAGER = 2000
 
 LONGEST_PAUSE, LONGEST_REST = 0.001, 0.05
 
-BESIDE_PAUSE = 0.0005
+BESIDE_PAUSE = 0.002
 """Seconds between two questions while the process computes, which needs the core."""
 
 SECONDS_TO_ABORT = 1
