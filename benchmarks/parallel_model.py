@@ -39,13 +39,13 @@ class Parts:
     """For each image."""
     update: float
     """With everything that is done once to the sum of the gradients."""
-    stretches: tuple[tuple[float, int], ...]
+    pieces: tuple[tuple[float, int], ...]
     """After what share of the gradient's time how many bytes of it are complete."""
 
     @property
     def size(self) -> int:
         """The bytes of the gradient."""
-        return sum(size for _, size in self.stretches)
+        return sum(size for _, size in self.pieces)
 
     def alone(self, images: int) -> float:
         """Return the seconds of a step on one machine."""
@@ -54,13 +54,13 @@ class Parts:
     def step(self, machines: int, images: int, link: Link, *, compressed: float = 1, overlap: bool = True) -> float:
         """Return the seconds of a step in which each machine has `images` images.
 
-        The sum of a stretch begins when it is complete and those before it are summed; without `overlap`, that of the
-        whole gradient after the backward pass. A sum of losses and counts follows, in one round of messages.
+        The sum of a piece begins when it is complete and those before it are summed; without `overlap`, after the
+        backward pass. A sum of losses and counts follows, in one round of messages.
         """
         gradient = self.fixed + self.image * images
         now = 0.0
-        for share, size in self.stretches if overlap else [(1.0, self.size)]:
-            now = max(now, share * gradient) + link.seconds(machines, size / compressed)
+        for share, size in self.pieces:
+            now = max(now, share * gradient if overlap else gradient) + link.seconds(machines, size / compressed)
         return max(now, gradient) + link.delay * (machines - 1) + self.update
 
 
@@ -96,5 +96,5 @@ def measure(trainer: Trainer, sizes: tuple[int, int], repeats: int, together: Co
         trainer.apply(mean, sizes[1], update=True)
         updates.append(slowest(time.perf_counter() - began))
     image = max((second - first) / (sizes[1] - sizes[0]), 1e-9) if sizes[1] > sizes[0] else 0.0
-    stretches = tuple((share, numbers * engine.gradient.itemsize) for share, numbers in complete)
-    return Parts(second - image * sizes[1], image, median(updates[1:]), stretches)
+    pieces = tuple((share, numbers * engine.gradient.itemsize) for share, numbers in complete)
+    return Parts(second - image * sizes[1], image, median(updates[1:]), pieces)

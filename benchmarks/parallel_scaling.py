@@ -25,6 +25,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -35,8 +36,8 @@ from parallel_model import Link, Parts, measure
 from rot180.parallel.launch import launcher_command
 
 NETWORKS = ("cnn-32-64-512", "resnet18", "resnet50")
-PROBES = 1 << 18, 1 << 21
-"""How many numbers are summed, to measure what a sum takes whatever their number, and for each of them."""
+SUMS = 4
+"""How many sums follow one another where their time is measured."""
 
 MACHINES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -76,10 +77,8 @@ def table(name: str, parts: Parts, images: int, link: Link) -> None:
 def work(name: str, images: int, steps: int) -> None:
     """Be one of the ranks, and let the first print what was found, as JSON: steps, and what they are predicted from."""
     from rot180.parallel import connect
-    from rot180.parallel.messages import everywhere
-    from rot180.training import gradient_sum
+    from rot180.parallel.tree import Partial
     from rot180.training.data_parallel import DataParallel
-    from rot180.training.gradient_sum import LEAST_PIECE
     from rot180.training.shards import Shard
 
     together = connect()
@@ -99,6 +98,15 @@ def work(name: str, images: int, steps: int) -> None:
             times.append(time.perf_counter() - began)
         return median(times[2:])
 
+    def sums(numbers: int, _: int) -> None:
+        waits = []
+        for _ in range(SUMS):
+            own = Partial()
+            own.add(together.rank, np.ones(numbers, np.float32))
+            waits.append(together.begin_sum(own.nodes, together.size))
+        for wait in waits:
+            wait()
+
     if together.size == 1:
         found = {"step": timed(lambda _: trainer.run_batch(*shard[2:]), steps)}
     else:
@@ -107,17 +115,17 @@ def work(name: str, images: int, steps: int) -> None:
             parallel.run_batch([shard], images * together.size, 0, number, update=True)
 
         found = {"step": timed(step, steps)}
-        gradient_sum.LEAST_PIECE = sys.maxsize
-        found["after"] = timed(step, steps)
-        gradient_sum.LEAST_PIECE = LEAST_PIECE
         parts = measure(trainer, (images, images), steps, together)
-        probes = (np.zeros(numbers, np.float32) for numbers in PROBES)
-        small, large = (timed(lambda _, probe=probe: everywhere(together, probe), 5) for probe in probes)
+        probes = [max(size for _, size in parts.pieces) // 4 // share for share in (2, 1)]
+        half, whole = (timed(partial(sums, numbers), 5) / SUMS for numbers in probes)
         others = together.size - 1
-        bits = 8 * 2 * 4 * (PROBES[1] - PROBES[0]) * others / together.size
-        bandwidth = bits / max(large - small, 1e-9)
-        delay = max(small * PROBES[1] - large * PROBES[0], 0.0) / (PROBES[1] - PROBES[0]) / (2 * others)
-        found |= asdict(parts) | {"bandwidth": bandwidth, "delay": delay}
+        bits = 8 * 2 * 4 * (probes[1] - probes[0]) * others / together.size
+        found |= asdict(parts) | {
+            "bandwidth": bits / max(whole - half, 1e-9),
+            "delay": max(2 * half - whole, 0.0) / (2 * others),
+        }
+        together.begin_sum = lambda *of: partial(together.sum, *of)
+        found["after"] = timed(step, steps)
     if together.rank == 0:
         print(json.dumps(found))
 
@@ -213,7 +221,7 @@ def compare(name: str, images: int, rates: list[int], sizes: list[int], steps: i
                     sent = int(Path("/sys/class/net/rot180-1/statistics/rx_bytes").read_text())
                 found = json.loads(ran.stdout)
                 link = Link(found["bandwidth"], found["delay"])
-                parts = Parts(**{key: found[key] for key in ("fixed", "image", "update", "stretches")})
+                parts = Parts(**{key: found[key] for key in ("fixed", "image", "update", "pieces")})
                 assert sent > 2 * steps * parts.size * (size - 1) / size, "the gradients did not go over the link"
                 print(
                     f"{size} ranks, {rate} Mbit/s ({link.bandwidth / 1e6:.0f} measured, {link.delay * 1e6:.0f} us), "
@@ -237,7 +245,7 @@ def main() -> int:
     parser.add_argument("what", choices=("predict", "network", "efficiency", "work"))
     parser.add_argument("--bandwidth", type=float, default=10e9, help="bit/s")
     parser.add_argument("--delay", type=float, default=20e-6, help="seconds")
-    parser.add_argument("--network", default="32x32x3 > conv3x3:32:same relu maxpool2 > fc512 relu > fc10")
+    parser.add_argument("--network", default="resnet20", help="a name, or a notation")
     parser.add_argument("--images", type=int, default=32, help="of a machine")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rates", type=int, nargs="+", default=[100, 300, 1000], help="Mbit/s")

@@ -14,7 +14,7 @@ class Member:
 
     def __init__(self, crew, rank):
         self._crew, self.rank, self.size = crew, rank, len(crew.given)
-        self.patience, self.failed_together = None, False
+        self.patience, self.failed_together, self.overlaps = None, False, True
 
     def _exchange(self, own):
         """Return what each member gives."""

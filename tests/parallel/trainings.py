@@ -63,9 +63,11 @@ def measure(communicator):
 
 if __name__ == "__main__":
     from rot180.parallel import connect
+    from rot180.training import gradient_sum
 
     together = connect()
     assert together is not ALONE
+    together.overlaps, gradient_sum.LEAST_PIECE = True, 256  # as over a network, and for larger networks
     results = measure(together)
     if together.rank == 0:
         Path(sys.argv[1]).write_text(json.dumps(results))

@@ -29,6 +29,10 @@ class Communicator(Protocol):
     failed_together: bool
     """Whether all processes have raised the same error, which process 0 shows and records."""
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether sums are worth being begun while the process computes."""
+
     def sum(self, nodes: Mapping[Node, Array], leaves: int) -> Array:
         """Return the sum over all leaves of the tree (`rot180.parallel.tree`), the same bits on every process.
 
@@ -44,7 +48,7 @@ class Communicator(Protocol):
     def begin_sum(self, nodes: Mapping[Node, Array], leaves: int) -> Callable[[], Array]:
         """Begin what `sum` does, and return what waits for it. Nothing of the nodes may be changed any more.
 
-        Sums go on in the order in which they are begun, whatever else the process does meanwhile.
+        If it `overlaps`, sums go on in the order in which they are begun, whatever else the process does meanwhile.
         """
 
     def broadcast(self, array: Array) -> None:
@@ -67,7 +71,7 @@ class Alone:
     (0, 1)
     """
 
-    rank, size = 0, 1
+    rank, size, overlaps = 0, 1, False
     patience: float | None = None
     failed_together = False
 

@@ -50,6 +50,8 @@ class MpiCommunicator:
 
     Attributes
     ----------
+    overlaps : bool
+        Whether sums are worth being begun while the process computes: if they go over a network.
     cores : int
         This process's share of the cores that it may use, at least 1.
     """
@@ -60,8 +62,9 @@ class MpiCommunicator:
         self.patience: float | None = None
         self.failed_together = False
         self._machine = self._world.Split_type(MPI.COMM_TYPE_SHARED)
-        self._beside = self._world.Dup()  # for sums that go on beside everything else, in a thread of their own
-        self._thread = ThreadPoolExecutor(1) if MPI.Query_thread() == MPI.THREAD_MULTIPLE else None
+        # On one machine, a sum takes less time than another thread beside those that compute.
+        self.overlaps = self._machine.size < self.size and MPI.Query_thread() == MPI.THREAD_MULTIPLE
+        self._beside, self._thread = self._world.Dup(), ThreadPoolExecutor(1)  # for sums that go on meanwhile
         self._awaited = threading.Event()
         self.cores = self._share_of_cores()
 
@@ -83,8 +86,8 @@ class MpiCommunicator:
         return self._sum(self._world, nodes, leaves)
 
     def begin_sum(self, nodes: Mapping[Node, Array], leaves: int) -> Callable[[], Array]:
-        """Begin a sum, and return what waits for it. If MPI cannot be used by several threads, it is made at once."""
-        if self._thread is None:
+        """Begin a sum, and return what waits for it; if it would not overlap, it is made at once."""
+        if not self.overlaps:
             made = self.sum(nodes, leaves)
             return lambda: made
         return partial(self._await, self._thread.submit(self._sum, self._beside, nodes, leaves))

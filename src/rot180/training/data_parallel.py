@@ -118,7 +118,7 @@ class DataParallel:
     def _pass_together(self, group: list[ShardPass], count: int, gradients: GradientSum) -> None:
         """Pass through some shards of a batch of `count` images in step."""
         whole = count if self._synchronized else None
-        least = piece_of(self._trainer.engine.gradient) if self.communicator.size > 1 else None
+        least = piece_of(self._trainer.engine.gradient) if self.communicator.overlaps else None
         for halts in zip(*(one.halts(whole, least) for one in group), strict=True):
             for one, halt in zip(group, halts, strict=True):
                 if isinstance(halt, Final):
