@@ -117,16 +117,18 @@ def test_all_processes_stop_after_the_same_batch_if_one_is_asked_to():
     assert {(history.stopped, history.epoch, history.batch) for history in histories} == {("interrupted", 1, 3)}
 
 
-def test_one_error_of_all_processes_if_a_shard_is_not_finite():
+@pytest.mark.parametrize("network", ["2x2x1 > fc2", "2x2x1 > fc2 > bn > fc2"])
+def test_one_error_of_all_processes_if_a_shard_is_not_finite(network):
     images = np.zeros((8, 2, 2, 1), np.uint8)
     images[5] = 255  # in one shard only; times the weights, it is infinite
     messages = []
 
     def run(member):
-        model = rot180.network("2x2x1 > fc2").build(seed=0)
+        model = rot180.network(network).build(seed=0)
         model.parameters["fc1.weight"][:] = 3e38
         try:
-            rot180.fit(model, (images, np.arange(8) % 2), batch_size=8, communicator=member)
+            labels = np.arange(8) % 2
+            rot180.fit(model, (images, labels), batch_size=8, shards=8, sync_batch_norm=True, communicator=member)
         except NonFiniteError as error:
             messages.append((str(error), error.array, member.failed_together))
             raise
@@ -135,7 +137,7 @@ def test_one_error_of_all_processes_if_a_shard_is_not_finite():
         Crew(2).run(run)
     assert len(messages) == 2
     assert len(set(messages)) == 1
-    assert messages[0][2]
+    assert messages[0][1:] == ("the output of fc1", True)
 
 
 def test_weights_that_differ_are_noticed_at_the_end_of_the_epoch():

@@ -26,6 +26,7 @@ from rot180.ops.types import Array
 from rot180.parallel.communicator import Communicator
 from rot180.parallel.messages import counts, first_text, share_text
 from rot180.parallel.tree import Partial, leaves_of
+from rot180.training.diagnosis import NOT_FOUND
 from rot180.training.gradient_sum import GradientSum, piece_of
 from rot180.training.shards import Shard, ShardPass, synchronizes
 from rot180.training.state import COUNTED, flat_state
@@ -105,7 +106,7 @@ class DataParallel:
         (loss, correct, failed, stopping), learned = measured[:4], measured[4:] / count
         mean = gradients.mean(count)
         if failed:
-            self._raise_first(next((one.failure for one in passes if one.failure), None))
+            self._raise_first([one.failure for one in passes if one.failure is not None])
         start = 0
         for array in self._trainer.model.statistics.values():
             np.copyto(array, learned[start : start + array.size].reshape(array.shape), casting="unsafe")
@@ -136,12 +137,16 @@ class DataParallel:
             partial.add(number, array)
         return self.communicator.sum(partial.nodes, self.shards)
 
-    def _raise_first(self, failure: NonFiniteError | None) -> None:
-        """Raise the error of the first process that has one, on all of them."""
-        own, self.communicator.failed_together = None, True
-        if failure is not None:
-            own = json.dumps([str(failure), failure.step, failure.layer, failure.array])
-        text, step, layer, array = json.loads(first_text(self.communicator, own) or "[]")
+    def _raise_first(self, failures: list[NonFiniteError]) -> None:
+        """Raise the first error of any shard on all processes, one whose origin was found if there is one."""
+        self.communicator.failed_together = True
+
+        def first(some: list[NonFiniteError]) -> str | None:
+            own = [json.dumps([str(error), error.step, error.layer, error.array]) for error in some]
+            return first_text(self.communicator, own[0] if own else None)
+
+        found = first([error for error in failures if error.array != NOT_FOUND]) or first(failures)
+        text, step, layer, array = json.loads(found or "[]")
         raise NonFiniteError(text, step=step, layer=layer, array=array)
 
     def agree(self) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 
 from rot180.engine.reference import is_finite
-from rot180.errors import NonFiniteError
+from rot180.errors import NonFiniteError, ShapeError
 from rot180.nn.loss import Loss, weighted_forward
 from rot180.nn.network import Network
 from rot180.nn.pixel_range import as_pixels, extremes
 from rot180.ops.types import Array
+
+NOT_FOUND = "none when run layer by layer"
+"""The array if there is none: as in a shard that was normalized together with others, one of which was not finite."""
 
 
 class Origin(NamedTuple):
@@ -123,14 +127,15 @@ def find_origin(
     >>> find_origin(model, CrossEntropyLoss(), np.ones((1, 2, 2, 1)), np.array([0]), None, 0.1)[:3]
     ('fc1', 'fc1.weight', '1 of 12 values')
     """
-    with np.errstate(all="ignore"):
+    # A shard may have a single image, and no variance of its own.
+    with np.errstate(all="ignore"), suppress(ShapeError):
         for layer, name, array in _arrays(model, loss, images, labels, generator, sample_weights):
             bad = array.size - int(np.count_nonzero(np.isfinite(array)))
             if bad:
                 detail = f"{bad} of {array.size} values" if array.size > 1 else str(float(array.reshape(-1)[0]))
                 return Origin(layer, name, detail, _cause(layer, name, array, images, lr))
     cause = "it occurred only in the engine: try --engine numpy, and report this as a bug"
-    return Origin("", "none when run layer by layer", "all finite", cause)
+    return Origin("", NOT_FOUND, "all finite", cause)
 
 
 def _arrays(
