@@ -8,6 +8,7 @@ from statistics import median
 
 import numpy as np
 
+from rot180.engine.halts import Final
 from rot180.parallel.communicator import ALONE, Communicator
 from rot180.parallel.messages import counts
 from rot180.training import Trainer
@@ -80,6 +81,8 @@ def measure(trainer: Trainer, sizes: tuple[int, int], repeats: int, together: Co
             together.barrier()
             began, complete, own = time.perf_counter(), [], []
             for piece in trainer.form(engine, images, labels, None, generator, least=piece_of(engine.gradient)):
+                if not isinstance(piece, Final):
+                    continue
                 complete.append((time.perf_counter() - began, piece.size))
                 own.append(piece.taken_from(engine.gradient) * size)  # as for a sum
             own_seconds = time.perf_counter() - began

@@ -7,7 +7,7 @@ import pytest
 
 import rot180
 from rot180.engine.compiled import CompiledEngine
-from rot180.engine.halts import Final, Mean
+from rot180.engine.halts import Final, Mean, Pause
 from rot180.nn.loss import CrossEntropyLoss
 from rot180.training import SGD
 
@@ -42,6 +42,8 @@ def test_a_stretch_is_complete_when_the_pass_halts(batch):
     assert expected.any()
     engine.gradient[expected != 0] = np.nan  # all is still to be written, but the gaps between arrays
     for piece in engine.form(*batch, least=100):
+        if isinstance(piece, Pause):
+            continue
         np.testing.assert_array_equal(piece.taken_from(engine.gradient), piece.taken_from(expected))
         seen.append(piece)
     assert len(seen) > 3
@@ -94,7 +96,7 @@ def test_parts_in_step_halt_alike_if_one_of_them_is_not_finite(batch):
         halts.append(tuple(map(type, now)))
     assert [result.finite for result in results] == [True, False]
     assert halts[:3] == [(Mean, Mean)] * 3  # none of the backward pass
-    assert set(halts[3:-1]) == {(Final, Final)}
+    assert set(halts[3:-1]) == {(Final, Final), (Pause, Pause)}
     for engine in engines:
         assert not engine.gradient.any()
         assert not engine.model.statistics["bn1.running_mean"].any()

@@ -33,6 +33,9 @@ class Member:
         total = self.sum(nodes, leaves)
         return lambda: total
 
+    def advance(self):
+        pass
+
     def broadcast(self, array):
         array[...] = self._exchange(array.copy())[0]
 

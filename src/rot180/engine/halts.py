@@ -44,13 +44,17 @@ class Mean(NamedTuple):
     array: Array
 
 
-Halt = Final | Mean
+class Pause(NamedTuple):
+    """Nothing is needed: whoever waits for the others may look whether something has come."""
+
+
+Halt = Final | Mean | Pause
 
 
 def finals(
     completed: Iterable[tuple[int, list[str]]], gradients: Arena, least: int | None = None
-) -> list[tuple[int, Final]]:
-    """Cut a backward pass wherever enough of the flat gradient is complete.
+) -> list[tuple[int, Final | Pause]]:
+    """Cut a backward pass where gradients are complete: enough of them, or at least for a pause.
 
     Parameters
     ----------
@@ -63,7 +67,7 @@ def finals(
 
     Returns
     -------
-    list of (int, Final)
+    list of (int, Final or Pause)
         After how many steps which stretches are complete; together, they are the whole array.
 
     Examples
@@ -72,18 +76,23 @@ def finals(
     >>> for cut in finals([(2, ["b.w", "b.b"]), (3, ["a.w"]), (5, ["a.b"])], arena, 48):
     ...     print(cut)
     (2, Final(stretches=((32, 64), (80, 96))))
+    (3, Pause())
     (5, Final(stretches=((0, 32), (64, 80))))
     """
     places = dict(zip(gradients.starts, pairwise([*gradients.starts.values(), gradients.flat.size]), strict=True))
-    found: list[tuple[int, Final]] = []
+    found: list[tuple[int, Final | Pause]] = []
     complete: list[tuple[int, int]] = []
     steps = 0
     for steps, names in completed:
         complete += [places.pop(name) for name in names]
         final = Final(_joined(complete))
-        if places and least is not None and final.size >= least:
+        if not places or least is None:
+            continue
+        if final.size >= least:
             found.append((steps, final))
             complete = []
+        elif steps:
+            found.append((steps, Pause()))
     complete += places.values()
     return [*found, (steps, Final(_joined(complete)))] if complete else found
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from rot180.engine.batch_loss import BatchLoss
-from rot180.engine.halts import Final, Halt, finals
+from rot180.engine.halts import Halt, finals
 from rot180.engine.step import Step, root_of
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.launching import Kernel, Launch
@@ -58,22 +58,22 @@ class Plan:
         """Compute the gradients from dy together with other parts of the batch; see `rot180.engine.halts.finals`."""
         if least not in self._cuts:
             done, self._cuts[least] = 0, []
-            for steps, final in finals(self.completed, gradients, least):
-                self._cuts[least].append((_runs(self.backward[done:steps]), final))
+            for steps, end in finals(self.completed, gradients, least):
+                self._cuts[least].append((_runs(self.backward[done:steps]), end))
                 done = steps
-        for runs, final in self._cuts[least]:
+        for runs, at_end in self._cuts[least]:
             for run in runs:
                 if (halt := run()) is not None:
                     yield halt
-            yield final
+            yield at_end
 
     def pass_over(self, gradients: Arena, least: int | None) -> Iterator[Halt]:
         """Halt as `pass_backward` does where gradients are complete, without a pass."""
-        for _, final in finals(self.completed, gradients, least):
-            yield final
+        for _, end in finals(self.completed, gradients, least):
+            yield end
 
     @cached_property
-    def _cuts(self) -> dict[int | None, list[tuple[list[Run], Final]]]:
+    def _cuts(self) -> dict[int | None, list[tuple[list[Run], Halt]]]:
         return {}
 
     @cached_property

@@ -48,8 +48,11 @@ class Communicator(Protocol):
     def begin_sum(self, nodes: Mapping[Node, Array], leaves: int) -> Callable[[], Array]:
         """Begin what `sum` does, and return what waits for it. Nothing of the nodes may be changed any more.
 
-        If it `overlaps`, sums go on in the order in which they are begun, whatever else the process does meanwhile.
+        If it `overlaps`, the sum goes on meanwhile, when the process lets it `advance`.
         """
+
+    def advance(self) -> None:
+        """Let the sums that are begun go on, without waiting."""
 
     def broadcast(self, array: Array) -> None:
         """Copy the array of process 0 into those of all others, in place; all have the same shape and type."""
@@ -82,6 +85,9 @@ class Alone:
     def begin_sum(self, nodes: Mapping[Node, Array], leaves: int) -> Callable[[], Array]:
         """Sum all leaves when the result is asked for."""
         return partial(total, nodes, leaves)
+
+    def advance(self) -> None:
+        """Do nothing."""
 
     def broadcast(self, array: Array) -> None:
         """Do nothing."""

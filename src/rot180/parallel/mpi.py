@@ -6,18 +6,15 @@ that is lost is noticed, and processes that wait leave the cores to those that w
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from mpi4py import MPI
@@ -33,9 +30,6 @@ EAGER = 2000
 """How often to ask without a pause; then in ever longer ones, up to LONGEST_PAUSE seconds."""
 
 LONGEST_PAUSE, LONGEST_REST = 0.001, 0.05
-
-BESIDE_PAUSE = 0.002
-"""Seconds between two questions while the process computes, which needs the core."""
 
 SECONDS_TO_ABORT = 1
 """After these, a process that cannot end the others ends itself: the network may be down."""
@@ -62,10 +56,12 @@ class MpiCommunicator:
         self.patience: float | None = None
         self.failed_together = False
         self._machine = self._world.Split_type(MPI.COMM_TYPE_SHARED)
-        # On one machine, a sum takes less time than another thread beside those that compute.
-        self.overlaps = self._machine.size < self.size and MPI.Query_thread() == MPI.THREAD_MULTIPLE
-        self._beside, self._thread = self._world.Dup(), ThreadPoolExecutor(1)  # for sums that go on meanwhile
-        self._awaited = threading.Event()
+        self.overlaps = self._machine.size < self.size
+        self._rounds = (
+            self._world.Dup(),
+            self._world.Dup(),
+        )  # of sums that are begun: each in order, whatever is between
+        self._begun: deque[_Begun] = deque()
         self.cores = self._share_of_cores()
 
     def _share_of_cores(self) -> int:
@@ -83,24 +79,40 @@ class MpiCommunicator:
         Each process adds up one stretch of the arrays for all others: it receives that stretch of all nodes, and sends
         the sum. So every number is sent about twice, whatever the number of processes.
         """
-        return self._sum(self._world, nodes, leaves)
+        begun = _Begun(self._exchange((self._world, self._world), nodes, leaves))
+        while begun.result is None:
+            self._wait_for(begun.request)
+            begun.go_on()
+        return begun.result
 
     def begin_sum(self, nodes: Mapping[Node, Array], leaves: int) -> Callable[[], Array]:
         """Begin a sum, and return what waits for it; if it would not overlap, it is made at once."""
         if not self.overlaps:
             made = self.sum(nodes, leaves)
             return lambda: made
-        return partial(self._await, self._thread.submit(self._sum, self._beside, nodes, leaves))
+        begun = _Begun(self._exchange(self._rounds, nodes, leaves))
+        self._begun.append(begun)
 
-    def _await(self, begun: Future[Array]) -> Array:
-        self._awaited.set()
-        try:
-            return begun.result()
-        finally:
-            self._awaited.clear()
+        def wait() -> Array:
+            self._wait(lambda: begun.result is not None)
+            return cast(Array, begun.result)
 
-    def _sum(self, world: MPI.Intracomm, nodes: Mapping[Node, Array], leaves: int) -> Array:
-        wait = partial(self._wait, beside=world is self._beside)
+        return wait
+
+    def advance(self) -> None:
+        """Let the sums that are begun go on, without waiting."""
+        while self._begun and self._begun[0].result is not None:
+            self._begun.popleft()
+        for begun in self._begun:
+            if begun.result is None and self._is_done(begun.request):
+                begun.go_on()
+            if begun.rounds == 1:
+                return  # all processes must begin the second rounds in the same order
+
+    def _exchange(
+        self, rounds: tuple[MPI.Intracomm, MPI.Intracomm], nodes: Mapping[Node, Array], leaves: int
+    ) -> Generator[MPI.Request, None, Array]:
+        """Begin the rounds of a sum one by one, each when the request before it is done, and return the sum."""
         own = list(nodes.values())
         length, dtype = len(own[0]), own[0].dtype
         theirs = [nodes_of(rank, self.size, leaves) for rank in range(self.size)]
@@ -109,7 +121,7 @@ class MpiCommunicator:
             received = np.empty((len(everybody), length), dtype)
             shares = [len(some) * length for some in theirs]
             sent = own[0] if len(own) == 1 else np.concatenate(own)
-            wait(world.Iallgatherv(sent, [received, shares, _starts(shares), _type(dtype)]))
+            yield rounds[0].Iallgatherv(sent, [received, shares, _starts(shares), _type(dtype)])
             return total(dict(zip(everybody, received, strict=True)), leaves)
         ends = [length * rank // self.size for rank in range(self.size + 1)]
         widths = [end - start for start, end in pairwise(ends)]
@@ -121,37 +133,35 @@ class MpiCommunicator:
         outgoing = [len(own) * one for one in widths]
         incoming = [len(some) * width for some in theirs]
         received = np.empty((len(everybody), width), dtype)
-        wait(
-            world.Ialltoallv(
-                [sent, outgoing, _starts(outgoing), _type(dtype)],
-                [received, incoming, _starts(incoming), _type(dtype)],
-            )
+        yield rounds[0].Ialltoallv(
+            [sent, outgoing, _starts(outgoing), _type(dtype)],
+            [received, incoming, _starts(incoming), _type(dtype)],
         )
         part = np.ascontiguousarray(total(dict(zip(everybody, received, strict=True)), leaves))
         result = np.empty(length, dtype)
-        wait(world.Iallgatherv(part, [result, widths, ends[:-1], _type(dtype)]))
+        yield rounds[1].Iallgatherv(part, [result, widths, ends[:-1], _type(dtype)])
         return result
 
     def broadcast(self, array: Array) -> None:
         """Copy the array of process 0 into those of all others, in place."""
         whole = np.ascontiguousarray(array)
-        self._wait(self._world.Ibcast(whole.view(np.uint8) if whole.ndim else whole))
+        self._wait_for(self._world.Ibcast(whole.view(np.uint8) if whole.ndim else whole))
         if whole is not array:
             array[...] = whole
 
     def barrier(self, *, rest: bool = False) -> None:
         """Return when all processes have called it."""
-        self._wait(self._world.Ibarrier(), rest=rest)
+        self._wait_for(self._world.Ibarrier(), rest=rest)
 
     @contextmanager
     def one_first(self) -> Iterator[None]:
         """Let the first process of each machine finish the block before the others of that machine enter it."""
         if self._machine.rank:
-            self._wait(self._machine.Ibarrier(), rest=True)
+            self._wait_for(self._machine.Ibarrier(), rest=True)
             yield
         else:
             yield
-            self._wait(self._machine.Ibarrier(), rest=True)
+            self._wait_for(self._machine.Ibarrier(), rest=True)
 
     def abort(self, status: int) -> None:
         """End all processes at once; this one at the latest after a second, whatever the network does."""
@@ -167,38 +177,56 @@ class MpiCommunicator:
         finally:
             os._exit(status)
 
-    def _wait(self, request: Any, *, rest: bool = False, beside: bool = False) -> None:
-        """Wait until an exchange is done; `beside` other work, as long as nobody waits for the result.
+    def _wait(self, is_done: Callable[[], bool], *, rest: bool = False) -> None:
+        """Wait until an exchange is done.
 
         Raises
         ------
         ParallelError
             It took longer than `patience`, or the connection is lost.
         """
-        asked, pause, deadline = 0, 0.0, math.inf
-        while not self._is_done(request):
-            if beside and not self._awaited.wait(BESIDE_PAUSE):
-                continue
-            if not asked and not rest and self.patience is not None:
-                deadline = time.monotonic() + self.patience
+        asked, pause = 0, 0.0
+        deadline = None if rest or self.patience is None else time.monotonic() + self.patience
+        while not is_done():
+            self.advance()
             asked += 1
             if asked < EAGER:
                 continue
             time.sleep(pause)
             pause = min(pause + 5e-6, LONGEST_REST if rest else LONGEST_PAUSE)
-            if time.monotonic() > deadline:
+            if deadline is not None and time.monotonic() > deadline:
                 raise ParallelError(
                     f"process {self.rank} has waited {self.patience:g} seconds for the others: one of them hangs, or "
                     f"the network is interrupted; resume from the last checkpoint, or wait longer with --watchdog"
                 )
 
-    def _is_done(self, request: Any) -> bool:
+    def _wait_for(self, request: MPI.Request, *, rest: bool = False) -> None:
+        self._wait(lambda: self._is_done(request), rest=rest)
+
+    def _is_done(self, request: MPI.Request) -> bool:
         try:
             return bool(request.Test())
         except MPI.Exception as error:
             raise ParallelError(
                 f"process {self.rank} has lost the others ({error}); resume from the last checkpoint"
             ) from None
+
+
+class _Begun:
+    """A sum that is begun, by its first round; `result` is there when it is done."""
+
+    def __init__(self, exchange: Generator[MPI.Request, None, Array]) -> None:
+        self._exchange = exchange
+        self.request, self.rounds = next(exchange), 1
+        self.result: Array | None = None
+
+    def go_on(self) -> None:
+        """After a round, begin the next one; if there is none, take the result."""
+        self.rounds += 1
+        try:
+            self.request = next(self._exchange)
+        except StopIteration as end:
+            self.result = end.value
 
 
 def _starts(counts: list[int]) -> list[int]:

@@ -121,6 +121,7 @@ class DataParallel:
         whole = count if self._synchronized else None
         least = piece_of(self._trainer.engine.gradient) if self.communicator.overlaps else None
         for halts in zip(*(one.halts(whole, least) for one in group), strict=True):
+            self.communicator.advance()
             for one, halt in zip(group, halts, strict=True):
                 if isinstance(halt, Final):
                     gradients.add(one.number, halt, one.weigh(halt.taken_from(one.engine.gradient)))
