@@ -51,7 +51,7 @@ class Pause(NamedTuple):
 Halt = Final | Mean | Pause
 
 
-def finals(
+def cuts(
     completed: Iterable[tuple[int, list[str]]], gradients: Arena, least: int | None = None
 ) -> list[tuple[int, Final | Pause]]:
     """Cut a backward pass where gradients are complete: enough of them, or at least for a pause.
@@ -73,7 +73,7 @@ def finals(
     Examples
     --------
     >>> arena = Arena({"a.w": (32,), "b.w": (32,), "a.b": (16,), "b.b": (16,)}, "f4")
-    >>> for cut in finals([(2, ["b.w", "b.b"]), (3, ["a.w"]), (5, ["a.b"])], arena, 48):
+    >>> for cut in cuts([(2, ["b.w", "b.b"]), (3, ["a.w"]), (5, ["a.b"])], arena, 48):
     ...     print(cut)
     (2, Final(stretches=((32, 64), (80, 96))))
     (3, Pause())

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from rot180.engine.batch_loss import BatchLoss
-from rot180.engine.halts import Halt, finals
+from rot180.engine.halts import Halt, cuts
 from rot180.engine.step import Step, root_of
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.launching import Kernel, Launch
@@ -55,10 +55,10 @@ class Plan:
                 yield halt
 
     def pass_backward(self, gradients: Arena, least: int | None) -> Iterator[Halt]:
-        """Compute the gradients from dy together with other parts of the batch; see `rot180.engine.halts.finals`."""
+        """Compute the gradients from dy together with other parts of the batch; see `rot180.engine.halts.cuts`."""
         if least not in self._cuts:
             done, self._cuts[least] = 0, []
-            for steps, end in finals(self.completed, gradients, least):
+            for steps, end in cuts(self.completed, gradients, least):
                 self._cuts[least].append((_runs(self.backward[done:steps]), end))
                 done = steps
         for runs, at_end in self._cuts[least]:
@@ -69,7 +69,7 @@ class Plan:
 
     def pass_over(self, gradients: Arena, least: int | None) -> Iterator[Halt]:
         """Halt as `pass_backward` does where gradients are complete, without a pass."""
-        for _, end in finals(self.completed, gradients, least):
+        for _, end in cuts(self.completed, gradients, least):
             yield end
 
     @cached_property
