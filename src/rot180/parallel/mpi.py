@@ -35,7 +35,7 @@ SECONDS_TO_ABORT = 1
 """After these, a process that cannot end the others ends itself: the network may be down."""
 
 
-SECONDS_TO_PASS_ON = 0.1
+SECONDS_TO_PASS_ON = 0.05
 """A launcher that is told to end all may drop what it has not read of our messages yet."""
 
 

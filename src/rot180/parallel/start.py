@@ -24,7 +24,7 @@ SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_
 LAUNCHED = "ROT180_LAUNCHED"
 """An environment variable that `rot180 launch` sets: stdin of process 0 ends with it."""
 
-TURN, MOST_TURNS = 0.15, 8
+TURN, MOST_TURNS = 0.2, 8
 """Seconds that a process waits for each one before it, and for how many, so that one error is shown once."""
 
 LOST = 71
