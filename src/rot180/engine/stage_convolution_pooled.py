@@ -108,7 +108,7 @@ class PooledConvolutionStage(ConvolutionStage):
         part = even_blocks(context.count, max(1, CACHED_PART // (listed + x.array[0].nbytes)))
         shape = (part, bands, F)
         offsets, values = context.scratch((*shape, rows * width), np.int32), context.scratch((*shape, rows * width))
-        counts = context.scratch(shape, np.int32)
+        counts = context.scratch(shape, np.uint32)
         places = np.arange(256)
         shifts = (((places // pw) * g.stride[0] * Wp + (places % pw) * g.stride[1]) * C).astype(np.int32)
         listing = shifts, packed((*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, rows))

@@ -29,7 +29,8 @@ def list_winners(team, d, winners, offsets, values, counts, shifts, sizes):
 
     d : (N, Hd, Wd, F) delta of the pooled image, which starts at row top, column left
     winners : (N, PH, PW, F) uint8 from `convolve_pool`
-    offsets : (N, bands, F, most) int32, values : the same shape, counts : (N, bands, F) int32; filled
+    offsets : (N, bands, F, most) int32, values : the same shape; filled
+    counts : (N, bands, F) uint32; filled. If they were signed, each use as an index would first be tested for its sign.
     shifts : (256,) int32, by place in a window: the offset of that place in the padded image
     sizes : (5,) int64: top, left, offset from one row of windows to the next, from one window to the next, rows of a
         band
