@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from statistics import median
 
 import numpy as np
@@ -24,10 +25,10 @@ class Link:
     delay: float
     """Seconds until a small message has arrived."""
 
-    def seconds(self, machines: int, size: float) -> float:
-        """Return how long a sum of so many bytes takes: two rounds in which each sends its share to all others."""
+    def round(self, machines: int, size: float) -> float:
+        """Return how long one of the two rounds of a sum of so many bytes takes: each sends its share to all others."""
         others = machines - 1
-        return 2 * size * 8 / self.bandwidth * others / machines + 2 * self.delay * others
+        return size * 8 / self.bandwidth * others / machines + self.delay * others
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Parts:
     """With everything that is done once to the sum of the gradients."""
     pieces: tuple[tuple[float, int], ...]
     """After what share of the gradient's time how many bytes of it are complete."""
+    halts: tuple[float, ...]
+    """After what shares of the gradient's time a machine looks whether a round is over, to begin the next one."""
 
     @property
     def size(self) -> int:
@@ -55,14 +58,22 @@ class Parts:
     def step(self, machines: int, images: int, link: Link, *, compressed: float = 1, overlap: bool = True) -> float:
         """Return the seconds of a step in which each machine has `images` images.
 
-        The sum of a piece begins when it is complete and those before it are summed; without `overlap`, after the
-        backward pass. A sum of losses and counts follows, in one round of messages.
+        The sum of a piece begins when it is complete; without `overlap`, after the backward pass. The link serves one
+        round after the other. A sum of losses and counts follows, in one round of messages.
         """
         gradient = self.fixed + self.image * images
-        now = 0.0
-        for share, size in self.pieces:
-            now = max(now, share * gradient if overlap else gradient) + link.seconds(machines, size / compressed)
-        return max(now, gradient) + link.delay * (machines - 1) + self.update
+        halts = [share * gradient for share in self.halts] if overlap else []
+        ready = [(share * gradient if overlap else gradient, 1, size / compressed) for share, size in self.pieces]
+        heapify(ready)
+        now, done = 0.0, gradient
+        while ready:
+            begun, number, size = heappop(ready)
+            now = max(now, begun) + link.round(machines, size)
+            noticed = next((halt for halt in halts if halt >= now), max(now, gradient))
+            if number == 1:
+                heappush(ready, (noticed, 2, size))
+            done = max(done, noticed)
+        return done + link.delay * (machines - 1) + self.update
 
 
 def measure(trainer: Trainer, sizes: tuple[int, int], repeats: int, together: Communicator = ALONE) -> Parts:
@@ -79,17 +90,19 @@ def measure(trainer: Trainer, sizes: tuple[int, int], repeats: int, together: Co
         runs = []
         for _ in range(repeats + 2):
             together.barrier()
-            began, complete, own = time.perf_counter(), [], []
+            began, complete, halts, own = time.perf_counter(), [], [], []
             for piece in trainer.form(engine, images, labels, None, generator, least=piece_of(engine.gradient)):
+                halts.append(time.perf_counter() - began)
                 if not isinstance(piece, Final):
                     continue
                 complete.append((time.perf_counter() - began, piece.size))
                 own.append(piece.taken_from(engine.gradient) * size)  # as for a sum
             own_seconds = time.perf_counter() - began
-            runs.append((slowest(own_seconds), [(at / own_seconds, numbers) for at, numbers in complete]))
+            complete = [(at / own_seconds, numbers) for at, numbers in complete]
+            runs.append((slowest(own_seconds), complete, [at / own_seconds for at in halts]))
         runs = sorted(runs[2:], key=lambda run: run[0])
         seconds.append(runs[len(runs) // 2])
-    (first, _), (second, complete) = seconds
+    (first, *_), (second, complete, halts) = seconds
     updates = []
     for _ in range(repeats + 1):
         together.barrier()
@@ -100,4 +113,4 @@ def measure(trainer: Trainer, sizes: tuple[int, int], repeats: int, together: Co
         updates.append(slowest(time.perf_counter() - began))
     image = max((second - first) / (sizes[1] - sizes[0]), 1e-9) if sizes[1] > sizes[0] else 0.0
     pieces = tuple((share, numbers * engine.gradient.itemsize) for share, numbers in complete)
-    return Parts(second - image * sizes[1], image, median(updates[1:]), pieces)
+    return Parts(second - image * sizes[1], image, median(updates[1:]), pieces, tuple(halts))

@@ -221,7 +221,7 @@ def compare(name: str, images: int, rates: list[int], sizes: list[int], steps: i
                     sent = int(Path("/sys/class/net/rot180-1/statistics/rx_bytes").read_text())
                 found = json.loads(ran.stdout)
                 link = Link(found["bandwidth"], found["delay"])
-                parts = Parts(**{key: found[key] for key in ("fixed", "image", "update", "pieces")})
+                parts = Parts(**{key: found[key] for key in ("fixed", "image", "update", "pieces", "halts")})
                 assert sent > 2 * steps * parts.size * (size - 1) / size, "the gradients did not go over the link"
                 print(
                     f"{size} ranks, {rate} Mbit/s ({link.bandwidth / 1e6:.0f} measured, {link.delay * 1e6:.0f} us), "
