@@ -45,6 +45,8 @@ class Parts:
     """After what share of the gradient's time how many bytes of it are complete."""
     halts: tuple[float, ...]
     """After what shares of the gradient's time a machine looks whether a round is over, to begin the next one."""
+    slowed: float = 0.0
+    """By how much the gradient takes longer while its sum goes on, which needs the cores as well."""
 
     @property
     def size(self) -> int:
@@ -61,7 +63,7 @@ class Parts:
         The sum of a piece begins when it is complete; without `overlap`, after the backward pass. The link serves one
         round after the other. A sum of losses and counts follows, in one round of messages.
         """
-        gradient = self.fixed + self.image * images
+        gradient = self.fixed + self.image * images + (self.slowed if overlap else 0.0)
         halts = [share * gradient for share in self.halts] if overlap else []
         ready = [(share * gradient if overlap else gradient, 1, size / compressed) for share, size in self.pieces]
         heapify(ready)

@@ -8,7 +8,7 @@
 `network` lets ranks run in network namespaces of this machine whose links are shaped to some Mbit/s, each on one core's
 thread; asserts by the interfaces' counters that the gradients went over them; and compares steps, with sums during the
 backward pass and after it, with predictions from parts that the ranks measure: gradients without sums, which all of
-them form at the same time, as several may share a core, and sums without gradients.
+them form at the same time, as several may share a core; sums without gradients; and by how much sums slow them down.
 `efficiency` compares two processes of one core each with one, on `resnet20` with batches of 128, on two idle cores.
 Kernels without netem shape the rate alone; the delay is that of the link, which is measured.
 """
@@ -79,6 +79,7 @@ def work(name: str, images: int, steps: int) -> None:
     from rot180.parallel import connect
     from rot180.parallel.tree import Partial
     from rot180.training.data_parallel import DataParallel
+    from rot180.training.gradient_sum import piece_of
     from rot180.training.shards import Shard
 
     together = connect()
@@ -90,21 +91,27 @@ def work(name: str, images: int, steps: int) -> None:
     shard = Shard(together.rank, images, pixels, labels, None)
 
     def timed(run, repeats: int) -> float:
+        """Return the median time of a run, without that of the sums that it leaves behind."""
         times = []
         for repeat in range(repeats + 2):
             together.barrier()
             began = time.perf_counter()
-            run(repeat)
+            waits = run(repeat)
             times.append(time.perf_counter() - began)
+            for wait in waits or ():
+                wait()
         return median(times[2:])
 
-    def sums(numbers: int, _: int) -> None:
+    def begin(numbers: int, count: int) -> list:
         waits = []
-        for _ in range(SUMS):
+        for _ in range(count):
             own = Partial()
             own.add(together.rank, np.ones(numbers, np.float32))
             waits.append(together.begin_sum(own.nodes, together.size))
-        for wait in waits:
+        return waits
+
+    def sums(numbers: int, _: int) -> None:
+        for wait in begin(numbers, SUMS):
             wait()
 
     if together.size == 1:
@@ -114,6 +121,16 @@ def work(name: str, images: int, steps: int) -> None:
         def step(number: int) -> None:
             parallel.run_batch([shard], images * together.size, 0, number, update=True)
 
+        def form(_: int) -> None:
+            for _ in trainer.form(trainer.engine, pixels, labels, None, generator, least=least):
+                together.advance()
+
+        def form_beside(numbers: int, count: int, number: int) -> list:
+            waits = begin(numbers, count)
+            form(number)
+            return waits
+
+        least = piece_of(trainer.engine.gradient)
         found = {"step": timed(step, steps)}
         parts = measure(trainer, (images, images), steps, together)
         probes = [max(size for _, size in parts.pieces) // 4 // share for share in (2, 1)]
@@ -123,6 +140,7 @@ def work(name: str, images: int, steps: int) -> None:
         found |= asdict(parts) | {
             "bandwidth": bits / max(whole - half, 1e-9),
             "delay": max(2 * half - whole, 0.0) / (2 * others),
+            "slowed": max(timed(partial(form_beside, probes[1], len(parts.pieces)), steps) - timed(form, steps), 0.0),
         }
         together.begin_sum = lambda *of: partial(together.sum, *of)
         found["after"] = timed(step, steps)
@@ -221,7 +239,7 @@ def compare(name: str, images: int, rates: list[int], sizes: list[int], steps: i
                     sent = int(Path("/sys/class/net/rot180-1/statistics/rx_bytes").read_text())
                 found = json.loads(ran.stdout)
                 link = Link(found["bandwidth"], found["delay"])
-                parts = Parts(**{key: found[key] for key in ("fixed", "image", "update", "pieces", "halts")})
+                parts = Parts(**{key: found[key] for key in ("fixed", "image", "update", "pieces", "halts", "slowed")})
                 assert sent > 2 * steps * parts.size * (size - 1) / size, "the gradients did not go over the link"
                 print(
                     f"{size} ranks, {rate} Mbit/s ({link.bandwidth / 1e6:.0f} measured, {link.delay * 1e6:.0f} us), "
