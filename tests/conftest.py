@@ -43,3 +43,9 @@ def mnist_folder() -> Path:
     if not (MNIST / "train-images-idx3-ubyte.gz").exists():
         pytest.skip(f"needs the MNIST IDX files in {MNIST}")
     return MNIST
+
+
+@pytest.fixture
+def brief_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ways to convolve are timed for a moment only: which of them is the fastest on this machine does not matter."""
+    monkeypatch.setattr("rot180.inside.comparison.BUDGET", 0.002)

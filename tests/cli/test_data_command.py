@@ -23,7 +23,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(0)
     for number in range(40):
         name, channel = ("red", 0) if number % 2 else ("blue", 2)
-        pixels = generator.integers(0, 120, (*generator.integers(50, 90, 2), 3), dtype=np.uint8)
+        pixels = generator.integers(0, 120, (*generator.integers(34, 47, 2), 3), dtype=np.uint8)
         pixels[..., channel] += 120
         (folder / name).mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / name / f"{number}.jpg")
@@ -47,7 +47,7 @@ def trained_on_photos(photos: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_a_folder_of_photos_needs_no_flag(trained_on_photos: tuple[Path, Any]) -> None:
     _, result = trained_on_photos
-    assert result["network"].startswith("64x64x3 > conv3x3:32:nobias bn gelu")
+    assert result["network"].startswith("32x32x3 > conv3x3:32:nobias bn gelu")
     assert result["network"].endswith("fc2")
     assert result["test_count"] == 8
     assert result["test_accuracy"] == 1.0
@@ -115,7 +115,7 @@ def test_a_broken_file_stops_and_is_named(rot180: Call, photos: Path, tmp_path: 
 def test_inspect_says_what_is_there(rot180: Call, photos: Path, tmp_path: Path) -> None:
     said = rot180("data", "inspect", photos, "--out", tmp_path / "sheet")
     assert said.status == 0
-    for words in ("32 training and 8 test images of 64x64x3, 2 classes", "JPEG (40)", "balance", "bad files: 0"):
+    for words in ("32 training and 8 test images of 32x32x3, 2 classes", "JPEG (40)", "balance", "bad files: 0"):
         assert words in said.out
     assert (tmp_path / "sheet.png").stat().st_size > 1000
 

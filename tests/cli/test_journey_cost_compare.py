@@ -83,12 +83,13 @@ def test_cost(rot180: Call) -> None:
     assert_narrow(said.out)
     assert "1,663,370" in said.out
     assert "40.1 MB" in said.out  # the unfolded delta of conv2
-    measured = rot180("cost", "4x4x1 > fc3 relu", "--measure", "--batch-size", 2, "--json").json
+    measured = rot180("cost", "4x4x1 > fc3 relu", "--engine", "numpy", "--measure", "--batch-size", 2, "--json").json
     assert [layer["name"] for layer in measured["layers"]] == ["flatten1", "fc1", "relu1"]
     assert all(layer["measured_forward"] > 0 for layer in measured["layers"])
     assert_narrow(rot180("cost", "4x4x1 > fc3 relu", "--measure").out)
 
 
+@pytest.mark.usefixtures("brief_comparisons")
 def test_compare(rot180: Call) -> None:
     said = rot180("compare", "6x6x1 > conv3x3:2 > fc3", "--batch-size", 2)
     assert said.status == 0, said.err

@@ -310,6 +310,7 @@ def test_the_place_of_a_nan_is_found_where_an_own_layer_draws(engine: str) -> No
             steps(trainer, 40)
 
 
+@pytest.mark.usefixtures("brief_comparisons")
 def test_own_layers_are_seen_by_cost_compare_health_and_check() -> None:
     from rot180.inside.check import check
     from rot180.inside.comparison import compare

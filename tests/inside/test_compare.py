@@ -12,6 +12,8 @@ from rot180.errors import ArgumentError
 from rot180.inside import comparison
 from rot180.ops import conv_unfold
 
+pytestmark = pytest.mark.usefixtures("brief_comparisons")
+
 
 def test_every_way_for_every_convolution() -> None:
     found = rot180.inside.compare(rot180.network("8x8x1 > conv3x3:4:same relu > conv3x3:4:s2 > fc3"), 4)
