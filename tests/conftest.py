@@ -24,7 +24,9 @@ FIRST = [
     "test_memory_bounds.py",
     "test_data_command.py",
     "test_doctests.py",
-    "test_guard_pages.py",
+    "test_browser.py",
+    "test_mpi.py",
+    "test_limits.py",
 ]
 """The files that run first."""
 
