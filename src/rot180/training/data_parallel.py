@@ -5,7 +5,7 @@ and the sum over shards is that of a fixed tree (`rot180.parallel.tree`). So a t
 on 1, 2, 4, ... processes. Statistics of normalization are those of a shard, unless they are synchronized; the running
 ones are the mean over the shards of what each would have made of them.
 
-Gradients travel in stretches while the backward pass of a process's last shard goes on: where one is complete, the pass
+Gradients travel in pieces while the backward pass of a process's last shard goes on: where one is complete, the pass
 halts (`rot180.engine.halts`), and its sum begins.
 """
 
