@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the first files first; the order within a file stays."""
     ranks = {name: rank for rank, name in enumerate(FIRST)}
     items.sort(key=lambda item: ranks.get(item.path.name, len(FIRST)))
+
+
+def pytest_runtest_teardown() -> None:
+    """Forget what number of threads the test has chosen."""
+    if (threads := sys.modules.get("rot180.engine.threads")) is not None:
+        threads.set_threads(None)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,6 @@ import pytest
 from rot180.engine import threads
 
 Command = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def threads_as_before() -> Iterator[None]:
-    yield
-    threads.set_threads(None)
 
 
 def test_threads_change_nothing_but_the_number(rot180: Command, quick: list[str], tmp_path: Path) -> None:
