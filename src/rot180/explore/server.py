@@ -50,6 +50,7 @@ def explore(
         ready=lambda: ready(guard.address),
         ending=explorer.close,
         limit_concurrency=MOST_REQUESTS,
+        log_level="error",  # of requests that are no valid HTTP, nobody at the terminal needs to be told
         timeout_graceful_shutdown=1,
     )
     explorer.owner.start()
