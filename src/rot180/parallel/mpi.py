@@ -57,10 +57,8 @@ class MpiCommunicator:
         self.failed_together = False
         self._machine = self._world.Split_type(MPI.COMM_TYPE_SHARED)
         self.overlaps = self._machine.size < self.size
-        self._rounds = (
-            self._world.Dup(),
-            self._world.Dup(),
-        )  # of sums that are begun: each in order, whatever is between
+        # The first and the second rounds of sums that are begun, each in order, whatever is sent between them.
+        self._rounds = self._world.Dup(), self._world.Dup()
         self._begun: deque[_Begun] = deque()
         self.cores = self._share_of_cores()
 
