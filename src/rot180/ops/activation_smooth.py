@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from rot180.errors import ArgumentError, did_you_mean
+from rot180.ops.error_function import normal_distribution
 from rot180.ops.gate import check_shape, through
 from rot180.ops.recorder import record
 from rot180.ops.types import Array
@@ -166,7 +167,4 @@ def _distribution(x: Array, approximate: str) -> Array:
         return smooth.astype(x.dtype, copy=False)
     if approximate != "none":
         raise ArgumentError(f"gelu: unknown approximation {approximate!r}{did_you_mean(approximate, APPROXIMATIONS)}")
-    # NumPy has no error function. erfc keeps the digits of the tail below zero, where 1 + erf would cancel.
-    flat = (x.ravel() * -math.sqrt(0.5)).tolist()
-    tail = np.fromiter(map(math.erfc, flat), np.float64, len(flat))
-    return (tail / 2).astype(x.dtype).reshape(x.shape)
+    return normal_distribution(x)

@@ -10,6 +10,7 @@ import numpy as np
 
 from rot180.interop.onnx.call import Call, Evaluated, Operator, Versions
 from rot180.interop.onnx.tensor import dtype_of
+from rot180.ops.error_function import erf
 from rot180.ops.types import Array
 
 Binary = Callable[[Array, Array], Array]
@@ -57,11 +58,6 @@ def divide(a: Array, b: Array) -> Array:
     else:
         quotient = (np.abs(a) // np.abs(b) * np.sign(a) * np.sign(b)).astype(a.dtype)
     return quotient
-
-
-def erf(x: Array) -> Array:
-    """Return the error function, which NumPy does not have."""
-    return np.fromiter(map(math.erf, x.ravel().tolist()), np.float64, x.size).reshape(x.shape)
 
 
 def power(a: Array, b: Array) -> Array:

@@ -228,9 +228,19 @@ def _sigmoid(x):
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
+# The Chebyshev series of log(erfc(z) / t) + z^2 by falling powers of 2t - 1, t = 2 / (2 + z), z >= 0.
+_TAIL = (
+    -8.728381362743676e-05, 8.000738489499781e-06, 0.0005737663595937192, -0.00022791096125729382,
+    -0.002288765273988247, 0.0017940662801265717, 0.00880882516503334, -0.00988001935184002,
+    -0.0468936413526535, 0.04734388738870621, 0.6726431250572205, -0.6717941164970398,
+)  # fmt: skip
+
+
 def _gelu(x):
-    rise = np.vectorize(math.erf, otypes=[np.float64])(x.astype(np.float64) / math.sqrt(2))
-    return (0.5 * x * (1 + rise)).astype(np.float32)
+    z = np.abs(x).astype(np.float64) / math.sqrt(2)
+    t = 2 / (2 + z)
+    tail = t / 2 * np.exp(np.polyval(_TAIL, 2 * t - 1) - z * z)  # the normal distribution function of -|x|
+    return (x * np.where(x > 0, 1 - tail, tail)).astype(np.float32)
 
 
 def _gelu_tanh(x):
