@@ -31,6 +31,9 @@ EAGER = 2000
 
 LONGEST_PAUSE, LONGEST_REST = 0.001, 0.05
 
+_let_others_run: Callable[[], object] = getattr(os, "sched_yield", lambda: None)
+"""Called without a pause, too: several processes may share a core."""
+
 SECONDS_TO_ABORT = 1
 """After these, a process that cannot end the others ends itself: the network may be down."""
 
@@ -189,6 +192,7 @@ class MpiCommunicator:
             self.advance()
             asked += 1
             if asked < EAGER:
+                _let_others_run()
                 continue
             time.sleep(pause)
             pause = min(pause + 5e-6, LONGEST_REST if rest else LONGEST_PAUSE)
