@@ -13,7 +13,7 @@ def _step(batch: int, loss: float) -> StepDone:
 
 def test_a_jump_of_the_loss_is_noticed_once_enough_batches_came_before() -> None:
     data = rot180.load_data("digits")
-    alarm = Alarm(data.test_images, data.test_labels)
+    alarm = Alarm(data.test_images)
     assert alarm(_step(1, 9.0)) == ""
     assert [alarm(_step(batch, 1.0)) for batch in range(2, 30)] == [""] * 28
     assert alarm(_step(30, 4.0)) == "the loss of this batch is 4; the mean of the 20 before it is 1"
@@ -23,7 +23,7 @@ def test_a_jump_of_the_loss_is_noticed_once_enough_batches_came_before() -> None
 def test_filters_that_die_are_noticed_after_the_epoch() -> None:
     data = rot180.load_data("digits").limit(320)
     model = rot180.network("8x8x1 > conv3x3:4 relu > fc10").build(seed=0)
-    alarm, reasons = Alarm(data.test_images, data.test_labels), []
+    alarm, reasons = Alarm(data.test_images), []
 
     def listen(event: Event) -> None:
         reasons.append(alarm(event))
@@ -37,7 +37,7 @@ def test_filters_that_die_are_noticed_after_the_epoch() -> None:
 
 def test_a_good_training_is_left_alone() -> None:
     data = rot180.load_data("digits")
-    alarm, reasons = Alarm(data.test_images, data.test_labels), []
+    alarm, reasons = Alarm(data.test_images), []
     rot180.fit(
         rot180.network("8x8x1 > conv3x3:8 relu maxpool2 > fc10"),
         data,

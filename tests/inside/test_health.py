@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rot180 import SGD, Dataset, Sequential, evaluate, fit, load_data, network
+from rot180 import SGD, Adam, Dataset, Sequential, evaluate, fit, load_data, network
 from rot180.errors import ShapeError
 from rot180.inside.health import HealthReport, health
 from rot180.inside.health_advice import Adviser
 from rot180.training import History
 from rot180.training.events import EpochDone
+from rot180.training.optimizer import Optimizer
 
 NOTATION = "8x8x1 > conv3x3:8 relu maxpool2 > fc24 relu > fc10"
 
@@ -132,6 +133,20 @@ def test_sizes_of_updates(digits: Dataset) -> None:
     assert "updates too small" in found(health(model, None, images, labels, optimizer=SGD(1e-8)))
     assert "updates too large" in found(health(model, None, images, labels, optimizer=SGD(5)))
     assert not found(health(model, None, images, labels, optimizer=SGD(0.01)))
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.01), Adam(0.001)])
+def test_updates_are_those_of_the_definitions(digits: Dataset, optimizer: Optimizer) -> None:
+    """They are made by the engine of the training, or the fastest one."""
+    model = network(RESIDUAL.replace("gap", "gap dropout0.3 fc16 tanh")).build(seed=0)
+    fastest, numpy = (
+        health(model, None, digits.test_images, digits.test_labels, optimizer=optimizer, settings=settings).layers
+        for settings in ({}, {"engine": "numpy"})
+    )
+    assert sum(layer.update is not None for layer in numpy) == 8
+    for layer, expected in zip(fastest, numpy, strict=True):
+        assert layer == replace(expected, update=layer.update)
+        assert expected.update is None or layer.update == pytest.approx(expected.update, rel=1e-3)
 
 
 @pytest.mark.parametrize("rate", [3.0, 1e6])

@@ -274,7 +274,7 @@ class Training:
             if not prepared.model.is_built:
                 prepared.model.build(seed=prepared.settings.seed)
             self.model = prepared.model
-            self._alarm = Alarm(self._subject.images, self._subject.labels)
+            self._alarm = Alarm(self._subject.images)
             subscribers: list[Subscriber] = [self._history, self.moments, self._listen]
             history = fit_prepared(prepared, subscribers, resume=None if again is None else again.state)
         except Rot180Error as error:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from rot180.data.lazy import Images
-from rot180.inside.health import DEAD_FILTERS, IMAGES, health
-from rot180.ops.types import Array
+from rot180.inside.health import DEAD_FILTERS, IMAGES
+from rot180.inside.health_measures import dead
 from rot180.training.events import EpochDone, Event, StepDone, TrainingStarted
 from rot180.training.trainer import Trainer
 
@@ -28,22 +28,22 @@ class Alarm:
 
     Parameters
     ----------
-    images, labels : (N, H, W, C), (N,)
+    images : (N, H, W, C)
         Images to look for dead filters with, after each epoch; the first 256 are used.
 
     Examples
     --------
     >>> import rot180
     >>> data = rot180.load_data("digits").limit(640)
-    >>> alarm, reasons = Alarm(data.test_images, data.test_labels), []
+    >>> alarm, reasons = Alarm(data.test_images), []
     >>> model = rot180.network("8x8x1 > conv3x3:4 relu > fc10")
     >>> history = rot180.fit(model, data, subscribers=[lambda event: reasons.append(alarm(event))])
     >>> any(reasons)
     False
     """
 
-    def __init__(self, images: Images, labels: Array) -> None:
-        self._images, self._labels = np.asarray(images[:IMAGES]), np.asarray(labels[:IMAGES])
+    def __init__(self, images: Images) -> None:
+        self._images = np.asarray(images[:IMAGES])
         self._losses: deque[float] = deque(maxlen=BEFORE)
         self._trainer: Trainer | None = None
         self._dead: dict[str, float] = {}
@@ -67,7 +67,9 @@ class Alarm:
         return ""
 
     def _dead_filters(self) -> Iterator[tuple[str, float]]:
-        if self._trainer is None or self._labels.ndim != 1:
+        if self._trainer is None or not len(self._images):
             return
-        report = health(self._trainer.model, None, self._images, self._labels, loss=self._trainer.loss)
-        yield from ((layer.name, layer.dead) for layer in report.layers if layer.dead is not None and layer.is_map)
+        model = self._trainer.model
+        for step in model.walk(model.preprocessing(self._images, dtype=model.dtype)):
+            if step.y.ndim == 4 and (share := dead(step)) is not None:
+                yield step.layer.name, share

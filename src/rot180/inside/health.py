@@ -15,17 +15,14 @@ import numpy as np
 
 from rot180.errors import ShapeError
 from rot180.inside.health_advice import Adviser, Remedy, advice
+from rot180.inside.health_measures import NO_SCALE, measure
 from rot180.inside.health_report import Finding, HealthReport, LayerHealth
-from rot180.nn.activation import LeakyReLU, NoisyReLU, ReLU, Sigmoid, Tanh
-from rot180.nn.activation_piecewise import ReLU6
 from rot180.nn.loss import Loss
 from rot180.nn.network import Network
-from rot180.nn.normalization import Normalization
 from rot180.ops.types import Array
-from rot180.training.diagnosis import refuse_non_finite
 from rot180.training.history import History
 from rot180.training.optimizer import Optimizer
-from rot180.training.optimizers import SGD, Adam
+from rot180.training.optimizers import Adam
 from rot180.training.trainer import make_loss
 
 __all__ = ["Finding", "HealthReport", "health"]
@@ -35,8 +32,6 @@ IMAGES = 256
 DEAD_FILTERS, DEAD_UNITS = 0.1, 0.5
 """Fraction of a layer's maps, or units, that may be zero for every image. Units of a fully connected layer after a ReLU
 receive only positive numbers, and often a quarter of them is dead from the start."""
-NO_SCALE = 1e-3
-"""A scale of a normalization, which starts at one, below which its channel is off."""
 SATURATED = 0.5
 """Fraction of a layer's outputs that may be where the derivative is below a tenth of its maximum."""
 VANISHED, EXPLODED = 1e-3, 1e3
@@ -111,6 +106,7 @@ def health(
     adviser = Adviser(model, history, settings or {})
     findings: list[Finding] = []
     layers: tuple[LayerHealth, ...] = ()
+    outputs: Array | None = None
     if history is not None:
         findings += _learning_rate(history, adviser)
     if images is not None and labels is not None and len(images):
@@ -119,97 +115,21 @@ def health(
         images, labels = np.asarray(images[:IMAGES]), np.asarray(labels[:IMAGES])
         if len(images) != len(labels):
             raise ShapeError(f"each image needs one label; {len(images)} images, {len(labels)} labels")
-        refuse_non_finite(model, images)
-        the_loss = make_loss(loss, model)
-        layers = tuple(_measure(model, images, labels, the_loss, optimizer or Adam(), history, seed))
+        rule = copy.deepcopy(optimizer or Adam())
+        if history is not None and history.learning_rates:
+            rule.lr = float(np.median(history.learning_rates))
+        engine = str((settings or {}).get("engine") or "auto")
+        layers, outputs = measure(model, images, labels, make_loss(loss, model), rule, engine=engine, seed=seed)
         findings += [finding for layer in layers for finding in _units(layer, adviser)]
         findings += _deltas(model, layers, adviser)
         is_too_fast = any(finding.what == "learning rate too high" for finding in findings)
         findings += _updates(layers, adviser, is_too_fast)
     if history is not None:
-        findings += _overfitting(history, model, images, labels, of, adviser)
+        findings += _overfitting(history, outputs, labels, of, adviser)
     counts = class_counts if class_counts is not None else _counts(labels, model)
     if counts is not None:
         findings += _imbalance(np.asarray(counts), model, adviser)
     return HealthReport(tuple(findings), layers)
-
-
-def _measure(
-    model: Network,
-    images: Array,
-    labels: Array,
-    loss: Loss,
-    optimizer: Optimizer,
-    history: History | None,
-    seed: int,
-) -> Iterator[LayerHealth]:
-    x = model.preprocessing(images, dtype=model.dtype)
-    ratios = _update_ratios(model, x, labels, loss, optimizer, history, seed)
-    steps = list(model.walk(x))
-    # Deltas are those of training, where a batch is normalized by its own statistics and its images affect each other.
-    seen = steps if not model.statistics else list(model.walk(x, training=True, generator=np.random.default_rng(seed)))
-    delta = loss.backward(loss.forward(seen[-1].y, labels)[1])
-    # Times N: the loss is a mean over the batch, and this gives delta for the sum of the losses, or for the loss of a
-    # single image where images do not affect each other.
-    deltas = [
-        float(np.sqrt(np.mean(np.square(back.delta, dtype=np.float64)))) * len(x)
-        for back in model.walk_back(delta, [step.saved for step in seen], needs_dx=True)
-    ]
-    last = len(model.layers) - 1
-    for (index, layer, _, output, _), size in zip(steps, reversed(deltas), strict=True):
-        dead = saturated = None
-        behind = ""
-        flat = output.reshape(-1, output.shape[-1])
-        if isinstance(layer, (ReLU, NoisyReLU, ReLU6)) and not isinstance(layer, LeakyReLU):
-            dead = float(np.mean(flat.max(axis=0) <= 0))
-            source = model.nodes[index].reads[0]
-            if source >= 0 and isinstance(model.layers[source], Normalization):
-                behind = model.layers[source].name
-        elif isinstance(layer, Normalization) and layer.affine:
-            dead = float(np.mean(np.abs(layer.parameter("weight")) < NO_SCALE))
-        elif isinstance(layer, Sigmoid) and index < last:
-            saturated = float(np.mean(flat * (1 - flat) < 0.025))
-        elif isinstance(layer, Tanh) and index < last:
-            saturated = float(np.mean(1 - flat * flat < 0.1))
-        update, is_map = ratios.get(f"{layer.name}.weight"), output.ndim == 4
-        yield LayerHealth(layer.name, size, dead, saturated, update, is_map, behind, isinstance(layer, Normalization))
-
-
-def _update_ratios(
-    model: Network,
-    x: Array,
-    labels: Array,
-    loss: Loss,
-    optimizer: Optimizer,
-    history: History | None,
-    seed: int,
-) -> dict[str, float]:
-    """Return the ratio of update to weight, by parameter: the largest of some updates of a copy.
-
-    The first steps of Adam and RMSprop are larger than later ones, until their means are filled, and do not count.
-    """
-    twin = copy.deepcopy(model)
-    rule = copy.deepcopy(optimizer)
-    if history is not None and history.learning_rates:
-        rule.lr = float(np.median(history.learning_rates))
-    generator = np.random.default_rng(seed)
-    parameters = twin.parameters
-    largest: dict[str, float] = {}
-    first = 0 if isinstance(rule, SGD) else 6
-    with np.errstate(all="ignore"):  # a training that diverged continues to do so
-        for step in range(first + 6):
-            chosen = generator.integers(0, len(x), min(32, len(x)))
-            y, saved = twin.forward(x[chosen], training=True, generator=generator)
-            _, gradients = twin.backward(loss.backward(loss.forward(y, labels[chosen])[1]), saved)
-            before = {name: array.copy() for name, array in parameters.items()}
-            rule.update(parameters, gradients, twin.lr_factors)
-            for name, array in parameters.items():
-                size = float(np.linalg.norm(before[name]))
-                # a layer that is meant to learn more slowly than the others, or not at all, does not count
-                if step >= first and size and twin.lr_factors.get(name, 1.0) >= 1:
-                    ratio = float(np.linalg.norm(array - before[name])) / size
-                    largest[name] = max(ratio, largest.get(name, 0.0))
-    return largest
 
 
 def _units(layer: LayerHealth, adviser: Adviser) -> Iterator[Finding]:
@@ -320,7 +240,7 @@ def _finding(what: str, where: str, evidence: str, remedies: Iterable[Remedy]) -
 
 
 def _overfitting(
-    history: History, model: Network, images: Array | None, labels: Array | None, of: str, adviser: Adviser
+    history: History, outputs: Array | None, labels: Array | None, of: str, adviser: Adviser
 ) -> Iterator[Finding]:
     if not history.epochs:
         return
@@ -336,11 +256,10 @@ def _overfitting(
         elif gap > GAP:
             said = _gap(last.train_accuracy, last.validation_accuracy, "validation images")
             yield _finding("overfitting", "", said, adviser.overfitting())
-    elif images is not None and labels is not None and labels.ndim == 1 and len(images) >= 50:
-        outputs = model(model.preprocessing(images, dtype=model.dtype))
+    elif outputs is not None and labels is not None and labels.ndim == 1 and len(labels) >= 50:
         accuracy = float(np.mean(outputs.argmax(axis=1) == labels))
         # The effect of chance alone on an accuracy measured on so few images.
-        chance = 2 * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / len(images))
+        chance = 2 * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / len(labels))
         if last.train_accuracy - accuracy > GAP + chance:
             said = _gap(last.train_accuracy, accuracy, of)
             yield _finding("overfitting", "", said, adviser.overfitting())

@@ -33,18 +33,21 @@ class Origin(NamedTuple):
     """The likely cause, and what to do."""
 
 
-def refuse_non_finite(model: Network, images: Array) -> None:
+def refuse_non_finite(model: Network, images: Array, outputs: Array | None = None) -> None:
     """Raise NonFiniteError if images, weights or outputs are infinite or NaN, as inspection needs finite numbers.
 
     Parameters
     ----------
     images : (N, H, W, C)
         Raw images.
+    outputs : (N, K), optional
+        The model's outputs for them, if they are known.
     """
     extremes(as_pixels(images))
     ready = model.preprocessing(images, dtype=model.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):  # looked for right after
-        outputs = model(ready)
+    if outputs is None:
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for right after
+            outputs = model(ready)
     refuse_non_finite_weights(model, "the weights must be finite numbers")
     refuse_non_finite_outputs(model, ready, 0, outputs)
 
