@@ -231,24 +231,36 @@ exec ip netns exec rot180-${host##*.} sh -c "$*" < /dev/null
 """What MPICH's launcher calls instead of ssh: options, the host, and a command."""
 
 
+FAR = ["ip", "netns", "exec", "rot180-2"]
+"""What runs a command on the second machine."""
+
+
+def launcher_between(count: int, folder: Path) -> list[str]:
+    """Return what runs a command on so many machines, which are namespaces; `folder` keeps its script."""
+    enter = folder / "enter"
+    enter.write_text(ENTER)
+    enter.chmod(0o700)
+    hosts = ",".join(f"10.77.0.{number}" for number in range(1, count + 1))
+    over = ["-launcher", "ssh", "-launcher-exec", str(enter), "-hosts", hosts, "-n", str(count), "-ppn", "1"]
+    return ["ip", "netns", "exec", "rot180-1", *launcher_command(None), *over]
+
+
+def far_environment() -> dict[str, str]:
+    """Return an environment in which MPI does not share memory between namespaces, and a process has one thread."""
+    far = {"UCX_TLS": "tcp,self", "FI_PROVIDER": "tcp", "MPIR_CVAR_NOLOCAL": "1"}
+    return {**os.environ, **far, "NUMBA_NUM_THREADS": "1"}
+
+
 def compare(name: str, images: int, rates: list[int], sizes: list[int], steps: int) -> bool:
     """Print predicted and measured steps, and return whether all are within 15% of each other."""
-    os.environ["NUMBA_NUM_THREADS"] = "1"
-    environment = {**os.environ, "UCX_TLS": "tcp,self", "FI_PROVIDER": "tcp", "MPIR_CVAR_NOLOCAL": "1"}
     agree = True
+    program = [sys.executable, __file__, "work", "--network", name, "--images", str(images), "--steps", str(steps)]
     with tempfile.TemporaryDirectory() as folder:
-        enter = Path(folder) / "enter"
-        enter.write_text(ENTER)
-        enter.chmod(0o700)
         for size in sizes:
-            hosts = ",".join(f"10.77.0.{number}" for number in range(1, size + 1))
-            launcher = [*launcher_command(None), "-launcher", "ssh", "-launcher-exec", str(enter), "-hosts", hosts]
             for rate in rates:
                 with namespaces(size, rate):
-                    program = [sys.executable, __file__, "work", "--network", name, "--images", str(images)]
-                    words = ["ip", "netns", "exec", "rot180-1", *launcher, "-n", str(size), "-ppn", "1", *program]
-                    words += ["--steps", str(steps)]
-                    ran = subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+                    words = [*launcher_between(size, Path(folder)), *program]
+                    ran = subprocess.run(words, env=far_environment(), check=True, stdout=subprocess.PIPE, text=True)
                     sent = int(Path("/sys/class/net/rot180-1/statistics/rx_bytes").read_text())
                 found = json.loads(ran.stdout)
                 link = Link(found["bandwidth"], found["delay"])
