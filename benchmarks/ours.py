@@ -15,7 +15,7 @@ VERSIONS = {"rot180": rot180.__version__, "numpy": np.__version__}
 
 _BEGINNINGS = {
     "forward": "",
-    "data": ("data gradient", "pack weights", "pack kernel rows", "rotate weights", "transform weights"),
+    "data": ("data gradient", "pack weights", "pack kernel rows", "transform weights"),
     "weights": ("weight gradient", "add up"),
 }
 """How the descriptions of the steps of each pass begin."""

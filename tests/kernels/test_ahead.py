@@ -17,7 +17,7 @@ COLD = """
 from rot180.kernels import ahead
 from rot180.nn import Linear, Sequential
 from rot180.kernels.compiling import is_cached
-tasks = ["rot180.kernels.turning turn f4:4 f4:4", "rot180.kernels.clearing clear f4:4",
+tasks = ["rot180.kernels.folding pack_kernel_rows f4:4 f4:4", "rot180.kernels.clearing clear f4:4",
          "rot180.kernels.walk _gather _signature f4"]
 told = []
 ahead.compile_ahead(tasks, lambda done, count: told.append((done, count)))

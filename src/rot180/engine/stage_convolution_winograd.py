@@ -12,15 +12,12 @@ from rot180.kernels.call import Call
 from rot180.kernels.feature_map import FeatureMap, Sides
 from rot180.kernels.pooling import pool_sizes
 from rot180.kernels.pooling_backward import max_pool_backward
-from rot180.kernels.turning import turn
-from rot180.kernels.winograd import transform_weights
 from rot180.kernels.winograd_calls import Winograd, delta_room, image_room
 from rot180.nn.layer import Layer, Shape
 from rot180.nn.pooling import MaxPool2d
 
 SPREAD = 3
 """Taps of the kernels whose gradients need dense delta behind max pooling."""
-_PREPARES = {transform_weights: "transform weights", turn: "rotate weights"}
 
 
 class WinogradStage(ConvolutionStage):
@@ -102,5 +99,5 @@ def _data_gradient(stage: ConvolutionStage, filtering: Winograd, delta: FeatureM
 def _steps(stage: ConvolutionStage, does: str, calls: list[Call], size: tuple[int, int] | None = None) -> list[Step]:
     """Return calls as steps; maps of this size are in tiles, by default the outputs."""
     *prepare, convolve = calls
-    steps = [stage.step(_PREPARES[call.kernel], call) for call in prepare]
+    steps = [stage.step("transform weights", call) for call in prepare]
     return [*steps, stage.in_tiles(does, convolve, size or stage.outputs_size)]

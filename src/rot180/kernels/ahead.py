@@ -3,7 +3,7 @@
 Numba compiles one function at a time, whatever the number of threads. So other processes compile, too; what they made
 is in Numba's cache, from which it is loaded here. They are given one task after another as lines of text, such as
 
-    rot180.kernels.turning turn f4:4 f4:4
+    rot180.kernels.folding pack_kernel_rows f4:4 f4:4
     rot180.kernels.tile _tile _signature f4
 
 for a kernel or subroutine and its arguments (element type and rank of an array, `f` or `i` for a number), and for a
@@ -40,9 +40,9 @@ Tell = Callable[[int, int], None]
 def task_of(function: Any, arguments: tuple[Any, ...]) -> str:
     """Return the task of compiling a kernel or subroutine for these arguments.
 
-    >>> from rot180.kernels.turning import turn
-    >>> task_of(turn, (np.zeros((3, 3, 1, 1)), np.zeros((3, 3, 1, 1))))
-    'rot180.kernels.turning turn f8:4 f8:4'
+    >>> from rot180.kernels.folding import pack_kernel_rows
+    >>> task_of(pack_kernel_rows, (np.zeros((3, 3, 1, 1)), np.zeros((3, 3, 1, 1))))
+    'rot180.kernels.folding pack_kernel_rows f8:4 f8:4'
     """
     source = getattr(function, "dispatcher", function).py_func
     return " ".join([source.__module__, source.__name__, *map(_spelled, arguments)])

@@ -3,7 +3,7 @@
     turned[u, v, f, c] = w[KH-1-u, KW-1-v, c, f]
 
 A square of as many channels as filters as a register has lanes is transposed in registers: each line of memory is read
-and written once.
+once, shortly before the square is used.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from rot180.kernels.compiling import kernel
-from rot180.kernels.simd import lane_count, lanes, llvm_vector, pointer, vector_pointer
-from rot180.kernels.team import split
+from rot180.kernels.compiling import subroutine
+from rot180.kernels.simd import advance, lane_count, lanes, llvm_vector, pointer, prefetch, vector_pointer
 
 _I64 = ir.IntType(64)
 
@@ -50,20 +49,23 @@ def transpose(typingctx, source, source_row, target, target_row):
     return signature, codegen
 
 
-@kernel
-def turn(team, w, turned):
-    """Fill turned (KH, KW, F, C) from w (KH, KW, C, F)."""
+@subroutine
+def turn(w, f, c, width, to):
+    """Write filters from f on and channels from c on of w (KH, KW, C, F) to an address, as (KH, KW, lanes, width).
+
+    Nothing is written for filters and channels that w does not have. The next filters are prefetched.
+    """
     KH, KW, C, F = w.shape
     L = lanes(w)
-    bands = (C + L - 1) // L
-    for unit in split(team, KH * KW * bands):
-        cell, c = unit // bands, unit % bands * L
-        u, v = cell // KW, cell % KW
-        for f in range(0, F, L):
-            source = pointer(w, ((KH * KW - 1 - cell) * C + c) * F + f)
-            if c + L <= C and f + L <= F:
-                transpose(source, F, pointer(turned, (cell * F + f) * C + c), C)
+    for cell in range(KH * KW):
+        for i in range(0, min(width, C - c), L):
+            first = ((KH * KW - 1 - cell) * C + c + i) * F + f
+            source, target = pointer(w, first), advance(to, cell * L * width + i)
+            if c + i + L <= C and f + L <= F:
+                for k in range(L):
+                    prefetch(source, k * F + L)
+                transpose(source, F, target, width)
             else:
-                for i in range(f, min(F, f + L)):
-                    for j in range(c, min(C, c + L)):
-                        turned[u, v, i, j] = w[KH - 1 - u, KW - 1 - v, j, i]
+                for j in range(min(L, F - f)):
+                    for k in range(min(L, C - c - i)):
+                        target[j * width + k] = source[k * F + j]

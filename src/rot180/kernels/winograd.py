@@ -22,6 +22,7 @@ from rot180.kernels.processor import VECTOR_BYTES
 from rot180.kernels.simd import advance, lanes, pointer, prefetch
 from rot180.kernels.team import split
 from rot180.kernels.tile import tile
+from rot180.kernels.turning import turn
 from rot180.kernels.winograd_transforms import ADD, GATE, IMAGE, POINTS, POOL, WEIGHTS, transform
 
 LINE = 64
@@ -31,7 +32,7 @@ LINE_REGISTERS = LINE // VECTOR_BYTES
 """Registers that a cache line fills."""
 AHEAD = 8
 """Channels ahead, whose weights are fetched: in memory, those of a block of filters are a few lines from each row."""
-SIZES = 17
+SIZES = 18
 """The number of sizes in `WinogradSizes`."""
 
 
@@ -66,6 +67,8 @@ class WinogradSizes(NamedTuple):
     """Filters of a block."""
     chunk: int
     """Channels whose weights are transformed by one unit of work, or between two products."""
+    turned: int
+    """1 for a data gradient: the kernels are rotated, and their channels are the filters here."""
 
 
 @subroutine
@@ -103,15 +106,19 @@ def transform_image(address, xp, index, to, s, steps):
 
 
 @subroutine
-def transform_taps(address, w, c, first, to, s, steps):
-    """Write the weights of channel c and of the filters from `first` on, at their points, to an address."""
+def transform_taps(address, w, begin, count, first, to, cut, s, steps):
+    """Write the weights of channels from `begin` on, and of filters from `first` on, at their points, to an address."""
     C, F = w.shape[2], w.shape[3]
-    registers = (min(s.width, F - first) + lanes(w) - 1) // lanes(w)
-    g = pointer(w, c * F + first)
-    for tap in range(s.taps * s.taps):
-        for k in range(0, s.width, lanes(w) * LINE_REGISTERS):
-            prefetch(g, (tap * C + AHEAD) * F + k)
-    transform(address, s.taps, WEIGHTS, g, to, g, g, g, g, registers, 0, 0, 0, steps)
+    L = lanes(w)
+    registers = (min(s.width, (C if s.turned else F) - first) + L - 1) // L
+    for c in range(count):
+        if s.turned and c % L == 0:
+            turn(w, begin + c, first, s.width, cut)
+        g = advance(cut, c % L * s.width) if s.turned else pointer(w, (begin + c) * F + first)
+        for tap in range(0 if s.turned else s.taps * s.taps):
+            for k in range(0, s.width, L * LINE_REGISTERS):
+                prefetch(g, (tap * C + AHEAD) * F + k)
+        transform(address, s.taps, WEIGHTS, g, advance(to, c * s.width), g, g, g, g, registers, 0, 0, 0, steps)
 
 
 @subroutine
@@ -133,16 +140,19 @@ def transform_output(address, what, products, index, out, other, places, scale, 
 
 
 @kernel
-def transform_weights(team, address, w, u, steps, sizes):
-    """Fill u (blocks, points, C*width + a line) from w (KH, KW, C, F), with room for a register after its end."""
-    C, F = w.shape[2], w.shape[3]
+def transform_weights(team, address, w, u, cuts, steps, sizes):
+    """Fill u (blocks, points, C*width + a line) from w, which has room for a register after its end.
+
+    w is (KH, KW, C, F), or (KH, KW, F, C) to be turned; `cuts` (threads, KH*KW*lanes*width) is scratch for that.
+    """
     s = WinogradSizes(*unpacked(sizes, SIZES))
+    C, F = (w.shape[3], w.shape[2]) if s.turned else (w.shape[2], w.shape[3])
     blocks, chunks = (F + s.width - 1) // s.width, (C + s.chunk - 1) // s.chunk
     for unit in split(team, blocks * chunks):
         b, begin = unit // chunks, unit % chunks * s.chunk
-        for c in range(begin, min(C, begin + s.chunk)):
-            to = pointer(u, b * u.shape[1] * u.shape[2] + c * s.width)
-            transform_taps(address, w, c, b * s.width, to, s, steps[1])
+        to = pointer(u, b * u.shape[1] * u.shape[2] + begin * s.width)
+        cut = pointer(cuts, team.thread * cuts.shape[1])
+        transform_taps(address, w, begin, min(s.chunk, C - begin), b * s.width, to, cut, s, steps[1])
 
 
 @kernel
@@ -223,14 +233,14 @@ def convolve_tiles(
 
 @kernel
 def convolve_few_tiles(
-    team, addresses, xp, w, scale, shift, out, other, places, bounds, what, v, u, sums, strides, steps, sizes
+    team, addresses, xp, w, scale, shift, out, other, places, bounds, what, v, u, cuts, sums, strides, steps, sizes
 ):
     """Cross-correlate padded images with kernels, for few tiles and many weights.
 
     Parameters are those of `convolve_tiles`, apart from
 
-    w : (KH, KW, C, F)
-        The weights themselves, with room for a register after their end.
+    w, cuts
+        The weights themselves, as for `transform_weights`.
     v : (1, points, tiles*depth + a line)
     u : (threads, points, chunk*width + a line)
         Scratch for some of the weights.
@@ -247,12 +257,11 @@ def convolve_few_tiles(
     for b in split(team, (F + s.width - 1) // s.width):
         first = b * s.width
         registers = (min(s.width, F - first) + L - 1) // L
-        taps = pointer(u, team.thread * u.shape[1] * u.shape[2])
+        taps, cut = pointer(u, team.thread * u.shape[1] * u.shape[2]), pointer(cuts, team.thread * cuts.shape[1])
         products = pointer(sums, team.thread * sums.shape[1] * sums.shape[2])
         for begin in range(0, C, s.chunk):
             channels = min(s.chunk, C - begin)
-            for c in range(channels):
-                transform_taps(addresses[1], w, begin + c, first, advance(taps, c * s.width), s, steps[1])
+            transform_taps(addresses[1], w, begin, channels, first, taps, cut, s, steps[1])
             walk = strides[0 if channels == s.chunk else 1]
             for p in range(P):
                 for t in range(0, tiles, s.lot):

@@ -9,7 +9,6 @@ from rot180.kernels.feature_map import FeatureMap, Sides
 from rot180.kernels.finishing import Finish, biased
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, even_blocks, tile_address, tile_strides
-from rot180.kernels.turning import turn
 from rot180.kernels.winograd import (
     LINE,
     WinogradSizes,
@@ -123,24 +122,21 @@ class Winograd:
     def forward(self, x: FeatureMap, y: FeatureMap, finish: Finish) -> list[Call]:
         """Return the calls that compute y, for x in `image_room`."""
         what = ADD if finish.added else BIAS
-        return self._calls(self.w, x, self._begin(x), y, finish, what, finish.added or y)
+        return self._calls(x, self._begin(x), y, finish, what, finish.added or y)
 
     def pooled(self, x: FeatureMap, y: FeatureMap, winners: Array, finish: Finish) -> list[Call]:
         """Return the calls that compute y, the maxima over windows of 2x2, and their places in `winners`.
 
         Nothing is added. `winners` (N, OH, OW, F) uint8 are as for `convolve_pool`.
         """
-        return self._calls(self.w, x, self._begin(x), y, finish, POOL, y, winners)
+        return self._calls(x, self._begin(x), y, finish, POOL, y, winners)
 
     def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> list[Call]:
         """Return the calls that compute dx, where `gate` is positive, for delta in `delta_room`."""
-        (top, _), (left, _) = self.g.padding
-        KH, KW, C, F = self.w.shape
-        turned = self.scratch((KH, KW, F, C))
-        begin = delta.top - (KH - 1 - top), delta.left - (KW - 1 - left)
-        finish = biased(np.zeros(C, self.w.dtype))
-        calls = self._calls(turned, delta, begin, dx, finish, GATE if gate else BIAS, gate or dx)
-        return [Call(turn, (self.w, turned)), *calls]
+        (top, _), (left, _), last = *self.g.padding, self.taps - 1
+        begin = delta.top - (last - top), delta.left - (last - left)
+        finish = biased(np.zeros(self.w.shape[2], self.w.dtype))
+        return self._calls(delta, begin, dx, finish, GATE if gate else BIAS, gate or dx, turned=True)
 
     def _begin(self, x: FeatureMap) -> tuple[int, int]:
         """Return the row and column of the buffer of x where the first tile begins."""
@@ -149,7 +145,6 @@ class Winograd:
 
     def _calls(
         self,
-        w: Array,
         x: FeatureMap,
         begin: tuple[int, int],
         y: FeatureMap,
@@ -157,11 +152,14 @@ class Winograd:
         what: int,
         other: FeatureMap,
         winners: Array = _NO_WINNERS,
+        *,
+        turned: bool = False,
     ) -> list[Call]:
-        """The calls of a convolution of x with w, whose first tile begins at a row and column of the buffer of x."""
+        """The calls of a convolution of x, whose first tile begins at a row and column of the buffer of x."""
+        w = self.w
         if (self.taps, what) not in _cases:
             raise ValueError(f"no outputs of kind {what} are compiled for kernels of {self.taps} taps")
-        _, _, C, F = w.shape
+        C, F = w.shape[:1:-1] if turned else w.shape[2:]
         lanes, side, points = lane_count_of(w.dtype), OUTPUTS[self.taps], POINTS * POINTS
         line = LINE // w.itemsize
         width = min(TILE_VECTORS, -(-F // lanes)) * lanes
@@ -171,7 +169,7 @@ class Winograd:
         tiles = self.count * down * across
         few = is_few(tiles, C, F)
         block = max(1, tiles) if few else self._block(tiles, points * depth * w.itemsize)
-        chunk = even_blocks(C, max(1, CACHED_WEIGHTS // (points * width * w.itemsize)))
+        chunk = even_blocks(depth // lanes, max(1, CACHED_WEIGHTS // (points * width * lanes * w.itemsize))) * lanes
         sizes = WinogradSizes(
             taps=self.taps,
             side=side,
@@ -190,10 +188,12 @@ class Winograd:
             lot=even_blocks(block),
             width=width,
             chunk=chunk,
+            turned=int(turned),
         )
         v = self.scratch((1 if few else self.threads, points, block * depth + line))
         sums = self.scratch((self.threads, points, block * width + line))
         u = self.scratch((self.threads, points, chunk * width + line) if few else (blocks, points, C * width + line))
+        cuts = self.scratch((self.threads if turned else 1, self.taps**2 * lanes * width))
         lengths = (chunk, C % chunk) if few else (C, C)
         strides = np.array(
             [tile_strides((1, k), (0, 0, 1), (0, 0, width), a_row=depth, c_row=width) for k in lengths], np.int64
@@ -205,10 +205,11 @@ class Winograd:
         def of_points(one: Array) -> list[int]:
             return [POINTS * one.shape[2], one.shape[2]]
 
+        tap = lanes * width if turned else C * F
         steps = np.array(
             [
                 [*of_map(x.array), *of_points(v), 0, 0],
-                [self.taps * C * F, C * F, *of_points(u), 0, 0],
+                [self.taps * tap, tap, *of_points(u), 0, 0],
                 [*of_points(sums), *of_map(y.array), *of_map(winners if what == POOL else other.array)],
             ],
             np.int64,
@@ -217,9 +218,9 @@ class Winograd:
         operands = (finish.scale, finish.shift, y.array, other.array, winners, finish.bounds, what)
         rest = (sums, strides, steps, packed(sizes))
         if few:
-            return [Call(convolve_few_tiles, (addresses, x.array, w, *operands, v, u, *rest))]
+            return [Call(convolve_few_tiles, (addresses, x.array, w, *operands, v, u, cuts, *rest))]
         return [
-            Call(transform_weights, (addresses[1], w, u, steps, packed(sizes))),
+            Call(transform_weights, (addresses[1], w, u, cuts, steps, packed(sizes))),
             Call(convolve_tiles, (addresses, x.array, u, *operands, v, *rest)),
         ]
 
