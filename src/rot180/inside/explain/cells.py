@@ -63,8 +63,13 @@ def slot_of(array: str) -> int | None:
 
 def name_of(cell: Cell, model: Network, images: int) -> str:
     """Return the name of a cell as a user writes it; in a batch of one image without the image number."""
+    return with_index(*array_name(cell, model, images), cell.index)
+
+
+def array_name(cell: Cell, model: Network, images: int) -> tuple[str, int]:
+    """Return the name of a cell's array, and how many numbers of an index its name leaves out: that of the image."""
     if cell.array == "loss":
-        return "loss"
+        return "loss", 0
     last = len(model.layers) - 1
     if cell.layer < 0:
         start = "image"
@@ -72,9 +77,14 @@ def name_of(cell: Cell, model: Network, images: int) -> str:
         start = "output.probability"
     else:
         start = f"{model.layers[min(cell.layer, last)].name}.{cell.array}"
-    index = cell.index[1:] if images == 1 and _of_image(model, cell) else cell.index
     suffix = "" if cell.what == VALUE else f".{cell.what}"
-    return f"{start}{suffix}[{','.join(map(str, index))}]" if index else f"{start}{suffix}"
+    return f"{start}{suffix}", int(images == 1 and _of_image(model, cell))
+
+
+def with_index(array: str, left_out: int, index: tuple[int, ...]) -> str:
+    """Return the name of the cell at an index of a named array."""
+    shown = index[left_out:]
+    return f"{array}[{','.join(map(str, shown))}]" if shown else array
 
 
 def read_cell(text: str, model: Network, images: int) -> Cell:
@@ -154,7 +164,7 @@ def shape_of(model: Network, layer: int, array: str) -> tuple[tuple[int, ...], b
 
 
 def _of_image(model: Network, cell: Cell) -> bool:
-    """Return whether each image has its own array: as `shape_of`, but without computing shapes, for many names."""
+    """Return whether each image has its own array: as `shape_of`, but without computing shapes."""
     if cell.layer < 0 or cell.array in ("output", "probability", "normalized") or cell.slot is not None:
         return True
     layer = model.layers[cell.layer]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from rot180.inside.explain.cells import GRAD, VALUE, Cell, input_cell, name_of
+from rot180.inside.explain.cells import GRAD, VALUE, Cell, array_name, input_cell, with_index
 from rot180.inside.explain.ledger import Factor
 from rot180.inside.explain.trace import Trace
 from rot180.nn.layer import Layer
@@ -30,6 +30,8 @@ class View:
     trace: Trace
     place: int
     slot: int = 0
+    _names: dict[tuple[int, str, str], tuple[str, int]] = field(default_factory=dict, repr=False, compare=False)
+    """Of arrays that have been named: a sum has many entries of few arrays."""
 
     @property
     def layer(self) -> Layer:
@@ -62,7 +64,10 @@ class View:
         return self.trace.deltas[self.place + 1]
 
     def _factor(self, value: Any, cell: Cell) -> Factor:
-        return Factor(float(value), name_of(cell, self.trace.model, self.trace.count))
+        array = cell.layer, cell.array, cell.what
+        if array not in self._names:
+            self._names[array] = array_name(cell, self.trace.model, self.trace.count)
+        return Factor(float(value), with_index(*self._names[array], cell.index))
 
     def input(self, index: Index, slot: int = 0) -> Factor:
         """Return a number of the input, or of one of a join's inputs."""
