@@ -70,7 +70,7 @@ MOST_OF_A_BATCH = 64
 BETWEEN_LOOKS = 0.1
 """Seconds between two looks at whether there is news of the training; a change of its state is told at once."""
 
-BETWEEN_EVENTS = 0.4
+BETWEEN_EVENTS = 0.8
 """Seconds between two events of a training that simply runs. For each, the page draws its curve anew, and a training on
 all cores loses the time that one of them takes for it."""
 

@@ -17,7 +17,7 @@ NICE = 5
 """How far the thread, and the kernels' threads that it starts, stand behind the browser and the rest of the program; it
 costs nothing while a core is free."""
 
-COURTESY = 0.03
+COURTESY = 0.05
 """Seconds for which a training leaves the processors to the page after a person has asked for something."""
 
 

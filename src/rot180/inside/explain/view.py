@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rot180.inside.explain.cells import GRAD, VALUE, Cell, array_name, input_cell, with_index
+from rot180.inside.explain.cells import GRAD, VALUE, Cell, array_name, with_index
 from rot180.inside.explain.ledger import Factor
 from rot180.inside.explain.trace import Trace
 from rot180.nn.layer import Layer
@@ -63,30 +63,30 @@ class View:
         """The gradient of its output."""
         return self.trace.deltas[self.place + 1]
 
-    def _factor(self, value: Any, cell: Cell) -> Factor:
-        array = cell.layer, cell.array, cell.what
-        if array not in self._names:
-            self._names[array] = array_name(cell, self.trace.model, self.trace.count)
-        return Factor(float(value), with_index(*self._names[array], cell.index))
+    def _factor(self, value: Any, layer: int, array: str, what: str, index: Index) -> Factor:
+        key = layer, array, what
+        if key not in self._names:
+            self._names[key] = array_name(Cell(*key, ()), self.trace.model, self.trace.count)
+        return Factor(float(value), with_index(*self._names[key], index))
 
     def input(self, index: Index, slot: int = 0) -> Factor:
         """Return a number of the input, or of one of a join's inputs."""
-        cell = input_cell(self.trace.model, self.place, slot, VALUE, index)
-        return self._factor(self.trace.input(self.place, slot)[index], cell)
+        source = self.trace.model.nodes[self.place].reads[slot]
+        return self._factor(self.trace.input(self.place, slot)[index], source, "output", VALUE, index)
 
     def output(self, index: Index) -> Factor:
         """Return a number of the output."""
-        return self._factor(self.y[index], Cell(self.place, "output", VALUE, index))
+        return self._factor(self.y[index], self.place, "output", VALUE, index)
 
     def delta(self, index: Index) -> Factor:
         """Return a number of the output's gradient."""
-        return self._factor(self.dy[index], Cell(self.place, "output", GRAD, index))
+        return self._factor(self.dy[index], self.place, "output", GRAD, index)
 
     def parameter(self, name: str, index: Index) -> Factor:
         """Return a number of a parameter or statistic."""
         arrays = self.layer.parameters if name in self.layer.parameters else self.layer.statistics
-        return self._factor(arrays[name][index], Cell(self.place, name, VALUE, index))
+        return self._factor(arrays[name][index], self.place, name, VALUE, index)
 
     def own(self, value: float, array: str, index: Index, what: str = VALUE) -> Factor:
         """Return a number of an array of the layer's own, such as the mean of a normalization."""
-        return self._factor(value, Cell(self.place, array, what, index))
+        return self._factor(value, self.place, array, what, index)
