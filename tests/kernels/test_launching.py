@@ -8,15 +8,10 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from numba import njit
 
-from rot180.kernels.entry import Compiler
-from rot180.kernels.launching import Kernel, Launch, most_threads, use_threads
+from rot180.kernels.compiling import kernel
+from rot180.kernels.launching import Launch, most_threads, use_threads
 from rot180.kernels.team import split
-
-
-def kernel(function):
-    return Kernel(njit(pipeline_class=Compiler, no_cpython_wrapper=True, nogil=True)(function))
 
 
 @kernel
@@ -37,7 +32,7 @@ def test_arguments_arrive_as_they_are():
     a.flags.writeable = False  # of the same type
     look(numbers, a, np.int64(9), b, np.float32(1.5), False, found)
     assert found.tolist() == [3, 4, 16, 4, 2, 1, 3, 9, 3, 113, 0]
-    assert len(look._entries) == 1
+    assert len(look._addresses) == 1
 
 
 @pytest.mark.parametrize(("wrong", "said"), [(np.zeros((4, 4))[:, :2], "contiguous"), ("text", "not str")])

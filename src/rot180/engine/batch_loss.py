@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import numpy as np
 from rot180.engine.interface import StepResult
 from rot180.engine.reference import correct_count
 from rot180.kernels.ahead import task_of
+from rot180.kernels.launching import Kernel, Launch
 from rot180.kernels.loss import (
     cross_entropy_of_labels,
     cross_entropy_of_probabilities,
-    mean_loss,
     squared_error_of_labels,
     squared_error_of_values,
+    sum_up,
 )
 from rot180.nn.loss import CrossEntropyLoss, Loss, SquaredErrorLoss, weighted_forward
 from rot180.ops.loss import _check_labels, _check_target, _values, image_weights
@@ -31,13 +33,14 @@ def tasks_of(loss: Loss, dtype: np.dtype[Any]) -> list[str]:
         first = task_of(squared_error_of_labels, (rows, labels, 1, *results))
     else:
         return []
-    return [first, task_of(mean_loss, (losses, hits, 1))]
+    return [first, task_of(sum_up, (losses, hits, np.zeros(2)))]
 
 
 class BatchLoss:
     """Writes the gradient of the outputs and returns loss and correct count; one object per batch size.
 
-    A user's own loss, and any loss of feature maps, is simply called.
+    A batch is small compared with what a network computes of it: by the time that another thread were awake, all would
+    be done. A user's own loss, and any loss of feature maps, is simply called.
     """
 
     def __init__(self, count: int) -> None:
@@ -46,6 +49,8 @@ class BatchLoss:
         self._rows: Array | None = None
         self._losses = np.zeros(count, np.float64)
         self._hits = np.zeros(count, np.int64)
+        self._sums = np.zeros(2)
+        self._prepared: tuple[object, Launch] | None = None
 
     def __call__(
         self, loss: Loss, outputs: Array, target: Array, dy: Array, sample_weights: Array | None = None
@@ -57,18 +62,30 @@ class BatchLoss:
             return StepResult(value, correct_count(outputs, target))
         wanted = self._held(loss, outputs, target)
         weights = image_weights(outputs, wanted, getattr(loss, "class_weights", None), loss.name, sample_weights)
-        results = (dy, self._losses, self._hits)
+        is_label = target.ndim == 1
         if isinstance(loss, CrossEntropyLoss):
-            of_labels, of_rows = cross_entropy_of_labels, cross_entropy_of_probabilities
-            cross_entropy = of_labels if target.ndim == 1 else of_rows
-            cross_entropy(outputs, wanted, loss.label_smoothing, self._count, *results)
+            cross_entropy = cross_entropy_of_labels if is_label else cross_entropy_of_probabilities
+            self._run(cross_entropy, outputs, wanted, dy, float(loss.label_smoothing))
         else:
-            squared_error = squared_error_of_labels if target.ndim == 1 else squared_error_of_values
-            squared_error(outputs, wanted, self._count, *results)
+            self._run(squared_error_of_labels if is_label else squared_error_of_values, outputs, wanted, dy)
         if weights is not None:
             self._losses *= weights
             dy *= weights[:, np.newaxis]
-        return StepResult(*mean_loss(self._losses, self._hits, self._count))
+        self._summing.alone()
+        total, hits = self._sums.tolist()
+        return StepResult(total / self._count, int(hits))
+
+    @cached_property
+    def _summing(self) -> Launch:
+        return Launch([(sum_up, (self._losses, self._hits, self._sums))])
+
+    def _run(self, kernel: Kernel, outputs: Array, wanted: Array, dy: Array, *numbers: float) -> None:
+        """Run a kernel of a loss; nearly always it is that of the step before, on the same arrays."""
+        key = kernel, outputs.ctypes.data, wanted.ctypes.data, dy.ctypes.data, numbers
+        if self._prepared is None or self._prepared[0] != key:
+            arguments = outputs, wanted, *numbers, self._count, dy, self._losses, self._hits
+            self._prepared = key, Launch([(kernel, arguments)])
+        self._prepared[1].alone()
 
     def _held(self, loss: Loss, outputs: Array, target: Array) -> Array:
         """Check the target, and convert it into the buffer that the kernels read."""

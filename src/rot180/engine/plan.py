@@ -11,7 +11,9 @@ from rot180.engine.batch_loss import BatchLoss
 from rot180.engine.halts import Halt, cuts
 from rot180.engine.step import Step, root_of
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.finite import FiniteTest
 from rot180.kernels.launching import Kernel, Launch
+from rot180.kernels.softmax_rows import softmax_rows
 from rot180.language import pad, translate
 from rot180.nn.arena import Arena
 
@@ -83,6 +85,16 @@ class Plan:
     @cached_property
     def _backward_runs(self) -> list[Run]:
         return _runs(self.backward)
+
+    @cached_property
+    def is_input_finite(self) -> FiniteTest:
+        """Test the images."""
+        return FiniteTest(self.x.array)
+
+    @cached_property
+    def softmax(self) -> Launch:
+        """Replace y by its softmax."""
+        return Launch([(softmax_rows, (self.y.rows, self.y.rows))])
 
     def learn(self) -> None:
         """Update the statistics of layers with those of the batch."""

@@ -15,7 +15,7 @@ from rot180.engine.note import tell_compiling
 from rot180.engine.plan import Plan
 from rot180.engine.stage import Context, Stage, Target, Value, WholeBatch, widest
 from rot180.kernels import addition
-from rot180.kernels.ahead import callback_task, compile_ahead, task_of
+from rot180.kernels.ahead import compile_ahead, spelled, task_of
 from rot180.kernels.elementwise import GATE
 from rot180.kernels.feature_map import FeatureMap, Sides, new_map
 from rot180.kernels.launching import Kernel
@@ -93,7 +93,7 @@ def make_plan(
     rehearsal = Memory()
     with accounting() as trial, noting_callbacks() as callbacks:
         rehearsed = made(rehearsal, trial)
-    tasks = [callback_task(*callback) for callback in callbacks]
+    tasks = [spelled(*callback) for callback in callbacks]
     tasks += [
         task_of(step.call, step.arguments)
         for step in (*rehearsed.forward, *rehearsed.backward)

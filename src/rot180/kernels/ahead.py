@@ -1,13 +1,11 @@
 """What a plan needs is compiled ahead, in several processes at the same time.
 
 Numba compiles one function at a time, whatever the number of threads. So other processes compile, too; what they made
-is in Numba's cache, from which it is loaded here. They are given one task after another as lines of text, such as
+is in files, from which it is loaded here. They are given one task after another as lines of text, such as
 
     rot180.kernels.folding pack_kernel_rows f4:4 f4:4
-    rot180.kernels.tile _tile _signature f4
 
-for a kernel or subroutine and its arguments (element type and rank of an array, `f` or `i` for a number), and for a
-callback with its signature.
+for a function of a module and the types that it is compiled for, as `rot180.kernels.entry` spells them.
 """
 
 from __future__ import annotations
@@ -22,11 +20,9 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-import numpy as np
-from numba import types
-from numba.np.numpy_support import from_dtype
-
-from rot180.kernels import compiling, launching, team
+from rot180.kernels import launching, team
+from rot180.kernels.compiling import Addressed, Callback
+from rot180.kernels.entry import Types, type_of
 
 MOST_PROCESSES = 4
 """With more, starting them would take longer than they help."""
@@ -37,69 +33,46 @@ Tell = Callable[[int, int], None]
 """Called with the number of tasks that are done, and of all."""
 
 
-def task_of(function: Any, arguments: tuple[Any, ...]) -> str:
-    """Return the task of compiling a kernel or subroutine for these arguments.
+def task_of(kernel: Any, arguments: tuple[Any, ...]) -> str:
+    """Return the task of compiling a kernel for these arguments.
 
+    >>> import numpy as np
     >>> from rot180.kernels.folding import pack_kernel_rows
     >>> task_of(pack_kernel_rows, (np.zeros((3, 3, 1, 1)), np.zeros((3, 3, 1, 1))))
     'rot180.kernels.folding pack_kernel_rows f8:4 f8:4'
     """
-    source = getattr(function, "dispatcher", function).py_func
-    return " ".join([source.__module__, source.__name__, *map(_spelled, arguments)])
+    return spelled(kernel, tuple(map(type_of, arguments)))
 
 
-def callback_task(function: Any, signature: Any, dtype: np.dtype[Any]) -> str:
-    """Return the task of compiling a callback."""
-    return f"{function.__module__} {function.__name__} {signature.__name__} {dtype.str[1:]}"
+def spelled(function: Addressed, types: Types) -> str:
+    """Return the task of compiling a function for these types."""
+    return " ".join([function.__module__, function.__name__, *types])
 
 
-def _spelled(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype.str[1:]}:{value.ndim}"
-    return "f" if isinstance(value, (float, np.floating)) else "i"
-
-
-def _type(word: str) -> types.Type:
-    if word in ("f", "i"):
-        return types.float64 if word == "f" else types.int64
-    dtype, _, rank = word.partition(":")
-    return types.Array(from_dtype(np.dtype(dtype)), int(rank), "C")
-
-
-def _read(task: str) -> tuple[Any, Any]:
-    """Return the function of a task and the signature to compile it for."""
-    module, name, *words = task.split()
-    room = import_module(module)
-    function = getattr(room, name)
-    if words and words[0].startswith("_"):
-        return function, getattr(room, words[0])(from_dtype(np.dtype(words[1])))
-    signature = tuple(map(_type, words))
-    if isinstance(function, launching.Kernel):
-        return function.dispatcher, (launching.TEAM, *signature)
-    return function, signature
+def _read(task: str) -> tuple[Addressed, Types]:
+    """Return the function of a task and the types to compile it for."""
+    module, name, *types = task.split()
+    return getattr(import_module(module), name), tuple(types)
 
 
 def _compile(task: str) -> None:
-    function, signature = _read(task)
-    if callable(getattr(function, "compile", None)):
-        function.compile(signature)
-    else:
-        compiling.callback(function, signature)
+    function, types = _read(task)
+    function.compile(types)
 
 
 def _is_missing(task: str) -> bool:
-    return not compiling.is_cached(*_read(task))
+    function, types = _read(task)
+    return not function.is_compiled(types)
 
 
 def _length(task: str) -> int:
     """Return a guess of how long a task takes; callbacks hold many register blocks each."""
     function, _ = _read(task)
-    source = getattr(function, "py_func", None)
-    return 10**6 if source is None else len(source.__code__.co_code)
+    return 10**6 if isinstance(function, Callback) else len(function.function.__code__.co_code)
 
 
 ALWAYS = [
-    f"{team.__name__} _take _take_signature i8",
+    f"{team.__name__} take i i i i",
     f"{launching.__name__} _alone i i",
     f"{launching.__name__} _lead i i i i",
     f"{launching.__name__} _help i i i",
@@ -110,18 +83,12 @@ ALWAYS = [
 """What every launch needs."""
 
 
-_cached: set[str] = set()
-"""Tasks that are known to be in the cache: every new plan asks for most of them again."""
-
-
 def compile_ahead(tasks: Iterable[str], tell: Tell, *, may_start: bool = True) -> None:
-    """Compile what is not in Numba's cache yet, in this process alone unless it may start others.
+    """Compile what no process has compiled yet, in this one alone unless it may start others.
 
     `tell` is only called if there is anything to compile.
     """
-    asked = {task: None for task in [*tasks, *ALWAYS] if task not in _cached}
-    missing = [task for task in asked if _is_missing(task)]
-    _cached.update(asked.keys() - missing)
+    missing = [task for task in dict.fromkeys([*tasks, *ALWAYS]) if _is_missing(task)]
     if not missing:
         return
     waiting = deque(sorted(missing, key=_length, reverse=True))

@@ -1,39 +1,44 @@
 """How kernels are compiled, and where the results are cached.
 
-Numba caches compiled code and recompiles when the function's own file has changed, but does not notice a change in what
-it calls from another file. A kernel compiled with an outdated register block would write where it must not. So the code
-of each file is cached in a folder named after its content, that of all files of this package that it imports, and the
-version of Numba, which empties the folders of others: in the user's cache, or in NUMBA_CACHE_DIR.
+What is called by address, kernels first, is kept as machine code (`rot180.kernels.machine_code`), so that whoever
+finds it need not compile. What such functions call is inlined; Numba caches it for whatever else calls it.
+
+A kernel compiled with an outdated register block would write where it must not. So the code of each source file is
+cached in a folder named after its content, that of all files of this package that it imports, and the version of Numba,
+which empties the folders of others: in the user's cache, or in NUMBA_CACHE_DIR.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Mapping
+from ctypes import CFUNCTYPE, c_int64
+from functools import cache, cached_property
 from pathlib import Path
-from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
+import numpy as np
 import platformdirs
-from numba import cfunc, njit
-from numba.core import config
-from numba.core.caching import FunctionCache
-from numba.core.registry import cpu_target
+from numba import njit
+from numba.core import config, sigutils
+from numba.np.numpy_support import from_dtype
 
-from rot180.kernels.entry import Compiler
+from rot180.kernels.entry import PlainCompiler, Types, numba_type
+from rot180.kernels.machine_code import load, save
+from rot180.kernels.processor import TARGET
 
 _PACKAGE = Path(__file__).parents[1]
 # Parsing fifty modules would take a quarter of a second. What is imported inside a function, no kernel calls.
 _IMPORT = re.compile(rf"^from {_PACKAGE.name}\.([\w.]+) import (\([^)]*\)|.*)$", re.MULTILINE)
+_DECLARED = re.compile(r'^declare [^@]*@"?([^"(\s]+)"?\(', re.MULTILINE)
 _OPTIONS: dict[str, Any] = {
-    "cache": True,
     "nogil": True,
     "boundscheck": False,
     "error_model": "numpy",
+    # Kernels allocate nothing, so that arrays need not be counted, nor Numba's allocator be there when they run.
+    "_nrt": False,
     # Fused multiply-adds are allowed; nothing reorders a sum, so that the same seed gives the same bits for any number
     # of threads.
     "fastmath": {"contract", "nsz"},
@@ -44,32 +49,134 @@ def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that all threads of a team run, each its part; its first parameter is the team."""
     from rot180.kernels.launching import Kernel
 
-    with _own_cache(function):
-        return Kernel(njit(pipeline_class=Compiler, no_cpython_wrapper=True, **_OPTIONS)(function))
+    return Kernel(function)
 
 
 def subroutine(function: Callable[..., Any]) -> Any:
-    """Compile a function that kernels call, or that is too short to split."""
-    with _own_cache(function):
-        return njit(**_OPTIONS)(function)
+    """Compile a function that kernels call."""
+    given = config.CACHE_DIR
+    # Where Numba caches is decided here and now.
+    config.CACHE_DIR = str(folder_of(function))
+    try:
+        return njit(cache=True, **_OPTIONS)(function)
+    finally:
+        config.CACHE_DIR = given
 
 
-def callback(function: Callable[..., Any], signature: Any) -> Any:
-    """Compile a function that is called by address."""
-    with _own_cache(function):
-        return cfunc(signature, cache=True)(function)
+def callback(signature: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callback]:
+    """Compile a function that compiled code calls by its address, with a signature for each type of float."""
+    return lambda function: Callback(function, signature)
 
 
-def is_cached(function: Any, signature: Any) -> bool:
-    """Return whether a kernel, subroutine or callback needs no compiling for a signature, apart from what it calls."""
-    if isinstance(function, FunctionType):
-        with _own_cache(function):
-            stored = FunctionCache(function)
-    else:
-        stored = function._cache
-    # Loading the code itself would take a hundred times as long.
-    key = stored._index_key(signature, cpu_target.target_context.codegen())
-    return key in stored._cache_file._load_index()
+def routine(function: Callable[..., Any]) -> Routine:
+    """Compile a function of integers that is called from Python."""
+    return Routine(function)
+
+
+class Addressed:
+    """A function that is called by its address, for each combination of types: compiled, or loaded from its file.
+
+    Parameters
+    ----------
+    function : function of a module
+        Only if that is a module of the package, the code is kept in a file.
+
+    Attributes
+    ----------
+    function : function
+        As it is written.
+    """
+
+    _compiler: ClassVar[type[PlainCompiler]] = PlainCompiler
+    _options: ClassVar[Mapping[str, Any]] = _OPTIONS
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__name__, self.__doc__, self.__module__ = function.__name__, function.__doc__, function.__module__
+        self._addresses: dict[Types, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.__module__}.{self.__name__}>"
+
+    def signature(self, types: Types) -> Any:
+        """Return what Numba compiles it for."""
+        return tuple(map(numba_type, types))
+
+    def address(self, types: Types) -> int:
+        """Return its address for these types."""
+        if types not in self._addresses:
+            path = self._path(types)
+            address = None if path is None else load(path)
+            if address is None:
+                self.compile(types)
+            else:
+                self._addresses[types] = address
+        return self._addresses[types]
+
+    def is_compiled(self, types: Types) -> bool:
+        """Return whether its address is known, or can be read from a file."""
+        if types in self._addresses:
+            return True
+        path = self._path(types)
+        return path is not None and path.exists()
+
+    def compile(self, types: Types) -> None:
+        """Compile it for these types, and write the code to its file."""
+        signature = self.signature(types)
+        self._dispatcher.compile(signature)
+        compiled = self._dispatcher.overloads[sigutils.normalize_signature(signature)[0]]
+        name, library = compiled.fndesc.llvm_cfunc_wrapper_name, compiled.library
+        self._addresses[types] = library.get_pointer_to_function(name)
+        path = self._path(types)
+        if path is not None and not library.has_dynamic_globals:
+            outside = [found for found in _DECLARED.findall(library.get_llvm_str()) if not found.startswith("llvm.")]
+            save(path, name, outside, library._get_compiled_object())
+
+    @cached_property
+    def _dispatcher(self) -> Any:
+        return njit(pipeline_class=self._compiler, no_cpython_wrapper=True, **self._options)(self.function)
+
+    def _path(self, types: Types) -> Path | None:
+        if not Path(self.function.__code__.co_filename).is_relative_to(_PACKAGE):
+            return None
+        digest = hashlib.sha256(" ".join([self.function.__qualname__, *types, TARGET]).encode())
+        return folder_of(self.function) / f"{self.__name__}-{digest.hexdigest()[:16]}.code"
+
+
+class Routine(Addressed):
+    """A compiled function of integers, called from Python without Python's lock; it returns an integer, or nothing."""
+
+    @cached_property
+    def _call(self) -> Any:
+        count = self.function.__code__.co_argcount
+        return CFUNCTYPE(c_int64, *[c_int64] * count)(self.address(("i",) * count))
+
+    def __call__(self, *arguments: int) -> Any:
+        """Call it."""
+        return self._call(*arguments)
+
+
+class Callback(Addressed):
+    """A function that compiled code calls by its address."""
+
+    # Its arithmetic is spelled out instruction by instruction: nothing is left for "fast" mathematics to decide.
+    _options: ClassVar[Mapping[str, Any]] = {name: value for name, value in _OPTIONS.items() if name != "fastmath"}
+
+    def __init__(self, function: Callable[..., Any], signature: Callable[[Any], Any]) -> None:
+        super().__init__(function)
+        self._signature = signature
+
+    def signature(self, types: Types) -> Any:
+        """Return its signature for the type of an array's elements."""
+        (dtype,) = types
+        return self._signature(from_dtype(np.dtype(dtype)))
+
+
+def folder_of(function: Callable[..., Any]) -> Path:
+    """Return the folder for what is compiled of the source file of a function."""
+    path = Path(function.__code__.co_filename).relative_to(_PACKAGE).with_suffix("")
+    base = Path(config.CACHE_DIR) if config.CACHE_DIR else Path(platformdirs.user_cache_dir("rot180"))
+    return base / f"kernels-{fingerprint('.'.join(path.parts))}"
 
 
 @cache
@@ -101,16 +208,3 @@ def _read(name: str) -> tuple[bytes, set[str]]:
 
 def _path(name: str) -> Path:
     return _PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
-
-
-@contextmanager
-def _own_cache(function: Callable[..., Any]) -> Iterator[None]:
-    """Cache what is compiled in the `with` block in the folder of the function's file, and nothing else."""
-    given = config.CACHE_DIR
-    base = Path(given) if given else Path(platformdirs.user_cache_dir("rot180"))
-    path = Path(function.__code__.co_filename).relative_to(_PACKAGE).with_suffix("")
-    config.CACHE_DIR = str(base / f"kernels-{fingerprint('.'.join(path.parts))}")
-    try:
-        yield
-    finally:
-        config.CACHE_DIR = given

@@ -1,15 +1,17 @@
-"""The entry of a compiled kernel: a C function that takes its arguments from a block of memory.
+"""Entries: the C functions by which compiled code is called, in place of Numba's wrappers for calls from Python and C.
 
-    void entry(thread, threads, barrier, block)
+That of a kernel takes its arguments from a block of memory.
 
-All entries have the same signature, so one compiled loop can run any list of kernels, without Python in between. In the
-block, an array is the structure that Numba passes arrays in, and a number a word of its own; so an entry only loads
-them and calls the kernel. It takes the place of Numba's wrapper for calls from Python, which takes longer to compile.
+    void entry(thread, threads, shared, block)
+
+All kernels have the same, so one compiled loop can run any list of them, without Python in between. In the block, an
+array is the structure that Numba passes arrays in, and a number a word of its own; so an entry only loads them and
+calls the kernel. A plain entry takes the arguments themselves. Neither looks for exceptions, which compiled code here
+does not raise, so neither needs anything of Python or Numba when it runs.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,11 +29,15 @@ _I64 = ir.IntType(64)
 _WORDS_OF_ARRAY = 5
 """Two addresses of its owner, size, bytes of an element, and its address; shape and strides follow."""
 
-_numba_type = cache(from_dtype)
+Types = tuple[str, ...]
+"""The types that a function is compiled for, spelled: f4:2 for a matrix of float32, f for a float, i for an integer."""
 
 
-def type_of(value: Any) -> types.Type:
+def type_of(value: Any) -> str:
     """Return the type that a kernel is compiled for to take this value: one for all arrays of an element type and rank.
+
+    >>> type_of(np.zeros((2, 3), np.float32)), type_of(1)
+    ('f4:2', 'i')
 
     Raises
     ------
@@ -41,12 +47,20 @@ def type_of(value: Any) -> types.Type:
     if isinstance(value, np.ndarray):
         if not value.flags.c_contiguous:
             raise TypeError(f"kernels take contiguous arrays; one has the shape {value.shape} and {value.strides}")
-        return types.Array(_numba_type(value.dtype), value.ndim, "C")
+        return f"{value.dtype.str[1:]}:{value.ndim}"
     if isinstance(value, (bool, int, np.bool_, np.integer)):
-        return types.int64
+        return "i"
     if isinstance(value, (float, np.floating)):
-        return types.float64
+        return "f"
     raise TypeError(f"kernels take arrays and numbers, not {type(value).__name__}")
+
+
+def numba_type(spelled: str) -> types.Type:
+    """Return Numba's type for a spelled one."""
+    if spelled in ("f", "i"):
+        return types.float64 if spelled == "f" else types.int64
+    dtype, _, rank = spelled.partition(":")
+    return types.Array(from_dtype(np.dtype(dtype)), int(rank), "C")
 
 
 def words_of(value: Any) -> list[int]:
@@ -64,43 +78,73 @@ def block_of(values: tuple[Any, ...]) -> Array:
 
 
 class _Lower(Lower):
-    """Adds the entry where Numba adds a wrapper for calls from C."""
+    """Adds an entry where Numba adds a wrapper for calls from C."""
 
     def create_cfunc_wrapper(self):
         context, fndesc = self.context, self.fndesc
         module = context.create_module("entry")
-        kernel = ir.Function(
+        function = ir.Function(
             module, context.call_conv.get_function_type(fndesc.restype, fndesc.argtypes), fndesc.llvm_func_name
         )
-        signature = ir.FunctionType(ir.VoidType(), [_I64, _I64, _I64, _I64.as_pointer()])
-        entry = ir.Function(module, signature, fndesc.llvm_cfunc_wrapper_name)
+        entry = ir.Function(module, self.entry_type(), fndesc.llvm_cfunc_wrapper_name)
         builder = ir.IRBuilder(entry.append_basic_block("entry"))
+        arguments = self.arguments_of(builder, entry)
+        _, result = context.call_conv.call_function(builder, function, fndesc.restype, fndesc.argtypes, arguments)
+        if entry.ftype.return_type == ir.VoidType():
+            builder.ret_void()
+        else:
+            builder.ret(result)
+        self.library.add_ir_module(module)
+
+    def entry_type(self):
+        *arguments, returned = map(self.context.get_value_type, (*self.fndesc.argtypes, self.fndesc.restype))
+        return ir.FunctionType(ir.VoidType() if self.fndesc.restype == types.none else returned, arguments)
+
+    def arguments_of(self, builder, entry):
+        return entry.args
+
+
+class _LowerKernel(_Lower):
+    def entry_type(self):
+        return ir.FunctionType(ir.VoidType(), [_I64, _I64, _I64, _I64.as_pointer()])
+
+    def arguments_of(self, builder, entry):
+        context, argtypes = self.context, self.fndesc.argtypes
         *team, block = entry.args
-        values = [context.make_tuple(builder, fndesc.argtypes[0], team)]
+        values = [context.make_tuple(builder, argtypes[0], team)]
         place = 0
-        for kind in fndesc.argtypes[1:]:
+        for kind in argtypes[1:]:
             address = builder.gep(block, [ir.Constant(_I64, place)])
             values.append(builder.load(builder.bitcast(address, context.get_value_type(kind).as_pointer())))
             place += _WORDS_OF_ARRAY + 2 * kind.ndim if isinstance(kind, types.Array) else 1
-        context.call_conv.call_function(builder, kernel, fndesc.restype, fndesc.argtypes, values)
-        builder.ret_void()
-        self.library.add_ir_module(module)
+        return values
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _Lowering(BaseNativeLowering):
     _name = "native_lowering_with_entry"
-
-    @property
-    def lowering_class(self):
-        return _Lower
+    lowering_class = _Lower
 
 
-class Compiler(CompilerBase):
-    """Numba's compiler, with our entry."""
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _LoweringOfKernel(BaseNativeLowering):
+    _name = "native_lowering_with_entry_of_kernel"
+    lowering_class = _LowerKernel
+
+
+class PlainCompiler(CompilerBase):
+    """Numba's compiler, with a plain entry."""
+
+    lowering = _Lowering
 
     def define_pipelines(self):
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [(_Lowering if one is NativeLowering else one, does) for one, does in passes.passes]
+        passes.passes = [(self.lowering if one is NativeLowering else one, does) for one, does in passes.passes]
         passes.finalize()
         return [passes]
+
+
+class KernelCompiler(PlainCompiler):
+    """Numba's compiler, with the entry of a kernel."""
+
+    lowering = _LoweringOfKernel

@@ -17,6 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from rot180.kernels.compiling import callback
 from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import REGISTERS, TILE_ROWS
 from rot180.kernels.simd import lane_count, llvm_vector, multiply_add, vector_pointer
@@ -127,17 +128,14 @@ _gather_body = switched(
 )
 
 
-def _lane_tile(pixels, vectors, x, w, scale, shift, limits, y, taps, count, part, x_pixel, y_pixel):
-    _tile_body(pixels, vectors, (x, w, scale, shift, limits, y, taps, count, part, x_pixel, y_pixel))
-
-
-def _lane_gather(rows, columns, x, delta, dw, count, accumulate, strides):
-    _gather_body(rows, columns, (x, delta, dw, count, accumulate, strides))
-
-
 def _tile_signature(value):
     intp, address = types.intp, types.CPointer(value)
     return types.void(intp, intp, *[address] * 6, types.CPointer(types.int64), intp, intp, intp, intp)
+
+
+@callback(_tile_signature)
+def _lane_tile(pixels, vectors, x, w, scale, shift, limits, y, taps, count, part, x_pixel, y_pixel):
+    _tile_body(pixels, vectors, (x, w, scale, shift, limits, y, taps, count, part, x_pixel, y_pixel))
 
 
 def _gather_signature(value):
@@ -145,14 +143,19 @@ def _gather_signature(value):
     return types.void(intp, intp, *[address] * 3, intp, intp, types.CPointer(types.int64))
 
 
+@callback(_gather_signature)
+def _lane_gather(rows, columns, x, delta, dw, count, accumulate, strides):
+    _gather_body(rows, columns, (x, delta, dw, count, accumulate, strides))
+
+
 def lane_tile_address(dtype: Any) -> int:
     """Address of the compiled lane tile for float32 or float64."""
-    return address_of(_lane_tile, _tile_signature, dtype)
+    return address_of(_lane_tile, dtype)
 
 
 def lane_gather_address(dtype: Any) -> int:
     """Address of the compiled lane gather for float32 or float64."""
-    return address_of(_lane_gather, _gather_signature, dtype)
+    return address_of(_lane_gather, dtype)
 
 
 @intrinsic

@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 from numba import config, typeof
 from numba.core.compiler_lock import global_compiler_lock as compiling
-from numba.core.types import Type
 
 from rot180.files.system import is_windows
-from rot180.kernels.compiling import subroutine
-from rot180.kernels.entry import block_of, type_of
+from rot180.kernels.compiling import Addressed, routine, subroutine
+from rot180.kernels.entry import KernelCompiler, Types, block_of, type_of
 from rot180.kernels.team import (
     GIVE_WAY,
     LINE,
@@ -46,7 +45,7 @@ from rot180.kernels.team import (
     pause,
     replace_word,
     store_word,
-    take_address,
+    take,
 )
 
 SPINNING_SECONDS = 2e-4
@@ -66,14 +65,14 @@ _ACQUIRE, _RELEASE, _STOP = (2 * LINE + i for i in range(3, 6))
 _ACTIVE, _SLEEPS, _LOCK = 2 * LINE, 3 * LINE, 3 * LINE + 1
 
 
-@subroutine
+@routine
 def _alone(kernels, count):
     """Run a list of kernels in this thread."""
     for i in range(count):
         call_entry(load_word(kernels, 2 * i), Team(0, 1, 0), load_word(kernels, 2 * i + 1))
 
 
-@subroutine
+@routine
 def _lead(shared, kernels, count, threads):
     """Run a list of kernels with helpers, and return whether they have let go of it."""
     store_word(shared, _LIST, kernels)
@@ -87,20 +86,20 @@ def _lead(shared, kernels, count, threads):
     store_word(shared, STAGE, stage)
     store_word(shared, _FIRST_STAGE, stage)
     store_word(shared, _NUMBER, load_word(shared, _NUMBER) + 1)  # odd: open
-    _wake(shared, threads)
+    wake(shared, threads)
     team = Team(0, threads, shared)
     for i in range(count):
         call_entry(load_word(kernels, 2 * i), team, load_word(kernels, 2 * i + 1))
     store_word(shared, _NUMBER, load_word(shared, _NUMBER) + 1)  # even: closed
     for _ in range(_LETTING_GO):
-        if not _is_used(shared, threads):
-            return True
+        if not is_used(shared, threads):
+            return 1
         pause()
-    return False
+    return 0
 
 
 @subroutine
-def _wake(shared, threads):
+def wake(shared, threads):
     for thread in range(1, threads):
         own = THREADS + thread * WORDS_OF_THREAD
         if replace_word(shared, own + _SLEEPS, 1, 0):
@@ -108,15 +107,25 @@ def _wake(shared, threads):
 
 
 @subroutine
-def _is_used(shared, threads):
+def is_used(shared, threads):
     """Return whether a helper is still in the list of a launch."""
     for thread in range(1, threads):
         if load_word(shared, THREADS + thread * WORDS_OF_THREAD + _ACTIVE) != 0:
-            return True
-    return False
+            return 1
+    return 0
 
 
-@subroutine
+@routine
+def _wake(shared, threads):
+    wake(shared, threads)
+
+
+@routine
+def _is_used(shared, threads):
+    return is_used(shared, threads)
+
+
+@routine
 def _help(shared, thread, spins):
     """Take part in all launches until told to stop."""
     own = THREADS + thread * WORDS_OF_THREAD
@@ -154,7 +163,7 @@ def _sleep(shared, own, number):
         call_address(load_word(shared, _ACQUIRE), load_word(shared, own + _LOCK), 1)
 
 
-@subroutine
+@routine
 def _spin(count):
     for _ in range(count):
         pause()
@@ -191,7 +200,7 @@ class _Helpers:
         self._at = (self.shared - address) // 8
         spins = _spins(SPINNING_SECONDS)
         self._set(PATIENCE, spins)
-        self._set(TAKE, take_address())
+        self._set(TAKE, take.address(("i",) * 4))
         self._set(GIVE_WAY, _address_of_give_way())
         self._set(_ACQUIRE, _address(ctypes.pythonapi.PyThread_acquire_lock))
         self._set(_RELEASE, _address(ctypes.pythonapi.PyThread_release_lock))
@@ -266,28 +275,14 @@ def threads_in_use() -> int:
     return _chosen.threads or most_threads()
 
 
-class Kernel:
+class Kernel(Addressed):
     """A kernel, compiled for each combination of types that it is launched with."""
 
-    def __init__(self, dispatcher: Any) -> None:
-        self.dispatcher = dispatcher
-        self.__name__, self.__doc__ = dispatcher.__name__, dispatcher.__doc__
-        self._entries: dict[tuple[Type, ...], int] = {}
+    _compiler = KernelCompiler
 
-    def __repr__(self) -> str:
-        return f"<kernel {self.__name__}>"
-
-    def entry(self, types: tuple[Type, ...]) -> int:
-        """Return the address of its entry for arguments of these types: compiled, or loaded from Numba's cache."""
-        address = self._entries.get(types)
-        if address is None:
-            signature = (TEAM, *types)
-            self.dispatcher.compile(signature)
-            compiled = self.dispatcher.overloads[signature]
-            address = self._entries[types] = compiled.library.get_pointer_to_function(
-                compiled.fndesc.llvm_cfunc_wrapper_name
-            )
-        return address
+    def signature(self, types: Types) -> Any:
+        """Return what Numba compiles it for: the team comes first."""
+        return (TEAM, *super().signature(types))
 
     def __call__(self, *arguments: Any) -> None:
         """Launch it alone."""
@@ -301,18 +296,22 @@ class Launch:
     """
 
     def __init__(self, calls: Sequence[tuple[Kernel, tuple[Any, ...]]]) -> None:
-        entries = [kernel.entry(tuple(map(type_of, arguments))) for kernel, arguments in calls]
+        entries = [kernel.address(tuple(map(type_of, arguments))) for kernel, arguments in calls]
         blocks = [block_of(arguments) for _, arguments in calls]
         words = np.array([(entry, block.ctypes.data) for entry, block in zip(entries, blocks, strict=True)], np.int64)
         self._kept = words, blocks, [arguments for _, arguments in calls]
         self.words = words.ctypes.data, len(calls)
+
+    def alone(self) -> None:
+        """Launch in the calling thread alone: what is over before other threads are awake."""
+        _alone(*self.words)
 
     def __call__(self) -> None:
         """Launch."""
         global _helpers
         threads = min(_chosen.threads or most_threads(), most_threads())
         if threads == 1 or not _turn.acquire(blocking=False):
-            _alone(*self.words)
+            self.alone()
             return
         try:
             if _helpers is None:

@@ -2,7 +2,7 @@
 
 All take `count`, the number of images that the mean is taken over: if a batch is processed in parts, the count of all.
 `losses` (N,) float64 receives each image's loss, not yet divided; `hits` (N,) int64 receives 1 if the largest output is
-at the label, or at the first of the target's largest, else 0. `mean_loss` adds them in order. Delta may overwrite the
+at the label, or at the first of the target's largest, else 0. `sum_up` adds them in order. Delta may overwrite the
 outputs.
 """
 
@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 
-from rot180.kernels.compiling import subroutine
+from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.softmax_rows import exponentials, largest
+from rot180.kernels.team import split
 
 
-@subroutine
-def cross_entropy_of_labels(logits, labels, smoothing, count, dlogits, losses, hits):
+@kernel
+def cross_entropy_of_labels(team, logits, labels, smoothing, count, dlogits, losses, hits):
     """dlogits = (softmax(logits) - t) / count, where t is larger at the label by 1 - smoothing."""
     N, K = logits.shape
-    for n in range(N):
+    for n in split(team, N):
         at, label = largest(logits, n), labels[n]
         shift = logits[n, at]
         hits[n] = 1 if at == label else 0
@@ -37,11 +38,11 @@ def cross_entropy_of_labels(logits, labels, smoothing, count, dlogits, losses, h
             dlogits[n, k] = (dlogits[n, k] / total - wanted) / count
 
 
-@subroutine
-def cross_entropy_of_probabilities(logits, target, smoothing, count, dlogits, losses, hits):
+@kernel
+def cross_entropy_of_probabilities(team, logits, target, smoothing, count, dlogits, losses, hits):
     """dlogits = (softmax(logits) - t) / count, t = (1 - smoothing) * target + smoothing / K."""
     N, K = logits.shape
-    for n in range(N):
+    for n in split(team, N):
         at = largest(logits, n)
         shift = logits[n, at]
         hits[n] = 1 if at == largest(target, n) else 0
@@ -60,32 +61,32 @@ def cross_entropy_of_probabilities(logits, target, smoothing, count, dlogits, lo
             dlogits[n, k] = (dlogits[n, k] / total - wanted) / count
 
 
-@subroutine
-def delta_of_probabilities(probabilities, target, smoothing, dlogits):
+@kernel
+def delta_of_probabilities(team, probabilities, target, smoothing, dlogits):
     """dlogits = (p - t) / N, t = (1 - smoothing) * target + smoothing / K, for given probabilities."""
     N, K = probabilities.shape
-    for n in range(N):
+    for n in split(team, N):
         for k in range(K):
             wanted = (1 - smoothing) * target[n, k] + smoothing / K
             dlogits[n, k] = (probabilities[n, k] - wanted) / N
 
 
-@subroutine
-def squared_error_of_labels(y, labels, count, dy, losses, hits):
+@kernel
+def squared_error_of_labels(team, y, labels, count, dy, losses, hits):
     """dy = (y - t) / count, where t has a one at the label and zeros elsewhere."""
     N, K = y.shape
-    for n in range(N):
+    for n in split(team, N):
         hits[n] = 1 if largest(y, n) == labels[n] else 0
         losses[n] = 0.0
         for k in range(K):
             _square(y[n, k] - (1 if k == labels[n] else 0), n, k, count, dy, losses)
 
 
-@subroutine
-def squared_error_of_values(y, target, count, dy, losses, hits):
+@kernel
+def squared_error_of_values(team, y, target, count, dy, losses, hits):
     """dy = (y - target) / count."""
     N, K = y.shape
-    for n in range(N):
+    for n in split(team, N):
         hits[n] = 1 if largest(y, n) == largest(target, n) else 0
         losses[n] = 0.0
         for k in range(K):
@@ -98,11 +99,11 @@ def _square(difference, n, k, count, dy, losses):
     dy[n, k] = difference / count
 
 
-@subroutine
-def mean_loss(losses, hits, count):
-    """Return the sum of the losses over count, and the number of hits, added in order."""
-    loss, correct = 0.0, 0
-    for n in range(losses.shape[0]):
-        loss += losses[n]
-        correct += hits[n]
-    return loss / count, correct
+@kernel
+def sum_up(team, losses, hits, sums):
+    """Write the sums of the losses and the hits to `sums` (2,) float64."""
+    for _ in split(team, 1):
+        sums[0] = sums[1] = 0.0
+        for n in range(losses.shape[0]):
+            sums[0] += losses[n]
+            sums[1] += hits[n]

@@ -12,12 +12,11 @@ import llvmlite.binding as llvm
 from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 
-FEATURES = {
-    word[1:]
-    for word in (get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES).split(",")
-    if word.startswith("+")
-}
-MACHINE = llvm.get_process_triple().split("-")[0]
+_FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+FEATURES = {word[1:] for word in _FEATURES.split(",") if word.startswith("+")}
+TARGET = " ".join([llvm.get_process_triple(), config.CPU_NAME or llvm.get_host_cpu_name(), _FEATURES])
+"""What code is compiled for, all of it: code for another one may not run here."""
+MACHINE = TARGET.split("-")[0]
 IS_X86 = MACHINE in {"x86_64", "i386", "i686"}
 IS_ARM = MACHINE in {"aarch64", "arm64"}
 HAS_FMA = not IS_X86 or not FEATURES.isdisjoint({"fma", "fma4", "avx512f"})

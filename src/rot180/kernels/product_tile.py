@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from rot180.kernels.compiling import callback
 from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import TILE_ROWS, TILE_VECTORS
 from rot180.kernels.simd import llvm_vector
@@ -47,18 +48,19 @@ def _emit(builder, pixels, vectors, operands, dtype):
 _body = switched(_emit, [(p, v) for p in range(1, TILE_ROWS + 1) for v in range(1, TILE_VECTORS + 1)])
 
 
-def _product_tile(pixels, vectors, x, w, scale, shift, limits, other, y, count, part, how, ahead, strides):
-    _body(pixels, vectors, (x, w, scale, shift, limits, other, y, count, part, how, ahead, strides))
-
-
 def _signature(value):
     intp, address = types.intp, types.CPointer(value)
     return types.void(intp, intp, *[address] * 7, intp, intp, intp, address, types.CPointer(types.int64))
 
 
+@callback(_signature)
+def _product_tile(pixels, vectors, x, w, scale, shift, limits, other, y, count, part, how, ahead, strides):
+    _body(pixels, vectors, (x, w, scale, shift, limits, other, y, count, part, how, ahead, strides))
+
+
 def product_tile_address(dtype: Any) -> int:
     """Address of the compiled tile for float32 or float64."""
-    return address_of(_product_tile, _signature, dtype)
+    return address_of(_product_tile, dtype)
 
 
 @intrinsic

@@ -1,18 +1,18 @@
 """Softmax of rows, its logarithm, and their backward passes; rows (N, K), the formulas of `rot180.ops.softmax`.
 
 Exponentials are computed register by register, sums number by number in float64 and in the order of the row, so that
-they do not depend on the width of the registers. One thread does everything: compared with a whole network a batch of
-logits is small, and waking other threads takes as long. The result may be the operand.
+they do not depend on the width of the registers. The result may be the operand.
 """
 
 from __future__ import annotations
 
 import math
 
-from rot180.kernels.compiling import subroutine
+from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.exponential import exp_of_negative
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import lanes, pointer, splat
+from rot180.kernels.team import split
 
 
 @subroutine
@@ -41,21 +41,21 @@ def exponentials(x, y, n, shift):
     return total
 
 
-@subroutine
-def softmax_rows(x, y):
+@kernel
+def softmax_rows(team, x, y):
     """y_k = exp(x_k) / sum of exp(x_j)."""
     N, K = x.shape
-    for n in range(N):
+    for n in split(team, N):
         total = exponentials(x, y, n, x[n, largest(x, n)])
         for k in range(K):
             y[n, k] = y[n, k] / total
 
 
-@subroutine
-def softmax_backward_rows(dy, y, dx):
+@kernel
+def softmax_backward_rows(team, dy, y, dx):
     """dx = y * (dy - sum of dy_k y_k)."""
     N, K = y.shape
-    for n in range(N):
+    for n in split(team, N):
         mean = 0.0
         for k in range(K):
             mean += float(dy[n, k]) * float(y[n, k])
@@ -63,23 +63,23 @@ def softmax_backward_rows(dy, y, dx):
             dx[n, k] = y[n, k] * (dy[n, k] - mean)
 
 
-@subroutine
-def log_softmax_rows(x, y, scratch):
+@kernel
+def log_softmax_rows(team, x, y, scratch):
     """y_k = x_k - c - log sum of exp(x_j - c), c the largest; `scratch` of y's shape is overwritten."""
     N, K = x.shape
-    for n in range(N):
+    for n in split(team, N):
         shift = x[n, largest(x, n)]
         logarithm = math.log(exponentials(x, scratch, n, shift))
         for k in range(K):
             y[n, k] = float(x[n, k] - shift) - logarithm
 
 
-@subroutine
-def log_softmax_backward_rows(dy, y, dx):
+@kernel
+def log_softmax_backward_rows(team, dy, y, dx):
     """dx = dy - exp(y) * sum of dy_k."""
     N, K = y.shape
     L = lanes(y)
-    for n in range(N):
+    for n in split(team, N):
         summed = 0.0
         for k in range(K):
             summed += dy[n, k]

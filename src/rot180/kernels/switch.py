@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from threading import local
 from typing import Any
 
@@ -18,9 +17,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.numpy_support import from_dtype
 
-from rot180.kernels.compiling import callback
+from rot180.kernels.compiling import Callback
+from rot180.kernels.entry import Types
 
 _I64 = ir.IntType(64)
 _NOTHING = ir.FunctionType(ir.VoidType(), [])
@@ -64,35 +63,30 @@ def switched(emit: Emit, sizes: list[tuple[int, int]]) -> Any:
 
 
 class _Noting(local):
-    callbacks: list[tuple[Any, Any, np.dtype[Any]]] | None = None
+    tasks: list[tuple[Callback, Types]] | None = None
 
 
 _noting = _Noting()
 
 
 @contextmanager
-def noting_callbacks() -> Iterator[list[tuple[Any, Any, np.dtype[Any]]]]:
+def noting_callbacks() -> Iterator[list[tuple[Callback, Types]]]:
     """Only note, in the list, which callbacks the calling thread asks for; their addresses are 0."""
-    noted: list[tuple[Any, Any, np.dtype[Any]]] = []
-    before, _noting.callbacks = _noting.callbacks, noted
+    noted: list[tuple[Callback, Types]] = []
+    before, _noting.tasks = _noting.tasks, noted
     try:
         yield noted
     finally:
-        _noting.callbacks = before
+        _noting.tasks = before
 
 
-def address_of(function: Any, signature: Callable[[types.Type], Any], dtype: Any) -> int:
+def address_of(function: Callback, dtype: Any) -> int:
     """Return the address of a callback for float32 or float64."""
-    if _noting.callbacks is not None:
-        _noting.callbacks.append((function, signature, np.dtype(dtype)))
+    types = (np.dtype(dtype).str[1:],)
+    if _noting.tasks is not None:
+        _noting.tasks.append((function, types))
         return 0
-    return int(compiled(function, signature, np.dtype(dtype)).address)
-
-
-@cache
-def compiled(function: Any, signature: Callable[[types.Type], Any], dtype: np.dtype[Any]) -> Any:
-    """Compile a callback for float32 or float64, or load it from Numba's cache."""
-    return callback(function, signature(from_dtype(dtype)))
+    return function.address(types)
 
 
 def emit_call(builder, address, values):

@@ -11,7 +11,6 @@ is not running, because its core is another program's: only for units that it ha
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -21,7 +20,7 @@ from numba.core.datamodel import models, register_default
 from numba.core.imputils import RefType, iternext_impl
 from numba.extending import intrinsic, lower_builtin
 
-from rot180.kernels.compiling import callback, subroutine
+from rot180.kernels.compiling import routine, subroutine
 from rot180.kernels.processor import IS_ARM, IS_X86
 
 _I64 = ir.IntType(64)
@@ -142,7 +141,8 @@ def spin(shared, place, value):
             call_address(load_word(shared, GIVE_WAY), 0, 0)
 
 
-def _take(shared, thread, threads, count):
+@routine
+def take(shared, thread, threads, count):
     """Return the next units of a loop for a thread, from the first in the upper half of the word to before the lower.
 
     If all are taken, wait until they are done, and return 0.
@@ -182,16 +182,6 @@ def _take(shared, thread, threads, count):
         spin(shared, STAGE, stage)
     store_word(shared, own + OWN_STAGE, following)
     return 0
-
-
-def _take_signature(word):
-    return word(word, word, word, word)
-
-
-@cache
-def take_address() -> int:
-    """Address of the compiled function that takes units."""
-    return int(callback(_take, _take_signature(types.int64)).address)
 
 
 class _Units(types.SimpleIteratorType):

@@ -29,6 +29,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from rot180.kernels.compiling import callback
 from rot180.kernels.processor import IS_ARM, REGISTERS, TILE_ROWS, TILE_VECTORS
 from rot180.kernels.simd import (
     broadcast_element,
@@ -210,27 +211,29 @@ _tile_body = switched(
 _dot_body = switched(_emit_dot_tile, _sizes(DOT_ROWS, DOT_COLUMNS))
 
 
-def _tile(rows, vectors, a, b, c, count, accumulate, strides):
-    _tile_body(rows, vectors, (a, b, c, count, accumulate, strides))
-
-
-def _dot_tile(rows, columns, a, b, c, count, accumulate, strides):
-    _dot_body(rows, columns, (a, b, c, count, accumulate, strides))
-
-
 def _signature(value):
     intp, address = types.intp, types.CPointer(value)
     return types.void(intp, intp, address, address, address, intp, intp, types.CPointer(types.int64))
 
 
+@callback(_signature)
+def _tile(rows, vectors, a, b, c, count, accumulate, strides):
+    _tile_body(rows, vectors, (a, b, c, count, accumulate, strides))
+
+
+@callback(_signature)
+def _dot_tile(rows, columns, a, b, c, count, accumulate, strides):
+    _dot_body(rows, columns, (a, b, c, count, accumulate, strides))
+
+
 def tile_address(dtype: Any) -> int:
     """Address of the compiled tile for float32 or float64; compiled, or loaded from Numba's cache, on first call."""
-    return address_of(_tile, _signature, dtype)
+    return address_of(_tile, dtype)
 
 
 def dot_tile_address(dtype: Any) -> int:
     """Address of the compiled dot tile."""
-    return address_of(_dot_tile, _signature, dtype)
+    return address_of(_dot_tile, dtype)
 
 
 @intrinsic

@@ -63,7 +63,7 @@ def cross_entropy(
     weights = image_weights(logits, target, class_weights, "cross_entropy", sample_weights)
     if weights is not None:
         losses *= weights
-    return kernels.mean_loss(losses, hits, count)[0], probabilities
+    return _mean(losses, hits), probabilities
 
 
 def cross_entropy_backward(
@@ -116,7 +116,13 @@ def _squared_error(
     if weights is not None:
         losses *= weights
         dy *= weights[:, np.newaxis]
-    return kernels.mean_loss(losses, hits, count)[0], dy.reshape(y.shape)
+    return _mean(losses, hits), dy.reshape(y.shape)
+
+
+def _mean(losses: Array, hits: Array) -> float:
+    sums = np.empty(2)
+    kernels.sum_up(losses, hits, sums)
+    return float(sums[0] / len(losses))
 
 
 def _along(name: str, axis: int, kernel: Callable[..., Any], **operands: Array) -> Array:

@@ -17,6 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from rot180.kernels.compiling import callback
 from rot180.kernels.processor import REGISTERS
 from rot180.kernels.simd import broadcast, lane_count, llvm_vector, multiply_add, vector_pointer
 from rot180.kernels.switch import address_of, emit_call, switched
@@ -73,27 +74,29 @@ _gather_body = switched(_emit(True), _SIZES)
 _scatter_body = switched(_emit(False), _SIZES)
 
 
-def _gather(rows, columns, image, row, block, block_row, offsets, values, count):
-    _gather_body(rows, columns, (image, row, block, block_row, offsets, values, count))
-
-
-def _scatter(rows, columns, image, row, block, block_row, offsets, values, count):
-    _scatter_body(rows, columns, (image, row, block, block_row, offsets, values, count))
-
-
 def _signature(value):
     intp, address = types.intp, types.CPointer(value)
     return types.void(intp, intp, address, intp, address, intp, types.CPointer(types.int32), address, intp)
 
 
+@callback(_signature)
+def _gather(rows, columns, image, row, block, block_row, offsets, values, count):
+    _gather_body(rows, columns, (image, row, block, block_row, offsets, values, count))
+
+
+@callback(_signature)
+def _scatter(rows, columns, image, row, block, block_row, offsets, values, count):
+    _scatter_body(rows, columns, (image, row, block, block_row, offsets, values, count))
+
+
 def gather_address(dtype: Any) -> int:
     """Address of the compiled gather for float32 or float64."""
-    return address_of(_gather, _signature, dtype)
+    return address_of(_gather, dtype)
 
 
 def scatter_address(dtype: Any) -> int:
     """Address of the compiled scatter for float32 or float64."""
-    return address_of(_scatter, _signature, dtype)
+    return address_of(_scatter, dtype)
 
 
 @intrinsic

@@ -23,6 +23,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from rot180.kernels.compiling import callback
 from rot180.kernels.simd import (
     broadcast,
     lane_count,
@@ -215,18 +216,19 @@ _cases += [(4, what) for what in range(WEIGHTS, ADD + 1)]
 _body = switched(_emit_transform, _cases)
 
 
-def _transform(taps, what, source, target, scale, shift, other, bounds, count, part, rows, columns, steps):
-    _body(taps, what, (source, target, scale, shift, other, bounds, count, part, rows, columns, steps))
-
-
 def _signature(value):
     intp, address = types.intp, types.CPointer(value)
     return types.void(intp, intp, *[address] * 6, *[intp] * 4, types.CPointer(types.int64))
 
 
+@callback(_signature)
+def _transform(taps, what, source, target, scale, shift, other, bounds, count, part, rows, columns, steps):
+    _body(taps, what, (source, target, scale, shift, other, bounds, count, part, rows, columns, steps))
+
+
 def transform_address(dtype: Any) -> int:
     """Address of the compiled transforms for float32 or float64."""
-    return address_of(_transform, _signature, dtype)
+    return address_of(_transform, dtype)
 
 
 @intrinsic
