@@ -19,6 +19,8 @@ def test_a_fingerprint_changes_with_every_file_that_is_imported_and_with_no_othe
     (package / "kernels" / "middle.py").write_text("from rot180.ops.low import (\n    ONE,\n)\n")
     (package / "kernels" / "high.py").write_text("from rot180.kernels import middle\n")
     (package / "kernels" / "apart.py").write_text("")
+    for name in compiling._OF_NUMBA:  # which all code depends on
+        package.joinpath(*name.split(".")).with_suffix(".py").write_text("")
     monkeypatch.setattr(compiling, "_PACKAGE", package)
 
     def fingerprints() -> dict[str, str]:
@@ -32,7 +34,10 @@ def test_a_fingerprint_changes_with_every_file_that_is_imported_and_with_no_othe
     (package / "ops" / "low.py").write_text("ONE = 2\n")
     after = fingerprints()
     assert {name for name in before if before[name] != after[name]} == {"ops.low", "kernels.middle", "kernels.high"}
-    monkeypatch.setattr("numba.__version__", "0.0")  # whose caches the present one would empty
+    (package / "kernels" / "numba_types.py").write_text("ONE = 1\n")
+    assert not fingerprints().items() & after.items()
+    (package / "kernels" / "numba_types.py").write_text("")
+    monkeypatch.setattr(compiling, "_numba_version", lambda: "0.0")  # whose caches the present one would empty
     assert not fingerprints().items() & after.items()
     monkeypatch.undo()
     compiling._read.cache_clear()

@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numba import config
 
 from rot180.engine.batch_loss import BatchLoss, tasks_of
 from rot180.engine.governor import Governor
@@ -278,7 +277,7 @@ class CompiledEngine:
         return plan
 
     def _make_plan(self, count: int, kind: str) -> Plan:
-        threads = config.NUMBA_NUM_THREADS
+        threads = most_threads()
         with accounting() as account:
             if kind in ("inference", "steady"):
                 return make_plan(

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numba import config
 
 from rot180.kernels.averaging import ema
 from rot180.kernels.call import Call
+from rot180.kernels.launching import most_threads
 from rot180.kernels.memory import aligned
 from rot180.kernels.orthogonal_calls import Orthogonalize
 from rot180.nn.arena import Arena
@@ -35,7 +35,7 @@ class OrthogonalSteps:
             return aligned(shape, dtype)
 
         self._dtype = dtype
-        threads = config.NUMBA_NUM_THREADS
+        threads = most_threads()
         self._of_shape = {
             shape: Orthogonalize(shape, dtype, threads=threads, scratch=scratch) for shape in set(self.shapes.values())
         }

@@ -54,12 +54,10 @@ def threads() -> int:
 def most_threads() -> int:
     """Return how many cores the kernels may use: NUMBA_NUM_THREADS, by default the number available to the process.
 
-    Numba is only asked if it has been imported already: importing takes long.
+    The kernels are only asked if they have been imported already: importing takes long.
     """
-    if "numba" in sys.modules:
-        from numba import config
-
-        return int(config.NUMBA_NUM_THREADS)
+    if _LAUNCHING in sys.modules:
+        return int(sys.modules[_LAUNCHING].most_threads())
     given = os.environ.get("NUMBA_NUM_THREADS", "")
     if given.isdecimal() and int(given) > 0:
         return int(given)

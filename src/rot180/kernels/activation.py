@@ -23,10 +23,9 @@ from __future__ import annotations
 import math
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from rot180.kernels.compiling import kernel, subroutine
+from rot180.kernels.deferred import intrinsic, types
 from rot180.kernels.elementwise import (
     LEAKY_RELU,
     RELU,

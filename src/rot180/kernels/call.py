@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from rot180.kernels.deferred import Deferred
 from rot180.ops.types import Array
 
-unpacked = to_fixed_tuple
+unpacked = Deferred(lambda: import_module("numba.np.unsafe.ndarray").to_fixed_tuple)
 """In a kernel, `Sizes(*unpacked(sizes, count))` names the numbers that `packed` made an array of."""
 
 

@@ -11,28 +11,31 @@ which empties the folders of others: in the user's cache, or in NUMBA_CACHE_DIR.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Mapping
 from ctypes import CFUNCTYPE, c_int64
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numba
 import numpy as np
 import platformdirs
-from numba import njit
-from numba.core import config, sigutils
-from numba.np.numpy_support import from_dtype
 
-from rot180.kernels.entry import PlainCompiler, Types, numba_type
+from rot180.kernels.deferred import Deferred
+from rot180.kernels.entry import Types
 from rot180.kernels.machine_code import load, save
 from rot180.kernels.processor import TARGET
 
 _PACKAGE = Path(__file__).parents[1]
-# Parsing fifty modules would take a quarter of a second. What is imported inside a function, no kernel calls.
+_OF_NUMBA = "kernels.numba_entry", "kernels.numba_types"
+"""Modules that decide about the code of all kernels, and are imported when the first one is compiled."""
+# Parsing fifty modules would take a quarter of a second. What else is imported inside a function, no kernel calls.
 _IMPORT = re.compile(rf"^from {_PACKAGE.name}\.([\w.]+) import (\([^)]*\)|.*)$", re.MULTILINE)
 _DECLARED = re.compile(r'^declare [^@]*@"?([^"(\s]+)"?\(', re.MULTILINE)
+_CACHE = Path(os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("rot180"))
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
     "boundscheck": False,
@@ -54,13 +57,25 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def subroutine(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call."""
+    return Deferred(partial(_cached, function))
+
+
+def _cached(function: Callable[..., Any]) -> Any:
+    """Return a function as Numba compiles and caches it, in the folder of its source file."""
+    from numba.core import config
+
     given = config.CACHE_DIR
-    # Where Numba caches is decided here and now.
     config.CACHE_DIR = str(folder_of(function))
     try:
-        return njit(cache=True, **_OPTIONS)(function)
+        return _numba().njit(cache=True, **_OPTIONS)(function)
     finally:
         config.CACHE_DIR = given
+
+
+def _numba() -> Any:
+    """Return Numba, knowing our types."""
+    import_module("rot180.kernels.numba_types")
+    return import_module("numba")
 
 
 def callback(signature: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callback]:
@@ -87,7 +102,7 @@ class Addressed:
         As it is written.
     """
 
-    _compiler: ClassVar[type[PlainCompiler]] = PlainCompiler
+    _compiler = "PlainCompiler"
     _options: ClassVar[Mapping[str, Any]] = _OPTIONS
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -100,6 +115,8 @@ class Addressed:
 
     def signature(self, types: Types) -> Any:
         """Return what Numba compiles it for."""
+        from rot180.kernels.numba_entry import numba_type
+
         return tuple(map(numba_type, types))
 
     def address(self, types: Types) -> int:
@@ -122,6 +139,8 @@ class Addressed:
 
     def compile(self, types: Types) -> None:
         """Compile it for these types, and write the code to its file."""
+        from numba.core import sigutils
+
         signature = self.signature(types)
         self._dispatcher.compile(signature)
         compiled = self._dispatcher.overloads[sigutils.normalize_signature(signature)[0]]
@@ -134,7 +153,8 @@ class Addressed:
 
     @cached_property
     def _dispatcher(self) -> Any:
-        return njit(pipeline_class=self._compiler, no_cpython_wrapper=True, **self._options)(self.function)
+        compiler = getattr(import_module("rot180.kernels.numba_entry"), self._compiler)
+        return _numba().njit(pipeline_class=compiler, no_cpython_wrapper=True, **self._options)(self.function)
 
     def _path(self, types: Types) -> Path | None:
         if not Path(self.function.__code__.co_filename).is_relative_to(_PACKAGE):
@@ -168,6 +188,8 @@ class Callback(Addressed):
 
     def signature(self, types: Types) -> Any:
         """Return its signature for the type of an array's elements."""
+        from numba.np.numpy_support import from_dtype
+
         (dtype,) = types
         return self._signature(from_dtype(np.dtype(dtype)))
 
@@ -175,8 +197,7 @@ class Callback(Addressed):
 def folder_of(function: Callable[..., Any]) -> Path:
     """Return the folder for what is compiled of the source file of a function."""
     path = Path(function.__code__.co_filename).relative_to(_PACKAGE).with_suffix("")
-    base = Path(config.CACHE_DIR) if config.CACHE_DIR else Path(platformdirs.user_cache_dir("rot180"))
-    return base / f"kernels-{fingerprint('.'.join(path.parts))}"
+    return _CACHE / f"kernels-{fingerprint('.'.join(path.parts))}"
 
 
 @cache
@@ -185,8 +206,9 @@ def fingerprint(name: str) -> str:
 
     The name is relative to the package, such as `kernels.tile`.
     """
-    digest = hashlib.sha256(numba.__version__.encode())
-    waiting, seen = [name], {name}
+    digest = hashlib.sha256(_numba_version().encode())
+    waiting = [name, *_OF_NUMBA]
+    seen = set(waiting)
     while waiting:
         source, imported = _read(waiting.pop())
         digest.update(source)
@@ -194,6 +216,11 @@ def fingerprint(name: str) -> str:
         waiting += found
         seen.update(found)
     return digest.hexdigest()[:16]
+
+
+@cache
+def _numba_version() -> str:
+    return version("numba")
 
 
 @cache

@@ -20,15 +20,13 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from rot180.kernels.compiling import subroutine
+from rot180.kernels.deferred import intrinsic, types
 from rot180.kernels.processor import HAS_FMA
 from rot180.kernels.simd import fma, multiply_add, round_to_power, select, splat
 
 _LN2_BEYOND_FLOAT64 = 2.3190468138462996e-17
-_BITS_OF_R = {types.float32: 8, types.float64: 11}
 
 
 @intrinsic
@@ -36,7 +34,7 @@ def _constants(typingctx, x):
     """1/ln 2, hi, lo and the limit in every lane."""
     bits, limit = (24, -87.0) if x.dtype == types.float32 else (53, -708.0)
     if not HAS_FMA:
-        bits -= _BITS_OF_R[x.dtype]
+        bits -= 8 if x.dtype == types.float32 else 11  # those of r
     hi = round(math.ldexp(math.log(2), bits)) / 2.0**bits
     values = (1 / math.log(2), hi, math.log(2) - hi + _LN2_BEYOND_FLOAT64, limit)
     signature = types.UniTuple(x, 4)(x)

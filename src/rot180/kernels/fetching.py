@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+
+from rot180.kernels.deferred import cgutils, intrinsic, types
 
 
 @intrinsic

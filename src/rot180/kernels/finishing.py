@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils
 
+from rot180.kernels.deferred import cgutils
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.simd import broadcast, masked_load, masked_store, multiply_add, vector_pointer
 from rot180.ops.types import Array

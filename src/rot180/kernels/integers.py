@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.simd import first_lanes, vector_pointer
 
 _I32 = ir.IntType(32)

@@ -14,18 +14,18 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
+import sys
 from collections.abc import Sequence
+from functools import cache
 from threading import Lock, Thread, local
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numba import config, typeof
-from numba.core.compiler_lock import global_compiler_lock as compiling
 
 from rot180.files.system import is_windows
 from rot180.kernels.compiling import Addressed, routine, subroutine
-from rot180.kernels.entry import KernelCompiler, Types, block_of, type_of
+from rot180.kernels.entry import Types, block_of, type_of
 from rot180.kernels.team import (
     GIVE_WAY,
     LINE,
@@ -50,9 +50,6 @@ from rot180.kernels.team import (
 
 SPINNING_SECONDS = 2e-4
 """How long a helper waits for the next launch before it sleeps: longer than Python takes between two launches."""
-
-TEAM = typeof(Team(0, 1, 0))
-"""The type of a kernel's first argument."""
 
 _MOST_LOOPS = 64
 """More loops over `split` than any kernel has."""
@@ -249,20 +246,37 @@ def _after_fork() -> None:
     _helpers, _turn = None, Lock()  # threads do not exist in the child, nor whoever held the lock
 
 
+def _before_fork() -> None:
+    """Wait until no thread compiles: in the child, nobody would ever release Numba's lock."""
+    numba = sys.modules.get("numba.core.compiler_lock")
+    if numba is not None:
+        numba.global_compiler_lock.acquire()
+        _held.append(numba.global_compiler_lock)
+
+
+def _release() -> None:
+    while _held:
+        _held.pop().release()
+
+
 atexit.register(_stop)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-    # No thread may be compiling while a process is forked: in the child, nobody would ever release Numba's lock.
-    os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=_release, after_in_child=_release)
 
+_held: list[Any] = []
 _chosen = _Chosen()
 _turn = Lock()
 _helpers: _Helpers | None = None
 
 
+@cache
 def most_threads() -> int:
     """Return how many threads a team has at most."""
-    return int(config.NUMBA_NUM_THREADS)
+    given = os.environ.get("NUMBA_NUM_THREADS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_threads(count: int) -> None:
@@ -278,11 +292,13 @@ def threads_in_use() -> int:
 class Kernel(Addressed):
     """A kernel, compiled for each combination of types that it is launched with."""
 
-    _compiler = KernelCompiler
+    _compiler = "KernelCompiler"
 
     def signature(self, types: Types) -> Any:
         """Return what Numba compiles it for: the team comes first."""
-        return (TEAM, *super().signature(types))
+        from numba import typeof
+
+        return (typeof(Team(0, 1, 0)), *super().signature(types))
 
     def __call__(self, *arguments: Any) -> None:
         """Launch it alone."""

@@ -19,12 +19,11 @@ from __future__ import annotations
 import math
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from rot180.kernels.activation import value_row
 from rot180.kernels.channelwise import rows_of_block
 from rot180.kernels.compiling import kernel, subroutine
+from rot180.kernels.deferred import intrinsic, types
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.moments import add_moments, moments_of_channel
 from rot180.kernels.normalization import (

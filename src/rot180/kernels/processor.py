@@ -6,15 +6,27 @@ decide here, so an AVX2 build can be made and tested on an AVX-512 machine.
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
-from numba.core import config
-from numba.core.codegen import get_host_cpu_features
 
-_FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+
+def _features() -> str:
+    given = os.environ.get("NUMBA_CPU_FEATURES")
+    if given is not None:
+        return given
+    found = llvm.get_host_cpu_features()
+    # Numba does without AVX on processors that are slower with it, of which none has AVX2, and where it is told to.
+    if found.get("avx", False) and (not found.get("avx2", False) or "NUMBA_ENABLE_AVX" in os.environ):
+        return str(import_module("numba.core.codegen").get_host_cpu_features())
+    return str(found.flatten())
+
+
+_FEATURES = _features()
 FEATURES = {word[1:] for word in _FEATURES.split(",") if word.startswith("+")}
-TARGET = " ".join([llvm.get_process_triple(), config.CPU_NAME or llvm.get_host_cpu_name(), _FEATURES])
+TARGET = " ".join([llvm.get_process_triple(), os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name(), _FEATURES])
 """What code is compiled for, all of it: code for another one may not run here."""
 MACHINE = TARGET.split("-")[0]
 IS_X86 = MACHINE in {"x86_64", "i386", "i686"}

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from rot180.kernels.compiling import callback
+from rot180.kernels.deferred import intrinsic, types
 from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import TILE_ROWS, TILE_VECTORS
 from rot180.kernels.simd import llvm_vector

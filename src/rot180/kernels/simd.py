@@ -14,16 +14,12 @@ vectorizer reach half the speed or less, because it cannot prove that arrays do 
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.datamodel import models, register_default
-from numba.extending import intrinsic, lower_builtin, type_callable
 
+from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.processor import HAS_FMA, HAS_MASKS, IS_ARM, VECTOR_BYTES
 
 _I32 = ir.IntType(32)
@@ -35,33 +31,21 @@ def lane_count(dtype: types.Float) -> int:
     return VECTOR_BYTES // (dtype.bitwidth // 8)
 
 
-class Vector(types.Type):
-    """Numba's name for a register of floats, or of the booleans from comparing two of them."""
-
-    def __init__(self, dtype: types.Type, count: int) -> None:
-        self.dtype, self.count = dtype, count
-        super().__init__(name=f"Vector({dtype}, {count})")
-
-
-@register_default(Vector)
-class _VectorModel(models.PrimitiveModel):
-    def __init__(self, manager, kind):
-        super().__init__(manager, kind, ir.VectorType(_element(kind.dtype), kind.count))
-
-
-def _element(dtype):
+def element_of(dtype):
     if dtype == types.boolean:
         return ir.IntType(1)
     return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
 
 
 def _vector(dtype):
+    from rot180.kernels.numba_types import Vector
+
     return Vector(dtype, lane_count(dtype))
 
 
 def llvm_vector(dtype):
     """The LLVM type of a register of `dtype`."""
-    return ir.VectorType(_element(dtype), lane_count(dtype))
+    return ir.VectorType(element_of(dtype), lane_count(dtype))
 
 
 def _suffix(vector_type):
@@ -362,37 +346,6 @@ def round_to_power(typingctx, a):
         return context.make_tuple(builder, sig.return_type, [rounded, power])
 
     return signature, codegen
-
-
-def _define_operators():
-    arithmetic = {
-        operator.add: "fadd",
-        operator.sub: "fsub",
-        operator.mul: "fmul",
-        operator.truediv: "fdiv",
-    }
-    for symbol, instruction in arithmetic.items():
-
-        @type_callable(symbol)
-        def _type_arithmetic(context):
-            return lambda a, b: a if isinstance(a, Vector) and a == b else None
-
-        @lower_builtin(symbol, Vector, Vector)
-        def _lower_arithmetic(context, builder, sig, args, instruction=instruction):
-            return getattr(builder, instruction)(*args)
-
-    for symbol, comparison in {operator.gt: ">", operator.ge: ">=", operator.lt: "<", operator.eq: "=="}.items():
-
-        @type_callable(symbol)
-        def _type_comparison(context):
-            return lambda a, b: Vector(types.boolean, a.count) if isinstance(a, Vector) and a == b else None
-
-        @lower_builtin(symbol, Vector, Vector)
-        def _lower_comparison(context, builder, sig, args, comparison=comparison):
-            return builder.fcmp_ordered(comparison, *args)
-
-
-_define_operators()
 
 
 def lane_count_of(dtype: Any) -> int:

@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from rot180.kernels.compiling import Callback
+from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.entry import Types
 
 _I64 = ir.IntType(64)

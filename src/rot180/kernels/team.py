@@ -14,13 +14,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.datamodel import models, register_default
-from numba.core.imputils import RefType, iternext_impl
-from numba.extending import intrinsic, lower_builtin
 
 from rot180.kernels.compiling import routine, subroutine
+from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.processor import IS_ARM, IS_X86
 
 _I64 = ir.IntType(64)
@@ -50,7 +46,7 @@ class Team(NamedTuple):
     """Address of the words that they share; unused by a thread alone."""
 
 
-def _word(builder, address, place):
+def word_at(builder, address, place):
     return builder.gep(builder.inttoptr(address, _I64.as_pointer()), [place])
 
 
@@ -59,7 +55,7 @@ def load_word(typingctx, address, place):
     """Read a word that another thread may write, and see all that it wrote before."""
 
     def codegen(context, builder, sig, args):
-        return builder.load_atomic(_word(builder, *args), "seq_cst", 8)
+        return builder.load_atomic(word_at(builder, *args), "seq_cst", 8)
 
     return types.int64(types.int64, types.int64), codegen
 
@@ -70,7 +66,7 @@ def store_word(typingctx, address, place, value):
 
     def codegen(context, builder, sig, args):
         address, place, value = args
-        builder.store_atomic(value, _word(builder, address, place), "seq_cst", 8)
+        builder.store_atomic(value, word_at(builder, address, place), "seq_cst", 8)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
@@ -82,7 +78,7 @@ def add_to_word(typingctx, address, place, value):
 
     def codegen(context, builder, sig, args):
         address, place, value = args
-        builder.atomic_rmw("add", _word(builder, address, place), value, "seq_cst")
+        builder.atomic_rmw("add", word_at(builder, address, place), value, "seq_cst")
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
@@ -94,7 +90,7 @@ def replace_word(typingctx, address, place, old, new):
 
     def codegen(context, builder, sig, args):
         address, place, old, new = args
-        pair = builder.cmpxchg(_word(builder, address, place), old, new, "seq_cst", "seq_cst")
+        pair = builder.cmpxchg(word_at(builder, address, place), old, new, "seq_cst", "seq_cst")
         return builder.extract_value(pair, 1)
 
     return types.boolean(types.int64, types.int64, types.int64, types.int64), codegen
@@ -184,30 +180,13 @@ def take(shared, thread, threads, count):
     return 0
 
 
-class _Units(types.SimpleIteratorType):
-    """The units that a thread runs, as an iterator."""
-
-    def __init__(self):
-        super().__init__("Units", types.int64)
-
-
-_units = _Units()
-
-
-@register_default(_Units)
-class _UnitsModel(models.StructModel):
-    def __init__(self, manager, kind):
-        pointer = types.CPointer(types.int64)
-        members = [("thread", types.int64), ("threads", types.int64), ("shared", types.int64), ("count", types.int64)]
-        super().__init__(manager, kind, [*members, ("unit", pointer), ("end", pointer)])
-
-
 @intrinsic
 def split(typingctx, team, count):
     """Return the units that this thread runs, of those from 0 to `count`."""
+    from rot180.kernels.numba_types import UNITS
 
     def codegen(context, builder, sig, args):
-        units = cgutils.create_struct_proxy(_units)(context, builder)
+        units = cgutils.create_struct_proxy(UNITS)(context, builder)
         units.thread, units.threads, units.shared = (builder.extract_value(args[0], i) for i in range(3))
         units.count = args[1]
         alone = builder.icmp_signed("==", units.threads, ir.Constant(_I64, 1))
@@ -216,34 +195,7 @@ def split(typingctx, team, count):
         builder.store(builder.select(alone, units.count, ir.Constant(_I64, 0)), units.end)
         return units._getvalue()
 
-    return _units(team, types.int64), codegen
-
-
-@lower_builtin("getiter", _Units)
-def _getiter(context, builder, sig, args):
-    return args[0]
-
-
-@lower_builtin("iternext", _Units)
-@iternext_impl(RefType.UNTRACKED)
-def _iternext(context, builder, sig, args, result):
-    units = cgutils.create_struct_proxy(_units)(context, builder, args[0])
-    shared = builder.icmp_signed(">", units.threads, ir.Constant(_I64, 1))
-    is_end = builder.icmp_signed(">=", builder.load(units.unit), builder.load(units.end))
-    with builder.if_then(builder.and_(shared, is_end), likely=False):
-        kind = ir.FunctionType(_I64, [_I64] * 4)
-        take = builder.load(_word(builder, units.shared, ir.Constant(_I64, TAKE)))
-        word = builder.call(
-            builder.inttoptr(take, kind.as_pointer()), [units.shared, units.thread, units.threads, units.count]
-        )
-        builder.store(builder.lshr(word, ir.Constant(_I64, STAGE_SHIFT)), units.unit)
-        builder.store(builder.and_(word, ir.Constant(_I64, (1 << STAGE_SHIFT) - 1)), units.end)
-    unit = builder.load(units.unit)
-    is_valid = builder.icmp_signed("<", unit, builder.load(units.end))
-    result.set_valid(is_valid)
-    with builder.if_then(is_valid):
-        result.yield_(unit)
-        builder.store(builder.add(unit, ir.Constant(_I64, 1)), units.unit)
+    return UNITS(team, types.int64), codegen
 
 
 @intrinsic

@@ -25,11 +25,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from rot180.kernels.compiling import callback
+from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.processor import IS_ARM, REGISTERS, TILE_ROWS, TILE_VECTORS
 from rot180.kernels.simd import (
     broadcast_element,

@@ -9,10 +9,9 @@ once, shortly before the square is used.
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from rot180.kernels.compiling import subroutine
+from rot180.kernels.deferred import intrinsic, types
 from rot180.kernels.simd import advance, lane_count, lanes, llvm_vector, pointer, prefetch, vector_pointer
 
 _I64 = ir.IntType(64)

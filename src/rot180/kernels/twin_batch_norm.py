@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import config
 
 from rot180 import ops
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.launching import most_threads
 from rot180.kernels.normalization_calls import Normalization
 from rot180.kernels.operands import as_maps, contiguous, float_type
 from rot180.ops.batch_norm import check_count
@@ -69,7 +69,7 @@ def _calls(maps: FeatureMap, gamma: Array, beta: Array, mean: Array, var: Array,
     def scratch(shape: tuple[int, ...], dtype: Any = dtype) -> Array:
         return np.empty(shape, dtype)
 
-    return Normalization(gamma, beta, mean, var, eps, threads=config.NUMBA_NUM_THREADS, scratch=scratch)
+    return Normalization(gamma, beta, mean, var, eps, threads=most_threads(), scratch=scratch)
 
 
 def _maps(x: Array, dtype: Any) -> FeatureMap:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import config
 
 from rot180 import ops
 from rot180.kernels import across_channels
 from rot180.kernels.joins import copy_channels
+from rot180.kernels.launching import most_threads
 from rot180.kernels.operands import as_maps, contiguous, float_type, integers
 from rot180.ops.types import Array
 
@@ -80,4 +80,4 @@ def local_response_norm_backward(
 
 
 def _scratch(maps: Array) -> Array:
-    return np.empty((config.NUMBA_NUM_THREADS, 3, maps.shape[3]), maps.dtype)
+    return np.empty((most_threads(), 3, maps.shape[3]), maps.dtype)

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numba import config
 
 from rot180.errors import ShapeError
 from rot180.kernels.call import Call, Scratch, packed
@@ -18,6 +17,7 @@ from rot180.kernels.convolution_calls import Convolution
 from rot180.kernels.copying import copy
 from rot180.kernels.feature_map import NO_PADDING, FeatureMap, Sides, new_map
 from rot180.kernels.finishing import biased
+from rot180.kernels.launching import most_threads
 from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type
 from rot180.kernels.pointwise_calls import Pointwise, is_pointwise
@@ -131,7 +131,7 @@ def conv2d_backward(
         dw = depthwise_weight_gradient(delta.array, contiguous(x, dtype), g, w.shape)
     elif "w" in wanted and filters_weights(algorithm, g, groups, w.shape, len(x)):
         dw = np.empty(w.shape, dtype)
-        image, threads = _in_room(contiguous(x, dtype), g.padding), config.NUMBA_NUM_THREADS
+        image, threads = _in_room(contiguous(x, dtype), g.padding), most_threads()
         weight_gradient_by_tiles(image, delta, dw, g, threads=threads, scratch=_scratch(dw))()
     elif "w" in wanted:
         dw = np.zeros(w.shape, dtype)  # stays so if there are no images
@@ -146,11 +146,11 @@ def conv2d_backward(
 
 
 def _calls(w: Array, g: Geometry, groups: int, count: int) -> Convolution:
-    return Convolution(w, g, groups, count=count, threads=config.NUMBA_NUM_THREADS, scratch=_scratch(w))
+    return Convolution(w, g, groups, count=count, threads=most_threads(), scratch=_scratch(w))
 
 
 def _products(w: Array, g: Geometry) -> Pointwise:
-    return Pointwise(w, g, threads=config.NUMBA_NUM_THREADS, scratch=_scratch(w))
+    return Pointwise(w, g, threads=most_threads(), scratch=_scratch(w))
 
 
 def _scratch(w: Array) -> Scratch:
@@ -160,7 +160,7 @@ def _scratch(w: Array) -> Scratch:
 def _filtering(w: Array, g: Geometry, count: int, dtype: np.dtype[Any]) -> Winograd:
     taps = aligned(w.shape, dtype)  # room for a register after the end
     taps[...] = w
-    return Winograd(taps, g, count=count, threads=config.NUMBA_NUM_THREADS, scratch=_scratch(taps))
+    return Winograd(taps, g, count=count, threads=most_threads(), scratch=_scratch(taps))
 
 
 def _padded(x: Array, padding: Sides, dtype: np.dtype[Any]) -> FeatureMap:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import config
 
 from rot180 import ops
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.launching import most_threads
 from rot180.kernels.normalization_within_calls import GroupNormalization, LayerNormalization
 from rot180.kernels.operands import as_maps, contiguous, float_type
 from rot180.ops.group_norm import _grouped, _last_axes
@@ -88,7 +88,7 @@ def instance_norm_backward(dy: Array, x: Array, gamma: Array, *, eps: float = 1e
 
 def _group(gamma: Array, beta: Array, groups: int, eps: float, dtype: np.dtype[Any]) -> GroupNormalization:
     gamma, beta = contiguous(gamma, dtype), contiguous(beta, dtype)
-    threads = config.NUMBA_NUM_THREADS
+    threads = most_threads()
     return GroupNormalization(gamma, beta, int(groups), eps, threads=threads, scratch=_scratch(dtype))
 
 

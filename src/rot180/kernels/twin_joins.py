@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import config
 
 from rot180 import ops
 from rot180.kernels import addition
 from rot180.kernels import joins as compiled
 from rot180.kernels.channelwise import period_of
 from rot180.kernels.elementwise import MULTIPLY, combine
+from rot180.kernels.launching import most_threads
 from rot180.kernels.operands import as_maps, contiguous, float_type, integers
 from rot180.kernels.twin_elementwise import binary, rows_of
 from rot180.memory import require
@@ -90,4 +90,4 @@ def _copy(x: Array, y: Array, start: int, to: int, count: int) -> None:
 
 
 def _scratch(x: Array) -> Array:
-    return np.empty((config.NUMBA_NUM_THREADS, 2, period_of(x.shape[3], x.shape[2], x.dtype)), x.dtype)
+    return np.empty((most_threads(), 2, period_of(x.shape[3], x.shape[2], x.dtype)), x.dtype)

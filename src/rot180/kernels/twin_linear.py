@@ -6,11 +6,11 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from numba import config
 
 from rot180.errors import ArgumentError, ShapeError
 from rot180.kernels import linear_calls
 from rot180.kernels.call import Scratch
+from rot180.kernels.launching import most_threads
 from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type
 from rot180.ops.linear import _check
@@ -31,7 +31,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
     weights[...] = w
     bias = np.zeros(0, dtype) if b is None else contiguous(b, dtype)
     y = np.empty((len(x), w.shape[1]), dtype)
-    threads = config.NUMBA_NUM_THREADS
+    threads = most_threads()
     linear_calls.multiply(contiguous(x, dtype), weights, bias, y, threads=threads, scratch=_scratch(dtype))()
     return y
 
@@ -59,7 +59,7 @@ def linear_backward(
     x = contiguous(x if dw is not None else x[:, :0], dtype)
     update = linear_calls.keep(np.empty((0, w.shape[1]), dtype) if dw is None else dw)
     sums = np.empty(0, dtype) if db is None else db
-    threads = config.NUMBA_NUM_THREADS
+    threads = most_threads()
     linear_calls.weight_gradient(x, delta, sums, update, threads=threads, scratch=_scratch(dtype))()
     return dx, dw, db
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import config
-
 from rot180.errors import ShapeError
 from rot180.kernels.averaging import ema
+from rot180.kernels.launching import most_threads
 from rot180.kernels.memory import aligned
 from rot180.kernels.operands import contiguous, float_type
 from rot180.kernels.orthogonal_calls import Orthogonalize
@@ -47,4 +46,4 @@ def _orthogonalize(matrix: Array, factor: float) -> None:
     def scratch(shape: tuple[int, ...], dtype: Any = matrix.dtype) -> Array:
         return aligned(shape, dtype)
 
-    Orthogonalize(matrix.shape, matrix.dtype, threads=config.NUMBA_NUM_THREADS, scratch=scratch)(matrix, factor)
+    Orthogonalize(matrix.shape, matrix.dtype, threads=most_threads(), scratch=scratch)(matrix, factor)

@@ -13,11 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from rot180.kernels.compiling import callback
+from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.processor import REGISTERS
 from rot180.kernels.simd import broadcast, lane_count, llvm_vector, multiply_add, vector_pointer
 from rot180.kernels.switch import address_of, emit_call, switched

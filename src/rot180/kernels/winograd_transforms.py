@@ -19,11 +19,9 @@ from contextlib import nullcontext
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from rot180.kernels.compiling import callback
+from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.simd import (
     broadcast,
     lane_count,
