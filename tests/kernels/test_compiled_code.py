@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 from assembly import inner_loops, products, stack_visits
 from numba import cfunc, types
 
