@@ -44,7 +44,8 @@ def _run(arguments: list[str], environment: dict[str, str]) -> tuple[float, str]
 
 def measure(threads: int, trials: int, mnist: Path | None) -> dict[str, Any]:
     """Measure each wait in new processes; if one cannot be measured, return why."""
-    environment = thread_environment(threads)
+    # As for users, Python keeps the bytecode of modules.
+    environment = {**thread_environment(threads), "PYTHONDONTWRITEBYTECODE": ""}
     python = sys.executable
     result: dict[str, Any] = {}
 

@@ -8,24 +8,26 @@ downloads it and the others wait.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import re
 import string
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urljoin, urlsplit
 
 from rot180.data.options import Progress, _silent
 from rot180.errors import DataError
 from rot180.files import make_folder, open_descriptor, publish, system
+
+if TYPE_CHECKING:
+    # Where they are used, they are imported: that takes as long as a network takes to be built.
+    import urllib.error
+    import urllib.request
 
 ATTEMPTS = 4
 """How often a mirror is tried; after a broken connection, the download resumes where it stopped."""
@@ -259,6 +261,9 @@ def read_url(
 
 def _open(url: str, offset: int, timeout: float, token: str | None = None) -> Any:
     """Return a server's response, following redirects to HTTP addresses; a token stays with the first server."""
+    import urllib.error
+    import urllib.request
+
     server = urlsplit(url)[:2]
     for _ in range(REDIRECTIONS + 1):
         with _network(timeout):
@@ -297,6 +302,9 @@ def _refusal(error: urllib.error.HTTPError) -> _Broken | _Useless:
 @contextmanager
 def _network(timeout: float) -> Iterator[None]:
     """Turn network errors into `_Broken` and `_Useless`, so that they are not mistaken for disk errors."""
+    import http.client
+    import urllib.error
+
     try:
         yield
     except TimeoutError:
@@ -317,6 +325,8 @@ def _network(timeout: float) -> Iterator[None]:
 
 def _opener() -> urllib.request.OpenerDirector:
     """Return an opener for HTTP only, which leaves redirects to `_open`."""
+    import urllib.request
+
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
