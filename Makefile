@@ -32,7 +32,9 @@ help:
 train: .venv/.run
 	@$(BIN)/rot180 train $(ARGS)
 
-# Two processes, a file at a time, in the order of tests/conftest.py: the kernels use all cores themselves.
+# Two processes, a file at a time, in the order of tests/conftest.py: the kernels use all cores themselves. Bytecode is
+# kept even where the environment forbids it: the tests start many processes, and each would compile the sources anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/.dev
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
