@@ -79,11 +79,11 @@ def test_any_geometry(data: Any, taps: int, channels: int, filters: int, count: 
 
 
 @pytest.mark.parametrize(
-    ("count", "size", "channels", "filters"), [(20, 17, 24, 40), (3, 9, 200, 136), (40, 6, 150, 70)]
+    ("count", "size", "channels", "filters"), [(20, 17, 24, 40), (3, 9, 200, 136), (4, 9, 24, 70), (40, 6, 150, 70)]
 )
 @pytest.mark.parametrize("taps", TAPS)
 def test_same_bits_for_any_number_of_threads(taps: int, count: int, size: int, channels: int, filters: int) -> None:
-    """Parts of the batch, shares of the channels, and one block of tiles."""
+    """Parts of the batch, shares of the channels or of the filters, and one block of tiles."""
     g = geometry_of(taps, size, size, "same")
     x, delta = drawn(1, count, g, channels, filters, np.float32)
     most = threads_in_use()

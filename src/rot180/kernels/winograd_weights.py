@@ -11,6 +11,10 @@ lies together.
 Every sum follows the order of the tiles within one of the `parts` of a batch, and parts are added in their order: the
 bits depend neither on the blocks nor on the threads. If there are too few parts for the threads, they share the panels
 of channels, too, and each transforms delta for itself.
+
+Tiles that are a single block are transformed once for all threads by `correlate_few_tiles`. It makes the sums of a
+panel of channels and one of filters at all points, and finishes them while they are in the second-level cache: all sums
+together, four times as large as the weights, may be larger than any cache.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import NamedTuple
 
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel, subroutine
+from rot180.kernels.fetching import prefetch_to_write
 from rot180.kernels.simd import advance, lanes, load, pointer, prefetch, splat, store
 from rot180.kernels.team import split
 from rot180.kernels.tile import TILE_VECTORS, tile
@@ -87,6 +92,23 @@ def _tile_at(array, n, y, x, side, field, first, registers, pixel, cut):
 
 
 @subroutine
+def _to_points(address, array, t, which, begin, end, target, cut, fields, steps, s):
+    """Write channels from `begin` to `end` of tile t, of images (`which` 0) or delta (1), at its points to panels."""
+    L = lanes(array)
+    registers = s.channel_registers if which == 0 else s.filter_registers
+    side, what, taps = (POINTS, IMAGE, 3) if which == 0 else (s.outputs, DELTA, s.taps)
+    n, tile = t // (s.tile_rows * s.tile_columns), t % (s.tile_rows * s.tile_columns)
+    y, x = tile // s.tile_columns * s.outputs, tile % s.tile_columns * s.outputs
+    width, field, panel = registers * L, fields[which], _ALL * steps[2 * which, 3]
+    for c in range(begin, end, width):
+        count = (min(width, end - c) + L - 1) // L
+        source, where = _tile_at(array, n, field[0] + y, field[1] + x, side, field, c, count, width, cut)
+        to = advance(target, (c - begin) // width * panel)
+        place = steps[2 * which + where]
+        transform(address, taps, what, source, to, source, source, source, source, count, 0, 0, 0, place)
+
+
+@subroutine
 def _row_of(array, t, per_image, per_row, outputs, first_row):
     """Return the place of the first pixel of the row, from `first_row` on, in which tile t begins."""
     row = t // per_image * array.shape[1] + first_row + t % per_image // per_row * outputs
@@ -133,9 +155,8 @@ def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, 
         Overwritten.
     images, deltas : (threads, room)
         A block of tiles: panels of channels or filters, points, tiles, channels or filters of the panel.
-    sums : (parts, room) or (threads, room)
-        Panels of channels, panels of filters, points, channels, filters. If all tiles are in one block, each thread has
-        one panel, which is finished before the next one begins.
+    sums : (parts, room)
+        Panels of channels, panels of filters, points, channels, filters.
     cuts : (threads, room)
         A tile that reaches beyond its field.
     fields : (2, 6) int64
@@ -154,7 +175,6 @@ def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, 
     width_c, width_f = s.channel_registers * L, s.filter_registers * L
     panels_c, panels_f = (C + width_c - 1) // width_c, (F + width_f - 1) // width_f
     point_c, point_f, point = steps[0, 3], steps[2, 3], steps[4, 1]
-    is_whole = blocks == 1 and parts == 1
     for unit in split(team, parts * shares):
         part, share = unit // shares, unit % shares
         first_panel = share * panels_c // shares
@@ -163,11 +183,8 @@ def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, 
         thread = team.thread
         cut = pointer(cuts, thread * cuts.shape[1])
         own_images, own_deltas = pointer(images, thread * images.shape[1]), pointer(deltas, thread * deltas.shape[1])
-        totals = pointer(sums, (thread if is_whole else part) * sums.shape[1])
+        totals = pointer(sums, part * sums.shape[1])
         items = panels * panels_f
-        # Either two panels are finished while they are in the cache, or a point's matrices are read only once.
-        per_item, per_point, last = (_ALL, 1, _ALL - 1) if is_whole else (1, items, -1)
-        first_item, item_step, ahead = (0, 0, 0) if is_whole else (first_panel * panels_f, _ALL * point, rows)
         products = 0
         for q in range(first_panel, first_panel + panels):
             products += (min(width_c, C - q * width_c) + rows - 1) // rows
@@ -175,25 +192,12 @@ def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, 
         products *= _ALL * (F // width_f * ((width_f + pairs - 1) // pairs) + (F % width_f + pairs - 1) // pairs)
         for b in range(blocks):
             first = (part * blocks + b) * block
-            for which in range(2):
-                array, target, begin, end, width = (
-                    (xp, own_images, first_c, min(C, first_c + panels * width_c), width_c) if which == 0
-                    else (delta, own_deltas, 0, F, width_f)
-                )  # fmt: skip
-                side, what, of_taps = (POINTS, IMAGE, 3) if which == 0 else (outputs, DELTA, taps)
-                field, point_at = fields[which], steps[2 * which, 3]
-                for t in range(first, first + block):
-                    n, y, x = t // per_image, t % per_image // per_row * outputs, t % per_row * outputs
-                    for c in range(begin, end, width):
-                        count = (min(width, end - c) + L - 1) // L
-                        source, where = _tile_at(
-                            array, n, field[0] + y, field[1] + x, side, field, c, count, width, cut
-                        )
-                        to = advance(target, (c - begin) // width * _ALL * point_at + (t - first) * width)
-                        transform(
-                            addresses[1], of_taps, what, source, to, source, source, source, source, count, 0, 0, 0,
-                            steps[2 * which + where],
-                        )  # fmt: skip
+            for t in range(first, first + block):
+                to, end = advance(own_images, (t - first) * width_c), min(C, first_c + panels * width_c)
+                _to_points(addresses[1], xp, t, 0, first_c, end, to, cut, fields, steps, s)
+            for t in range(first, first + block):
+                to = advance(own_deltas, (t - first) * width_f)
+                _to_points(addresses[1], delta, t, 1, 0, F, to, cut, fields, steps, s)
             # The rows of pixels of the next block are fetched bit by bit, before each product.
             begin, end = first + block, first + (2 * block if b + 1 < blocks else block)
             x_at = _row_of(xp, begin, per_image, per_row, outputs, fields[0, 0] + POINTS - outputs)
@@ -202,11 +206,11 @@ def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, 
             d_end = _row_of(delta, end, per_image, per_row, outputs, fields[1, 0])
             x_step, d_step = _lines(xp, x_end - x_at, products), _lines(delta, d_end - d_at, products)
             for turn in range(items * _ALL):
-                item, p = turn // per_item % items, turn // per_point % _ALL
+                item, p = turn % items, turn // items
                 q, r = item // panels_f, item % panels_f
                 c, f = first_c + q * width_c, r * width_f
                 channels, filters = min(width_c, C - c), min(width_f, F - f)
-                place = (first_item + item) * item_step
+                place = (first_panel * panels_f + item) * _ALL * point
                 for j in range(0, filters, TILE_VECTORS * L):
                     vectors = min(TILE_VECTORS, (filters - j + L - 1) // L)
                     for i in range(0, channels, rows):
@@ -214,7 +218,7 @@ def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, 
                         _fetch(delta, d_at, d_step, d_end)
                         x_at, d_at = x_at + x_step, d_at + d_step
                         after = place + p * point + (i + rows) * width_f + j
-                        for k in range(ahead):
+                        for k in range(rows):
                             for v in range(vectors):
                                 prefetch(totals, after + k * width_f + v * L)
                         tile(
@@ -223,11 +227,7 @@ def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, 
                             advance(own_deltas, (r * _ALL + p) * point_f + j),
                             advance(totals, place + p * point + i * width_f + j), 1, min(b, 1), strides,
                         )  # fmt: skip
-                if p == last:
-                    for i in range(channels):
-                        source = advance(totals, i * width_f)
-                        _finish(addresses[1], taps, source, dw, (c + i) * F + f, filters, steps[4])
-    for c in split(team, 0 if is_whole else C):
+    for c in split(team, C):
         for r in range(panels_f):
             f = r * width_f
             filters = min(width_f, F - f)
@@ -239,3 +239,53 @@ def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, 
                         total = total + load(source, part * sums.shape[1] + k)
                     store(source, k, total)
             _finish(addresses[1], taps, source, dw, c * F + f, filters, steps[4])
+
+
+@kernel
+def correlate_few_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, fields, steps, strides, sizes):
+    """Correlate padded images with delta, for few tiles.
+
+    Parameters are those of `correlate_tiles`, apart from
+
+    images : (threads, room)
+        One panel of channels.
+    deltas : (1, room)
+    sums : (threads, room)
+        Points, channels and filters of one panel each.
+    """
+    C, F = xp.shape[3], delta.shape[3]
+    s = TileSizes(*unpacked(sizes, 11))
+    L = lanes(xp)
+    width_c, width_f = s.channel_registers * L, s.filter_registers * L
+    panels_c, panels_f = (C + width_c - 1) // width_c, (F + width_f - 1) // width_f
+    point_c, point_f, point = steps[0, 3], steps[2, 3], steps[4, 1]
+    for t in split(team, s.block):
+        cut = pointer(cuts, team.thread * cuts.shape[1])
+        _to_points(addresses[1], delta, t, 1, 0, F, pointer(deltas, t * width_f), cut, fields, steps, s)
+    for unit in split(team, panels_c * s.shares):
+        q, share = unit // s.shares, unit % s.shares
+        c = q * width_c
+        channels = min(width_c, C - c)
+        thread = team.thread
+        own, totals = pointer(images, thread * images.shape[1]), pointer(sums, thread * sums.shape[1])
+        cut = pointer(cuts, thread * cuts.shape[1])
+        for t in range(s.block):
+            _to_points(addresses[1], xp, t, 0, c, c + channels, advance(own, t * width_c), cut, fields, steps, s)
+        lines = s.taps * s.taps * channels
+        for r in range(share * panels_f // s.shares, (share + 1) * panels_f // s.shares):
+            f = r * width_f
+            filters = min(width_f, F - f)
+            for p in range(_ALL):
+                for line in range(p * lines // _ALL, (p + 1) * lines // _ALL):
+                    to = pointer(dw, (line // channels * C + c + line % channels) * F + f)
+                    for k in range(0, filters, LINE // dw.itemsize):
+                        prefetch_to_write(to, k)
+                for j in range(0, filters, TILE_VECTORS * L):
+                    for i in range(0, channels, s.rows):
+                        tile(
+                            addresses[0], min(s.rows, channels - i), min(TILE_VECTORS, (filters - j + L - 1) // L),
+                            advance(own, p * point_c + i), pointer(deltas, (r * _ALL + p) * point_f + j),
+                            advance(totals, p * point + i * width_f + j), 1, 0, strides,
+                        )  # fmt: skip
+            for i in range(channels):
+                _finish(addresses[1], s.taps, advance(totals, i * width_f), dw, (c + i) * F + f, filters, steps[4])

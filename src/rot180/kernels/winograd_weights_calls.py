@@ -12,7 +12,7 @@ from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import even_blocks, tile_address, tile_strides
 from rot180.kernels.winograd_calls import tiles_along
 from rot180.kernels.winograd_transforms import OUTPUTS, POINTS, transform_address
-from rot180.kernels.winograd_weights import Field, TileSizes, correlate_tiles
+from rot180.kernels.winograd_weights import Field, TileSizes, correlate_few_tiles, correlate_tiles
 from rot180.ops.conv_winograd import applies
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
@@ -20,6 +20,8 @@ from rot180.ops.types import Array
 PANEL = 4
 """The most registers of channels or filters in a panel: at a point, the matrices of a block of tiles and two panels,
 and their sums, are about as large as the first-level cache."""
+FEW_PANEL = 2
+"""The same, if all tiles are one block: two panels at all points, and their sums, stay in the second-level cache."""
 BLOCK_BYTES = 1 << 19
 """Bytes of a block of tiles and their delta at all points: half the second-level cache, if the sums are small."""
 LEAST_BLOCK, LARGE_BLOCK, LARGE_SUMS = 64, 128, 4 << 20
@@ -73,24 +75,27 @@ def weight_gradient_by_tiles(
     outputs, lanes, points = OUTPUTS[taps], lane_count_of(dw.dtype), POINTS * POINTS
     tile_rows, tile_columns = tiles_along(g.out_height, taps), tiles_along(g.out_width, taps)
     tiles = max(1, len(x.array) * tile_rows * tile_columns)
-    channel_registers, filter_registers = (even_blocks(-(-n // lanes), PANEL) for n in (C, F))
-    width_c, width_f = channel_registers * lanes, filter_registers * lanes
-    panels_c, panels_f = -(-C // width_c), -(-F // width_f)
-
     bytes_of_sums = points * C * F * dw.itemsize
     least = LARGE_BLOCK if bytes_of_sums > LARGE_SUMS else LEAST_BLOCK
-    most = max(least, BLOCK_BYTES // (points * (width_c * panels_c + width_f * panels_f) * dw.itemsize))
+    depth = sum(-(-n // lanes) * lanes for n in (C, F))
+    most = max(least, BLOCK_BYTES // (points * depth * dw.itemsize))
     parts = min(MOST_PARTS, max(1, tiles // least)) if bytes_of_sums <= SMALL_SUMS else 1
     block = even_blocks(-(-tiles // parts), most)
     blocks = -(-tiles // (parts * block))
-    shares = min(panels_c, threads // math.gcd(threads, parts))
-    is_whole = parts == blocks == 1
+    few = parts == blocks == 1
+
+    panel = FEW_PANEL if few else PANEL
+    channel_registers, filter_registers = (even_blocks(-(-n // lanes), panel) for n in (C, F))
+    width_c, width_f = channel_registers * lanes, filter_registers * lanes
+    panels_c, panels_f = -(-C // width_c), -(-F // width_f)
+
+    shares = min(panels_f, -(-threads // panels_c)) if few else min(panels_c, threads // math.gcd(threads, parts))
 
     # A register more from point to point: their addresses must not fall into one set of the first-level cache.
     point_c, point_f, point = (n + lanes for n in (block * width_c, block * width_f, width_c * width_f))
-    v = scratch((threads, -(-panels_c // shares) * points * point_c))
-    e = scratch((threads, panels_f * points * point_f))
-    sums = scratch((threads, points * point) if is_whole else (parts, panels_c * panels_f * points * point))
+    v = scratch((threads, (1 if few else -(-panels_c // shares)) * points * point_c))
+    e = scratch((1 if few else threads, panels_f * points * point_f))
+    sums = scratch((threads, points * point) if few else (parts, panels_c * panels_f * points * point))
     cuts = scratch((threads, max(points * width_c, outputs * outputs * width_f)))
     steps = []
     for one, width, side, step in ((x, width_c, POINTS, point_c), (delta, width_f, outputs, point_f)):
@@ -121,4 +126,4 @@ def weight_gradient_by_tiles(
         addresses, x.array, delta.array, dw, v, e, sums, cuts, np.array(fields, np.int64), np.array(steps, np.int64),
         strides, packed(sizes),
     )  # fmt: skip
-    return Call(correlate_tiles, call)
+    return Call(correlate_few_tiles if few else correlate_tiles, call)
