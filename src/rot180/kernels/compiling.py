@@ -67,7 +67,8 @@ def _cached(function: Callable[..., Any]) -> Any:
     given = config.CACHE_DIR
     config.CACHE_DIR = str(folder_of(function))
     try:
-        return _numba().njit(cache=True, **_OPTIONS)(function)
+        # It is never called from Python: the wrappers for that would take half of its time.
+        return _numba().njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
     finally:
         config.CACHE_DIR = given
 

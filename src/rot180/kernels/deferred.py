@@ -50,10 +50,6 @@ class Deferred:
         cpu_target.typing_context.refresh()  # an intrinsic is registered, but not yet there
         return cpu_target.typing_context.resolve_value_type(made)
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Call it from Python."""
-        return self.made(*arguments)
-
 
 def intrinsic(function: Callable[..., Any]) -> Any:
     """Make an intrinsic: a function that writes the instructions of its calls."""

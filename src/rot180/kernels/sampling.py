@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from rot180.kernels.compiling import subroutine
+from rot180.kernels.compiling import kernel, subroutine
+from rot180.kernels.team import split
 
 
-@subroutine
-def bilinear(framed, transformations, displaced, reflects, limits, rounds, y):
+@kernel
+def bilinear(team, framed, transformations, displaced, reflects, limits, rounds, y):
     """Fill y (N, H, W, C) with transformed images, which are given in a frame of two pixels, (N, H + 4, W + 4, C).
 
     Pixel (i, j) of image n comes from row a*i + b*j + c, column d*i + e*j + f, all relative to the center, where
@@ -21,7 +22,7 @@ def bilinear(framed, transformations, displaced, reflects, limits, rounds, y):
     N, H, W, C = y.shape
     flat = framed.reshape(-1)
     is_displaced = displaced.shape[1] > 0
-    for n in range(N):
+    for n in split(team, N):
         a, b, c = transformations[n, 0, 0], transformations[n, 0, 1], transformations[n, 0, 2] + 0.5 * (H - 1)
         d, e, f = transformations[n, 1, 0], transformations[n, 1, 1], transformations[n, 1, 2] + 0.5 * (W - 1)
         for i in range(H):

@@ -69,7 +69,8 @@ def warp(
         Whether the outermost pixels extend outward by one pixel. The enlargement of a part needs this: its outermost
         pixels may come from up to half a pixel outside the image.
     """
-    from rot180.kernels.sampling import bilinear  # imports Numba
+    from rot180.kernels.launching import Launch  # imports LLVM
+    from rot180.kernels.sampling import bilinear
 
     count, height, width, channels = images.shape
     around = ((0, 0), (2, 2), (2, 2), (0, 0))
@@ -85,7 +86,10 @@ def warp(
     limits = np.array([look.black, look.white])
     if displaced is None:
         displaced = np.empty((2, 0, 0, 0), np.float32)
-    bilinear(framed, transformations, displaced, look.border == "reflect", limits, images.dtype.kind != "f", sampled)
+    reflects, rounds = look.border == "reflect", images.dtype.kind != "f"
+    places = np.ascontiguousarray(transformations), np.ascontiguousarray(displaced)
+    # Several batches are prepared at a time, each by a thread of its own.
+    Launch([(bilinear, (framed, *places, reflects, limits, rounds, sampled))]).alone()
     return sampled
 
 
