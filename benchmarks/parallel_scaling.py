@@ -38,7 +38,7 @@ from rot180.parallel.launch import launcher_command
 NETWORKS = ("cnn-32-64-512", "resnet18", "resnet50")
 SUMS = 4
 """How many sums follow one another where their time is measured."""
-ROUNDS = 3
+ROUNDS = 5
 """How often each part is measured, in turns: a machine is not equally fast at all times."""
 
 MACHINES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -92,17 +92,23 @@ def work(name: str, images: int, steps: int) -> None:
     pixels = generator.standard_normal((images, *trainer.model.input_shape)).astype("f4")
     shard = Shard(together.rank, images, pixels, labels, None)
 
-    def timed(run, repeats: int) -> float:
-        """Return the median time of a run, without that of the sums that it leaves behind."""
-        times = []
+    def times(*runs, repeats: int) -> list[list[float]]:
+        """Return the times of runs that take turns, without those of the sums that they leave behind."""
+        found = []
         for repeat in range(repeats + 2):
-            together.barrier()
-            began = time.perf_counter()
-            waits = run(repeat)
-            times.append(time.perf_counter() - began)
-            for wait in waits or ():
-                wait()
-        return median(times[2:])
+            found.append([])
+            for run in runs:
+                together.barrier()
+                began = time.perf_counter()
+                waits = run(repeat)
+                found[-1].append(time.perf_counter() - began)
+                for wait in waits or ():
+                    wait()
+        return found[2:]
+
+    def timed(run, repeats: int) -> float:
+        """Return the median time of a run."""
+        return median(one for (one,) in times(run, repeats=repeats))
 
     def begin(numbers: int, count: int) -> list:
         waits = []
@@ -117,7 +123,11 @@ def work(name: str, images: int, steps: int) -> None:
             wait()
 
     if together.size == 1:
-        found = {"step": timed(lambda _: trainer.run_batch(*shard[2:]), steps)}
+
+        def alone(_: int) -> None:
+            trainer.run_batch(*shard[2:])
+
+        found = {"step": timed(alone, steps)}
     else:
 
         def step(number: int) -> None:
@@ -140,18 +150,18 @@ def work(name: str, images: int, steps: int) -> None:
             half, whole = (timed(partial(sums, numbers), 5) / SUMS for numbers in probes)
             others = together.size - 1
             bits = 8 * 2 * 4 * (probes[1] - probes[0]) * others / together.size
-            beside = timed(partial(form_beside, probes[1], len(parts.pieces)), steps)
+            beside = times(partial(form_beside, probes[1], len(parts.pieces)), form, repeats=steps)
             found |= asdict(parts) | {
                 "bandwidth": bits / max(whole - half, 1e-9),
                 "delay": max(2 * half - whole, 0.0) / (2 * others),
-                "slowed": max(beside - timed(form, steps), 0.0),
+                "slowed": max(median(slow - fast for slow, fast in beside), 0.0),
             }
             begin_sum, together.begin_sum = together.begin_sum, lambda *of: partial(together.sum, *of)
             found["after"] = timed(step, steps)
             together.begin_sum = begin_sum
             return found
 
-        least = piece_of(trainer.engine.gradient)
+        least, steps = piece_of(trainer.engine.gradient), max(steps // ROUNDS, 3)
         rounds = [round_of_each() for _ in range(ROUNDS)]
         found = {
             key: value if isinstance(value, tuple) else median(one[key] for one in rounds)

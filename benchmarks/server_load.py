@@ -160,21 +160,29 @@ async def drip(port: int, until: float) -> None:
             await asyncio.sleep(0.1)
 
 
+async def is_ready(port: int) -> bool:
+    """Ask the health route whether the server answers."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /v2/health/ready HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+    status, _, _ = await answer(reader)
+    writer.close()
+    return status == 200
+
+
 async def watch_health(port: int, until: float) -> float:
     """Return the milliseconds of the slowest answer of the health route."""
     slowest = 0.0
     while time.perf_counter() < until:
         began = time.perf_counter()
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(f"GET /v2/health/ready HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
-        status, _, _ = await answer(reader)
-        writer.close()
-        slowest = max(slowest, 1000 * (time.perf_counter() - began) if status == 200 else 1e9)
+        ready = await is_ready(port)
+        slowest = max(slowest, 1000 * (time.perf_counter() - began) if ready else 1e9)
         await asyncio.sleep(0.2)
     return slowest
 
 
 async def measure(server: Server, load: Load, clients: int, slow: int, seconds: float) -> dict[str, Any]:
+    while not await is_ready(load.port):
+        await asyncio.sleep(0.1)
     draw = random.Random(0)
     warm = time.perf_counter() + min(2.0, seconds / 5)
     await asyncio.gather(*(load.client(warm, draw) for _ in range(min(clients, REQUESTS))))
