@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 from rot180.cli import failure
 
@@ -63,17 +65,29 @@ def _failed(error: BaseException) -> int:
 
 
 def _run(arguments: list[str]) -> object:
+    from rot180.files import quoted
+    from rot180.language import language
+
+    command = _command(language())
+    typed = " ".join(map(quoted, ["rot180", *arguments]))
+    with failure.saying_warnings():
+        return command(args=arguments, prog_name="rot180", standalone_mode=False, obj=typed)
+
+
+@cache
+def _command(_: str) -> Any:
+    """Return the command and its subcommands with their help in this language, which must be the one in use.
+
+    They take a few hundredths of a second to make, which a program that calls `main` many times spends once.
+    """
     import typer.main
 
     from rot180.cli.app import app
     from rot180.cli.help_texts import translate_help
-    from rot180.files import quoted
 
     command = typer.main.get_command(app)
     translate_help(command)
-    typed = " ".join(map(quoted, ["rot180", *arguments]))
-    with failure.saying_warnings():
-        return command(args=arguments, prog_name="rot180", standalone_mode=False, obj=typed)
+    return command
 
 
 def _ready_streams() -> None:
