@@ -14,7 +14,7 @@ import pytest
 
 import rot180
 from rot180.errors import ArgumentError, ModelError, TooLargeError
-from rot180.interop.standalone import export_c, export_page, export_python, python_file
+from rot180.interop.standalone import export_c, export_page, export_python, numpy_program, python_file
 from rot180.interop.standalone.examples import TOLERANCE, example_images, examples_of
 from rot180.interop.standalone.layers import WRITERS
 from rot180.interop.standalone.operation import program_of
@@ -82,6 +82,13 @@ def test_the_python_file_computes_what_the_network_does(model, tmp_path):
     module = loaded(path)
     assert module.verify() <= module.PROGRAM["tolerance"]
     assert compared(module, model) <= TOLERANCE
+
+
+def test_the_gelu_of_the_python_file_keeps_the_digits_of_its_tail():
+    x = np.linspace(-13, 13, 20_001, dtype=np.float32)
+    exact = rot180.ops.gelu(x.astype(np.float64))
+    found = numpy_program.OPERATIONS["gelu"](x, shape=x.shape)
+    assert (np.abs(found - exact) / np.spacing(np.abs(exact).astype(np.float32))).max() < 2
 
 
 COMPILER = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")

@@ -40,7 +40,7 @@ class Measures(NamedTuple):
 def measure(
     model: Network, images: Array, labels: Array, loss: Loss, optimizer: Optimizer, *, engine: str, seed: int
 ) -> Measures:
-    """Measure each layer with a few raw images; `optimizer` has the learning rate of the training.
+    """Measure each layer with a few raw images; `optimizer` has the learning rate of the training, and is used up.
 
     Raises
     ------
@@ -115,18 +115,17 @@ def _updates(
     The first steps of Adam and RMSprop are larger than later ones, until their means are filled, and do not count.
     """
     twin = copy.deepcopy(model)
-    rule = copy.deepcopy(optimizer)
     runner = make_engine(engine, twin, loss)
-    runner.prepare(rule)
+    runner.prepare(optimizer)
     generator = np.random.default_rng(seed)
     # a layer that is meant to learn more slowly than the others, or not at all, does not count
     parameters = {name: array for name, array in twin.parameters.items() if twin.lr_factors.get(name, 1.0) >= 1}
     largest: dict[str, float] = {}
-    first = 0 if isinstance(rule, SGD) else 6
+    first = 0 if isinstance(optimizer, SGD) else 6
     for step in range(first + 6):
         chosen = generator.integers(0, len(x), min(32, len(x)))
         before = {name: array.copy() for name, array in parameters.items()}
-        if not runner.train_step(x[chosen], labels[chosen], rule, generator).finite:
+        if not runner.train_step(x[chosen], labels[chosen], optimizer, generator).finite:
             return {}  # it has diverged, which the losses tell
         for name, array in parameters.items():
             size = float(np.linalg.norm(before[name]))
