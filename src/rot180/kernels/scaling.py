@@ -12,14 +12,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from rot180.kernels.call import Call
-from rot180.kernels.compiling import subroutine
+from rot180.kernels.compiling import kernel
+from rot180.kernels.launching import Launch
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import fma, lanes, pointer, splat, sqrt
+from rot180.kernels.team import split
 from rot180.ops.types import Array
 
 
-@subroutine
-def _fill(base, table, epsilons):
+@kernel
+def _fill(team, base, table, epsilons):
     """Fill scale and shift of several normalizations.
 
     table : (normalizations, 8) int64
@@ -27,7 +29,7 @@ def _fill(base, table, epsilons):
     epsilons : (normalizations,)
     """
     L = lanes(base)
-    for i in range(table.shape[0]):
+    for i in split(team, table.shape[0]):
         mean, var, gamma, beta = (
             pointer(base, table[i, 0]), pointer(base, table[i, 1]), pointer(base, table[i, 2]),
             pointer(base, table[i, 3]),
@@ -52,9 +54,10 @@ def scale_and_shift(normalizations: Sequence[tuple[float, tuple[Array, ...]]]) -
     table = np.array(places, np.int64).reshape(len(normalizations), -1)
     lengths = [[len(some[0])] for _, some in normalizations]
     epsilons = np.array([eps for eps, _ in normalizations])
-    return Call(_fill_all, (arrays, np.hstack([table, np.array(lengths, np.int64)]), epsilons))
+    launch = Launch([(_fill, (base, np.hstack([table, np.array(lengths, np.int64)]), epsilons))])
+    return Call(_fill_all, (launch, arrays))
 
 
-def _fill_all(arrays: Sequence[Array], table: Array, epsilons: Array) -> None:
-    """Fill; whoever holds the call holds the arrays that the table leads to."""
-    _fill(arrays[0], table, epsilons)
+def _fill_all(launch: Launch, arrays: Sequence[Array]) -> None:
+    """Fill in this thread; whoever holds the call holds the arrays that the table leads to."""
+    launch.alone()
