@@ -116,6 +116,25 @@ def test_moments_are_as_accurate_as_the_numbers(mean):
     np.testing.assert_allclose(var, exact.var((0, 1, 2)), rtol=1e-6)
 
 
+def test_moments_where_the_sample_for_the_pivot_is_unlike_the_rest():
+    """The worst case: the variance loses as many digits as the sample is a small part of all numbers."""
+    x = np.random.default_rng(0).normal(10_000, 1, size=(16, 16, 9, 20)).astype(np.float32)
+    x[::2, 0] = 0  # each 32nd row of 256, the eight that are sampled
+    exact = x.astype(np.float64)
+    _, mean, var = kernels.batch_norm(x, np.ones(20, np.float32), np.zeros(20, np.float32))
+    np.testing.assert_allclose(mean, exact.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(var, exact.var((0, 1, 2)), rtol=32 * 2 * np.finfo(np.float32).eps)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_pixel_that_is_not_finite_shows_in_the_moments_of_its_channel(value):
+    x = np.random.default_rng(0).normal(size=(4, 6, 5, 3)).astype(np.float32)
+    x[2, 3, 1, 1] = value
+    y, mean, var = kernels.batch_norm(x, np.ones(3, np.float32), np.zeros(3, np.float32))
+    for array in (mean, var, y[0, 0, 0]):
+        assert np.isfinite(array).tolist() == [True, False, True]
+
+
 @drawn
 @given(shape=maps, dtype=floats, one=st.booleans())
 def test_prelu(shape, dtype, one):

@@ -18,11 +18,14 @@ from typing import Any
 
 from rot180.kernels.compiling import subroutine
 from rot180.kernels.simd import lane_count_of, lanes, splat, store
+from rot180.kernels.team import split
 
 GROUP = 4
 """Registers that are summed side by side: a single sum would wait for each addition."""
 MOST_PARTS = 32
 """The most parts that a batch is summed in."""
+UNIT = 64
+"""Positions of a period that one unit of work adds up."""
 BLOCK_BYTES, BLOCK_PIXELS = 1 << 14, 32
 """A block of rows has about this many bytes, half of a small first-level cache, and at least this many pixels."""
 
@@ -37,13 +40,13 @@ def period_of(channels: int, width: int, dtype: Any) -> int:
     return max(group, min(math.lcm(channels, group), -(-width * channels // group) * group))
 
 
-def parts_of(rows: int) -> int:
-    """Return the number of parts that `rows` rows are summed in.
+def parts_of(rows: int, least: int = 1) -> int:
+    """Return the number of parts that `rows` rows are summed in, each of at least so many rows.
 
-    >>> parts_of(3), parts_of(1000)
-    (3, 32)
+    >>> parts_of(3), parts_of(1000), parts_of(1000, 100)
+    (3, 32, 10)
     """
-    return max(1, min(MOST_PARTS, rows))
+    return max(1, min(MOST_PARTS, rows // least))
 
 
 @subroutine
@@ -74,16 +77,37 @@ def clear(p, count):
 @subroutine
 def repeat(vector, target):
     """Fill the target with the vector, again and again."""
-    for k in range(target.shape[0]):
-        target[k] = vector[k % vector.shape[0]]
+    C, period = vector.shape[0], target.shape[0]
+    for i in range(0, period, C):
+        for c in range(min(C, period - i)):
+            target[i + c] = vector[c]
 
 
 @subroutine
-def fold(sums, vector):
-    """Add up the positions of a period that belong to each channel."""
-    C = vector.shape[0]
-    for c in range(C):
-        total = 0.0
-        for k in range(c, sums.shape[0], C):
-            total += sums[k]
-        vector[c] = total
+def fold_channels(sums, C):
+    """Add up the positions of a period that belong to each channel, in the first C of them."""
+    period = sums.shape[0]
+    for i in range(C, period, C):
+        for c in range(min(C, period - i)):
+            sums[c] += sums[i + c]
+
+
+@subroutine
+def latest(team, unit, parts):
+    """Return the part to sum as this unit of work: each thread begins with the last part of its own.
+
+    The kernel before has just written the last ones, which are still in the cache; and the next kernel finds the first.
+    """
+    thread = ((unit + 1) * team.threads - 1) // parts
+    return thread * parts // team.threads + (thread + 1) * parts // team.threads - 1 - unit
+
+
+@subroutine
+def add_up(team, sums):
+    """Add all parts (parts, 2, period) to the first one."""
+    parts, _, period = sums.shape
+    for unit in split(team, (period + UNIT - 1) // UNIT):
+        for part in range(1, parts):
+            for k in range(unit * UNIT, min(period, (unit + 1) * UNIT)):
+                sums[0, 0, k] += sums[part, 0, k]
+                sums[0, 1, k] += sums[part, 1, k]

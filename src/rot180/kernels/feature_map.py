@@ -65,6 +65,16 @@ class FeatureMap:
         return self.array.reshape(-1, self.array.shape[-1])
 
 
+def joined(*maps: FeatureMap) -> tuple[FeatureMap, ...]:
+    """Return maps of one size with their images one below the other, if none is padded; otherwise as they are."""
+    if any(one.is_padded for one in maps):
+        return maps
+    sizes = [(1, len(one.array) * one.height, one.width, one.array.shape[3]) for one in maps]
+    return tuple(
+        FeatureMap(one.array.reshape(size), 0, 0, *size[1:3], one.buffer) for one, size in zip(maps, sizes, strict=True)
+    )
+
+
 def three(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return (H, W, C) or (n,) as three numbers."""
     return (1, 1, *shape) if len(shape) == 1 else shape  # type: ignore[return-value]

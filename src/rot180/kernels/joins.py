@@ -9,7 +9,7 @@ r"""Concatenations and gates of feature maps, which may be the inside of padded 
 
 from __future__ import annotations
 
-from rot180.kernels.channelwise import GROUP, clear, first_left, fold, repeat
+from rot180.kernels.channelwise import GROUP, clear, first_left, fold_channels, repeat
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.parts import read, write
@@ -83,7 +83,8 @@ def multiply_backward(team, dy, x, gate, dx, dgate, scratch, sizes):
             o = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * C)
             q = pointer(dx, ((n * dx.shape[1] + y_top + h) * dx.shape[2] + y_left) * C)
             _multiply_row_backward(p, o, q, pointer(table, 0), pointer(sums, 0), W * C, period)
-        fold(sums, dgate[n])
+        fold_channels(sums, C)
+        dgate[n] = sums[:C]
 
 
 @subroutine

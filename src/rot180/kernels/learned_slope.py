@@ -5,7 +5,7 @@ y = x where x > 0, else slope * x        dx = dy where x > 0, else slope * dy   
 
 from __future__ import annotations
 
-from rot180.kernels.channelwise import GROUP, clear, first_left, fold, repeat, rows_of_block
+from rot180.kernels.channelwise import GROUP, clear, first_left, fold_channels, repeat, rows_of_block
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import UNIT
 from rot180.kernels.parts import read, write
@@ -74,7 +74,8 @@ def prelu_backward(team, dy, x, slope, dx, dslope, table, blocks, sums, sizes):
         for part in range(1, parts):
             sums[0, k] += sums[part, k]
     for _ in split(team, 1):
-        fold(sums[0], dslope)
+        fold_channels(sums[0], dslope.shape[0])
+        dslope[:] = sums[0, : dslope.shape[0]]
 
 
 @subroutine

@@ -1,143 +1,102 @@
 r"""Means and variances of channels, as accurate as the numbers themselves.
 
 Float32 sums over a whole batch would lose digits, and so would E[x^2] - E[x]^2 where the mean is larger than the
-deviation. So a block of rows that stays in the cache is read twice, first for its means and then for the squares around
-them, and blocks are combined in float64 (Chan, Golub and LeVeque, 1979): with d = mean_b - mean_a and n = n_a + n_b,
+deviation. So the numbers are taken as distances from a pivot near the mean: with n numbers,
 
-    mean = mean_a + d * n_b / n                M = M_a + M_b + d^2 * n_a * n_b / n
+    mean = pivot + S / n        M = Q - S^2 / n        S = sum of x - pivot,  Q = sum of (x - pivot)^2
 
-where M is the sum of squares around the mean.
+where M is the sum of squares around the mean. The pivot is the mean of a sample: if that is the share f of all numbers,
+S^2 / n is less than M / f, whatever they are. Blocks of rows are summed in the type of the numbers, and blocks are
+added up in float64.
 """
 
 from __future__ import annotations
 
-from rot180.kernels.channelwise import GROUP, clear, first_left, rows_of_block
+from rot180.kernels.channelwise import clear, fold_channels, repeat, rows_of_block
 from rot180.kernels.compiling import subroutine
 from rot180.kernels.parts import read
-from rot180.kernels.simd import advance, fma, lanes, load, pointer, store
+from rot180.kernels.simd import advance, fma, lanes, load, pointer, prefetch, store
+
+SAMPLED = 8
+"""Rows of the sample."""
+AHEAD = 1 << 12
+"""Numbers ahead, which are fetched: a block."""
 
 
 @subroutine
-def add_moments(x, first, last, top, left, H, W, block, sums):
-    """Form the moments of the rows first to last: sums[0] (period,) the means, sums[1] the sums of squares around them.
+def set_pivots(x, first, last, top, left, H, W, block, pivots):
+    """Fill the pivots (period,) with the means of some of the rows first to last.
 
-    Row r is row r % H of image r // H, which begins at (top, left) in x. `block` (2, period), of x's type, is scratch;
-    `sums` is float64.
+    Row r is row r % H of image r // H, which begins at (top, left) in x. `block` (2, period), of x's type, is scratch.
     """
-    C = x.shape[3]
-    length, line = W * C, x.shape[2] * C
-    gap = (x.shape[1] - H) * line
-    period = sums.shape[1]
-    means, squares = pointer(block, 0), pointer(block, period)
-    whole, over = length // period, length % period  # the first `over` positions have a number more in each row
-    step = rows_of_block(length, period, x.itemsize)
-    sums[:] = 0.0
-    for row in range(first, last, step):
-        rows = min(step, last - row)
+    C, line, period = x.shape[3], x.shape[2] * x.shape[3], pivots.shape[0]
+    count = min(SAMPLED, last - first)
+    pivots[:] = 0.0
+    block[:] = 0.0
+    for i in range(count):
+        row = first + i * (last - first) // count
         p = pointer(x, ((row // H * x.shape[1] + top + row % H) * x.shape[2] + left) * C)
-        _block_sums(p, means, row % H, rows, H, line, gap, length, period)
-        _divide(block[0], 0, over, (whole + 1) * rows)
-        _divide(block[0], over, min(period, length), whole * rows)
-        _block_squares(p, means, squares, row % H, rows, H, line, gap, length, period)
-        merge_moments(sums, block, row - first, rows, length)
+        _add_rows(p, line, 1, W * C, period, pointer(pivots, 0), pointer(block, 0))
+    fold_channels(block[0], C)
+    share = 1.0 / max(1, count * W)
+    for c in range(C):
+        block[0, c] *= share
+    repeat(block[0, :C], pivots)
 
 
 @subroutine
-def merge_moments(sums, others, rows, more_rows, length):
-    """Combine the moments of two sets of whole rows; the first is overwritten."""
-    period = sums.shape[1]
-    whole, over = length // period, length % period
-    _merge(sums, others, 0, over, (whole + 1) * rows, (whole + 1) * more_rows)
-    _merge(sums, others, over, min(period, length), whole * rows, whole * more_rows)
+def add_distances(x, first, last, top, left, H, W, pivots, block, sums):
+    """Add the distances of these rows from the pivots to sums[0] (period,), float64, and their squares to sums[1]."""
+    C, line, period = x.shape[3], x.shape[2] * x.shape[3], pivots.shape[0]
+    step = rows_of_block(W * C, period, x.itemsize)
+    row = first
+    while row < last:
+        rows = min(step, last - row, H - row % H)
+        p = pointer(x, ((row // H * x.shape[1] + top + row % H) * x.shape[2] + left) * C)
+        clear(pointer(block, 0), 2 * period)
+        _add_rows(p, line, rows, W * C, period, pointer(pivots, 0), pointer(block, 0))
+        for k in range(period):
+            sums[0, k] += block[0, k]
+            sums[1, k] += block[1, k]
+        row += rows
 
 
 @subroutine
-def moments_of_channel(sums, c, C, rows, length):
-    """Return the mean of channel c and its sum of squares, over all positions of the period that belong to it."""
-    period = sums.shape[1]
-    count, mean, squares = 0, 0.0, 0.0
-    for k in range(c, min(period, length), C):
-        more = (length - k + period - 1) // period * rows
-        share = more / (count + more)
-        d = sums[0, k] - mean
-        mean += d * share
-        squares += sums[1, k] + d * d * (count * share)
-        count += more
-    return mean, squares
+def mean_and_variance(pivot, total, squares, count):
+    """Return the mean and the biased variance, from the sums of distances and of their squares."""
+    away = total / count
+    variance = squares / count - away * away
+    return pivot + away, 0.0 if variance < 0.0 else variance  # NaN stays
 
 
 @subroutine
-def _divide(values, first, last, count):
-    share = 1.0 / max(1, count)
-    for k in range(first, last):
-        values[k] = values[k] * share
-
-
-@subroutine
-def _merge(sums, others, first, last, count, more):
-    share = more / max(1, count + more)
-    weight = count * share
-    for k in range(first, last):
-        d = others[0, k] - sums[0, k]
-        sums[0, k] += d * share
-        sums[1, k] += others[1, k] + d * d * weight
-
-
-@subroutine
-def _block_sums(p, q, h, rows, H, line, gap, length, period):
-    """q[i] = the sum of the numbers at position i of the period; the block begins in row h of an image."""
+def _add_rows(p, line, rows, length, period, m, s):
+    """Add the distances of the numbers from the pivots at m to the sums at s, and their squares a period later."""
     L = lanes(p)
-    clear(q, period)
-    x, at = p, h
-    for _ in range(rows):
-        if period == GROUP * L:
-            a, b, c, d = load(q, 0), load(q, L), load(q, 2 * L), load(q, 3 * L)
-            for j in range(0, length - period + 1, period):
-                a = a + load(x, j)
-                b = b + load(x, j + L)
-                c = c + load(x, j + 2 * L)
-                d = d + load(x, j + 3 * L)
-            store(q, 0, a)
-            store(q, L, b)
-            store(q, 2 * L, c)
-            store(q, 3 * L, d)
-        for j in range(first_left(length, period, GROUP * L), length, period):
-            for k in range(0, min(period, length - j), L):
-                store(q, k, load(q, k) + read(x, j + k, min(L, length - j - k)))
-        x, at = advance(x, line), at + 1
-        if at == H:
-            x, at = advance(x, gap), 0
-
-
-@subroutine
-def _block_squares(p, means, q, h, rows, H, line, gap, length, period):
-    """q[i] = the sum of (x - means[i])^2 over the same numbers."""
-    L = lanes(p)
-    mean_a, mean_b, mean_c, mean_d = load(means, 0), load(means, L), load(means, 2 * L), load(means, 3 * L)
-    clear(q, period)
-    x, at = p, h
-    for _ in range(rows):
-        if period == GROUP * L:
-            a, b, c, d = load(q, 0), load(q, L), load(q, 2 * L), load(q, 3 * L)
-            for j in range(0, length - period + 1, period):
-                a = _square(load(x, j) - mean_a, a)
-                b = _square(load(x, j + L) - mean_b, b)
-                c = _square(load(x, j + 2 * L) - mean_c, c)
-                d = _square(load(x, j + 3 * L) - mean_d, d)
-            store(q, 0, a)
-            store(q, L, b)
-            store(q, 2 * L, c)
-            store(q, 3 * L, d)
-        for j in range(first_left(length, period, GROUP * L), length, period):
-            for k in range(0, min(period, length - j), L):
-                part = min(L, length - j - k)
-                # Lanes after the row are zero in both.
-                store(q, k, _square(read(x, j + k, part) - read(means, k, part), load(q, k)))
-        x, at = advance(x, line), at + 1
-        if at == H:
-            x, at = advance(x, gap), 0
-
-
-@subroutine
-def _square(v, total):
-    return fma(v, v, total)
+    q = advance(s, period)
+    if line == length and length % period == 0:
+        rows, length = 1, rows * length
+    fours = length // (4 * period) * 4 * period
+    for row in range(rows):
+        x = advance(p, row * line)
+        # Four numbers of each position at a time: the sums are read and written less often. The processor, which
+        # expects one number after the other, would fetch too late.
+        for j in range(0, fours, 4 * period):
+            u = advance(x, j)
+            v = advance(u, period)
+            w, z = advance(v, period), advance(v, 2 * period)
+            for k in range(0, period, L):
+                prefetch(u, k + AHEAD)
+                prefetch(v, k + AHEAD)
+                prefetch(w, k + AHEAD)
+                prefetch(z, k + AHEAD)
+                pivot = load(m, k)
+                a, b, c, d = load(u, k) - pivot, load(v, k) - pivot, load(w, k) - pivot, load(z, k) - pivot
+                store(s, k, load(s, k) + ((a + b) + (c + d)))
+                store(q, k, load(q, k) + (fma(a, a, b * b) + fma(c, c, d * d)))
+        for i in range(fours, length, period):
+            for k in range(0, min(period, length - i), L):
+                part = min(L, length - i - k)
+                a = read(x, i + k, part) - read(m, k, part)  # lanes after the row are zero in both
+                store(s, k, load(s, k) + a)
+                store(q, k, fma(a, a, load(q, k)))

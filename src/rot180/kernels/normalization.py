@@ -25,10 +25,10 @@ from __future__ import annotations
 import math
 
 from rot180.kernels.activation import RELU6, derivative_row, value_row
-from rot180.kernels.channelwise import GROUP, first_left, rows_of_block
+from rot180.kernels.channelwise import GROUP, add_up, clear, first_left, fold_channels, latest, rows_of_block
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.elementwise import NOTHING, RELU, UNIT
-from rot180.kernels.moments import add_moments, merge_moments, moments_of_channel
+from rot180.kernels.moments import add_distances, mean_and_variance, set_pivots
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import advance, fma, lanes, load, pointer, select, splat, store
 from rot180.kernels.team import split
@@ -38,36 +38,39 @@ MEAN, SCALE, SHIFT, OFFSET, FACTOR = 0, 1, 2, 3, 4
 
 
 @kernel
-def batch_moments(team, x, blocks, sums, mean, var, sizes):
+def batch_moments(team, x, pivots, blocks, sums, mean, var, sizes):
     """mean (C,) and the biased variance var (C,) over a batch.
 
-    `sums` (parts, 2, period) float64 and `blocks`, of the same shape and x's type, are scratch.
+    `sums` (parts, 2, period) float64, and of x's type `blocks` (parts, 2, period) and `pivots` (period,) are scratch.
     """
     H, W, top, left = sizes[0], sizes[1], sizes[2], sizes[3]
-    N, C = x.shape[0], x.shape[3]
-    parts, rows = sums.shape[0], N * H
-    for part in split(team, parts):
-        begin, end = part * rows // parts, (part + 1) * rows // parts
-        add_moments(x, begin, end, top, left, H, W, blocks[part], sums[part])
+    C, parts = x.shape[3], sums.shape[0]
+    rows = x.shape[0] * H
     for _ in split(team, 1):
-        for part in range(1, parts):
-            begin, end = part * rows // parts, (part + 1) * rows // parts
-            merge_moments(sums[0], sums[part], begin, end - begin, W * C)
-    for c in split(team, C):
-        m, squares = moments_of_channel(sums[0], c, C, rows, W * C)
-        mean[c] = m
-        var[c] = squares / (rows * W)
+        set_pivots(x, 0, rows, top, left, H, W, blocks[0], pivots)
+    for unit in split(team, parts):
+        part = latest(team, unit, parts)
+        sums[part] = 0.0
+        first, last = part * rows // parts, (part + 1) * rows // parts
+        add_distances(x, first, last, top, left, H, W, pivots, blocks[part], sums[part])
+    add_up(team, sums)
+    for _ in split(team, 1):
+        fold_channels(sums[0, 0], C)
+        fold_channels(sums[0, 1], C)
+        for c in range(C):
+            mean[c], var[c] = mean_and_variance(pivots[c], sums[0, 0, c], sums[0, 1, c], rows * W)
 
 
 @subroutine
 def fill_table(team, table, mean, var, gamma, beta, eps):
     """Repeat mean, scale and shift in the first three rows of a table."""
     C = mean.shape[0]
-    for k in split(team, table.shape[1]):
-        c = k % C
-        table[MEAN, k] = mean[c]
-        table[SCALE, k] = gamma[c] / math.sqrt(float(var[c]) + eps)
-        table[SHIFT, k] = beta[c]
+    for c in split(team, C):
+        scale = gamma[c] / math.sqrt(float(var[c]) + eps)
+        for k in range(c, table.shape[1], C):
+            table[MEAN, k] = mean[c]
+            table[SCALE, k] = scale
+            table[SHIFT, k] = beta[c]
 
 
 @subroutine
@@ -135,41 +138,47 @@ def norm_sums(
     N, C = x.shape[0], x.shape[3]
     parts, _, period = sums.shape
     length, rows = W * C, N * H
-    clips, low, high = limits(kind)
     fill_table(team, table, mean, var, gamma, beta, eps)
-    for part in split(team, parts):
+    for unit in split(team, parts):
+        part = latest(team, unit, parts)
         sums[part] = 0.0
-        first, last = part * rows // parts, (part + 1) * rows // parts
+        row, last = part * rows // parts, (part + 1) * rows // parts
         step = rows_of_block(length, period, x.itemsize)
-        s, t = pointer(scratch, team.thread * scratch.shape[1]), pointer(table, 0)
-        for at in range(first, last, step):
-            blocks[part] = 0.0
-            for row in range(at, min(at + step, last)):
-                n, h = row // H, row % H
-                p = pointer(dy, ((n * dy.shape[1] + d_top + h) * dy.shape[2] + d_left) * C)
-                o = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * C)
-                if not clips:
-                    gated_row(kind, p, o, s, t, length, period, slope)
-                sum_row(p if clips else s, o, t, pointer(blocks[part], 0), length, period, low, high)
+        s, t, b = pointer(scratch, team.thread * scratch.shape[1]), pointer(table, 0), pointer(blocks[part], 0)
+        while row < last:
+            n, h = row // H, row % H
+            some = min(step, last - row, H - h)
+            p = pointer(dy, ((n * dy.shape[1] + d_top + h) * dy.shape[2] + d_left) * C)
+            o = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * C)
+            clear(b, 2 * period)
+            sum_rows(p, dy.shape[2] * C, o, x.shape[2] * C, some, s, t, b, length, period, kind, slope)
             for k in range(period):
                 sums[part, 0, k] += blocks[part, 0, k]
                 sums[part, 1, k] += blocks[part, 1, k]
-    for k in split(team, period):
-        for part in range(1, parts):
-            sums[0, 0, k] += sums[part, 0, k]
-            sums[0, 1, k] += sums[part, 1, k]
-    for c in split(team, C):
-        total, along = 0.0, 0.0
-        for k in range(c, period, C):
-            total += sums[0, 0, k]
-            along += sums[0, 1, k]
-        dbeta[c] = total
-        dgamma[c] = along / math.sqrt(float(var[c]) + eps)
+            row += some
+    add_up(team, sums)
+    for _ in split(team, 1):
+        fold_channels(sums[0, 0], C)
+        fold_channels(sums[0, 1], C)
+        for c in range(C):
+            dbeta[c] = sums[0, 0, c]
+            dgamma[c] = sums[0, 1, c] / math.sqrt(float(var[c]) + eps)
 
 
 @subroutine
-def sum_row(p, o, t, s, length, period, low, high):
-    """Add a row to the sums of g, and of g * (x - mean) a period later."""
+def sum_rows(p, p_line, o, o_line, rows, s, t, b, length, period, kind, slope):
+    """Add rows to the sums of g at b, and of g * (x - mean) a period later; s is scratch for a row."""
+    clips, low, high = limits(kind)
+    for row in range(rows):
+        y, x = advance(p, row * p_line), advance(o, row * o_line)
+        if not clips:
+            gated_row(kind, y, x, s, t, length, period, slope)
+        _sum_row(y if clips else s, x, t, b, length, period, low, high)
+
+
+@subroutine
+def _sum_row(p, o, t, s, length, period, low, high):
+    """Add a row to the sums, where f is a clip."""
     L = lanes(p)
     w = advance(s, period)
     if period == GROUP * L:
@@ -216,11 +225,12 @@ def norm_data_gradient(team, dy, x, dx, mean, var, gamma, beta, eps, dgamma, dbe
     length, rows = W * C, x.shape[0] * H
     clips, low, high = limits(kind)
     fill_table(team, table, mean, var, gamma, beta, eps)
-    for k in split(team, period):
-        c = k % C
+    for c in split(team, C):
         r = 1.0 / math.sqrt(float(var[c]) + eps)
-        table[OFFSET, k] = gamma[c] * r * dbeta[c] / (rows * W)
-        table[FACTOR, k] = gamma[c] * r * r * dgamma[c] / (rows * W)
+        offset, factor = gamma[c] * r * dbeta[c] / (rows * W), gamma[c] * r * r * dgamma[c] / (rows * W)
+        for k in range(c, period, C):
+            table[OFFSET, k] = offset
+            table[FACTOR, k] = factor
     run = max(1, UNIT // max(1, length))
     for unit in split(team, (rows + run - 1) // run):
         s, t = pointer(scratch, team.thread * scratch.shape[1]), pointer(table, 0)

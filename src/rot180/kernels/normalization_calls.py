@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.kernels.call import Call, Scratch, packed
-from rot180.kernels.channelwise import parts_of, period_of
+from rot180.kernels.channelwise import parts_of, period_of, rows_of_block
 from rot180.kernels.elementwise import NOTHING
-from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.feature_map import FeatureMap, joined
 from rot180.kernels.normalization import batch_moments, norm_data_gradient, norm_sums, normalize
 from rot180.ops.types import Array
+
+BLOCKS = 4
+"""Blocks that a part has at least: adding up the parts takes as long as summing a block of each."""
 
 
 class Normalization:
@@ -48,7 +51,10 @@ class Normalization:
     def moments(self, x: FeatureMap) -> Call:
         """Write mean and biased variance of each channel over a batch."""
         mean, var, *_ = self._given
-        return Call(batch_moments, (x.array, *self._sums(x), mean, var, packed((x.height, x.width, *x.place))))
+        (x,) = joined(x)
+        pivots = self._scratch((period_of(x.array.shape[3], x.width, x.array.dtype),))
+        scratch = (pivots, *self._sums(x))
+        return Call(batch_moments, (x.array, *scratch, mean, var, packed((x.height, x.width, *x.place))))
 
     def forward(self, x: FeatureMap, y: FeatureMap, shortcut: FeatureMap | None = None) -> Call:
         """Normalize, add the shortcut if there is one, and apply the activation."""
@@ -59,6 +65,7 @@ class Normalization:
 
     def parameter_gradients(self, dy: FeatureMap, x: FeatureMap, dgamma: Array, dbeta: Array) -> Call:
         """Write the gradients of scale and shift."""
+        dy, x = joined(dy, x)
         sizes = packed((x.height, x.width, *dy.place, *x.place))
         scratch = (self._table(x, 3), self._row(x), *self._sums(x))
         maps = (dy.array, x.array)
@@ -78,5 +85,9 @@ class Normalization:
         return self._scratch((self._threads, x.width * x.array.shape[3]))
 
     def _sums(self, x: FeatureMap) -> tuple[Array, Array]:
-        shape = (parts_of(len(x.array) * x.height), 2, period_of(x.array.shape[3], x.width, x.array.dtype))
-        return self._scratch(shape), self._scratch(shape, np.float64)
+        C, dtype = x.array.shape[3], x.array.dtype
+        period = period_of(C, x.width, dtype)
+        # In Python: compiling it for a single call would take longer.
+        block = rows_of_block.py_func(x.width * C, period, dtype.itemsize)
+        parts = parts_of(len(x.array) * x.height, BLOCKS * block)
+        return self._scratch((parts, 2, period)), self._scratch((parts, 2, period), np.float64)

@@ -21,11 +21,11 @@ import math
 from llvmlite import ir
 
 from rot180.kernels.activation import value_row
-from rot180.kernels.channelwise import rows_of_block
+from rot180.kernels.channelwise import clear, fold_channels, rows_of_block
 from rot180.kernels.compiling import kernel, subroutine
 from rot180.kernels.deferred import intrinsic, types
 from rot180.kernels.elementwise import UNIT
-from rot180.kernels.moments import add_moments, moments_of_channel
+from rot180.kernels.moments import add_distances, mean_and_variance, set_pivots
 from rot180.kernels.normalization import (
     FACTOR,
     MEAN,
@@ -36,7 +36,7 @@ from rot180.kernels.normalization import (
     gradient_row,
     limits,
     normalize_row,
-    sum_row,
+    sum_rows,
 )
 from rot180.kernels.parts import read, write
 from rot180.kernels.simd import first_lanes, fma, lanes, load, pointer, splat, store, total
@@ -58,7 +58,8 @@ def only_first(typingctx, a, count):
 def group_normalize(team, x, y, gamma, beta, groups, eps, table, blocks, sums, kind, slope, sizes):
     """y = f(gamma * xhat + beta), each image and group of channels for itself.
 
-    `table` (threads, 5, period); `blocks` (threads, 2, period) and `sums`, float64 of the same shape, as in `moments`.
+    `table` (threads, 5, period); `blocks` (threads, 2, period), of x's type, and `sums`, float64 of the same shape, are
+    scratch.
     """
     H, W, x_top, x_left, y_top, y_left = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
     C, period = x.shape[3], table.shape[2]
@@ -78,16 +79,22 @@ def group_normalize(team, x, y, gamma, beta, groups, eps, table, blocks, sums, k
 def _fill_table(x, n, gamma, beta, groups, eps, table, block, sums, top, left, H, W):
     """Form the moments of one image, and fill its table for the forward pass; OFFSET receives r."""
     C = x.shape[3]
-    add_moments(x, n * H, (n + 1) * H, top, left, H, W, block, sums)
+    pivots, first, last = table[MEAN], n * H, (n + 1) * H
+    set_pivots(x, first, last, top, left, H, W, block, pivots)
+    sums[:] = 0.0
+    add_distances(x, first, last, top, left, H, W, pivots, block, sums)
+    fold_channels(sums[0], C)
+    fold_channels(sums[1], C)
     size = C // groups
     for g in range(groups):
-        mean, squares = 0.0, 0.0
+        mean, variance = 0.0, 0.0
         for i in range(size):
-            m, s = moments_of_channel(sums, g * size + i, C, H, W * C)
+            c = g * size + i
+            m, v = mean_and_variance(pivots[c], sums[0, c], sums[1, c], H * W)
             d = m - mean
             mean += d / (i + 1)
-            squares += s + d * d * (H * W * i / (i + 1))
-        r = 1.0 / math.sqrt(squares / (H * W * size) + eps)
+            variance += (v - variance) / (i + 1) + d * d * i / (i + 1) ** 2
+        r = 1.0 / math.sqrt(variance + eps)
         for c in range(g * size, (g + 1) * size):
             for k in range(c, table.shape[1], C):
                 table[MEAN, k] = mean
@@ -118,13 +125,11 @@ def group_gradients(
         added[:] = 0.0
         step = rows_of_block(length, period, x.itemsize)
         for first in range(0, H, step):
-            block[:] = 0.0
-            for h in range(first, min(H, first + step)):
-                p = pointer(dy, ((n * dy.shape[1] + d_top + h) * dy.shape[2] + d_left) * C)
-                o = pointer(x, ((n * x.shape[1] + x_top + h) * x.shape[2] + x_left) * C)
-                if not clips:
-                    gated_row(kind, p, o, s, t, length, period, slope)
-                sum_row(p if clips else s, o, t, pointer(block, 0), length, period, low, high)
+            p = pointer(dy, ((n * dy.shape[1] + d_top + first) * dy.shape[2] + d_left) * C)
+            o = pointer(x, ((n * x.shape[1] + x_top + first) * x.shape[2] + x_left) * C)
+            some, b = min(step, H - first), pointer(block, 0)
+            clear(b, 2 * period)
+            sum_rows(p, dy.shape[2] * C, o, x.shape[2] * C, some, s, t, b, length, period, kind, slope)
             for k in range(period):
                 added[0, k] += block[0, k]
                 added[1, k] += block[1, k]
