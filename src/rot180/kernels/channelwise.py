@@ -40,13 +40,13 @@ def period_of(channels: int, width: int, dtype: Any) -> int:
     return max(group, min(math.lcm(channels, group), -(-width * channels // group) * group))
 
 
-def parts_of(rows: int, least: int = 1) -> int:
-    """Return the number of parts that `rows` rows are summed in, each of at least so many rows.
+def parts_of(rows: int, most: int = MOST_PARTS) -> int:
+    """Return the number of parts that `rows` rows are summed in.
 
-    >>> parts_of(3), parts_of(1000), parts_of(1000, 100)
+    >>> parts_of(3), parts_of(1000), parts_of(1000, 10)
     (3, 32, 10)
     """
-    return max(1, min(MOST_PARTS, rows // least))
+    return max(1, min(MOST_PARTS, most, rows))
 
 
 @subroutine

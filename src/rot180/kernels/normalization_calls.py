@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from rot180.kernels.call import Call, Scratch, packed
-from rot180.kernels.channelwise import parts_of, period_of, rows_of_block
+from rot180.kernels.channelwise import parts_of, period_of
 from rot180.kernels.elementwise import NOTHING
 from rot180.kernels.feature_map import FeatureMap, joined
 from rot180.kernels.normalization import batch_moments, norm_data_gradient, norm_sums, normalize
 from rot180.ops.types import Array
 
-BLOCKS = 4
-"""Blocks that a part has at least: adding up the parts takes as long as summing a block of each."""
+PART_PIXELS = 128
+"""Numbers of each position that a part has at least: with fewer, parts would be added up as long as they are summed."""
 
 
 class Normalization:
@@ -85,9 +85,7 @@ class Normalization:
         return self._scratch((self._threads, x.width * x.array.shape[3]))
 
     def _sums(self, x: FeatureMap) -> tuple[Array, Array]:
-        C, dtype = x.array.shape[3], x.array.dtype
-        period = period_of(C, x.width, dtype)
-        # In Python: compiling it for a single call would take longer.
-        block = rows_of_block.py_func(x.width * C, period, dtype.itemsize)
-        parts = parts_of(len(x.array) * x.height, BLOCKS * block)
+        rows, C = len(x.array) * x.height, x.array.shape[3]
+        period = period_of(C, x.width, x.array.dtype)
+        parts = parts_of(rows, rows * x.width * C // (PART_PIXELS * period))
         return self._scratch((parts, 2, period)), self._scratch((parts, 2, period), np.float64)
