@@ -84,7 +84,8 @@ def multiply_backward(team, dy, x, gate, dx, dgate, scratch, sizes):
             q = pointer(dx, ((n * dx.shape[1] + y_top + h) * dx.shape[2] + y_left) * C)
             _multiply_row_backward(p, o, q, pointer(table, 0), pointer(sums, 0), W * C, period)
         fold_channels(sums, C)
-        dgate[n] = sums[:C]
+        for c in range(C):
+            dgate[n, c] = sums[c]
 
 
 @subroutine

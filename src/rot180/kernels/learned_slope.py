@@ -75,7 +75,8 @@ def prelu_backward(team, dy, x, slope, dx, dslope, table, blocks, sums, sizes):
             sums[0, k] += sums[part, k]
     for _ in split(team, 1):
         fold_channels(sums[0], dslope.shape[0])
-        dslope[:] = sums[0, : dslope.shape[0]]
+        for c in range(dslope.shape[0]):
+            dslope[c] = sums[0, c]
 
 
 @subroutine
