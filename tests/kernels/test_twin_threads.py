@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -71,8 +72,8 @@ def test_no_threading_layer_is_loaded_and_one_thread_starts_no_other(threads: in
     assert run(LAYERS, NUMBA_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS="1") == f"{threads - 1} []"
 
 
-def test_twins_in_four_threads() -> None:
-    assert run(ALONE) == "right"
+def test_twins_in_four_threads_that_compile_them(tmp_path: Path) -> None:
+    assert run(ALONE, NUMBA_CACHE_DIR=str(tmp_path)) == "right"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

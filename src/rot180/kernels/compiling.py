@@ -19,6 +19,7 @@ from functools import cache, cached_property, partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from threading import RLock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,6 +47,10 @@ _OPTIONS: dict[str, Any] = {
     # of threads.
     "fastmath": {"contract", "nsz"},
 }
+
+
+ONE_AT_A_TIME = RLock()
+"""Held by whoever loads or compiles code: two threads that import Numba at once find parts of it unfinished."""
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -123,13 +128,18 @@ class Addressed:
     def address(self, types: Types) -> int:
         """Return its address for these types."""
         if types not in self._addresses:
-            path = self._path(types)
-            address = None if path is None else load(path)
-            if address is None:
-                self.compile(types)
-            else:
-                self._addresses[types] = address
+            with ONE_AT_A_TIME:
+                if types not in self._addresses:  # another thread may have found it meanwhile
+                    self._find(types)
         return self._addresses[types]
+
+    def _find(self, types: Types) -> None:
+        path = self._path(types)
+        address = None if path is None else load(path)
+        if address is None:
+            self.compile(types)
+        else:
+            self._addresses[types] = address
 
     def is_compiled(self, types: Types) -> bool:
         """Return whether its address is known, or can be read from a file."""
@@ -140,17 +150,20 @@ class Addressed:
 
     def compile(self, types: Types) -> None:
         """Compile it for these types, and write the code to its file."""
-        from numba.core import sigutils
+        with ONE_AT_A_TIME:
+            from numba.core import sigutils
 
-        signature = self.signature(types)
-        self._dispatcher.compile(signature)
-        compiled = self._dispatcher.overloads[sigutils.normalize_signature(signature)[0]]
-        name, library = compiled.fndesc.llvm_cfunc_wrapper_name, compiled.library
-        self._addresses[types] = library.get_pointer_to_function(name)
-        path = self._path(types)
-        if path is not None and not library.has_dynamic_globals:
-            outside = [found for found in _DECLARED.findall(library.get_llvm_str()) if not found.startswith("llvm.")]
-            save(path, name, outside, library._get_compiled_object())
+            signature = self.signature(types)
+            self._dispatcher.compile(signature)
+            compiled = self._dispatcher.overloads[sigutils.normalize_signature(signature)[0]]
+            name, library = compiled.fndesc.llvm_cfunc_wrapper_name, compiled.library
+            self._addresses[types] = library.get_pointer_to_function(name)
+            path = self._path(types)
+            if path is not None and not library.has_dynamic_globals:
+                outside = [
+                    found for found in _DECLARED.findall(library.get_llvm_str()) if not found.startswith("llvm.")
+                ]
+                save(path, name, outside, library._get_compiled_object())
 
     @cached_property
     def _dispatcher(self) -> Any:

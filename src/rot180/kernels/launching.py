@@ -14,7 +14,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
-import sys
 from collections.abc import Sequence
 from functools import cache
 from threading import Lock, Thread, local
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from rot180.files.system import is_windows
-from rot180.kernels.compiling import Addressed, routine, subroutine
+from rot180.kernels.compiling import ONE_AT_A_TIME, Addressed, routine, subroutine
 from rot180.kernels.entry import Types, block_of, type_of
 from rot180.kernels.team import (
     GIVE_WAY,
@@ -246,25 +245,13 @@ def _after_fork() -> None:
     _helpers, _turn = None, Lock()  # threads do not exist in the child, nor whoever held the lock
 
 
-def _before_fork() -> None:
-    """Wait until no thread compiles: in the child, nobody would ever release Numba's lock."""
-    numba = sys.modules.get("numba.core.compiler_lock")
-    if numba is not None:
-        numba.global_compiler_lock.acquire()
-        _held.append(numba.global_compiler_lock)
-
-
-def _release() -> None:
-    while _held:
-        _held.pop().release()
-
-
 atexit.register(_stop)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-    os.register_at_fork(before=_before_fork, after_in_parent=_release, after_in_child=_release)
+    # No other thread compiles meanwhile: in the child, nobody would ever release the locks that it holds.
+    os.register_at_fork(before=ONE_AT_A_TIME.acquire, after_in_parent=ONE_AT_A_TIME.release)
+    os.register_at_fork(after_in_child=ONE_AT_A_TIME.release)
 
-_held: list[Any] = []
 _chosen = _Chosen()
 _turn = Lock()
 _helpers: _Helpers | None = None

@@ -17,6 +17,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from rot180.errors import ModelError
+from rot180.files.folder import make_folder
 from rot180.files.writing import write_atomically
 
 _DIGEST = sha256().digest_size
@@ -28,7 +29,7 @@ def save(path: Path, name: str, outside: Iterable[str], code: bytes) -> None:
     """Write a function to a file; without it, as on a full disk, the function is compiled in the next process again."""
     content = " ".join([name, *outside]).encode() + b"\n" + code
     with suppress(ModelError, OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_atomically(path, sha256(content).digest() + content)
 
 
