@@ -92,20 +92,21 @@ def _tile_at(array, n, y, x, side, field, first, registers, pixel, cut):
 
 
 @subroutine
-def _to_points(address, array, t, which, begin, end, target, cut, fields, steps, s):
-    """Write channels from `begin` to `end` of tile t, of images (`which` 0) or delta (1), at its points to panels."""
+def _to_points(address, array, first, last, which, begin, end, target, cut, fields, steps, s):
+    """Write channels from `begin` to `end` of tiles of images (`which` 0) or delta (1), at their points, to panels."""
     L = lanes(array)
     registers = s.channel_registers if which == 0 else s.filter_registers
     side, what, taps = (POINTS, IMAGE, 3) if which == 0 else (s.outputs, DELTA, s.taps)
-    n, tile = t // (s.tile_rows * s.tile_columns), t % (s.tile_rows * s.tile_columns)
-    y, x = tile // s.tile_columns * s.outputs, tile % s.tile_columns * s.outputs
     width, field, panel = registers * L, fields[which], _ALL * steps[2 * which, 3]
-    for c in range(begin, end, width):
-        count = (min(width, end - c) + L - 1) // L
-        source, where = _tile_at(array, n, field[0] + y, field[1] + x, side, field, c, count, width, cut)
-        to = advance(target, (c - begin) // width * panel)
-        place = steps[2 * which + where]
-        transform(address, taps, what, source, to, source, source, source, source, count, 0, 0, 0, place)
+    for t in range(first, last):
+        n, tile = t // (s.tile_rows * s.tile_columns), t % (s.tile_rows * s.tile_columns)
+        y, x = tile // s.tile_columns * s.outputs, tile % s.tile_columns * s.outputs
+        for c in range(begin, end, width):
+            count = (min(width, end - c) + L - 1) // L
+            source, where = _tile_at(array, n, field[0] + y, field[1] + x, side, field, c, count, width, cut)
+            to = advance(target, (c - begin) // width * panel + (t - first) * width)
+            place = steps[2 * which + where]
+            transform(address, taps, what, source, to, source, source, source, source, count, 0, 0, 0, place)
 
 
 @subroutine
@@ -192,12 +193,9 @@ def correlate_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cuts, 
         products *= _ALL * (F // width_f * ((width_f + pairs - 1) // pairs) + (F % width_f + pairs - 1) // pairs)
         for b in range(blocks):
             first = (part * blocks + b) * block
-            for t in range(first, first + block):
-                to, end = advance(own_images, (t - first) * width_c), min(C, first_c + panels * width_c)
-                _to_points(addresses[1], xp, t, 0, first_c, end, to, cut, fields, steps, s)
-            for t in range(first, first + block):
-                to = advance(own_deltas, (t - first) * width_f)
-                _to_points(addresses[1], delta, t, 1, 0, F, to, cut, fields, steps, s)
+            last, end = first + block, min(C, first_c + panels * width_c)
+            _to_points(addresses[1], xp, first, last, 0, first_c, end, own_images, cut, fields, steps, s)
+            _to_points(addresses[1], delta, first, last, 1, 0, F, own_deltas, cut, fields, steps, s)
             # The rows of pixels of the next block are fetched bit by bit, before each product.
             begin, end = first + block, first + (2 * block if b + 1 < blocks else block)
             x_at = _row_of(xp, begin, per_image, per_row, outputs, fields[0, 0] + POINTS - outputs)
@@ -261,7 +259,7 @@ def correlate_few_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cu
     point_c, point_f, point = steps[0, 3], steps[2, 3], steps[4, 1]
     for t in split(team, s.block):
         cut = pointer(cuts, team.thread * cuts.shape[1])
-        _to_points(addresses[1], delta, t, 1, 0, F, pointer(deltas, t * width_f), cut, fields, steps, s)
+        _to_points(addresses[1], delta, t, t + 1, 1, 0, F, pointer(deltas, t * width_f), cut, fields, steps, s)
     for unit in split(team, panels_c * s.shares):
         q, share = unit // s.shares, unit % s.shares
         c = q * width_c
@@ -269,8 +267,7 @@ def correlate_few_tiles(team, addresses, xp, delta, dw, images, deltas, sums, cu
         thread = team.thread
         own, totals = pointer(images, thread * images.shape[1]), pointer(sums, thread * sums.shape[1])
         cut = pointer(cuts, thread * cuts.shape[1])
-        for t in range(s.block):
-            _to_points(addresses[1], xp, t, 0, c, c + channels, advance(own, t * width_c), cut, fields, steps, s)
+        _to_points(addresses[1], xp, 0, s.block, 0, c, c + channels, own, cut, fields, steps, s)
         lines = s.taps * s.taps * channels
         for r in range(share * panels_f // s.shares, (share + 1) * panels_f // s.shares):
             f = r * width_f
