@@ -25,7 +25,7 @@ def make_engine(name: str, model: Network, loss: Loss) -> Engine:
         raise ArgumentError(f"unknown engine {name!r}{did_you_mean(name, ENGINES)}")
     if name == "numpy":
         return ReferenceEngine(model, loss)
-    # Numba takes a third of a second to import; users of the NumPy engine need not wait for it.
+    # Kernels, and LLVM, which loads them, take a moment to import; users of the NumPy engine need not wait for them.
     from rot180.engine.compiled import CompiledEngine
 
     return CompiledEngine(model, loss)

@@ -1,7 +1,7 @@
 """Compiled twins of `rot180.ops` (Numba): the same names and arguments, without choices of their own.
 
-Importing Numba takes a moment, so it is only imported when a function is first used. Any number of threads
-may call them.
+A function's module is imported when it is first used, and Numba when something has to be compiled. Any number of
+threads may call them.
 
 >>> import numpy as np
 >>> import rot180.kernels as kernels

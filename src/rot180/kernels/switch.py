@@ -80,11 +80,11 @@ def noting_callbacks() -> Iterator[list[tuple[Callback, Types]]]:
 
 def address_of(function: Callback, dtype: Any) -> int:
     """Return the address of a callback for float32 or float64."""
-    types = (np.dtype(dtype).str[1:],)
+    spelled = (np.dtype(dtype).str[1:],)
     if _noting.tasks is not None:
-        _noting.tasks.append((function, types))
+        _noting.tasks.append((function, spelled))
         return 0
-    return function.address(types)
+    return function.address(spelled)
 
 
 def emit_call(builder, address, values):

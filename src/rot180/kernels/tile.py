@@ -225,7 +225,7 @@ def _dot_tile(rows, columns, a, b, c, count, accumulate, strides):
 
 
 def tile_address(dtype: Any) -> int:
-    """Address of the compiled tile for float32 or float64; compiled, or loaded from Numba's cache, on first call."""
+    """Address of the compiled tile for float32 or float64; compiled, or loaded from its file, on first call."""
     return address_of(_tile, dtype)
 
 
