@@ -77,6 +77,34 @@ def test_shards_give_the_same_bits_on_three_processes(tmp_path):
     np.testing.assert_allclose(found["ordinary"], alone["ordinary"], rtol=0, atol=1e-12)
 
 
+BESIDE_OTHER_WORK = """
+import time
+import numpy as np
+from rot180.parallel import connect
+from rot180.parallel.tree import Partial
+
+together = connect()
+together.overlaps, together.patience = True, 1.0
+own = Partial()
+own.add(together.rank, np.full(200_000, 1 + together.rank, np.float32))
+wait = together.begin_sum(own.nodes, 2)
+for _ in range(40):
+    time.sleep(0.002)
+    together.advance()
+together._go_on = lambda: None  # from here on, nothing more arrives
+print(wait()[0])
+together.barrier()
+"""
+
+
+def test_sums_go_on_beside_other_work():
+    over = {"UCX_TLS": "tcp,self", "FI_PROVIDER": "tcp", "MPIR_CVAR_NOLOCAL": "1"}
+    program = [sys.executable, "-c", BESIDE_OTHER_WORK]
+    process = start(MPIEXEC, "-n", "2", *program, env={**os.environ, **over})
+    output, errors = process.communicate(timeout=60)
+    assert output.split() == ["3.0", "3.0"], errors
+
+
 def test_an_error_is_shown_once_and_ends_all(tmp_path):
     process = start(MPIEXEC, "-n", "3", *ROT180, "train", "--bogus")
     _, errors = process.communicate(timeout=60)

@@ -31,6 +31,9 @@ EAGER = 2000
 
 LONGEST_PAUSE, LONGEST_REST = 0.001, 0.05
 
+ADVANCES = 16
+"""How often to ask when sums go on beside other work: each time, MPI moves a few kilobytes of each message."""
+
 _let_others_run: Callable[[], object] = getattr(os, "sched_yield", lambda: None)
 """Called without a pause, too: several processes may share a core."""
 
@@ -102,6 +105,11 @@ class MpiCommunicator:
 
     def advance(self) -> None:
         """Let the sums that are begun go on, without waiting."""
+        for _ in range(ADVANCES):
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask once, and begin the next rounds of sums whose first ones are over."""
         while self._begun and self._begun[0].result is not None:
             self._begun.popleft()
         for begun in self._begun:
@@ -189,7 +197,7 @@ class MpiCommunicator:
         asked, pause = 0, 0.0
         deadline = None if rest or self.patience is None else time.monotonic() + self.patience
         while not is_done():
-            self.advance()
+            self._go_on()
             asked += 1
             if asked < EAGER:
                 _let_others_run()
