@@ -7,6 +7,7 @@ few tests of each kind of kernel run, which takes a quarter of an hour.
 
     .venv/bin/python tests/processors/emulated.py
     .venv/bin/python tests/processors/emulated.py --cpu cortex-a72 tests/kernels tests/engine
+    .venv/bin/python tests/processors/emulated.py --program benchmarks/random_geometries.py 100
 
 With --brief, only one convolution and its gradients are compared with the reference, as in continuous integration:
 there it is no failure if the emulator cannot be had, or takes minutes.
@@ -109,6 +110,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path.home() / ".cache" / "rot180-arm")
     parser.add_argument("--cpu", default="max", help="the processor that is emulated, by QEMU's name")
     parser.add_argument("--brief", action="store_true")
+    parser.add_argument("--program", action="store_true", help="the arguments are a Python program and its arguments")
     known, arguments = parser.parse_known_args()
     folder = known.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +124,9 @@ def main() -> int:
         print(f"not tested on ARM: {error}", file=sys.stderr)
         return 0 if known.brief else 1
     command = [str(ROOT / "tests/kernels/kernels_agree.py"), "--brief"]
-    if not known.brief:
+    if known.program:
+        command = arguments
+    elif not known.brief:
         command = ["-m", "pytest", "-p", "no:cacheprovider", "-q", *(arguments or TESTS)]
     environment = {
         **os.environ,
