@@ -98,11 +98,30 @@ def test_brightness_and_contrast() -> None:
     assert abs(bright.astype(int) - 100).max() <= 51
 
 
+def striped(count: int, height: int, width: int) -> np.ndarray:
+    """Return images of black and white columns, whose mean, 127.5, is rounded to 128, the nearest even number."""
+    images = np.zeros((count, height, width, 1), np.uint8)
+    images[:, :, ::2] = 255
+    return images
+
+
 def test_cutout_covers_at_most_its_square() -> None:
-    white = np.full((24, 12, 12, 1), 255, np.uint8)
-    covered = (altered("cutout:5", white)[0] == 0).sum((1, 2, 3))
+    covered = (altered("cutout:5", striped(24, 12, 12))[0] == 128).sum((1, 2, 3))
     assert covered.max() == 25
     assert covered.min() >= 4
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+@pytest.mark.parametrize("text", ["cutout:3", "erase:1"])
+def test_what_is_covered_has_the_mean_color_of_its_image(text: str, dtype: type) -> None:
+    images = IMAGES.astype(dtype)
+    found = altered(text, images, limits=(0, 255))[0]
+    changed = (found != images).any(3)
+    assert changed.any((1, 2)).all()
+    for image, original, where in zip(found, images, changed, strict=True):
+        mean = original.mean((0, 1))
+        expected = np.broadcast_to(np.rint(mean) if dtype == np.uint8 else mean, image[where].shape)
+        np.testing.assert_allclose(image[where], expected, rtol=1e-6)
 
 
 def test_mixup_mixes_labels_as_it_mixes_images() -> None:
@@ -114,11 +133,11 @@ def test_mixup_mixes_labels_as_it_mixes_images() -> None:
 
 
 def test_erase_covers_a_rectangle_of_random_size() -> None:
-    white = np.full((2000, 30, 40, 1), 255, np.uint8)
-    blacks = altered("erase:0.25", white)[0][..., 0] == 0
-    is_erased = blacks.any((1, 2))
+    images = striped(2000, 30, 40)
+    covered = altered("erase:0.25", images)[0][..., 0] == 128
+    is_erased = covered.any((1, 2))
     assert 0.2 < is_erased.mean() < 0.3
-    areas, rows, columns = blacks.sum((1, 2)), blacks.any(2).sum(1), blacks.any(1).sum(1)
+    areas, rows, columns = covered.sum((1, 2)), covered.any(2).sum(1), covered.any(1).sum(1)
     np.testing.assert_array_equal(areas, rows * columns)
     shares = areas[is_erased] / 1200
     assert shares.min() < 0.05
@@ -127,7 +146,7 @@ def test_erase_covers_a_rectangle_of_random_size() -> None:
     ratios = rows[is_erased] / columns[is_erased]
     assert 0.2 < ratios.min() < 0.5
     assert 2 < ratios.max() < 4.5
-    assert (altered("erase:1", white)[0] == 0).any((1, 2, 3)).all()
+    assert (altered("erase:1", images)[0] == 128).any((1, 2, 3)).all()
 
 
 def test_alternating_flips_mirror_each_image_every_other_epoch() -> None:

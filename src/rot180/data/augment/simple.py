@@ -54,7 +54,7 @@ def contrast(images: Array, share: float, generator: np.random.Generator, look: 
 
 
 def cutout(images: Array, pixels: float, generator: np.random.Generator, look: Look) -> Array:
-    """Blacken a square whose center is anywhere in the image, so that edges are covered as often as the rest.
+    """Cover a square whose center is anywhere in the image, so that edges are covered as often as the rest.
 
     References
     ----------
@@ -62,11 +62,11 @@ def cutout(images: Array, pixels: float, generator: np.random.Generator, look: L
     """
     side = np.full(len(images), int(pixels))
     starts = [generator.integers(size, size=len(images)) - int(pixels) // 2 for size in images.shape[1:3]]
-    return _covered(images, starts[0], side, starts[1], side, look)
+    return _cover(images, starts[0], side, starts[1], side, look)
 
 
 def erase(images: Array, probability: float, generator: np.random.Generator, look: Look) -> Array:
-    """Blacken a rectangle of random area and proportions, with this probability.
+    """Cover a rectangle of random area and proportions, with this probability.
 
     References
     ----------
@@ -83,17 +83,25 @@ def erase(images: Array, probability: float, generator: np.random.Generator, loo
         (generator.random(count) * (size - covered + 1)).astype(int)
         for size, covered in ((height, rows), (width, columns))
     )
-    return _covered(images, top, rows, left, columns, look)
+    return _cover(images, top, rows, left, columns, look)
 
 
-def _covered(images: Array, top: Array, rows: Array, left: Array, columns: Array, look: Look) -> Array:
-    """Blacken a rectangle of each image; what lies beyond the edges is left out."""
+def _cover(images: Array, top: Array, rows: Array, left: Array, columns: Array, look: Look) -> Array:
+    """Cover a rectangle of each image with the image's mean color; what lies beyond the edges is left out.
+
+    The papers cover with the mean of the data set, so that the mean of a batch stays what it is: black would shift the
+    statistics that normalization learns. An image's own mean does the same, however the images are normalized later.
+    """
+    count, height, width, channels = images.shape
+    # over the rows first: a tenth of the time of a mean over both axes, whose runs are as short as a pixel
+    total = images.reshape(count, height, -1).sum(1, dtype=np.float32).reshape(count, width, channels).sum(1)
+    colors = look.as_images(total / (height * width), images)
     ends = zip(
         np.maximum(top, 0).tolist(), (top + rows).tolist(), np.maximum(left, 0).tolist(), (left + columns).tolist(),
         strict=True,
     )  # fmt: skip
-    for image, (first, last, start, stop) in zip(images, ends, strict=True):
-        image[first : max(last, 0), start : max(stop, 0)] = look.black
+    for image, color, (first, last, start, stop) in zip(images, colors, ends, strict=True):
+        image[first : max(last, 0), start : max(stop, 0)] = color
     return images
 
 

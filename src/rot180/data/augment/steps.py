@@ -39,8 +39,8 @@ STEPS = {
     "trivialaugment": Step((), "apply one of 14 operations with any magnitude, both drawn at random"),
     "brightness": Step((Number(0.2, 1),), "brighten or darken by up to this fraction of white"),
     "contrast": Step((Number(0.2, 0.99),), "scale deviations from the image's mean by up to this fraction"),
-    "cutout": Step((Number(8, 1000, True),), "blacken a square with this many pixels a side"),
-    "erase": Step((Number(0.25, 1),), "blacken a rectangle with this probability"),
+    "cutout": Step((Number(8, 1000, True),), "cover a square with this many pixels a side"),
+    "erase": Step((Number(0.25, 1),), "cover a rectangle with this probability"),
     "mixup": Step((Number(0.2, 10),), "mix pairs of images and their labels in proportions drawn from Beta(a, a)"),
     "cutmix": Step(
         (Number(1, 10),), "paste a rectangle from another image and mix the labels by area, drawn from Beta(a, a)"
