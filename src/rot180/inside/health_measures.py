@@ -27,6 +27,9 @@ from rot180.training.optimizers import SGD
 
 NO_SCALE = 1e-3
 """A scale of a normalization, which starts at one, below which its channel is off."""
+FOR_DELTAS = 64
+"""Images whose deltas are measured: with more, their size changes by a few percent, and the backward pass in NumPy is
+most of the time that the measures take."""
 
 
 class Measures(NamedTuple):
@@ -52,12 +55,14 @@ def measure(
     outputs = steps[-1].y
     refuse_non_finite(model, images, outputs)
     # Deltas are those of training, where a batch is normalized by its own statistics and its images affect each other.
-    seen = steps if not model.statistics else list(model.walk(x, training=True, generator=np.random.default_rng(seed)))
-    delta = loss.backward(loss.forward(seen[-1].y, labels)[1])
+    few = x[:FOR_DELTAS]
+    training = bool(model.statistics)
+    seen = list(model.walk(few, training=training, generator=np.random.default_rng(seed)))
+    delta = loss.backward(loss.forward(seen[-1].y, labels[:FOR_DELTAS])[1])
     # Times N: the loss is a mean over the batch, and this gives delta for the sum of the losses, or for the loss of a
     # single image where images do not affect each other.
     deltas = [
-        float(np.sqrt(np.mean(np.square(back.delta, dtype=np.float64)))) * len(x)
+        float(np.sqrt(np.mean(np.square(back.delta, dtype=np.float64)))) * len(few)
         for back in model.walk_back(delta, [step.saved for step in seen], needs_dx=True)
     ]
     updates = _updates(model, x, labels, loss, optimizer, engine, seed)
