@@ -114,7 +114,7 @@ def test_one_group_is_layer_norm_over_the_image() -> None:
 def test_errors() -> None:
     with pytest.raises(ShapeError, match="at least two values to have a variance"):
         ops.batch_norm(np.zeros((1, 6)), GAMMA, BETA)
-    with pytest.raises(ShapeError, match=r"parameters must have shape \(6,\)"):
+    with pytest.raises(ShapeError, match=r"gamma must have shape \(6,\)"):
         ops.batch_norm(X, GAMMA[:5], BETA)
     with pytest.raises(ShapeError, match="groups must divide the channels"):
         ops.group_norm(X, GAMMA, BETA, 4)

@@ -19,7 +19,7 @@ from rot180.ops.types import Array
 def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """Compiled twin of `rot180.ops.batch_norm`."""
     check_maps("batch_norm", x, eps)
-    check_parameters("batch_norm", x, gamma, beta, (x.shape[-1],))
+    check_parameters("batch_norm", x, (x.shape[-1],), gamma=gamma, beta=beta)
     check_count(x.shape)
     maps = _maps(x, float_type("batch_norm", x=x))
     mean, var = np.empty(x.shape[-1], maps.array.dtype), np.empty(x.shape[-1], maps.array.dtype)
@@ -35,8 +35,7 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Arr
     name = "batch_norm_backward"
     check_delta(name, dy, x)
     check_maps(name, x, eps)
-    check_parameters(name, x, gamma, mean, (x.shape[-1],))
-    check_parameters(name, x, gamma, var, (x.shape[-1],))
+    check_parameters(name, x, (x.shape[-1],), gamma=gamma, mean=mean, var=var)
     if not x.size:
         return ops.batch_norm_backward(dy, x, gamma, mean, var, eps=eps)
     dtype = float_type(name, dy=dy, x=x)
@@ -52,8 +51,7 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
     """Compiled twin of `rot180.ops.batch_norm_inference`."""
     name = "batch_norm_inference"
     check_maps(name, x, eps)
-    for other in (gamma, mean, var):
-        check_parameters(name, x, other, beta, (x.shape[-1],))
+    check_parameters(name, x, (x.shape[-1],), gamma=gamma, beta=beta, mean=mean, var=var)
     if not x.size:
         return ops.batch_norm_inference(x, gamma, beta, mean, var, eps=eps)
     maps = _maps(x, float_type(name, x=x))

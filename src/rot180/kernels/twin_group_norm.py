@@ -19,7 +19,7 @@ from rot180.ops.types import Array
 def layer_norm(x: Array, gamma: Array, beta: Array, *, axes: int = 1, eps: float = 1e-5) -> Array:
     """Compiled twin of `rot180.ops.layer_norm`."""
     _last_axes("layer_norm", x, axes, eps)
-    check_parameters("layer_norm", x, gamma, beta, x.shape[-axes:])
+    check_parameters("layer_norm", x, x.shape[-axes:], gamma=gamma, beta=beta)
     if not x.size:
         return ops.layer_norm(x, gamma, beta, axes=axes, eps=eps)
     dtype = float_type("layer_norm", x=x)
@@ -34,7 +34,7 @@ def layer_norm_backward(dy: Array, x: Array, gamma: Array, *, axes: int = 1, eps
     name = "layer_norm_backward"
     check_delta(name, dy, x)
     _last_axes(name, x, axes, eps)
-    check_parameters(name, x, gamma, gamma, x.shape[-axes:])
+    check_parameters(name, x, x.shape[-axes:], gamma=gamma)
     if not x.size:
         return ops.layer_norm_backward(dy, x, gamma, axes=axes, eps=eps)
     dtype = float_type(name, dy=dy, x=x)
@@ -48,7 +48,7 @@ def layer_norm_backward(dy: Array, x: Array, gamma: Array, *, axes: int = 1, eps
 def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float = 1e-5) -> Array:
     """Compiled twin of `rot180.ops.group_norm`."""
     check_maps("group_norm", x, eps)
-    check_parameters("group_norm", x, gamma, beta, (x.shape[-1],))
+    check_parameters("group_norm", x, (x.shape[-1],), gamma=gamma, beta=beta)
     _grouped("group_norm", x, groups)
     if not x.size:
         return ops.group_norm(x, gamma, beta, groups, eps=eps)
@@ -64,7 +64,7 @@ def group_norm_backward(dy: Array, x: Array, gamma: Array, groups: int, *, eps: 
     name = "group_norm_backward"
     check_delta(name, dy, x)
     check_maps(name, x, eps)
-    check_parameters(name, x, gamma, gamma, (x.shape[-1],))
+    check_parameters(name, x, (x.shape[-1],), gamma=gamma)
     _grouped(name, x, groups)
     if not x.size:
         return ops.group_norm_backward(dy, x, gamma, groups, eps=eps)

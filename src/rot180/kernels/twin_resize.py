@@ -68,8 +68,8 @@ def global_max_pool2d_backward(dy: Array, winners: Array, x_shape: tuple[int, ..
     """Compiled twin of `rot180.ops.global_max_pool2d_backward`."""
     name = "global_max_pool2d_backward"
     _check_maps(name, x_shape)
-    for array in (dy, winners):
-        _check_delta(name, array, (x_shape[0], x_shape[3]))
+    _check_delta(name, dy, (x_shape[0], x_shape[3]))
+    _check_delta(name, winners, (x_shape[0], x_shape[3]), "winners")
     dtype = float_type(name, dy=dy)
     dx = np.empty(x_shape, dtype)
     dy, winners = contiguous(dy, dtype)[:, None, None], contiguous(winners, np.int64)[:, None, None]

@@ -70,7 +70,7 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
            [ 1.,  1.]]), array([ 2., 20.]), array([  1., 100.]))
     """
     check_maps("batch_norm", x, eps)
-    check_parameters("batch_norm", x, gamma, beta, (x.shape[-1],))
+    check_parameters("batch_norm", x, (x.shape[-1],), gamma=gamma, beta=beta)
     axes = tuple(range(x.ndim - 1))
     check_count(x.shape)
     mean, var = moments(x, axes)
@@ -111,7 +111,9 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Arr
     >>> bool(abs(dx.sum()) < 1e-12), dbeta
     (True, array([1.]))
     """
+    check_maps("batch_norm_backward", x, eps)
     check_delta("batch_norm_backward", dy, x)
+    check_parameters("batch_norm_backward", x, (x.shape[-1],), gamma=gamma, mean=mean, var=var)
     axes = tuple(range(x.ndim - 1))
     r = 1 / np.sqrt(var + x.dtype.type(eps))
     return backward(dy, (x - mean) * r, r, gamma, axes, axes)
@@ -146,8 +148,7 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
     array([[3.]])
     """
     check_maps("batch_norm_inference", x, eps)
-    for other in (gamma, mean):
-        check_parameters("batch_norm_inference", x, other, beta, (x.shape[-1],))
+    check_parameters("batch_norm_inference", x, (x.shape[-1],), gamma=gamma, beta=beta, mean=mean, var=var)
     scale = (gamma / np.sqrt(var + x.dtype.type(eps))).astype(x.dtype, copy=False)
     shift = (beta - mean * scale).astype(x.dtype, copy=False)
     record("scale", scale)
@@ -188,7 +189,9 @@ def batch_norm_inference_backward(
     >>> batch_norm_inference_backward(np.array([[3.0]]), np.array([[2.0]]), one, one, 4 * one, eps=1e-12)
     (array([[1.5]]), array([1.5]), array([3.]))
     """
+    check_maps("batch_norm_inference_backward", x, eps)
     check_delta("batch_norm_inference_backward", dy, x)
+    check_parameters("batch_norm_inference_backward", x, (x.shape[-1],), gamma=gamma, mean=mean, var=var)
     r = 1 / np.sqrt(var + x.dtype.type(eps))
     dx: Array = dy * (gamma * r).astype(x.dtype, copy=False)
     dgamma, dbeta = parameter_gradients(dy, (x - mean) * r, tuple(range(x.ndim - 1)))

@@ -16,7 +16,7 @@ import numpy as np
 from rot180.ops.conv2d import conv2d
 from rot180.ops.conv_layout import pad
 from rot180.ops.conv_rotation import pad_delta, rotate180, spread
-from rot180.ops.geometry import geometry
+from rot180.ops.geometry import check_axes, geometry
 from rot180.ops.types import Array, Padding, Pair
 
 __all__ = ["bias_gradient_by_sum", "data_gradient_by_rotation", "weight_gradient_by_correlation"]
@@ -66,6 +66,7 @@ def data_gradient_by_rotation(
     array([[0., 1.],
            [2., 3.]])
     """
+    check_axes("data_gradient_by_rotation", "w", w, "KH,KW,C,F")
     g = geometry(x_shape[1], x_shape[2], (w.shape[0], w.shape[1]), stride=stride, padding=padding, dilation=dilation)
     delta_pad = pad_delta(spread(dy, g.stride), g)  # (N, H + d*(KH-1), W + d*(KW-1), F)
     return conv2d(delta_pad, rotate180(w, groups), dilation=g.dilation, groups=groups, algorithm=algorithm)
@@ -116,6 +117,8 @@ def weight_gradient_by_correlation(
     array([[ 8., 12.],
            [20., 24.]])
     """
+    check_axes("weight_gradient_by_correlation", "x", x, "N,H,W,C")
+    check_axes("weight_gradient_by_correlation", "dy", dy, "N,OH,OW,F")
     g = geometry(x.shape[1], x.shape[2], kernel_size, stride=stride, padding=padding, dilation=dilation)
     x_turned = pad(x, g).transpose(3, 1, 2, 0)  # (C, H + top + bottom, W + left + right, N)
     dy_turned = dy.transpose(1, 2, 0, 3)  # (OH, OW, N, F)
@@ -152,5 +155,6 @@ def bias_gradient_by_sum(dy: Array) -> Array:
     >>> bias_gradient_by_sum(np.ones((2, 3, 3, 4)))
     array([18., 18., 18., 18.])
     """
+    check_axes("bias_gradient_by_sum", "dy", dy, "N,OH,OW,F")
     db: Array = dy.sum(axis=(0, 1, 2))
     return db

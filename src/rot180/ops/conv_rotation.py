@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rot180.ops.geometry import Geometry, as_pair
+from rot180.ops.geometry import Geometry, as_pair, check_axes
 from rot180.ops.types import Array, Pair
 
 __all__ = ["pad_delta", "rotate180", "spread"]
@@ -63,6 +63,7 @@ def rotate180(w: Array, groups: int = 1) -> Array:
     array([[3., 2.],
            [1., 0.]])
     """
+    check_axes("rotate180", "w", w, "KH,KW,C,F")
     kh, kw, c, f = w.shape
     turned = w[::-1, ::-1].reshape(kh, kw, c, groups, f // groups)
     return np.ascontiguousarray(turned.transpose(0, 1, 4, 3, 2)).reshape(kh, kw, f // groups, groups * c)
@@ -86,6 +87,7 @@ def spread(dy: Array, stride: Pair) -> Array:
     >>> spread(np.array([1.0, 2.0]).reshape(1, 1, 2, 1), 3)[0, 0, :, 0]
     array([1., 0., 0., 2.])
     """
+    check_axes("spread", "dy", dy, "N,OH,OW,F")
     s_row, s_column = as_pair(stride, "stride")
     if (s_row, s_column) == (1, 1):
         return dy

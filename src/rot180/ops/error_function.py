@@ -68,7 +68,7 @@ def erf(x: Array) -> Array:
 
     Parameters
     ----------
-    x : array of real numbers, any shape
+    x : array of float32 or float64, any shape
 
     Returns
     -------
@@ -85,13 +85,7 @@ def erf(x: Array) -> Array:
 def normal_distribution(x: Array) -> Array:
     r"""Return Phi(x), the probability that a standard normal variable is below x, computed in float64.
 
-    Parameters
-    ----------
-    x : array of real numbers, any shape
-
-    Returns
-    -------
-    y : array of x's shape and type
+    Parameters and returns are those of `erf`.
 
     Examples
     --------

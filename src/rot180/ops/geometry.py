@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
-from rot180.ops.types import Padding, Pair
+from rot180.ops.types import Array, Padding, Pair
 
 _INTS = (int, np.integer)
 
@@ -81,6 +81,12 @@ def as_pair(value: Any, name: str, smallest: int = 1) -> tuple[int, int]:
     if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, _INTS) or v < smallest for v in pair):
         raise ArgumentError(f"{name} must be an int or a pair of ints, each at least {smallest}; it is {value!r}")
     return int(pair[0]), int(pair[1])
+
+
+def check_axes(name: str, argument: str, array: Array, axes: str) -> None:
+    """Raise ShapeError unless an array has as many axes as `axes` names, such as "N,H,W,C"."""
+    if array.ndim != len(axes.split(",")):
+        raise ShapeError(f"{name}: {argument} must have shape ({axes.replace(',', ', ')}); it has {array.shape}")
 
 
 def geometry(

@@ -63,7 +63,7 @@ def layer_norm(x: Array, gamma: Array, beta: Array, *, axes: int = 1, eps: float
            [-1.,  1.]])
     """
     of = _last_axes("layer_norm", x, axes, eps)
-    check_parameters("layer_norm", x, gamma, beta, x.shape[-axes:])
+    check_parameters("layer_norm", x, x.shape[-axes:], gamma=gamma, beta=beta)
     mean, var = moments(x, of)
     xhat = (x - mean) / np.sqrt(var + x.dtype.type(eps))
     record("xhat", xhat)
@@ -94,6 +94,7 @@ def layer_norm_backward(dy: Array, x: Array, gamma: Array, *, axes: int = 1, eps
     """
     check_delta("layer_norm_backward", dy, x)
     of = _last_axes("layer_norm_backward", x, axes, eps)
+    check_parameters("layer_norm_backward", x, x.shape[-axes:], gamma=gamma)
     mean, var = moments(x, of)
     r = 1 / np.sqrt(var + x.dtype.type(eps))
     return backward(dy, (x - mean) * r, r, gamma, of, tuple(range(x.ndim - axes)))
@@ -129,7 +130,7 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
     array([[-1.,  1., -1.,  1.]])
     """
     check_maps("group_norm", x, eps)
-    check_parameters("group_norm", x, gamma, beta, (x.shape[-1],))
+    check_parameters("group_norm", x, (x.shape[-1],), gamma=gamma, beta=beta)
     grouped = _grouped("group_norm", x, groups)
     mean, var = moments(grouped, (1, 3))
     xhat = ((grouped - mean) / np.sqrt(var + x.dtype.type(eps))).reshape(x.shape)
@@ -159,7 +160,9 @@ def group_norm_backward(dy: Array, x: Array, gamma: Array, groups: int, *, eps: 
     >>> bool(np.abs(dx).max() < 1e-12), dbeta  # the same delta everywhere: normalization removes it
     (True, array([1., 1., 1., 1.]))
     """
+    check_maps("group_norm_backward", x, eps)
     check_delta("group_norm_backward", dy, x)
+    check_parameters("group_norm_backward", x, (x.shape[-1],), gamma=gamma)
     grouped = _grouped("group_norm_backward", x, groups)
     mean, var = moments(grouped, (1, 3))
     r = 1 / np.sqrt(var + x.dtype.type(eps))

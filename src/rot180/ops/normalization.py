@@ -98,12 +98,12 @@ def check_float(name: str, x: Array, eps: float) -> None:
         raise ArgumentError(f"{name}: eps must be above 0, it keeps the root away from zero; it is {eps!r}")
 
 
-def check_parameters(name: str, x: Array, gamma: Array, beta: Array, shape: tuple[int, ...]) -> None:
-    if gamma.shape != shape or beta.shape != shape:
-        raise ShapeError(
-            f"{name}: the parameters must have shape {shape} for x of shape {x.shape}; "
-            f"they have {gamma.shape} and {beta.shape}"
-        )
+def check_parameters(name: str, x: Array, shape: tuple[int, ...], **parameters: Array) -> None:
+    for parameter, array in parameters.items():
+        if array.shape != shape:
+            raise ShapeError(
+                f"{name}: {parameter} must have shape {shape} for x of shape {x.shape}; it has {array.shape}"
+            )
 
 
 def check_delta(name: str, dy: Array, x: Array) -> None:

@@ -240,6 +240,7 @@ def global_max_pool2d_backward(dy: Array, winners: Array, x_shape: tuple[int, ..
     """
     _check_maps("global_max_pool2d_backward", x_shape)
     _check_delta("global_max_pool2d_backward", dy, (x_shape[0], x_shape[3]))
+    _check_delta("global_max_pool2d_backward", winners, (x_shape[0], x_shape[3]), "winners")
     dx = np.zeros((x_shape[0], x_shape[1] * x_shape[2], x_shape[3]), dy.dtype)
     np.put_along_axis(dx, winners[:, None], dy[:, None], axis=1)
     dx = dx.reshape(x_shape)
@@ -322,6 +323,6 @@ def _check_maps(name: str, shape: tuple[int, ...]) -> None:
         raise ShapeError(f"{name}: maps must have shape (N, H, W, C), with at least one pixel; the shape is {shape}")
 
 
-def _check_delta(name: str, dy: Array, expected: tuple[int, ...]) -> None:
+def _check_delta(name: str, dy: Array, expected: tuple[int, ...], what: str = "dy") -> None:
     if dy.shape != expected:
-        raise ShapeError(f"{name}: dy must have the shape of y, {expected}; it is {dy.shape}")
+        raise ShapeError(f"{name}: {what} must have the shape of y, {expected}; it is {dy.shape}")
