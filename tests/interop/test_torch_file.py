@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rot180.errors import ModelError
-from rot180.interop.stored import open_weights
+from rot180.interop.weight_file import open_weights
 
 ARRAYS = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),

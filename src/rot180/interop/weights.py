@@ -20,9 +20,10 @@ from rot180.interop.hub_config import HubConfig, read_hub_config
 from rot180.interop.origin import find_weights
 from rot180.interop.published import IMAGENET, LITE, known_config
 from rot180.interop.recognition import for_tf, hint, photograph_models, recognized
-from rot180.interop.stored import Weights, open_weights
+from rot180.interop.stored import Weights
 from rot180.interop.torch_layout import from_torch, to_torch
 from rot180.interop.torch_names import NAMINGS, PORT, TIMM, TORCHVISION
+from rot180.interop.weight_file import open_weights
 from rot180.memory import require
 from rot180.nn import Network
 from rot180.nn.keywords import answering_call

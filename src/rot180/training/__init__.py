@@ -6,11 +6,12 @@ from rot180.training.features import features
 from rot180.training.find_lr import LearningRateCurve, find_lr
 from rot180.training.fit import fit
 from rot180.training.history import History
-from rot180.training.loop import Progress, Settings, train
+from rot180.training.loop import train
 from rot180.training.metrics import accuracy, confusion_matrix
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Muon, RMSprop, optimizer
 from rot180.training.predict import predict
+from rot180.training.progress import Progress, Settings
 from rot180.training.schedule import SCHEDULES, Schedule, schedule
 from rot180.training.state import TrainingState, capture
 from rot180.training.trainer import Trainer

@@ -6,17 +6,15 @@ them, or on what was made before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rot180.data.lazy import Images
 from rot180.ops.types import Array
 from rot180.training.data_parallel import DataParallel
+from rot180.training.progress import Settings
 from rot180.training.shards import Shard
 from rot180.training.streams import epoch_flips, epoch_order, stream
 from rot180.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from rot180.training.loop import Settings
 
 
 class Examples(NamedTuple):

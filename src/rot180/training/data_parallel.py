@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,13 +27,11 @@ from rot180.parallel.messages import counts, first_text, share_text
 from rot180.parallel.tree import Partial, leaves_of
 from rot180.training.diagnosis import NOT_FOUND
 from rot180.training.gradient_sum import GradientSum, piece_of
+from rot180.training.progress import Progress
 from rot180.training.shards import Shard, ShardPass, synchronizes
 from rot180.training.state import COUNTED, flat_state
 from rot180.training.streams import stream
 from rot180.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from rot180.training.loop import Progress
 
 
 class DataParallel:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rot180.ops.types import Array
-    from rot180.training.loop import Progress, Settings
-    from rot180.training.schedule import Schedule
-    from rot180.training.trainer import Trainer
+from rot180.ops.types import Array
+from rot180.training.progress import Progress, Settings
+from rot180.training.schedule import Schedule
+from rot180.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,12 @@ from rot180.training.class_weights import ClassWeights, class_weights_of
 from rot180.training.data_parallel import DataParallel
 from rot180.training.events import Subscriber
 from rot180.training.history import History
-from rot180.training.loop import Progress, Settings, train
+from rot180.training.loop import train
 from rot180.training.metrics import check_labels, class_count
 from rot180.training.optimizer import Optimizer
 from rot180.training.optimizers import optimizer as optimizer_by_name
 from rot180.training.predict import refuse_tta, tell_unlike
+from rot180.training.progress import Progress, Settings
 from rot180.training.sample_weights import read_sample_weights
 from rot180.training.schedule import Schedule
 from rot180.training.schedule import schedule as schedule_by_name

@@ -6,17 +6,15 @@ import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rot180.errors import ArgumentError, ModelError, Rot180Error
 from rot180.ops.types import Array
 from rot180.training.history import History
-
-if TYPE_CHECKING:
-    from rot180.training.loop import Progress, Settings
-    from rot180.training.trainer import Trainer
+from rot180.training.progress import Progress, Settings
+from rot180.training.trainer import Trainer
 
 COUNTERS = ("epoch", "batch", "step", "loss_sum", "correct", "images", "seconds", "elapsed", "best_loss", "best_epoch")
 """The numbers of `Progress`."""
@@ -122,8 +120,6 @@ def restore(state: TrainingState, trainer: Trainer, settings: Settings, images: 
     ModelError
         The state is damaged, or its arrays do not match the network.
     """
-    from rot180.training.loop import Progress
-
     plan = plan_of(trainer, settings, images)
     then = {name: value for name, value in plan.items() if name in ADDED} | state.plan
     differences = [
