@@ -11,7 +11,7 @@ from rot180.data import load_data
 from rot180.errors import ModelError
 from rot180.nn.notation import network
 from rot180.runs import history_file
-from rot180.runs.history_file import HistoryWriter, read_history, read_records
+from rot180.runs.history_file import HistoryWriter, iterate_records, read_history
 from rot180.training.fit import fit
 
 
@@ -27,7 +27,7 @@ def test_a_training_is_read_back(tmp_path):
     history = train(path, epochs=2)
     again = read_history(path)
     assert again == history
-    events = [record["event"] for record in read_records(path)]
+    events = [record["event"] for record in iterate_records(path)]
     assert events == ["started", *["step"] * 8, "epoch", *["step"] * 8, "epoch", "ended"]
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
@@ -36,7 +36,7 @@ def test_long_epochs_share_lines(tmp_path, monkeypatch):
     monkeypatch.setattr(history_file, "STEPS_PER_EPOCH", 3)
     path = tmp_path / "history.jsonl"
     history = train(path, epochs=1)
-    steps = [record for record in read_records(path) if record["event"] == "step"]
+    steps = [record for record in iterate_records(path) if record["event"] == "step"]
     assert [step["batch"] for step in steps] == [3, 6, 8]
     assert steps[0]["loss"] == pytest.approx(sum(history.losses[:3]) / 3)
     assert steps[2]["loss"] == pytest.approx(sum(history.losses[6:]) / 2)
@@ -53,11 +53,11 @@ def test_what_is_not_finite_is_null(tmp_path):
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
     path = tmp_path / "history.jsonl"
-    assert read_records(path) == []
+    assert list(iterate_records(path)) == []
     HistoryWriter(path).write("one")
     with path.open("a") as file:
         file.write('{"event": "tw')
-    assert read_records(path) == [{"event": "one"}]
+    assert list(iterate_records(path)) == [{"event": "one"}]
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_a_folder_that_is_gone(tmp_path):
     with pytest.raises(ModelError, match=r"history\.jsonl: cannot be written, as its folder is gone; do not move"):
         HistoryWriter(tmp_path / "gone" / "history.jsonl").write("one")
     with pytest.raises(ModelError, match="cannot be read"):
-        read_records(tmp_path)
+        list(iterate_records(tmp_path))

@@ -18,7 +18,7 @@ from rot180.files.unfinished import unfinished_name
 from rot180.runs import load_model, load_run, save_model
 from rot180.runs.checkpoint import list_checkpoints
 from rot180.runs.draw import draw_model
-from rot180.runs.history_file import read_history, read_records
+from rot180.runs.history_file import iterate_records, read_history
 from rot180.runs.lock import RunLock, is_locked
 from rot180.runs.model_file import model_bytes
 from rot180.runs.overview import summarize_run
@@ -105,7 +105,7 @@ def test_a_run_that_is_over_is_tested_again(tmp_path: Path, whole: Path) -> None
     assert load_run(path).model.is_built  # of the newest checkpoint
     resume_run(path, draw=False)
     assert weights(path) == weights(whole)
-    assert [record["event"] for record in read_records(path / "history.jsonl")].count("test") == 1
+    assert [record["event"] for record in iterate_records(path / "history.jsonl")].count("test") == 1
 
 
 def test_lines_of_after_the_checkpoint_come_once(interrupted: Path, whole: Path) -> None:
@@ -417,7 +417,7 @@ def test_what_is_not_finite_fails_the_run_and_is_never_the_best(tmp_path: Path) 
     wild = replace(SETTINGS, optimizer="sgd", lr=1e30, schedule="constant")
     with pytest.raises(NonFiniteError, match=r"epoch 1, batch \d of 6, step \d: .* the learning rate is too high"):
         train_run(wild, out=path, draw=False)
-    last = read_records(path / "history.jsonl")[-1]
+    last = list(iterate_records(path / "history.jsonl"))[-1]
     assert last["event"] == "failed"
     assert last["array"] in last["reason"]
     assert f"step {last['step']}: " in last["reason"]

@@ -103,10 +103,6 @@ def find_format(path: Path) -> Found | None:
     return None
 
 
-def _forms(path: Path) -> list[Format]:
-    return [form for form in FORMATS if form.recognizes(path)]
-
-
 def _decide(path: Path, forms: list[Format]) -> tuple[Format, tuple[str, ...]]:
     """Return which of a folder's formats is read, and a note on the others."""
     best = min(form.rank for form in forms)

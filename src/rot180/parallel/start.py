@@ -101,11 +101,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def is_connected() -> bool:
-    """Return whether this process trains together with others."""
-    return _connected is not None
-
-
 def may_start_processes() -> bool:
     """Return whether this process may start others: not once MPI runs in it, whoever has started that."""
     return "mpi4py.MPI" not in sys.modules

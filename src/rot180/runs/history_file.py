@@ -44,7 +44,7 @@ class HistoryWriter:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "history.jsonl"
     >>> HistoryWriter(path).write("failed", reason="a loss is not finite")
-    >>> read_records(path)
+    >>> list(iterate_records(path))
     [{'event': 'failed', 'reason': 'a loss is not finite'}]
     """
 
@@ -185,17 +185,6 @@ class HistoryWriter:
             seconds=self._seconds,
         )
         self._start_interval()
-
-
-def read_records(path: str | Path) -> list[dict[str, Any]]:
-    """Read the lines of a history; an incomplete last line, as after a power failure, is left out.
-
-    Raises
-    ------
-    ModelError
-        As from `iterate_records`.
-    """
-    return list(iterate_records(path))
 
 
 def iterate_records(path: str | Path) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -123,10 +123,6 @@ class Call(Generic[Input]):
     def error(self, reason: str) -> ModelError:
         """Return the error for a node that cannot be used."""
         return ModelError(f"{self.path}: {self.node.label}: {reason}")
-
-    def fail(self, reason: str) -> NoReturn:
-        """Raise the error for a node that cannot be used."""
-        raise self.error(reason)
 
     def require(self, shape: Sequence[int], dtype: Any = np.float32) -> None:
         """Raise an error if an array that is about to be made is too large for the memory or for this call."""
