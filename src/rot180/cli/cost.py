@@ -33,10 +33,10 @@ def cost(
     The table shows parameters, multiply-adds forward and backward, the memory
     of the activations and the time. Below it, for each convolution algorithm,
     the memory of the windows that it copies, or of the tiles that it
-    transforms, and the multiply-adds that it makes. The time of the numpy engine is predicted from the
-    machine's measured speed at copies, matrix products and the like; that of
-    the compiled engine, used for training, from its plan and the machine's
-    measured speed at the steps of other plans.
+    transforms, and the multiply-adds that it makes. The time of the numpy
+    engine is predicted from the machine's measured speed at copies, matrix
+    products and the like; that of the compiled engine, used for training, from
+    its plan and the machine's measured speed at the steps of other plans.
 
     Examples:
 

@@ -15,7 +15,7 @@ def evaluate(
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]",
+            metavar="DATA",
             help="As for train; by default the run's own data. The test images are used; if there are none, all "
             "images, or, for the run's own data, those that were held out.",
             show_default=False,
@@ -43,6 +43,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Evaluate a trained network on images it has not seen.
+
+    Prints the accuracy, the loss, and which classes are most often taken for
+    which others.
 
     Examples:
 

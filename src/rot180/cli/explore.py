@@ -15,7 +15,7 @@ def explore(
     network: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN|MODEL]",
+            metavar="RUN|MODEL",
             help="A run folder or weights file; or an untrained network: a name from rot180 models, or a notation. By "
             "default the network that rot180 train would train.",
             show_default=False,

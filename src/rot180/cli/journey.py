@@ -23,7 +23,7 @@ def journey(
     network: Annotated[str, typer.Argument(metavar="MODEL-OR-RUN", help=HELP)],
     image: Annotated[
         Path | None,
-        typer.Argument(metavar="[IMAGE]", help="The image to send; by default random images.", show_default=False),
+        typer.Argument(metavar="IMAGE", help="The image to send; by default random images.", show_default=False),
     ] = None,
     random: Annotated[bool, typer.Option("--random", help="Send random images; the default without IMAGE.")] = False,
     layer: Annotated[

@@ -25,6 +25,9 @@ def models(
 ) -> None:
     """List the named models and recipes, or show one network layer by layer.
 
+    A named model is adapted to the size of the images and to the number of
+    classes that it is trained with.
+
     Examples:
 
       rot180 models

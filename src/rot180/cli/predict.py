@@ -19,8 +19,8 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...",
-            help="PNG, JPEG, GIF, BMP or WebP, converted to the model's size. For a folder, all images in it and its "
+            metavar="IMAGE",
+            help="PNG, JPEG, GIF, BMP, WebP, TIFF, PPM or AVIF, converted to the model's size. For a folder, all images in it and its "
             "subfolders.",
         ),
     ],

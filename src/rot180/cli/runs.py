@@ -18,7 +18,7 @@ def runs(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...",
+            metavar="PATH",
             help="A folder with runs, or several runs to compare; by default runs/.",
             show_default=False,
         ),

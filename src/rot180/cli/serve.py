@@ -13,7 +13,7 @@ def serve(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN|MODEL...",
+            metavar="RUN|MODEL",
             help="Run folders or weights files; NAME=PATH serves one under another name than its own.",
         ),
     ],

@@ -18,8 +18,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder of images with one subfolder per class, with or without train, val and test folders above; "
-        "a folder of MNIST's IDX files or of .npy files; a CSV file (labels and pixels) or a folder with train.csv"
-        " and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, kmnist, cifar10 (downloaded once). "
+        "a folder of MNIST's IDX files or of .npy files; a CSV file (labels and pixels, or labels and names of "
+        "image files) or a folder with train.csv and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, kmnist, cifar10 (downloaded once). "
         "By default the bundled 8x8 digits. rot180 data inspect shows how data is interpreted.",
         show_default=False,
     ),
@@ -61,7 +61,7 @@ Recipe = Annotated[
         "--recipe",
         help="Settings for all options not given. default: suited to the network; fast: few epochs at a high "
         "learning rate, with a small network for 28x28x1 images and a wide one for photographs; best: many epochs, "
-        "for photographs. All of them mirror photographs at random.",
+        "with larger networks. All of them mirror photographs at random.",
         rich_help_panel=TRAINING,
     ),
 ]
