@@ -118,15 +118,15 @@ def test_a_single_class_is_trained_on_with_a_warning(rot180: Call, tmp_path: Pat
     said = rot180("train", path, *arguments)
     assert said.status == 0
     assert said.err.splitlines()[0] == (
-        "rot180: all 16 training images are of one class, '3': the network will learn to predict it for any "
-        "image; give data of two classes or more"
+        "rot180: same: all images are of one class, 3: a network will learn to predict it for any image; "
+        "give data of two classes or more"
     )
 
 
 def test_a_limit_that_leaves_a_single_class_is_named(rot180: Call, tmp_path: Path) -> None:
     said = rot180("train", "--limit", 1, "--epochs", 1, "--no-pictures", "--out", tmp_path / "run", "--json")
     assert (said.status, said.err.count("\n")) == (0, 1)
-    assert said.err.endswith("of two classes or more, or a larger --limit\n")
+    assert said.err.endswith("predict it for any image; give a larger --limit\n")
 
 
 def test_the_same_seed_gives_the_same_weights(rot180: Call, quick: Quick, tmp_path: Path, trained: Path) -> None:

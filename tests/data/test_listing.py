@@ -90,6 +90,15 @@ def test_what_is_not_there_is_a_bad_file_and_nothing_elsewhere_is_read(tmp_path:
     assert len(data.train_images) + len(data.test_images) == COUNT
 
 
+def test_a_list_that_is_named_is_one_even_if_all_its_files_are_elsewhere(tmp_path: Path) -> None:
+    images(tmp_path / "images")
+    (tmp_path / "labels.csv").write_text(rows("elsewhere/x{:03}.png", "file,label"))
+    with pytest.raises(DataError, match=r"labels\.csv: row 2: no image 'elsewhere/x000\.png' below"):
+        load_data(tmp_path / "labels.csv")
+    (tmp_path / "labels.csv").write_text(rows("images/{:03}.png", "file,label"))
+    assert load_data(tmp_path / "labels.csv").notes == ()
+
+
 @pytest.mark.parametrize("form", ["sample_submission.csv", "sampleSubmission.csv", "my-submissions.csv"])
 def test_the_form_for_a_contests_answers_is_no_data(tmp_path: Path, form: str) -> None:
     images(tmp_path / "train")

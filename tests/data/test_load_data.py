@@ -70,8 +70,17 @@ def test_what_is_not_there(source, message):
 
 
 def test_what_is_there_but_of_no_known_form(tmp_path):
-    with pytest.raises(DataError, match=r"expected one of these: .*the four IDX files of MNIST.*found an empty folder"):
+    with pytest.raises(DataError, match=r"found an empty folder; expected one of these: .*the four IDX files of MNIST"):
         load_data(tmp_path)
+    (tmp_path / "classes" / "cat").mkdir(parents=True)
+    with pytest.raises(DataError, match="found a folder with nothing but empty folders: cat; expected"):
+        load_data(tmp_path / "classes")
+    (tmp_path / "one.png").write_bytes(b"?")
+    with pytest.raises(DataError, match=r"found a single image, one\.png; give the folder that holds"):
+        load_data(tmp_path / "one.png")
+    (tmp_path / "one.png").unlink()
+    (tmp_path / "classes" / "cat").rmdir()
+    (tmp_path / "classes").rmdir()
     for number in range(6):
         (tmp_path / f"{number}.txt").write_text("?")
     with pytest.raises(DataError, match=r"a folder that contains 0\.txt, 1\.txt, 2\.txt, 3\.txt and 2 more"):

@@ -20,8 +20,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="IMAGE",
-            help="PNG, JPEG, GIF, BMP, WebP, TIFF, PPM or AVIF, converted to the model's size. For a folder, all images in it and its "
-            "subfolders.",
+            help="PNG, JPEG, GIF, BMP, WebP, TIFF, PPM or AVIF, converted to the model's size. For a folder, all "
+            "images in it and its subfolders.",
         ),
     ],
     top: Annotated[int, typer.Option("--top", min=1, help="Classes to list for each image.")] = 3,

@@ -11,7 +11,7 @@ from rot180.cli import train_options as option
 from rot180.cli.as_for_train import settings_given
 from rot180.cli.failure import warn
 from rot180.cli.resuming import INTERRUPTED, check_alone
-from rot180.cli.train_output import result, say_health, say_notes, say_result, say_start
+from rot180.cli.train_output import result, say_health, say_result, say_start
 
 if TYPE_CHECKING:
     from rot180.data import Dataset
@@ -154,7 +154,7 @@ def train(
     with reading_bar() as progress, ProgressBar() as bar:
         read: list[Dataset] = []
         found: list[HealthReport] = []
-        subscribers: list[Subscriber] = [partial(say_notes, read), bar]
+        subscribers: list[Subscriber] = [bar]
         if not json:
             subscribers.insert(0, partial(say_start, model, read))
         options: dict[str, Any] = {

@@ -19,8 +19,9 @@ Data = Annotated[
         metavar="DATA",
         help="A folder of images with one subfolder per class, with or without train, val and test folders above; "
         "a folder of MNIST's IDX files or of .npy files; a CSV file (labels and pixels, or labels and names of "
-        "image files) or a folder with train.csv and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, kmnist, cifar10 (downloaded once). "
-        "By default the bundled 8x8 digits. rot180 data inspect shows how data is interpreted.",
+        "image files) or a folder with train.csv and test.csv; .npz; Parquet; or a name: mnist, fashion-mnist, kmnist, "
+        "cifar10 (downloaded once). By default the bundled 8x8 digits. rot180 data inspect shows how data is "
+        "interpreted.",
         show_default=False,
     ),
 ]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rot180.cli.failure import warn
-
 if TYPE_CHECKING:
     from rot180.data import Dataset
     from rot180.inside.health_report import HealthReport
@@ -86,18 +84,6 @@ def _short(notation: str, most: int = 400) -> str:
             break
         first.append(block)
     return " > ".join([*first, "...", *last])
-
-
-def say_notes(read: list[Dataset], event: Event) -> None:
-    """Print notes on how the data was read to stderr; a subscriber."""
-    from rot180.cli.output import visible
-    from rot180.language import translate
-    from rot180.training import TrainingStarted
-
-    if isinstance(event, TrainingStarted):
-        for dataset in read:
-            for note in dataset.notes:
-                warn(f"{visible(dataset.name)}: {translate(visible(note))}")
 
 
 def say_health(found: list[HealthReport]) -> None:

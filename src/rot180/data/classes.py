@@ -92,8 +92,15 @@ def number_classes(where: object, labels: Mapping[str, Array], names: Sequence[s
     numbered = {part: position[np.searchsorted(known, some)] for part, some in labels.items()}
     notes = _empty(known, names)
     if len(own) == 1 and len(train) > 1:
-        notes += (f"all {len(train):,} training images are of one class, {own[0]}; there is nothing to distinguish",)
+        notes += (_one_class(own[0]),)
     return Classes(tuple(own[index] for index in order), numbered, notes)
+
+
+def _one_class(name: str) -> str:
+    return (
+        f"all images are of one class, {name}: a network will learn to predict it for any image; "
+        "give data of two classes or more"
+    )
 
 
 def empty_note(missing: Sequence[str]) -> tuple[str, ...]:

@@ -111,5 +111,5 @@ def _decide(path: Path, forms: list[Format]) -> tuple[Format, tuple[str, ...]]:
         there = "; ".join(form.description for form in candidates)
         raise DataError(f"{path}: holds several data sets ({there}); give the path of the file or folder to use")
     form = candidates[0]
-    others = "; ".join(other.description for other in forms if other.read is not form.read)
+    others = "; ".join(other.description for other in forms if other.read is not form.read and path.is_dir())
     return form, (f"read as: {form.description}; not used: {others}",) if others else ()

@@ -132,21 +132,33 @@ def _listings(path: Path) -> list[Listing]:
             if not 2 <= len(head.sample[0]) <= MAX_COLUMNS:
                 continue
             files = _images_below(table.parent) if files is None else files
-            if not files or (column := _file_column(head, files)) is None:
-                continue
+            # a table that was named is a list even if none of its files is there: the reader says so
+            column = _suffixed_column(head) if path.is_file() else None
+            if column is None and files:
+                column = _file_column(head, files)
+                if column is not None and not any(files.get(_key(row[column])) for row in head.sample[:100]):
+                    column = None
         except DataError:
             continue  # the reader for its format reports the error
-        if any(files.get(_key(row[column])) for row in head.sample[:100]):
+        if column is not None:
             found.append(Listing(table, head, column))
     return found
+
+
+def _suffixed_column(head: Head) -> int | None:
+    """Return the column whose values all end in the suffix of an image file."""
+    few = head.sample[:20]
+    for column in range(len(few[0])):
+        if all(os.path.splitext(row[column])[1].lower() in SUFFIXES for row in few):  # noqa: PTH122
+            return column
+    return None
 
 
 def _file_column(head: Head, files: Mapping[str, str | None]) -> int | None:
     """Return the column that may hold file names, judged by the suffixes of its values, its name, or the files."""
     few = head.sample[:20]
-    for column in range(len(few[0])):
-        if all(os.path.splitext(row[column])[1].lower() in SUFFIXES for row in few):  # noqa: PTH122
-            return column
+    if (suffixed := _suffixed_column(head)) is not None:
+        return suffixed
     lower = [name.strip().casefold() for name in head.header or ()]
     if (named_so := next((lower.index(name) for name in FILES if name in lower), None)) is not None:
         return named_so

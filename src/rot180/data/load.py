@@ -8,6 +8,7 @@ from pathlib import Path
 from rot180.data.dataset import Dataset
 from rot180.data.digits import load_digits
 from rot180.data.formats import FORMATS, find_format
+from rot180.data.image import SUFFIXES
 from rot180.data.named import NAMES, REMOTE, load_named
 from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.visible import named
@@ -79,8 +80,11 @@ def load_data(
             raise
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{str(source)!r} cannot be read ({reason}); check the path and its permissions") from None
+    found_instead, advice = _what_is_there(path)
+    if advice:
+        raise DataError(f"{path}: found {found_instead}; {advice}")
     forms = "; ".join(form.description for form in FORMATS)
-    raise DataError(f"{path}: expected one of these: {forms}; found {_what_is_there(path)}")
+    raise DataError(f"{path}: found {found_instead}; expected one of these: {forms}")
 
 
 def _name(path: Path, found: Path, name: str) -> str:
@@ -95,11 +99,18 @@ def _suggestion(word: str) -> str:
     return f"; give a path that exists, or a name: {', '.join(NAMES)}"
 
 
-def _what_is_there(path: Path) -> str:
-    """Describe a path in an unknown format in a few words."""
-    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
+def _what_is_there(path: Path) -> tuple[str, str]:
+    """Describe a path in an unknown format in a few words, and say what to do if it is a usual mistake."""
+    inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    names = [entry.name for entry in inside]
     packed = [name for name in names if name.lower().endswith(PACKED)]
-    advice = f"; unpack {named(packed, 2)} first" if packed else ""
+    advice = f"unpack {named(packed, 2)} first" if packed else ""
     if not path.is_dir():
-        return f"a file named {path.name}{advice}"
-    return f"a folder that contains {named(names, 4)}{advice}" if names else "an empty folder"
+        if path.suffix.lower() in SUFFIXES:
+            return f"a single image, {path.name}", "give the folder that holds the folders of all classes"
+        return f"a file named {path.name}", advice
+    if not names:
+        return "an empty folder", advice
+    if all(entry.is_dir() and not any(entry.iterdir()) for entry in inside):
+        return f"a folder with nothing but empty folders: {named(names, 4)}", advice
+    return f"a folder that contains {named(names, 4)}", advice

@@ -187,6 +187,8 @@ def _deltas(model: Network, layers: tuple[LayerHealth, ...], adviser: Adviser) -
 
 
 def _updates(layers: tuple[LayerHealth, ...], adviser: Adviser, is_too_fast: bool) -> Iterator[Finding]:
+    if not any(layer.delta for layer in layers):  # nothing to learn, as with images of a single class
+        return
     for layer in layers:
         if layer.update is None or not math.isfinite(layer.update):
             continue

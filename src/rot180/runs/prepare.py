@@ -139,12 +139,13 @@ def _load(settings: RunSettings, options: ImageOptions) -> Dataset:
 
 def doubts(prepared: Prepared) -> Iterator[str]:
     """Yield warnings before a training, one line each; none of them prevents it."""
+    for note in prepared.dataset.notes:
+        yield f"{prepared.dataset.name}: {translate(note)}"
     labels, names = prepared.dataset.train_labels, prepared.dataset.class_names
-    if not (labels != labels[0]).any():
-        advice = "give data of two classes or more" + (", or a larger --limit" if prepared.settings.limit else "")
+    if len(names) > 1 and not (labels != labels[0]).any():
         yield (
             f"all {len(labels):,} training images are of one class, {names[labels[0]]!r}: the network will learn to "
-            f"predict it for any image; {advice}"
+            "predict it for any image; give a larger --limit"
         )
     if doubt := tta_doubt(prepared.settings.tta, prepared.settings.augment):
         yield doubt
