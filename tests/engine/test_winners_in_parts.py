@@ -9,7 +9,7 @@ from agreement import batches, built
 from rot180.engine import stage_convolution_pooled
 from rot180.engine.planning import make_plan
 
-POOLED = "20x18x1 > conv5x5:8:same maxpool2 relu > conv5x5:20:same:nobias relu maxpool2 > fc3"
+POOLED = "20x18x4 > conv5x5:8:same maxpool2 relu > conv5x5:20:same:nobias relu maxpool2 > fc3"
 
 
 def gradients(count: int, dtype: type) -> tuple[dict[str, np.ndarray], list[int]]:

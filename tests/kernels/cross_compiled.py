@@ -20,11 +20,13 @@ from llvmlite import ir
 OPERANDS = {
     "tile": ["aaannN", "aaannN"],
     "product_tile": ["aaaaaaannnaN"],
+    "pool_tile": ["aaaabnnnN"],
+    "winner_tile": ["aabNannN", "aabNannN"],
     "walk": ["ananoan", "ananoan"],
     "lane_tile": ["aaaaaaNnnnn", "aaannN"],
     "winograd_transforms": ["aaaaaannnnN"],
 }
-"""What the blocks of a module are called with: addresses of floats, numbers, addresses of numbers and of offsets."""
+"""What the blocks of a module are called with: addresses of floats, numbers, addresses of numbers, offsets, bytes."""
 
 
 def all_blocks(features: str, triple: str, cpu: str):
@@ -54,7 +56,8 @@ def text_of(emit, size, operands):
     from numba.core.types import float32
 
     number = ir.IntType(64)
-    kinds = {"a": ir.FloatType().as_pointer(), "n": number, "N": number.as_pointer(), "o": ir.IntType(32).as_pointer()}
+    kinds = {"a": ir.FloatType().as_pointer(), "n": number, "N": number.as_pointer()}
+    kinds |= {"o": ir.IntType(32).as_pointer(), "b": ir.IntType(8).as_pointer()}
     module = ir.Module("block")
     signature = ir.FunctionType(ir.VoidType(), [kinds[one] for one in operands])
     function = ir.Function(module, signature, "block")

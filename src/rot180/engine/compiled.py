@@ -65,7 +65,7 @@ class CompiledEngine:
         self._stored: Array | None = None
         self._sums: Arena | None = None
         self._summed = 0
-        self._finite_test: tuple[tuple[int, int], FiniteTest] | None = None
+        self._finite_test: tuple[Array, FiniteTest] | None = None
         self._look()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -310,9 +310,8 @@ class CompiledEngine:
 
     def _is_finite(self, gradients: Array) -> bool:
         """Return whether all gradients are finite: nearly always they are where they were in the step before."""
-        place = gradients.ctypes.data, gradients.size
-        if self._finite_test is None or self._finite_test[0] != place:
-            self._finite_test = place, FiniteTest(gradients)
+        if self._finite_test is None or self._finite_test[0] is not gradients:
+            self._finite_test = gradients, FiniteTest(gradients)
         return self._finite_test[1]()
 
     def _stored_gradients(self) -> Array:

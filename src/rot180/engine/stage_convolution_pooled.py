@@ -10,14 +10,21 @@ from rot180.engine.stage import Context, Target, Value
 from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.call import Call, packed
-from rot180.kernels.convolution import PoolSizes, convolve_pool
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.memory import aligned
 from rot180.kernels.normalization import fold
 from rot180.kernels.pack import pack_rows, unpack_rows
 from rot180.kernels.tile import even_blocks
 from rot180.kernels.walk import block_shape, gather_address, scatter_address
-from rot180.kernels.winners import gather_winners, list_winners, scatter_winners
+from rot180.kernels.winner_tile import (
+    MOST_ROWS,
+    filters_at_a_time,
+    row_length,
+    table_of_places,
+    window_steps,
+    winner_tile_address,
+)
+from rot180.kernels.winners import gather_windows, gather_winners, list_winners, scatter_winners
 from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.layer import Layer, Shape
@@ -26,6 +33,8 @@ from rot180.ops.types import Array
 
 CACHED_BAND = 1 << 15
 """Bytes of padded image that a band of winners touches: two thirds of the first-level cache."""
+PARTS = 8
+"""The most parts of a batch over which sums without lists are made, for as many threads."""
 CACHED_PART = 1 << 22
 """Bytes of padded images and lists that are still in some cache when they are read again: a part of the batch."""
 
@@ -56,44 +65,17 @@ class PooledConvolutionStage(ConvolutionStage):
         if self.norm is not None:
             bias = self._fold(context, self.norm, bias)
         self.hold(context, x)
-        g, calls = self.geometry, self.calls
-        KH, KW, C, F = self.weight.shape
-        operand = calls.operand(in_place=context.count == 1)
-        ph, pw = self.pool.kernel_size
-        columns = y.width * pw
-        self.winners = context.saved((context.count, y.height, y.width, F), np.uint8)
-        sizes = PoolSizes(
-            kernel_rows=KH,
-            rows=y.height,
-            columns=y.width,
-            stride_h=g.stride[0],
-            stride_w=g.stride[1],
-            first_row=calls.first_window(x)[0],
-            first_column=calls.first_window(x)[1],
-            top=y.top,
-            left=y.left,
-            window_rows=ph,
-            window_columns=pw,
-            run=calls.run(context.count * y.height, ph * g.stride[0], x),
-            block=even_blocks(columns),
-            convolved=columns,
-            dilation=g.dilation[0],
-            real=x.top,
-            beyond=x.top + x.height,
-            block_step=operand.blocks[2],
-        )
-        strides = calls.strides(x, KW, C, g.stride[1], operand.row)
-        scratch = context.scratch((context.threads, (ph * columns + 1) * calls.width))
-        call = (
-            calls.address, x.array, operand.array, bias, y.array, self.winners, scratch, strides, packed(sizes),
-            self.relu,
-        )  # fmt: skip
+        self.winners = context.saved((context.count, y.height, y.width, self.weight.shape[3]), np.uint8)
+        window = self.pool.kernel_size
+        operand, convolve = self.calls.pooled(x, y, self.winners, bias, window, relu=self.relu)
         pack = [self.step("pack weights", operand.pack)] if operand.pack else []
-        return [*pack, self.step("convolve and pool", Call(convolve_pool, call), multiplies=True)]
+        return [*pack, self.step("convolve and pool", convolve, multiplies=True)]
 
     def backward(self, context: Context, dy: FeatureMap, targets: list[Target | None]) -> list[Step]:
         """List the winners from delta, wherever it is, then process the lists; a large batch part by part."""
         (dx,) = targets
+        if dx is None and (length := self._row_length()):
+            return [self.step("weight gradient from winners", self._gather(context, dy, length), multiplies=True)]
         g, x, w = self.geometry, self.x, self.weight
         KH, KW, C, F = w.shape
         ph, pw = self.pool.kernel_size
@@ -109,8 +91,8 @@ class PooledConvolutionStage(ConvolutionStage):
         shape = (part, bands, F)
         offsets, values = context.scratch((*shape, rows * width), np.int32), context.scratch((*shape, rows * width))
         counts = context.scratch(shape, np.uint32)
-        places = np.arange(256)
-        shifts = (((places // pw) * g.stride[0] * Wp + (places % pw) * g.stride[1]) * C).astype(np.int32)
+        shifts = np.zeros(256, np.int32)
+        shifts[: ph * pw] = self._offsets()
         listing = shifts, packed((*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, rows))
         registers = -(-KW * C // lanes)
         r, j = block_shape(KH, registers)
@@ -141,6 +123,37 @@ class PooledConvolutionStage(ConvolutionStage):
                 calls["data gradient from winners"] = Call(scatter_winners, scatter)
             steps += [self._of_images(does, call, some) for does, call in calls.items()]
         return [*steps, self.step("order weight gradient", Call(unpack_rows, (rows_of_dw, dw)))]
+
+    def _row_length(self) -> int:
+        """Return how many lanes hold a kernel row whose sums are made without lists; 0 if there have to be lists."""
+        KH, KW, C, _ = self.weight.shape
+        return row_length(KW * C, self.weight.dtype) if KH <= MOST_ROWS else 0
+
+    def _gather(self, context: Context, dy: FeatureMap, length: int) -> Call:
+        """Return the call that computes both gradients without lists."""
+        g, x = self.geometry, self.x
+        KH, _, C, F = self.weight.shape
+        ph, pw = self.pool.kernel_size
+        height, width = self.winners.shape[1:3]
+        Wp = x.array.shape[2]
+        row, column = self.calls.first_window(x)
+        window = ph * g.stride[0] * Wp * C, pw * g.stride[1] * C
+        band = max(1, CACHED_BAND // (window[0] * x.array.itemsize + width * F * (x.array.itemsize + 1)))
+        steps = window_steps(
+            row=g.dilation[0] * Wp * C, window=window, delta=(dy.array.shape[2] * F, F), winners=width * F
+        )
+        sizes = packed((*dy.place, (row * Wp + column) * C, even_blocks(height, band), filters_at_a_time(KH)))
+        sums = context.scratch((min(PARTS, context.count), F, KH + 1, length))
+        dw = context.gradients[f"{self.conv.name}.weight"]
+        db = context.gradients.get(f"{self.conv.name}.bias", np.zeros(F, context.dtype))
+        address, places = winner_tile_address(length, context.dtype), table_of_places(self._offsets())
+        return Call(gather_windows, (address, x.array, dy.array, self.winners, places, sums, dw, db, steps, sizes))
+
+    def _offsets(self) -> list[int]:
+        """Return, by place in a pooling window, the offset of that place in the padded image."""
+        Wp, C = self.x.array.shape[2:]
+        (stride_h, stride_w), (ph, pw) = self.geometry.stride, self.pool.kernel_size
+        return [(r * stride_h * Wp + c * stride_w) * C for r in range(ph) for c in range(pw)]
 
     def _of_images(self, does: str, call: Call, some: slice) -> Step:
         """Return a call for some images of the batch as a step."""

@@ -58,7 +58,9 @@ class LinearStage(Stage):
         macs = context.count * self.weight.size
         steps = []
         if dx is not None:
-            call = linear_calls.data_gradient(dy.vectors, self.weight, dx.map.vectors)
+            call = linear_calls.data_gradient(
+                dy.vectors, self.weight, dx.map.vectors, threads=context.threads, scratch=context.scratch
+            )
             steps.append(Step(self.names, "data gradient", *call, macs))
         does = "weight gradient"
         if name in context.updates:

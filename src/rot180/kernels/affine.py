@@ -1,7 +1,7 @@
 """Fully connected layers as tiles.
 
     y[n, o]  = b[o] + sum over i of x[n, i] * w[i, o]        rows n, columns o
-    dx[n, i] = sum over o of dy[n, o] * w[i, o]              both read along o: the dot tile
+    dx[n, i] = sum over o of dy[n, o] * w[i, o]              both read along o: the dot tile, unless o are few
     dw[i, o] = sum over n of x[n, i] * dy[n, o]              rows i, columns o; consumed by the optimizer at once
     db[o]    = sum over n of dy[n, o]
 
@@ -13,17 +13,16 @@ from __future__ import annotations
 
 from rot180.kernels.compiling import kernel
 from rot180.kernels.elementwise import activate_lanes
-from rot180.kernels.simd import advance, lanes, load, load_part, pointer, prefetch, splat, store_part
+from rot180.kernels.simd import advance, fma, lanes, load, load_part, pointer, splat, store, store_part
 from rot180.kernels.team import split
-from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, WIDE, tile
+from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, tile
 from rot180.kernels.update import update_lanes
 
 KEEP = -1
 """Used in place of a rule: write the gradient where the parameter would be."""
-LINE = 64
-"""Bytes of a cache line."""
 ROWS = 8
-"""Rows of w that a single row of x is multiplied by at a time."""
+"""Rows of w that a single row of x is multiplied by at a time: as many streams as processors fetch ahead by themselves.
+Sums that stayed in registers would read some of each row, which takes 1.6 times as long."""
 
 
 @kernel
@@ -58,30 +57,35 @@ def affine(team, address, x, w, bias, y, scratch, strides, sizes, activation):
 
 
 @kernel
-def affine_one(team, address, x, w, bias, y, sums, strides, activation):
+def affine_one(team, x, w, bias, y, sums, activation):
     """The same for one row of x: reading the weights dominates the time, so it is done in the order of memory.
 
-    Inputs are split into parts, whose sums are added at the end. While some rows of w are multiplied, the next ones are
-    prefetched.
+    Inputs are split into parts, whose sums are added at the end.
 
     sums : (parts, O rounded up to whole registers)
     """
     I, O = w.shape
     parts, padded = sums.shape
-    line = LINE // w.itemsize
     L = lanes(x)
     for part in split(team, parts):
         begin, end = part * I // parts, (part + 1) * I // parts
-        for i in range(begin, max(end, begin + 1), ROWS):
-            rows = min(ROWS, end - i)
-            for o in range(0, O, WIDE * L):
-                for r in range(i + rows, min(i + 2 * rows, I)):
-                    for ahead in range(o, min(o + WIDE * L, O), line):
-                        prefetch(pointer(w, r * O), ahead)
-                tile(
-                    address, 1, min(WIDE, (padded - o) // L), pointer(x, i), pointer(w, i * O + o),
-                    pointer(sums, part * padded + o), rows, int(i > begin), strides,
-                )  # fmt: skip
+        s = pointer(sums, part * padded)
+        zero = splat(s, 0.0)
+        for o in range(0, padded, L):
+            store(s, o, zero)
+        whole = begin + (end - begin) // ROWS * ROWS
+        for i in range(begin, whole, ROWS):
+            a, b, c, d = splat(s, x[0, i]), splat(s, x[0, i + 1]), splat(s, x[0, i + 2]), splat(s, x[0, i + 3])
+            e, f, g, h = splat(s, x[0, i + 4]), splat(s, x[0, i + 5]), splat(s, x[0, i + 6]), splat(s, x[0, i + 7])
+            p = pointer(w, i * O)
+            for o in range(0, padded, L):
+                total = fma(b, load(p, O + o), fma(a, load(p, o), load(s, o)))
+                total = fma(d, load(p, 3 * O + o), fma(c, load(p, 2 * O + o), total))
+                total = fma(f, load(p, 5 * O + o), fma(e, load(p, 4 * O + o), total))
+                store(s, o, fma(h, load(p, 7 * O + o), fma(g, load(p, 6 * O + o), total)))
+        for i in range(whole, end):
+            for o in range(0, padded, L):
+                store(s, o, fma(splat(s, x[0, i]), load(pointer(w, i * O), o), load(s, o)))
     for block in split(team, (O + L - 1) // L):
         o = block * L
         count = min(L, O - o)
@@ -105,6 +109,35 @@ def affine_data_gradient(team, address, dy, w, dx, strides):
                 address, min(DOT_ROWS, N - n), columns, pointer(dy, n * O), pointer(w, i * O), pointer(dx, n * I + i),
                 O, 0, strides,
             )  # fmt: skip
+
+
+@kernel
+def affine_data_gradient_of_few(team, address, dy, w, dx, scratch, strides, sizes):
+    """The same for so few outputs that a dot tile would do little but sum over its lanes: w is transposed first.
+
+    scratch : (threads, at least (O + rows)*width)
+    sizes : (2,) int64: inputs of a block (the width), rows of a tile
+    """
+    N, O = dy.shape
+    I = w.shape[0]
+    width, block = sizes[0], sizes[1]
+    L = lanes(dy)
+    for b in split(team, (I + width - 1) // width):
+        first = b * width
+        count = min(width, I - first)
+        for i in range(count):
+            for o in range(O):
+                scratch[team.thread, o * width + i] = w[first + i, o]
+        turned = pointer(scratch, team.thread * scratch.shape[1])
+        products = advance(turned, O * width)
+        vectors = (count + L - 1) // L
+        for n in range(0, N, block):
+            rows = min(block, N - n)
+            tile(address, rows, vectors, pointer(dy, n * O), turned, products, 1, 0, strides)
+            for r in range(rows):
+                for v in range(vectors):
+                    part = min(L, count - v * L)
+                    store_part(pointer(dx, (n + r) * I + first), v * L, load(products, r * width + v * L), part)
 
 
 @kernel

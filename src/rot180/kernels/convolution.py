@@ -3,9 +3,10 @@
     out[n, y, x, f] = finish( sum over u, i, k of  xp[n, y*s + u*d, ...][i, k] * w[(u, i, k), f] )
 
 One call of a tile computes up to TILE_ROWS neighboring pixels for two registers of filters, straight from the padded
-image, and finishes them in their registers: `rot180.kernels.finishing`. Where max pooling follows, the sums go to a
-scratch row that stays in the first-level cache, and are pooled there. Work is split into runs of output rows times
-blocks of filters; each output is computed by one unit, so its bits do not depend on the number of threads.
+image, and finishes them in their registers: `rot180.kernels.finishing`. Where max pooling of 2x2 follows, the sums of
+some windows are pooled in their registers, too; with other windows they go to a scratch row that stays in the
+first-level cache, and are pooled there. Work is split into runs of output rows times blocks of filters; each output is
+computed by one unit, so its bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -15,13 +16,11 @@ from typing import NamedTuple
 from rot180.kernels.call import unpacked
 from rot180.kernels.compiling import kernel
 from rot180.kernels.fetching import prefetch_to_write
+from rot180.kernels.pool_tile import CLOSED, POOLED, pool_tile
 from rot180.kernels.product_tile import product_tile
 from rot180.kernels.simd import advance, lanes, load, load_part, pointer, select, splat, store_bytes, store_part
 from rot180.kernels.team import split
 from rot180.kernels.tile import TILE_VECTORS, tile
-
-CLOSED = 255
-"""Used in place of a winner: the largest value of the window did not pass the ReLU."""
 
 
 class Sizes(NamedTuple):
@@ -67,7 +66,7 @@ class Sizes(NamedTuple):
 
 
 class PoolSizes(NamedTuple):
-    """The sizes of `convolve_pool`; those not described are as for `convolve`."""
+    """The sizes of `convolve_pool` and `convolve_pool_squares`; those not described are as for `convolve`."""
 
     kernel_rows: int
     rows: int
@@ -219,3 +218,43 @@ def convolve_pool(team, address, xp, w, bias, out, winners, scratch, strides, si
                         best = select(zero > best, zero, best)
                     store_part(target, x * F + v * L, best, part)
                     store_bytes(winner, x * F + v * L, place, part)
+
+
+@kernel
+def convolve_pool_squares(team, address, xp, w, bias, out, winners, strides, sizes, relu):
+    """The same with windows of 2x2, several of which may share a register (`pack_folded`).
+
+    `address` is that of the pool tile, `strides` are from `pool_strides`; `sizes` count windows instead of columns and
+    pixels, those that share a register as one; `w`, `bias` and block_step are those of the folded window.
+    """
+    N, Hp, Wp, C = xp.shape
+    s = PoolSizes(*unpacked(sizes, 18))
+    KH, OH, columns, block, run, dilation = s.kernel_rows, s.rows, s.columns, s.block, s.run, s.dilation
+    x_window, F = strides[8], strides[9]
+    L = lanes(xp)
+    width = TILE_VECTORS * L
+    blocks = (F + width - 1) // width
+    kernel_row = strides[5]
+    runs = (N * OH + run - 1) // run
+    for unit in split(team, runs * blocks):
+        b = unit % blocks
+        first = b * width
+        count = min(width, F - first)
+        vectors = (count + L - 1) // L
+        begin = unit // blocks * run
+        for row in range(begin, min(begin + run, N * OH)):
+            n, y = row // OH, row % OH
+            base = s.first_row + POOLED * y * s.stride_h
+            # Kernel rows that are over padding for both rows of the windows are skipped.
+            u = max(0, (s.real - base - s.stride_h + dilation - 1) // dilation)
+            count_u = max(0, min(KH, (s.beyond - 1 - base) // dilation + 1) - u)
+            start = ((n * Hp + base + u * dilation) * Wp + s.first_column) * C
+            taps = pointer(w, b * s.block_step + u * kernel_row)
+            target = ((n * out.shape[1] + s.top + y) * out.shape[2] + s.left) * out.shape[3] + first
+            winner = (n * OH + y) * columns * F + first
+            for x in range(0, columns, block):
+                pool_tile(
+                    address, min(block, columns - x), vectors, pointer(xp, start + x * x_window), taps,
+                    pointer(bias, first), pointer(out, target + x * F), pointer(winners, winner + x * F), count_u,
+                    count - (vectors - 1) * L, 1 if relu else 0, strides,
+                )  # fmt: skip

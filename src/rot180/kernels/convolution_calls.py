@@ -11,16 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from rot180.kernels.call import Call, Scratch, packed
-from rot180.kernels.convolution import Sizes, convolve
+from rot180.kernels.convolution import PoolSizes, Sizes, convolve, convolve_pool, convolve_pool_squares
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.finishing import ADDED, ALONE, GATED, Finish, biased
 from rot180.kernels.folding import FoldSizes, fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
 from rot180.kernels.pack import add_up, pack_folded, pack_panels, pack_rotated
+from rot180.kernels.pool_tile import POOLED, most_windows, pool_strides, pool_tile_address
 from rot180.kernels.product_tile import product_strides, product_tile_address
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.taps import Phase, Phases, phases
-from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
+from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, even_blocks, tile_address, tile_strides
 from rot180.kernels.weight_gradient import MOST_PARTS, CorrelationSizes, bias_gradient, correlate, lot, parts_of
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
@@ -101,11 +102,7 @@ class Convolution:
         fold = self.fold
         if fold > 1:
             KW += (fold - 1) * g.stride[1]
-            # What belongs to no weight is not written, and stays zero.
-            panels = aligned((1, -(-fold * F // self.width), KH * KW * Cg, self.width), self.w.dtype)
-            scale, shift = aligned((fold * F,), self.w.dtype), aligned((fold * F,), self.w.dtype)
-            pack = (self.w, finish.scale, finish.shift, fold, g.stride[1], panels, scale, shift)
-            operand, finish = self._packed(panels, Call(pack_folded, pack)), finish._replace(scale=scale, shift=shift)
+            operand, finish = self._folded(fold, g.stride[1], finish)
         else:
             operand = self.operand(weights_in_place and self.w.nbytes <= LARGE_WEIGHTS)
         columns = g.out_width // fold
@@ -143,11 +140,82 @@ class Convolution:
     @property
     def fold(self) -> int:
         """How many neighboring pixels share a register, so that few filters fill it."""
+        return self._fold_of(self.g.out_width, self.g.stride[1])
+
+    def _fold_of(self, columns: int, step: int) -> int:
+        """Return how many neighbors, whose windows are `step` pixels apart, share a register."""
         if not self.merged or self.filters * 2 > self.lanes:
             return 1
-        # Each additional pixel widens the window by the stride: worth it while the register fills faster than that.
-        widths = (q for q in range(1, self.lanes // self.filters + 1) if self.g.out_width % q == 0)
-        return min(widths, key=lambda q: (self.g.kernel[1] + (q - 1) * self.g.stride[1]) / q)
+        # Each additional one widens the window by a step: worth it while the register fills faster than that.
+        widths = (q for q in range(1, self.lanes // self.filters + 1) if columns % q == 0)
+        return min(widths, key=lambda q: (self.g.kernel[1] + (q - 1) * step) / q)
+
+    def _folded(self, fold: int, step: int, finish: Finish) -> tuple[Operand, Finish]:
+        """Return weights, scale and shift for so many neighbors that share a register."""
+        KH, KW, C, F = self.w.shape
+        wide = KW + (fold - 1) * step
+        # What belongs to no weight is not written, and stays zero.
+        panels = aligned((1, -(-fold * F // self.width), KH * wide * C, self.width), self.w.dtype)
+        scale, shift = aligned((fold * F,), self.w.dtype), aligned((fold * F,), self.w.dtype)
+        pack = Call(pack_folded, (self.w, finish.scale, finish.shift, fold, step, panels, scale, shift))
+        return self._packed(panels, pack), finish._replace(scale=scale, shift=shift)
+
+    def pooled(
+        self, x: FeatureMap, y: FeatureMap, winners: Array, bias: Array, window: tuple[int, int], *, relu: bool
+    ) -> tuple[Operand, Call]:
+        """Return the packed weights, and the call that computes y behind max pooling of adjacent windows.
+
+        Around x there must be zeros, as many as the windows of the convolution need.
+        """
+        g = self.g
+        KH, KW, C, F = self.w.shape
+        ph, pw = window
+        squares = window == (POOLED, POOLED)
+        step = pw * g.stride[1]
+        fold = self._fold_of(y.width, step) if squares else 1
+        if fold > 1:
+            operand, finish = self._folded(fold, step, biased(bias))
+            bias = finish.shift
+        else:
+            operand = self.operand(in_place=self.count == 1)
+        if squares:
+            columns, most = y.width // fold, most_windows(min(TILE_VECTORS, -(-fold * F // self.lanes)))
+        else:
+            columns, most = y.width * pw, TILE_ROWS
+        sizes = PoolSizes(
+            kernel_rows=KH,
+            rows=y.height,
+            columns=columns if squares else y.width,
+            stride_h=g.stride[0],
+            stride_w=g.stride[1],
+            first_row=self.first_window(x)[0],
+            first_column=self.first_window(x)[1],
+            top=y.top,
+            left=y.left,
+            window_rows=ph,
+            window_columns=pw,
+            run=self.run(self.count * y.height, ph * g.stride[0], x),
+            block=even_blocks(columns, most),
+            convolved=columns,
+            dilation=g.dilation[0],
+            real=x.top,
+            beyond=x.top + x.height,
+            block_step=operand.blocks[2],
+        )
+        if squares:
+            wide = KW + (fold - 1) * step
+            strides = pool_strides(
+                *self._window(x, wide, C, operand.row, g.dilation),
+                windows=(fold * step * C, fold * F),
+                inside=(g.stride[0] * math.prod(x.array.shape[2:]), g.stride[1] * C),
+            )
+            address = pool_tile_address(self.w.dtype)
+            arguments = address, x.array, operand.array, bias, y.array, winners, strides, packed(sizes), relu
+            return operand, Call(convolve_pool_squares, arguments)
+        strides = self._strides(x, operand.row)
+        scratch = self.scratch((self.threads, (ph * columns + 1) * self.width))
+        call = self.address, x.array, operand.array, bias, y.array, winners, scratch, strides, packed(sizes), relu
+        return operand, Call(convolve_pool, call)
 
     def operand(self, in_place: bool = False) -> Operand:
         """Return the weights as the forward kernels read them: packed, or where they are."""
@@ -164,13 +232,11 @@ class Convolution:
         groups, blocks, cells, width = panels.shape
         return Operand(panels, width, (groups, blocks * cells * width, cells * width), pack)
 
-    def strides(self, x: FeatureMap, KW: int, depth: int, step: int, b_row: int) -> Array:
-        """Return how a tile traverses a window: kernel rows, then columns and channels, in one run if possible.
-
-        `depth` is the number of channels of a group in x, `step` the pixels from one window to the next.
-        """
-        window = self._window(x, KW, depth, b_row, self.g.dilation)
-        return tile_strides(*window, a_row=step * x.array.shape[3], c_row=self.width)
+    def _strides(self, x: FeatureMap, b_row: int) -> Array:
+        """Return how a tile traverses a window: kernel rows, then columns and channels, in one run if possible."""
+        _, KW, C, _ = self.w.shape
+        window = self._window(x, KW, C, b_row, self.g.dilation)
+        return tile_strides(*window, a_row=self.g.stride[1] * x.array.shape[3], c_row=self.width)
 
     def _product_strides(
         self,

@@ -6,7 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rot180.kernels.affine import KEEP, affine, affine_data_gradient, affine_one, affine_weight_gradient
+from rot180.kernels.affine import (
+    KEEP,
+    affine,
+    affine_data_gradient,
+    affine_data_gradient_of_few,
+    affine_one,
+    affine_weight_gradient,
+)
 from rot180.kernels.call import Call, Scratch, packed
 from rot180.kernels.elementwise import NOTHING
 from rot180.kernels.simd import lane_count_of
@@ -50,22 +57,27 @@ def multiply(
     """
     inputs, outputs = w.shape
     lanes = lane_count_of(w.dtype)
-    address = tile_address(w.dtype)
     if len(x) == 1 and not steady:
         sums = scratch((PARTS, -(-outputs // lanes) * lanes))
-        strides = tile_strides((1, 1), (1, 0, 0), (outputs, 0, 0), a_row=inputs, c_row=outputs)
-        return Call(affine_one, (address, x, w, bias, y, sums, strides, activation))
+        return Call(affine_one, (x, w, bias, y, sums, activation))
     width = TILE_VECTORS * lanes
     rows = scratch((threads, TILE_ROWS * width))
     strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, outputs), a_row=inputs, c_row=width)
     sizes = packed((width, even_blocks(len(x))))
-    return Call(affine, (address, x, w, bias, y, rows, strides, sizes, activation))
+    return Call(affine, (tile_address(w.dtype), x, w, bias, y, rows, strides, sizes, activation))
 
 
-def data_gradient(dy: Array, w: Array, dx: Array) -> Call:
+def data_gradient(dy: Array, w: Array, dx: Array, *, threads: int, scratch: Scratch) -> Call:
     """Return the call that computes dx (N, I) from dy (N, O)."""
     inputs, outputs = w.shape
-    return Call(affine_data_gradient, (dot_tile_address(w.dtype), dy, w, dx, packed((outputs, outputs, inputs))))
+    lanes = lane_count_of(w.dtype)
+    if outputs >= lanes:
+        return Call(affine_data_gradient, (dot_tile_address(w.dtype), dy, w, dx, packed((outputs, outputs, inputs))))
+    width = TILE_VECTORS * lanes
+    buffers = scratch((threads, (outputs + TILE_ROWS) * width))
+    strides = tile_strides((1, outputs), (0, 0, 1), (0, 0, width), a_row=outputs, c_row=width)
+    sizes = packed((width, even_blocks(len(dy))))
+    return Call(affine_data_gradient_of_few, (tile_address(w.dtype), dy, w, dx, buffers, strides, sizes))
 
 
 def weight_gradient(x: Array, dy: Array, db: Array, update: Update, *, threads: int, scratch: Scratch) -> Call:

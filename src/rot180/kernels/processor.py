@@ -49,8 +49,6 @@ class Registers(NamedTuple):
     tile: tuple[int, int]
     """Rows, and registers of columns. Besides these sums, a tile needs the columns of one operand and one or two
     registers for the other."""
-    wide: int
-    """The most registers of columns in a tile of one row."""
     dot: tuple[int, int]
     """Rows and columns of a dot tile."""
     held: int
@@ -61,12 +59,12 @@ def _registers() -> Registers:
     if not IS_X86:
         # NEON. A multiply-add takes both factors from registers, and one of them may be an element: four columns of
         # 6 rows need fewer loads, 10 for 24 multiply-adds, than two of 12, and some cores load once in a cycle.
-        return Registers(16, 32, tile=(6, 4), wide=12, dot=(4, 5), held=26)
+        return Registers(16, 32, tile=(6, 4), dot=(4, 5), held=26)
     if "avx512f" in FEATURES:
-        return Registers(64, 32, tile=(14, 2), wide=16, dot=(4, 6), held=28)
+        return Registers(64, 32, tile=(14, 2), dot=(4, 6), held=28)
     # Without fused multiply-adds, a product takes a register on its way to the sum.
     held = 12 if HAS_FMA else 11
-    return Registers(32 if "avx" in FEATURES else 16, 16, tile=(6, 2), wide=8, dot=(3, 3), held=held)
+    return Registers(32 if "avx" in FEATURES else 16, 16, tile=(6, 2), dot=(3, 3), held=held)
 
 
 REGISTERS = _registers()

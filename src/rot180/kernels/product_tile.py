@@ -19,7 +19,7 @@ from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import TILE_ROWS, TILE_VECTORS
 from rot180.kernels.simd import llvm_vector
 from rot180.kernels.switch import address_of, emit_call, switched
-from rot180.kernels.tile import sum_products
+from rot180.kernels.tile import even_rows, sum_products
 
 _I64 = ir.IntType(64)
 
@@ -39,7 +39,8 @@ def _emit(builder, pixels, vectors, operands, dtype):
     strides = [builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(11)]
     x_pixel, y_pixel, other_pixel = strides[8:]
     sums = start_at_zero(builder, pixels, vectors, llvm_vector(dtype))
-    sum_products(builder, sums, x, w, (count, *strides[:2]), strides[2:5], strides[5:8], x_pixel, ahead)
+    rows = even_rows(builder, pixels, x_pixel)
+    sum_products(builder, sums, x, w, (count, *strides[:2]), strides[2:5], strides[5:8], rows, ahead)
     finish(builder, sums, scale, shift, limits, part, how, other, other_pixel)
     store_sums(builder, sums, y, y_pixel, part)
 

@@ -47,16 +47,15 @@ __all__ = [
     "DOT_ROWS",
     "TILE_ROWS",
     "TILE_VECTORS",
-    "WIDE",
     "dot_tile_address",
     "even_blocks",
+    "even_rows",
     "sum_products",
     "tile",
     "tile_address",
     "tile_strides",
 ]
 
-WIDE = REGISTERS.wide
 DOT_ROWS, DOT_COLUMNS = REGISTERS.dot
 
 _I64 = ir.IntType(64)
@@ -79,14 +78,16 @@ def even_blocks(count: int, most: int = TILE_ROWS) -> int:
     return -(-count // blocks) if count else 1
 
 
-def sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row, ahead=None):
+def sum_products(builder, sums, a, b, counts, a_steps, b_steps, rows_of_a, ahead=None):
     """Add to the sums, which map (row, register) to where a sum is held, as the tile does: `counts` are J, I, K.
 
-    What is at `ahead` is prefetched, one line with every k, as far apart as the rows of b.
+    `rows_of_a` are the places of the rows in a, as `even_rows` returns them. What is at `ahead` is prefetched, one line
+    with every k, as far apart as the rows of b.
     """
     rows, vectors = (1 + max(place) for place in zip(*sums, strict=True))
     kind = sums[0, 0].type.pointee
     lanes = kind.count
+    firsts, offsets = rows_of_a
 
     def constant(n):
         return ir.Constant(_I64, n)
@@ -94,19 +95,18 @@ def sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row, ahead=Non
     ahead_now = cgutils.alloca_once_value(builder, ahead) if ahead else None
 
     # With a single running address, LLVM derives each row's address from the previous one, a chain of additions that
-    # delays the multiply-adds. Every four rows have one, as x86 adds up to three strides in the instruction that reads;
+    # delays the multiply-adds. Every few rows have one, as x86 adds up to three strides in the instruction that reads;
     # ARM adds a register, and LLVM must not know that these numbers are multiples.
-    rows_of_address = rows if IS_ARM else 4
-    offsets = [builder.mul(a_row, constant(p)) for p in range(rows_of_address)]
     if IS_ARM:
-        offsets = [opaque(builder, offset) for offset in offsets]
+        offsets = [builder.add(first, offset) for first in firsts for offset in offsets][:rows]
+        firsts, offsets = [constant(0)], [opaque(builder, offset) for offset in offsets]
+    rows_of_address = len(offsets)
 
     def nest(level, a, b):
         b_now = cgutils.alloca_once_value(builder, b)
-        bases = range(0, rows, rows_of_address if level == 2 else rows)
         a_now = [
-            cgutils.alloca_once_value(builder, builder.gep(a, [builder.mul(a_row, constant(p))]) if p else a)
-            for p in bases
+            cgutils.alloca_once_value(builder, builder.gep(a, [first]))
+            for first in firsts[: -(-rows // rows_of_address) if level == 2 else 1]
         ]
         with cgutils.for_range(builder, counts[level]):
             a_here, b_here = [builder.load(base) for base in a_now], builder.load(b_now)
@@ -134,6 +134,14 @@ def sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row, ahead=Non
     nest(0, a, b)
 
 
+def even_rows(builder, rows, a_row):
+    """Return the places of rows that are `a_row` elements apart: those of every fourth one, and from there on."""
+    firsts, offsets = (
+        [builder.mul(a_row, ir.Constant(_I64, p)) for p in places] for places in (range(0, rows, 4), range(4))
+    )
+    return firsts, offsets
+
+
 def _emit_tile(builder, rows, vectors, operands, dtype):
     a, b, c, count, accumulate, packed = operands
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
@@ -155,7 +163,7 @@ def _emit_tile(builder, rows, vectors, operands, dtype):
         with fresh:
             for total in sums.values():
                 builder.store(ir.Constant(kind, [0.0] * lanes), total)
-    sum_products(builder, sums, a, b, counts, a_steps, b_steps, a_row)
+    sum_products(builder, sums, a, b, counts, a_steps, b_steps, even_rows(builder, rows, a_row))
     for place, total in sums.items():
         builder.store(builder.load(total), c_at(*place), align=4)
 
@@ -202,10 +210,7 @@ def _sizes(most_rows, most_columns):
     return [(r, q) for r in range(1, most_rows + 1) for q in range(1, most_columns + 1)]
 
 
-# A single row reads each weight once: what matters is the length of memory that it reads at a time.
-_tile_body = switched(
-    _emit_tile, [*_sizes(TILE_ROWS, TILE_VECTORS), *((1, q) for q in range(TILE_VECTORS + 1, WIDE + 1))]
-)
+_tile_body = switched(_emit_tile, _sizes(TILE_ROWS, TILE_VECTORS))
 _dot_body = switched(_emit_dot_tile, _sizes(DOT_ROWS, DOT_COLUMNS))
 
 

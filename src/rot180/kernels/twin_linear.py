@@ -55,7 +55,8 @@ def linear_backward(
     dw = np.empty(w.shape, dtype) if "w" in needs else None
     db = np.empty(w.shape[1], dtype) if "b" in needs else None
     if dx is not None:
-        linear_calls.data_gradient(delta, contiguous(w, dtype), dx)()
+        threads, scratch = most_threads(), _scratch(dtype)
+        linear_calls.data_gradient(delta, contiguous(w, dtype), dx, threads=threads, scratch=scratch)()
     x = contiguous(x if dw is not None else x[:, :0], dtype)
     update = linear_calls.keep(np.empty((0, w.shape[1]), dtype) if dw is None else dw)
     sums = np.empty(0, dtype) if db is None else db

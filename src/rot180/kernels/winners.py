@@ -11,16 +11,19 @@ A kernel row (v, c) is contiguous in the padded image and is read as registers. 
 registers while it loops over the winners, the second keeps the filter's weights there. Lists are split into bands of
 pooled rows, so that the part of the image that a band touches stays in the first-level cache.
 
+In a first layer, which passes no delta on, kernel rows are short: there `gather_windows` sums without a list.
+
 Registers extend beyond the end of a kernel row; the sums there are never used, and the weights there are zeros.
 """
 
 from __future__ import annotations
 
 from rot180.kernels.compiling import kernel
-from rot180.kernels.convolution import CLOSED
+from rot180.kernels.pool_tile import CLOSED
 from rot180.kernels.simd import lanes, load_part, pointer, splat, store, store_part, total
 from rot180.kernels.team import split
 from rot180.kernels.walk import walk
+from rot180.kernels.winner_tile import winner_tile
 
 
 @kernel
@@ -129,3 +132,48 @@ def scatter_winners(team, address, rows, offsets, values, counts, dxp, sizes):
                             pointer(rows, (f * KH + u) * length + q * L), length,
                             pointer(offsets, at), pointer(values, at), counts[n, band, f],
                         )  # fmt: skip
+
+
+@kernel
+def gather_windows(team, address, xp, d, winners, places, sums, dw, db, steps, sizes):
+    """The weight and bias gradients without lists, for kernel rows that fit a register.
+
+    address : of the winner tile
+    xp, d, winners : as above
+    places : from `table_of_places`
+    sums : (parts, F, KH + 1, length) the sums over parts of the batch, those for the bias last
+    dw : (KH, KW, C, F)
+    db : (F,)
+    steps : from `window_steps`
+    sizes : (5,) int64: top, left, offset of the first window, rows of windows that are visited together, and filters
+    """
+    N, PH, PW, F = winners.shape
+    parts, _, rows, length = sums.shape
+    KH, KW, C, _ = dw.shape
+    top, left, first, band, together = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    image = xp.shape[1] * xp.shape[2] * xp.shape[3]
+    for part in split(team, parts):
+        for f in range(F):
+            for u in range(rows):
+                for v in range(length):
+                    sums[part, f, u, v] = 0
+        for n in range(part * N // parts, (part + 1) * N // parts):
+            for y in range(0, PH, band):
+                window = pointer(xp, n * image + first + y * steps[1])
+                delta = ((n * d.shape[1] + top + y) * d.shape[2] + left) * F
+                for f in range(0, F, together):
+                    winner_tile(
+                        address, KH, min(together, F - f), window, pointer(d, delta + f),
+                        pointer(winners, (n * PH + y) * PW * F + f), pointer(places, 0),
+                        pointer(sums, (part * F + f) * rows * length), min(band, PH - y), PW, steps,
+                    )  # fmt: skip
+    for f in split(team, F):
+        for u in range(rows):
+            for v in range(KW * C if u < KH else 1):
+                summed = sums[0, f, u, v]
+                for part in range(1, parts):
+                    summed += sums[part, f, u, v]
+                if u < KH:
+                    dw[u, v // C, v % C, f] = summed
+                else:
+                    db[f] = summed
