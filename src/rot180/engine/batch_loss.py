@@ -50,6 +50,7 @@ class BatchLoss:
         self._losses = np.zeros(count, np.float64)
         self._hits = np.zeros(count, np.int64)
         self._sums = np.zeros(2)
+        self._sum = sum_up, (self._losses, self._hits, self._sums)
         self._prepared: tuple[object, Launch] | None = None
 
     def __call__(
@@ -71,20 +72,20 @@ class BatchLoss:
         if weights is not None:
             self._losses *= weights
             dy *= weights[:, np.newaxis]
-        self._summing.alone()
+            self._summing.alone()
         total, hits = self._sums.tolist()
         return StepResult(total / self._count, int(hits))
 
     @cached_property
     def _summing(self) -> Launch:
-        return Launch([(sum_up, (self._losses, self._hits, self._sums))])
+        return Launch([self._sum])
 
     def _run(self, kernel: Kernel, outputs: Array, wanted: Array, dy: Array, *numbers: float) -> None:
         """Run a kernel of a loss; nearly always it is that of the step before, on the same arrays."""
         key = kernel, id(outputs), id(wanted), id(dy), numbers  # the launch keeps the arrays
         if self._prepared is None or self._prepared[0] != key:
             arguments = outputs, wanted, *numbers, self._count, dy, self._losses, self._hits
-            self._prepared = key, Launch([(kernel, arguments)])
+            self._prepared = key, Launch([(kernel, arguments), self._sum])
         self._prepared[1].alone()
 
     def _held(self, loss: Loss, outputs: Array, target: Array) -> Array:

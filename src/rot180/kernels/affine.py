@@ -12,7 +12,9 @@ scratch array that stays in the cache, and the optimizer's rule is applied there
 from __future__ import annotations
 
 from rot180.kernels.compiling import kernel
-from rot180.kernels.elementwise import activate_lanes
+from rot180.kernels.elementwise import NOTHING, RELU, activate_lanes, activate_row
+from rot180.kernels.finishing import ALONE
+from rot180.kernels.product_tile import product_tile
 from rot180.kernels.simd import advance, fma, lanes, load, load_part, pointer, splat, store, store_part
 from rot180.kernels.team import split
 from rot180.kernels.tile import DOT_COLUMNS, DOT_ROWS, TILE_VECTORS, tile
@@ -20,40 +22,47 @@ from rot180.kernels.update import update_lanes
 
 KEEP = -1
 """Used in place of a rule: write the gradient where the parameter would be."""
+LINE = 64
+"""Bytes of a cache line."""
 ROWS = 8
 """Rows of w that a single row of x is multiplied by at a time: as many streams as processors fetch ahead by themselves.
 Sums that stayed in registers would read some of each row, which takes 1.6 times as long."""
 
 
 @kernel
-def affine(team, address, x, w, bias, y, scratch, strides, sizes, activation):
+def affine(team, address, x, w, scale, bias, limits, y, strides, sizes, activation):
     """y = f(x @ w + bias), f being a kind of `activate` without a slope, or NOTHING.
 
+    While a block of columns is multiplied, the next one is fetched: it is a few bytes from each row of w.
+
+    address : of the product tile
     x : (N, I), y : (N, O)
     w : (I, O) with room for one register after its end
-    bias : (O,), or empty
-    scratch : (threads, at least rows*width)
+    scale : (O,) ones
+    bias : (O,)
+    limits : (2,) the smallest and the largest output; what RELU is, which need not be applied then
     sizes : (2,) int64: columns of a block, rows of a tile
     """
     N, I = x.shape
     O = y.shape[1]
     width, block = sizes[0], sizes[1]
-    L = lanes(x)
+    L, line = lanes(x), LINE // x.itemsize
     for b in split(team, (O + width - 1) // width):
         first = b * width
         count = min(width, O - first)
         vectors = (count + L - 1) // L
-        s = pointer(scratch, team.thread * scratch.shape[1])
-        zero = splat(s, 0.0)
         for n in range(0, N, block):
+            p, q = pointer(w, first), pointer(y, n * O + first)
+            place = n // block * line
+            ahead = advance(p, width + place) if place < width else p
             rows = min(block, N - n)
-            tile(address, rows, vectors, pointer(x, n * I), pointer(w, first), s, 1, 0, strides)
-            for v in range(vectors):
-                part = min(L, count - v * L)
-                added = load_part(pointer(bias, first), v * L, part) if bias.size > 0 else zero
+            product_tile(
+                address, rows, vectors, pointer(x, n * I), p, pointer(scale, first), pointer(bias, first),
+                pointer(limits, 0), q, q, 1, count - (vectors - 1) * L, ALONE, ahead, strides,
+            )  # fmt: skip
+            if activation != NOTHING and activation != RELU:
                 for r in range(rows):
-                    value = activate_lanes(activation, load(s, r * width + v * L) + added, zero)
-                    store_part(pointer(y, (n + r) * O + first), v * L, value, part)
+                    activate_row(activation, advance(q, r * O), advance(q, r * O), count, 0.0)
 
 
 @kernel

@@ -15,7 +15,8 @@ from rot180.kernels.affine import (
     affine_weight_gradient,
 )
 from rot180.kernels.call import Call, Scratch, packed
-from rot180.kernels.elementwise import NOTHING
+from rot180.kernels.elementwise import NOTHING, RELU
+from rot180.kernels.product_tile import product_strides, product_tile_address
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, dot_tile_address, even_blocks, tile_address, tile_strides
 from rot180.ops.types import Array
@@ -60,11 +61,11 @@ def multiply(
     if len(x) == 1 and not steady:
         sums = scratch((PARTS, -(-outputs // lanes) * lanes))
         return Call(affine_one, (x, w, bias, y, sums, activation))
-    width = TILE_VECTORS * lanes
-    rows = scratch((threads, TILE_ROWS * width))
-    strides = tile_strides((1, inputs), (0, 0, 1), (0, 0, outputs), a_row=inputs, c_row=width)
-    sizes = packed((width, even_blocks(len(x))))
-    return Call(affine, (tile_address(w.dtype), x, w, bias, y, rows, strides, sizes, activation))
+    strides = product_strides((1, inputs), (0, 0, 1), (0, 0, outputs), pixels=(inputs, outputs, outputs))
+    sizes = packed((TILE_VECTORS * lanes, even_blocks(len(x))))
+    limits = np.array([0 if activation == RELU else -np.inf, np.inf], w.dtype)
+    finish = np.ones(outputs, w.dtype), bias if bias.size else np.zeros(outputs, w.dtype), limits
+    return Call(affine, (product_tile_address(w.dtype), x, w, *finish, y, strides, sizes, activation))
 
 
 def data_gradient(dy: Array, w: Array, dx: Array, *, threads: int, scratch: Scratch) -> Call:
