@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -172,6 +173,21 @@ def test_files_that_are_damaged(files, tmp_path):
     path.write_bytes(archive.getvalue())
     with pytest.raises(ModelError, match="expected entries that are stored as they are"):
         import_weights(path)
+
+
+def test_an_attribute_that_claims_more_values_than_it_has(files, tmp_path):
+    content = bytearray((files / "chain.h5").read_bytes())
+    names = content.index(b"layer_names\0")
+    count = content.index((12).to_bytes(8, "little"), names)
+    content[count : count + 8] = (1 << 27).to_bytes(8, "little")
+    (tmp_path / "a.h5").write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=r"the HDF5 file is damaged.*\(an attribute is cut off\)"):
+            import_weights(tmp_path / "a.h5")
+        assert tracemalloc.get_traced_memory()[1] < 32 * 1024**2
+    finally:
+        tracemalloc.stop()
 
 
 def test_packed_arrays_are_refused(files):

@@ -1,7 +1,8 @@
 """The arrays and attributes of an HDF5 file, which may be a stranger's.
 
 pyfive finds them. It is pure Python, so that a damaged file ends in an exception; and it gets no more of the file than
-a sound one needs, so that structures which refer to themselves end as well. The numbers are read here: they must be
+a sound one needs, so that structures which refer to themselves end as well. It would make room for as many values of an
+attribute as a file claims, so that is looked at before. The numbers are read here: they must be
 stored in one piece inside the file, neither packed nor in chunks, as Keras stores them.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -115,6 +116,7 @@ def read_hdf5(path: Path, file: BinaryIO, start: int, size: int) -> Hdf5:
         import pyfive
     except ImportError:
         raise ArgumentError(f"{path}: files of Keras need pyfive; install it with: pip install rot180[keras]") from None
+    _count_values_first()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about parts of the format that no file of Keras has
@@ -124,6 +126,23 @@ def read_hdf5(path: Path, file: BinaryIO, start: int, size: int) -> Hdf5:
     except Exception as error:  # whatever pyfive meets in a damaged file, its own errors and Python's
         why = " ".join(str(error).split())[:80] or type(error).__name__
         raise ModelError(f"{path}: the HDF5 file is damaged, or uses what Keras does not ({why})") from None
+
+
+def _count_values_first() -> None:
+    """Let pyfive refuse an attribute that claims more values than its message has bytes, instead of making room."""
+    from pyfive.dataobjects import DataObjects
+
+    make_room = getattr(DataObjects, "_attr_value", None)
+    if make_room is None or hasattr(make_room, "__wrapped__"):
+        return
+
+    @wraps(make_room)
+    def attr_value(self: Any, kind: Any, message: bytes, count: int, offset: int) -> Any:
+        if count > len(message) - offset:
+            raise ValueError("an attribute is cut off")
+        return make_room(self, kind, message, count, offset)
+
+    setattr(DataObjects, make_room.__name__, attr_value)
 
 
 class _Walk:
