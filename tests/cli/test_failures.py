@@ -74,7 +74,11 @@ def test_bad_data_is_named_and_leaves_no_run(rot180: Call, tmp_path: Path, what:
     [
         (["--model", "lenet"], r"unknown model 'lenet'; did you mean 'lenet5'\?"),
         (["--model", "lenet5"], r"28x28x1 but digits has 8x8x1; choose another --model"),
-        (["--optimizer", "adam", "--momentum", "0.9"], r"Adam has no argument 'momentum'; known: betas"),
+        (
+            ["--optimizer", "adam", "--momentum", "0.9"],
+            "--momentum is for the optimizer sgd, but it is adam; add --opt",
+        ),
+        (["--early-stopping", "3"], "--early-stopping watches the validation loss; add --validation 0.1"),
         (["--optimizer", "adma"], r"unknown optimizer 'adma'; did you mean 'adam'\?"),
         (["--schedule", "cosin"], r"unknown schedule 'cosin'; did you mean 'cosine'\?"),
         (["--normalize", "scales"], r"unknown normalization 'scales'; did you mean 'scale'\?"),
@@ -84,8 +88,7 @@ def test_bad_data_is_named_and_leaves_no_run(rot180: Call, tmp_path: Path, what:
         (["--limit", "0"], r"limit"),
         (["--validation", "1.5"], r"validation"),
         (["--warmup", "100000"], r"warmup"),
-        (["--early-stopping", "2"], r"validation"),
-        (["--epochs", "many"], r"--epochs.*valid integer"),
+        (["--epochs", "many"], r"--epochs.*: it must be a whole number \(see rot180 train --help\)"),
         (["--epoch", "3"], r"--epoch"),
         (["nowhere"], r"nowhere"),
         ([""], r"no data set or path ''"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -19,6 +20,14 @@ TRACEBACK = "ROT180_TRACEBACK"
 """An environment variable; if it is set, every error is preceded by its traceback."""
 
 USERS_MISTAKE, OUR_FAULT, INTERRUPTED = 2, 1, 130
+
+PLAIN = {
+    r"Input should be a valid integer.*": "it must be a whole number",
+    r"Input should be a valid number.*": "it must be a number",
+    r"Input should be less than or equal to (\S+)": r"it must be at most \1",
+    r"Input should be greater than or equal to (\S+)": r"it must be at least \1",
+}
+"""What is said instead of the messages of Typer's parsers."""
 
 
 @contextmanager
@@ -80,7 +89,12 @@ def explain(error: BaseException) -> int:
     if name == "NoArgsIsHelpError":
         return USERS_MISTAKE  # its message is the help, already printed
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-        return _say(f"{translate(_one_line(error.format_message()))} (see rot180 --help)", USERS_MISTAKE)
+        text = _one_line(error.format_message())
+        for theirs, plain in PLAIN.items():
+            text = re.sub(theirs, plain, text)
+        # the context is that of the command in which the mistake is
+        command = getattr(getattr(error, "ctx", None), "command_path", "rot180")
+        return _say(f"{translate(text)} (see {command} --help)", USERS_MISTAKE)
     if isinstance(error, OSError) and error.filename is not None:
         return _say(
             f"{visible(error.filename)}: {error.strerror or name}; check the path, its permissions and the disk",

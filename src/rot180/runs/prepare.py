@@ -11,7 +11,7 @@ from typing import Any
 from rot180 import __version__
 from rot180.data import Dataset, load_data, preprocessing_for
 from rot180.data.options import ImageOptions, Progress, _silent
-from rot180.errors import DataError, NotationError, ShapeError
+from rot180.errors import ArgumentError, DataError, NotationError, ShapeError
 from rot180.language import translate
 from rot180.nn import MODELS, Network
 from rot180.nn import model as make_model
@@ -100,6 +100,7 @@ def prepare(settings: RunSettings, progress: Progress | None = None, dataset: Da
     if subject(dataset) != chosen.subject:
         chosen = replace(chosen, augment="none", tta="none")
     settings = settings.filled_in(name, chosen)
+    _check_momentum(settings)
     model.preprocessing = preprocessing_for(str(settings.normalize), dataset)
     if len(model.output_shape) == 1:
         model.class_names = _output_names(dataset.class_names, model.output_shape[0])
@@ -123,6 +124,7 @@ def _prepare_from(source: Source, settings: RunSettings, progress: Progress | No
     if subject(dataset) != chosen.subject:
         chosen = replace(chosen, augment="none")
     settings = settings.filled_in(source.name, replace(chosen, normalize=model.preprocessing.kind))
+    _check_momentum(settings)
     model.class_names = dataset.class_names
     return Prepared(settings, dataset, model, source.name, source)
 
@@ -135,6 +137,15 @@ def _load(settings: RunSettings, options: ImageOptions) -> Dataset:
     if not len(dataset.train_images):
         raise DataError(f"{dataset.name}: no training images; give data to train on")
     return with_validation(dataset, settings, options.progress)
+
+
+def _check_momentum(settings: RunSettings) -> None:
+    for option, value in (("--momentum", settings.momentum), ("--nesterov", settings.nesterov)):
+        if value is not None and settings.optimizer != "sgd":
+            raise ArgumentError(
+                f"{option} is for the optimizer sgd, but it is {settings.optimizer}; add --optimizer sgd, or leave "
+                f"{option} out"
+            )
 
 
 def doubts(prepared: Prepared) -> Iterator[str]:

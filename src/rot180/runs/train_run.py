@@ -134,6 +134,9 @@ def train_run(
     if out is not None and os.path.lexists(out):
         raise ArgumentError(f"{out} already exists; choose another --out or remove it")
     prepared = prepare(settings, progress)
+    validates = settings.validation is not None or len(prepared.dataset.validation_images)
+    if settings.early_stopping is not None and not validates:
+        raise ArgumentError("--early-stopping watches the validation loss; add --validation 0.1")
     if on_data is not None:
         on_data(prepared.dataset)
     for reason in doubts(prepared):
