@@ -91,13 +91,14 @@ def test_a_group_of_commands_alone_shows_its_help_and_no_empty_message(rot180: C
     assert "inspect" in said.out
 
 
-def test_ctrl_c_while_the_commands_are_imported() -> None:
+@pytest.mark.parametrize("imported", ["rot180.cli.app", "rot180.nn.models"])  # before a command runs, and while it does
+def test_ctrl_c_while_modules_are_imported(imported: str) -> None:
     code = (
         "import sys\n"
         "from rot180.cli import main\n"
         "class Interrupt:\n"
         "    def find_spec(self, name, *more):\n"
-        "        if name == 'rot180.cli.app':\n"
+        f"        if name == '{imported}':\n"
         "            raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupt())\n"
         "sys.exit(main(['models']))\n"

@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if arguments[:1] == ["train"]:
                     _connect()
                 status = _run(arguments)
+                if status == failure.INTERRUPTED:  # some versions of Typer take Ctrl-C for themselves, and say nothing
+                    raise KeyboardInterrupt
             except BaseException as error:
                 return _failed(error)
     except BaseException as error:
