@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,17 @@ def test_every_guide_is_there_in_both_languages() -> None:
 @pytest.mark.parametrize("chinese", TRANSLATED, ids=lambda page: page.name)
 def test_both_languages_have_the_same_structure_and_code(chinese: Path) -> None:
     assert outline(chinese) == outline(chinese.with_name(chinese.name.replace(".zh-CN.md", ".md")))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_of_a_page_have_all_their_arguments(page: Path) -> None:
+    for line in (line for block in blocks(page, "sh") for line in block.splitlines() if line.startswith("rot180 ")):
+        command, (name, *arguments) = get_command(app), shlex.split(line, comments=True)[1:]
+        while hasattr(command, "commands"):
+            command = command.commands[name]
+            if hasattr(command, "commands"):
+                name, *arguments = arguments
+        command.make_context(name, arguments)  # raises if one is missing or unknown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
