@@ -279,3 +279,17 @@ def test_a_dead_network_is_not_told_to_learn_faster(digits: Dataset) -> None:
     report = health(model, blown, digits.test_images, digits.test_labels, optimizer=SGD(1e-9))
     assert found(report) >= {"learning rate too high"}
     assert "updates too small" not in found(report)
+
+
+def test_a_training_of_a_few_steps_says_nothing_about_the_learning_rate() -> None:
+    data = load_data("digits").limit(20)
+    model = network("8x8x1 > fc16 tanh > fc10")
+    history = fit(model, data, epochs=1, lr=1e-3, schedule="one-cycle")
+    assert history.learning_rates[-1] < 1e-8  # the end of the schedule, which its only step has
+    assert "updates too small" not in found(health(model, history, data.test_images, data.test_labels))
+
+
+def test_where_there_is_nothing_to_learn_the_learning_rate_is_not_to_blame() -> None:
+    images = load_data("digits").test_images[:40]
+    model = network("8x8x1 > fc8 tanh > fc1").build(seed=0)  # a softmax of one output is always 1
+    assert "updates too small" not in found(health(model, None, images, np.zeros(40, int)))

@@ -42,6 +42,8 @@ IMBALANCE = 3.0
 """Ratio of the numbers of images of the most frequent and the rarest class."""
 GAP = 0.05
 """Accuracy on the training images minus that on others."""
+STEPS = 8
+"""The fewest updates that say something about the learning rate; in fewer, a schedule does not reach its peak."""
 RISE = 1.1
 """Ratio of the final to the lowest validation loss."""
 
@@ -123,7 +125,8 @@ def health(
         findings += [finding for layer in layers for finding in _units(layer, adviser)]
         findings += _deltas(model, layers, adviser)
         is_too_fast = any(finding.what == "learning rate too high" for finding in findings)
-        findings += _updates(layers, adviser, is_too_fast)
+        if history is None or len(history.losses) >= STEPS:
+            findings += _updates(layers, adviser, is_too_fast)
     if history is not None:
         findings += _overfitting(history, outputs, labels, of, adviser)
     counts = class_counts if class_counts is not None else _counts(labels, model)
@@ -210,7 +213,7 @@ def _learning_rate(history: History, adviser: Adviser) -> Iterator[Finding]:
             adviser.too_high(),
         )
         return
-    if len(losses) < 8:
+    if len(losses) < STEPS:
         return
     part = max(2, len(losses) // 8)
     start, end = float(losses[:part].mean()), float(losses[-part:].mean())
