@@ -58,6 +58,15 @@ def test_a_resumed_run_has_its_settings(trained: Path, tmp_path: Path, rot180) -
     assert (said.status, "not a run folder" in said.err) == (2, True)
 
 
+def test_a_run_that_has_ended_says_how_to_train_further(quick: list[str], tmp_path: Path, rot180) -> None:
+    rot180("train", *quick, "--out", tmp_path / "run", "--no-pictures")
+    said = rot180("train", "--resume", tmp_path / "run", "--no-pictures")
+    assert "all epochs are done: 1; train further with --epochs\n" in said.out
+    assert "training on" not in said.out
+    said = rot180("train", "--resume", tmp_path / "run", "--epochs", 2, "--no-pictures")
+    assert "training on" in said.out
+
+
 def test_runs_are_listed_and_compared(trained: Path, tmp_path: Path, rot180, monkeypatch) -> None:
     said = rot180("runs", trained.parent)
     assert "finished" in said.out

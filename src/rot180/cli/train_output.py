@@ -57,6 +57,9 @@ def say_start(asked: str | None, read: list[Dataset], event: Event) -> None:
         if asked in MODELS and make_model(asked).notation != model.notation:
             print(f"{asked} is made for other images or classes: its first and last parts are adapted")
         print(f"network: {_short(str(model))} ({model.summary().parameters:,} parameters)")
+        if 0 < event.epochs <= event.progress.epoch:  # a run that had ended
+            print(f"all epochs are done: {event.epochs}; train further with --epochs", flush=True)
+            return
         print(f"training on {event.images:,} images{held_out}, epochs: {event.epochs}", flush=True)
         if augment := event.settings.augment:
             print(f"augmentation: {augment}", flush=True)
