@@ -4,19 +4,21 @@
 
 Needs Chromium. Prints one JSON object: milliseconds from pointing at a cell to the outlines of its sum (median and 95th
 percentile, 200 cells, while the training runs), seconds of a page load, the size of all files of the page, and the
-batches per second of the training with the page open, with the tab showing nothing, in turns, and of the same training
-without the program. The latter runs in processes of its own, and processes differ: `slowdown` is that by the page, and
-`slowdown_alone` compares the medians of all.
+batches per second of the training with the page open and of the same training without the program, in a process of its
+own. Both take short turns, and wait between two batches meanwhile: within a minute, the speed of a machine changes by
+more than the page costs. `slowdown` is the median over the rounds of all pairs of processes, `each` that of each pair.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,35 +52,70 @@ HOVER = """([row, column]) => new Promise((resolve) => {
 
 STEPS = "() => Number(document.querySelector('.tiles div:nth-child(2) dd').textContent.replace(/\\D/g, ''))"
 
-TURNS = 3
-"""How often the page is opened and left."""
+WARM = 50
+"""Batches before anything is compared: kernels may be compiled first."""
+
+ROUNDS, LEAD, SECONDS, REST = 16, 0.2, 0.8, 0.3
+"""How often each has its turn; how long a turn is before it counts, and then, in which the page draws its curve once;
+how long nothing runs afterwards, so that what a turn leaves to be drawn costs the other one nothing."""
 
 
-def alone(model: str, data: str, seconds: float = 6.0) -> float:
-    """Return the batches per second of the same training without a page, in the last two thirds of the time."""
+class Alone:
+    """The same training in a process of its own, without the program; it waits when it is not its turn."""
+
+    def __init__(self, model: str, data: str) -> None:
+        command = [sys.executable, __file__, data, "--model", model, "--alone"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._read()
+
+    def rate(self) -> float:
+        """Return the batches per second of a turn."""
+        if self._process.stdin is None:
+            raise TypeError("the process has a pipe")
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> float:
+        if self._process.stdout is None:
+            raise TypeError("the process has a pipe")
+        return float(self._process.stdout.readline())
+
+    def end(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+def train_in_turns(model: str, data: str) -> None:
+    """Be the process of `Alone`: after the warm-up and then for each line read, print the batches per second."""
     subject = open_subject(model, data=data)
     if subject.prepare is None:
         raise SystemExit("the network has no data to train on")
     times: list[float] = []
 
     def listen(event: Event) -> None:
-        if isinstance(event, StepDone):
-            times.append(time.perf_counter())
-            if times[-1] - times[0] > seconds:
-                raise KeyboardInterrupt
+        if not isinstance(event, StepDone):
+            return
+        times.append(time.perf_counter())
+        if len(times) < WARM if is_warming[0] else times[-1] - times[0] < LEAD + SECONDS:
+            return
+        counted = [when for when in times if is_warming[0] or when - times[0] >= LEAD]
+        print((len(counted) - 1) / (counted[-1] - counted[0]), flush=True)
+        is_warming[0] = False
+        if not sys.stdin.readline():
+            raise KeyboardInterrupt
+        times.clear()
 
-    try:
+    is_warming = [True]
+    with contextlib.suppress(KeyboardInterrupt):
         fit_prepared(subject.prepare(), [listen])
-    except KeyboardInterrupt:
-        pass
-    first = next(number for number, when in enumerate(times) if when - times[0] > seconds / 3)
-    return (len(times) - 1 - first) / (times[-1] - times[first])
 
 
 def steps_done(served: Served) -> int:
     """Return how many batches the training has done, as the server tells."""
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
-    connection.request("GET", "/api/events", headers={"Host": served.host, "Cookie": served.cookie})
+    headers = {"Host": served.host, "Cookie": served.cookie, "Last-Event-ID": f"0.{10**9}"}  # without their losses
+    connection.request("GET", "/api/events", headers=headers)
     answer, text = connection.getresponse(), b""
     while b"\n\n" not in text:
         text += answer.read1()
@@ -86,15 +123,19 @@ def steps_done(served: Served) -> int:
     return int(json.loads(text.partition(b"data: ")[2].partition(b"\n")[0])["step"])
 
 
-def rate(served: Served, seconds: float = 2.5) -> float:
-    """Return the batches per second of the training."""
+def rate(served: Served) -> float:
+    """Return the batches per second of the training's turn."""
+    served.post("/api/train", {"command": "run"})
+    time.sleep(LEAD)
     first, began = steps_done(served), time.perf_counter()
-    time.sleep(seconds)
-    return (steps_done(served) - first) / (time.perf_counter() - began)
+    time.sleep(SECONDS)
+    found = (steps_done(served) - first) / (time.perf_counter() - began)
+    served.post("/api/train", {"command": "pause"})
+    return found
 
 
-def measure(tab: Tab, served: Served) -> dict[str, float]:
-    """Return the times of the page while the training runs, and the rates of the training."""
+def measure(tab: Tab, served: Served, alone: Alone) -> dict[str, list[float]]:
+    """Return the times of the page while the training runs, and the rates of the training in each round."""
     page = tab.page
     began = time.perf_counter()
     page.reload()
@@ -102,35 +143,32 @@ def measure(tab: Tab, served: Served) -> dict[str, float]:
     load = time.perf_counter() - began
     tab.go("train")
     page.get_by_role("button", name="Run").click()
-    page.wait_for_function(f"() => ({STEPS})() > 20", timeout=180_000)  # kernels may be compiled first
-    opened, closed, address = [], [], page.url
-    for _ in range(TURNS):
-        opened.append(rate(served))
-        page.goto("about:blank")
-        closed.append(rate(served))
-        page.goto(address)
-        page.wait_for_selector("body[data-shown=train]")
+    page.wait_for_function(f"() => ({STEPS})() > {WARM}", timeout=180_000)
+    served.post("/api/train", {"command": "pause"})
+    turns = {"open": partial(rate, served), "alone": alone.rate}
+    rates: dict[str, list[float]] = {name: [] for name in turns}
+    for number in range(ROUNDS):
+        for name in list(turns)[:: 1 - 2 * (number % 2)]:
+            time.sleep(REST)
+            rates[name].append(turns[name]())
+    served.post("/api/train", {"command": "run"})
     tab.go("microscope", "image=0&layer=conv2")
     page.wait_for_selector("figure:not(.primary) svg path")
     cells = np.random.default_rng(0).permutation(14 * 14)
     hover = [page.evaluate(HOVER, [int(cell) // 14, int(cell) % 14]) for cell in cells[:200]]
-    return {
-        "hover_median_ms": float(np.median(hover)),
-        "hover_p95_ms": float(np.percentile(hover, 95)),
-        "load_s": load,
-        "batches_per_second": float(np.median(opened)),
-        "batches_per_second_closed": float(np.median(closed)),
-    }
+    return {"hover": hover, "load": [load], **rates}
 
 
-def shown(model: str, data: str) -> dict[str, float]:
-    """Return what is measured with the page open."""
+def shown(model: str, data: str) -> dict[str, list[float]]:
+    """Return what is measured with one process of each kind."""
     process, served = start(model, "--data", data)
+    alone = Alone(model, data)
     try:
         served.open()
         with browser() as chromium:
-            return measure(open_tab(chromium, served), served)
+            return measure(open_tab(chromium, served), served, alone)
     finally:
+        alone.end()
         end(process)
 
 
@@ -138,26 +176,36 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", default="mnist")
-    parser.add_argument("--pairs", type=int, default=3, help="how often each is measured (default: 3)")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of processes (default: 3)")
     what = "a network for 28x28x1 images, in which conv2 has 14x14 cells, and whose training takes a minute"
     parser.add_argument("--model", default=NETWORK, help=f"{what} (default: {NETWORK})")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.alone:
-        print(alone(given.model, given.data))
+        train_in_turns(given.model, given.data)
         return
-    found, without = [], []
-    for _ in range(given.pairs):
-        found.append(shown(given.model, given.data))
-        command = [sys.executable, __file__, given.data, "--model", given.model, "--alone"]
-        without.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    medians = {name: float(np.median([one[name] for one in found])) for name in found[0]}
-    medians["batches_per_second_alone"] = float(np.median(without))
-    medians["slowdown"] = medians["batches_per_second_closed"] / medians["batches_per_second"] - 1
-    medians["slowdown_alone"] = medians["batches_per_second_alone"] / medians["batches_per_second"] - 1
-    each = {"each": [one["batches_per_second"] for one in found], "each_alone": without}
+    found = [shown(given.model, given.data) for _ in range(given.pairs)]
+
+    def slowdown(pairs: list[dict[str, list[float]]]) -> float:
+        rounds = [zip(pair["alone"], pair["open"], strict=True) for pair in pairs]
+        return float(np.median([alone / mine - 1 for pair in rounds for alone, mine in pair]))
+
+    def median(name: str) -> float:
+        return float(np.median([one for pair in found for one in pair[name]]))
+
     size = sum(map(len, page_files(PAGE).values()))
-    print(json.dumps({"rot180": rot180.__version__, "page_bytes": size, **medians, **each}))
+    measured = {
+        "rot180": rot180.__version__,
+        "page_bytes": size,
+        "load_s": median("load"),
+        "hover_median_ms": median("hover"),
+        "hover_p95_ms": float(np.median([np.percentile(pair["hover"], 95) for pair in found])),
+        "batches_per_second": median("open"),
+        "batches_per_second_alone": median("alone"),
+        "slowdown": slowdown(found),
+        "each": [slowdown([pair]) for pair in found],
+    }
+    print(json.dumps(measured))
 
 
 if __name__ == "__main__":

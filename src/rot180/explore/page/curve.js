@@ -5,6 +5,7 @@ import { brief, count, t } from "./texts.js";
 
 const [HEIGHT, LEFT, BOTTOM, TOP] = [260, 56, 26, 14];
 const MOST = 450;
+const [APART, WORD] = [36, 64]; // pixels between two numbers below the curve, and of the word before them
 
 /**
  * @param {import("./training.js").Training} training @param {number} width in pixels
@@ -28,12 +29,18 @@ export function curve(training, width) {
       svg("line", { class: "axis", x1: LEFT, x2: width - 12, y1: y(tick), y2: y(tick) }),
       svg("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, brief(tick)),
     ]),
-    epochs.map(({ at }, epoch) => svg("text", { x: x(at), y: HEIGHT - 8, "text-anchor": "end" }, count(epoch + 1))),
+    ends(training, (width - LEFT - 12) / total).map((epoch) => svg("text", { x: x(epoch * training.batches), y: HEIGHT - 8, "text-anchor": "end" }, count(epoch))),
     svg("text", { x: LEFT, y: HEIGHT - 8 }, t("epoch")),
     buckets.length ? svg("path", { class: "raw", d: band(buckets, x, y) }) : null,
     mean.length ? svg("path", { class: "loss", d: path(mean.map(({ at, loss }) => [x(at), y(loss)])) }) : null,
     epochs.filter(({ validation_loss }) => validation_loss !== null).map(({ at, validation_loss }) =>
       svg("circle", { class: "validation", cx: x(at), cy: y(validation_loss), r: 4 })));
+}
+
+/** The epochs whose ends are numbered, done or planned: as many as there is room for, behind the word. */
+function ends({ batches, of_epochs }, scale) {
+  const every = Math.ceil(APART / Math.max(batches * scale, 1));
+  return Array.from({ length: Math.floor(of_epochs / every) }, (_, at) => (at + 1) * every).filter((epoch) => epoch * batches * scale > WORD);
 }
 
 /** Of many points, the lowest, highest and mean of each stretch. */
