@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, features
 
-from rot180.data import image, opaque
+from rot180.data import image_opening, opaque
 from rot180.data.csv_images import read_csv
 from rot180.data.idx import read_idx
 from rot180.data.image import decode_image, look_at_image, read_image
@@ -290,7 +290,7 @@ def test_avif_is_read_where_pillow_has_it_and_named_where_not(tmp_path: Path, mo
     assert look_at_image(path, "an image", suffix=".avif") == ("AVIF", 10, 20, False, False)
     Image.new("L", (3000, 3000)).save(path)  # few bytes, many equal pixels
     assert read_image(path, (2, 2, 1)).max() == 0
-    monkeypatch.setattr(image, "_formats", lambda: image.FORMATS)
+    monkeypatch.setattr(image_opening, "_formats", lambda: image_opening.FORMATS)
     with pytest.raises(DataError, match=r"found an AVIF image, which needs Pillow 11\.3 or newer"):
         read_image(path, (1, 2, 3))
 

@@ -77,7 +77,7 @@ def features(
     from rot180.cli.new_file import new_file
     from rot180.cli.output import print_json, visible
     from rot180.cli.reading import reading_bar
-    from rot180.data.image import SUFFIXES
+    from rot180.data.image_opening import SUFFIXES
     from rot180.data.layout import has_unlabeled_images
     from rot180.files.npz_file import write_npz
     from rot180.runs import load_run

@@ -11,7 +11,7 @@ from pathlib import Path
 from rot180.data.classes import MAX_CLASSES
 from rot180.data.dataset import Dataset
 from rot180.data.encoded import load_encoded
-from rot180.data.image import SUFFIXES
+from rot180.data.image_opening import SUFFIXES
 from rot180.data.layout import MAX_DEPTH, ClassFolder, find_layout
 from rot180.data.lazy import EncodedImage
 from rot180.data.options import BadFiles, ImageOptions

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rot180.data.file_names import class_of, classes_in_names
-from rot180.data.image import SUFFIXES
+from rot180.data.image_opening import SUFFIXES
 from rot180.data.parts import PARTS, Sources, assign, part_of
 from rot180.data.visible import is_of_system, named, visible
 from rot180.errors import DataError

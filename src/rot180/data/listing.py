@@ -15,7 +15,7 @@ from rot180.data.csv_images import Head, read_head
 from rot180.data.csv_text import split_line
 from rot180.data.dataset import Dataset
 from rot180.data.encoded import load_encoded
-from rot180.data.image import SUFFIXES
+from rot180.data.image_opening import SUFFIXES
 from rot180.data.label_texts import Labels, LabelTexts, same_names
 from rot180.data.lazy import EncodedImage
 from rot180.data.options import BadFiles, ImageOptions

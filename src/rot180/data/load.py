@@ -8,7 +8,7 @@ from pathlib import Path
 from rot180.data.dataset import Dataset
 from rot180.data.digits import load_digits
 from rot180.data.formats import FORMATS, find_format
-from rot180.data.image import SUFFIXES
+from rot180.data.image_opening import SUFFIXES
 from rot180.data.named import NAMES, REMOTE, load_named
 from rot180.data.options import BadFiles, ImageOptions
 from rot180.data.visible import named

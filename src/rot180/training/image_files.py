@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rot180.data.image import SUFFIXES, decode_image, look_at_image
+from rot180.data.image import decode_image, look_at_image
+from rot180.data.image_opening import SUFFIXES
 from rot180.data.loader import read_ahead
 from rot180.errors import DataError, ModelError
 from rot180.nn.image_statistics import colorfulness
