@@ -17,8 +17,9 @@ NICE = 5
 """How far the thread, and the kernels' threads that it starts, stand behind the browser and the rest of the program; it
 costs nothing while a core is free."""
 
-COURTESY = 0.05
-"""Seconds for which a training leaves the processors to the page after a person has asked for something."""
+COURTESY = 0.15
+"""Seconds for which a training leaves the processors to the page after a person has asked for something: longer than a
+pointer takes from cell to cell, so that few answers are drawn beside a step (with 0.05, twice as many)."""
 
 
 class Owner(threading.Thread):
