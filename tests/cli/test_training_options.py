@@ -42,6 +42,8 @@ def test_evaluate_and_predict_average_as_the_training_did(flipped, capsys: pytes
     assert test[0]["accuracy"] == found["flip"]["accuracy"]
     assert main(["evaluate", str(flipped), "--engine", "numpy"]) == 0
     assert "its mirror image are averaged (--tta flip)" in capsys.readouterr().out
+    assert main(["evaluate", str(flipped), "--engine", "numpy", "--tta", "shift"]) == 0
+    assert "and four shifted ones are averaged (--tta shift)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

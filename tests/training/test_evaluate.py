@@ -86,6 +86,19 @@ def test_an_image_and_its_mirror_image_are_averaged(engine, extra) -> None:
     assert result.loss == pytest.approx(((outputs - np.eye(5)[LABELS]) ** 2).sum(axis=1).mean() / 2, rel=1e-5)
 
 
+def test_shifts_are_averaged() -> None:
+    model, (height, width) = network(), IMAGES.shape[1:3]
+    ready = model.preprocessing(IMAGES)
+    rows, columns = np.arange(height), np.arange(width)
+    views = [
+        ready[:, np.clip(rows + down, 0, height - 1)][:, :, np.clip(columns + right, 0, width - 1)]
+        for down, right in ((0, 0), (-1, 0), (0, -1), (0, 1), (1, 0))
+    ]
+    expected = softmax(sum(model(view) for view in views) / 5)
+    np.testing.assert_allclose(predict(model, IMAGES, tta="shift", batch_size=10), expected, rtol=1e-5)
+    assert evaluate(model, IMAGES, LABELS, tta="shift").accuracy == np.mean(expected.argmax(axis=1) == LABELS)
+
+
 def test_shares_next_to_nothing_are_those_of_the_mean_of_both_views() -> None:
     model = Sequential([Flatten(), Sigmoid()], input_shape=(1, 3, 1)).build()
     image = np.array([[[-700.0], [-701.0], [-704.0]]])
@@ -97,7 +110,7 @@ def test_what_test_time_augmentation_cannot_do() -> None:
     with pytest.raises(ArgumentError, match=r"unknown tta 'flips'; did you mean 'flip'\?"):
         predict(network(), IMAGES, tta="flips")
     vectors = Sequential([Linear(5)], input_shape=(16,)).build()
-    with pytest.raises(ArgumentError, match=r"tta='flip' mirrors images, but this network takes \(16,\); leave it out"):
+    with pytest.raises(ArgumentError, match=r"tta='flip' is for images, but this network takes \(16,\); leave it out"):
         evaluate(vectors, np.zeros((23, 16)), LABELS, tta="flip")
 
 

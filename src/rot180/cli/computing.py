@@ -5,9 +5,14 @@ from __future__ import annotations
 ENGINE_HELP = "Engine to compute with: compiled, numpy, or auto for the faster one."
 TTA_HELP = (
     "Test-time augmentation. flip: average the outputs for each image and its mirror image, in twice the time; not for "
-    "digits, letters or other images whose mirror image is of another class. none: off. By default as in training."
+    "digits, letters or other images whose mirror image is of another class. shift: average those for each image and "
+    "the image moved by one pixel to each side, in five times the time. none: off. By default as in training."
 )
-FLIPPED = "the outputs for each image and its mirror image are averaged (--tta flip)"
+AVERAGED = {
+    "flip": "the outputs for each image and its mirror image are averaged (--tta flip)",
+    "shift": "the outputs for each image and four shifted ones are averaged (--tta shift)",
+}
+"""What is said of outputs, by test-time augmentation."""
 THREADS_HELP = "Threads to compute on, by default one per core; results do not depend on it."
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rot180.cli.computing import FLIPPED
+from rot180.cli.computing import AVERAGED
 from rot180.cli.options import Engine, Json, RunPath, Threads, Tta
 
 
@@ -80,8 +80,8 @@ def evaluate(
         return
     if found.note:
         print(visible(found.note))
-    if tta == "flip":
-        print(FLIPPED)
+    if averaged := AVERAGED.get(tta):
+        print(averaged)
     right = round(result.accuracy * result.count)
     print(f"{right} of {result.count} correct: accuracy {percent(result.accuracy)}, error {result.error_percent:.2f}%")
     print(f"{translate('loss')} {result.loss:.4f}")

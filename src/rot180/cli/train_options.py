@@ -269,7 +269,8 @@ Tta = Annotated[
     typer.Option(
         "--tta",
         help="Test-time augmentation of the validation and test images. flip: average the outputs for each image "
-        "and its mirror image; use it with --augment flip, and not for digits or letters.",
+        "and its mirror image; use it with --augment flip, and not for digits or letters. shift: average those for "
+        "each image and the image moved by one pixel to each side.",
         rich_help_panel=DATA,
     ),
 ]

@@ -100,7 +100,7 @@ def say_health(found: list[HealthReport]) -> None:
 
 def say_result(run: TrainedRun) -> None:
     """Print the results of a training, and what to run next."""
-    from rot180.cli.computing import FLIPPED
+    from rot180.cli.computing import AVERAGED
     from rot180.cli.output import percent, visible
     from rot180.files import quoted
 
@@ -118,8 +118,8 @@ def say_result(run: TrainedRun) -> None:
     if run.test:
         right = round(run.test.accuracy * run.test.count)
         print(f"test: {right} of {run.test.count} unseen images correct, accuracy {percent(run.test.accuracy)}")
-        if run.settings.tta == "flip":
-            print(FLIPPED)
+        if averaged := AVERAGED.get(run.settings.tta or "none"):
+            print(averaged)
     print(f"run: {visible(folder)}")
     if run.pictures:
         print(f"pictures: {visible(run.folder.pictures)}; use the network with: rot180 predict {typed} IMAGE")

@@ -111,7 +111,8 @@ def evaluate(
         As in `Trainer`.
     tta : str
         Test-time augmentation. "flip": the mean of the outputs for each image and its mirror image, in twice the time;
-        only for images whose class does not change when they are mirrored, unlike digits and letters.
+        only for images whose class does not change when they are mirrored, unlike digits and letters. "shift": the mean
+        for each image and the image moved by one pixel to each side, in five times the time.
 
     Returns
     -------

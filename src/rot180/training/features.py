@@ -123,7 +123,9 @@ class FeatureExtractor:
         images = as_images(images)
         count, start = len(images), 0
         found = self.empty((1 + mirrored) * count) if out is None else out
-        for outputs in each_view(self._engine, images, self._batch_size, mirrored=mirrored, white=white):
+        for outputs in each_view(
+            self._engine, images, self._batch_size, tta="flip" if mirrored else "none", white=white
+        ):
             size = len(outputs[0])
             for side, rows in enumerate(outputs):
                 found[side * count + start :][:size] = rows.reshape(size, -1)

@@ -24,9 +24,10 @@ from rot180.parallel.start import cores
 from rot180.training.diagnosis import refuse_non_finite_outputs
 from rot180.training.inference import inference_engine
 
-TTA = ("none", "flip")
-"""Test-time augmentation. flip: the outputs for an image are the means of those for it and for its mirror image. The
-means are taken before the softmax, so that any loss can be computed from them."""
+TTA = ("none", "flip", "shift")
+"""Test-time augmentation: the outputs for an image are the means of those for several views of it. flip: the image and
+its mirror image. shift: the image, and the image moved by one pixel to each of the four sides, where the edge is
+repeated. The means are taken before the softmax, so that any loss can be computed from them."""
 
 BATCH_SIZE = 256
 """Images at a time in inference: enough for large matrix products, small enough for the caches."""
@@ -122,18 +123,15 @@ def predict_ready(engine: Engine, ready: Array, *, tta: str = "none", first: int
     NonFiniteError
         An image, a weight or an output is infinite or NaN.
     """
-    model, mirrored = engine.model, tta != "none"
-    kind = model.layers[-1].output_kind
-    views, found = _run_views(
-        engine, ready, first, softmax=kind == "logits" and not mirrored, mirrored=mirrored, steady=steady
-    )
-    outputs = _mean(found)
+    model, views = engine.model, _views(ready, tta)
+    kind, several = model.layers[-1].output_kind, len(views) > 1
+    outputs = _mean(_run(engine, views, first, softmax=kind == "logits" and not several, steady=steady))
     if kind == "sigmoids":
         return shares(outputs, lambda rows: _before_last(model, views, rows))
-    return softmax_of(outputs) if kind == "logits" and mirrored else outputs
+    return softmax_of(outputs) if kind == "logits" and several else outputs
 
 
-def _before_last(model: Network, views: tuple[Array, ...], rows: Array) -> Array:
+def _before_last(model: Network, views: Sequence[Array], rows: Array) -> Array:
     """Return the input of the last layer for some of the images, the mean over their views.
 
     They go through the network one by one, so that the bits of none depend on the others.
@@ -162,15 +160,15 @@ def each_output(
     """Yield the outputs of each batch, with `tta` the mean over its views; `batches` as for `each_ready`."""
     refuse_tta(engine.model, tta)
     for first, ready in each_ready(engine.model, images, batch_size, batches=batches):
-        yield _mean(_run_views(engine, ready, first, mirrored=tta != "none")[1])
+        yield _mean(_run(engine, _views(ready, tta), first))
 
 
 def each_view(
-    engine: Engine, images: Images, batch_size: int, *, mirrored: bool = False, white: float | None = None
+    engine: Engine, images: Images, batch_size: int, *, tta: str = "none", white: float | None = None
 ) -> Iterator[list[Array]]:
-    """Yield the outputs for each batch and, if asked, for its mirror images."""
+    """Yield the outputs for each view of each batch."""
     for first, ready in each_ready(engine.model, images, batch_size, white=white):
-        yield _run_views(engine, ready, first, mirrored=mirrored)[1]
+        yield _run(engine, _views(ready, tta), first)
 
 
 def each_ready(
@@ -191,17 +189,28 @@ def each_ready(
         yield first, model.preprocessing(piece, dtype=model.dtype, white=white)
 
 
-def _run_views(
-    engine: Engine, ready: Array, first: int, *, softmax: bool = False, mirrored: bool = False, steady: bool = False
-) -> tuple[tuple[Array, ...], list[Array]]:
-    """Return preprocessed images and, if asked, their mirror images, and the outputs for each."""
-    views = (ready, ready[:, :, ::-1]) if mirrored else (ready,)
+def _views(ready: Array, tta: str) -> list[Array]:
+    """Return the views of preprocessed images; the first are the images themselves."""
+    if tta == "flip":
+        return [ready, ready[:, :, ::-1]]
+    if tta == "shift":
+        height, width = ready.shape[1:3]
+        wide = np.pad(ready, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        starts = ((0, 1), (1, 0), (1, 2), (2, 1))
+        return [ready, *(wide[:, top : top + height, left : left + width] for top, left in starts)]
+    return [ready]
+
+
+def _run(
+    engine: Engine, views: Sequence[Array], first: int, *, softmax: bool = False, steady: bool = False
+) -> list[Array]:
+    """Return the outputs for each view."""
     found = []
     for view in views:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checked right below, in one place
             found.append(engine.forward(view, softmax=softmax, steady=steady))
         refuse_non_finite_outputs(engine.model, view, first, found[-1])
-    return views, found
+    return found
 
 
 def refuse_tta(model: Network, tta: str) -> None:
@@ -209,7 +218,7 @@ def refuse_tta(model: Network, tta: str) -> None:
     if tta not in TTA:
         raise ArgumentError(f"unknown tta {tta!r}{did_you_mean(str(tta), TTA)}")
     if tta != "none" and len(model.input_shape) != 3:
-        raise ArgumentError(f"tta={tta!r} mirrors images, but this network takes {model.input_shape}; leave it out")
+        raise ArgumentError(f"tta={tta!r} is for images, but this network takes {model.input_shape}; leave it out")
 
 
 def tell_unlike(model: Network, images: Images, which: str = "images") -> tuple[str, ...]:
