@@ -178,7 +178,8 @@ RECIPES: dict[str, Recipe] = {
     "cnn-16-32-128": FAST,
     "cnn-32-64-512": Recipe(schedule="cosine", warmup=0.05, epochs=3),
     # Compared on 10,000 of MNIST's training images that were held out, seed 0: 99.64%; with AdamW at 5e-3 99.57%;
-    # with AdamW, without dropout, but with images distorted elastically, 99.51% after 16 epochs.
+    # with AdamW, without dropout, but with images distorted elastically, 99.51% after 16 epochs. After eight epochs
+    # with Muon, 99.58% of these images, and 99.61% if shifted ones count in testing, too.
     "vgg6": Recipe(
         optimizer="muon",
         lr=0.014,
@@ -192,6 +193,7 @@ RECIPES: dict[str, Recipe] = {
         batch_size=128,
         normalize="dataset",
         augment="rotate:10,scale:0.1,shift:2",
+        tta="shift",
         subject="digits",
     ),
     # MNIST, five epochs, seeds 0 to 2: 98.94%. Tanh and mean-pooling learn slowly at the start: images around zero and
