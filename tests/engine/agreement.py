@@ -96,8 +96,9 @@ def assert_agree(found: Outcome, expected: Outcome, tolerance: float) -> None:
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float, name: str = "") -> None:
-    """Compare with the largest expected value; of what is zero but for rounding, compare with 1."""
-    scale = max(float(np.abs(expected).max(initial=0)), 1e-3)
+    """Compare with the largest expected value. What is zero is a sum of others, of which it has the rounding."""
+    largest = float(np.abs(expected).max(initial=0))
+    scale = max(largest, 1e-3) if largest > 1e-12 else 1e-2
     error = float(np.abs(found.astype(np.float64) - expected).max(initial=0)) / scale
     assert error <= tolerance, f"{name}: off by {error:.1e} of its largest value"
 

@@ -53,7 +53,7 @@ def window_steps(
 def table_of_places(offsets: list[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return, for each byte that stands for a winner, the offset of that place, below a mask of delta; CLOSED has none.
 
-    >>> table_of_places([0, 1, 28, 29])[[2, CLOSED]].tolist() == [28 - (1 << 32), 0]
+    >>> table_of_places([0, 1, 28, 29])[[2, 255]].tolist() == [28 - (1 << 32), 0]
     True
     """
     table = np.zeros(256, np.int64)
