@@ -27,7 +27,7 @@ BLOCK_BYTES = 1 << 19
 LEAST_BLOCK, LARGE_BLOCK, LARGE_SUMS = 64, 128, 4 << 20
 """A block has at least so many tiles; or so many, if the sums are so many bytes that they do not stay in a core's cache
 from one block to the next."""
-MOST_PARTS, SMALL_SUMS = 4, 1 << 20
+MOST_PARTS, SMALL_SUMS = 4, 5 << 18
 """The sums of at most so many bytes are copied for so many parts of a batch, with a block of tiles or more in each."""
 IMAGE_COST, DELTA_COST, GRADIENT_COST = 174, 121, 300
 """Cycles for a register: of a tile's pixels, of its delta, and of the gradients, whose sums come from memory."""

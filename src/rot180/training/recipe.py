@@ -180,6 +180,7 @@ RECIPES: dict[str, Recipe] = {
     # Compared on 10,000 of MNIST's training images that were held out, seed 0: 99.64%; with AdamW at 5e-3 99.57%;
     # with AdamW, without dropout, but with images distorted elastically, 99.51% after 16 epochs. After eight epochs
     # with Muon, 99.58% of these images, and 99.61% if shifted ones count in testing, too.
+    # Trained on all 60,000, seeds 0 to 2: 99.75, 99.72, 99.71% of the test images, in 16 minutes on one Zen 4 core.
     "vgg6": Recipe(
         optimizer="muon",
         lr=0.014,
