@@ -16,6 +16,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -24,8 +25,10 @@ if __name__ == "__main__":
 
 import numpy as np
 
-V2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt"
-FEATURES = {"haswell": f"{V2},+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe", "nehalem": V2}
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "kernels"))
+from families import AVX2, V2
+
+FEATURES = {"haswell": AVX2, "nehalem": V2}
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 """Of the largest value of an array."""

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from rot180.engine import make_engine
+from rot180.engine.plan import Plan
+from rot180.engine.planning import make_plan
 from rot180.nn import network
 from rot180.nn.loss import CrossEntropyLoss, Loss
 from rot180.nn.sequential import Sequential
@@ -59,6 +61,19 @@ def batches(model: Sequential, counts: Iterable[int], seed: int = 1) -> list[tup
         )
         for n in counts
     ]
+
+
+def passed(text: str, count: int, dtype: Any = np.float32) -> tuple[Plan, dict[str, np.ndarray]]:
+    """Run the passes of a compiled plan with drawn deltas, and return it and the gradients."""
+    model = built(text, dtype)
+    found = {name: np.full_like(array, np.nan) for name, array in model.parameters.items()}
+    plan = make_plan(model, count, training=True, threads=2, gradients=found)
+    ((images, _),) = batches(model, [count])
+    plan.x.batch(4)[...] = images
+    plan.run_forward()
+    plan.dy.inside[...] = np.random.default_rng(2).normal(size=plan.dy.inside.shape)
+    plan.run_backward()
+    return plan, found
 
 
 def train(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from agreement import batches, built, compare
+from agreement import compare, passed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rot180.engine.planning import make_plan
 from rot180.engine.threads import set_threads, threads
 
 GRAY = "28x28x1 > conv5x5:8 relu maxpool2 > fc10"
@@ -49,14 +48,7 @@ def test_drawn_geometries_agree(data: st.DataObject) -> None:
 
 
 def gradients(count: int) -> dict[str, np.ndarray]:
-    model = built(GRAY, np.float32)
-    found = {name: np.full_like(array, np.nan) for name, array in model.parameters.items()}
-    plan = make_plan(model, count, training=True, threads=2, gradients=found)
-    ((images, _),) = batches(model, [count])
-    plan.x.batch(4)[...] = images
-    plan.run_forward()
-    plan.dy.inside[...] = np.random.default_rng(2).normal(size=plan.dy.inside.shape)
-    plan.run_backward()
+    plan, found = passed(GRAY, count)
     assert not any(step.does == "list winners" for step in plan.backward)
     return found
 

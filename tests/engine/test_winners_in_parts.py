@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from agreement import batches, built
+from agreement import built, passed
 
 from rot180.engine import stage_convolution_pooled
 from rot180.engine.planning import make_plan
@@ -14,14 +14,7 @@ POOLED = "20x18x4 > conv5x5:8:same maxpool2 relu > conv5x5:20:same:nobias relu m
 
 def gradients(count: int, dtype: type) -> tuple[dict[str, np.ndarray], list[int]]:
     """Return the gradients of a batch, and how many images each list of winners has."""
-    model = built(POOLED, dtype)
-    found = {name: np.full_like(array, np.nan) for name, array in model.parameters.items()}
-    plan = make_plan(model, count, training=True, threads=2, gradients=found)
-    ((images, _),) = batches(model, [count])
-    plan.x.batch(4)[...] = images
-    plan.run_forward()
-    plan.dy.inside[...] = np.random.default_rng(2).normal(size=plan.dy.inside.shape)
-    plan.run_backward()
+    plan, found = passed(POOLED, count, dtype)
     return found, [len(next(step.arrays)) for step in plan.backward if step.does == "list winners"]
 
 

@@ -9,13 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from families import AVX2, AVX512, V2
 
 from rot180.kernels import processor
 
 HERE = Path(__file__).parent
-V2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt"
-AVX2 = f"{V2},+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
-AVX512 = f"{AVX2},+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
 X86, LINUX_ARM, MAC = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "arm64-apple-macosx"
 
 FAMILIES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,9 @@ class ConvolutionStage(Stage):
     In inference, also with a BatchNorm2d directly after the convolution, the sum with another value, and ReLU6: they
     finish the sums before these leave their registers.
     """
+
+    CALLS: ClassVar[type[Convolution]] = Convolution
+    """What makes the calls of its kernels."""
 
     def __init__(self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool) -> None:
         super().__init__(layers, inputs, output_shape)
@@ -70,7 +74,7 @@ class ConvolutionStage(Stage):
         if self.relu and y is not None:
             context.keep(y)
             self.gate = Gate(GATE, y)
-        self.calls = Convolution(
+        self.calls = self.CALLS(
             self.weight, self.geometry, self.groups, count=context.count, threads=context.threads,
             scratch=context.scratch,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.memory import aligned
 from rot180.kernels.normalization import fold
 from rot180.kernels.pack import pack_rows, unpack_rows
+from rot180.kernels.pooled_calls import PooledConvolution
 from rot180.kernels.tile import even_blocks
 from rot180.kernels.walk import block_shape, gather_address, scatter_address
 from rot180.kernels.winner_tile import (
@@ -42,8 +43,12 @@ CACHED_PART = 1 << 22
 class PooledConvolutionStage(ConvolutionStage):
     """Conv2d, max pooling over adjacent windows, and ReLU before or after it.
 
-    Delta reaches the convolution as a list of winners, and both gradients visit only these.
+    Delta reaches the convolution as a list of winners, and both gradients visit only these. A first layer with short
+    kernel rows visits all windows instead.
     """
+
+    CALLS = PooledConvolution
+    calls: PooledConvolution
 
     def __init__(
         self, layers: list[Layer], inputs: list[Value], output_shape: Shape, relu: bool, pool: MaxPool2d

@@ -11,17 +11,16 @@ from typing import NamedTuple
 import numpy as np
 
 from rot180.kernels.call import Call, Scratch, packed
-from rot180.kernels.convolution import PoolSizes, Sizes, convolve, convolve_pool, convolve_pool_squares
+from rot180.kernels.convolution import Sizes, convolve
 from rot180.kernels.feature_map import FeatureMap
 from rot180.kernels.finishing import ADDED, ALONE, GATED, Finish, biased
 from rot180.kernels.folding import FoldSizes, fold_data_gradient, pack_kernel_rows
 from rot180.kernels.memory import aligned
 from rot180.kernels.pack import add_up, pack_folded, pack_panels, pack_rotated
-from rot180.kernels.pool_tile import POOLED, most_windows, pool_strides, pool_tile_address
 from rot180.kernels.product_tile import product_strides, product_tile_address
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.taps import Phase, Phases, phases
-from rot180.kernels.tile import TILE_ROWS, TILE_VECTORS, even_blocks, tile_address, tile_strides
+from rot180.kernels.tile import TILE_VECTORS, even_blocks, tile_address, tile_strides
 from rot180.kernels.weight_gradient import MOST_PARTS, CorrelationSizes, bias_gradient, correlate, lot, parts_of
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
@@ -159,63 +158,6 @@ class Convolution:
         scale, shift = aligned((fold * F,), self.w.dtype), aligned((fold * F,), self.w.dtype)
         pack = Call(pack_folded, (self.w, finish.scale, finish.shift, fold, step, panels, scale, shift))
         return self._packed(panels, pack), finish._replace(scale=scale, shift=shift)
-
-    def pooled(
-        self, x: FeatureMap, y: FeatureMap, winners: Array, bias: Array, window: tuple[int, int], *, relu: bool
-    ) -> tuple[Operand, Call]:
-        """Return the packed weights, and the call that computes y behind max pooling of adjacent windows.
-
-        Around x there must be zeros, as many as the windows of the convolution need.
-        """
-        g = self.g
-        KH, KW, C, F = self.w.shape
-        ph, pw = window
-        squares = window == (POOLED, POOLED)
-        step = pw * g.stride[1]
-        fold = self._fold_of(y.width, step) if squares else 1
-        if fold > 1:
-            operand, finish = self._folded(fold, step, biased(bias))
-            bias = finish.shift
-        else:
-            operand = self.operand(in_place=self.count == 1)
-        if squares:
-            columns, most = y.width // fold, most_windows(min(TILE_VECTORS, -(-fold * F // self.lanes)))
-        else:
-            columns, most = y.width * pw, TILE_ROWS
-        sizes = PoolSizes(
-            kernel_rows=KH,
-            rows=y.height,
-            columns=columns if squares else y.width,
-            stride_h=g.stride[0],
-            stride_w=g.stride[1],
-            first_row=self.first_window(x)[0],
-            first_column=self.first_window(x)[1],
-            top=y.top,
-            left=y.left,
-            window_rows=ph,
-            window_columns=pw,
-            run=self.run(self.count * y.height, ph * g.stride[0], x),
-            block=even_blocks(columns, most),
-            convolved=columns,
-            dilation=g.dilation[0],
-            real=x.top,
-            beyond=x.top + x.height,
-            block_step=operand.blocks[2],
-        )
-        if squares:
-            wide = KW + (fold - 1) * step
-            strides = pool_strides(
-                *self._window(x, wide, C, operand.row, g.dilation),
-                windows=(fold * step * C, fold * F),
-                inside=(g.stride[0] * math.prod(x.array.shape[2:]), g.stride[1] * C),
-            )
-            address = pool_tile_address(self.w.dtype)
-            arguments = address, x.array, operand.array, bias, y.array, winners, strides, packed(sizes), relu
-            return operand, Call(convolve_pool_squares, arguments)
-        strides = self._strides(x, operand.row)
-        scratch = self.scratch((self.threads, (ph * columns + 1) * self.width))
-        call = self.address, x.array, operand.array, bias, y.array, winners, scratch, strides, packed(sizes), relu
-        return operand, Call(convolve_pool, call)
 
     def operand(self, in_place: bool = False) -> Operand:
         """Return the weights as the forward kernels read them: packed, or where they are."""

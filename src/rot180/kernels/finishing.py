@@ -18,12 +18,10 @@ from llvmlite import ir
 
 from rot180.kernels.deferred import cgutils
 from rot180.kernels.feature_map import FeatureMap
-from rot180.kernels.simd import broadcast, masked_load, masked_store, multiply_add, vector_pointer
+from rot180.kernels.simd import broadcast, masked_load, masked_store, multiply_add, number, vector_pointer
 from rot180.ops.types import Array
 
 ALONE, ADDED, GATED = 0, 1, 2
-
-_I64 = ir.IntType(64)
 
 
 class Finish(NamedTuple):
@@ -47,10 +45,6 @@ def biased(bias: Array) -> Finish:
     return Finish(np.ones_like(bias), bias)
 
 
-def _number(n):
-    return ir.Constant(_I64, n)
-
-
 def start_at_zero(builder, pixels, vectors, kind):
     """Return sums that are zero."""
     zero = ir.Constant(kind, [0.0] * kind.count)
@@ -63,21 +57,21 @@ def finish(builder, sums, scale, shift, limits, part, how=None, other=None, othe
     kind = sums[0, 0].type.pointee
 
     def read(base, offset, v):
-        address = vector_pointer(builder, base, builder.add(offset, _number(v * kind.count)), kind)
+        address = vector_pointer(builder, base, builder.add(offset, number(v * kind.count)), kind)
         return masked_load(builder, address, part) if v == vectors - 1 else builder.load(address, align=4)
 
-    factors, terms = ([read(base, _number(0), v) for v in range(vectors)] for base in (scale, shift))
+    factors, terms = ([read(base, number(0), v) for v in range(vectors)] for base in (scale, shift))
     for (p, v), total in sums.items():
         builder.store(multiply_add(builder, builder.load(total), factors[v], terms[v]), sums[p, v])
     if other is not None:
-        with builder.if_then(builder.icmp_signed("==", how, _number(ADDED))):
+        with builder.if_then(builder.icmp_signed("==", how, number(ADDED))):
             for (p, v), total in sums.items():
-                value = read(other, builder.mul(other_pixel, _number(p)), v)
+                value = read(other, builder.mul(other_pixel, number(p)), v)
                 builder.store(builder.fadd(builder.load(total), value), total)
-        with builder.if_then(builder.icmp_signed("==", how, _number(GATED))):
+        with builder.if_then(builder.icmp_signed("==", how, number(GATED))):
             zero = ir.Constant(kind, [0.0] * kind.count)
             for (p, v), total in sums.items():
-                passes = builder.fcmp_ordered(">", read(other, builder.mul(other_pixel, _number(p)), v), zero)
+                passes = builder.fcmp_ordered(">", read(other, builder.mul(other_pixel, number(p)), v), zero)
                 builder.store(builder.select(passes, builder.load(total), zero), total)
     _clamp(builder, sums, limits)
 
@@ -85,7 +79,7 @@ def finish(builder, sums, scale, shift, limits, part, how=None, other=None, othe
 def _clamp(builder, sums, limits):
     """Clamp the sums between the two numbers at `limits`, unless these are infinite; NaN stays NaN."""
     for i, symbol, unlimited in ((0, ">", float("-inf")), (1, "<", float("inf"))):
-        limit = builder.load(builder.gep(limits, [_number(i)]))
+        limit = builder.load(builder.gep(limits, [number(i)]))
         with builder.if_then(builder.fcmp_ordered("!=", limit, ir.Constant(limit.type, unlimited))):
             for place in sums.values():
                 value = builder.load(place)
@@ -98,12 +92,12 @@ def store_sums(builder, sums, y, y_pixel, part):
     last = max(v for _, v in sums)
     lanes = sums[0, 0].type.pointee.count
     # A masked write takes several times as long on some processors.
-    with builder.if_else(builder.icmp_signed("==", part, _number(lanes))) as (whole, partial):
+    with builder.if_else(builder.icmp_signed("==", part, number(lanes))) as (whole, partial):
         for branch, masked in ((whole, False), (partial, True)):
             with branch:
                 for (p, v), place in sums.items():
                     value = builder.load(place)
-                    offset = builder.add(builder.mul(y_pixel, _number(p)), _number(v * lanes))
+                    offset = builder.add(builder.mul(y_pixel, number(p)), number(v * lanes))
                     to = vector_pointer(builder, y, offset, value.type)
                     if masked and v == last:
                         masked_store(builder, value, to, part)

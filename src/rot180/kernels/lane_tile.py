@@ -18,10 +18,9 @@ from rot180.kernels.compiling import callback
 from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import REGISTERS, TILE_ROWS
-from rot180.kernels.simd import lane_count, llvm_vector, multiply_add, vector_pointer
+from rot180.kernels.simd import lane_count, llvm_vector, multiply_add, number, vector_pointer
 from rot180.kernels.switch import address_of, emit_call, switched
 
-_I64 = ir.IntType(64)
 _SUMS = REGISTERS.held
 MOST_VECTORS = 4
 """The most registers of channels in a lane tile: with more, w takes as many reads as x."""
@@ -58,25 +57,21 @@ def _evenly(count: int, most: int) -> int:
     return -(-count // -(-count // most))
 
 
-def _number(n):
-    return ir.Constant(_I64, n)
-
-
 def _emit_tile(builder, pixels, vectors, operands, dtype):
     x, w, scale, shift, limits, y, taps, count, part, x_pixel, y_pixel = operands
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
 
     def at(base, offset, v):
-        return vector_pointer(builder, base, builder.add(offset, _number(v * lanes)), kind)
+        return vector_pointer(builder, base, builder.add(offset, number(v * lanes)), kind)
 
     sums = start_at_zero(builder, pixels, vectors, kind)
     with cgutils.for_range(builder, count) as loop:
-        tap = builder.mul(loop.index, _number(2))
+        tap = builder.mul(loop.index, number(2))
         x_here = builder.gep(x, [builder.load(builder.gep(taps, [tap]))])
-        w_here = builder.gep(w, [builder.load(builder.gep(taps, [builder.add(tap, _number(1))]))])
-        factors = [builder.load(at(w_here, _number(0), v), align=4) for v in range(vectors)]
+        w_here = builder.gep(w, [builder.load(builder.gep(taps, [builder.add(tap, number(1))]))])
+        factors = [builder.load(at(w_here, number(0), v), align=4) for v in range(vectors)]
         for p, v in sums:
-            value = builder.load(at(x_here, builder.mul(x_pixel, _number(p)), v), align=4)
+            value = builder.load(at(x_here, builder.mul(x_pixel, number(p)), v), align=4)
             builder.store(multiply_add(builder, value, factors[v], builder.load(sums[p, v])), sums[p, v])
     finish(builder, sums, scale, shift, limits, part)
     store_sums(builder, sums, y, y_pixel, part)
@@ -85,15 +80,15 @@ def _emit_tile(builder, pixels, vectors, operands, dtype):
 def _emit_gather(builder, rows, columns, operands, dtype):
     x, delta, dw, count, accumulate, packed = operands
     kind = llvm_vector(dtype)
-    pixels, x_j, x_i, d_j, d_i, x_u, x_k, w_u, w_k = (builder.load(builder.gep(packed, [_number(i)])) for i in range(9))
+    pixels, x_j, x_i, d_j, d_i, x_u, x_k, w_u, w_k = (builder.load(builder.gep(packed, [number(i)])) for i in range(9))
     cells = [(u, k) for u in range(rows) for k in range(columns)]
 
     def at(base, u, k, row, column):
-        offset = builder.add(builder.mul(row, _number(u)), builder.mul(column, _number(k)))
+        offset = builder.add(builder.mul(row, number(u)), builder.mul(column, number(k)))
         return vector_pointer(builder, base, offset, kind)
 
     sums = {cell: cgutils.alloca_once(builder, kind) for cell in cells}
-    with builder.if_else(builder.icmp_signed("!=", accumulate, _number(0))) as (continued, fresh):
+    with builder.if_else(builder.icmp_signed("!=", accumulate, number(0))) as (continued, fresh):
         with continued:
             for u, k in cells:
                 builder.store(builder.load(at(dw, u, k, w_u, w_k), align=4), sums[u, k])
@@ -107,7 +102,7 @@ def _emit_gather(builder, rows, columns, operands, dtype):
         builder.store(builder.load(d_line), d_now)
         with cgutils.for_range(builder, pixels):
             x_here, d_here = builder.load(x_now), builder.load(d_now)
-            factor = builder.load(vector_pointer(builder, d_here, _number(0), kind), align=4)
+            factor = builder.load(vector_pointer(builder, d_here, number(0), kind), align=4)
             for u, k in cells:
                 value = builder.load(at(x_here, u, k, x_u, x_k), align=4)
                 builder.store(multiply_add(builder, value, factor, builder.load(sums[u, k])), sums[u, k])

@@ -19,7 +19,7 @@ from rot180.kernels.compiling import callback
 from rot180.kernels.deferred import intrinsic, types
 from rot180.kernels.finishing import start_at_zero
 from rot180.kernels.processor import TILE_ROWS, TILE_VECTORS
-from rot180.kernels.simd import broadcast, llvm_vector, masked_load, masked_store, vector_pointer
+from rot180.kernels.simd import broadcast, llvm_vector, masked_load, masked_store, number, vector_pointer
 from rot180.kernels.switch import address_of, emit_call, switched
 from rot180.kernels.tile import sum_products
 
@@ -27,8 +27,6 @@ POOLED = 2
 """Rows and columns of a window."""
 CLOSED = 255
 """Used in place of a winner: the largest value of the window did not pass the ReLU."""
-
-_I64 = ir.IntType(64)
 
 
 def most_windows(vectors: int) -> int:
@@ -52,23 +50,19 @@ def pool_strides(
     return np.array([*counts, *x, *w, *windows, *inside], np.int64)
 
 
-def _number(n):
-    return ir.Constant(_I64, n)
-
-
 def _emit(builder, windows, vectors, operands, dtype):
     x, w, bias, y, winners, count, part, relu, packed = operands
-    strides = [builder.load(builder.gep(packed, [_number(i)])) for i in range(12)]
+    strides = [builder.load(builder.gep(packed, [number(i)])) for i in range(12)]
     x_window, y_window, row, column = strides[8:]
     kind = llvm_vector(dtype)
     sums = start_at_zero(builder, POOLED * POOLED * windows, vectors, kind)
-    firsts = [builder.mul(x_window, _number(i)) for i in range(windows)]
-    places = firsts, [_number(0), column, row, builder.add(row, column)]
+    firsts = [builder.mul(x_window, number(i)) for i in range(windows)]
+    places = firsts, [number(0), column, row, builder.add(row, column)]
     sum_products(builder, sums, x, w, (count, *strides[:2]), strides[2:5], strides[5:8], places)
     zero, none = ir.Constant(kind.element, 0.0), ir.Constant(kind.element, float("-inf"))
-    lowest = broadcast(builder, builder.select(builder.icmp_signed("!=", relu, _number(0)), zero, none), kind.count)
+    lowest = broadcast(builder, builder.select(builder.icmp_signed("!=", relu, number(0)), zero, none), kind.count)
     for v in range(vectors):
-        at = vector_pointer(builder, bias, _number(v * kind.count), kind)
+        at = vector_pointer(builder, bias, number(v * kind.count), kind)
         added = masked_load(builder, at, part) if v == vectors - 1 else builder.load(at, align=4)
         for i in range(windows):
             values = [builder.load(sums[POOLED * POOLED * i + q, v]) for q in range(POOLED * POOLED)]
@@ -76,7 +70,7 @@ def _emit(builder, windows, vectors, operands, dtype):
             best = builder.fadd(best, added)
             place = builder.select(builder.fcmp_ordered(">=", lowest, best), _all(place.type, CLOSED), place)
             best = builder.select(builder.fcmp_ordered(">", lowest, best), lowest, best)
-            offset = builder.add(builder.mul(y_window, _number(i)), _number(v * kind.count))
+            offset = builder.add(builder.mul(y_window, number(i)), number(v * kind.count))
             to, mark = (
                 vector_pointer(builder, base, offset, value.type) for base, value in ((y, best), (winners, place))
             )

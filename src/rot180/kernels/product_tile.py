@@ -11,17 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 
 from rot180.kernels.compiling import callback
 from rot180.kernels.deferred import intrinsic, types
 from rot180.kernels.finishing import finish, start_at_zero, store_sums
 from rot180.kernels.processor import TILE_ROWS, TILE_VECTORS
-from rot180.kernels.simd import llvm_vector
+from rot180.kernels.simd import llvm_vector, number
 from rot180.kernels.switch import address_of, emit_call, switched
 from rot180.kernels.tile import even_rows, sum_products
-
-_I64 = ir.IntType(64)
 
 
 def product_strides(
@@ -36,7 +33,7 @@ def product_strides(
 
 def _emit(builder, pixels, vectors, operands, dtype):
     x, w, scale, shift, limits, other, y, count, part, how, ahead, packed = operands
-    strides = [builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(11)]
+    strides = [builder.load(builder.gep(packed, [number(i)])) for i in range(11)]
     x_pixel, y_pixel, other_pixel = strides[8:]
     sums = start_at_zero(builder, pixels, vectors, llvm_vector(dtype))
     rows = even_rows(builder, pixels, x_pixel)

@@ -26,6 +26,11 @@ _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
 
 
+def number(n: int) -> ir.Constant:
+    """Return a 64-bit integer for emitted code."""
+    return ir.Constant(_I64, n)
+
+
 def lane_count(dtype: types.Float) -> int:
     """Elements of `dtype` in one register."""
     return VECTOR_BYTES // (dtype.bitwidth // 8)

@@ -36,6 +36,7 @@ from rot180.kernels.simd import (
     llvm_vector,
     masked_load,
     multiply_add,
+    number,
     opaque,
     sum_lanes,
     vector_pointer,
@@ -57,8 +58,6 @@ __all__ = [
 ]
 
 DOT_ROWS, DOT_COLUMNS = REGISTERS.dot
-
-_I64 = ir.IntType(64)
 
 
 def tile_strides(
@@ -89,9 +88,6 @@ def sum_products(builder, sums, a, b, counts, a_steps, b_steps, rows_of_a, ahead
     lanes = kind.count
     firsts, offsets = rows_of_a
 
-    def constant(n):
-        return ir.Constant(_I64, n)
-
     ahead_now = cgutils.alloca_once_value(builder, ahead) if ahead else None
 
     # With a single running address, LLVM derives each row's address from the previous one, a chain of additions that
@@ -99,7 +95,7 @@ def sum_products(builder, sums, a, b, counts, a_steps, b_steps, rows_of_a, ahead
     # ARM adds a register, and LLVM must not know that these numbers are multiples.
     if IS_ARM:
         offsets = [builder.add(first, offset) for first in firsts for offset in offsets][:rows]
-        firsts, offsets = [constant(0)], [opaque(builder, offset) for offset in offsets]
+        firsts, offsets = [number(0)], [opaque(builder, offset) for offset in offsets]
     rows_of_address = len(offsets)
 
     def nest(level, a, b):
@@ -114,7 +110,7 @@ def sum_products(builder, sums, a, b, counts, a_steps, b_steps, rows_of_a, ahead
                 nest(level + 1, a_here[0], b_here)
             else:
                 columns = [
-                    builder.load(vector_pointer(builder, b_here, constant(v * lanes), kind), align=4)
+                    builder.load(vector_pointer(builder, b_here, number(v * lanes), kind), align=4)
                     for v in range(vectors)
                 ]
                 if ahead:
@@ -136,27 +132,22 @@ def sum_products(builder, sums, a, b, counts, a_steps, b_steps, rows_of_a, ahead
 
 def even_rows(builder, rows, a_row):
     """Return the places of rows that are `a_row` elements apart: those of every fourth one, and from there on."""
-    firsts, offsets = (
-        [builder.mul(a_row, ir.Constant(_I64, p)) for p in places] for places in (range(0, rows, 4), range(4))
-    )
+    firsts, offsets = ([builder.mul(a_row, number(p)) for p in places] for places in (range(0, rows, 4), range(4)))
     return firsts, offsets
 
 
 def _emit_tile(builder, rows, vectors, operands, dtype):
     a, b, c, count, accumulate, packed = operands
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
-    strides = [builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(10)]
+    strides = [builder.load(builder.gep(packed, [number(i)])) for i in range(10)]
     counts = (count, *strides[:2])
     a_steps, b_steps, (a_row, c_row) = strides[2:5], strides[5:8], strides[8:]
 
-    def constant(n):
-        return ir.Constant(_I64, n)
-
     def c_at(p, v):
-        return vector_pointer(builder, c, builder.add(builder.mul(c_row, constant(p)), constant(v * lanes)), kind)
+        return vector_pointer(builder, c, builder.add(builder.mul(c_row, number(p)), number(v * lanes)), kind)
 
     sums = {(p, v): cgutils.alloca_once(builder, kind) for p in range(rows) for v in range(vectors)}
-    with builder.if_else(builder.icmp_signed("!=", accumulate, constant(0))) as (continued, fresh):
+    with builder.if_else(builder.icmp_signed("!=", accumulate, number(0))) as (continued, fresh):
         with continued:
             for place, total in sums.items():
                 builder.store(builder.load(c_at(*place), align=4), total)
@@ -171,10 +162,7 @@ def _emit_tile(builder, rows, vectors, operands, dtype):
 def _emit_dot_tile(builder, rows, columns, operands, dtype):
     a, b, c, length, _, packed = operands
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
-    a_row, b_row, c_row = (builder.load(builder.gep(packed, [ir.Constant(_I64, i)])) for i in range(3))
-
-    def constant(n):
-        return ir.Constant(_I64, n)
+    a_row, b_row, c_row = (builder.load(builder.gep(packed, [number(i)])) for i in range(3))
 
     sums = [
         [cgutils.alloca_once_value(builder, ir.Constant(kind, [0.0] * lanes)) for _ in range(columns)]
@@ -182,27 +170,27 @@ def _emit_dot_tile(builder, rows, columns, operands, dtype):
     ]
 
     def add_products(read):
-        right = [read(b, builder.mul(b_row, constant(q))) for q in range(columns)]
+        right = [read(b, builder.mul(b_row, number(q))) for q in range(columns)]
         for p in range(rows):
-            left = read(a, builder.mul(a_row, constant(p)))
+            left = read(a, builder.mul(a_row, number(p)))
             for q in range(columns):
                 builder.store(multiply_add(builder, left, right[q], builder.load(sums[p][q])), sums[p][q])
 
-    whole = builder.udiv(length, constant(lanes))
+    whole = builder.udiv(length, number(lanes))
     with cgutils.for_range(builder, whole) as loop:
-        start = builder.mul(loop.index, constant(lanes))
+        start = builder.mul(loop.index, number(lanes))
         add_products(
             lambda base, row: builder.load(vector_pointer(builder, base, builder.add(row, start), kind), align=4)
         )
-    rest = builder.urem(length, constant(lanes))
-    with builder.if_then(builder.icmp_signed(">", rest, constant(0)), likely=False):
-        start = builder.mul(whole, constant(lanes))
+    rest = builder.urem(length, number(lanes))
+    with builder.if_then(builder.icmp_signed(">", rest, number(0)), likely=False):
+        start = builder.mul(whole, number(lanes))
         add_products(
             lambda base, row: masked_load(builder, vector_pointer(builder, base, builder.add(row, start), kind), rest)
         )
     for p in range(rows):
         for q in range(columns):
-            at = builder.add(builder.mul(c_row, constant(p)), constant(q))
+            at = builder.add(builder.mul(c_row, number(p)), number(q))
             builder.store(sum_lanes(builder, builder.load(sums[p][q])), builder.gep(c, [at]))
 
 

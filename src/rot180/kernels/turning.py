@@ -12,9 +12,7 @@ from llvmlite import ir
 
 from rot180.kernels.compiling import subroutine
 from rot180.kernels.deferred import intrinsic, types
-from rot180.kernels.simd import advance, lane_count, lanes, llvm_vector, pointer, prefetch, vector_pointer
-
-_I64 = ir.IntType(64)
+from rot180.kernels.simd import advance, lane_count, lanes, llvm_vector, number, pointer, prefetch, vector_pointer
 
 
 @intrinsic
@@ -26,7 +24,7 @@ def transpose(typingctx, source, source_row, target, target_row):
         kind, count = llvm_vector(sig.args[0].dtype), lane_count(sig.args[0].dtype)
 
         def at(base, row, i):
-            return vector_pointer(builder, base, builder.mul(row, ir.Constant(_I64, i)), kind)
+            return vector_pointer(builder, base, builder.mul(row, number(i)), kind)
 
         rows = [builder.load(at(args[0], args[1], i), align=4) for i in range(count)]
         step = 1

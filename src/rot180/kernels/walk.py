@@ -17,7 +17,7 @@ from llvmlite import ir
 from rot180.kernels.compiling import callback
 from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.processor import REGISTERS
-from rot180.kernels.simd import broadcast, lane_count, llvm_vector, multiply_add, vector_pointer
+from rot180.kernels.simd import broadcast, lane_count, llvm_vector, multiply_add, number, vector_pointer
 from rot180.kernels.switch import address_of, emit_call, switched
 
 _I64 = ir.IntType(64)
@@ -42,7 +42,7 @@ def _emit(gathers):
         cells = [(u, j) for u in range(rows) for j in range(columns)]
 
         def at(base, u, stride, j):
-            offset = builder.add(builder.mul(stride, ir.Constant(_I64, u)), ir.Constant(_I64, j * lanes))
+            offset = builder.add(builder.mul(stride, number(u)), number(j * lanes))
             return vector_pointer(builder, base, offset, kind)
 
         still = {}

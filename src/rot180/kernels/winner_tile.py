@@ -18,7 +18,7 @@ from llvmlite import ir
 from rot180.kernels.compiling import callback
 from rot180.kernels.deferred import cgutils, intrinsic, types
 from rot180.kernels.processor import REGISTERS
-from rot180.kernels.simd import broadcast, lane_count, lane_count_of, multiply_add, vector_pointer
+from rot180.kernels.simd import broadcast, lane_count, lane_count_of, multiply_add, number, vector_pointer
 from rot180.kernels.switch import address_of, emit_call, switched
 
 MOST_ROWS = 5
@@ -111,10 +111,6 @@ def _emit_of(part):
             builder.store(builder.load(one), sum_at(*place), align=4)
 
     return emit
-
-
-def number(n):
-    return ir.Constant(_I64, n)
 
 
 _SIZES = [(r, q) for r in range(1, MOST_ROWS + 1) for q in range(1, filters_at_a_time(r) + 1)]

@@ -29,6 +29,7 @@ from rot180.kernels.simd import (
     masked_load,
     masked_store,
     multiply_add,
+    number,
     vector_pointer,
 )
 from rot180.kernels.switch import address_of, emit_call, switched
@@ -61,8 +62,6 @@ clamp(y*scale + shift + other); y where other is positive, and zero elsewhere; o
 over each window of 2x2, with its place in the window in other, whose elements are bytes, or CLOSED."""
 CLOSED = 255
 """Instead of a place: the maximum is not above the smallest output, and no delta passes."""
-
-_I64 = ir.IntType(64)
 
 
 def _matrix(taps: int, what: int) -> tuple[Any, bool]:
@@ -129,9 +128,6 @@ def _emit_transform(builder, taps, what, operands, dtype):
     height, width = matrix.shape
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
     is_output, clamps, window = what >= BIAS, what in (BIAS, ADD, POOL), 2 if what == POOL else 1
-
-    def number(n):
-        return ir.Constant(_I64, n)
 
     # From row to row and from column to column of source, target, other.
     steps = [builder.load(builder.gep(packed, [number(i)])) for i in range(6)]
