@@ -79,7 +79,8 @@ def test_any_geometry(data: Any, taps: int, channels: int, filters: int, count: 
 
 
 @pytest.mark.parametrize(
-    ("count", "size", "channels", "filters"), [(20, 17, 24, 40), (3, 9, 200, 136), (4, 9, 24, 70), (40, 6, 150, 70)]
+    ("count", "size", "channels", "filters"),
+    [(20, 17, 24, 40), (3, 9, 200, 136), (4, 9, 24, 70), (40, 6, 150, 70), (12, 17, 33, 256)],
 )
 @pytest.mark.parametrize("taps", TAPS)
 def test_same_bits_for_any_number_of_threads(taps: int, count: int, size: int, channels: int, filters: int) -> None:
@@ -95,6 +96,20 @@ def test_same_bits_for_any_number_of_threads(taps: int, count: int, size: int, c
     finally:
         use_threads(most)
     assert all(np.array_equal(one, found[0]) for one in found)
+
+
+def test_one_panel_of_channels_is_divided_into_parts_of_the_batch() -> None:
+    """However large the sums are: there is nothing else that several threads could divide."""
+    g, shapes = geometry_of(3, 16, 16, "same"), []
+    x, delta = drawn(1, 16, g, 32, 512, np.float32)
+
+    def scratch(shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+        shapes.append(shape)
+        return aligned(shape, dtype or np.float32)
+
+    weight_gradient_by_tiles(x, delta, aligned((3, 3, 32, 512), np.float32), g, threads=2, scratch=scratch)
+    _, _, sums, _ = shapes
+    assert sums[0] == 4
 
 
 def test_the_error_is_that_of_good_points() -> None:

@@ -27,8 +27,9 @@ BLOCK_BYTES = 1 << 19
 LEAST_BLOCK, LARGE_BLOCK, LARGE_SUMS = 64, 128, 4 << 20
 """A block has at least so many tiles; or so many, if the sums are so many bytes that they do not stay in a core's cache
 from one block to the next."""
-MOST_PARTS, SMALL_SUMS = 4, 5 << 18
-"""The sums of at most so many bytes are copied for so many parts of a batch, with a block of tiles or more in each."""
+MOST_PARTS, SMALL_SUMS = 4, 1 << 20
+"""The sums of at most so many bytes are copied for so many parts of a batch, with a block of tiles or more in each; and
+larger ones if there is one panel of channels, as nothing else is divided between threads."""
 IMAGE_COST, DELTA_COST, GRADIENT_COST = 174, 121, 300
 """Cycles for a register: of a tile's pixels, of its delta, and of the gradients, whose sums come from memory."""
 FEWEST = 8
@@ -79,7 +80,8 @@ def weight_gradient_by_tiles(
     least = LARGE_BLOCK if bytes_of_sums > LARGE_SUMS else LEAST_BLOCK
     depth = sum(-(-n // lanes) * lanes for n in (C, F))
     most = max(least, BLOCK_BYTES // (points * depth * dw.itemsize))
-    parts = min(MOST_PARTS, max(1, tiles // least)) if bytes_of_sums <= SMALL_SUMS else 1
+    copied = bytes_of_sums <= SMALL_SUMS or C <= PANEL * lanes
+    parts = min(MOST_PARTS, max(1, tiles // least)) if copied else 1
     block = even_blocks(-(-tiles // parts), most)
     blocks = -(-tiles // (parts * block))
     few = parts == blocks == 1
