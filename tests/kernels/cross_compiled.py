@@ -25,6 +25,7 @@ OPERANDS = {
     "walk": ["ananoan", "ananoan"],
     "lane_tile": ["aaaaaaNnnnn", "aaannN"],
     "winograd_transforms": ["aaaaaannnnN"],
+    "winograd_in_place": ["aann", "aaaaaannn"],
 }
 """What the blocks of a module are called with: addresses of floats, numbers, addresses of numbers, offsets, bytes."""
 
@@ -45,6 +46,8 @@ def all_blocks(features: str, triple: str, cpu: str):
         for (emit, sizes), kind in zip(kinds, operands, strict=True):
             if name == "winograd_transforms":  # the loops of outputs have branches inside
                 yield name, emit, kind, [(taps, what) for taps, what in sizes if what < module.BIAS]
+            elif emit.__name__ == "_emit_run":
+                yield "transforms of runs", emit, kind, sizes
             else:
                 yield name, emit, kind, [(r, c) for r, c in sizes if not {(r + 1, c), (r, c + 1)} & {*sizes}]
             if emit.__name__ == "_emit_tile" and name == "tile":

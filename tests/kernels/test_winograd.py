@@ -13,6 +13,8 @@ from rot180.kernels.feature_map import NO_PADDING, new_map
 from rot180.kernels.finishing import Finish, biased
 from rot180.kernels.launching import most_threads, threads_in_use, use_threads
 from rot180.kernels.memory import aligned
+from rot180.kernels.simd import lane_count_of
+from rot180.kernels.tile import TILE_VECTORS
 from rot180.kernels.winograd_calls import Winograd, delta_room, image_room
 from rot180.kernels.winograd_transforms import CLOSED
 from rot180.ops.geometry import geometry
@@ -176,6 +178,52 @@ def test_both_ways_compute_the_same_bits(monkeypatch):
         found.append((made(calls.forward(x, y, bias), y), made(calls.data_gradient(delta, dx), dx)))
     for ours, theirs in zip(*found, strict=True):
         assert np.array_equal(ours, theirs)
+
+
+def all_passes(channels, images, size, dtype):
+    """Plain, added to, pooled and gated outputs, of as many filters as channels."""
+    rng = np.random.default_rng(180)
+    height, width = size
+    g = geometry(height, width, (3, 3), stride=1, padding="same")
+    w, scale, shift = aligned((3, 3, channels, channels), dtype), *rng.normal(size=(2, channels)).astype(dtype)
+    w[...] = rng.normal(size=w.shape)
+    calls = Winograd(w, g, count=images, threads=most_threads(), scratch=lambda s, d=None: poisoned(s, d or dtype))
+
+    def a_map(sides, *shape):
+        return new_map(images, (*(shape or size), channels), sides, dtype)
+
+    x, delta, added = a_map(image_room(g)), a_map(delta_room(g)), a_map(((2, 0), (0, 1)))
+    for one in (x, delta, added):
+        one.inside[...] = rng.normal(size=one.inside.shape)
+    targets = [a_map(((1, 3), (2, 0))) for _ in range(3)]
+    half = a_map(((0, 1), (1, 0)), height // 2, width // 2)
+    winners = np.zeros(half.inside.shape, np.uint8)
+    limits = (-0.5, 6.0)
+    ways = [
+        (calls.forward(x, targets[0], Finish(scale, shift, limits)), targets[0]),
+        (calls.forward(x, targets[1], Finish(scale, shift, limits, added)), targets[1]),
+        (calls.data_gradient(delta, targets[2], x), targets[2]),
+        (calls.pooled(x, half, winners, Finish(scale, shift, limits)), half),
+    ]
+    return [*(made(prepared, target) for prepared, target in ways), winners]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("registers", [1, TILE_VECTORS])
+@pytest.mark.parametrize("size", [(8, 16), (5, 30), (13, 9), (4, 5)], ids=str)
+def test_sums_in_place_of_pixels_are_the_same_bits(registers, size, dtype, monkeypatch):
+    monkeypatch.setattr(winograd_calls, "is_few", lambda *sizes: False)
+    arguments = registers * lane_count_of(dtype), 3, size, dtype
+    before = threads_in_use()
+    found = []
+    for threads in range(1, before + 1):
+        use_threads(threads)
+        found.append(all_passes(*arguments))
+    use_threads(before)
+    monkeypatch.setattr(winograd_calls, "is_in_place", lambda *sizes: False)
+    found.append(all_passes(*arguments))
+    for arrays in found[1:]:
+        assert all(map(np.array_equal, arrays, found[0]))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

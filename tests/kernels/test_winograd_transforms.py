@@ -18,8 +18,8 @@ from rot180.kernels.winograd_transforms import (
     IMAGE,
     POOL,
     WEIGHTS,
-    _matrix,
     transform_address,
+    transform_matrix,
 )
 from rot180.ops.conv_winograd import OUTPUTS
 
@@ -43,7 +43,7 @@ def run(taps, what, source, target, scale, shift, other, bounds, channels, limit
 @pytest.mark.parametrize("what", [IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE])
 def test_transform_is_its_matrices(taps, what, dtype):
     random = np.random.default_rng(180)
-    matrix, _ = _matrix(taps, what)
+    matrix, _ = transform_matrix(taps, what)
     height, width = matrix.shape
     lanes = lane_count_of(dtype)
     for channels in (1, lanes - 1, lanes, 2 * lanes + 3):

@@ -16,6 +16,7 @@ from rot180.kernels.winograd import (
     convolve_tiles,
     transform_weights,
 )
+from rot180.kernels.winograd_in_place import MOST_TILES, convolve_tiles_in_place, products_address, runs_address
 from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, OUTPUTS, POINTS, POOL, _cases, transform_address
 from rot180.ops.conv_winograd import applies
 from rot180.ops.geometry import Geometry
@@ -66,6 +67,13 @@ def pays(g: Geometry, channels: int, filters: int) -> bool:
 def is_few(tiles: int, channels: int, filters: int) -> bool:
     """Return whether to transform weights where they are used: there are many of them for so few tiles."""
     return tiles <= FEW_TILES and channels * filters >= MANY_WEIGHTS
+
+
+def is_in_place(taps: int, channels: int, filters: int, across: int, lanes: int) -> bool:
+    """Return whether sums take the place of channels: whole registers, as many of both, and tiles side by side."""
+    return (
+        taps == 3 and channels == filters and channels in range(lanes, TILE_VECTORS * lanes + 1, lanes) and across > 1
+    )
 
 
 def tiles_along(size: int, taps: int) -> int:
@@ -168,7 +176,13 @@ class Winograd:
         down, across = (tiles_along(window * size, self.taps) for size in (y.height, y.width))
         tiles = self.count * down * across
         few = is_few(tiles, C, F)
-        block = max(1, tiles) if few else self._block(tiles, points * depth * w.itemsize)
+        in_place = not few and is_in_place(self.taps, C, F, across, lanes)
+        if few:
+            block = max(1, tiles)
+        elif in_place:
+            block = even_blocks(across, MOST_TILES)
+        else:
+            block = self._block(tiles, points * depth * w.itemsize)
         chunk = even_blocks(depth // lanes, max(1, CACHED_WEIGHTS // (points * width * lanes * w.itemsize))) * lanes
         sizes = WinogradSizes(
             taps=self.taps,
@@ -190,8 +204,11 @@ class Winograd:
             chunk=chunk,
             turned=int(turned),
         )
-        v = self.scratch((1 if few else self.threads, points, block * depth + line))
-        sums = self.scratch((self.threads, points, block * width + line))
+        if in_place:
+            v = sums = self.scratch((self.threads, block, points * depth))
+        else:
+            v = self.scratch((1 if few else self.threads, points, block * depth + line))
+            sums = self.scratch((self.threads, points, block * width + line))
         u = self.scratch((self.threads, points, chunk * width + line) if few else (blocks, points, C * width + line))
         cuts = self.scratch((self.threads if turned else 1, self.taps**2 * lanes * width))
         lengths = (chunk, C % chunk) if few else (C, C)
@@ -203,7 +220,8 @@ class Winograd:
             return [one.shape[2] * one.shape[3], one.shape[3]]
 
         def of_points(one: Array) -> list[int]:
-            return [POINTS * one.shape[2], one.shape[2]]
+            step = depth if one is v and in_place else one.shape[2]
+            return [POINTS * step, step]
 
         tap = lanes * width if turned else C * F
         steps = np.array(
@@ -214,15 +232,18 @@ class Winograd:
             ],
             np.int64,
         )
-        addresses = np.array([tile_address(w.dtype), transform_address(w.dtype)])
         operands = (finish.scale, finish.shift, y.array, other.array, winners, finish.bounds, what)
-        rest = (sums, strides, steps, packed(sizes))
-        if few:
-            return [Call(convolve_few_tiles, (addresses, x.array, w, *operands, v, u, cuts, *rest))]
-        return [
-            Call(transform_weights, (addresses[1], w, u, cuts, steps, packed(sizes))),
-            Call(convolve_tiles, (addresses, x.array, u, *operands, v, *rest)),
-        ]
+        of_transforms = transform_address(w.dtype)
+        if in_place:
+            addresses = np.array([products_address(w.dtype), of_transforms, runs_address(w.dtype)])
+            call = Call(convolve_tiles_in_place, (addresses, x.array, u, *operands, v, steps, packed(sizes)))
+        else:
+            addresses = np.array([tile_address(w.dtype), of_transforms])
+            rest = (sums, strides, steps, packed(sizes))
+            if few:
+                return [Call(convolve_few_tiles, (addresses, x.array, w, *operands, v, u, cuts, *rest))]
+            call = Call(convolve_tiles, (addresses, x.array, u, *operands, v, *rest))
+        return [Call(transform_weights, (of_transforms, w, u, cuts, steps, packed(sizes))), call]
 
     def _block(self, tiles: int, tile_bytes: int) -> int:
         """Return how many tiles, of so many bytes at their points, to multiply with all weights before the next ones.

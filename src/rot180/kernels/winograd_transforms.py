@@ -64,7 +64,7 @@ CLOSED = 255
 """Instead of a place: the maximum is not above the smallest output, and no delta passes."""
 
 
-def _matrix(taps: int, what: int) -> tuple[Any, bool]:
+def transform_matrix(taps: int, what: int) -> tuple[Any, bool]:
     """Return the matrix of a transform, and whether it leads from points, not to them."""
     a, g, b = matrices(OUTPUTS[taps], taps)
     matrix = {IMAGE: b, WEIGHTS: g, DELTA: a.T, GRADIENT: g.T}.get(what, a)
@@ -84,7 +84,7 @@ def _emit_sum(builder, coefficients, values):
     return result
 
 
-def _emit_product(builder, matrix, from_points, values):
+def emit_product(builder, matrix, from_points, values):
     """`matrix` times the vector `values`, the first point being 0, the last infinity, those between pairs p, -p."""
     pairs = range(1, POINTS - 1, 2)
     if from_points:
@@ -124,7 +124,7 @@ def _emit_store_bytes(builder, numbers, address, part):
 
 def _emit_transform(builder, taps, what, operands, dtype):
     source, target, scale, shift, other, bounds, count, part, rows, columns, packed = operands
-    matrix, from_points = _matrix(taps, what)
+    matrix, from_points = transform_matrix(taps, what)
     height, width = matrix.shape
     kind, lanes = llvm_vector(dtype), lane_count(dtype)
     is_output, clamps, window = what >= BIAS, what in (BIAS, ADD, POOL), 2 if what == POOL else 1
@@ -183,7 +183,7 @@ def _emit_transform(builder, taps, what, operands, dtype):
             (read(vector_pointer(builder, base, first, kind)) for base in (scale, shift)) if clamps else (zero, zero)
         )
         half = [
-            _emit_product(
+            emit_product(
                 builder, matrix, from_points, [builder.load(at(source, 0, i, j), align=4) for i in range(width)]
             )
             for j in range(width)
@@ -191,7 +191,7 @@ def _emit_transform(builder, taps, what, operands, dtype):
         for i in range(height // window):
             with below(i, rows):
                 lines = [
-                    _emit_product(builder, matrix, from_points, [half[j][window * i + u] for j in range(width)])
+                    emit_product(builder, matrix, from_points, [half[j][window * i + u] for j in range(width)])
                     for u in range(window)
                 ]
                 for j in range(height // window):
