@@ -63,11 +63,11 @@ def batches(model: Sequential, counts: Iterable[int], seed: int = 1) -> list[tup
     ]
 
 
-def passed(text: str, count: int, dtype: Any = np.float32) -> tuple[Plan, dict[str, np.ndarray]]:
-    """Run the passes of a compiled plan with drawn deltas, and return it and the gradients."""
+def passed(text: str, count: int, dtype: Any = np.float32, threads: int = 2) -> tuple[Plan, dict[str, np.ndarray]]:
+    """Run the passes of a plan, compiled for so many threads, with drawn deltas; return it and the gradients."""
     model = built(text, dtype)
     found = {name: np.full_like(array, np.nan) for name, array in model.parameters.items()}
-    plan = make_plan(model, count, training=True, threads=2, gradients=found)
+    plan = make_plan(model, count, training=True, threads=threads, gradients=found)
     ((images, _),) = batches(model, [count])
     plan.x.batch(4)[...] = images
     plan.run_forward()

@@ -20,8 +20,9 @@ from llvmlite import ir
 OPERANDS = {
     "tile": ["aaannN", "aaannN"],
     "product_tile": ["aaaaaaannnaN"],
-    "pool_tile": ["aaaabnnnN"],
+    "pool_tile": ["aaaabnnnN", "aaaabnnnN"],
     "winner_tile": ["aabNannN", "aabNannN"],
+    "frame_tile": ["aaabNnN"],
     "walk": ["ananoan", "ananoan"],
     "lane_tile": ["aaaaaaNnnnn", "aaannN"],
     "winograd_transforms": ["aaaaaannnnN"],

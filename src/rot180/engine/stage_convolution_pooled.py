@@ -11,9 +11,11 @@ from rot180.engine.stage_convolution import ConvolutionStage
 from rot180.engine.step import Step
 from rot180.kernels.call import Call, packed
 from rot180.kernels.feature_map import FeatureMap
+from rot180.kernels.frame_tile import MOST_ROWS as MOST_FRAME_ROWS
+from rot180.kernels.frame_tile import frame_steps, frame_tile_address, most_columns
 from rot180.kernels.memory import aligned
 from rot180.kernels.normalization import fold
-from rot180.kernels.pack import pack_rows, unpack_rows
+from rot180.kernels.pack import frame_weights, pack_rows, unpack_rows
 from rot180.kernels.pooled_calls import PooledConvolution
 from rot180.kernels.tile import even_blocks
 from rot180.kernels.walk import block_shape, gather_address, scatter_address
@@ -25,7 +27,7 @@ from rot180.kernels.winner_tile import (
     window_steps,
     winner_tile_address,
 )
-from rot180.kernels.winners import gather_windows, gather_winners, list_winners, scatter_winners
+from rot180.kernels.winners import gather_windows, gather_winners, list_winners, scatter_winners, spread_windows
 from rot180.nn.batch_norm import BatchNorm2d
 from rot180.nn.conv2d import Conv2d
 from rot180.nn.layer import Layer, Shape
@@ -36,6 +38,8 @@ CACHED_BAND = 1 << 15
 """Bytes of padded image that a band of winners touches: two thirds of the first-level cache."""
 PARTS = 8
 """The most parts of a batch over which sums without lists are made, for as many threads."""
+CACHED_FRAMES = 1 << 15
+"""Bytes of weights that stay in the first-level cache while the filters' winners in a window are visited."""
 CACHED_PART = 1 << 22
 """Bytes of padded images and lists that are still in some cache when they are read again: a part of the batch."""
 
@@ -93,21 +97,37 @@ class PooledConvolutionStage(ConvolutionStage):
         rows = -(-height // bands)
         listed = bands * F * rows * width * (x.array.itemsize + 4)
         part = even_blocks(context.count, max(1, CACHED_PART // (listed + x.array[0].nbytes)))
-        shape = (part, bands, F)
-        offsets, values = context.scratch((*shape, rows * width), np.int32), context.scratch((*shape, rows * width))
+        # Small images are listed several together, if they stay in the cache and the cores have enough of them.
+        group = max(1, min(CACHED_BAND // (2 * x.array[0].nbytes), part // (4 * context.threads)))
+        shape = (-(-part // group), bands, F)
+        most = group * rows * width
+        offsets, values = context.scratch((*shape, most), np.int32), context.scratch((*shape, most))
         counts = context.scratch(shape, np.uint32)
         shifts = np.zeros(256, np.int32)
         shifts[: ph * pw] = self._offsets()
-        listing = shifts, packed((*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, rows))
+        listing = (
+            shifts,
+            packed((*dy.place, ph * g.stride[0] * Wp * C, pw * g.stride[1] * C, x.array[0].size, group, rows)),
+        )
         registers = -(-KW * C // lanes)
         r, j = block_shape(KH, registers)
         row, column = self.calls.first_window(x)
-        walks = (g.dilation[0] * Wp * C, (row * Wp + column) * C, r, j, registers, KH, min(F, 4 * context.threads))
+        walks = (
+            g.dilation[0] * Wp * C,
+            (row * Wp + column) * C,
+            r,
+            j,
+            registers,
+            KH,
+            group,
+            min(F, 4 * context.threads),
+        )
         rows_of_dw = context.scratch((F, KH, registers * lanes))
         dw = context.gradients[f"{self.conv.name}.weight"]
         db = context.gradients.get(f"{self.conv.name}.bias", np.zeros(F, context.dtype))
-        steps = []
-        if dx is not None:
+        steps = [] if dx is None else self._spread_by_window(context, dy, dx)
+        by_list = dx is not None and not steps
+        if dx is not None and by_list:
             weights = aligned(rows_of_dw.shape, context.dtype)  # zeros beyond the end of a kernel row
             steps.append(self.step("pack weights by filter", Call(pack_rows, (w, weights))))
             spread = self._spread(context)
@@ -115,7 +135,7 @@ class PooledConvolutionStage(ConvolutionStage):
         for first in range(0, context.count, part):
             some = slice(first, min(first + part, context.count))
             images = x.array[some]
-            lists = tuple(one[: len(images)] for one in (offsets, values, counts))
+            lists = tuple(one[: -(-len(images) // group)] for one in (offsets, values, counts))
             sizes = packed((*walks, min(first, 1)))
             calls = {
                 "list winners": Call(list_winners, (dy.array[some], self.winners[some], *lists, *listing)),
@@ -123,7 +143,7 @@ class PooledConvolutionStage(ConvolutionStage):
                     gather_winners, (gather_address(context.dtype), images, *lists, rows_of_dw, db, sizes)
                 ),
             }
-            if dx is not None:
+            if by_list:
                 scatter = (scatter_address(context.dtype), weights, *lists, spread.array[some], sizes)
                 calls["data gradient from winners"] = Call(scatter_winners, scatter)
             steps += [self._of_images(does, call, some) for does, call in calls.items()]
@@ -153,6 +173,35 @@ class PooledConvolutionStage(ConvolutionStage):
         db = context.gradients.get(f"{self.conv.name}.bias", np.zeros(F, context.dtype))
         address, places = winner_tile_address(length, context.dtype), table_of_places(self._offsets())
         return Call(gather_windows, (address, x.array, dy.array, self.winners, places, sums, dw, db, steps, sizes))
+
+    def _spread_by_window(self, context: Context, dy: FeatureMap, dx: Target) -> list[Step]:
+        """Return the steps of a data gradient without lists; none if the framed weights are too many for the cache."""
+        g = self.geometry
+        KH, KW, C, F = self.weight.shape
+        (ph, pw), (stride_h, stride_w) = self.pool.kernel_size, g.stride
+        top, left = (ph - 1) * stride_h, (pw - 1) * stride_w * C
+        lanes = self.calls.lanes
+        rows, registers = top + KH, -(-(left + KW * C) // lanes)
+        shape = F * rows + top, left + registers * lanes  # the zeros below a filter are those above the next
+        if rows > MOST_FRAME_ROWS or g.dilation[0] > 1 or math.prod(shape) * context.dtype.itemsize > CACHED_FRAMES:
+            return []
+        framed = aligned(shape, context.dtype)  # zeros around the weights
+        spread = self._spread(context)
+        dx.give(spread)
+        line = spread.array.shape[2] * C
+        steps = frame_steps(row=line, window=pw * stride_w * C, filters=F, framed=(rows * shape[1], shape[1]))
+        row, column = self.calls.first_window(self.x)
+        held = even_blocks(registers, most_columns(rows))
+        sizes = packed((*dy.place, row * line + column * C, ph * stride_h * line, rows, registers, held))
+        places = table_of_places(
+            [top * shape[1] + left - (r * stride_h * shape[1] + c * stride_w * C) for r in range(ph) for c in range(pw)]
+        )
+        tile = frame_tile_address(context.dtype)
+        call = Call(spread_windows, (tile, framed, dy.array, self.winners, places, spread.array, steps, sizes))
+        return [
+            self.step("pack weights by filter", Call(frame_weights, (self.weight, framed, top, left))),
+            self.step("data gradient from winners", call, multiplies=True),
+        ]
 
     def _offsets(self) -> list[int]:
         """Return, by place in a pooling window, the offset of that place in the padded image."""

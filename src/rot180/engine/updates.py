@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from rot180.engine.update_rule import KERNEL_SLOTS, NO_RULE, clip, kernel_rule
 from rot180.errors import ShapeError
 from rot180.kernels.ahead import task_of
 from rot180.kernels.launching import Launch
-from rot180.kernels.update import SGD, hyper_parameters, update
+from rot180.kernels.update import SGD, UNIT, hyper_parameters, update
 from rot180.nn.arena import Arena
 from rot180.nn.contract import is_own
 from rot180.nn.linear import Linear
@@ -84,7 +85,7 @@ class Updates:
             They have, and the gradients of some images, `waiting` in number, await an update.
         """
         layers, arena, dtype = self.model.layers, self.model.arena, self.model.dtype
-        self._launches: dict[tuple[int, bool], tuple[Arena, Launch]] = {}
+        self._launches: dict[tuple[int, bool], tuple[Arena, Callable[[], None]]] = {}
         self._own = {
             f"{layer.name}.{local}": array
             for layer in layers
@@ -205,7 +206,7 @@ class Updates:
             optimizer.gradient_norm = clip(gradients, optimizer.clip_norm)
         self.apply(gradients, fused=False)
 
-    def _launch(self, gradients: Arena, fused: bool) -> Launch:
+    def _launch(self, gradients: Arena, fused: bool) -> Callable[[], None]:
         """Return the launch that updates all parameters, or all but the fused ones, neighbors together."""
         key = id(gradients), fused
         if key not in self._launches:
@@ -216,8 +217,10 @@ class Updates:
                 for _, names in groupby(some, key=self._groups.__getitem__)
             ]
             runs += [] if fused else [[name] for name in self.fused]
-            launch = Launch([(update, self._operands(names, gradients)) for names in runs])
-            self._launches[key] = gradients, launch
+            operands = [self._operands(names, gradients) for names in runs]
+            launch = Launch([(update, some) for some in operands])
+            is_small = all(w.size <= UNIT for _, w, *_ in operands)  # nothing for a second thread
+            self._launches[key] = gradients, launch.alone if is_small else launch
         return self._launches[key][1]
 
     def _operands(self, names: list[str], gradients: Arena) -> tuple[Any, ...]:

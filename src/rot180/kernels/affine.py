@@ -41,17 +41,19 @@ def affine(team, address, x, w, scale, bias, limits, y, strides, sizes, activati
     scale : (O,) ones
     bias : (O,)
     limits : (2,) the smallest and the largest output; what RELU is, which need not be applied then
-    sizes : (2,) int64: columns of a block, rows of a tile
+    sizes : (3,) int64: columns of a block, rows of a tile, and rows of a unit of work
     """
     N, I = x.shape
     O = y.shape[1]
-    width, block = sizes[0], sizes[1]
+    width, block, run = sizes[0], sizes[1], sizes[2]
     L, line = lanes(x), LINE // x.itemsize
-    for b in split(team, (O + width - 1) // width):
-        first = b * width
+    runs = (N + run - 1) // run
+    for unit in split(team, (O + width - 1) // width * runs):
+        first = unit // runs * width
         count = min(width, O - first)
         vectors = (count + L - 1) // L
-        for n in range(0, N, block):
+        begin = unit % runs * run
+        for n in range(begin, min(begin + run, N), block):
             p, q = pointer(w, first), pointer(y, n * O + first)
             place = n // block * line
             ahead = advance(p, width + place) if place < width else p
@@ -175,14 +177,16 @@ def affine_weight_gradient(
             vectors = min(TILE_VECTORS, (O - o + L - 1) // L)
             tile(address, rows, vectors, pointer(x, i), pointer(dy, o), advance(s, o), N, 0, strides)
         p, m, v = pointer(w, i * O), pointer(first_state, i * O), pointer(second_state, i * O)
-        for r in range(rows):
-            for o in range(0, O, L):
-                part = min(L, O - o)
-                g = load(s, r * length + o)
-                if rule == KEEP:
-                    store_part(p, r * O + o, g, part)
-                else:
-                    update_lanes(rule, g, p, m, v, r * O + o, part, hyper)
+        if length != O:  # without the gaps between rows, all registers but the last are whole
+            for r in range(rows):
+                for o in range(0, O, L):
+                    store_part(s, r * O + o, load(s, r * length + o), min(L, O - o))
+        for k in range(0, rows * O, L):
+            part = min(L, rows * O - k)
+            if rule == KEEP:
+                store_part(p, k, load_part(s, k, part), part)
+            else:
+                update_lanes(rule, load_part(s, k, part), p, m, v, k, part, hyper)
         for o in range(b * L, db.size, blocks * L):
             total = splat(s, 0.0)
             for n in range(N):

@@ -23,6 +23,8 @@ from rot180.ops.types import Array
 
 PARTS = 16
 """The number of parts that a single image's inputs are split into, whatever the number of threads."""
+UNITS = 16
+"""With fewer blocks of columns, more units of work are needed: enough for as many cores."""
 
 
 class Update(NamedTuple):
@@ -62,7 +64,9 @@ def multiply(
         sums = scratch((PARTS, -(-outputs // lanes) * lanes))
         return Call(affine_one, (x, w, bias, y, sums, activation))
     strides = product_strides((1, inputs), (0, 0, 1), (0, 0, outputs), pixels=(inputs, outputs, outputs))
-    sizes = packed((TILE_VECTORS * lanes, even_blocks(len(x))))
+    width, block = TILE_VECTORS * lanes, even_blocks(len(x))
+    # A unit is a block of columns, whose weights stay in the cache; of few blocks, a tile.
+    sizes = packed((width, block, block if outputs < UNITS * width else len(x)))
     limits = np.array([0 if activation == RELU else -np.inf, np.inf], w.dtype)
     finish = np.ones(outputs, w.dtype), bias if bias.size else np.zeros(outputs, w.dtype), limits
     return Call(affine, (product_tile_address(w.dtype), x, w, *finish, y, strides, sizes, activation))

@@ -128,6 +128,20 @@ def pack_rows(team, w, rows):
 
 
 @kernel
+def frame_weights(team, w, framed, top, left):
+    """Fill framed (rows, length) with w (KH, KW, C, F), one filter after the other, from cell `left` of KH rows each.
+
+    What lies around them is not changed: `top` rows above each filter, and below the last.
+    """
+    KH, KW, C, F = w.shape
+    for u in split(team, KH):
+        for f in range(F):
+            for v in range(KW):
+                for c in range(C):
+                    framed[f * (KH + top) + top + u, left + v * C + c] = w[u, v, c, f]
+
+
+@kernel
 def unpack_rows(team, rows, w):
     """Undo `pack_rows`."""
     KH, KW, C, F = w.shape

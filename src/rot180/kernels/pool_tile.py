@@ -4,6 +4,9 @@
                     x[j*x_j + i*x_i + k*x_k + p*x_window + r*row + c*column] * w[..., f]
     y[p, f]       = ReLU( b[f] + max over r, c of s[p, r, c, f] )
 
+If the filters fill half a register, the other half holds the next column: with c in the register, a pair of windows has
+four sums s[p, r], of which each window takes a half (`halves`).
+
 `rot180.kernels.tile` leaves the same sums in a scratch array, from which a loop pools them: with the 25 products to a
 sum that a first layer has, that takes a third of the time.
 """
@@ -45,41 +48,54 @@ def pool_strides(
     """Pack the numbers that a tile needs.
 
     (I, K), the strides of x and w in elements over j, i, k, between windows of x and of y, and inside of a window of x
-    between rows and columns.
+    between rows and columns; with `halves`, between pairs, and inside of a pair between rows and windows.
     """
     return np.array([*counts, *x, *w, *windows, *inside], np.int64)
 
 
-def _emit(builder, windows, vectors, operands, dtype):
-    x, w, bias, y, winners, count, part, relu, packed = operands
-    strides = [builder.load(builder.gep(packed, [number(i)])) for i in range(12)]
-    x_window, y_window, row, column = strides[8:]
-    kind = llvm_vector(dtype)
-    sums = start_at_zero(builder, POOLED * POOLED * windows, vectors, kind)
-    firsts = [builder.mul(x_window, number(i)) for i in range(windows)]
-    places = firsts, [number(0), column, row, builder.add(row, column)]
-    sum_products(builder, sums, x, w, (count, *strides[:2]), strides[2:5], strides[5:8], places)
-    zero, none = ir.Constant(kind.element, 0.0), ir.Constant(kind.element, float("-inf"))
-    lowest = broadcast(builder, builder.select(builder.icmp_signed("!=", relu, number(0)), zero, none), kind.count)
-    for v in range(vectors):
-        at = vector_pointer(builder, bias, number(v * kind.count), kind)
-        added = masked_load(builder, at, part) if v == vectors - 1 else builder.load(at, align=4)
-        for i in range(windows):
-            values = [builder.load(sums[POOLED * POOLED * i + q, v]) for q in range(POOLED * POOLED)]
-            best, place = _largest(builder, values)
-            best = builder.fadd(best, added)
-            place = builder.select(builder.fcmp_ordered(">=", lowest, best), _all(place.type, CLOSED), place)
-            best = builder.select(builder.fcmp_ordered(">", lowest, best), lowest, best)
-            offset = builder.add(builder.mul(y_window, number(i)), number(v * kind.count))
-            to, mark = (
-                vector_pointer(builder, base, offset, value.type) for base, value in ((y, best), (winners, place))
-            )
-            if v == vectors - 1:
-                masked_store(builder, best, to, part)
-                masked_store(builder, place, mark, part, align=1)
-            else:
-                builder.store(best, to, align=4)
-                builder.store(place, mark, align=1)
+def _emit_of(halves):
+    def emit(builder, windows, vectors, operands, dtype):
+        x, w, bias, y, winners, count, part, relu, packed = operands
+        strides = [builder.load(builder.gep(packed, [number(i)])) for i in range(12)]
+        x_window, y_window, row, column = strides[8:]
+        kind = llvm_vector(dtype)
+        sums = start_at_zero(builder, POOLED * POOLED * windows, vectors, kind)
+        firsts = [builder.mul(x_window, number(i)) for i in range(windows)]
+        places = firsts, [number(0), column, row, builder.add(row, column)]
+        sum_products(builder, sums, x, w, (count, *strides[:2]), strides[2:5], strides[5:8], places)
+        zero, none = ir.Constant(kind.element, 0.0), ir.Constant(kind.element, float("-inf"))
+        lowest = broadcast(builder, builder.select(builder.icmp_signed("!=", relu, number(0)), zero, none), kind.count)
+        for v in range(vectors):
+            at = vector_pointer(builder, bias, number(v * kind.count), kind)
+            added = masked_load(builder, at, part) if v == vectors - 1 else builder.load(at, align=4)
+            for i in range(windows):
+                values = [builder.load(sums[POOLED * POOLED * i + q, v]) for q in range(POOLED * POOLED)]
+                if halves:
+                    values = [half for pair in (values[:2], values[2:]) for half in _halves(builder, *pair)]
+                best, place = _largest(builder, values)
+                best = builder.fadd(best, added)
+                place = builder.select(builder.fcmp_ordered(">=", lowest, best), _all(place.type, CLOSED), place)
+                best = builder.select(builder.fcmp_ordered(">", lowest, best), lowest, best)
+                offset = builder.add(builder.mul(y_window, number(i)), number(v * kind.count))
+                to, mark = (
+                    vector_pointer(builder, base, offset, value.type) for base, value in ((y, best), (winners, place))
+                )
+                if v == vectors - 1:
+                    masked_store(builder, best, to, part)
+                    masked_store(builder, place, mark, part, align=1)
+                else:
+                    builder.store(best, to, align=4)
+                    builder.store(place, mark, align=1)
+
+    return emit
+
+
+def _halves(builder, a, b):
+    """Return the first halves of two registers in one, and the second halves."""
+    n = a.type.count // 2
+    for first in (0, n):
+        places = [*range(first, first + n), *range(2 * n + first, 3 * n + first)]
+        yield builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), 2 * n), places))
 
 
 def _all(kind, n):
@@ -97,14 +113,17 @@ def _largest(builder, values):
 
     a, b, c, d = ((value, _all(bytes_of, i)) for i, value in enumerate(values))
     best, place = larger(larger(a, b), larger(c, d))
-    # A NaN never compares as larger. The sum of all is NaN if one of them is, and otherwise hardly ever.
-    for first, second in (values[:2], values[2:]):
-        nan = builder.fcmp_unordered("uno", first, second)
-        best = builder.select(nan, builder.fadd(first, second), best)
-    return best, place
+    # A NaN never compares as larger.
+    one, other = (builder.fcmp_unordered("uno", *pair) for pair in (values[:2], values[2:]))
+    nan = ir.Constant(best.type, [float("nan")] * best.type.count)
+    return builder.select(builder.or_(one, other), nan, best), place
 
 
-_body = switched(_emit, [(q, v) for v in range(1, TILE_VECTORS + 1) for q in range(1, most_windows(v) + 1)])
+_SIZES = [(q, v) for v in range(1, TILE_VECTORS + 1) for q in range(1, most_windows(v) + 1)]
+_whole_body, _half_body = (
+    switched(_emit_of(False), _SIZES),
+    switched(_emit_of(True), [(q, 1) for q, v in _SIZES if v == 1]),
+)
 
 
 def _signature(value):
@@ -113,13 +132,18 @@ def _signature(value):
 
 
 @callback(_signature)
-def _pool_tile(windows, vectors, x, w, bias, y, winners, count, part, relu, strides):
-    _body(windows, vectors, (x, w, bias, y, winners, count, part, relu, strides))
+def _whole(windows, vectors, x, w, bias, y, winners, count, part, relu, strides):
+    _whole_body(windows, vectors, (x, w, bias, y, winners, count, part, relu, strides))
 
 
-def pool_tile_address(dtype: Any) -> int:
+@callback(_signature)
+def _half(windows, vectors, x, w, bias, y, winners, count, part, relu, strides):
+    _half_body(windows, vectors, (x, w, bias, y, winners, count, part, relu, strides))
+
+
+def pool_tile_address(dtype: Any, *, halves: bool = False) -> int:
     """Address of the compiled tile for float32 or float64."""
-    return address_of(_pool_tile, dtype)
+    return address_of(_half if halves else _whole, dtype)
 
 
 @intrinsic

@@ -42,8 +42,10 @@ class PooledConvolution(Convolution):
         _, KW, C, F = self.w.shape
         step = POOLED * g.stride[1]
         fold = self._fold_of(y.width, step)
+        halves = fold == 2 and 2 * F == self.lanes
+        apart = g.stride[1] if halves else step  # pixels between what shares a register: columns, or windows
         if fold > 1:
-            operand, finish = self._folded(fold, step, biased(bias))
+            operand, finish = self._folded(fold, apart, biased(bias))
             bias = finish.shift
         else:
             operand = self.operand(in_place=self.count == 1)
@@ -51,11 +53,11 @@ class PooledConvolution(Convolution):
         block = even_blocks(columns, most_windows(min(TILE_VECTORS, -(-fold * F // self.lanes))))
         sizes = self._sizes(x, y, window, operand, columns=columns, convolved=columns, block=block)
         strides = pool_strides(
-            *self._window(x, KW + (fold - 1) * step, C, operand.row, g.dilation),
+            *self._window(x, KW + (fold - 1) * apart, C, operand.row, g.dilation),
             windows=(fold * step * C, fold * F),
-            inside=(g.stride[0] * math.prod(x.array.shape[2:]), g.stride[1] * C),
+            inside=(g.stride[0] * math.prod(x.array.shape[2:]), (step if halves else g.stride[1]) * C),
         )
-        address = pool_tile_address(self.w.dtype)
+        address = pool_tile_address(self.w.dtype, halves=halves)
         arguments = address, x.array, operand.array, bias, y.array, winners, strides, sizes, relu
         return operand, Call(convolve_pool_squares, arguments)
 

@@ -61,11 +61,24 @@ def table_of_places(offsets: list[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
     return table
 
 
+def masked_delta(builder, delta, winner, places, kind):
+    """Return the offset of a winner's place, and delta in every lane, or 0 if the winner is CLOSED."""
+    element = kind.element
+    bits = ir.IntType(64 if isinstance(element, ir.DoubleType) else 32)
+    entry = builder.load(builder.gep(places, [builder.zext(builder.load(winner), _I64)]))
+    value = builder.load(builder.bitcast(delta, bits.as_pointer()))
+    # A mask from the table: of a comparison, LLVM makes a branch that no processor could predict.
+    mask = builder.ashr(entry, number(32))
+    value = builder.and_(value, mask if bits == _I64 else builder.trunc(mask, bits))
+    shift = builder.sext(builder.trunc(entry, _I32), _I64)
+    return shift, broadcast(builder, builder.bitcast(value, element), kind.count)
+
+
 def _emit_of(part):
     def emit(builder, rows, filters, operands, dtype):
         image, delta, winners, places, sums, down, across, packed = operands
         lanes = lane_count(dtype) // part
-        kind, bits = ir.VectorType(image.type.pointee, lanes), ir.IntType(dtype.bitwidth)
+        kind = ir.VectorType(image.type.pointee, lanes)
         row, *steps = (builder.load(builder.gep(packed, [number(i)])) for i in range(6))
         (image_row, image_step, delta_row, delta_step, winners_row) = steps
 
@@ -88,15 +101,9 @@ def _emit_of(part):
 
         def visit(window, g, winner):
             for f in range(filters):
-                place = builder.zext(builder.load(builder.gep(winner, [number(f)])), _I64)
-                entry = builder.load(builder.gep(places, [place]))
-                shift = builder.sext(builder.trunc(entry, _I32), _I64)
-                value = builder.load(builder.bitcast(builder.gep(g, [number(f)]), bits.as_pointer()))
-                # A mask from the table: of a comparison, LLVM makes a branch that no processor could predict.
-                mask = builder.ashr(entry, number(32))
-                value = builder.and_(value, mask if bits == _I64 else builder.trunc(mask, bits))
-                value = builder.bitcast(value, kind.element)
-                value = broadcast(builder, value, lanes)
+                shift, value = masked_delta(
+                    builder, builder.gep(g, [number(f)]), builder.gep(winner, [number(f)]), places, kind
+                )
                 start = builder.gep(window, [shift])
                 for u in range(rows):
                     cells = builder.load(vector_pointer(builder, start, builder.mul(row, number(u)), kind), align=4)

@@ -19,6 +19,7 @@ Registers extend beyond the end of a kernel row; the sums there are never used, 
 from __future__ import annotations
 
 from rot180.kernels.compiling import kernel
+from rot180.kernels.frame_tile import frame_tile
 from rot180.kernels.pool_tile import CLOSED
 from rot180.kernels.simd import lanes, load_part, pointer, splat, store, store_part, total
 from rot180.kernels.team import split
@@ -28,33 +29,37 @@ from rot180.kernels.winner_tile import winner_tile
 
 @kernel
 def list_winners(team, d, winners, offsets, values, counts, shifts, sizes):
-    """List the winners of each image, band and filter.
+    """List the winners of each group of images, band and filter.
 
     d : (N, Hd, Wd, F) delta of the pooled image, which starts at row top, column left
     winners : (N, PH, PW, F) uint8 from `convolve_pool`
-    offsets : (N, bands, F, most) int32, values : the same shape; filled
-    counts : (N, bands, F) uint32; filled. If they were signed, each use as an index would first be tested for its sign.
+    offsets : (groups, bands, F, most) int32, values : the same shape; filled
+    counts : (groups, bands, F) uint32; filled. If they were signed, each use as an index would first be tested for its
+        sign.
     shifts : (256,) int32, by place in a window: the offset of that place in the padded image
-    sizes : (5,) int64: top, left, offset from one row of windows to the next, from one window to the next, rows of a
-        band
+    sizes : (7,) int64: top, left, offset from one row of windows to the next, from one window to the next, from one
+        image to the next; images of a group, rows of a band
     """
     N, PH, PW, F = winners.shape
-    top, left, row_step, step, rows = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
-    bands = offsets.shape[1]
-    for unit in split(team, N * bands):
-        n, band = unit // bands, unit % bands
+    top, left, row_step, step, image = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    together, rows = sizes[5], sizes[6]
+    groups, bands = offsets.shape[0], offsets.shape[1]
+    for unit in split(team, groups * bands):
+        group, band = unit // bands, unit % bands
         for f in range(F):
-            counts[n, band, f] = 0
-        for y in range(band * rows, min((band + 1) * rows, PH)):
-            for x in range(PW):
-                start = y * row_step + x * step
-                for f in range(F):
-                    place = winners[n, y, x, f]
-                    at = counts[n, band, f]
-                    offsets[n, band, f, at] = start + shifts[place]
-                    values[n, band, f, at] = d[n, top + y, left + x, f]
-                    # Always written, but kept only if the window's winner passed the ReLU: no branch to predict.
-                    counts[n, band, f] = at + (1 if place != CLOSED else 0)
+            counts[group, band, f] = 0
+        for n in range(group * together, min((group + 1) * together, N)):
+            for y in range(band * rows, min((band + 1) * rows, PH)):
+                line = (n - group * together) * image + y * row_step
+                for x in range(PW):
+                    start = line + x * step
+                    for f in range(F):
+                        place = winners[n, y, x, f]
+                        at = counts[group, band, f]
+                        offsets[group, band, f, at] = start + shifts[place]
+                        values[group, band, f, at] = d[n, top + y, left + x, f]
+                        # Always written, but kept only if the winner passed the ReLU: no branch to predict.
+                        counts[group, band, f] = at + (1 if place != CLOSED else 0)
 
 
 @kernel
@@ -64,14 +69,14 @@ def gather_winners(team, address, xp, offsets, values, counts, rows, db, sizes):
     xp : (N, Hp, Wp, C) with room for one register after its end
     rows : (F, KH, length) dw, filter by filter as in `pack_rows`, length whole registers
     db : (F,)
-    sizes : (8,) int64: elements between kernel rows in xp, offset of the first window, kernel rows and registers of a
-        walk, registers of a kernel row, KH, units; 0 to overwrite the gradients, 1 to add to them
+    sizes : (9,) int64: elements between kernel rows in xp, offset of the first window, kernel rows and registers of a
+        walk, registers of a kernel row, KH, images of a group, units; 0 to overwrite the gradients, 1 to add to them
     """
-    N, bands, F, most = offsets.shape
-    row, first, r, j, registers, KH, units, adds = (
-        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7],
+    groups, bands, F, most = offsets.shape
+    row, first, r, j, registers, KH, together, units, adds = (
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8],
     )  # fmt: skip
-    image = xp.shape[1] * xp.shape[2] * xp.shape[3]
+    image = together * xp.shape[1] * xp.shape[2] * xp.shape[3]
     length = rows.shape[2]
     L = lanes(xp)
     for unit in split(team, units):
@@ -83,7 +88,7 @@ def gather_winners(team, address, xp, offsets, values, counts, rows, db, sizes):
                 store(p, i, zero)
             for f in range(begin, end):
                 db[f] = 0
-        for n in range(N):
+        for n in range(groups):
             for band in range(bands):
                 for u in range(0, KH, r):
                     for q in range(0, registers, j):
@@ -112,15 +117,16 @@ def scatter_winners(team, address, rows, offsets, values, counts, dxp, sizes):
     dxp : (N, Hp, Wp, C) with room for one register after its end; overwritten
     sizes : as for `gather_winners`
     """
-    N, bands, F, most = offsets.shape
-    row, first, r, j, registers, KH = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
-    image = dxp.shape[1] * dxp.shape[2] * dxp.shape[3]
+    groups, bands, F, most = offsets.shape
+    row, first, r, j, registers, KH, together = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
+    image = together * dxp.shape[1] * dxp.shape[2] * dxp.shape[3]
     length = rows.shape[2]
     L = lanes(dxp)
-    for n in split(team, N):
+    for n in split(team, groups):
         p = pointer(dxp, n * image)
-        for i in range(0, image, L):
-            store_part(p, i, splat(p, 0.0), min(L, image - i))
+        cells = min(image, dxp.size - n * image)
+        for i in range(0, cells, L):
+            store_part(p, i, splat(p, 0.0), min(L, cells - i))
         for band in range(bands):
             for f in range(F):
                 at = ((n * bands + band) * F + f) * most
@@ -132,6 +138,37 @@ def scatter_winners(team, address, rows, offsets, values, counts, dxp, sizes):
                             pointer(rows, (f * KH + u) * length + q * L), length,
                             pointer(offsets, at), pointer(values, at), counts[n, band, f],
                         )  # fmt: skip
+
+
+@kernel
+def spread_windows(team, address, framed, d, winners, places, dxp, steps, sizes):
+    """The data gradient without lists, in the padded layout of the images.
+
+    address : of the frame tile
+    framed : (rows, length) from `frame_weights`
+    d, winners : as above
+    places : from `table_of_places`
+    dxp : (N, Hp, Wp, C) with room for one register after its end; overwritten
+    steps : from `frame_steps`
+    sizes : (7,) int64: top, left, offset of the first window, from one row of windows to the next; rows and registers
+        of a frame, and registers that are held at a time
+    """
+    N, PH, PW, F = winners.shape
+    top, left, first, down = sizes[0], sizes[1], sizes[2], sizes[3]
+    rows, registers, j = sizes[4], sizes[5], sizes[6]
+    image = dxp.shape[1] * dxp.shape[2] * dxp.shape[3]
+    L = lanes(dxp)
+    for n in split(team, N):
+        p = pointer(dxp, n * image)
+        for i in range(0, image, L):
+            store_part(p, i, splat(p, 0.0), min(L, image - i))
+        for y in range(PH):
+            for q in range(0, registers, j):
+                frame_tile(
+                    address, rows, min(j, registers - q), pointer(dxp, n * image + first + y * down + q * L),
+                    pointer(framed, q * L), pointer(d, ((n * d.shape[1] + top + y) * d.shape[2] + left) * F),
+                    pointer(winners, (n * PH + y) * PW * F), pointer(places, 0), PW, steps,
+                )  # fmt: skip
 
 
 @kernel
