@@ -7,9 +7,6 @@ strides but those from row to row of maps, and take
 
     transforms    whole tiles of the block
     products      all tiles of the block, at several points; at each, the sums replace the channels
-
-Of the transforms, rows that share half of their work are made together, and what they are made of is read again for the
-next ones: there are not enough registers to hold a tile, and writing takes longer than reading.
 """
 
 from __future__ import annotations
@@ -47,6 +44,7 @@ from rot180.kernels.winograd_transforms import (
     POINTS,
     POOL,
     emit_product,
+    rows_together,
     transform_matrix,
 )
 
@@ -56,8 +54,6 @@ MOST_TILES = 4
 """Of a block: enough that multiply-adds do not wait for each other."""
 _TAPS = 3
 _SIDE = OUTPUTS[_TAPS]
-_TOGETHER = ((0, 2), (1, 3)), ((0, 5), (1, 2), (3, 4))
-"""Rows of outputs, and of points, that are made together: even and odd powers; 0 and infinity, p and -p."""
 
 
 def _emit_products(builder, tiles, vectors, operands, dtype):
@@ -188,7 +184,7 @@ def _emit_run(builder, what, vectors, operands, dtype):
             here, there, beside = (
                 builder.gep(base, [step]) for base, step in zip((source, target, other), (*steps, pixels), strict=True)
             )
-            for together in _TOGETHER[what == IMAGE]:
+            for together in rows_together(_TAPS, what):
                 half = [
                     emit_product(builder, matrix, from_points, [read(at_source(here, i, j)) for i in range(POINTS)])
                     for j in range(POINTS)
