@@ -202,16 +202,20 @@ def test_a_channel_with_a_single_value() -> None:
         engine.train_step(np.ones((1, 3), np.float32), np.zeros(1, int), SGD(lr=0.1))
 
 
-def test_steps_of_a_residual_block() -> None:
-    """One pass normalizes, adds and rectifies; the gate of the sum is applied as its delta is added up."""
-    model = network(
-        "8x8x16 > [( conv3x3:16:same:nobias bn relu conv3x3:16:same:nobias bn + skip ) relu]*2 gap fc3"
-    ).build()
+@pytest.mark.parametrize(("channels", "additions"), [(8, 1), (16, 0)], ids=["direct", "in tiles"])
+def test_steps_of_a_residual_block(channels: int, additions: int) -> None:
+    """One pass normalizes, adds and rectifies; the gate of the sum is applied as its delta is added up.
+
+    A data gradient in tiles adds itself.
+    """
+    convolution = f"conv3x3:{channels}:same:nobias bn"
+    model = network(f"8x8x{channels} > [( {convolution} relu {convolution} + skip ) relu]*2 gap fc3").build()
     plan = CompiledEngine(model, CrossEntropyLoss()).plan(4)
-    forward = [step.does for step in plan.forward]
+    forward, backward = ([step.does for step in steps] for steps in (plan.forward, plan.backward))
     assert forward.count("normalize") == 4
     assert not {"add", "activate"} & set(forward)
-    assert [step.does for step in plan.backward].count("add to delta, gate") == 1
+    assert backward.count("add to delta, gate") == additions
+    assert backward.count("ReLU gate") == 1
 
 
 def test_agreement_is_not_by_chance() -> None:

@@ -82,8 +82,9 @@ def poisoned(shape, dtype=None):
     return array
 
 
-def made(calls, target):
+def made(calls, target, before=np.nan):
     target.array[...] = np.nan
+    target.inside[...] = before
     for call in calls:
         call()
     outside = target.array.copy()
@@ -109,6 +110,10 @@ def test_outputs_are_finished_in_place(few):
     arguments = (np.float64(a) for a in (delta.inside, x.inside, calls.w))
     expected = ops.conv2d_backward(*arguments, padding="same", needs=("x",))[0]
     close(made(calls.data_gradient(delta, dx, x), dx), np.where(x.inside > 0, expected, 0), np.float32)
+    for gate in (None, x):
+        before = rng.normal(size=dx.inside.shape).astype(np.float32)
+        found = made(calls.data_gradient(delta, dx, gate, add=True), dx, before)
+        close(found, np.where(x.inside > 0, before + expected, 0) if gate else before + expected, np.float32)
 
 
 @FEW
@@ -181,7 +186,7 @@ def test_both_ways_compute_the_same_bits(monkeypatch):
 
 
 def all_passes(channels, images, size, dtype):
-    """Plain, added to, pooled and gated outputs, of as many filters as channels."""
+    """Outputs that are plain, added to, gated, added to and gated, and pooled, of as many filters as channels."""
     rng = np.random.default_rng(180)
     height, width = size
     g = geometry(height, width, (3, 3), stride=1, padding="same")
@@ -205,7 +210,8 @@ def all_passes(channels, images, size, dtype):
         (calls.data_gradient(delta, targets[2], x), targets[2]),
         (calls.pooled(x, half, winners, Finish(scale, shift, limits)), half),
     ]
-    return [*(made(prepared, target) for prepared, target in ways), winners]
+    sums = (made(calls.data_gradient(delta, added, gate, add=True), added, 0.5) for gate in (None, x))
+    return [*(made(prepared, target) for prepared, target in ways), *sums, winners]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -11,6 +11,7 @@ from rot180.kernels.memory import aligned
 from rot180.kernels.simd import lane_count_of
 from rot180.kernels.winograd_transforms import (
     ADD,
+    ADD_GATE,
     BIAS,
     DELTA,
     GATE,
@@ -40,7 +41,7 @@ def run(taps, what, source, target, scale, shift, other, bounds, channels, limit
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("taps", [3, 5])
-@pytest.mark.parametrize("what", [IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE])
+@pytest.mark.parametrize("what", [IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE, ADD_GATE])
 def test_transform_is_its_matrices(taps, what, dtype):
     random = np.random.default_rng(180)
     matrix, _ = transform_matrix(taps, what)
@@ -57,7 +58,9 @@ def test_transform_is_its_matrices(taps, what, dtype):
         limits = (height, height) if what < BIAS else (height - 1, max(1, height - 2))
         run(3 if what == IMAGE else taps, what, source, target, scale, shift, other, bounds, channels, limits)
         expected = np.einsum("ai,bj,ijc->abc", matrix, matrix, source, optimize=True)
-        if what == GATE:
+        if what == ADD_GATE:
+            expected = expected + UNTOUCHED
+        if what in (GATE, ADD_GATE):
             expected = np.where(other > 0, expected, 0)
         elif what >= BIAS:
             expected = np.clip(expected * scale + shift + (other if what == ADD else 0), *bounds)

@@ -186,7 +186,7 @@ class _Planner:
         if delta is None:
             raise TypeError(f"{stage.names}: nothing reads its output")
         if gate is not None and not value.is_gated:
-            target = delta if self._may_change(stage, delta) else stage.new_delta(self._context)
+            target = delta if self._context.may_change(stage, delta) else stage.new_delta(self._context)
             does = "ReLU gate" if gate.kind == GATE else "gate"
             self._context.steps.append(combine_step(stage.names, does, gate.kind, delta, gate.y, target, gate.slope))
         elif not stage.accepts(delta):
@@ -199,13 +199,16 @@ class _Planner:
 
     def _contribute(self, stage: Stage, value: Value, target: Target) -> None:
         """Add what a stage contributes to the delta of an input; the first contribution is the delta."""
-        so_far, made, producer = value.delta, target.map, value.producer
         value.contributions += 1
+        if target.is_added:
+            value.is_gated = target.is_gated
+            return
+        so_far, made, producer = value.delta, target.map, value.producer
         if so_far is None:
             value.is_gated = target.is_gated
             self._replace(value, made)
         elif producer is not None:
-            total = so_far if self._may_change(producer, so_far) else producer.new_delta(self._context)
+            total = so_far if self._context.may_change(producer, so_far) else producer.new_delta(self._context)
             gate = producer.gate
             if gate is not None and gate.kind == GATE and value.contributions == len(value.readers):
                 value.is_gated = True
@@ -214,10 +217,6 @@ class _Planner:
                 step = add_step(stage.names, "add to delta", so_far, made, total)
             self._context.steps.append(step)
             self._replace(value, total)
-
-    def _may_change(self, stage: Stage, delta: FeatureMap) -> bool:
-        """Return whether the delta of a stage's output may be changed, and is where the stage accepts it."""
-        return self._context.is_free(delta) and stage.accepts(delta)
 
     def _replace(self, value: Value, delta: FeatureMap) -> None:
         self._memory.hold(delta.buffer)

@@ -156,6 +156,10 @@ class Context:
         """Whether whoever asks holds this map alone, and may overwrite it."""
         return one.buffer is None or one.buffer.holders == 1
 
+    def may_change(self, stage: Stage, delta: FeatureMap) -> bool:
+        """Return whether the delta of a stage's output may be changed, and is where the stage accepts it."""
+        return self.is_free(delta) and stage.accepts(delta)
+
     @property
     def _owner(self) -> str:
         return self.stage.names if self.stage else ""
@@ -195,12 +199,14 @@ class Target:
 
     It writes to `map`, which is what the stage below prefers; or it calls `give` if the contribution already is
     somewhere. If there is a `gate`, a stage that can lets delta pass only where it is positive, and sets `is_gated`.
+    If there is a sum `so_far`, a stage that can adds to it in its place, sets `is_added`, and instead of `gate` takes
+    `gate_of_sum`.
     """
 
     def __init__(self, context: Context, value: Value) -> None:
         self._context, self._value = context, value
         self._map: FeatureMap | None = None
-        self.is_gated = False
+        self.is_gated = self.is_added = False
 
     @property
     def map(self) -> FeatureMap:
@@ -220,8 +226,22 @@ class Target:
     @property
     def gate(self) -> FeatureMap | None:
         """The output of a ReLU that delta may pass on its way, if this is the only contribution."""
+        return self.gate_of_sum if len(self._value.readers) == 1 else None
+
+    @property
+    def so_far(self) -> FeatureMap | None:
+        """The sum of the other contributions, where it may be changed."""
+        delta, producer = self._value.delta, self._value.producer
+        if delta is None or producer is None or not self._context.may_change(producer, delta):
+            return None
+        return delta
+
+    @property
+    def gate_of_sum(self) -> FeatureMap | None:
+        """The output of a ReLU that the sum of all contributions may pass on its way, if this is the last one."""
         gate = self._value.producer.gate if self._value.producer else None
-        return gate.y if gate and gate.kind == GATE and len(self._value.readers) == 1 else None
+        is_last = self._value.contributions + 1 == len(self._value.readers)
+        return gate.y if gate and gate.kind == GATE and is_last else None
 
 
 class Stage(ABC):

@@ -91,8 +91,11 @@ def _filtering(stage: ConvolutionStage, context: Context) -> Winograd:
 
 
 def _data_gradient(stage: ConvolutionStage, filtering: Winograd, delta: FeatureMap, dx: Target) -> list[Step]:
-    dx.is_gated = dx.gate is not None
-    calls = filtering.data_gradient(delta, dx.map, dx.gate)
+    so_far = dx.so_far
+    dx.is_added = so_far is not None
+    gate = dx.gate_of_sum if dx.is_added else dx.gate
+    dx.is_gated = gate is not None
+    calls = filtering.data_gradient(delta, so_far or dx.map, gate, add=dx.is_added)
     return _steps(stage, "data gradient in tiles", calls, (stage.geometry.height, stage.geometry.width))
 
 

@@ -23,7 +23,7 @@ from rot180.kernels.simd import advance, lanes, pointer, prefetch
 from rot180.kernels.team import split
 from rot180.kernels.tile import tile
 from rot180.kernels.turning import turn
-from rot180.kernels.winograd_transforms import ADD, GATE, IMAGE, POINTS, POOL, WEIGHTS, transform
+from rot180.kernels.winograd_transforms import ADD, ADD_GATE, GATE, IMAGE, POINTS, POOL, WEIGHTS, transform
 
 LINE = 64
 """Bytes of a cache line. A tile's values at neighboring points are one line more than the others apart, or all of them
@@ -177,7 +177,7 @@ def convolve_tiles(
         For POOL: the places of maxima, or CLOSED.
     bounds : (2,)
         The smallest and the largest output.
-    what : BIAS, ADD, GATE or POOL
+    what : BIAS, ADD, GATE, ADD_GATE or POOL
         How an output is finished; see `winograd_transforms`.
     v : (threads, points, block*depth + a line)
         Scratch for the image; depth is C in whole registers.
@@ -214,7 +214,7 @@ def convolve_tiles(
                     n, above, left = place(first + t, s)
                     row, column = above * s.step, left * s.step
                     fetch(out, element(out, n, s.top + row, s.left + column) + b * s.width, s.step, filters)
-                    if what == ADD or what == GATE:
+                    if what == ADD or what == GATE or what == ADD_GATE:
                         at = element(other, n, s.other_top + row, s.other_left + column)
                         fetch(other, at + b * s.width, s.step, filters)
                 w = pointer(u, (b * P + p) * u.shape[2])

@@ -17,7 +17,17 @@ from rot180.kernels.winograd import (
     transform_weights,
 )
 from rot180.kernels.winograd_in_place import MOST_TILES, convolve_tiles_in_place, products_address, runs_address
-from rot180.kernels.winograd_transforms import ADD, BIAS, GATE, OUTPUTS, POINTS, POOL, _cases, transform_address
+from rot180.kernels.winograd_transforms import (
+    ADD,
+    ADD_GATE,
+    BIAS,
+    GATE,
+    OUTPUTS,
+    POINTS,
+    POOL,
+    _cases,
+    transform_address,
+)
 from rot180.ops.conv_winograd import applies
 from rot180.ops.geometry import Geometry
 from rot180.ops.types import Array
@@ -139,12 +149,18 @@ class Winograd:
         """
         return self._calls(x, self._begin(x), y, finish, POOL, y, winners)
 
-    def data_gradient(self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None) -> list[Call]:
-        """Return the calls that compute dx, where `gate` is positive, for delta in `delta_room`."""
+    def data_gradient(
+        self, delta: FeatureMap, dx: FeatureMap, gate: FeatureMap | None = None, *, add: bool = False
+    ) -> list[Call]:
+        """Return the calls that compute dx, where `gate` is positive, for delta in `delta_room`.
+
+        With `add`, dx holds numbers to which the data gradient is added before the sum passes the gate.
+        """
         (top, _), (left, _), last = *self.g.padding, self.taps - 1
         begin = delta.top - (last - top), delta.left - (last - left)
         finish = biased(np.zeros(self.w.shape[2], self.w.dtype))
-        return self._calls(delta, begin, dx, finish, GATE if gate else BIAS, gate or dx, turned=True)
+        what = (ADD_GATE if gate else ADD) if add else GATE if gate else BIAS
+        return self._calls(delta, begin, dx, finish, what, gate or dx, turned=True)
 
     def _begin(self, x: FeatureMap) -> tuple[int, int]:
         """Return the row and column of the buffer of x where the first tile begins."""

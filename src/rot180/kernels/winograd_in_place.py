@@ -37,6 +37,7 @@ from rot180.kernels.team import split
 from rot180.kernels.winograd import LINE_REGISTERS, SIZES, WinogradSizes, element, transform_output
 from rot180.kernels.winograd_transforms import (
     ADD,
+    ADD_GATE,
     BIAS,
     GATE,
     IMAGE,
@@ -156,12 +157,14 @@ def _emit_run(builder, what, vectors, operands, dtype):
 
     at_source, at_target = (at_point, at_pixel) if from_points else (at_pixel, at_point)
 
-    def finished(value, other, i, j):
+    def finished(value, target, other, i, j):
         if clamps:
             value = multiply_add(builder, value, factor, term)
         if what == ADD:
             value = builder.fadd(value, read(at_pixel(other, i, j, other_row)))
-        if what == GATE:
+        if what == ADD_GATE:
+            value = builder.fadd(value, read(at_pixel(target, i, j)))
+        if what in (GATE, ADD_GATE):
             passes = builder.fcmp_ordered(">", read(at_pixel(other, i, j, other_row)), zero)
             value = builder.select(passes, value, zero)
         if clamps:
@@ -192,10 +195,12 @@ def _emit_run(builder, what, vectors, operands, dtype):
                 for i in together:
                     line = emit_product(builder, matrix, from_points, [column[i] for column in half])
                     for j, value in enumerate(line):
-                        builder.store(finished(value, beside, i, j), at_target(there, i, j), align=4)
+                        builder.store(finished(value, there, beside, i, j), at_target(there, i, j), align=4)
 
 
-_runs_body = switched(_emit_run, [(what, v) for what in (IMAGE, BIAS, ADD, GATE) for v in range(1, TILE_VECTORS + 1)])
+_runs_body = switched(
+    _emit_run, [(what, v) for what in (IMAGE, BIAS, ADD, GATE, ADD_GATE) for v in range(1, TILE_VECTORS + 1)]
+)
 
 
 def _runs_signature(value):
@@ -219,8 +224,9 @@ def transform_run(
 ):
     """Transform whole tiles that are side by side, all channels of each.
 
-    `what` is IMAGE, from a map to points, or BIAS, ADD or GATE, from points to a map; see `winograd_transforms`, also
-    for the addresses. `map_row` and `other_row` are elements from row to row of the map and of `other`.
+    `what` is IMAGE, from a map to points, or BIAS, ADD, GATE or ADD_GATE, from points to a map; see
+    `winograd_transforms`, also for the addresses. `map_row` and `other_row` are elements from row to row of the map and
+    of `other`.
     """
     intp = types.intp
     signature = types.void(*[intp] * 3, source, target, scale, shift, other, bounds, *[intp] * 3)
@@ -263,7 +269,7 @@ def convolve_tiles_in_place(team, addresses, xp, u, scale, shift, out, other, pl
                 prefetch(x, (POINTS + i) * xp_row + k)
             for k in range(0, count * s.step * C if i < s.step else 0, L * LINE_REGISTERS):
                 prefetch(y, i * out_row + k)
-                if what == ADD or what == GATE:
+                if what == ADD or what == GATE or what == ADD_GATE:
                     prefetch(beside, i * other_row + k)
             p = i * POINTS
             w = pointer(u, p * u.shape[2])

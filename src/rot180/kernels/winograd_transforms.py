@@ -37,6 +37,7 @@ from rot180.ops.winograd import matrices
 
 __all__ = [
     "ADD",
+    "ADD_GATE",
     "BIAS",
     "CLOSED",
     "DELTA",
@@ -56,10 +57,11 @@ POINTS = 6
 OUTPUTS = {taps: POINTS + 1 - taps for taps in (3, 4, 5)}
 """Outputs of a tile along one axis, by taps. Strided convolutions have 4 taps, where images are rearranged."""
 
-IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE, POOL = range(8)
-"""What is transformed. The last four are outputs, by the way they are finished: clamp(y*scale + shift);
-clamp(y*scale + shift + other); y where other is positive, and zero elsewhere; or the maximum of clamp(y*scale + shift)
-over each window of 2x2, with its place in the window in other, whose elements are bytes, or CLOSED."""
+IMAGE, WEIGHTS, DELTA, GRADIENT, BIAS, ADD, GATE, ADD_GATE, POOL = range(9)
+"""What is transformed. The last five are outputs, by the way they are finished: clamp(y*scale + shift);
+clamp(y*scale + shift + other); y, or y and what is in its place, where other is positive, and zero elsewhere; or the
+maximum of clamp(y*scale + shift) over each window of 2x2, with its place in the window in other, whose elements are
+bytes, or CLOSED."""
 CLOSED = 255
 """Instead of a place: the maximum is not above the smallest output, and no delta passes."""
 
@@ -79,7 +81,7 @@ def rows_together(taps: int, what: int) -> tuple[tuple[int, ...], ...]:
     """
     if what == IMAGE:
         return (0, 5), (1, 2), (3, 4)
-    if taps == 3 and what in (BIAS, ADD, GATE):
+    if taps == 3 and what in (BIAS, ADD, GATE, ADD_GATE):
         return (0, 2), (1, 3)
     return (tuple(range(len(transform_matrix(taps, what)[0]) // (2 if what == POOL else 1))),)
 
@@ -173,7 +175,9 @@ def _emit_transform(builder, taps, what, operands, dtype):
                 value, place = _emit_maximum(builder, values)
             if what == ADD:
                 value = builder.fadd(value, read(at(other, 4, i, j)))
-            if what == GATE:
+            if what == ADD_GATE:
+                value = builder.fadd(value, read(at(target, 2, i, j)))
+            if what in (GATE, ADD_GATE):
                 passes = builder.fcmp_ordered(">", read(at(other, 4, i, j)), zero)
                 value = builder.select(passes, value, zero)
             if what == POOL:
