@@ -131,10 +131,10 @@ class CompiledEngine:
         self._look()
         self._hold(optimizer)
         fuse = update and self._summed == 0 and self._updates.can_fuse(optimizer)
-        plan = self._begin("fused" if fuse else "kept", images, generator)
-        plan.run_forward()
+        plan = self._begin("fused" if fuse else "kept", len(images), generator)
+        plan.run_forward(images)
         result = self._measure(plan, target, sample_weights)
-        if not result.finite or (fuse and not plan.is_input_finite()):
+        if not result.finite or (fuse and not plan.incoming.is_finite):
             return result._replace(finite=False)
         if fuse:
             self._updates.next_step(optimizer)
@@ -163,9 +163,9 @@ class CompiledEngine:
         kind = "kept" if whole is None else "synchronized"
         with self._lock, self._governor.running((len(images), "form")):
             self._look()
-            plan, gradient = self._begin(kind, images, generator), self._gradient
+            plan, gradient = self._begin(kind, len(images), generator), self._gradient
             self._whole.images = whole or len(images)
-            yield from self._halting(plan.pass_forward())
+            yield from self._halting(plan.pass_forward(images))
             result = self._measure(plan, target, sample_weights)
             share = np.array([float(result.finite)])
             if whole is not None:  # passes stay in step: none goes on if one does not
@@ -197,13 +197,11 @@ class CompiledEngine:
             raise ShapeError("a training step needs at least one image; the batch is empty")
         return images
 
-    def _begin(self, kind: str, images: Array, generator: np.random.Generator | None) -> Plan:
-        """Return the plan of a training step, ready to run on these images."""
+    def _begin(self, kind: str, count: int, generator: np.random.Generator | None) -> Plan:
+        """Return the plan of a training step of so many images, ready to run."""
         self.model.require_writeable()
-        plan = self._plan(len(images), kind)
         self._generator["noise"] = generator
-        plan.x.batch(images.ndim)[...] = images
-        return plan
+        return self._plan(count, kind)
 
     def _measure(self, plan: Plan, target: Array, sample_weights: Array | None) -> StepResult:
         """Return loss and correct count after a forward pass, and prepare the backward pass."""
@@ -242,8 +240,7 @@ class CompiledEngine:
         with self._lock, self._governor.running((len(images), kind)):
             self._look()
             plan = self._plan(len(images), kind)
-            plan.x.batch(images.ndim)[...] = images
-            plan.run_forward()
+            plan.run_forward(images)
             require(plan.y.rows.nbytes, self.model.layers[-1].name)
             if softmax:
                 plan.softmax.alone()

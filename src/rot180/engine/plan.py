@@ -11,11 +11,12 @@ from rot180.engine.batch_loss import BatchLoss
 from rot180.engine.halts import Halt, cuts
 from rot180.engine.step import Step, root_of
 from rot180.kernels.feature_map import FeatureMap
-from rot180.kernels.finite import FiniteTest
+from rot180.kernels.incoming import Incoming
 from rot180.kernels.launching import Kernel, Launch
 from rot180.kernels.softmax_rows import softmax_rows
 from rot180.language import pad, translate
 from rot180.nn.arena import Arena
+from rot180.ops.types import Array
 
 Run = Callable[[], Halt | None]
 """Makes some steps, and returns where the pass halts after them, if it does."""
@@ -40,21 +41,26 @@ class Plan:
     completed: tuple[tuple[int, list[str]], ...] = ()
     """After how many backward steps the gradients of which parameters are complete."""
 
-    def run_forward(self) -> None:
-        """Compute y from x."""
-        for run in self._forward_runs:
-            run()
+    def run_forward(self, images: Array | None = None) -> None:
+        """Compute y from images of the plan's shape and type; without them, from what is in x."""
+        for _ in self.pass_forward(images):
+            pass
 
     def run_backward(self) -> None:
         """Compute the gradients from dy."""
         for run in self._backward_runs:
             run()
 
-    def pass_forward(self) -> Iterator[Halt]:
-        """Compute y from x together with other parts of the batch."""
-        for run in self._forward_runs:
-            if (halt := run()) is not None:
-                yield halt
+    def pass_forward(self, images: Array | None = None) -> Iterator[Halt]:
+        """Compute y together with other parts of the batch."""
+        if images is not None:
+            self.incoming.offer(images)
+        try:
+            for run in self._forward_runs:
+                if (halt := run()) is not None:
+                    yield halt
+        finally:
+            self.incoming.withdraw()
 
     def pass_backward(self, gradients: Arena, least: int | None) -> Iterator[Halt]:
         """Compute the gradients from dy together with other parts of the batch; see `rot180.engine.halts.cuts`."""
@@ -80,16 +86,16 @@ class Plan:
 
     @cached_property
     def _forward_runs(self) -> list[Run]:
-        return _runs(self.forward)
+        return _runs([Step("", "take images", *self.incoming.call), *self.forward])
 
     @cached_property
     def _backward_runs(self) -> list[Run]:
         return _runs(self.backward)
 
     @cached_property
-    def is_input_finite(self) -> FiniteTest:
-        """Test the images."""
-        return FiniteTest(self.x.array)
+    def incoming(self) -> Incoming:
+        """Copies the images that a pass is given into x, and knows whether the last ones were finite."""
+        return Incoming(self.x)
 
     @cached_property
     def softmax(self) -> Launch:

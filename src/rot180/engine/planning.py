@@ -99,6 +99,7 @@ def make_plan(
         for step in (*rehearsed.forward, *rehearsed.backward)
         if isinstance(step.call, Kernel)
     ]
+    tasks.append(task_of(*rehearsed.incoming.call))
     del rehearsed
     compile_ahead([*tasks, *also], tell_compiling, may_start=may_start_processes())
     return made(Memory(rehearsal.blocks()), account or Account())
