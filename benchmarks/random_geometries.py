@@ -50,6 +50,8 @@ def drawn(seed: int) -> Geometry:
     stride, dilation = ((1, 1) if plain else tuple(rng.integers(1, 4, 2).tolist()) for _ in range(2))
     groups = one_of(1, 1, 1, 1, 2, 3)
     per_group, filters = one_of(1, 2, 3, 8, 16, 17, 33, 64, 80), groups * one_of(1, 3, 8, 16, 21, 31, 48, 70)
+    if groups == 1 and rng.random() < 0.2:  # of whole registers, sums may take the place of pixels
+        per_group = filters = one_of(8, 16, 32)
     if rng.random() < 0.15:  # depthwise
         groups, per_group = one_of(2, 3, 16, 17, 33, 64, 100), 1
         filters = groups * one_of(1, 1, 2)
