@@ -1,13 +1,16 @@
 """What makes the kernels fast and repeatable, looked at without a clock: instructions, cache, bits."""
 
 import os
+import re
 import subprocess
 import sys
 
+import pytest
 from assembly import inner_loops, products, stack_visits
-from numba import cfunc, types
+from numba import cfunc, njit, types
 
-from rot180.kernels import tile
+from rot180.kernels import tile, winograd_transforms
+from rot180.kernels.numba_entry import PlainCompiler
 
 
 def test_the_tile_keeps_its_sums_in_registers():
@@ -16,6 +19,19 @@ def test_the_tile_keeps_its_sums_in_registers():
     blocks = list(inner_loops(code))
     assert max(map(products, blocks)) >= tile.TILE_ROWS * tile.TILE_VECTORS
     assert [stack_visits(block) for block in blocks] == [[]] * len(blocks)
+
+
+@pytest.mark.parametrize("callback", [tile._tile, winograd_transforms._transform], ids=repr)
+def test_an_entry_passes_arguments_on_one_by_one(callback):
+    """Read as a vector, two that were just put on the stack wait for all writes before: 50 cycles in each tile."""
+    signature = callback.signature(("f4",))
+    function = njit(signature, pipeline_class=PlainCompiler, no_cpython_wrapper=True)(callback.function)
+    (compiled,) = function.overloads.values()
+    name, code = compiled.fndesc.llvm_cfunc_wrapper_name, compiled.library.get_asm_str()
+    entry = code[code.index(f"{name}:") :]
+    entry = entry[: re.search(r"\bretq?\b", entry).end()]
+    assert "call" in entry or "bl" in entry
+    assert not re.search(r"[xyz]mm\d|\bq\d", entry)
 
 
 def in_a_new_process(code, **environment):

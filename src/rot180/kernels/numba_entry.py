@@ -39,6 +39,9 @@ class _Lower(Lower):
             module, context.call_conv.get_function_type(fndesc.restype, fndesc.argtypes), fndesc.llvm_func_name
         )
         entry = ir.Function(module, self.entry_type(), fndesc.llvm_cfunc_wrapper_name)
+        # Two arguments that the caller has just put on the stack must not be read as one vector: the processor would
+        # wait until all its writes before are in the cache.
+        entry.attributes.add("noimplicitfloat")
         builder = ir.IRBuilder(entry.append_basic_block("entry"))
         arguments = self.arguments_of(builder, entry)
         _, result = context.call_conv.call_function(builder, function, fndesc.restype, fndesc.argtypes, arguments)

@@ -98,10 +98,10 @@ def _to_points(address, array, first, last, which, begin, end, target, cut, fiel
     registers = s.channel_registers if which == 0 else s.filter_registers
     side, what, taps = (POINTS, IMAGE, 3) if which == 0 else (s.outputs, DELTA, s.taps)
     width, field, panel = registers * L, fields[which], _ALL * steps[2 * which, 3]
-    for t in range(first, last):
-        n, tile = t // (s.tile_rows * s.tile_columns), t % (s.tile_rows * s.tile_columns)
-        y, x = tile // s.tile_columns * s.outputs, tile % s.tile_columns * s.outputs
-        for c in range(begin, end, width):
+    for c in range(begin, end, width):
+        for t in range(first, last):
+            n, tile = t // (s.tile_rows * s.tile_columns), t % (s.tile_rows * s.tile_columns)
+            y, x = tile // s.tile_columns * s.outputs, tile % s.tile_columns * s.outputs
             count = (min(width, end - c) + L - 1) // L
             source, where = _tile_at(array, n, field[0] + y, field[1] + x, side, field, c, count, width, cut)
             to = advance(target, (c - begin) // width * panel + (t - first) * width)

@@ -24,9 +24,9 @@ FEW_PANEL = 2
 """The same, if all tiles are one block: two panels at all points, and their sums, stay in the second-level cache."""
 BLOCK_BYTES = 1 << 19
 """Bytes of a block of tiles and their delta at all points: half the second-level cache, if the sums are small."""
-LEAST_BLOCK, LARGE_BLOCK, LARGE_SUMS = 64, 128, 4 << 20
-"""A block has at least so many tiles; or so many, if the sums are so many bytes that they do not stay in a core's cache
-from one block to the next."""
+LEAST_BLOCK, LARGE_BLOCK, LARGE_SUMS = 64, 256, 12 << 20
+"""A block has at least so many tiles; or so many, if the sums are so many bytes that, with a block and the maps, they
+would not stay in the last cache from one block to the next: mostly all tiles are one block then."""
 MOST_PARTS, SMALL_SUMS = 4, 1 << 20
 """The sums of at most so many bytes are copied for so many parts of a batch, with a block of tiles or more in each; and
 larger ones if there is one panel of channels, as nothing else is divided between threads."""
