@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from rot180.cached import cached_property
 from rot180.engine.interface import StepResult
 from rot180.engine.reference import correct_count
 from rot180.kernels.ahead import task_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
+from rot180.cached import cached_property
 from rot180.engine.batch_loss import BatchLoss
 from rot180.engine.halts import Halt, cuts
 from rot180.engine.step import Step, root_of
@@ -86,7 +86,7 @@ class Plan:
 
     @cached_property
     def _forward_runs(self) -> list[Run]:
-        return _runs([Step("", "take images", *self.incoming.call), *self.forward])
+        return _runs([Step("", "", *self.incoming.call), *self.forward])
 
     @cached_property
     def _backward_runs(self) -> list[Run]:

@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from ctypes import CFUNCTYPE, c_int64
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 import platformdirs
 
+from rot180.cached import cached_property
 from rot180.kernels.deferred import Deferred
 from rot180.kernels.entry import Types
 from rot180.kernels.machine_code import load, save

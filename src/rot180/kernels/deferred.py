@@ -6,9 +6,10 @@ Kernels are written against the names here, which have the meaning that they hav
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from rot180.cached import cached_property
 
 __all__ = ["Deferred", "cgutils", "intrinsic", "types"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
+from rot180.cached import cached_property
 from rot180.kernels.memory import aligned
 from rot180.ops.types import Array
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.resources import files
 
+from rot180.cached import cached_property
 from rot180.language.width import display_width, pad
 
 _GAP = re.compile(r"\{(\d+)(:texts?|:names)?\}")

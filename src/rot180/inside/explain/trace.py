@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from rot180.cached import cached_property
 from rot180.errors import ArgumentError, ShapeError
 from rot180.nn.activation import NoisyReLU
 from rot180.nn.graph import INPUT
