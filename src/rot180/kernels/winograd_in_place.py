@@ -65,7 +65,7 @@ def _emit_products(builder, tiles, vectors, operands, dtype):
     point, to_weights = (cgutils.alloca_once_value(builder, first) for first in (points, weights))
     channel, row = (cgutils.alloca_once(builder, first.type) for first in (points, weights))
 
-    def move(address, by):
+    def step_on(address, by):
         builder.store(builder.gep(builder.load(address), [by]), address)
 
     def of_tile(base, t, c):
@@ -88,13 +88,13 @@ def _emit_products(builder, tiles, vectors, operands, dtype):
                     for v in range(vectors):
                         summed = multiply_add(builder, spread, columns[v], builder.load(sums[t, v]))
                         builder.store(summed, sums[t, v])
-            move(channel, number(lanes))
-            move(row, number(lanes * channels))
+            step_on(channel, number(lanes))
+            step_on(row, number(lanes * channels))
         for (t, v), total in sums.items():
             to = vector_pointer(builder, of_tile(builder.load(point), t, v * lanes), number(0), kind)
             builder.store(builder.load(total), to, align=4)
-        move(point, number(channels))
-        move(to_weights, step)
+        step_on(point, number(channels))
+        step_on(to_weights, step)
 
 
 _blocks = [(tiles, vectors) for tiles in range(1, MOST_TILES + 1) for vectors in range(1, TILE_VECTORS + 1)]
