@@ -47,8 +47,8 @@ CACHED_PART = 1 << 22
 class PooledConvolutionStage(ConvolutionStage):
     """Conv2d, max pooling over adjacent windows, and ReLU before or after it.
 
-    Delta reaches the convolution as a list of winners, and both gradients visit only these. A first layer with short
-    kernel rows visits all windows instead.
+    Delta reaches the convolution as lists of winners, and both gradients visit only these. All windows are visited for
+    the weight gradient of a first layer with short kernel rows, and for the data gradient of a layer with few weights.
     """
 
     CALLS = PooledConvolution
@@ -112,22 +112,14 @@ class PooledConvolutionStage(ConvolutionStage):
         registers = -(-KW * C // lanes)
         r, j = block_shape(KH, registers)
         row, column = self.calls.first_window(x)
-        walks = (
-            g.dilation[0] * Wp * C,
-            (row * Wp + column) * C,
-            r,
-            j,
-            registers,
-            KH,
-            group,
-            min(F, 4 * context.threads),
-        )
+        first_window = (row * Wp + column) * C
+        walks = (g.dilation[0] * Wp * C, first_window, r, j, registers, KH, group, min(F, 4 * context.threads))
         rows_of_dw = context.scratch((F, KH, registers * lanes))
         dw = context.gradients[f"{self.conv.name}.weight"]
         db = context.gradients.get(f"{self.conv.name}.bias", np.zeros(F, context.dtype))
         steps = [] if dx is None else self._spread_by_window(context, dy, dx)
-        by_list = dx is not None and not steps
-        if dx is not None and by_list:
+        spread = None
+        if dx is not None and not steps:
             weights = aligned(rows_of_dw.shape, context.dtype)  # zeros beyond the end of a kernel row
             steps.append(self.step("pack weights by filter", Call(pack_rows, (w, weights))))
             spread = self._spread(context)
@@ -143,7 +135,7 @@ class PooledConvolutionStage(ConvolutionStage):
                     gather_winners, (gather_address(context.dtype), images, *lists, rows_of_dw, db, sizes)
                 ),
             }
-            if by_list:
+            if spread is not None:
                 scatter = (scatter_address(context.dtype), weights, *lists, spread.array[some], sizes)
                 calls["data gradient from winners"] = Call(scatter_winners, scatter)
             steps += [self._of_images(does, call, some) for does, call in calls.items()]

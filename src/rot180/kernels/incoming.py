@@ -19,7 +19,7 @@ from rot180.kernels.simd import advance, lanes, pointer, splat, total
 from rot180.kernels.team import load_word, split, store_word
 from rot180.ops.types import Array
 
-_IMAGES, _UNFIT = 0, 1
+_IMAGES, _NOT_FINITE = 0, 1
 """Places of the words."""
 
 
@@ -57,7 +57,7 @@ class Incoming:
     @property
     def is_finite(self) -> bool:
         """Whether all images that were offered last are finite."""
-        return not self._words[_UNFIT]
+        return not self._words[_NOT_FINITE]
 
 
 @intrinsic
@@ -96,4 +96,4 @@ def take_images(team, words, x, sizes):
                 write(target, i, value, part)
                 summed = summed + (value - value)
         if total(summed) != 0.0:
-            store_word(words, _UNFIT, 1)
+            store_word(words, _NOT_FINITE, 1)

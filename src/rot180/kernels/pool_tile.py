@@ -142,7 +142,7 @@ def _half(windows, vectors, x, w, bias, y, winners, count, part, relu, strides):
 
 
 def pool_tile_address(dtype: Any, *, halves: bool = False) -> int:
-    """Address of the compiled tile for float32 or float64."""
+    """Address of the compiled tile for float32 or float64; with `halves`, of that for pairs of windows."""
     return address_of(_half if halves else _whole, dtype)
 
 

@@ -11,7 +11,9 @@ A kernel row (v, c) is contiguous in the padded image and is read as registers. 
 registers while it loops over the winners, the second keeps the filter's weights there. Lists are split into bands of
 pooled rows, so that the part of the image that a band touches stays in the first-level cache.
 
-In a first layer, which passes no delta on, kernel rows are short: there `gather_windows` sums without a list.
+Some sums are made without lists, window by window: `gather_windows` computes the weight gradient of a first layer,
+which passes no delta on and whose kernel rows are short, `spread_windows` the data gradient of a layer with few
+weights.
 
 Registers extend beyond the end of a kernel row; the sums there are never used, and the weights there are zeros.
 """
@@ -76,7 +78,7 @@ def gather_winners(team, address, xp, offsets, values, counts, rows, db, sizes):
     row, first, r, j, registers, KH, together, units, adds = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], sizes[7], sizes[8],
     )  # fmt: skip
-    image = together * xp.shape[1] * xp.shape[2] * xp.shape[3]
+    size = together * xp.shape[1] * xp.shape[2] * xp.shape[3]
     length = rows.shape[2]
     L = lanes(xp)
     for unit in split(team, units):
@@ -88,21 +90,21 @@ def gather_winners(team, address, xp, offsets, values, counts, rows, db, sizes):
                 store(p, i, zero)
             for f in range(begin, end):
                 db[f] = 0
-        for n in range(groups):
+        for group in range(groups):
             for band in range(bands):
                 for u in range(0, KH, r):
                     for q in range(0, registers, j):
-                        x = pointer(xp, n * image + first + u * row + q * L)
+                        x = pointer(xp, group * size + first + u * row + q * L)
                         for f in range(begin, end):
-                            at = ((n * bands + band) * F + f) * most
+                            at = ((group * bands + band) * F + f) * most
                             walk(
                                 address, min(r, KH - u), min(j, registers - q), x, row,
                                 pointer(rows, (f * KH + u) * length + q * L), length,
-                                pointer(offsets, at), pointer(values, at), counts[n, band, f],
+                                pointer(offsets, at), pointer(values, at), counts[group, band, f],
                             )  # fmt: skip
                 for f in range(begin, end):
-                    at = pointer(values, ((n * bands + band) * F + f) * most)
-                    count = counts[n, band, f]
+                    at = pointer(values, ((group * bands + band) * F + f) * most)
+                    count = counts[group, band, f]
                     summed = zero
                     for k in range(0, count, L):
                         summed = summed + load_part(at, k, min(L, count - k))
@@ -119,24 +121,24 @@ def scatter_winners(team, address, rows, offsets, values, counts, dxp, sizes):
     """
     groups, bands, F, most = offsets.shape
     row, first, r, j, registers, KH, together = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
-    image = together * dxp.shape[1] * dxp.shape[2] * dxp.shape[3]
+    size = together * dxp.shape[1] * dxp.shape[2] * dxp.shape[3]
     length = rows.shape[2]
     L = lanes(dxp)
-    for n in split(team, groups):
-        p = pointer(dxp, n * image)
-        cells = min(image, dxp.size - n * image)
+    for group in split(team, groups):
+        p = pointer(dxp, group * size)
+        cells = min(size, dxp.size - group * size)
         for i in range(0, cells, L):
             store_part(p, i, splat(p, 0.0), min(L, cells - i))
         for band in range(bands):
             for f in range(F):
-                at = ((n * bands + band) * F + f) * most
+                at = ((group * bands + band) * F + f) * most
                 for u in range(0, KH, r):
                     for q in range(0, registers, j):
                         walk(
                             address, min(r, KH - u), min(j, registers - q),
-                            pointer(dxp, n * image + first + u * row + q * L), row,
+                            pointer(dxp, group * size + first + u * row + q * L), row,
                             pointer(rows, (f * KH + u) * length + q * L), length,
-                            pointer(offsets, at), pointer(values, at), counts[n, band, f],
+                            pointer(offsets, at), pointer(values, at), counts[group, band, f],
                         )  # fmt: skip
 
 
