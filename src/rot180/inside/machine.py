@@ -179,7 +179,7 @@ _PRIMITIVES: dict[str, Callable[[_Arrays], Any]] = {
     "add_up": lambda a: np.add(a.whole, a.out, out=a.out),
     "binary": lambda a: a.whole * a.out,
     "add_row": lambda a: np.add(a.out, a.row, out=a.out),
-    "sum_rows": lambda a: a.whole.sum(axis=0),
+    "sum_rows": lambda a: a.whole.sum(axis=0, dtype=np.float64),
     "maximum": lambda a: np.maximum(a.out, a.sparse, out=a.out),
     "rectify": lambda a: np.maximum(a.whole, 0),
     "compare": lambda a: a.sparse > a.out,

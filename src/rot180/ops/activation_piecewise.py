@@ -20,6 +20,7 @@ import numpy as np
 from rot180.errors import ArgumentError
 from rot180.ops.gate import check_shape, through
 from rot180.ops.recorder import record
+from rot180.ops.sums import sum_over
 from rot180.ops.types import Array
 
 __all__ = [
@@ -288,9 +289,9 @@ def prelu_backward(dy: Array, x: Array, slope: Array) -> tuple[Array, Array]:
     check_shape("prelu_backward", dy, x)
     _check_slope(x, slope, "prelu_backward")
     shares = dy * np.minimum(x, 0)
-    dslope: Array = shares.reshape(math.prod(x.shape[:-1]), x.shape[-1]).sum(axis=0)
+    dslope = sum_over(shares.reshape(math.prod(x.shape[:-1]), x.shape[-1]), 0)
     if slope.shape != dslope.shape:
-        dslope = dslope.sum(keepdims=True)
+        dslope = sum_over(dslope, 0, keepdims=True)
     record("dslope", dslope)
     return through(dy, np.where(x > 0, x.dtype.type(1), slope.astype(x.dtype, copy=False))), dslope
 

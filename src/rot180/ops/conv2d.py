@@ -27,6 +27,7 @@ from rot180.memory import require
 from rot180.ops import conv_im2col, conv_loops, conv_offsets, conv_windows, conv_winograd
 from rot180.ops.geometry import Geometry, geometry
 from rot180.ops.recorder import record
+from rot180.ops.sums import sum_over
 from rot180.ops.types import FLOATS, Array, Padding, Pair
 
 __all__ = ["ALGORITHMS", "choose_algorithm", "conv2d", "conv2d_backward"]
@@ -231,7 +232,7 @@ def conv2d_backward(
         dw = module.weight_gradient(dy, x, g, groups, *more)
         record("dw", dw)
     if "b" in wanted:
-        db = dy.sum(axis=(0, 1, 2))
+        db = sum_over(dy, (0, 1, 2))
         record("db", db)
     return dx, dw, db
 

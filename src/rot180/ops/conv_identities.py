@@ -17,6 +17,7 @@ from rot180.ops.conv2d import conv2d
 from rot180.ops.conv_layout import pad
 from rot180.ops.conv_rotation import pad_delta, rotate180, spread
 from rot180.ops.geometry import check_axes, geometry
+from rot180.ops.sums import sum_over
 from rot180.ops.types import Array, Padding, Pair
 
 __all__ = ["bias_gradient_by_sum", "data_gradient_by_rotation", "weight_gradient_by_correlation"]
@@ -156,5 +157,4 @@ def bias_gradient_by_sum(dy: Array) -> Array:
     array([18., 18., 18., 18.])
     """
     check_axes("bias_gradient_by_sum", "dy", dy, "N,OH,OW,F")
-    db: Array = dy.sum(axis=(0, 1, 2))
-    return db
+    return sum_over(dy, (0, 1, 2))

@@ -16,6 +16,7 @@ import numpy as np
 from rot180.ops.conv_layout import crop, join_groups, pad, split_groups, tap
 from rot180.ops.geometry import Geometry
 from rot180.ops.recorder import record
+from rot180.ops.sums import sum_over
 from rot180.ops.types import Array
 
 __all__ = ["data_gradient", "forward", "weight_gradient"]
@@ -86,7 +87,7 @@ def weight_gradient(dy: Array, x: Array, g: Geometry, groups: int) -> Array:
     for u in range(g.kernel[0]):
         for v in range(g.kernel[1]):
             if c == 1 and f == groups:  # depthwise: each channel has its one filter, so there are no pairs to form
-                dw[u, v, 0] = np.einsum("nijc,nijc->c", tap(x_pad, g, u, v), dy)
+                dw[u, v, 0] = sum_over(tap(x_pad, g, u, v) * dy, (0, 1, 2))
                 continue
             x_rows = split_groups(tap(x_pad, g, u, v), groups)  # (groups, N*OH*OW, C//groups)
             dw[u, v] = join_groups(x_rows.transpose(0, 2, 1) @ dy_rows, (c, f))

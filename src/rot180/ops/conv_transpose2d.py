@@ -25,6 +25,7 @@ from rot180.memory import require
 from rot180.ops.conv2d import check_needs, conv2d, conv2d_backward
 from rot180.ops.geometry import as_pair, geometry
 from rot180.ops.recorder import record
+from rot180.ops.sums import sum_over
 from rot180.ops.types import Array, Pair
 
 __all__ = ["conv_transpose2d", "conv_transpose2d_backward"]
@@ -186,7 +187,7 @@ def conv_transpose2d_backward(
     if "w" in wanted:
         _, dw, _ = conv2d_backward(x, dy, w, needs=("w",), **options)  # type: ignore[arg-type]
     if "b" in wanted:
-        db = dy.sum(axis=(0, 1, 2))
+        db = sum_over(dy, (0, 1, 2))
         record("db", db)
     return dx, dw, db
 

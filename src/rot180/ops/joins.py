@@ -16,6 +16,7 @@ import numpy as np
 from rot180.errors import ShapeError
 from rot180.memory import require
 from rot180.ops.recorder import record
+from rot180.ops.sums import sum_over
 from rot180.ops.types import Array
 
 __all__ = ["add", "add_backward", "concatenate", "concatenate_backward", "multiply", "multiply_backward"]
@@ -201,7 +202,7 @@ def multiply_backward(dy: Array, x: Array, gate: Array) -> tuple[Array, Array]:
         raise ShapeError(f"multiply_backward: dy must have the shape of x, {x.shape}; it is {dy.shape}")
     dx: Array = dy * _spread_gate("multiply_backward", x, gate)
     shares = dy * x
-    dgate: Array = shares if gate.shape == x.shape else shares.sum(axis=(1, 2))
+    dgate: Array = shares if gate.shape == x.shape else sum_over(shares, (1, 2))
     record("dx", dx)
     record("dgate", dgate)
     return dx, dgate

@@ -24,6 +24,7 @@ from collections.abc import Collection
 from rot180.errors import ArgumentError, ShapeError
 from rot180.memory import require
 from rot180.ops.recorder import record
+from rot180.ops.sums import sum_over
 from rot180.ops.types import Array
 
 __all__ = ["linear", "linear_backward"]
@@ -127,7 +128,7 @@ def linear_backward(
         dw = x.T @ dy  # (3)
         record("dw", dw)
     if "b" in needs:
-        db = dy.sum(axis=0)  # (4)
+        db = sum_over(dy, 0)  # (4)
         record("db", db)
     return dx, dw, db
 

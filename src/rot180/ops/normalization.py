@@ -38,6 +38,7 @@ import numpy as np
 
 from rot180.errors import ArgumentError, ShapeError
 from rot180.ops.recorder import record
+from rot180.ops.sums import mean_over, sum_over
 from rot180.ops.types import FLOATS, Array
 
 Gradients = tuple[Array, Array, Array]
@@ -46,8 +47,8 @@ Gradients = tuple[Array, Array, Array]
 
 def moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """Return mean and biased variance, keeping their axes. In two passes: E[x^2] - E[x]^2 suffers from cancellation."""
-    mean = x.mean(axes, keepdims=True)
-    var: Array = np.square(x - mean).mean(axes, keepdims=True)
+    mean = mean_over(x, axes, keepdims=True)
+    var = mean_over(np.square(x - mean), axes, keepdims=True)
     record("mean", mean)
     record("var", var)
     return mean, var
@@ -70,8 +71,8 @@ def backward(
 
 
 def three_terms(g: Array, xhat: Array, r: Array, axes: tuple[int, ...]) -> Array:
-    along_ones = g.mean(axes, keepdims=True)
-    along_xhat = (g * xhat).mean(axes, keepdims=True)
+    along_ones = mean_over(g, axes, keepdims=True)
+    along_xhat = mean_over(g * xhat, axes, keepdims=True)
     record("mean_g", along_ones)
     record("mean_g_xhat", along_xhat)
     dx: Array = r * (g - along_ones - xhat * along_xhat)
@@ -79,7 +80,7 @@ def three_terms(g: Array, xhat: Array, r: Array, axes: tuple[int, ...]) -> Array
 
 
 def parameter_gradients(dy: Array, xhat: Array, shared: tuple[int, ...]) -> tuple[Array, Array]:
-    dgamma, dbeta = (dy * xhat).sum(shared), dy.sum(shared)
+    dgamma, dbeta = sum_over(dy * xhat, shared), sum_over(dy, shared)
     record("dgamma", dgamma)
     record("dbeta", dbeta)
     return dgamma, dbeta

@@ -33,6 +33,7 @@ from rot180.errors import ArgumentError, ShapeError, did_you_mean
 from rot180.memory import require
 from rot180.ops.geometry import as_pair
 from rot180.ops.recorder import record
+from rot180.ops.sums import mean_over
 from rot180.ops.types import Array, Pair
 
 __all__ = [
@@ -156,7 +157,7 @@ def global_avg_pool2d(x: Array) -> Array:
     array([[3.]])
     """
     _check_maps("global_avg_pool2d", x.shape)
-    y: Array = x.mean(axis=(1, 2))
+    y = mean_over(x, (1, 2))
     record("y", y)
     return y
 
