@@ -8,8 +8,8 @@ from agreement import compare, passed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rot180.engine import stage_convolution_pooled
 from rot180.engine.threads import set_threads, threads
+from rot180.kernels import winner_calls
 from rot180.kernels.winners import scatter_winners, spread_windows
 
 SMALL = "24x22x3 > conv3x3:8:same > conv5x5:8:nobias relu maxpool2 > fc5"
@@ -43,7 +43,7 @@ def test_windows_and_lists_agree(dtype: type, monkeypatch: pytest.MonkeyPatch) -
     by_window, kernels = gradients(SMALL, 9, dtype)
     assert spread_windows in kernels
     assert scatter_winners not in kernels
-    monkeypatch.setattr(stage_convolution_pooled, "CACHED_FRAMES", 0)
+    monkeypatch.setattr(winner_calls, "CACHED_FRAMES", 0)
     by_list, kernels = gradients(SMALL, 9, dtype)
     assert scatter_winners in kernels
     for name, array in by_window.items():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from agreement import built, passed
 
-from rot180.engine import stage_convolution_pooled
 from rot180.engine.planning import make_plan
+from rot180.kernels import winner_calls
 
 POOLED = "20x18x4 > conv5x5:8:same maxpool2 relu > conv5x5:20:same:nobias relu maxpool2 > fc3"
 
@@ -22,10 +22,10 @@ def gradients(count: int, dtype: type) -> tuple[dict[str, np.ndarray], list[int]
 def test_parts_have_the_bits_of_the_whole(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, images = gradients(7, dtype)
     assert images == [7, 7]
-    monkeypatch.setattr(stage_convolution_pooled, "CACHED_PART", 1)
+    monkeypatch.setattr(winner_calls, "CACHED_PART", 1)
     apart, images = gradients(7, dtype)
     assert images == [1] * 14
-    monkeypatch.setattr(stage_convolution_pooled, "CACHED_PART", 3 * 20 * 18 * 8 * np.dtype(dtype).itemsize)
+    monkeypatch.setattr(winner_calls, "CACHED_PART", 3 * 20 * 18 * 8 * np.dtype(dtype).itemsize)
     uneven, images = gradients(7, dtype)
     assert len(images) > 2
     assert sum(images) == 14
@@ -41,5 +41,5 @@ def test_multiply_adds_of_parts_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
         return make_plan(model, 6, training=True, threads=1, gradients=wanted).multiply_adds
 
     whole = total()
-    monkeypatch.setattr(stage_convolution_pooled, "CACHED_PART", 1)
+    monkeypatch.setattr(winner_calls, "CACHED_PART", 1)
     assert total() == whole
