@@ -24,8 +24,9 @@ SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_
 LAUNCHED = "ROT180_LAUNCHED"
 """An environment variable that `rot180 launch` sets: stdin of process 0 ends with it."""
 
-TURN, MOST_TURNS = 0.2, 8
-"""Seconds that a process waits for each one before it, and for how many, so that one error is shown once."""
+TURN, MOST_TURNS = 1.0, 8
+"""Seconds that a process waits for each one before it, and for how many, so that one error is shown once: enough for
+the first to show it and end the others, on a busy machine, too."""
 
 LOST = 71
 """The exit status of processes that have lost each other: EX_OSERR of sysexits.h."""
