@@ -73,7 +73,7 @@ class PooledConvolutionStage(ConvolutionStage):
                 steps.append(self.step("pack weights by filter", calls[0]))
                 steps.append(self.step("data gradient from winners", calls[1], multiplies=True))
                 spread = None
-        pack, parts, order = gradients.in_lists(dy, dw, db, spread)
+        pack, parts, order = gradients.from_lists(dy, dw, db, spread)
         if pack:
             steps.append(self.step("pack weights by filter", pack))
         for part in parts:

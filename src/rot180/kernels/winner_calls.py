@@ -42,7 +42,7 @@ CACHED_PART = 1 << 22
 
 
 class ListedPart(NamedTuple):
-    """The calls for some images of a batch."""
+    """The calls for some images of a batch, in the order in which they have to run."""
 
     images: slice
     listing: Call
@@ -125,12 +125,12 @@ class WinnerGradients:
         spread = Call(spread_windows, (tile, framed, dy.array, self.winners, places, dx.array, steps, sizes))
         return Call(frame_weights, (self.w, framed, top, left)), spread
 
-    def in_lists(
+    def from_lists(
         self, dy: FeatureMap, dw: Array, db: Array, dx: FeatureMap | None
     ) -> tuple[Call | None, list[ListedPart], Call]:
-        """Return the calls that pack the weights, those of each part of the batch, and the one that orders dw.
+        """Return the call that packs the weights, those of each part of the batch, and the one that orders dw.
 
-        The data gradient goes to dx, if that is given.
+        Without dx, there is no data gradient, and no weights are packed.
         """
         g, x = self.g, self.x
         KH, KW, C, F = self.w.shape
